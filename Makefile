@@ -1,0 +1,37 @@
+# Everything is installed into .venv of this checkout.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test lint types bench rabbitmq
+
+demo: .venv/installed
+	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
+
+test: .venv/tested rabbitmq
+	$(BIN)/pytest
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/tested
+	$(BIN)/mypy
+
+bench: .venv/tested rabbitmq
+	$(BIN)/python -m tests.bench
+
+# The broker that the tests run privately comes from Debian's package.
+rabbitmq:
+	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || [ "$$(id -u)" != 0 ] || \
+		(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rabbitmq-server)
+
+.venv/installed: requirements.txt setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --config-settings editable_mode=compat --editable .
+	@touch $@
+
+.venv/tested: .venv/installed tests/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

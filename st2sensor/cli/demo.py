@@ -1,0 +1,93 @@
+"""The demonstration behind `make demo`: register, run a container, and show what the sensors emit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from st2sensor.cli import registration, tail
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+
+PACK = """\
+name: demo
+description: Made by the demonstration; watches one file.
+version: 1.0.0
+"""
+
+
+def run(settings: Settings, config_files: Sequence[str]) -> int:
+    """Show triggers until SIGINT or SIGTERM; returns the container's exit code."""
+    console = Console(highlight=False)
+    state_dir = settings.container.state_dir
+    watched = _write_pack(state_dir)
+    code = registration.register(settings, (), prune=False)
+    if code:
+        return code
+    log = state_dir / "container.log"
+    command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
+    for path in config_files:
+        command += ["--config-file", path]
+    with (
+        closing(tail.subscribe(settings.messaging)) as subscription,
+        closing(open_storage(settings.database)) as storage,
+    ):
+        with log.open("a") as stream:
+            # A session of its own: Ctrl-C reaches this process alone, which passes on one stop.
+            container = subprocess.Popen(
+                command, stderr=stream, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        with _stopping(container):
+            console.print(
+                f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
+            )
+            console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
+            tail.follow(subscription, storage, console, lambda: container.poll() is not None)
+    if container.returncode:
+        console.print(f"The container ended with exit code {container.returncode}; see {log}")
+    else:
+        console.print("Everything has stopped.")
+    return container.returncode
+
+
+@contextmanager
+def _stopping(container: subprocess.Popen[bytes]):  # type: ignore[no-untyped-def]
+    """Pass SIGINT and SIGTERM on to the container, once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for handled in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(handled, signal.SIG_IGN)
+        container.terminate()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if container.poll() is None:
+            container.terminate()
+            container.wait()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _write_pack(state_dir: Path) -> Path:
+    """A pack of one rule, which asks the bundled `linux` pack to watch a file."""
+    watched = state_dir / "demo.log"
+    rules = state_dir / "packs" / "demo" / "rules"
+    rules.mkdir(parents=True, exist_ok=True)
+    watched.touch()
+    (rules.parent / "pack.yaml").write_text(PACK)
+    rule = {
+        "name": "watch_demo_log",
+        "trigger": {"type": "linux.file_watch.line", "parameters": {"file_path": str(watched)}},
+    }
+    (rules / "watch_demo_log.yaml").write_text(json.dumps(rule, indent=2) + "\n")
+    return watched

@@ -1,0 +1,51 @@
+"""What every command has in common: its options, and how an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from st2sensor.errors import St2SensorError
+
+USAGE_ERROR = 2
+
+config_file = click.option(
+    "--config-file",
+    "config_files",
+    multiple=True,
+    metavar="FILE",
+    help="Configuration; may be given several times, later files win. [default: $ST2_CONF or /etc/st2/st2.conf]",
+)
+debug = click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has."""
+    return config_file(debug(function))
+
+
+def examples(*lines: str) -> str:
+    """An epilog with commands to paste."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
+    """Run a command line; returns the exit code. An error is one line, with its traceback only under --debug."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = root.main(args=arguments, prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except St2SensorError as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(f"{name}: error: {error}", err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else 0

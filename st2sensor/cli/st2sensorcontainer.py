@@ -1,0 +1,144 @@
+"""`st2sensorcontainer`: the daemon that runs sensors."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import click
+
+from st2sensor import config, logs
+from st2sensor.cli.invocation import command, examples, invoke
+from st2sensor.container.launch import ExecLauncher
+from st2sensor.container.supervisor import Supervisor
+from st2sensor.delivery import Delivery
+from st2sensor.dispatch import Dispatcher
+from st2sensor.errors import StateDirectoryBusy
+from st2sensor.outbox import Done, Entry, Outbox
+from st2sensor.settings import Messaging, Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.base import Message
+from st2sensor.transport.codec import from_json, trigger_message
+from st2sensor.transport.topology import Topology
+from st2sensor.watch import Watch
+
+LOG = logging.getLogger(__name__)
+
+FLUSH = 1.0
+"""Seconds that the last triggers have to reach the broker at the end; what does not is sent at the next start."""
+
+STORAGE_THREADS = 4
+
+
+@click.command(
+    epilog=examples(
+        "st2sensorcontainer --config-file=/etc/st2/st2.conf",
+        "st2sensorcontainer --config-file=/etc/st2/st2.conf --sensor-ref=linux.FileWatchSensor",
+    )
+)
+@command
+@click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
+def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None) -> int:
+    """Run every registered and enabled sensor, each in a process of its own.
+
+    SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database.
+    """
+    logs.configure(debug=debug)
+    return serve(config.load(config_files), sensor_ref)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return invoke(root, argv, "st2sensorcontainer")
+
+
+def serve(settings: Settings, only: str | None) -> int:
+    """Run the container until it is told to stop; returns the exit code."""
+    state_dir = settings.container.state_dir / only if only else settings.container.state_dir
+    with ExitStack() as stack:
+        stack.enter_context(_held(state_dir))
+        storage = stack.enter_context(closing(open_storage(settings.database)))
+        threads = stack.enter_context(ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage"))
+        loop = asyncio.new_event_loop()
+        stack.callback(loop.close)
+        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", _notify_in(loop))))
+        dispatcher = Dispatcher(outbox, validate=settings.validate_trigger_payload)
+        transport = open_transport(settings.messaging)
+        delivery = Delivery(outbox, transport, lambda entry: _message(entry, settings.messaging))
+        supervisor = Supervisor(
+            settings, storage, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only
+        )
+        topology = Topology(settings.messaging.prefix)
+        watch = Watch(
+            transport,
+            [topology.sensors, topology.triggers],
+            changed=lambda: _call_in(loop, supervisor.mark_stale),
+        )
+        delivery.start()
+        stack.callback(delivery.close)
+        watch.start()
+        stack.callback(watch.close)
+        LOG.info("configured by %s", settings.source)
+        code = loop.run_until_complete(supervisor.run())
+        # The exits of the sensors were announced last, and their commits are answered in the loop.
+        loop.run_until_complete(asyncio.to_thread(outbox.wait_empty, FLUSH))
+        if outbox.depth:
+            LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
+        LOG.info("stopped")
+        return code
+
+
+@contextmanager
+def _held(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory, which one container at a time may use. Raises StateDirectoryBusy."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        lock = (state_dir / "lock").open("a+")
+    except OSError as exception:
+        raise StateDirectoryBusy(
+            f"[sensorcontainer] state_dir: cannot use {state_dir}: {exception}; make it writable or name another"
+        ) from exception
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exception:
+            lock.seek(0)
+            raise StateDirectoryBusy(
+                f"[sensorcontainer] state_dir: {state_dir} is in use by process {lock.read().strip() or '?'}; stop that "
+                "container, or give this one a state_dir of its own"
+            ) from exception
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _notify_in(loop: asyncio.AbstractEventLoop):  # type: ignore[no-untyped-def]
+    """Tell a commit's submitters in the loop's thread, all with one wake-up."""
+
+    def tell(answers: Sequence[tuple[Done, Exception | None]]) -> None:
+        for done, error in answers:
+            done(error)
+
+    return lambda answers: _call_in(loop, tell, answers)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function, *arguments) -> None:  # type: ignore[no-untyped-def]
+    """Call in the loop's thread; a loop that has ended has nobody left to tell."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(function, *arguments)
+
+
+def _message(entry: Entry, messaging: Messaging) -> Message:
+    return trigger_message(
+        from_json(entry.body),
+        topology=Topology(messaging.prefix),
+        serializer=messaging.serializer,
+        message_id=entry.message_id,
+    )

@@ -1,0 +1,1 @@
+"""StackStorm's name for what sensors derive from."""

@@ -1,0 +1,165 @@
+"""Reads st2.conf into Settings. The only importer of oslo.config.
+
+Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder of the last
+configuration file, so that a checkout can be moved.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote_plus, urlsplit
+
+from oslo_config import cfg
+
+from st2sensor.errors import ConfigError
+from st2sensor.settings import Container, Content, Database, Messaging, Settings
+
+DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
+
+DATABASE = [
+    cfg.StrOpt("connection", help="mongodb://... or sqlite:///FILE; unset: host, port and db_name below"),
+    cfg.StrOpt("host", default="127.0.0.1", help="MongoDB's host, or a mongodb:// URI"),
+    cfg.PortOpt("port", default=27017, help="MongoDB's port"),
+    cfg.StrOpt("db_name", default="st2", help="MongoDB's database"),
+    cfg.StrOpt("username", help="MongoDB's user"),
+    cfg.StrOpt("password", secret=True, help="MongoDB's password"),
+    cfg.IntOpt("connection_timeout", default=3000, min=1, help="milliseconds until a server is unreachable"),
+]
+MESSAGING = [
+    cfg.StrOpt("url", default="amqp://guest:guest@127.0.0.1:5672//", help="amqp://... or local://"),
+    cfg.ListOpt("cluster_urls", default=[], help="several brokers of one cluster, instead of url"),
+    cfg.StrOpt("prefix", default="st2", help="first part of every exchange's name"),
+    cfg.StrOpt(
+        "serializer",
+        choices=["pickle", "json"],
+        help="of trigger instances; unset: pickle on amqp://, as StackStorm's consumers require, json on local://",
+    ),
+]
+CONTENT = [
+    cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),
+    cfg.StrOpt(
+        "packs_base_paths", default="", help="more folders of packs, separated by colons; they come first"
+    ),
+]
+SYSTEM = [
+    cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
+    cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
+]
+SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
+SENSORCONTAINER = [
+    cfg.StrOpt("state_dir", default="/var/lib/st2sensor", help="outbox, sockets and the embedded database"),
+    cfg.FloatOpt(
+        "stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"
+    ),
+    cfg.FloatOpt(
+        "resync_interval", default=30.0, min=0.1, help="seconds between unasked looks at the database"
+    ),
+]
+
+
+def load(config_files: Sequence[str]) -> Settings:
+    """Read configuration files, later ones over earlier ones.
+
+    Without any, `$ST2_CONF` or /etc/st2/st2.conf is read. Raises ConfigError naming file, key and remedy.
+    """
+    files = [os.path.abspath(path) for path in config_files] or [
+        os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
+    ]
+    for path in files:
+        if not os.path.isfile(path):
+            raise ConfigError(f"no configuration file at {path}: name one with --config-file")
+    try:
+        return _settings(_parse(files), files)
+    except cfg.ConfigFileParseError as exception:
+        raise ConfigError(f"{', '.join(files)}: {exception}") from exception
+    except (cfg.Error, ValueError) as exception:
+        raise ConfigError(f"{', '.join(files)}: {exception}") from exception
+
+
+def _parse(files: Sequence[str]) -> cfg.ConfigOpts:
+    options = cfg.ConfigOpts()
+    groups = {
+        "database": DATABASE,
+        "messaging": MESSAGING,
+        "content": CONTENT,
+        "system": SYSTEM,
+        "system_user": SYSTEM_USER,
+        "sensorcontainer": SENSORCONTAINER,
+    }
+    for group, registered in groups.items():
+        options.register_opts(registered, group=group)
+    options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
+    return options
+
+
+def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
+    folder = Path(files[-1]).parent
+
+    def resolve(path: str) -> Path:
+        return Path(os.path.normpath(folder / os.path.expanduser(path)))
+
+    state_dir = resolve(options.sensorcontainer.state_dir)
+    base_path = resolve(options.system.base_path)
+    database_url = _database_url(options.database, resolve, state_dir)
+    embedded = (
+        database_url.removeprefix("sqlite://") if database_url.startswith("sqlite:") else state_dir / "st2.db"
+    )
+    user_paths = [path for path in options.content.packs_base_paths.split(":") if path]
+    return Settings(
+        source=", ".join(files),
+        database=Database(
+            url=database_url,
+            name=options.database.db_name,
+            connection_timeout=options.database.connection_timeout,
+        ),
+        messaging=_messaging(options.messaging, Path(embedded)),
+        content=Content(
+            pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),
+            configs_path=base_path / "configs",
+            virtualenvs_path=base_path / "virtualenvs",
+        ),
+        container=Container(
+            state_dir=state_dir,
+            stop_timeout=options.sensorcontainer.stop_timeout,
+            resync_interval=options.sensorcontainer.resync_interval,
+        ),
+        system_user=options.system_user.user,
+        validate_trigger_payload=options.system.validate_trigger_payload,
+    )
+
+
+def _database_url(group: cfg.GroupAttr, resolve: object, state_dir: Path) -> str:
+    assert callable(resolve)
+    url = group.connection
+    if url is None:
+        return _stackstorm_url(group)
+    scheme = urlsplit(url).scheme
+    if scheme in ("mongodb", "mongodb+srv"):
+        return str(url)
+    if scheme == "sqlite":
+        # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
+        path = url.removeprefix("sqlite://").removeprefix("/")
+        return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
+    raise ConfigError(
+        f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
+    )
+
+
+def _stackstorm_url(group: cfg.GroupAttr) -> str:
+    if group.host.startswith(("mongodb://", "mongodb+srv://")):
+        return str(group.host)
+    login = f"{quote_plus(group.username)}:{quote_plus(group.password or '')}@" if group.username else ""
+    return f"mongodb://{login}{group.host}:{group.port}"
+
+
+def _messaging(group: cfg.GroupAttr, local_path: Path) -> Messaging:
+    urls = tuple(group.cluster_urls) or (group.url,)
+    schemes = {urlsplit(url).scheme for url in urls}
+    if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
+        raise ConfigError(
+            f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://"
+        )
+    serializer = group.serializer or ("json" if "local" in schemes else "pickle")
+    return Messaging(urls=urls, prefix=group.prefix, serializer=serializer, local_path=local_path)

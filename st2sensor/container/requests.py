@@ -1,0 +1,204 @@
+"""What wrappers may ask of the container: the methods of the wrapper protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from st2sensor import rpc
+from st2sensor.container.session import Session
+from st2sensor.datastore import Datastore
+from st2sensor.dispatch import Dispatcher
+from st2sensor.errors import RpcError, St2SensorError
+from st2sensor.models import KeyValue, TraceContext, Trigger, TriggerInstance
+
+LOG = logging.getLogger(__name__)
+
+
+class Node(Protocol):
+    """What the methods need of the supervisor."""
+
+    def sensor_of(self, token: str) -> str | None:
+        """The sensor that a token was given to."""
+
+    async def assignment(self, ref: str) -> dict[str, Any]:
+        """What a wrapper needs to run a sensor."""
+
+    def is_ready(self, ref: str) -> None:
+        """A sensor enters setup()."""
+
+    def triggers_of(self, ref: str) -> list[Trigger]:
+        """The triggers a sensor is to hear of."""
+
+    async def refresh(self) -> None:
+        """Look into storage now."""
+
+    async def blocking(self, call: Callable[[], Any]) -> Any:
+        """Run a blocking call elsewhere."""
+
+
+class Requests:
+    """Answers every session; for the supervisor's thread.
+
+    :param user: the `[system_user]`.
+    """
+
+    def __init__(self, node: Node, dispatcher: Dispatcher, datastore: Datastore, *, user: str) -> None:
+        self._node = node
+        self._dispatcher = dispatcher
+        self._datastore = datastore
+        self._user = user
+        self._heard: dict[Session, dict[str, Trigger]] = {}
+        """Sessions that hear of triggers, with the triggers by id as they were last told."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._methods: dict[str, Callable[[str, dict[str, Any]], Awaitable[Any]]] = {
+            "datastore.get": self._get,
+            "datastore.set": self._set,
+            "datastore.list": self._list,
+            "datastore.delete": self._delete,
+            "user.info": self._user_info,
+        }
+
+    def handle(self, session: Session, message: rpc.Message) -> None:
+        method, identifier, params = message.get("method"), message.get("id"), message.get("params") or {}
+        if method == "hello":
+            self._spawn(self._hello(session, identifier, params))
+        elif session.ref is None:
+            session.refuse(identifier, RpcError("say hello first"))
+            session.close()
+        elif method == "dispatch":
+            self._dispatch(session, identifier, params)
+        elif method in self._methods:
+            self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
+        elif method == "subscribe":
+            self._heard[session] = {}
+            self._tell(session)
+        elif method == "ready":
+            self._node.is_ready(session.ref)
+        elif method == "log":
+            self._log(session.ref, params)
+        else:
+            session.refuse(identifier, RpcError(f"there is no method {method!r}"), rpc.METHOD_NOT_FOUND)
+
+    def closed(self, session: Session) -> None:
+        self._heard.pop(session, None)
+
+    def tell_triggers(self) -> None:
+        """Tell every sensor what has changed about its triggers since it was last told."""
+        for session in self._heard:
+            self._tell(session)
+
+    def _tell(self, session: Session) -> None:
+        assert session.ref is not None
+        told = self._heard[session]
+        current = {trigger.id or trigger.ref: trigger for trigger in self._node.triggers_of(session.ref)}
+        for identifier, trigger in current.items():
+            if identifier not in told:
+                session.notify("trigger.add", {"trigger": _fields(trigger)})
+            elif told[identifier].uid != trigger.uid:
+                session.notify("trigger.update", {"trigger": _fields(trigger)})
+        for identifier, trigger in told.items():
+            if identifier not in current:
+                session.notify("trigger.remove", {"trigger": _fields(trigger)})
+        self._heard[session] = current
+
+    async def _hello(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+        ref = self._node.sensor_of(params.get("token", ""))
+        if ref is None:
+            session.refuse(identifier, RpcError("unknown token"))
+            session.close()
+            return
+        if params.get("version") != rpc.PROTOCOL_VERSION:
+            error = RpcError(f"this container speaks version {rpc.PROTOCOL_VERSION} of the wrapper protocol")
+            session.refuse(identifier, error)
+            return
+        session.ref = ref
+        await self._answer(session, identifier, self._node.assignment(ref))
+
+    async def _answer(self, session: Session, identifier: int, value: Awaitable[Any]) -> None:
+        try:
+            answer = await value
+        except (St2SensorError, TypeError, ValueError) as exception:
+            session.refuse(identifier, exception)
+        except Exception as exception:
+            LOG.exception("%s: a request failed", session.ref)
+            session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
+        else:
+            session.answer(identifier, answer)
+
+    def _dispatch(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+        trace = params.get("trace_context")
+        instance = TriggerInstance(
+            trigger=params["trigger"],
+            payload=params["payload"],
+            trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
+        )
+        if self._dispatcher.knows(instance.trigger):
+            self._accept(session, identifier, instance)
+        else:
+            self._spawn(self._dispatch_unknown(session, identifier, instance))
+
+    async def _dispatch_unknown(self, session: Session, identifier: int, instance: TriggerInstance) -> None:
+        """It may have been registered a moment ago: look before it becomes a dead letter."""
+        await self._node.refresh()
+        self._accept(session, identifier, instance)
+
+    def _accept(self, session: Session, identifier: int, instance: TriggerInstance) -> None:
+        def done(error: Exception | None) -> None:
+            if error is None:
+                session.answer(identifier, None)
+            else:
+                session.refuse(identifier, error)
+
+        assert session.ref is not None
+        self._dispatcher.dispatch(session.ref, instance, done)
+
+    async def _get(self, ref: str, params: dict[str, Any]) -> Any:
+        found = await self._node.blocking(lambda: self._datastore.get(ref, **params))
+        return None if found is None else _entry(found)
+
+    async def _set(self, ref: str, params: dict[str, Any]) -> Any:
+        await self._node.blocking(lambda: self._datastore.set(ref, **params))
+        return True
+
+    async def _list(self, ref: str, params: dict[str, Any]) -> Any:
+        found = await self._node.blocking(lambda: self._datastore.list(ref, **params))
+        return [_entry(item) for item in found]
+
+    async def _delete(self, ref: str, params: dict[str, Any]) -> Any:
+        return await self._node.blocking(lambda: self._datastore.delete(ref, **params))
+
+    async def _user_info(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002
+        return {
+            "username": self._user,
+            "rbac": {"enabled": False, "roles": [], "is_admin": False},
+            "authentication": {"method": "system user", "location": None},
+        }
+
+    def _log(self, ref: str, params: dict[str, Any]) -> None:
+        name, level = str(params.get("logger", ref)), int(params.get("level", logging.INFO))
+        logging.getLogger(name).log(level, "%s", params.get("message", ""))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _fields(trigger: Trigger) -> dict[str, Any]:
+    """A trigger as add_trigger() gets it: StackStorm's keys."""
+    return {
+        "id": trigger.id,
+        "uid": trigger.uid,
+        "ref": trigger.ref,
+        "name": trigger.name,
+        "pack": trigger.pack,
+        "type": trigger.type,
+        "parameters": dict(trigger.parameters),
+    }
+
+
+def _entry(entry: KeyValue) -> dict[str, Any]:
+    return {"name": entry.name, "value": entry.value, "secret": entry.secret, "expire_timestamp": None}

@@ -1,0 +1,121 @@
+"""Every error st2sensor raises, in one tree, with the exit code a command ends with.
+
+    St2SensorError                      1
+    ├── ConfigError                     78   a configuration file or option is wrong
+    ├── ContentError                    65   a file of a pack is wrong; names file, place and remedy
+    ├── SensorNotFound                  66   no registered sensor has this reference
+    ├── StateDirectoryBusy              75   another container holds the state directory
+    ├── OutboxError                     74   the outbox cannot be opened or written
+    ├── StorageError                    69   the database refused an operation
+    │   └── StorageUnavailable          69   the database cannot be reached
+    ├── TransportError                  69   the broker refused an operation
+    │   └── BrokerUnavailable           69   the broker cannot be reached
+    ├── RpcError                        70   the container refused a sensor's request
+    │   ├── ProtocolError               70   a message breaks the wrapper protocol
+    │   └── ContainerGone               70   the connection to the container is lost
+    └── DatastoreError                  69   a datastore call of a sensor failed
+        ├── DatastoreUnavailable        69   the database behind the datastore cannot be reached
+        └── UnsupportedOption           69   an option this version does not have
+
+Standard library only, CPython 3.9: this module is part of the wrapper.
+"""
+
+from __future__ import annotations
+
+
+class St2SensorError(Exception):
+    """Root of the tree. The message names the thing that failed and the remedy."""
+
+    exit_code = 1
+
+
+class ConfigError(St2SensorError):
+    exit_code = 78
+
+
+class ContentError(St2SensorError):
+    """A file of a pack is wrong.
+
+    :param message: what is wrong and what to do.
+    :param file: path of the file, as the user knows it.
+    :param line: line in the file, counted from 1, when known.
+    """
+
+    exit_code = 65
+
+    def __init__(self, message: str, *, file: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+class SensorNotFound(St2SensorError):
+    exit_code = 66
+
+
+class StateDirectoryBusy(St2SensorError):
+    exit_code = 75
+
+
+class OutboxError(St2SensorError):
+    exit_code = 74
+
+
+class StorageError(St2SensorError):
+    exit_code = 69
+
+
+class StorageUnavailable(StorageError):
+    pass
+
+
+class TransportError(St2SensorError):
+    exit_code = 69
+
+
+class BrokerUnavailable(TransportError):
+    pass
+
+
+class RpcError(St2SensorError):
+    exit_code = 70
+
+
+class ProtocolError(RpcError):
+    pass
+
+
+class ContainerGone(RpcError):
+    pass
+
+
+class DatastoreError(St2SensorError):
+    exit_code = 69
+
+
+class DatastoreUnavailable(DatastoreError):
+    pass
+
+
+class UnsupportedOption(DatastoreError, NotImplementedError):
+    pass
+
+
+SENSOR_FACING: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        RpcError,
+        ProtocolError,
+        DatastoreError,
+        DatastoreUnavailable,
+        UnsupportedOption,
+        TypeError,
+        ValueError,
+    )
+}
+"""Errors that travel from the container to a sensor, by the name they travel under."""

@@ -1,0 +1,185 @@
+"""What the system talks about, as frozen values: sensor types, triggers, rules, keys. No behaviour beyond naming."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SYSTEM_SCOPE = "st2kv.system"
+CORE_PACK = "core"
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """A pack's folder, and the reference its content is registered under."""
+
+    ref: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorType:
+    """A registered sensor: a class in a file of a pack.
+
+    :param artifact_uri: `file://` and the absolute path of the sensor's Python file.
+    :param entry_point: `sensors.<module>.<Class>`.
+    :param trigger_types: references of the trigger types it emits.
+    :param poll_interval: seconds; None leaves it to the class.
+    """
+
+    pack: str
+    name: str
+    artifact_uri: str
+    entry_point: str
+    description: str | None = None
+    metadata_file: str | None = None
+    trigger_types: tuple[str, ...] = ()
+    poll_interval: float | None = None
+    enabled: bool = True
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+    @property
+    def uid(self) -> str:
+        return f"sensor_type:{self.pack}:{self.name}"
+
+    @property
+    def class_name(self) -> str:
+        return self.entry_point.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerType:
+    """What a sensor can emit. A schema that is None was not declared."""
+
+    pack: str
+    name: str
+    description: str | None = None
+    payload_schema: Schema | None = None
+    parameters_schema: Schema | None = None
+    metadata_file: str | None = None
+    tags: tuple[Mapping[str, str], ...] | None = None
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+    @property
+    def uid(self) -> str:
+        return f"trigger_type:{self.pack}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A trigger type with the parameters a rule asks for; without parameters it has its type's name.
+
+    :param type: reference of the trigger type.
+    :param ref_count: how many rules ask for it; only triggers with parameters are counted, as in StackStorm.
+    """
+
+    pack: str
+    name: str
+    type: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    ref_count: int = 0
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+    @property
+    def uid(self) -> str:
+        canonical = json.dumps(dict(self.parameters), sort_keys=True)
+        digest = hashlib.md5(canonical.encode(), usedforsecurity=False).hexdigest()
+        return f"trigger:{self.pack}:{self.name}:{digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceContext:
+    """Links a trigger instance to what caused it."""
+
+    id: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerInstance:
+    """One event.
+
+    :param trigger: a trigger's reference, or a trigger's fields as a mapping.
+    """
+
+    trigger: str | Mapping[str, Any]
+    payload: Mapping[str, Any]
+    trace_context: TraceContext | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule registered here: kept to know which trigger it asked for.
+
+    :param trigger_type: reference of the trigger type it names.
+    :param trigger: reference of the trigger it asked for.
+    """
+
+    pack: str
+    name: str
+    metadata_file: str
+    trigger_type: str
+    parameters: Mapping[str, Any]
+    trigger: str
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What the registry knows of a sensor beyond StackStorm's document.
+
+    :param digest: of metadata, configuration and code as last registered; None before the first success.
+    :param error: why the newest content was refused; None when it was not.
+    """
+
+    pack: str
+    name: str
+    metadata_file: str
+    digest: str | None = None
+    error: str | None = None
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyValue:
+    """An entry of the datastore."""
+
+    name: str
+    value: str
+    scope: str = SYSTEM_SCOPE
+    secret: bool = False
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def uid(self) -> str:
+        return f"key_value_pair:{self.scope}:{self.name}"
+
+
+Entity = SensorType | TriggerType | Trigger | Rule | Registration
+"""What storage keeps by reference."""

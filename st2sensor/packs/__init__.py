@@ -1,0 +1,1 @@
+"""What is on disk: packs, their metadata and code, and how it gets into storage."""

@@ -1,0 +1,66 @@
+"""Checks that a sensor's code loads, in a child process with the pack's own interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import st2sensor
+from st2sensor.errors import ContentError
+from st2sensor.packs.code import Code
+
+DEADLINE = 10.0
+"""Seconds that importing a sensor's code may take."""
+
+WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
+
+
+def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) -> None:
+    """Import the code and look for the class. Raises ContentError with cause and remedy."""
+    try:
+        output = _run(code, deadline)
+    except OSError as exception:
+        raise ContentError(
+            f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv anew",
+            file=str(code.file),
+        ) from exception
+    except subprocess.TimeoutExpired as exception:
+        raise ContentError(
+            f"importing it took more than {deadline:g} s; move what waits out of the module into setup()",
+            file=str(code.file),
+        ) from exception
+    try:
+        verdict = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise ContentError(
+            "the process that imported it ended without a verdict; it must not end the process when imported",
+            file=str(code.file),
+        ) from None
+    if verdict["problem"] is None:
+        return
+    if verdict["in_metadata"]:
+        raise ContentError(verdict["problem"], file=metadata_file)
+    raise ContentError(verdict["problem"], file=verdict["file"], line=verdict["line"])
+
+
+def _run(code: Code, deadline: float) -> str:
+    process = subprocess.Popen(
+        [code.interpreter, WRAPPER, "--check"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(json.dumps(code.for_wrapper()), timeout=deadline)
+    finally:
+        # What the imported code has started goes with it.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return output

@@ -1,0 +1,71 @@
+"""A sensor's code as the wrapper loads it: which file, with which interpreter and search path; and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import site
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from st2sensor.models import SensorType
+from st2sensor.packs.config import config_file
+from st2sensor.packs.virtualenv import interpreter
+from st2sensor.settings import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a wrapper needs to load a sensor's class."""
+
+    interpreter: Path
+    file: Path
+    class_name: str
+    search_paths: tuple[Path, ...]
+
+    def for_wrapper(self) -> dict[str, Any]:
+        """The wrapper protocol's form. The container's packages are a last resort, for the same Python version."""
+        return {
+            "file": str(self.file),
+            "class_name": self.class_name,
+            "search_paths": [str(path) for path in self.search_paths],
+            "fallback_paths": site.getsitepackages(),
+            "fallback_version": list(sys.version_info[:2]),
+        }
+
+
+def code_of(sensor: SensorType, content: Content) -> Code:
+    """Where a registered sensor's code is on this host."""
+    file = Path(sensor.artifact_uri.removeprefix("file://"))
+    if not file.is_file():
+        file = _in_local_pack(sensor, content) or file
+    folders = [file.parent] + [parent for parent in file.parents if parent.name == "sensors"]
+    return Code(
+        interpreter=interpreter(content.virtualenvs_path, sensor.pack),
+        file=file,
+        class_name=sensor.class_name,
+        search_paths=tuple(dict.fromkeys(folders)),
+    )
+
+
+def digest(sensor: SensorType, pack: Path, content: Content) -> str:
+    """Of all that a running sensor was made from: metadata, configuration, and the pack's sensors/ and lib/ code."""
+    fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
+    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    code = [path for folder in ("sensors", "lib") for path in sorted((pack / folder).rglob("*.py"))]
+    for path in [config_file(content.configs_path, sensor.pack), pack / "config.schema.yaml", *code]:
+        if path.is_file():
+            total.update(f"\0{path}\0".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:
+    """The file in this host's copy of the pack, for a sensor that was registered on a host with other folders."""
+    module = sensor.entry_point.split(".")[:-1]
+    for folder in content.pack_paths:
+        candidate = folder.joinpath(sensor.pack, *module).with_suffix(".py")
+        if candidate.is_file():
+            return candidate
+    return None

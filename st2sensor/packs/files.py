@@ -1,0 +1,99 @@
+"""Reads one YAML or JSON file, and knows on which line each of its keys stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from st2sensor.errors import ContentError
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A parsed file.
+
+    :param shown: its path, as messages name it.
+    :param data: what it holds; timestamps stay text and keys are always text.
+    """
+
+    shown: str
+    data: Any
+    _root: yaml.Node | None
+
+    def line(self, path: Sequence[str | int]) -> int | None:
+        """The line, from 1, of the key or item at path, or of the nearest one above it that exists."""
+        node, line = self._root, None if self._root is None else self._root.start_mark.line + 1
+        for part in path:
+            entry = _entry(node, part)
+            if entry is None:
+                return line
+            line, node = entry
+        return line
+
+    def error(self, message: str, path: Sequence[str | int] = ()) -> ContentError:
+        """An error about what stands at path."""
+        return ContentError(message, file=self.shown, line=self.line(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML, in which a timestamp stays text and a key is text: `on:` and `200:` are keys like any other."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        mapping: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark)
+            mapping[key_node.value] = self.construct_object(value_node, deep=deep)  # type: ignore[no-untyped-call]
+        return mapping
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(path: Path) -> File:
+    """Parse a file; JSON is read as the YAML that it is. Raises ContentError naming file and line."""
+    shown = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exception:
+        raise ContentError(
+            f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown
+        ) from exception
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            data = None if root is None else loader.construct_document(root)  # type: ignore[no-untyped-call]
+        finally:
+            loader.dispose()  # type: ignore[no-untyped-call]
+    except yaml.YAMLError as exception:
+        mark = getattr(exception, "problem_mark", None)
+        problem = getattr(exception, "problem", None) or str(exception).splitlines()[0]
+        line = None if mark is None else mark.line + 1
+        raise ContentError(
+            f"malformed YAML: {problem}; correct the file", file=shown, line=line
+        ) from exception
+    except (ValueError, RecursionError) as exception:
+        raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
+    return File(shown=shown, data=data, _root=root)
+
+
+def _entry(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == part:
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item.start_mark.line + 1, item
+    return None

@@ -1,0 +1,188 @@
+"""Turns the metadata files of a pack into models, checked against the JSON schemas beside this module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+from st2sensor import schema
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack, SensorType, TriggerType
+from st2sensor.packs.files import File, read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorDeclaration:
+    """One sensor metadata file.
+
+    :param code: the sensor's Python file.
+    :param trigger_types: those it declares that can be registered.
+    :param errors: why the others cannot.
+    :param warnings: what was passed over.
+    """
+
+    file: File
+    sensor: SensorType
+    code: Path
+    trigger_types: tuple[TriggerType, ...]
+    errors: tuple[tuple[str, ContentError], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleDeclaration:
+    """One rule file, as far as sensors need it."""
+
+    file: File
+    pack: str
+    name: str
+    metadata_file: str
+    trigger_type: str
+    parameters: Mapping[str, Any]
+
+
+def sensor(pack: Pack, path: Path) -> SensorDeclaration:
+    """Read a sensor's metadata. Raises ContentError."""
+    file = _validated(path, "sensor.json")
+    data = file.data
+    code = path.parent / data["entry_point"]
+    if not code.is_file():
+        raise file.error(
+            f"entry_point: there is no file {code}; correct entry_point or add it", ["entry_point"]
+        )
+    declared = [trigger_type_of(pack, path, file, item) for item in data.get("trigger_types") or ()]
+    errors = [
+        (item.ref, error)
+        for index, item in enumerate(declared)
+        if (error := schema_error(file, item, ["trigger_types", index])) is not None
+    ]
+    broken = {ref for ref, _ in errors}
+    module = (
+        ".".join(code.relative_to(pack.path).with_suffix("").parts)
+        if code.is_relative_to(pack.path)
+        else code.stem
+    )
+    return SensorDeclaration(
+        file=file,
+        code=code,
+        sensor=SensorType(
+            pack=pack.ref,
+            name=data["class_name"],
+            description=data.get("description"),
+            metadata_file=str(path.relative_to(pack.path)),
+            artifact_uri=f"file://{code}",
+            entry_point=f"{module}.{data['class_name']}",
+            trigger_types=tuple(item.ref for item in declared),
+            poll_interval=data.get("poll_interval"),
+            enabled=data.get("enabled", True),
+        ),
+        trigger_types=tuple(item for item in declared if item.ref not in broken),
+        errors=tuple(errors),
+        warnings=tuple(_unknown_keys(file, "sensor.json")),
+    )
+
+
+def trigger_types(pack: Pack, path: Path) -> list[tuple[TriggerType, ContentError | None]]:
+    """Read a file of triggers/: one trigger type, and what is wrong with its schemas. Raises ContentError."""
+    file = _validated(path, "trigger.json")
+    declared = trigger_type_of(pack, path, file, file.data)
+    return [(declared, schema_error(file, declared, []))]
+
+
+def rule(pack: Pack, path: Path) -> RuleDeclaration:
+    """Read a rule. Raises ContentError."""
+    file = _validated(path, "rule.json")
+    trigger = file.data["trigger"]
+    return RuleDeclaration(
+        file=file,
+        pack=pack.ref,
+        name=file.data["name"],
+        metadata_file=str(path.relative_to(pack.path)),
+        trigger_type=trigger["type"],
+        parameters=trigger.get("parameters") or {},
+    )
+
+
+def pack_ref(path: Path) -> str:
+    """Read a pack.yaml's ref; without one it is made from the name, as StackStorm does. Raises ContentError."""
+    file = _validated(path, "pack.json")
+    if "ref" in file.data:
+        return str(file.data["ref"])
+    ref = str(file.data["name"]).lower().replace(" ", "_").replace("-", "_")
+    if not ref.replace("_", "").isalnum():
+        raise file.error(
+            f"name {file.data['name']!r} makes no reference; add ref: with letters, digits and _", ["name"]
+        )
+    return ref
+
+
+def trigger_type_of(pack: Pack, path: Path, file: File, data: Mapping[str, Any]) -> TriggerType:
+    """The trigger type that stands in a mapping of a validated file."""
+    tags = data.get("tags")
+    return TriggerType(
+        pack=pack.ref,
+        name=data["name"],
+        description=data.get("description"),
+        payload_schema=data.get("payload_schema"),
+        parameters_schema=data.get("parameters_schema"),
+        metadata_file=str(path.relative_to(pack.path)) if path.is_relative_to(pack.path) else file.shown,
+        tags=None if tags is None else tuple(tags),
+    )
+
+
+def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> ContentError | None:
+    """Say which schema of a trigger type is no schema, or None."""
+    for key, value in (
+        ("payload_schema", declared.payload_schema),
+        ("parameters_schema", declared.parameters_schema),
+    ):
+        problem = None if value is None else schema.check(value)
+        if problem:
+            return file.error(
+                f"{key} of trigger {declared.ref} is not a valid JSON schema: {problem}", [*place, key]
+            )
+    return None
+
+
+def _validated(path: Path, schema_name: str) -> File:
+    file = read(path)
+    error = jsonschema.exceptions.best_match(_validator(schema_name).iter_errors(file.data))
+    if error is None:
+        return file
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        remedy = error.schema["properties"][missing]["description"]
+        raise file.error(f"{missing} is missing; add it: {remedy}", list(error.absolute_path))
+    if not error.absolute_path:
+        raise file.error("must be a mapping of keys to values")
+    key = ".".join(str(part) for part in error.absolute_path)
+    remedy = error.schema.get("description", "correct it")
+    raise file.error(f"{key}: {error.message}; it must be {remedy}", list(error.absolute_path))
+
+
+def _unknown_keys(file: File, schema_name: str) -> Iterable[str]:
+    known = _schema(schema_name)["properties"]
+    for key in file.data:
+        if key not in known:
+            yield f"{file.shown}:{file.line([key])}: {key} is not a key of a sensor and has no effect"
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    return json.loads(resources.files("st2sensor.packs").joinpath("schemas", name).read_text())  # type: ignore[no-any-return]
+
+
+@cache
+def _validator(name: str) -> jsonschema.protocols.Validator:
+    trigger = Resource.from_contents(_schema("trigger.json"), default_specification=DRAFT4)
+    registry: Registry[Any] = Registry().with_resource("trigger.json", trigger)
+    return jsonschema.Draft4Validator(_schema(name), registry=registry)

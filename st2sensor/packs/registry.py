@@ -1,0 +1,241 @@
+"""Brings storage in line with the packs on disk. Unchanged content writes and announces nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.packs import metadata, rules
+from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.check import check_code
+from st2sensor.packs.code import code_of, digest
+from st2sensor.packs.core import core_trigger_types
+from st2sensor.packs.discovery import find_packs, metadata_files
+from st2sensor.packs.metadata import SensorDeclaration
+from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.settings import Content
+from st2sensor.storage.base import Storage
+from st2sensor.transport.topology import CREATE, DELETE, UPDATE
+
+SENSORS, TRIGGERS, RULES = "sensors", "triggers", "rules"
+KINDS = (TRIGGERS, SENSORS, RULES)
+
+Progress = Callable[[str, int, int], None]
+"""Told what is worked on, how much of it is done, and how much there is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Registry:
+    """Registers what is found under the pack paths.
+
+    :param content: where packs, configurations and virtualenvs are.
+    :param announcements: collects what containers are to be told.
+    """
+
+    storage: Storage
+    content: Content
+    announcements: Announcements
+    progress: Progress = lambda step, done, total: None  # noqa: ARG005
+    warnings: list[str] = field(default_factory=list)
+    _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
+    """Trigger types declared so far, with the file that declared them."""
+
+    def register(self, kinds: Collection[str], *, prune: bool = False) -> list[Outcome]:
+        """Register content of some kinds, and unregister what is gone.
+
+        :param kinds: any of KINDS.
+        :param prune: also unregister the content of packs that are absent from this host.
+
+        Raises StorageError and StorageUnavailable; what is wrong with content is in the outcomes.
+        """
+        packs, errors = find_packs(self.content.pack_paths)
+        outcomes = [
+            Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors
+        ]
+        outcomes += [self._core_trigger_type(item) for item in core_trigger_types()]
+        if TRIGGERS in kinds:
+            outcomes += self._trigger_files(packs)
+        if SENSORS in kinds:
+            outcomes += self._sensors(packs, prune)
+        if RULES in kinds:
+            outcomes += self._rules(packs, prune)
+        return outcomes
+
+    def _core_trigger_type(self, declared: TriggerType) -> Outcome:
+        """Registered when missing; a StackStorm that shares the database keeps its own."""
+        known = self.storage.get(TriggerType, declared.ref)
+        return self._trigger_type(known or declared, "st2sensor")
+
+    def _trigger_files(self, packs: list[Pack]) -> Iterator[Outcome]:
+        for pack in packs:
+            for path in metadata_files(pack, TRIGGERS):
+                try:
+                    declared = metadata.trigger_types(pack, path)
+                except ContentError as error:
+                    yield _failed("trigger type", f"{pack.ref}: {path.name}", error)
+                    continue
+                for trigger_type, problem in declared:
+                    yield self._trigger_type(trigger_type, str(path), problem)
+
+    def _trigger_type(self, declared: TriggerType, file: str, problem: ContentError | None = None) -> Outcome:
+        if problem is not None:
+            return _failed("trigger type", declared.ref, problem)
+        first, first_file = self._schemas.setdefault(declared.ref, (declared, file))
+        if (first.payload_schema, first.parameters_schema) != (
+            declared.payload_schema,
+            declared.parameters_schema,
+        ):
+            message = f"trigger type {declared.ref} has another schema in {first_file}; make both equal or remove one"
+            return _failed("trigger type", declared.ref, ContentError(message, file=file))
+        if first is not declared:
+            return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
+        known = self.storage.get(TriggerType, declared.ref)
+        if known != declared:
+            self.storage.put(declared)
+            self.announcements.add(declared, CREATE if known is None else UPDATE)
+        if not declared.parameters_schema and self.storage.get(Trigger, declared.ref) is None:
+            self.storage.put(Trigger(pack=declared.pack, name=declared.name, type=declared.ref))
+        return Outcome(kind="trigger type", ref=declared.ref, result=_result(known, declared))
+
+    def _sensors(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
+        declared: dict[str, tuple[Pack, SensorDeclaration]] = {}
+        unreadable: set[tuple[str, str]] = set()
+        for pack in packs:
+            for path in metadata_files(pack, SENSORS):
+                try:
+                    declaration = metadata.sensor(pack, path)
+                except ContentError as error:
+                    unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+                    yield self._unreadable_sensor(pack, path, error)
+                    continue
+                ref = declaration.sensor.ref
+                if ref in declared:
+                    first = declared[ref][1].file.shown
+                    error = declaration.file.error(
+                        f"sensor {ref} is already declared in {first}; give one of them another class_name",
+                        ["class_name"],
+                    )
+                    yield _failed("sensor", ref, error)
+                    continue
+                declared[ref] = (pack, declaration)
+                self.warnings += declaration.warnings
+                yield from self._declared_trigger_types(declaration)
+        yield from self._register_sensors(list(declared.values()))
+        present = {pack.ref for pack in packs}
+        for sensor in self.storage.all(SensorType):
+            gone = sensor.ref not in declared and (sensor.pack, sensor.metadata_file) not in unreadable
+            if gone and (sensor.pack in present or prune):
+                yield self._unregister_sensor(sensor)
+
+    def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
+        for trigger_type in declaration.trigger_types:
+            yield self._trigger_type(trigger_type, declaration.file.shown)
+        for ref, problem in declaration.errors:
+            yield _failed("trigger type", ref, problem)
+
+    def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[Outcome]:
+        total = len(declared)
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            futures = [pool.submit(self._checked, pack, declaration) for pack, declaration in declared]
+            for done, (future, (_, declaration)) in enumerate(zip(futures, declared, strict=True), start=1):
+                yield self._register_sensor(declaration.sensor, *future.result())
+                self.progress(SENSORS, done, total)
+
+    def _checked(self, pack: Pack, declaration: SensorDeclaration) -> tuple[str, ContentError | None]:
+        """The digest of what is on disk, and what is wrong with its code; code that passed once is not run again."""
+        sensor = declaration.sensor
+        current = digest(sensor, pack.path, self.content)
+        known = self.storage.get(Registration, sensor.ref)
+        if known is not None and known.digest == current and known.error is None:
+            return current, None
+        try:
+            check_code(code_of(sensor, self.content), metadata_file=declaration.file.shown)
+        except ContentError as error:
+            return current, error
+        return current, None
+
+    def _register_sensor(self, sensor: SensorType, current: str, error: ContentError | None) -> Outcome:
+        known = self.storage.get(SensorType, sensor.ref)
+        registered = self.storage.get(Registration, sensor.ref)
+        wanted = Registration(
+            pack=sensor.pack,
+            name=sensor.name,
+            metadata_file=sensor.metadata_file or "",
+            digest=current if error is None else registered and registered.digest,
+            error=None if error is None else str(error),
+        )
+        if registered != wanted:
+            self.storage.put(wanted)
+        if error is not None:
+            return _failed("sensor", sensor.ref, error)
+        result = _result(known, sensor)
+        if result is Result.UNCHANGED and (registered is None or registered.digest != current):
+            result = Result.CHANGED
+        if known != sensor:
+            self.storage.put(sensor)
+        if result is not Result.UNCHANGED:
+            self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE)
+        return Outcome(kind="sensor", ref=sensor.ref, result=result)
+
+    def _unreadable_sensor(self, pack: Pack, path: Path, error: ContentError) -> Outcome:
+        """A file that does not parse keeps its last registration, which remembers why."""
+        file = str(path.relative_to(pack.path))
+        for known in self.storage.all(Registration):
+            if (known.pack, known.metadata_file) == (pack.ref, file):
+                if known.error != str(error):
+                    self.storage.put(replace(known, error=str(error)))
+                return _failed("sensor", known.ref, error)
+        return _failed("sensor", f"{pack.ref}: {path.name}", error)
+
+    def _unregister_sensor(self, sensor: SensorType) -> Outcome:
+        self.storage.remove(SensorType, sensor.ref)
+        self.storage.remove(Registration, sensor.ref)
+        self.announcements.add(sensor, DELETE)
+        return Outcome(kind="sensor", ref=sensor.ref, result=Result.REMOVED)
+
+    def _rules(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
+        declared: dict[str, str] = {}
+        unreadable: set[tuple[str, str]] = set()
+        for pack in packs:
+            for path in metadata_files(pack, RULES):
+                ref = f"{pack.ref}: {path.name}"
+                try:
+                    declaration = metadata.rule(pack, path)
+                    ref = f"{pack.ref}.{declaration.name}"
+                    if ref in declared:
+                        raise declaration.file.error(
+                            f"rule {ref} is already declared in {declared[ref]}; rename one of them", ["name"]
+                        )
+                    declared[ref] = str(path)
+                    result = rules.register(declaration, self.storage, self.announcements)
+                except ContentError as error:
+                    unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+                    yield _failed("rule", ref, error)
+                    continue
+                yield Outcome(kind="rule", ref=ref, result=result)
+        present = {pack.ref for pack in packs}
+        for rule in self.storage.all(Rule):
+            gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
+            if gone and (rule.pack in present or prune):
+                rules.unregister(rule, self.storage, self.announcements)
+                yield Outcome(kind="rule", ref=rule.ref, result=Result.REMOVED)
+
+
+def failures(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Those that did not register."""
+    return [outcome for outcome in outcomes if outcome.result is Result.FAILED]
+
+
+def _failed(kind: str, ref: str, error: ContentError) -> Outcome:
+    return Outcome(kind=kind, ref=ref, result=Result.FAILED, message=str(error))
+
+
+def _result(known: object | None, declared: object) -> Result:
+    if known is None:
+        return Result.CREATED
+    return Result.UNCHANGED if known == declared else Result.CHANGED

@@ -1,0 +1,96 @@
+"""JSON-RPC 2.0, one message a line, UTF-8: what container and wrapper say to each other.
+
+Requests carry an `id` and are answered once, in any order; notifications carry none and are not answered.
+Standard library only, CPython 3.9: this module is part of the wrapper.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Optional
+
+from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
+
+PROTOCOL_VERSION = 1
+"""Sent in `hello`; a container refuses a wrapper of another version."""
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Longest line accepted; a longer one ends the session that sends it."""
+
+METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
+APPLICATION_ERROR = -32000
+
+Message = Dict[str, Any]
+
+
+def request(identifier: int, method: str, params: Message) -> bytes:
+    """Encode a request. Raises TypeError or ValueError when params are not JSON."""
+    return encode({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params})
+
+
+def notification(method: str, params: Message) -> bytes:
+    """Encode a notification. Raises TypeError or ValueError when params are not JSON."""
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def result(identifier: int, value: Any) -> bytes:
+    """Encode the answer to a request."""
+    return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
+
+
+def error(identifier: Optional[int], exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
+    """Encode a refusal; the receiver raises the same type when it is one that sensors know."""
+    body = {"code": code, "message": str(exception), "data": {"type": type(exception).__name__}}
+    return encode({"jsonrpc": "2.0", "id": identifier, "error": body})
+
+
+def encode(message: Message) -> bytes:
+    return (
+        json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        + b"\n"
+    )
+
+
+def decode(line: bytes) -> Message:
+    """Decode one line. Raises ProtocolError when it is not a JSON-RPC 2.0 object."""
+    try:
+        message = json.loads(line.decode("utf-8", "surrogatepass"))
+    except ValueError as exception:
+        raise ProtocolError(f"not a JSON message: {exception}") from exception
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise ProtocolError("not a JSON-RPC 2.0 message")
+    return message
+
+
+def answer_of(message: Message) -> Any:
+    """Return a response's result, or raise the error it carries."""
+    refusal = message.get("error")
+    if refusal is None:
+        return message.get("result")
+    kind = SENSOR_FACING.get((refusal.get("data") or {}).get("type", ""), RpcError)
+    raise kind(refusal.get("message", "the container refused the request"))
+
+
+class LineBuffer:
+    """Collects bytes into whole lines."""
+
+    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
+        self._limit = limit
+        self._partial = bytearray()
+
+    def feed(self, data: bytes) -> List[bytes]:
+        """Add data and return the lines it completes, without their newline.
+
+        Raises ProtocolError when a line outgrows the limit.
+        """
+        head, newline, tail = data.rpartition(b"\n")
+        if not newline:
+            self._partial += data
+            lines: List[bytes] = []
+        else:
+            lines = (bytes(self._partial) + head).split(b"\n")
+            self._partial = bytearray(tail)
+        if len(self._partial) > self._limit:
+            raise ProtocolError(f"a message is longer than {self._limit} bytes")
+        return lines

@@ -1,0 +1,110 @@
+"""The public sensor API: the classes that users derive their sensors from.
+
+Names, signatures and attributes follow StackStorm's `st2reactor.sensor.base`.
+Standard library only, CPython 3.9: this module is part of the wrapper.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from typing import Any, Dict, Optional
+
+DEFAULT_POLL_INTERVAL = 5.0
+"""Seconds between polls when neither metadata nor class says otherwise, as in StackStorm."""
+
+
+class Sensor(abc.ABC):
+    """A passive sensor: `run()` waits for outside events for as long as the sensor lives.
+
+    :param sensor_service: gives access to dispatch(), logging and the datastore.
+    :param config: the pack's configuration, a dict.
+    """
+
+    # Class-level values, because real sensors override __init__ without calling it here.
+    _sensor_service: Any = None
+    _config: Dict[str, Any] = {}  # noqa: RUF012 (never changed in place)
+    sensor_service: Any = None
+    config: Dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(self, sensor_service: Any, config: Optional[Dict[str, Any]] = None) -> None:
+        self._sensor_service = self.sensor_service = sensor_service
+        self._config = self.config = config or {}
+
+    @abc.abstractmethod
+    def setup(self) -> None:
+        """Prepare: called once, before anything else, in the main thread."""
+
+    @abc.abstractmethod
+    def run(self) -> None:
+        """Watch the outside system; returning ends the sensor."""
+
+    @abc.abstractmethod
+    def cleanup(self) -> None:
+        """Release what setup() took: called once on a stop, in the main thread."""
+
+    @abc.abstractmethod
+    def add_trigger(self, trigger: Dict[str, Any]) -> None:
+        """A rule asks for `trigger`, of one of this sensor's trigger types.
+
+        :param trigger: id, uid, ref, name, pack, type, parameters.
+        """
+
+    @abc.abstractmethod
+    def update_trigger(self, trigger: Dict[str, Any]) -> None:
+        """The parameters of a trigger that was added have changed; its id has not."""
+
+    @abc.abstractmethod
+    def remove_trigger(self, trigger: Dict[str, Any]) -> None:
+        """No rule asks for this trigger any more."""
+
+
+class PollingSensor(Sensor):
+    """A sensor whose `poll()` is called every `poll_interval` seconds.
+
+    The interval runs from the start of one poll to the start of the next. It is read again before each wait, so a
+    change takes effect at once.
+
+    :param poll_interval: seconds, may be fractional.
+    """
+
+    _poll_interval: float = DEFAULT_POLL_INTERVAL
+
+    def __init__(
+        self,
+        sensor_service: Any,
+        config: Optional[Dict[str, Any]] = None,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+    ) -> None:
+        super().__init__(sensor_service=sensor_service, config=config)
+        self.set_poll_interval(poll_interval)
+
+    @abc.abstractmethod
+    def poll(self) -> None:
+        """Look at the outside system once."""
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while True:
+            self.poll()
+            now = time.monotonic()
+            # A poll that overran its slot makes the next one start at once, and is not caught up with.
+            due = max(due + self._poll_interval, now)
+            time.sleep(due - now)
+
+    def get_poll_interval(self) -> float:
+        """Seconds between the starts of two polls."""
+        return self._poll_interval
+
+    def set_poll_interval(self, poll_interval: float) -> None:
+        """Change the seconds between two polls, from the next wait on.
+
+        Raises ValueError unless it is a number above 0.
+        """
+        if (
+            isinstance(poll_interval, bool)
+            or not isinstance(poll_interval, (int, float))
+            or not poll_interval > 0
+        ):
+            raise ValueError(f"poll_interval must be a number of seconds above 0, not {poll_interval!r}")
+        self._poll_interval = poll_interval

@@ -1,0 +1,203 @@
+"""Entities to and from StackStorm's documents: collection names, field names, and which fields stay away when unset.
+
+A field that is None is absent from its document, never null. Reading takes documents that StackStorm wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from st2sensor.models import Entity, KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """Where a kind of entity is kept.
+
+    :param indexed: fields with an index of their own, beside those every kind of StackStorm's has.
+    :param ours: a collection that StackStorm does not know.
+    """
+
+    name: str
+    to_document: Callable[[Any], Document]
+    from_document: Callable[[Mapping[str, Any]], Any]
+    indexed: tuple[str, ...] = ()
+    ours: bool = False
+
+
+def changes(document: Document) -> tuple[Document, list[str]]:
+    """Split a document into the fields to set and the names of those to take away."""
+    present = {name: value for name, value in document.items() if value is not None}
+    return present, [name for name, value in document.items() if value is None]
+
+
+def _identity(entity: Entity) -> Document:
+    return {"ref": entity.ref, "name": entity.name, "pack": entity.pack}
+
+
+def _sensor_document(sensor: SensorType) -> Document:
+    return _identity(sensor) | {
+        "uid": sensor.uid,
+        "description": sensor.description,
+        "metadata_file": sensor.metadata_file,
+        "artifact_uri": sensor.artifact_uri,
+        "entry_point": sensor.entry_point,
+        "trigger_types": list(sensor.trigger_types),
+        "poll_interval": sensor.poll_interval,
+        "enabled": sensor.enabled,
+    }
+
+
+def _sensor(document: Mapping[str, Any]) -> SensorType:
+    return SensorType(
+        id=str(document["_id"]),
+        pack=document["pack"],
+        name=document["name"],
+        description=document.get("description"),
+        metadata_file=document.get("metadata_file"),
+        artifact_uri=document["artifact_uri"],
+        entry_point=document["entry_point"],
+        trigger_types=tuple(document.get("trigger_types") or ()),
+        poll_interval=document.get("poll_interval"),
+        enabled=document.get("enabled", True),
+    )
+
+
+def _trigger_type_document(trigger_type: TriggerType) -> Document:
+    return _identity(trigger_type) | {
+        "uid": trigger_type.uid,
+        "description": trigger_type.description,
+        "metadata_file": trigger_type.metadata_file,
+        "tags": None if trigger_type.tags is None else [dict(tag) for tag in trigger_type.tags],
+        "payload_schema": trigger_type.payload_schema,
+        "parameters_schema": trigger_type.parameters_schema,
+    }
+
+
+def _trigger_type(document: Mapping[str, Any]) -> TriggerType:
+    tags = document.get("tags")
+    return TriggerType(
+        id=str(document["_id"]),
+        pack=document["pack"],
+        name=document["name"],
+        description=document.get("description"),
+        metadata_file=document.get("metadata_file"),
+        tags=None if tags is None else tuple(tags),
+        payload_schema=document.get("payload_schema"),
+        parameters_schema=document.get("parameters_schema"),
+    )
+
+
+def _trigger_document(trigger: Trigger) -> Document:
+    return _identity(trigger) | {
+        "uid": trigger.uid,
+        "type": trigger.type,
+        "parameters": dict(trigger.parameters) or None,
+        "ref_count": trigger.ref_count,
+    }
+
+
+def _trigger(document: Mapping[str, Any]) -> Trigger:
+    return Trigger(
+        id=str(document["_id"]),
+        pack=document["pack"],
+        name=document["name"],
+        type=document["type"],
+        parameters=document.get("parameters") or {},
+        ref_count=document.get("ref_count") or 0,
+    )
+
+
+def _rule_document(rule: Rule) -> Document:
+    return _identity(rule) | {
+        "metadata_file": rule.metadata_file,
+        "trigger_type": rule.trigger_type,
+        "parameters": dict(rule.parameters),
+        "trigger": rule.trigger,
+    }
+
+
+def _rule(document: Mapping[str, Any]) -> Rule:
+    return Rule(
+        id=str(document["_id"]),
+        pack=document["pack"],
+        name=document["name"],
+        metadata_file=document["metadata_file"],
+        trigger_type=document["trigger_type"],
+        parameters=document.get("parameters") or {},
+        trigger=document["trigger"],
+    )
+
+
+def _registration_document(registration: Registration) -> Document:
+    return _identity(registration) | {
+        "metadata_file": registration.metadata_file,
+        "digest": registration.digest,
+        "error": registration.error,
+    }
+
+
+def _registration(document: Mapping[str, Any]) -> Registration:
+    return Registration(
+        id=str(document["_id"]),
+        pack=document["pack"],
+        name=document["name"],
+        metadata_file=document["metadata_file"],
+        digest=document.get("digest"),
+        error=document.get("error"),
+    )
+
+
+COLLECTIONS: dict[type[Any], Collection] = {
+    SensorType: Collection(
+        name="sensor_type_d_b",
+        to_document=_sensor_document,
+        from_document=_sensor,
+        indexed=("name", "enabled", "trigger_types", "metadata_file"),
+    ),
+    TriggerType: Collection(
+        name="trigger_type_d_b",
+        to_document=_trigger_type_document,
+        from_document=_trigger_type,
+        indexed=("metadata_file", "tags.name", "tags.value"),
+    ),
+    Trigger: Collection(
+        name="trigger_d_b",
+        to_document=_trigger_document,
+        from_document=_trigger,
+        indexed=("name", "type", "parameters"),
+    ),
+    Rule: Collection(name="st2sensor_rules", to_document=_rule_document, from_document=_rule, ours=True),
+    Registration: Collection(
+        name="st2sensor_registrations",
+        to_document=_registration_document,
+        from_document=_registration,
+        ours=True,
+    ),
+}
+
+KEY_VALUES = "key_value_pair_d_b"
+
+
+def key_value_document(entry: KeyValue) -> Document:
+    return {
+        "uid": entry.uid,
+        "scope": entry.scope,
+        "name": entry.name,
+        "value": entry.value,
+        "secret": entry.secret,
+    }
+
+
+def key_value(document: Mapping[str, Any]) -> KeyValue:
+    return KeyValue(
+        id=str(document["_id"]),
+        scope=document["scope"],
+        name=document["name"],
+        value=document["value"],
+        secret=document.get("secret", False),
+    )

@@ -1,0 +1,158 @@
+"""Storage in MongoDB, beside StackStorm's own: the same collections, documents and indexes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pymongo
+from pymongo import errors
+
+from st2sensor.errors import StorageError, StorageUnavailable
+from st2sensor.models import Entity, KeyValue, Trigger
+from st2sensor.storage.base import T
+from st2sensor.storage.documents import (
+    COLLECTIONS,
+    KEY_VALUES,
+    Document,
+    changes,
+    key_value,
+    key_value_document,
+)
+
+UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.NetworkTimeout)
+
+
+class MongoStorage:
+    """:param url: `mongodb://...`; :param database: its database; :param timeout: seconds to find a server."""
+
+    def __init__(self, url: str, *, database: str, timeout: float) -> None:
+        milliseconds = int(timeout * 1000)
+        self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
+            url,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            appname="st2sensor",
+            connect=False,
+        )
+        self._database = self._client[database]
+        self._address = _without_password(url)
+
+    def prepare(self) -> None:
+        with self._failures():
+            for collection in COLLECTIONS.values():
+                self._create_indexes(collection.name, collection.indexed, uid=not collection.ours)
+            entries = self._database[KEY_VALUES]
+            entries.create_index("name")
+            entries.create_index("expire_timestamp", expireAfterSeconds=0)
+            entries.create_index("uid", unique=True, sparse=True)
+            entries.create_index([("scope", 1), ("name", 1)], unique=True)
+
+    def _create_indexes(self, name: str, fields: tuple[str, ...], *, uid: bool) -> None:
+        collection = self._database[name]
+        for field in fields:
+            collection.create_index(field)
+        if uid:
+            collection.create_index("uid", unique=True, sparse=True)
+        collection.create_index([("pack", 1), ("name", 1)], unique=True)
+
+    def all(self, kind: type[T]) -> list[T]:
+        collection = COLLECTIONS[kind]
+        with self._failures():
+            found = self._database[collection.name].find(sort=[("pack", 1), ("name", 1)])
+            return [collection.from_document(document) for document in found]
+
+    def get(self, kind: type[T], ref: str) -> T | None:
+        collection = COLLECTIONS[kind]
+        with self._failures():
+            document = self._database[collection.name].find_one(_key(ref))
+            return None if document is None else collection.from_document(document)  # type: ignore[no-any-return]
+
+    def put(self, entity: Entity) -> None:
+        collection = COLLECTIONS[type(entity)]
+        present, absent = changes(collection.to_document(entity))
+        update: Document = {"$set": present}
+        if isinstance(entity, Trigger):
+            update["$setOnInsert"] = {"ref_count": present.pop("ref_count")}
+        if absent:
+            update["$unset"] = dict.fromkeys(absent, "")
+        key = {"pack": entity.pack, "name": entity.name}
+        self._upsert(lambda: self._database[collection.name].update_one(key, update, upsert=True))
+
+    def rename_trigger(self, old_uid: str, entity: Entity) -> None:
+        collection = COLLECTIONS[Trigger]
+        present, _ = changes(collection.to_document(entity))
+        del present["ref_count"]
+        with self._failures():
+            self._database[collection.name].update_one({"uid": old_uid}, {"$set": present})
+
+    def remove(self, kind: type[Entity], ref: str) -> bool:
+        with self._failures():
+            return self._database[COLLECTIONS[kind].name].delete_one(_key(ref)).deleted_count == 1
+
+    def count_reference(self, trigger_ref: str, change: int) -> None:
+        triggers = self._database[COLLECTIONS[Trigger].name]
+        key = _key(trigger_ref)
+        with self._failures():
+            triggers.update_one(key, {"$inc": {"ref_count": change}})
+            triggers.delete_one(key | {"ref_count": {"$lte": 0}, "parameters": {"$exists": True}})
+
+    def get_value(self, scope: str, name: str) -> KeyValue | None:
+        with self._failures():
+            document = self._database[KEY_VALUES].find_one({"scope": scope, "name": name})
+            return None if document is None else key_value(document)
+
+    def put_value(self, entry: KeyValue) -> None:
+        key = {"scope": entry.scope, "name": entry.name}
+        update = {"$set": key_value_document(entry), "$unset": {"expire_timestamp": ""}}
+        self._upsert(lambda: self._database[KEY_VALUES].update_one(key, update, upsert=True))
+
+    def list_values(self, scope: str, prefix: str) -> list[KeyValue]:
+        query = {"scope": scope, "name": {"$regex": f"^{re.escape(prefix)}"}}
+        with self._failures():
+            return [
+                key_value(document) for document in self._database[KEY_VALUES].find(query, sort=[("name", 1)])
+            ]
+
+    def remove_value(self, scope: str, name: str) -> bool:
+        with self._failures():
+            return self._database[KEY_VALUES].delete_one({"scope": scope, "name": name}).deleted_count == 1
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _upsert(self, update: Callable[[], object]) -> None:
+        with self._failures():
+            try:
+                update()
+            except errors.DuplicateKeyError:
+                # Two upserts of one new key race: one inserts, the other is refused and finds it the second time.
+                update()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except UNREACHABLE as exception:
+            raise StorageUnavailable(
+                f"cannot reach MongoDB at {self._address}: {_first_line(exception)}; "
+                "is it running, and are [database] connection or host and port right?"
+            ) from exception
+        except errors.PyMongoError as exception:
+            raise StorageError(f"MongoDB at {self._address} refused: {_first_line(exception)}") from exception
+
+
+def _key(ref: str) -> dict[str, Any]:
+    pack, _, name = ref.partition(".")
+    return {"pack": pack, "name": name}
+
+
+def _first_line(exception: Exception) -> str:
+    # Server selection errors go on with a dump of the whole topology.
+    return (str(exception).splitlines() or [type(exception).__name__])[0].split(", Timeout:")[0]
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)

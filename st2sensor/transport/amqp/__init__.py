@@ -1,0 +1,1 @@
+"""The bus on an AMQP broker (RabbitMQ), by kombu and py-amqp."""

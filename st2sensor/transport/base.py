@@ -1,0 +1,71 @@
+"""What every transport does: publish messages durably, and hand the messages of exchanges to a reader.
+
+Calls block; a publisher or subscription belongs to one thread, save where a method says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What travels over an exchange.
+
+    :param id: unique and stable over repeats, for a consumer that drops duplicates.
+    """
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    content_type: str
+    content_encoding: str
+    id: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Publisher(Protocol):
+    """One connection that messages leave by. Methods raise BrokerUnavailable when it is lost."""
+
+    def connect(self) -> None:
+        """Connect anew, and declare what must exist so that nothing published is lost."""
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish in order; returns once the broker has taken responsibility for every message.
+
+        After an error each message may or may not have been taken: publish all of them again.
+        """
+
+    def keep_alive(self) -> None:
+        """Answer the broker's heartbeats; call at least every second while there is nothing to publish."""
+
+    def close(self) -> None:
+        """Disconnect; never raises."""
+
+
+class Subscription(Protocol):
+    """Messages published to some exchanges from `connect` on. Methods raise BrokerUnavailable."""
+
+    def connect(self) -> None:
+        """Connect anew; messages published from now on are seen."""
+
+    def receive(self, timeout: float) -> list[Message]:
+        """Wait up to `timeout` seconds for messages; an empty list when there were none."""
+
+    def close(self) -> None:
+        """Disconnect; never raises."""
+
+
+class Transport(Protocol):
+    """Makes publishers and subscriptions to one broker."""
+
+    address: str
+    """The broker's address, without a password, for messages to people."""
+
+    def publisher(self) -> Publisher:
+        """A publisher, not connected yet."""
+
+    def subscription(self, exchanges: Sequence[str]) -> Subscription:
+        """A subscription to every routing key of some exchanges, not connected yet."""

@@ -1,0 +1,106 @@
+"""Message bodies: trigger instances as StackStorm's pickle or as JSON, announcements as JSON.
+
+Pickles are written, of plain data, because StackStorm's consumers take nothing else. None is ever read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+from st2sensor.models import TraceContext, TriggerInstance
+from st2sensor.transport.base import Message
+from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
+
+PICKLE_PROTOCOL = 4
+JSON_TYPE = "application/json"
+PICKLE_TYPE = "application/x-python-serialize"
+
+TRACE_CONTEXT_MODULE, TRACE_CONTEXT_CLASS = "st2common.models.api.trace", "TraceContext"
+TRACE_CONTEXT_CLASS_MARK = object()
+"""Stands in the pickler's memo for StackStorm's class."""
+
+
+def trigger_message(
+    instance: TriggerInstance, *, topology: Topology, serializer: str, message_id: str
+) -> Message:
+    """Encode a trigger instance for the rules engine.
+
+    :param serializer: `pickle` or `json`.
+    """
+    body, content_type, content_encoding = SERIALIZERS[serializer](instance)
+    return Message(
+        exchange=topology.dispatch,
+        routing_key=TRIGGER_INSTANCE,
+        body=body,
+        content_type=content_type,
+        content_encoding=content_encoding,
+        id=message_id,
+    )
+
+
+def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Message:
+    """Encode a hint that something changed: receivers look into the database.
+
+    :param event: `create`, `update` or `delete`.
+    """
+    body = json.dumps(dict(fields)).encode()
+    return Message(
+        exchange=exchange, routing_key=event, body=body, content_type=JSON_TYPE, content_encoding="utf-8"
+    )
+
+
+def to_json(instance: TriggerInstance) -> str:
+    """The JSON form of a trigger instance: what the outbox keeps and JSON consumers get."""
+    context = instance.trace_context
+    trace = None if context is None else {"id_": context.id, "trace_tag": context.tag}
+    return json.dumps({"trigger": instance.trigger, "payload": instance.payload, "trace_context": trace})
+
+
+def from_json(text: str) -> TriggerInstance:
+    """Read what `to_json` wrote."""
+    body = json.loads(text)
+    trace = body["trace_context"]
+    return TriggerInstance(
+        trigger=body["trigger"],
+        payload=body["payload"],
+        trace_context=None if trace is None else TraceContext(id=trace["id_"], tag=trace["trace_tag"]),
+    )
+
+
+def _encode_json(instance: TriggerInstance) -> tuple[bytes, str, str]:
+    return to_json(instance).encode(), JSON_TYPE, "utf-8"
+
+
+def _encode_pickle(instance: TriggerInstance) -> tuple[bytes, str, str]:
+    body = {"trigger": instance.trigger, "payload": instance.payload, "trace_context": instance.trace_context}
+    if instance.trace_context is None:
+        return pickle.dumps(body, protocol=PICKLE_PROTOCOL), PICKLE_TYPE, "binary"
+    buffer = io.BytesIO()
+    _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(body)
+    return buffer.getvalue(), PICKLE_TYPE, "binary"
+
+
+class _StackStormPickler(pickle._Pickler):  # type: ignore[name-defined, misc]
+    """Writes our TraceContext as an instance of StackStorm's class, which need not be importable here.
+
+    Derived from the pure Python pickler: the C one refuses to name a class that it cannot import.
+    """
+
+    def save_trace_context(self, context: TraceContext) -> None:
+        self.save(TRACE_CONTEXT_MODULE)
+        self.save(TRACE_CONTEXT_CLASS)
+        self.write(pickle.STACK_GLOBAL)
+        self.memoize(TRACE_CONTEXT_CLASS_MARK)
+        self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+        self.memoize(context)
+        self.save({"id_": context.id, "trace_tag": context.tag})
+        self.write(pickle.BUILD)
+
+    dispatch: Any = {**pickle._Pickler.dispatch, TraceContext: save_trace_context}  # type: ignore[attr-defined]  # noqa: RUF012
+
+
+SERIALIZERS = {"json": _encode_json, "pickle": _encode_pickle}

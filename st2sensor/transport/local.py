@@ -1,0 +1,180 @@
+"""The bus without a broker: an ordered table in the embedded database, and a cursor per reader.
+
+Readers in other processes see a message within POLL_INTERVAL. The table keeps the newest KEPT messages; a reader that
+falls further behind misses the oldest.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from st2sensor.errors import BrokerUnavailable
+from st2sensor.transport.base import Message
+
+POLL_INTERVAL = 0.02
+"""Seconds between two looks for new messages."""
+
+KEPT = 100_000
+"""Messages."""
+
+PRUNED_EVERY = 1_000
+"""Messages; so often the oldest are deleted."""
+
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another process's write."""
+
+PAGE = 500
+"""Messages read at a time."""
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS st2sensor_bus (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    exchange TEXT NOT NULL, routing_key TEXT NOT NULL, id TEXT,
+    content_type TEXT NOT NULL, content_encoding TEXT NOT NULL, body BLOB NOT NULL
+)
+"""
+INSERT = """
+INSERT INTO st2sensor_bus (exchange, routing_key, id, content_type, content_encoding, body) VALUES (?, ?, ?, ?, ?, ?)
+"""
+COLUMNS = "exchange, routing_key, id, content_type, content_encoding, body"
+
+
+class LocalTransport:
+    """:param path: the embedded database."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.address = f"local://{path}"
+
+    def publisher(self) -> LocalPublisher:
+        return LocalPublisher(self._path)
+
+    def subscription(self, exchanges: Sequence[str]) -> LocalSubscription:
+        return LocalSubscription(self._path, exchanges)
+
+
+class LocalPublisher:
+    """Appends to the table; for one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def connect(self) -> None:
+        self.close()
+        self._connection = _open(self._path)
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        with _using(self._connection, self._path) as connection, connection:
+            last = 0
+            for message in messages:
+                last = connection.execute(INSERT, _row(message)).lastrowid or 0
+            if last % PRUNED_EVERY < len(messages):
+                connection.execute("DELETE FROM st2sensor_bus WHERE position <= ?", (last - KEPT,))
+
+    def keep_alive(self) -> None:
+        """A file needs no heartbeats."""
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class LocalSubscription:
+    """Follows the table with a cursor of its own; for one thread."""
+
+    def __init__(self, path: Path, exchanges: Sequence[str]) -> None:
+        self._path = path
+        self._exchanges = tuple(exchanges)
+        self._connection: sqlite3.Connection | None = None
+        self._cursor = 0
+        self._seen_version = -1
+
+    def connect(self) -> None:
+        self.close()
+        self._connection = _open(self._path)
+        with _using(self._connection, self._path) as connection:
+            (self._cursor,) = connection.execute(
+                "SELECT coalesce(max(position), 0) FROM st2sensor_bus"
+            ).fetchone()
+        self._seen_version = -1
+
+    def receive(self, timeout: float) -> list[Message]:
+        deadline = time.monotonic() + timeout
+        with _using(self._connection, self._path) as connection:
+            while True:
+                # data_version changes with every commit of another connection, and reading it costs microseconds.
+                (version,) = connection.execute("PRAGMA data_version").fetchone()
+                if version != self._seen_version:
+                    if received := self._read(connection):
+                        return received
+                    self._seen_version = version
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return []
+                time.sleep(min(POLL_INTERVAL, remaining))
+
+    def _read(self, connection: sqlite3.Connection) -> list[Message]:
+        query = (
+            f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
+        )
+        rows = connection.execute(query, (self._cursor,)).fetchall()
+        if rows:
+            self._cursor = rows[-1][0]
+        return [_message(row[1:]) for row in rows if row[1] in self._exchanges]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # The outbox forgets a message once it is here: it must be on disk.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(TABLE)
+    except (OSError, sqlite3.Error) as exception:
+        raise BrokerUnavailable(f"cannot open the local bus {path}: {exception}") from exception
+    return connection
+
+
+@contextmanager
+def _using(connection: sqlite3.Connection | None, path: Path) -> Iterator[sqlite3.Connection]:
+    if connection is None:
+        raise BrokerUnavailable(f"not connected to the local bus {path}")
+    try:
+        yield connection
+    except sqlite3.Error as exception:
+        raise BrokerUnavailable(f"the local bus {path} cannot be used: {exception}") from exception
+
+
+def _row(message: Message) -> tuple[object, ...]:
+    return (
+        message.exchange,
+        message.routing_key,
+        message.id,
+        message.content_type,
+        message.content_encoding,
+        message.body,
+    )
+
+
+def _message(row: tuple[str, str, str | None, str, str, bytes]) -> Message:
+    exchange, routing_key, identifier, content_type, content_encoding, body = row
+    return Message(
+        exchange=exchange,
+        routing_key=routing_key,
+        id=identifier,
+        content_type=content_type,
+        content_encoding=content_encoding,
+        body=body,
+    )

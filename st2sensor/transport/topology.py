@@ -1,0 +1,40 @@
+"""StackStorm's exchanges, queues and routing keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRIGGER_INSTANCE = "trigger_instance"
+CREATE, UPDATE, DELETE = "create", "update", "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Names under one `[messaging] prefix`."""
+
+    prefix: str
+
+    @property
+    def dispatch(self) -> str:
+        """Exchange of trigger instances."""
+        return f"{self.prefix}.trigger_instances_dispatch"
+
+    @property
+    def rules_engine(self) -> str:
+        """Durable queue of the rules engine, bound to `dispatch` with `#`."""
+        return f"{self.dispatch}.rules_engine"
+
+    @property
+    def triggers(self) -> str:
+        """Exchange of announcements about triggers."""
+        return f"{self.prefix}.trigger"
+
+    @property
+    def sensors(self) -> str:
+        """Exchange of announcements about sensors."""
+        return f"{self.prefix}.sensor"
+
+    @property
+    def exchanges(self) -> tuple[str, str, str]:
+        """Every exchange, all of them durable topics."""
+        return (self.dispatch, self.triggers, self.sensors)

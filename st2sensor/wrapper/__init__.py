@@ -1,0 +1,1 @@
+"""The child process that runs one sensor. Standard library only, CPython 3.9: it runs inside packs' interpreters."""

@@ -1,0 +1,169 @@
+"""The wrapper's connection to its container, usable from every thread of the sensor and after a fork.
+
+The thread that waits for an answer reads it from the socket itself; when several wait, one reads for all.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
+
+from st2sensor import rpc
+from st2sensor.errors import ContainerGone
+
+CHUNK = 65536
+
+
+class _Call:
+    """A request that waits for its answer."""
+
+    def __init__(self) -> None:
+        self.answer: Optional[rpc.Message] = None
+        self.turn = threading.Semaphore(0)
+        """Released when the answer is there, or when it is this thread's turn to read."""
+
+
+class Connection:
+    """One session.
+
+    :param path: the container's socket.
+    :param token: names the sensor.
+    :param gone: called when the container is gone; does not return.
+    :param shield: what a call runs inside of, so that a stop does not tear it apart.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        token: str,
+        gone: Callable[[], Any],
+        shield: Callable[[], ContextManager[None]] = nullcontext,
+    ) -> None:
+        self._path = path
+        self._token = token
+        self._gone = gone
+        self._shield = shield
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        """Forget the socket and the locks: a forked process opens its own session at its first call."""
+        self._socket: Optional[socket.socket] = None
+        self._opening = threading.Lock()
+        self._sending = threading.Lock()
+        self._state = threading.Lock()
+        self._calls: Dict[int, _Call] = {}
+        self._reading = False
+        self._next_id = 0
+        self._lines = rpc.LineBuffer()
+
+    def hello(self) -> Dict[str, Any]:
+        """Open the session; returns what the container says of the sensor."""
+        with self._opening:
+            return self._open()
+
+    def call(self, method: str, params: rpc.Message) -> Any:
+        """Send a request and wait for its answer.
+
+        Raises the error that the container answers with, and TypeError when params are not JSON.
+        """
+        with self._shield():
+            if self._socket is None:
+                with self._opening:
+                    if self._socket is None:
+                        self._open()
+            return self._request(method, params)
+
+    def notify(self, method: str, params: rpc.Message) -> None:
+        """Send a notification; before the session is open it goes nowhere."""
+        if self._socket is not None:
+            self._send(rpc.notification(method, params))
+
+    def notifications(self) -> Iterator[rpc.Message]:
+        """Yield what the container tells, for ever; for one thread, on a connection that makes no calls."""
+        while True:
+            for line in self._read():
+                yield rpc.decode(line)
+
+    def _open(self) -> Any:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened.connect(self._path)
+        except OSError:
+            self._gone()
+        self._socket = opened
+        return self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
+
+    def _request(self, method: str, params: rpc.Message) -> Any:
+        call = _Call()
+        with self._state:
+            self._next_id += 1
+            identifier = self._next_id
+        # Encoded before it is registered: what cannot be encoded leaves no trace.
+        data = rpc.request(identifier, method, params)
+        with self._state:
+            self._calls[identifier] = call
+        try:
+            self._send(data)
+            return rpc.answer_of(self._wait(call))
+        finally:
+            # Also when a signal handler of the sensor raised in the middle: another thread may wait for its turn.
+            with self._state:
+                self._calls.pop(identifier, None)
+                self._hand_over()
+
+    def _wait(self, call: _Call) -> rpc.Message:
+        while True:
+            with self._state:
+                if call.answer is not None:
+                    return call.answer
+                reads = not self._reading
+                if reads:
+                    self._reading = True
+            if not reads:
+                call.turn.acquire()
+                continue
+            try:
+                while call.answer is None:
+                    for line in self._read():
+                        self._settle(rpc.decode(line))
+            finally:
+                with self._state:
+                    self._reading = False
+
+    def _hand_over(self) -> None:
+        """Wake one thread that waits, when nobody reads; with the state lock held."""
+        if not self._reading:
+            heir = next(iter(self._calls.values()), None)
+            if heir is not None:
+                heir.turn.release()
+
+    def _settle(self, message: rpc.Message) -> None:
+        with self._state:
+            call = self._calls.pop(message.get("id", 0), None)
+        if call is not None:
+            call.answer = message
+            call.turn.release()
+
+    def _send(self, data: bytes) -> None:
+        assert self._socket is not None
+        try:
+            with self._sending:
+                self._socket.sendall(data)
+        except OSError:
+            self._gone()
+            raise ContainerGone("the container is gone") from None
+
+    def _read(self) -> List[bytes]:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(CHUNK)
+        except OSError:
+            data = b""
+        if not data:
+            self._gone()
+            raise ContainerGone("the container is gone")
+        return self._lines.feed(data)

@@ -1,0 +1,178 @@
+"""One sensor's life in its process: connect, load, setup, run, cleanup."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import inspect
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any, Callable, Dict, Mapping
+
+from st2sensor.errors import RpcError, St2SensorError
+from st2sensor.sensor import PollingSensor, Sensor
+from st2sensor.wrapper import logs
+from st2sensor.wrapper.connection import Connection
+from st2sensor.wrapper.loader import LoadError, load_class
+from st2sensor.wrapper.service import SensorService
+from st2sensor.wrapper.stop import Stop, StopSensor
+
+LOG = logging.getLogger("st2sensor.wrapper")
+
+FAILED, CONTENT_ERROR, CONTAINER_GONE = 1, 65, 70
+"""Exit codes."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """Run the sensor that the container names; returns the exit code, or ends the process itself."""
+    _die_with(int(environment["ST2SENSOR_CONTAINER"]))
+    path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
+    stop = Stop()
+    connection = Connection(path, token, gone=_container_gone, shield=stop.shielded)
+    code = FAILED
+    try:
+        assignment = connection.hello()
+        logs.configure(connection, assignment["log_level"])
+        code = _run_sensor(
+            assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop
+        )
+    except StopSensor:
+        code = 0
+    except RpcError as error:
+        LOG.error("%s", error)
+    except St2SensorError as error:
+        LOG.error("%s", error)
+        code = error.exit_code
+    _end(code)
+    return code
+
+
+def _run_sensor(
+    assignment: Dict[str, Any],
+    connection: Connection,
+    second_connection: Callable[[], Connection],
+    stop: Stop,
+) -> int:
+    name = assignment["ref"]
+    try:
+        sensor_class = load_class(assignment["code"])
+    except LoadError as error:
+        place = error.file if error.line is None else f"{error.file}:{error.line}"
+        LOG.error("%s: %s", place, error, exc_info=error.__cause__)
+        return CONTENT_ERROR
+    code = 0
+    sensor = None
+    try:
+        sensor = _instance(sensor_class, SensorService(connection, name), assignment)
+        connection.notify("ready", {})
+        sensor.setup()
+        Callbacks(sensor, second_connection()).start()
+        sensor.run()
+    except StopSensor:
+        pass
+    except SystemExit as exit_:
+        code = _exit_code(exit_)
+    except BaseException:
+        logging.getLogger(name).exception("the sensor failed")
+        code = FAILED
+    stop.over()
+    if sensor is not None:
+        _clean_up(sensor, name)
+    return code
+
+
+def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, Any]) -> Sensor:
+    arguments: Dict[str, Any] = {"sensor_service": service, "config": assignment["config"]}
+    # Without a poll_interval in its metadata a polling sensor keeps its class's own default.
+    if issubclass(sensor_class, PollingSensor) and assignment["poll_interval"] is not None:
+        arguments["poll_interval"] = assignment["poll_interval"]
+    sensor: Sensor = sensor_class(**arguments)
+    return sensor
+
+
+def _clean_up(sensor: Sensor, name: str) -> None:
+    try:
+        sensor.cleanup()
+    except BaseException:
+        logging.getLogger(name).exception("cleanup() failed")
+
+
+class Callbacks:
+    """Calls add_trigger(), update_trigger() and remove_trigger(), one at a time, in a thread of its own."""
+
+    def __init__(self, sensor: Sensor, connection: Connection) -> None:
+        self._connection = connection
+        self._methods: Dict[str, Callable[..., Any]] = {
+            "trigger.add": sensor.add_trigger,
+            "trigger.update": sensor.update_trigger,
+            "trigger.remove": sensor.remove_trigger,
+        }
+
+    def start(self) -> None:
+        self._connection.hello()
+        self._connection.notify("subscribe", {})
+        threading.Thread(target=self._listen, name="st2sensor-triggers", daemon=True).start()
+
+    def _listen(self) -> None:
+        for message in self._connection.notifications():
+            method = self._methods.get(message.get("method", ""))
+            if method is not None:
+                self._call(method, message["params"]["trigger"])
+
+    def _call(self, method: Callable[..., Any], trigger: Dict[str, Any]) -> None:
+        try:
+            if _takes_trigger(method):
+                method(trigger=trigger)
+            else:
+                method()
+        except Exception:
+            LOG.exception("%s() failed", method.__name__)
+
+
+def _takes_trigger(method: Callable[..., Any]) -> bool:
+    """Whether a callback has a parameter for the trigger: some real packs leave it away."""
+    try:
+        inspect.signature(method).bind(trigger={})
+    except TypeError:
+        return False
+    except ValueError:
+        pass
+    return True
+
+
+def _exit_code(exit_: SystemExit) -> int:
+    """The exit code of a sensor that called exit(), as the interpreter would have it."""
+    if exit_.code is None:
+        return 0
+    if isinstance(exit_.code, int):
+        return exit_.code & 0xFF
+    sys.stderr.write(f"{exit_.code}\n")
+    return FAILED
+
+
+def _die_with(container: int) -> None:
+    """Have the kernel kill this process when the container dies, however it dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != container:
+        _container_gone()
+
+
+def _container_gone() -> None:
+    """Nothing is raised into sensor code, which might catch it: without its container a sensor is over."""
+    os._exit(CONTAINER_GONE)
+
+
+def _end(code: int) -> None:
+    """End the process, whatever threads the sensor has left behind."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(code)

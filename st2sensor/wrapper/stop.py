@@ -1,0 +1,53 @@
+"""How a stop reaches the sensor: SIGTERM raises StopSensor in the main thread, but never inside a call in flight."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+
+class StopSensor(SystemExit):
+    """Interrupts run() and poll(). A SystemExit, because servers and event loops let that one through."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
+class Stop:
+    """The main thread's stop.
+
+    :ivar asked: whether SIGTERM has come.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._shields = 0
+        self._over = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
+        self.asked = True
+        self._raise()
+
+    def _raise(self) -> None:
+        if self.asked and not self._over and self._shields == 0:
+            raise StopSensor
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Put a stop off until the end of the block, in the main thread; elsewhere signals are not raised anyway."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+        self._raise()
+
+    def over(self) -> None:
+        """From now on cleanup() runs: it is not interrupted."""
+        self._over = True
