@@ -7,7 +7,7 @@ configuration file, so that a checkout can be moved.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote_plus, urlsplit
 
@@ -39,9 +39,7 @@ MESSAGING = [
 ]
 CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),
-    cfg.StrOpt(
-        "packs_base_paths", default="", help="more folders of packs, separated by colons; they come first"
-    ),
+    cfg.StrOpt("packs_base_paths", default="", help="more folders of packs, separated by colons; they come first"),
 ]
 SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
@@ -50,12 +48,8 @@ SYSTEM = [
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
 SENSORCONTAINER = [
     cfg.StrOpt("state_dir", default="/var/lib/st2sensor", help="outbox, sockets and the embedded database"),
-    cfg.FloatOpt(
-        "stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"
-    ),
-    cfg.FloatOpt(
-        "resync_interval", default=30.0, min=0.1, help="seconds between unasked looks at the database"
-    ),
+    cfg.FloatOpt("stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"),
+    cfg.FloatOpt("resync_interval", default=30.0, min=0.1, help="seconds between unasked looks at the database"),
 ]
 
 
@@ -64,16 +58,12 @@ def load(config_files: Sequence[str]) -> Settings:
 
     Without any, `$ST2_CONF` or /etc/st2/st2.conf is read. Raises ConfigError naming file, key and remedy.
     """
-    files = [os.path.abspath(path) for path in config_files] or [
-        os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
-    ]
+    files = [os.path.abspath(path) for path in config_files] or [os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)]
     for path in files:
         if not os.path.isfile(path):
             raise ConfigError(f"no configuration file at {path}: name one with --config-file")
     try:
         return _settings(_parse(files), files)
-    except cfg.ConfigFileParseError as exception:
-        raise ConfigError(f"{', '.join(files)}: {exception}") from exception
     except (cfg.Error, ValueError) as exception:
         raise ConfigError(f"{', '.join(files)}: {exception}") from exception
 
@@ -103,9 +93,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     state_dir = resolve(options.sensorcontainer.state_dir)
     base_path = resolve(options.system.base_path)
     database_url = _database_url(options.database, resolve, state_dir)
-    embedded = (
-        database_url.removeprefix("sqlite://") if database_url.startswith("sqlite:") else state_dir / "st2.db"
-    )
+    embedded = database_url.removeprefix("sqlite://") if database_url.startswith("sqlite:") else state_dir / "st2.db"
     user_paths = [path for path in options.content.packs_base_paths.split(":") if path]
     return Settings(
         source=", ".join(files),
@@ -130,8 +118,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     )
 
 
-def _database_url(group: cfg.GroupAttr, resolve: object, state_dir: Path) -> str:
-    assert callable(resolve)
+def _database_url(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], state_dir: Path) -> str:
     url = group.connection
     if url is None:
         return _stackstorm_url(group)
@@ -142,24 +129,20 @@ def _database_url(group: cfg.GroupAttr, resolve: object, state_dir: Path) -> str
         # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
         path = url.removeprefix("sqlite://").removeprefix("/")
         return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
-    raise ConfigError(
-        f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
-    )
+    raise ConfigError(f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE")
 
 
-def _stackstorm_url(group: cfg.GroupAttr) -> str:
+def _stackstorm_url(group: cfg.ConfigOpts.GroupAttr) -> str:
     if group.host.startswith(("mongodb://", "mongodb+srv://")):
         return str(group.host)
     login = f"{quote_plus(group.username)}:{quote_plus(group.password or '')}@" if group.username else ""
     return f"mongodb://{login}{group.host}:{group.port}"
 
 
-def _messaging(group: cfg.GroupAttr, local_path: Path) -> Messaging:
+def _messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path) -> Messaging:
     urls = tuple(group.cluster_urls) or (group.url,)
     schemes = {urlsplit(url).scheme for url in urls}
     if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
-        raise ConfigError(
-            f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://"
-        )
+        raise ConfigError(f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://")
     serializer = group.serializer or ("json" if "local" in schemes else "pickle")
     return Messaging(urls=urls, prefix=group.prefix, serializer=serializer, local_path=local_path)

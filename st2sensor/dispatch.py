@@ -1,4 +1,4 @@
-"""From a sensor's dispatch() to the outbox: checks what is dispatched against what is registered. Runs in the container.
+"""From a sensor's dispatch() to the outbox: checks what is dispatched against what is registered. In the container.
 
 What cannot be published is kept as a dead letter, with the reason: a sensor never hears of it, as in StackStorm, and
 nothing is lost silently.
@@ -71,9 +71,7 @@ class Dispatcher:
         validator = self._validator(trigger_type)
         if validator is None:
             return None
-        problem = (
-            validator if isinstance(validator, str) else schema.violation(validator, dict(instance.payload))
-        )
+        problem = validator if isinstance(validator, str) else schema.violation(validator, dict(instance.payload))
         if problem is None:
             return None
         problem = f"the payload does not fit the payload_schema of {trigger_type.ref}: {problem}"

@@ -45,9 +45,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 );
 """
 INSERT = "INSERT INTO outbox (id, message_id, sensor, trigger, created, body) VALUES (?, ?, ?, ?, ?, ?)"
-BURY = (
-    "INSERT INTO dead_letters (message_id, sensor, trigger, created, body, reason) VALUES (?, ?, ?, ?, ?, ?)"
-)
+BURY = "INSERT INTO dead_letters (message_id, sensor, trigger, created, body, reason) VALUES (?, ?, ?, ?, ?, ?)"
 SELECT = "SELECT id, message_id, sensor, trigger, created, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
 
 Done = Callable[[Exception | None], None]

@@ -34,7 +34,7 @@ def notification(method: str, params: Message) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def result(identifier: int, value: Any) -> bytes:
+def result(identifier: Optional[int], value: Any) -> bytes:
     """Encode the answer to a request."""
     return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
 
@@ -46,10 +46,7 @@ def error(identifier: Optional[int], exception: Exception, code: int = APPLICATI
 
 
 def encode(message: Message) -> bytes:
-    return (
-        json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-        + b"\n"
-    )
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode(line: bytes) -> Message:

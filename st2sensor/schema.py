@@ -69,8 +69,7 @@ def _draft4(schema: Any) -> Any:
         if isinstance(value, Mapping) and value.get("required") is True and "default" not in value
     ]
     rewritten["properties"] = {
-        name: value if name in required else _nullable(value)
-        for name, value in rewritten["properties"].items()
+        name: value if name in required else _nullable(value) for name, value in rewritten["properties"].items()
     }
     if required:
         rewritten["required"] = sorted(set(required))

@@ -101,10 +101,6 @@ class PollingSensor(Sensor):
 
         Raises ValueError unless it is a number above 0.
         """
-        if (
-            isinstance(poll_interval, bool)
-            or not isinstance(poll_interval, (int, float))
-            or not poll_interval > 0
-        ):
+        if isinstance(poll_interval, bool) or not isinstance(poll_interval, (int, float)) or not poll_interval > 0:
             raise ValueError(f"poll_interval must be a number of seconds above 0, not {poll_interval!r}")
         self._poll_interval = poll_interval

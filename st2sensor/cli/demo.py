@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -42,13 +42,9 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
     ):
         with log.open("a") as stream:
             # A session of its own: Ctrl-C reaches this process alone, which passes on one stop.
-            container = subprocess.Popen(
-                command, stderr=stream, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            container = subprocess.Popen(command, stderr=stream, stdin=subprocess.DEVNULL, start_new_session=True)
         with _stopping(container):
-            console.print(
-                f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
-            )
+            console.print(f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything.")
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
             tail.follow(subscription, storage, console, lambda: container.poll() is not None)
     if container.returncode:
@@ -59,7 +55,7 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
 
 
 @contextmanager
-def _stopping(container: subprocess.Popen[bytes]):  # type: ignore[no-untyped-def]
+def _stopping(container: subprocess.Popen[bytes]) -> Iterator[None]:
     """Pass SIGINT and SIGTERM on to the container, once."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

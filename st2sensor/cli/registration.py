@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from st2sensor.errors import TransportError
@@ -29,22 +30,14 @@ COLOURS = {
 }
 
 
-def flags(function):  # type: ignore[no-untyped-def]
+def flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what to register."""
     for option in (
-        click.option(
-            "--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."
-        ),
+        click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
         click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
-        click.option(
-            "--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."
-        ),
-        click.option(
-            "--register-sensors", "kinds", flag_value=SENSORS, multiple=True, help="Register sensors."
-        ),
-        click.option(
-            "--register-all", "kinds", flag_value="all", multiple=True, help="Register all. [default]"
-        ),
+        click.option("--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."),
+        click.option("--register-sensors", "kinds", flag_value=SENSORS, multiple=True, help="Register sensors."),
+        click.option("--register-all", "kinds", flag_value="all", multiple=True, help="Register all. [default]"),
     ):
         function = option(function)
     return function
@@ -62,16 +55,14 @@ def register(settings: Settings, kinds: Collection[str], *, prune: bool) -> int:
         Progress(console=Console(stderr=True), transient=True) as bar,
     ):
         storage.prepare()
-        tasks = {}
+        tasks: dict[str, TaskID] = {}
 
         def progress(step: str, done: int, total: int) -> None:
             if step not in tasks:
                 tasks[step] = bar.add_task(step, total=total)
             bar.update(tasks[step], completed=done)
 
-        registry = Registry(
-            storage=storage, content=settings.content, announcements=announcements, progress=progress
-        )
+        registry = Registry(storage=storage, content=settings.content, announcements=announcements, progress=progress)
         outcomes = registry.register(chosen, prune=prune)
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)

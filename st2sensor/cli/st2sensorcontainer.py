@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import StateDirectoryBusy
-from st2sensor.outbox import Done, Entry, Outbox
+from st2sensor.outbox import Done, Entry, Notify, Outbox
 from st2sensor.settings import Messaging, Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
@@ -71,9 +71,7 @@ def serve(settings: Settings, only: str | None) -> int:
         dispatcher = Dispatcher(outbox, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
         delivery = Delivery(outbox, transport, lambda entry: _message(entry, settings.messaging))
-        supervisor = Supervisor(
-            settings, storage, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only
-        )
+        supervisor = Supervisor(settings, storage, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only)
         topology = Topology(settings.messaging.prefix)
         watch = Watch(
             transport,
@@ -110,8 +108,8 @@ def _held(state_dir: Path) -> Iterator[None]:
         except OSError as exception:
             lock.seek(0)
             raise StateDirectoryBusy(
-                f"[sensorcontainer] state_dir: {state_dir} is in use by process {lock.read().strip() or '?'}; stop that "
-                "container, or give this one a state_dir of its own"
+                f"[sensorcontainer] state_dir: {state_dir} is in use by process {lock.read().strip() or '?'}; stop "
+                "that container, or give this one a state_dir of its own"
             ) from exception
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -119,7 +117,7 @@ def _held(state_dir: Path) -> Iterator[None]:
         yield
 
 
-def _notify_in(loop: asyncio.AbstractEventLoop):  # type: ignore[no-untyped-def]
+def _notify_in(loop: asyncio.AbstractEventLoop) -> Notify:
     """Tell a commit's submitters in the loop's thread, all with one wake-up."""
 
     def tell(answers: Sequence[tuple[Done, Exception | None]]) -> None:
@@ -129,7 +127,7 @@ def _notify_in(loop: asyncio.AbstractEventLoop):  # type: ignore[no-untyped-def]
     return lambda answers: _call_in(loop, tell, answers)
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, function, *arguments) -> None:  # type: ignore[no-untyped-def]
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
     """Call in the loop's thread; a loop that has ended has nobody left to tell."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(function, *arguments)

@@ -44,9 +44,7 @@ def follow(subscription: Subscription, storage: Storage, console: Console, ended
 def _line(message: Message, storage: Storage) -> Text:
     stamp = time.strftime("%H:%M:%S")
     if message.content_type != JSON_TYPE:
-        return Text(
-            f"{stamp}  {len(message.body)} bytes of {message.content_type}: set [messaging] serializer = json"
-        )
+        return Text(f"{stamp}  {len(message.body)} bytes of {message.content_type}: set [messaging] serializer = json")
     body = json.loads(message.body)
     line = Text.assemble((stamp, "dim"), "  ", (_trigger_type(body["trigger"], storage), "bold cyan"))
     trace = body.get("trace_context")

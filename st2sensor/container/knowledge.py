@@ -21,9 +21,10 @@ class Knowledge:
 
     def desired(self, only: str | None) -> dict[str, str]:
         """The sensors that should run, with a digest each: all that are enabled, or one alone, enabled or not."""
-        chosen = [self.sensors[only]] if only in self.sensors else []
         if only is None:
             chosen = [sensor for sensor in self.sensors.values() if sensor.enabled]
+        else:
+            chosen = [self.sensors[only]] if only in self.sensors else []
         return {sensor.ref: self._digest(sensor) for sensor in chosen}
 
     def triggers_of(self, ref: str) -> list[Trigger]:

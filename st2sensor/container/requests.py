@@ -62,7 +62,12 @@ class Requests:
         }
 
     def handle(self, session: Session, message: rpc.Message) -> None:
-        method, identifier, params = message.get("method"), message.get("id"), message.get("params") or {}
+        try:
+            self._act(session, message.get("method"), message.get("id"), message.get("params") or {})
+        except (AttributeError, KeyError, TypeError, ValueError) as exception:
+            session.refuse(message.get("id"), RpcError(f"malformed request: {exception!r}"))
+
+    def _act(self, session: Session, method: str | None, identifier: int | None, params: dict[str, Any]) -> None:
         if method == "hello":
             self._spawn(self._hello(session, identifier, params))
         elif session.ref is None:
@@ -104,7 +109,7 @@ class Requests:
                 session.notify("trigger.remove", {"trigger": _fields(trigger)})
         self._heard[session] = current
 
-    async def _hello(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+    async def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         ref = self._node.sensor_of(params.get("token", ""))
         if ref is None:
             session.refuse(identifier, RpcError("unknown token"))
@@ -117,7 +122,7 @@ class Requests:
         session.ref = ref
         await self._answer(session, identifier, self._node.assignment(ref))
 
-    async def _answer(self, session: Session, identifier: int, value: Awaitable[Any]) -> None:
+    async def _answer(self, session: Session, identifier: int | None, value: Awaitable[Any]) -> None:
         try:
             answer = await value
         except (St2SensorError, TypeError, ValueError) as exception:
@@ -128,7 +133,7 @@ class Requests:
         else:
             session.answer(identifier, answer)
 
-    def _dispatch(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+    def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         trace = params.get("trace_context")
         instance = TriggerInstance(
             trigger=params["trigger"],
@@ -140,12 +145,12 @@ class Requests:
         else:
             self._spawn(self._dispatch_unknown(session, identifier, instance))
 
-    async def _dispatch_unknown(self, session: Session, identifier: int, instance: TriggerInstance) -> None:
+    async def _dispatch_unknown(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         """It may have been registered a moment ago: look before it becomes a dead letter."""
         await self._node.refresh()
         self._accept(session, identifier, instance)
 
-    def _accept(self, session: Session, identifier: int, instance: TriggerInstance) -> None:
+    def _accept(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         def done(error: Exception | None) -> None:
             if error is None:
                 session.answer(identifier, None)

@@ -48,7 +48,7 @@ class Session(asyncio.Protocol):
         self._transport = None
         self._handler.closed(self)
 
-    def answer(self, identifier: int, value: Any) -> None:
+    def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request; does nothing when the wrapper has hung up."""
         self._send(rpc.result(identifier, value))
 

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger(__name__)
+
+RETRY = 1.0
+"""Seconds between two looks into a database that is away."""
 
 SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 
@@ -84,6 +88,8 @@ class Supervisor:
         """Sensor reference by token."""
         self._wake = asyncio.Event()
         self._stale = True
+        self._look_at = clock()
+        """When to look into storage unasked."""
         self._refreshing: asyncio.Task[None] | None = None
         self._storage_failed = False
         self._stopping = False
@@ -165,19 +171,19 @@ class Supervisor:
             endpoint.bind(str(self._socket))
         finally:
             os.umask(previous)
-        return await asyncio.get_running_loop().create_unix_server(
-            lambda: Session(self._requests), sock=endpoint
-        )
+        return await asyncio.get_running_loop().create_unix_server(lambda: Session(self._requests), sock=endpoint)
 
     def _refresh_when_stale(self) -> None:
         if self._stale and (self._refreshing is None or self._refreshing.done()):
             self._stale = False
+            interval = self._settings.container.resync_interval
+            self._look_at = self._clock() + (min(interval, RETRY) if self._storage_failed else interval)
             self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
 
     async def _refresh(self) -> None:
         """Read storage; while it is away, what is known goes on."""
         try:
-            self._knowledge = await self.blocking(lambda: stored.read(self._storage))
+            self._knowledge = await self.blocking(self._read)
         except StorageError as exception:
             if not self._storage_failed:
                 LOG.warning("%s; %s", exception, self._without_storage())
@@ -191,21 +197,20 @@ class Supervisor:
         self._dispatcher.learn(self._knowledge.trigger_types.values(), self._knowledge.triggers.values())
         self._requests.tell_triggers()
 
+    def _read(self) -> Knowledge:
+        if self._knowledge is None:
+            self._storage.prepare()
+        return stored.read(self._storage)
+
     def _without_storage(self) -> str:
-        return (
-            "no sensor can start before it answers"
-            if self._knowledge is None
-            else "the known sensors keep running"
-        )
+        return "no sensor can start before it answers" if self._knowledge is None else "the known sensors keep running"
 
     def _reconcile(self) -> None:
         if self._knowledge is None:
             return
         desired = self._knowledge.desired(self._only)
         if self._only is not None and not desired and not self._children:
-            raise SensorNotFound(
-                f"sensor {self._only} is not registered: check the name, or run st2ctl reload"
-            )
+            raise SensorNotFound(f"sensor {self._only} is not registered: check the name, or run st2ctl reload")
         for action in plan(desired, self._children, self._clock()):
             self._act(action, desired)
 
@@ -226,9 +231,7 @@ class Supervisor:
         token = secrets.token_hex(16)
         interpreter = code_of(sensor, self._settings.content).interpreter
         try:
-            process = self._launcher.start(
-                Launch(ref=ref, interpreter=interpreter, socket=self._socket, token=token)
-            )
+            process = self._launcher.start(Launch(ref=ref, interpreter=interpreter, socket=self._socket, token=token))
         except OSError as exception:
             LOG.error("%s cannot be started with %s: %s", ref, interpreter, exception)
             self._children[ref] = transitions.failed(child, self._clock())
@@ -288,17 +291,12 @@ class Supervisor:
 
     async def _sleep(self) -> None:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
-        limit = self._settings.container.resync_interval
-        if self._storage_failed:
-            limit = min(limit, 1.0)
-        due = next_due(self._children)
-        if due is not None:
-            limit = min(limit, max(0.0, due - self._clock()))
-        try:
-            await asyncio.wait_for(self._wake.wait(), limit)
-        except TimeoutError:
-            self._stale = True
+        start = next_due(self._children)
+        until = self._look_at if start is None else min(start, self._look_at)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, until - self._clock()))
         self._wake.clear()
+        self._stale = self._stale or self._clock() >= self._look_at
 
     def _stop_asked(self) -> None:
         if self._stopping:

@@ -35,9 +35,7 @@ def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
     folder = pack.path / kind
     if not folder.is_dir():
         return []
-    return sorted(
-        path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")
-    )
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
 
 
 def _ref(path: Path) -> str:

@@ -50,7 +50,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark)
-            mapping[key_node.value] = self.construct_object(value_node, deep=deep)  # type: ignore[no-untyped-call]
+            mapping[key_node.value] = self.construct_object(value_node, deep=deep)
         return mapping
 
 
@@ -66,23 +66,19 @@ def read(path: Path) -> File:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exception:
-        raise ContentError(
-            f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown
-        ) from exception
+        raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown) from exception
     try:
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
-            data = None if root is None else loader.construct_document(root)  # type: ignore[no-untyped-call]
+            data = None if root is None else loader.construct_document(root)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except yaml.YAMLError as exception:
         mark = getattr(exception, "problem_mark", None)
         problem = getattr(exception, "problem", None) or str(exception).splitlines()[0]
         line = None if mark is None else mark.line + 1
-        raise ContentError(
-            f"malformed YAML: {problem}; correct the file", file=shown, line=line
-        ) from exception
+        raise ContentError(f"malformed YAML: {problem}; correct the file", file=shown, line=line) from exception
     except (ValueError, RecursionError) as exception:
         raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
     return File(shown=shown, data=data, _root=root)

@@ -56,9 +56,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     data = file.data
     code = path.parent / data["entry_point"]
     if not code.is_file():
-        raise file.error(
-            f"entry_point: there is no file {code}; correct entry_point or add it", ["entry_point"]
-        )
+        raise file.error(f"entry_point: there is no file {code}; correct entry_point or add it", ["entry_point"])
     declared = [trigger_type_of(pack, path, file, item) for item in data.get("trigger_types") or ()]
     errors = [
         (item.ref, error)
@@ -67,9 +65,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     ]
     broken = {ref for ref, _ in errors}
     module = (
-        ".".join(code.relative_to(pack.path).with_suffix("").parts)
-        if code.is_relative_to(pack.path)
-        else code.stem
+        ".".join(code.relative_to(pack.path).with_suffix("").parts) if code.is_relative_to(pack.path) else code.stem
     )
     return SensorDeclaration(
         file=file,
@@ -147,9 +143,7 @@ def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> C
     ):
         problem = None if value is None else schema.check(value)
         if problem:
-            return file.error(
-                f"{key} of trigger {declared.ref} is not a valid JSON schema: {problem}", [*place, key]
-            )
+            return file.error(f"{key} of trigger {declared.ref} is not a valid JSON schema: {problem}", [*place, key])
     return None
 
 

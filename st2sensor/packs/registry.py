@@ -54,9 +54,7 @@ class Registry:
         Raises StorageError and StorageUnavailable; what is wrong with content is in the outcomes.
         """
         packs, errors = find_packs(self.content.pack_paths)
-        outcomes = [
-            Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors
-        ]
+        outcomes = [Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors]
         outcomes += [self._core_trigger_type(item) for item in core_trigger_types()]
         if TRIGGERS in kinds:
             outcomes += self._trigger_files(packs)
@@ -116,11 +114,8 @@ class Registry:
                 ref = declaration.sensor.ref
                 if ref in declared:
                     first = declared[ref][1].file.shown
-                    error = declaration.file.error(
-                        f"sensor {ref} is already declared in {first}; give one of them another class_name",
-                        ["class_name"],
-                    )
-                    yield _failed("sensor", ref, error)
+                    problem = f"sensor {ref} is already declared in {first}; give one of them another class_name"
+                    yield _failed("sensor", ref, declaration.file.error(problem, ["class_name"]))
                     continue
                 declared[ref] = (pack, declaration)
                 self.warnings += declaration.warnings
@@ -166,7 +161,7 @@ class Registry:
             pack=sensor.pack,
             name=sensor.name,
             metadata_file=sensor.metadata_file or "",
-            digest=current if error is None else registered and registered.digest,
+            digest=current if error is None else getattr(registered, "digest", None),
             error=None if error is None else str(error),
         )
         if registered != wanted:

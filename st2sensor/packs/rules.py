@@ -39,14 +39,12 @@ def _validated_type(declared: RuleDeclaration, storage: Storage) -> TriggerType:
     trigger_type = storage.get(TriggerType, declared.trigger_type)
     if trigger_type is None:
         raise declared.file.error(
-            f"there is no trigger type {declared.trigger_type}; correct trigger.type, or register the pack whose sensor "
-            "or triggers/ declares it",
+            f"there is no trigger type {declared.trigger_type}; correct trigger.type, or register the pack whose "
+            "sensor or triggers/ declares it",
             ["trigger", "type"],
         )
     if trigger_type.parameters_schema:
-        problem = schema.violation(
-            schema.validator(trigger_type.parameters_schema), dict(declared.parameters)
-        )
+        problem = schema.violation(schema.validator(trigger_type.parameters_schema), dict(declared.parameters))
         if problem is not None:
             raise declared.file.error(
                 f"parameters do not fit trigger type {declared.trigger_type}: {problem}",
@@ -84,12 +82,7 @@ def _reparametrised(
     if known is None or known.trigger_type != declared.trigger_type or not declared.parameters:
         return None
     current = storage.get(Trigger, known.trigger)
-    if (
-        current is None
-        or not current.parameters
-        or current.ref_count > 1
-        or _find(declared, storage) is not None
-    ):
+    if current is None or not current.parameters or current.ref_count > 1 or _find(declared, storage) is not None:
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
@@ -103,9 +96,7 @@ def _asked_for(
     trigger = _find(declared, storage)
     if trigger is None:
         name = str(uuid.uuid4()) if declared.parameters else trigger_type.name
-        trigger = Trigger(
-            pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=declared.parameters
-        )
+        trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=declared.parameters)
         storage.put(trigger)
         announcements.add(trigger, CREATE)
     if declared.parameters:

@@ -68,7 +68,7 @@ class MongoStorage:
         collection = COLLECTIONS[kind]
         with self._failures():
             document = self._database[collection.name].find_one(_key(ref))
-            return None if document is None else collection.from_document(document)  # type: ignore[no-any-return]
+            return None if document is None else collection.from_document(document)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]
@@ -112,9 +112,7 @@ class MongoStorage:
     def list_values(self, scope: str, prefix: str) -> list[KeyValue]:
         query = {"scope": scope, "name": {"$regex": f"^{re.escape(prefix)}"}}
         with self._failures():
-            return [
-                key_value(document) for document in self._database[KEY_VALUES].find(query, sort=[("name", 1)])
-            ]
+            return [key_value(document) for document in self._database[KEY_VALUES].find(query, sort=[("name", 1)])]
 
     def remove_value(self, scope: str, name: str) -> bool:
         with self._failures():

@@ -59,16 +59,14 @@ class SqliteStorage:
     def all(self, kind: type[T]) -> list[T]:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
-            rows = connection.execute(
-                f"SELECT document FROM {collection.name} ORDER BY space, name"
-            ).fetchall()
+            rows = connection.execute(f"SELECT document FROM {collection.name} ORDER BY space, name").fetchall()
         return [collection.from_document(json.loads(text)) for (text,) in rows]
 
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
             document = _find(connection, collection.name, *_key(ref))
-        return None if document is None else collection.from_document(document)  # type: ignore[no-any-return]
+        return None if document is None else collection.from_document(document)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]
@@ -132,9 +130,7 @@ class SqliteStorage:
             with self._lock:
                 yield self._connection
         except sqlite3.OperationalError as exception:
-            raise StorageUnavailable(
-                f"the embedded database {self._path} cannot be used: {exception}"
-            ) from exception
+            raise StorageUnavailable(f"the embedded database {self._path} cannot be used: {exception}") from exception
         except sqlite3.Error as exception:
             raise StorageError(f"the embedded database {self._path} refused: {exception}") from exception
 
@@ -151,9 +147,7 @@ class SqliteStorage:
 
 
 def _find(connection: sqlite3.Connection, table: str, space: str, name: str) -> Document | None:
-    row = connection.execute(
-        f"SELECT document FROM {table} WHERE space = ? AND name = ?", (space, name)
-    ).fetchone()
+    row = connection.execute(f"SELECT document FROM {table} WHERE space = ? AND name = ?", (space, name)).fetchone()
     return None if row is None else json.loads(row[0])
 
 
@@ -162,9 +156,7 @@ def _store(connection: sqlite3.Connection, table: str, space: str, name: str, do
 
 
 def _delete(connection: sqlite3.Connection, table: str, space: str, name: str) -> bool:
-    return (
-        connection.execute(f"DELETE FROM {table} WHERE space = ? AND name = ?", (space, name)).rowcount == 1
-    )
+    return connection.execute(f"DELETE FROM {table} WHERE space = ? AND name = ?", (space, name)).rowcount == 1
 
 
 def _key(ref: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import io
 import json
 import pickle
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.transport.base import Message
@@ -24,9 +24,7 @@ TRACE_CONTEXT_CLASS_MARK = object()
 """Stands in the pickler's memo for StackStorm's class."""
 
 
-def trigger_message(
-    instance: TriggerInstance, *, topology: Topology, serializer: str, message_id: str
-) -> Message:
+def trigger_message(instance: TriggerInstance, *, topology: Topology, serializer: str, message_id: str) -> Message:
     """Encode a trigger instance for the rules engine.
 
     :param serializer: `pickle` or `json`.
@@ -48,9 +46,7 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
     :param event: `create`, `update` or `delete`.
     """
     body = json.dumps(dict(fields)).encode()
-    return Message(
-        exchange=exchange, routing_key=event, body=body, content_type=JSON_TYPE, content_encoding="utf-8"
-    )
+    return Message(exchange=exchange, routing_key=event, body=body, content_type=JSON_TYPE, content_encoding="utf-8")
 
 
 def to_json(instance: TriggerInstance) -> str:
@@ -84,7 +80,10 @@ def _encode_pickle(instance: TriggerInstance) -> tuple[bytes, str, str]:
     return buffer.getvalue(), PICKLE_TYPE, "binary"
 
 
-class _StackStormPickler(pickle._Pickler):  # type: ignore[name-defined, misc]
+_PurePickler: Any = vars(pickle)["_Pickler"]
+
+
+class _StackStormPickler(_PurePickler):  # type: ignore[misc]
     """Writes our TraceContext as an instance of StackStorm's class, which need not be importable here.
 
     Derived from the pure Python pickler: the C one refuses to name a class that it cannot import.
@@ -100,7 +99,7 @@ class _StackStormPickler(pickle._Pickler):  # type: ignore[name-defined, misc]
         self.save({"id_": context.id, "trace_tag": context.tag})
         self.write(pickle.BUILD)
 
-    dispatch: Any = {**pickle._Pickler.dispatch, TraceContext: save_trace_context}  # type: ignore[attr-defined]  # noqa: RUF012
+    dispatch: ClassVar[dict[type, Any]] = {**_PurePickler.dispatch, TraceContext: save_trace_context}
 
 
 SERIALIZERS = {"json": _encode_json, "pickle": _encode_pickle}

@@ -99,9 +99,7 @@ class LocalSubscription:
         self.close()
         self._connection = _open(self._path)
         with _using(self._connection, self._path) as connection:
-            (self._cursor,) = connection.execute(
-                "SELECT coalesce(max(position), 0) FROM st2sensor_bus"
-            ).fetchone()
+            (self._cursor,) = connection.execute("SELECT coalesce(max(position), 0) FROM st2sensor_bus").fetchone()
         self._seen_version = -1
 
     def receive(self, timeout: float) -> list[Message]:
@@ -120,9 +118,7 @@ class LocalSubscription:
                 time.sleep(min(POLL_INTERVAL, remaining))
 
     def _read(self, connection: sqlite3.Connection) -> list[Message]:
-        query = (
-            f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
-        )
+        query = f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
         rows = connection.execute(query, (self._cursor,)).fetchall()
         if rows:
             self._cursor = rows[-1][0]

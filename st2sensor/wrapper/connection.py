@@ -63,7 +63,8 @@ class Connection:
     def hello(self) -> Dict[str, Any]:
         """Open the session; returns what the container says of the sensor."""
         with self._opening:
-            return self._open()
+            answer: Dict[str, Any] = self._open()
+        return answer
 
     def call(self, method: str, params: rpc.Message) -> Any:
         """Send a request and wait for its answer.

@@ -20,9 +20,7 @@ class LoadError(Exception):
     :param in_metadata: whether the remedy is in the metadata file rather than in the code.
     """
 
-    def __init__(
-        self, message: str, *, file: str, line: Optional[int] = None, in_metadata: bool = False
-    ) -> None:
+    def __init__(self, message: str, *, file: str, line: Optional[int] = None, in_metadata: bool = False) -> None:
         super().__init__(message)
         self.file = file
         self.line = line
@@ -47,9 +45,7 @@ def load_class(code: Dict[str, Any]) -> Type[Sensor]:
         raise LoadError(f"{message}; derive it from one of them", file=file, line=line)
     missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
     if missing:
-        raise LoadError(
-            f"class {class_name} lacks {missing}; define every method of its base", file=file, line=line
-        )
+        raise LoadError(f"class {class_name} lacks {missing}; define every method of its base", file=file, line=line)
     return found
 
 
@@ -98,15 +94,11 @@ def _module_name(file: str) -> str:
 
 def _is_file_of(name: str, file: str) -> bool:
     spec = importlib.util.find_spec(name)
-    return (
-        spec is not None and spec.origin is not None and os.path.abspath(spec.origin) == os.path.abspath(file)
-    )
+    return spec is not None and spec.origin is not None and os.path.abspath(spec.origin) == os.path.abspath(file)
 
 
 def _sensor_classes(file: str) -> List[str]:
-    module = sys.modules.get(_module_name(file)) or sys.modules.get(
-        os.path.splitext(os.path.basename(file))[0]
-    )
+    module = sys.modules.get(_module_name(file)) or sys.modules.get(os.path.splitext(os.path.basename(file))[0])
     members: List[Tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
     return [
         name

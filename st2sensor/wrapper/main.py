@@ -31,9 +31,7 @@ def main(arguments: List[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "ref", nargs="?", help="the sensor's reference, for people who look at the process list"
-    )
+    parser.add_argument("ref", nargs="?", help="the sensor's reference, for people who look at the process list")
     parser.add_argument(
         "--check",
         action="store_true",

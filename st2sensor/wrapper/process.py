@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping
 
 from st2sensor.errors import RpcError, St2SensorError
@@ -38,9 +39,7 @@ def run(environment: Mapping[str, str]) -> int:
     try:
         assignment = connection.hello()
         logs.configure(connection, assignment["log_level"])
-        code = _run_sensor(
-            assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop
-        )
+        code = _run_sensor(assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop)
     except StopSensor:
         code = 0
     except RpcError as error:
@@ -171,8 +170,6 @@ def _end(code: int) -> None:
     """End the process, whatever threads the sensor has left behind."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass
     os._exit(code)

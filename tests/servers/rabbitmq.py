@@ -1,0 +1,106 @@
+"""A private RabbitMQ node on free ports, from Debian's package."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pika
+from pika.exceptions import AMQPError
+
+from tests.servers.ports import free_port
+from tests.servers.waiting import eventually
+
+
+def executable() -> str | None:
+    """The server's start script, or None."""
+    return shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+class RabbitMQ:
+    """:param folder: holds database, log and cookie."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self._environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"st2sensor-{uuid.uuid4().hex[:8]}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            # The distribution and the port mapper listen on loopback too.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(free_port()),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def start(self) -> None:
+        script = executable()
+        assert script is not None
+        self._folder.chmod(0o777)
+        (self._folder / "plugins").write_text("[].")
+        (self._folder / "rabbitmq.conf").write_text("")
+        self._process = subprocess.Popen(
+            [_real_script(script)],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        eventually("RabbitMQ answers", self._answers, timeout=120)
+
+    def stop(self) -> None:
+        """An orderly stop: SIGTERM to the Erlang machine."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+        self._process.wait(timeout=60)
+        # The port mapper is a daemon, in a session of its own.
+        epmd = shutil.which("epmd")
+        if epmd:
+            subprocess.run([epmd, "-kill"], env=self._environment, capture_output=True, check=False)
+        self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            pika.BlockingConnection(parameters(self.url)).close()
+        except (AMQPError, OSError):
+            return False
+        return True
+
+
+def parameters(url: str) -> pika.ConnectionParameters:
+    """What pika needs to connect; in a kombu URL a path of two slashes is the virtual host `/`."""
+    return pika.ConnectionParameters(host="127.0.0.1", port=urlsplit(url).port, socket_timeout=2)
+
+
+def _real_script(wrapper: str) -> str:
+    """The server's own script: Debian's wrapper would become another user."""
+    for candidate in sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")):
+        return str(candidate)
+    return wrapper
