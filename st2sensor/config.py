@@ -129,7 +129,7 @@ def _database_url(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path
         # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
         path = url.removeprefix("sqlite://").removeprefix("/")
         return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
-    raise ConfigError(f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE")
+    raise ValueError(f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE")
 
 
 def _stackstorm_url(group: cfg.ConfigOpts.GroupAttr) -> str:
@@ -143,6 +143,6 @@ def _messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path) -> Messaging:
     urls = tuple(group.cluster_urls) or (group.url,)
     schemes = {urlsplit(url).scheme for url in urls}
     if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
-        raise ConfigError(f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://")
+        raise ValueError(f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://")
     serializer = group.serializer or ("json" if "local" in schemes else "pickle")
     return Messaging(urls=urls, prefix=group.prefix, serializer=serializer, local_path=local_path)

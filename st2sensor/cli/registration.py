@@ -50,9 +50,10 @@ def register(settings: Settings, kinds: Collection[str], *, prune: bool) -> int:
     """
     chosen = KINDS if not kinds or "all" in kinds else tuple(kinds)
     announcements = Announcements(Topology(settings.messaging.prefix))
+    terminal = Console(stderr=True)
     with (
         closing(open_storage(settings.database)) as storage,
-        Progress(console=Console(stderr=True), transient=True) as bar,
+        Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
     ):
         storage.prepare()
         tasks: dict[str, TaskID] = {}

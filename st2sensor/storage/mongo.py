@@ -148,8 +148,8 @@ def _key(ref: str) -> dict[str, Any]:
 
 
 def _first_line(exception: Exception) -> str:
-    # Server selection errors go on with a dump of the whole topology.
-    return (str(exception).splitlines() or [type(exception).__name__])[0].split(", Timeout:")[0]
+    # Server selection errors go on with the timeouts and a dump of the whole topology.
+    return (str(exception).splitlines() or [type(exception).__name__])[0].split(" (configured timeouts")[0]
 
 
 def _without_password(url: str) -> str:

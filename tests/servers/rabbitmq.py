@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,10 @@ from pika.exceptions import AMQPError
 
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
+
+
+# Each attempt to connect before the server is up would be logged with a traceback.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def executable() -> str | None:

@@ -1,0 +1,265 @@
+"""Bad input: one message that names the place and the remedy, and nothing else is harmed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.workspace import METHODS, Workspace, complete
+
+HEALTHY = """
+class Healthy(PollingSensor):
+    def poll(self):
+        self.sensor_service.dispatch(trigger="healthy.event", payload={})
+"""
+
+GOOD = complete("class Bad(Sensor):\n    pass")
+
+METADATA = "class_name: Bad\nentry_point: bad.py\n"
+
+
+def sensor(metadata: str, code: str | None = GOOD, name: str = "bad") -> Callable[[Path], None]:
+    """Writes a sensor's files into a pack's folder."""
+
+    def write(pack: Path) -> None:
+        (pack / "sensors" / f"{name}.yaml").write_text(metadata)
+        if code is not None:
+            (pack / "sensors" / "bad.py").write_text(code)
+
+    return write
+
+
+def trigger(metadata: str) -> Callable[[Path], None]:
+    return lambda pack: (pack / "triggers" / "bad.yaml").write_text(metadata) and None
+
+
+def rule(metadata: str) -> Callable[[Path], None]:
+    return lambda pack: (pack / "rules" / "bad.yaml").write_text(metadata) and None
+
+
+def both(first: Callable[[Path], None], second: Callable[[Path], None]) -> Callable[[Path], None]:
+    def write(pack: Path) -> None:
+        first(pack)
+        second(pack)
+
+    return write
+
+
+def without_pack_yaml(pack: Path) -> None:
+    (pack / "pack.yaml").unlink()
+
+
+def code(text: str) -> str:
+    return textwrap.dedent(text)
+
+
+TWO_SCHEMAS = "name: event\npayload_schema: {type: object, properties: {n: {type: %s}}}\n"
+STUCK = "import time\ntime.sleep(1000)\n"
+
+CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+    "malformed YAML": (sensor("class_name: Bad\nentry_point: [bad.py\n"), ["bad.yaml:3: malformed YAML", "correct"]),
+    "malformed JSON": (
+        lambda pack: (pack / "sensors" / "bad.json").write_text('{"class_name": "Bad",') and None,
+        ["bad.json:1: malformed YAML"],
+    ),
+    "not a mapping": (sensor("- class_name\n"), ["bad.yaml:1: must be a mapping"]),
+    "empty": (sensor(""), ["bad.yaml: must be a mapping"]),
+    "no class_name": (sensor("entry_point: bad.py\n"), ["bad.yaml:1: class_name is missing; add it"]),
+    "no entry_point": (sensor("class_name: Bad\n"), ["bad.yaml:1: entry_point is missing; add it"]),
+    "file missing": (sensor(METADATA, None), ["bad.yaml:2: entry_point: there is no file", "bad.py; correct"]),
+    "class missing": (
+        sensor(METADATA, GOOD.replace("Bad", "Other")),
+        ["bad.yaml: class_name: there is no class Bad", "which has Other; correct class_name"],
+    ),
+    "no sensor class": (sensor(METADATA, "class Bad:\n    pass\n"), ["bad.py:1: class Bad does not derive from Sensor"]),
+    "abstract methods": (
+        sensor(METADATA, GOOD.replace("def cleanup", "def clean").replace("def setup", "def set_up")),
+        ["bad.py:3: class Bad lacks cleanup, setup; define"],
+    ),
+    "syntax error": (sensor(METADATA, "def (:\n"), ["bad.py:1: syntax error", "correct the code"]),
+    "Python 2": (sensor(METADATA, "print 'x'\n"), ["bad.py:1: syntax error: Missing parentheses"]),
+    "library missing": (
+        sensor(METADATA, "import os\nimport nosuchlibrary\n"),
+        ["bad.py:2: cannot be imported: No module named 'nosuchlibrary'", "requirements.txt"],
+    ),
+    "raises at import": (sensor(METADATA, "x = 1\nx / 0\n"), ["bad.py:2: cannot be imported: ZeroDivisionError"]),
+    "exits at import": (sensor(METADATA, "exit(3)\n"), ["bad.py:1: cannot be imported: SystemExit: 3"]),
+    "ends its process": (sensor(METADATA, "import os\nos._exit(0)\n"), ["bad.py: the process that imported it ended"]),
+    "hangs at import": (sensor(METADATA, STUCK), ["bad.py: importing it took more than 10 s", "setup()"]),
+    "poll_interval 0": (sensor(METADATA + "poll_interval: 0\n"), ["bad.yaml:3: poll_interval", "seconds above 0"]),
+    "poll_interval -1": (sensor(METADATA + "poll_interval: -1\n"), ["bad.yaml:3: poll_interval", "seconds above 0"]),
+    "poll_interval text": (
+        sensor(METADATA + "poll_interval: '5'\n"),
+        ["bad.yaml:3: poll_interval: '5' is not of type 'number'", "without quotes"],
+    ),
+    "bad payload_schema": (
+        sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {type: nosuchtype}\n"),
+        ["bad.yaml:5: payload_schema of trigger bad.event is not a valid JSON schema: type: 'nosuchtype'"],
+    ),
+    "two sensors of one name": (
+        both(sensor(METADATA), sensor(METADATA, name="other")),
+        ["other.yaml:1: sensor bad.Bad is already declared in", "bad.yaml; give one of them another class_name"],
+    ),
+    "no pack.yaml": (without_pack_yaml, ["packs/bad: the pack has no pack.yaml; add one"]),
+    "trigger type twice": (
+        both(
+            trigger(TWO_SCHEMAS % "string"),
+            sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {type: array}\n"),
+        ),
+        ["bad.yaml: trigger type bad.event has another schema in", "triggers/bad.yaml; make both equal"],
+    ),
+    "rule for an unknown type": (
+        rule("name: bad\ntrigger:\n  type: no.such\n"),
+        ["bad.yaml:3: there is no trigger type no.such; correct trigger.type"],
+    ),
+    "rule with bad parameters": (
+        rule("name: bad\ntrigger:\n  type: core.st2.IntervalTimer\n  parameters: {unit: years, delta: 1}\n"),
+        ["bad.yaml:4: parameters do not fit trigger type core.st2.IntervalTimer: unit: 'years' is not one of"],
+    ),
+    "rule without a parameter": (
+        rule("name: bad\ntrigger:\n  type: core.st2.webhook\n"),
+        ["bad.yaml:2: parameters do not fit trigger type core.st2.webhook: 'url' is a required property"],
+    ),
+    "rule without a trigger": (rule("name: bad\n"), ["bad.yaml:1: trigger is missing; add it"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_content_fails_alone_with_its_place_and_remedy(embedded: Workspace, case: str) -> None:
+    write, words = CASES[case]
+    embedded.add_sensor("healthy", "Healthy", HEALTHY, poll_interval=0.2, trigger_types=[{"name": "event"}])
+    write(embedded.add_pack("bad"))
+
+    done = embedded.reload()
+
+    assert done.returncode == 1, done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    for word in words:
+        assert word in errors[0]
+    assert "Traceback" not in done.stderr
+    sensors = [item["ref"] for item in embedded.documents("sensor_type_d_b")]
+    assert "healthy.Healthy" in sensors
+
+
+def test_the_rest_runs_beside_all_bad_content_at_once(embedded: Workspace) -> None:
+    embedded.add_sensor("healthy", "Healthy", HEALTHY, poll_interval=0.2, trigger_types=[{"name": "event"}])
+    for number, (case, (write, _)) in enumerate(CASES.items()):
+        if case != "hangs at import":
+            write(embedded.add_pack(f"bad{number}"))
+
+    done = embedded.reload()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    embedded.start()
+    embedded.listen().wait_for("healthy.event", 2)
+
+
+def test_equal_declarations_of_a_trigger_type_are_fine(embedded: Workspace) -> None:
+    pack = embedded.add_pack("twice")
+    (pack / "triggers" / "event.yaml").write_text(TWO_SCHEMAS % "string")
+    schema = {"type": "object", "properties": {"n": {"type": "string"}}}
+    for name in ("First", "Second"):
+        embedded.add_sensor(
+            "twice", name, f"class {name}(Sensor):\n    pass", trigger_types=[{"name": "event", "payload_schema": schema}]
+        )
+    embedded.reload_well()
+    assert len([item for item in embedded.documents("trigger_type_d_b") if item["ref"] == "twice.event"]) == 1
+
+
+def test_unknown_metadata_keys_are_tolerated_with_a_warning(embedded: Workspace) -> None:
+    embedded.add_sensor("one", "Odd", "class Odd(Sensor):\n    pass", payload_info=["x"])
+    done = embedded.reload()
+    assert done.returncode == 0
+    assert "odd.yaml:3: payload_info is not a key of a sensor" in done.stderr
+
+
+def test_a_version_that_fails_leaves_the_registered_one_running(workspace: Workspace) -> None:
+    code = HEALTHY.replace("Healthy", "Ticker").replace("healthy.", "one.")
+    path = workspace.add_sensor("one", "Ticker", code, poll_interval=60, trigger_types=[{"name": "event"}])
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start()
+    listener.wait_for("one.event")
+    pid = container.wrappers()["one.Ticker"].pid
+
+    path.write_text("import nosuchlibrary\n")
+    done = workspace.reload()
+
+    assert done.returncode == 1
+    (registration,) = workspace.documents("st2sensor_registrations")
+    assert "nosuchlibrary" in registration["error"]
+    assert registration["digest"]
+    # A reload that is over has announced what it had to; the next one proves that the container looked.
+    workspace.add_sensor("two", "Other", "class Other(Sensor):\n    pass")
+    workspace.reload()
+    container.wait_for_log("two.Other started")
+    assert container.wrappers()["one.Ticker"].pid == pid
+
+
+def test_a_file_that_no_longer_parses_keeps_its_last_registration(workspace: Workspace) -> None:
+    workspace.add_sensor("one", "Ticker", HEALTHY.replace("Healthy", "Ticker"), poll_interval=60)
+    workspace.reload_well()
+    (workspace.packs / "one" / "sensors" / "ticker.yaml").write_text("class_name: [\n")
+    assert workspace.reload().returncode == 1
+    assert [item["ref"] for item in workspace.documents("sensor_type_d_b")] == ["one.Ticker"]
+    (registration,) = workspace.documents("st2sensor_registrations")
+    assert "malformed YAML" in registration["error"]
+
+
+@pytest.mark.parametrize("command", [["st2ctl", "reload"], ["st2sensorcontainer"]])
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("[database]\nconnection = redis://127.0.0.1", ["[database] connection = redis://127.0.0.1", "use mongodb://"]),
+        ("[messaging]\nurl = kafka://127.0.0.1", ["[messaging] url = kafka://127.0.0.1", "use amqp://"]),
+        ("resync_interval = often", ["resync_interval", "often"]),
+        ("[messaging]\nserializer = xml", ["serializer", "xml"]),
+        ("no equals sign here", ["st2.conf", "no equals sign here"]),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_that_names_file_and_key(
+    embedded: Workspace, command: list[str], extra: str, words: list[str]
+) -> None:
+    embedded.configure(extra)
+    done = embedded.run(command[0], "--config-file", str(embedded.config), *command[1:])
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+    for word in [str(embedded.config), *words]:
+        assert word in done.stderr
+
+
+def test_a_missing_configuration_file_is_named(embedded: Workspace) -> None:
+    done = embedded.run("st2sensorcontainer", "--config-file", "/no/such.conf")
+    assert done.returncode == 78
+    assert done.stderr == "st2sensorcontainer: error: no configuration file at /no/such.conf: name one with --config-file\n"
+
+
+def test_a_reload_without_a_database_says_so_in_one_line(folder: Path) -> None:
+    workspace = Workspace(folder, database="mongodb://user:hush@127.0.0.1:1", messaging="local://")
+    done = workspace.reload()
+    assert done.returncode == 69
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot reach MongoDB at mongodb://127.0.0.1:1" in done.stderr
+    assert "[database]" in done.stderr
+    assert "hush" not in done.stderr
+
+
+def test_a_reload_without_a_broker_registers_and_warns(folder: Path) -> None:
+    workspace = Workspace(folder, database="sqlite://", messaging="amqp://guest:hush@127.0.0.1:1//")
+    workspace.add_sensor("one", "Ticker", HEALTHY.replace("Healthy", "Ticker"))
+    done = workspace.reload()
+    assert done.returncode == 0
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert "cannot reach the broker at amqp://guest:**@127.0.0.1:1//" in warning
+    assert "resync_interval" in warning
+    assert [item["ref"] for item in workspace.documents("sensor_type_d_b")] == ["one.Ticker"]
+
+
+def test_every_method_of_the_api_is_one_that_tests_fill_in() -> None:
+    from st2sensor.sensor import Sensor  # noqa: PLC0415
+
+    assert set(METHODS) == Sensor.__abstractmethods__

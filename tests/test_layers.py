@@ -1,0 +1,113 @@
+"""The layers: an import goes to the same layer or a lower one, never up, never in a circle, never inside a function."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "st2sensor"
+
+LAYERS = {
+    "errors models sensor rpc settings": 0,
+    "config logs schema backoff": 1,
+    "storage transport": 2,
+    "packs datastore outbox delivery dispatch watch": 3,
+    "container wrapper": 4,
+    "cli": 5,
+}
+LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
+
+OWNERS = {
+    "oslo_config": "config",
+    "pymongo": "storage.mongo",
+    "kombu": "transport.amqp",
+    "amqp": "transport.amqp",
+    "click": "cli",
+    "rich": "cli",
+}
+"""Third-party packages that belong to one place."""
+
+NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
+
+WRAPPER = {"wrapper", "sensor", "rpc", "errors"}
+
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent]
+
+
+def name_of(path: Path) -> str:
+    """A module's name below st2sensor; empty for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of what a module imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(path: Path) -> set[str]:
+    """The st2sensor modules a module imports."""
+    known = {name_of(other) for other in MODULES}
+    found = set()
+    for full in imports(path):
+        if full.startswith("st2sensor."):
+            name = full.removeprefix("st2sensor.")
+            found.add(name if name in known else name.rpartition(".")[0])
+    return found - {""}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_down(path: Path) -> None:
+    room = name_of(path).partition(".")[0]
+    for other in own(path):
+        target = other.partition(".")[0]
+        if room:
+            assert LAYER[target] <= LAYER[room], f"{name_of(path)} imports {other}"
+        for pair in NEVER_EACH_OTHER:
+            assert not (room in pair and target in pair and room != target), f"{name_of(path)} imports {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_libraries_belong_to_one_place(path: Path) -> None:
+    for full in imports(path):
+        owner = OWNERS.get(full.partition(".")[0])
+        assert owner is None or name_of(path).startswith(owner), f"{name_of(path)} imports {full}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_import_is_inside_a_function(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for inner in ast.walk(node):
+                assert not isinstance(inner, ast.Import | ast.ImportFrom), f"{name_of(path)}: {node.name}"
+
+
+def test_the_vocabulary_and_the_wrapper_import_the_standard_library_alone() -> None:
+    for path in MODULES:
+        room = name_of(path).partition(".")[0]
+        if room not in WRAPPER and LAYER.get(room) != 0:
+            continue
+        for full in imports(path):
+            root = full.partition(".")[0]
+            assert root == "st2sensor" or root in sys.stdlib_module_names, f"{name_of(path)} imports {full}"
+        if room in WRAPPER:
+            assert {other.partition(".")[0] for other in own(path)} <= WRAPPER, name_of(path)
+
+
+def test_there_are_no_circles() -> None:
+    TopologicalSorter({name_of(path): own(path) - {name_of(path)} for path in MODULES}).prepare()
+
+
+def test_every_module_has_a_room() -> None:
+    assert {name_of(path).partition(".")[0] for path in MODULES} - {""} == set(LAYER)
