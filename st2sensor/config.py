@@ -52,6 +52,15 @@ SENSORCONTAINER = [
     cfg.FloatOpt("resync_interval", default=30.0, min=0.1, help="seconds between unasked looks at the database"),
 ]
 
+GROUPS = {
+    "database": DATABASE,
+    "messaging": MESSAGING,
+    "content": CONTENT,
+    "system": SYSTEM,
+    "system_user": SYSTEM_USER,
+    "sensorcontainer": SENSORCONTAINER,
+}
+
 
 def load(config_files: Sequence[str]) -> Settings:
     """Read configuration files, later ones over earlier ones.
@@ -70,17 +79,16 @@ def load(config_files: Sequence[str]) -> Settings:
 
 def _parse(files: Sequence[str]) -> cfg.ConfigOpts:
     options = cfg.ConfigOpts()
-    groups = {
-        "database": DATABASE,
-        "messaging": MESSAGING,
-        "content": CONTENT,
-        "system": SYSTEM,
-        "system_user": SYSTEM_USER,
-        "sensorcontainer": SENSORCONTAINER,
-    }
-    for group, registered in groups.items():
+    for group, registered in GROUPS.items():
         options.register_opts(registered, group=group)
     options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
+    for group, registered in GROUPS.items():
+        for option in registered:
+            try:
+                options[group][option.dest]
+            except cfg.ConfigFileValueError as exception:
+                reason = str(exception).partition(" is not valid: ")[2] or exception
+                raise ValueError(f"[{group}] {option.name}: {reason}; it is: {option.help}") from exception
     return options
 
 

@@ -65,13 +65,15 @@ class Dispatcher:
         self._outbox.submit(entry, done)
 
     def _objection(self, sensor: str, instance: TriggerInstance) -> str | None:
+        if not isinstance(instance.payload, dict):
+            return f"the payload is a {type(instance.payload).__name__}, not a dict"
         trigger_type = self._type(instance.trigger)
         if trigger_type is None:
             return f"trigger {_name(instance.trigger)} is not registered"
         validator = self._validator(trigger_type)
         if validator is None:
             return None
-        problem = validator if isinstance(validator, str) else schema.violation(validator, dict(instance.payload))
+        problem = validator if isinstance(validator, str) else schema.violation(validator, instance.payload)
         if problem is None:
             return None
         problem = f"the payload does not fit the payload_schema of {trigger_type.ref}: {problem}"

@@ -36,7 +36,9 @@ NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
 
 WRAPPER = {"wrapper", "sensor", "rpc", "errors"}
 
-MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent]
+MODULES = [
+    path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent
+]
 
 
 def name_of(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,12 +31,21 @@ def sensor(metadata: str, code: str | None = GOOD, name: str = "bad") -> Callabl
     return write
 
 
+def file(name: str, text: str) -> Callable[[Path], None]:
+    """Writes one file into a pack's folder."""
+
+    def write(pack: Path) -> None:
+        (pack / name).write_text(text)
+
+    return write
+
+
 def trigger(metadata: str) -> Callable[[Path], None]:
-    return lambda pack: (pack / "triggers" / "bad.yaml").write_text(metadata) and None
+    return file("triggers/bad.yaml", metadata)
 
 
 def rule(metadata: str) -> Callable[[Path], None]:
-    return lambda pack: (pack / "rules" / "bad.yaml").write_text(metadata) and None
+    return file("rules/bad.yaml", metadata)
 
 
 def both(first: Callable[[Path], None], second: Callable[[Path], None]) -> Callable[[Path], None]:
@@ -52,17 +60,13 @@ def without_pack_yaml(pack: Path) -> None:
     (pack / "pack.yaml").unlink()
 
 
-def code(text: str) -> str:
-    return textwrap.dedent(text)
-
-
 TWO_SCHEMAS = "name: event\npayload_schema: {type: object, properties: {n: {type: %s}}}\n"
 STUCK = "import time\ntime.sleep(1000)\n"
 
 CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "malformed YAML": (sensor("class_name: Bad\nentry_point: [bad.py\n"), ["bad.yaml:3: malformed YAML", "correct"]),
     "malformed JSON": (
-        lambda pack: (pack / "sensors" / "bad.json").write_text('{"class_name": "Bad",') and None,
+        file("sensors/bad.json", '{"class_name": "Bad",'),
         ["bad.json:1: malformed YAML"],
     ),
     "not a mapping": (sensor("- class_name\n"), ["bad.yaml:1: must be a mapping"]),
@@ -74,7 +78,10 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         sensor(METADATA, GOOD.replace("Bad", "Other")),
         ["bad.yaml: class_name: there is no class Bad", "which has Other; correct class_name"],
     ),
-    "no sensor class": (sensor(METADATA, "class Bad:\n    pass\n"), ["bad.py:1: class Bad does not derive from Sensor"]),
+    "no sensor class": (
+        sensor(METADATA, "class Bad:\n    pass\n"),
+        ["bad.py:1: class Bad does not derive from Sensor"],
+    ),
     "abstract methods": (
         sensor(METADATA, GOOD.replace("def cleanup", "def clean").replace("def setup", "def set_up")),
         ["bad.py:3: class Bad lacks cleanup, setup; define"],
@@ -164,7 +171,10 @@ def test_equal_declarations_of_a_trigger_type_are_fine(embedded: Workspace) -> N
     schema = {"type": "object", "properties": {"n": {"type": "string"}}}
     for name in ("First", "Second"):
         embedded.add_sensor(
-            "twice", name, f"class {name}(Sensor):\n    pass", trigger_types=[{"name": "event", "payload_schema": schema}]
+            "twice",
+            name,
+            f"class {name}(Sensor):\n    pass",
+            trigger_types=[{"name": "event", "payload_schema": schema}],
         )
     embedded.reload_well()
     assert len([item for item in embedded.documents("trigger_type_d_b") if item["ref"] == "twice.event"]) == 1
@@ -216,8 +226,8 @@ def test_a_file_that_no_longer_parses_keeps_its_last_registration(workspace: Wor
     [
         ("[database]\nconnection = redis://127.0.0.1", ["[database] connection = redis://127.0.0.1", "use mongodb://"]),
         ("[messaging]\nurl = kafka://127.0.0.1", ["[messaging] url = kafka://127.0.0.1", "use amqp://"]),
-        ("resync_interval = often", ["resync_interval", "often"]),
-        ("[messaging]\nserializer = xml", ["serializer", "xml"]),
+        ("resync_interval = often", ["[sensorcontainer] resync_interval", "often"]),
+        ("[messaging]\nserializer = xml", ["[messaging] serializer", "xml"]),
         ("no equals sign here", ["st2.conf", "no equals sign here"]),
     ],
 )
@@ -235,7 +245,10 @@ def test_a_wrong_configuration_is_one_line_that_names_file_and_key(
 def test_a_missing_configuration_file_is_named(embedded: Workspace) -> None:
     done = embedded.run("st2sensorcontainer", "--config-file", "/no/such.conf")
     assert done.returncode == 78
-    assert done.stderr == "st2sensorcontainer: error: no configuration file at /no/such.conf: name one with --config-file\n"
+    assert (
+        done.stderr
+        == "st2sensorcontainer: error: no configuration file at /no/such.conf: name one with --config-file\n"
+    )
 
 
 def test_a_reload_without_a_database_says_so_in_one_line(folder: Path) -> None:

@@ -47,8 +47,8 @@ class MongoDB:
         assert mongod is not None
         data = self._folder / "mongodb"
         data.mkdir(exist_ok=True)
-        command = [mongod, "--dbpath", data, "--port", str(self.port), "--bind_ip", "127.0.0.1"]
-        command += ["--logpath", self._folder / "mongod.log", "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
+        command = [str(mongod), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
+        command += ["--logpath", str(self._folder / "mongod.log"), "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
         eventually("mongod answers", self._answers, timeout=60)
 

@@ -18,7 +18,6 @@ from pika.exceptions import AMQPError
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
 
-
 # Each attempt to connect before the server is up would be logged with a traceback.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 

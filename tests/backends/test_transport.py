@@ -1,0 +1,124 @@
+"""One suite for every transport."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from st2sensor.errors import BrokerUnavailable
+from st2sensor.transport import local
+from st2sensor.transport.amqp.transport import AmqpTransport
+from st2sensor.transport.base import Message, Subscription, Transport
+from st2sensor.transport.local import LocalTransport
+from st2sensor.transport.topology import Topology
+from tests.servers.ports import free_port
+
+TOPOLOGY = Topology(f"t{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(params=["amqp", "local"])
+def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
+    if request.param == "local":
+        yield LocalTransport(tmp_path / "st2.db")
+    else:
+        yield AmqpTransport([request.getfixturevalue("rabbit_server").url], TOPOLOGY)
+
+
+def message(number: int, exchange: str = TOPOLOGY.dispatch, routing_key: str = "trigger_instance") -> Message:
+    return Message(
+        exchange=exchange,
+        routing_key=routing_key,
+        body=f"{number}".encode(),
+        content_type="application/json",
+        content_encoding="utf-8",
+        id=f"m{number}",
+    )
+
+
+def received(subscription: Subscription, count: int) -> list[Message]:
+    """At least so many messages, or what came within a few seconds."""
+    found: list[Message] = []
+    for _ in range(50):
+        found += subscription.receive(0.1)
+        if len(found) >= count:
+            break
+    return found
+
+
+def test_a_subscription_gets_what_is_published_from_then_on_in_order(transport: Transport) -> None:
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.dispatch])) as subscription,
+    ):
+        publisher.connect()
+        publisher.publish([message(0)])
+        subscription.connect()
+        sent = [message(number) for number in range(1, 1201)]
+        for start in range(0, len(sent), 400):
+            publisher.publish(sent[start : start + 400])
+        assert received(subscription, len(sent)) == sent
+        assert subscription.receive(0.05) == []
+
+
+def test_each_subscription_gets_everything_of_its_exchanges_and_nothing_else(transport: Transport) -> None:
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.sensors, TOPOLOGY.triggers])) as both,
+        closing(transport.subscription([TOPOLOGY.sensors])) as one,
+    ):
+        publisher.connect()
+        both.connect()
+        one.connect()
+        sent = [message(1, TOPOLOGY.sensors, "create"), message(2, TOPOLOGY.triggers, "delete"), message(3)]
+        publisher.publish(sent)
+        assert received(both, 2) == sent[:2]
+        assert received(one, 1) == sent[:1]
+
+
+def test_publishing_before_connecting_is_refused(transport: Transport) -> None:
+    with pytest.raises(BrokerUnavailable):
+        transport.publisher().publish([message(1)])
+    with pytest.raises(BrokerUnavailable):
+        transport.subscription([TOPOLOGY.dispatch]).receive(0.01)
+
+
+def test_a_publisher_connects_again_after_it_was_closed(transport: Transport) -> None:
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.dispatch])) as subscription,
+    ):
+        subscription.connect()
+        for number in (1, 2):
+            publisher.connect()
+            publisher.publish([message(number)])
+            publisher.keep_alive()
+            publisher.close()
+        assert [item.body for item in received(subscription, 2)] == [b"1", b"2"]
+
+
+def test_the_local_bus_forgets_the_oldest_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "KEPT", 100)
+    monkeypatch.setattr(local, "PRUNED_EVERY", 50)
+    transport = LocalTransport(tmp_path / "st2.db")
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.dispatch])) as subscription,
+    ):
+        publisher.connect()
+        subscription.connect()
+        for number in range(500):
+            publisher.publish([message(number)])
+        bodies = [int(item.body) for item in received(subscription, 500)]
+    assert 100 <= len(bodies) <= 150
+    assert bodies == list(range(bodies[0], 500))
+
+
+def test_a_broker_that_is_not_there_is_unavailable_and_no_password_is_told() -> None:
+    transport = AmqpTransport([f"amqp://me:hush@127.0.0.1:{free_port()}//"], TOPOLOGY)
+    with pytest.raises(BrokerUnavailable, match=r"cannot reach the broker at amqp://me:\*\*@127") as caught:
+        transport.publisher().connect()
+    assert "hush" not in str(caught.value)

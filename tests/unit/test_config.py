@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from st2sensor import config
+from st2sensor.errors import ConfigError
+from st2sensor.settings import Settings
+from tests.workspace import ROOT
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "st2.conf"
+    path.write_text(text)
+    return config.load([str(path)])
+
+
+def test_an_empty_file_gives_stackstorms_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, "")
+    assert settings.database.url == "mongodb://127.0.0.1:27017"
+    assert settings.database.name == "st2"
+    assert settings.messaging.urls == ("amqp://guest:guest@127.0.0.1:5672//",)
+    assert (settings.messaging.prefix, settings.messaging.serializer) == ("st2", "pickle")
+    assert settings.content.pack_paths == (Path("/opt/stackstorm/packs"),)
+    assert settings.content.configs_path == Path("/opt/stackstorm/configs")
+    assert settings.content.virtualenvs_path == Path("/opt/stackstorm/virtualenvs")
+    assert settings.system_user == "stanley"
+    assert settings.validate_trigger_payload
+    assert settings.container.state_dir == Path("/var/lib/st2sensor")
+
+
+def test_stackstorms_database_keys_make_a_url(tmp_path: Path) -> None:
+    text = "[database]\nhost = db\nport = 1234\nusername = me\npassword = p@ss/word\ndb_name = other\n"
+    settings = load(tmp_path, text)
+    assert settings.database.url == "mongodb://me:p%40ss%2Fword@db:1234"
+    assert settings.database.name == "other"
+
+
+def test_a_host_may_be_a_uri(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, "[database]\nhost = mongodb://a,b/?replicaSet=r\n").database.url == "mongodb://a,b/?replicaSet=r"
+    )
+
+
+@pytest.mark.parametrize(
+    ("connection", "path"),
+    [
+        ("sqlite:////abs/st2.db", "/abs/st2.db"),
+        ("sqlite:///rel/st2.db", "{}/rel/st2.db"),
+        ("sqlite://", "{}/state/st2.db"),
+    ],
+)
+def test_an_embedded_database_is_a_file_and_holds_the_local_bus(tmp_path: Path, connection: str, path: str) -> None:
+    text = f"[database]\nconnection = {connection}\n[messaging]\nurl = local://\n[sensorcontainer]\nstate_dir = state\n"
+    settings = load(tmp_path, text)
+    assert settings.database.url == f"sqlite://{path.format(tmp_path)}"
+    assert settings.messaging.local_path == Path(path.format(tmp_path))
+    assert settings.messaging.serializer == "json"
+
+
+def test_cluster_urls_come_instead_of_url(tmp_path: Path) -> None:
+    assert load(tmp_path, "[messaging]\ncluster_urls = amqp://a,amqp://b\n").messaging.urls == ("amqp://a", "amqp://b")
+
+
+def test_later_files_win_and_user_packs_come_first(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.conf", tmp_path / "b.conf"
+    first.write_text("[system_user]\nuser = one\n[content]\npacks_base_paths = /x:/y\n")
+    second.write_text("[system_user]\nuser = two\n")
+    settings = config.load([str(first), str(second)])
+    assert settings.system_user == "two"
+    assert settings.content.pack_paths == (Path("/x"), Path("/y"), Path("/opt/stackstorm/packs"))
+
+
+def test_keys_of_stackstorm_that_mean_nothing_here_are_accepted(tmp_path: Path) -> None:
+    assert load(tmp_path, "[auth]\nhost = 127.0.0.1\n[sensorcontainer]\nlogging = /etc/st2/logging.conf\n")
+
+
+def test_a_value_of_the_wrong_kind_names_file_and_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"st2.conf: \[database\] port: .*many"):
+        load(tmp_path, "[database]\nport = many\n")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("*.conf")), ids=lambda path: path.name)
+def test_the_samples_in_conf_load(path: Path) -> None:
+    assert config.load([str(path)])
