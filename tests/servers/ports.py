@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import socket
+
+RANGE = range(20000, 32000)
+"""Below the ports that the kernel gives to outgoing connections, which could take one between a choice and its use."""
 
 
 def free_port() -> int:
     """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    while True:
+        port = random.choice(RANGE)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port

@@ -1,0 +1,316 @@
+"""The container as a daemon: starting, stopping, restarting, and what it does when something is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.servers.mongodb import MongoDB
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import eventually
+from tests.workspace import Workspace, environment
+
+SLEEPER = """
+import os, time
+
+class {name}(Sensor):
+    def setup(self):
+        self.sensor_service.dispatch("s.up", {{"name": "{name}"}})
+    def run(self):
+        while True:
+            time.sleep(1000)
+    def cleanup(self):
+        time.sleep({cleanup})
+        self.sensor_service.dispatch("s.down", {{"name": "{name}"}})
+"""
+
+UP_AND_DOWN = [{"name": "up"}, {"name": "down"}]
+
+
+def add_sleepers(workspace: Workspace, count: int, cleanup: float = 0) -> None:
+    for number in range(count):
+        name = f"Sleeper{number}"
+        workspace.add_sensor("s", name, SLEEPER.format(name=name, cleanup=cleanup), trigger_types=UP_AND_DOWN)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_cleans_up_every_sensor_in_parallel_and_ends_with_0(
+    workspace: Workspace, number: signal.Signals
+) -> None:
+    add_sleepers(workspace, 5, cleanup=0.5)
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start()
+    listener.wait_for("s.up", 5)
+
+    began = time.monotonic()
+    container.process.send_signal(number)
+    assert container.process.wait(20) == 0
+    # One after the other they would need 2.5 s for their cleanups alone.
+    assert time.monotonic() - began < 2.4
+    assert len(listener.wait_for("s.down", 5)) == 5
+    assert container.log.count("stopped with exit code 0") == 5
+
+
+def test_a_sensor_that_does_not_stop_is_killed_with_all_that_it_started(embedded: Workspace) -> None:
+    embedded.configure("stop_timeout = 0.5")
+    pid_file = embedded.folder / "pids"
+    embedded.add_sensor(
+        "s",
+        "Stubborn",
+        f"""
+        import os, signal, subprocess, time
+
+        class Stubborn(Sensor):
+            def run(self):
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                child = subprocess.Popen(["sleep", "1000"])
+                with open("{pid_file}.new", "w") as file:
+                    file.write(f"{{os.getpid()}} {{child.pid}}")
+                os.rename("{pid_file}.new", "{pid_file}")
+                while True:
+                    time.sleep(1000)
+        """,
+    )
+    embedded.reload_well()
+    container = embedded.start()
+    pids = eventually(
+        "the sensor runs", lambda: pid_file.exists() and [int(pid) for pid in pid_file.read_text().split()]
+    )
+    assert pids
+    assert container.stop() == 0
+    assert "s.Stubborn did not stop within 0.5 s: killed" in container.log
+    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+
+
+def test_a_killed_container_takes_its_sensors_with_it(workspace: Workspace) -> None:
+    add_sleepers(workspace, 3)
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start()
+    listener.wait_for("s.up", 3)
+    wrappers = list(container.wrappers().values())
+    assert len(wrappers) == 3
+    container.process.kill()
+    container.process.wait()
+    gone, alive = psutil.wait_procs(wrappers, timeout=10)
+    assert alive == []
+    assert len(gone) == 3
+
+
+def test_a_killed_sensor_comes_back_and_what_it_started_is_gone(workspace: Workspace) -> None:
+    workspace.add_sensor(
+        "s",
+        "Parent",
+        """
+        import subprocess, time
+
+        class Parent(Sensor):
+            def run(self):
+                child = subprocess.Popen(["sleep", "1000"])
+                self.sensor_service.dispatch("s.up", {"child": child.pid})
+                time.sleep(1000)
+        """,
+        trigger_types=UP_AND_DOWN,
+    )
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start()
+    (first,) = listener.wait_for("s.up")
+    container.wrappers()["s.Parent"].kill()
+    _, second = listener.wait_for("s.up", 2)
+    container.wait_for_log("s.Parent ended with signal SIGKILL, starts again in")
+    assert second.payload["child"] != first.payload["child"]
+    eventually("its child is gone", lambda: not psutil.pid_exists(first.payload["child"]))
+    exits = listener.wait_for("core.st2.sensor.process_exit")
+    assert exits[0].payload["exit_code"] == -9
+
+
+def test_a_sensor_that_fails_says_why_and_is_tried_again(embedded: Workspace) -> None:
+    embedded.add_sensor(
+        "s",
+        "Failing",
+        "class Failing(PollingSensor):\n    def poll(self):\n        raise RuntimeError('no luck today')\n",
+    )
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("RuntimeError: no luck today", 2)
+    assert "Traceback" in container.log
+    assert container.log.count("s.Failing ended with exit code 1, starts again in") >= 1
+
+
+def test_sighup_looks_for_changes_that_nobody_announced(embedded: Workspace) -> None:
+    embedded.configure("resync_interval = 3600")
+    add_sleepers(embedded, 2)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 2)
+    with closing(sqlite3.connect(embedded.state / "st2.db")) as connection, connection:
+        (text,) = connection.execute("SELECT document FROM sensor_type_d_b WHERE name = 'Sleeper0'").fetchone()
+        changed = json.dumps({**json.loads(text), "enabled": False})
+        connection.execute("UPDATE sensor_type_d_b SET document = ? WHERE name = 'Sleeper0'", (changed,))
+    container.process.send_signal(signal.SIGHUP)
+    container.wait_for_log("s.Sleeper0 stopped with exit code 0")
+    assert set(container.wrappers()) == {"s.Sleeper1"}
+
+
+def test_a_resync_finds_changes_whose_announcement_was_missed(embedded: Workspace) -> None:
+    embedded.configure("resync_interval = 0.5\n[messaging]\nurl = amqp://127.0.0.1:1//")
+    container = embedded.start()
+    container.wait_for_log("cannot reach the broker")
+    add_sleepers(embedded, 1)
+    assert embedded.reload().returncode == 0
+    container.wait_for_log("s.Sleeper0 started")
+
+
+def test_a_sensor_inherits_environment_and_folder_less_what_is_the_containers_own(embedded: Workspace) -> None:
+    embedded.add_sensor(
+        "s",
+        "Looking",
+        """
+        import os
+
+        class Looking(Sensor):
+            def run(self):
+                self.sensor_service.dispatch("s.up", {"environment": dict(os.environ), "folder": os.getcwd()})
+        """,
+        trigger_types=UP_AND_DOWN,
+    )
+    embedded.reload_well()
+    listener = embedded.listen()
+    os.environ.update(ST2_AUTH_TOKEN="hush", NOTIFY_SOCKET="/run/x", MINE="kept")
+    try:
+        embedded.start()
+    finally:
+        for name in ("ST2_AUTH_TOKEN", "NOTIFY_SOCKET", "MINE"):
+            del os.environ[name]
+    (seen,) = listener.wait_for("s.up")
+    assert seen.payload["folder"] == str(embedded.folder)
+    assert seen.payload["environment"]["MINE"] == "kept"
+    assert not {"ST2_AUTH_TOKEN", "NOTIFY_SOCKET"} & set(seen.payload["environment"])
+
+
+def test_one_sensor_alone_ends_the_container_with_its_exit_code(workspace: Workspace) -> None:
+    add_sleepers(workspace, 1)
+    workspace.add_sensor("s", "Exits", "import sys\nclass Exits(Sensor):\n    def run(self):\n        sys.exit(3)\n")
+    workspace.add_sensor("s", "Ends", "class Ends(Sensor):\n    pass\n", enabled=False)
+    workspace.reload_well()
+    daemon = workspace.start()
+    daemon.wait_for_log("s.Sleeper0 started")
+    listener = workspace.listen()
+
+    alone = workspace.start("--sensor-ref=s.Exits")
+    assert alone.process.wait(20) == 3
+    assert "Sleeper0" not in alone.log
+    assert workspace.start("--sensor-ref=s.Ends").process.wait(20) == 0
+    exits = listener.wait_for("core.st2.sensor.process_exit", 2)
+    assert ("Exits", 3) in [(item.payload["id"], item.payload["exit_code"]) for item in exits]
+
+
+def test_a_sensor_that_is_not_registered_is_told(workspace: Workspace) -> None:
+    workspace.reload_well()
+    done = workspace.run("st2sensorcontainer", "--config-file", str(workspace.config), "--sensor-ref=no.Such")
+    assert done.returncode == 66
+    assert "error: sensor no.Such is not registered: check the name, or run st2ctl reload" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_containers_cannot_share_a_state_directory(embedded: Workspace) -> None:
+    first = embedded.start()
+    first.wait_for_log("connected to")
+    done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
+    assert done.returncode == 75
+    assert f"is in use by process {first.process.pid}; stop that container" in done.stderr
+
+
+def test_without_a_database_at_the_start_the_container_waits_for_it(folder: Path) -> None:
+    server = MongoDB(folder)
+    (folder / "w").mkdir()
+    workspace = Workspace(folder / "w", database=server.url, messaging="local://")
+    container = workspace.start()
+    try:
+        container.wait_for_log("cannot reach MongoDB at mongodb://127.0.0.1")
+        assert "no sensor can start before it answers" in container.log
+        server.start()
+        container.wait_for_log("the database answers again")
+        add_sleepers(workspace, 1)
+        workspace.reload_well()
+        container.wait_for_log("s.Sleeper0 started")
+        assert container.log.count("cannot reach MongoDB") == 1
+        assert container.stop() == 0
+    finally:
+        workspace.close()
+        server.stop()
+
+
+def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(folder: Path) -> None:
+    server = RabbitMQ(folder)
+    (folder / "w").mkdir()
+    workspace = Workspace(folder / "w", database="sqlite://", messaging=server.url)
+    add_sleepers(workspace, 3)
+    workspace.reload()
+    container = workspace.start()
+    try:
+        container.wait_for_log("cannot reach the broker at amqp://guest:**@127.0.0.1")
+        assert "triggers wait in the outbox" in container.log
+        container.wait_for_log(" started, pid", 3)
+        server.start()
+        listener = workspace.listen()
+        listener.wait_for("s.up", 3, timeout=40)
+        assert container.log.count("cannot reach the broker") == 1
+    finally:
+        workspace.close()
+        server.stop()
+
+
+@pytest.fixture
+def demo(embedded: Workspace) -> Iterator[tuple[Workspace, subprocess.Popen[str], Path]]:
+    embedded.configure("[content]\npacks_base_paths = state/packs")
+    embedded.link_pack("linux")
+    embedded.link_pack("examples")
+    output = embedded.folder / "demo.out"
+    with output.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "st2sensor.cli", "st2sensor", "--config-file", str(embedded.config), "demo"],
+            env=environment(),
+            stdout=stream,
+            stderr=stream,
+            text=True,
+        )
+    yield embedded, process, output
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def test_the_demonstration_shows_triggers_until_it_is_interrupted(
+    demo: tuple[Workspace, subprocess.Popen[str], Path],
+) -> None:
+    workspace, process, output = demo
+    eventually("the hint", lambda: "echo hello >> " in output.read_text())
+    watched = Path(output.read_text().partition("echo hello >> ")[2].split()[0])
+    log = workspace.state / "container.log"
+    eventually("the file is watched", lambda: log.exists() and f"following {watched}" in log.read_text())
+    with watched.open("a") as file:
+        file.write("hello\n")
+    eventually("its trigger", lambda: re.search(r"linux\.file_watch\.line .* line=hello", output.read_text()))
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert time.monotonic() - began < 2
+    assert log.read_text().count("cleanup() called") == 4
+    assert "Everything has stopped." in output.read_text()

@@ -1,0 +1,58 @@
+"""The wrapper is thin: what it imports, and what it says when a person starts it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.workspace import ROOT, environment
+
+WRAPPER = ROOT / "st2sensor" / "wrapper" / "__main__.py"
+
+
+def imported(*command: str, folder: Path) -> set[str]:
+    """Top-level modules that `python -X importtime` lists after those that the interpreter starts with."""
+    site = _importtime("-c", "pass", folder=folder)
+    return _importtime(*command, folder=folder) - site
+
+
+def _importtime(*command: str, folder: Path) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE)}
+
+
+def test_the_wrapper_imports_nothing_outside_the_standard_library(tmp_path: Path) -> None:
+    for command in (["-m", "st2sensor.wrapper", "--help"], [str(WRAPPER), "--help"]):
+        outside = imported(*command, folder=tmp_path) - set(sys.stdlib_module_names)
+        assert outside <= {"st2sensor"}
+
+
+def test_as_a_script_it_runs_where_st2sensor_is_not_installed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(WRAPPER), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "Runs one sensor for st2sensorcontainer" in done.stdout
+    assert "example:" in done.stdout
+
+
+def test_alone_it_says_who_starts_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(WRAPPER), "p.S"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "start sensors with st2sensorcontainer --sensor-ref" in done.stderr
+    assert "Traceback" not in done.stderr
