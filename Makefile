@@ -1,6 +1,6 @@
 # Everything is installed into .venv of this checkout.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test lint types bench rabbitmq
