@@ -16,6 +16,9 @@ LOG = logging.getLogger(__name__)
 WINDOW = 500
 """Messages published before their confirms are waited for."""
 
+PATIENCE = 2.0
+"""Seconds that the end waits for a broker that does not answer; what it has not confirmed is sent at the next start."""
+
 IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
 
@@ -41,7 +44,7 @@ class Delivery:
         """Stop after the messages that are on their way."""
         self._closing.set()
         self._outbox.wake()
-        self._thread.join()
+        self._thread.join(PATIENCE)
 
     def _run(self) -> None:
         publisher = self._transport.publisher()

@@ -57,10 +57,10 @@ class Dispatcher:
         entry = Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
-            trigger=name,
+            trigger=_printable(name),
             created=time.time(),
             body=to_json(instance),
-            reason=reason,
+            reason=None if reason is None else _printable(reason),
         )
         self._outbox.submit(entry, done)
 
@@ -102,6 +102,11 @@ class Dispatcher:
             compiled = f"the schema itself is wrong: {problem}" if problem else schema.validator(declared)
             cached = self._validators[trigger_type.ref] = (declared, compiled)
         return cached[1]
+
+
+def _printable(text: str) -> str:
+    """A sensor's text may hold lone surrogates, which no database takes; the body has them escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _name(trigger: str | Mapping[str, object]) -> str:

@@ -46,14 +46,18 @@ def error(identifier: Optional[int], exception: Exception, code: int = APPLICATI
 
 
 def encode(message: Message) -> bytes:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    """One line. Raises TypeError when a value is not JSON, ValueError when the line would be too long."""
+    line = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    if len(line) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{len(line)} bytes are too many for one message, of which the limit is {MAX_MESSAGE_BYTES}")
+    return line
 
 
 def decode(line: bytes) -> Message:
     """Decode one line. Raises ProtocolError when it is not a JSON-RPC 2.0 object."""
     try:
         message = json.loads(line.decode("utf-8", "surrogatepass"))
-    except ValueError as exception:
+    except (ValueError, RecursionError) as exception:
         raise ProtocolError(f"not a JSON message: {exception}") from exception
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise ProtocolError("not a JSON-RPC 2.0 message")

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -64,7 +64,8 @@ def serve(settings: Settings, only: str | None) -> int:
     with ExitStack() as stack:
         stack.enter_context(_held(state_dir))
         storage = stack.enter_context(closing(open_storage(settings.database)))
-        threads = stack.enter_context(ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage"))
+        threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
+        stack.callback(threads.shutdown, cancel_futures=True)
         loop = asyncio.new_event_loop()
         stack.callback(loop.close)
         outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", _notify_in(loop))))
@@ -129,7 +130,7 @@ def _notify_in(loop: asyncio.AbstractEventLoop) -> Notify:
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
     """Call in the loop's thread; a loop that has ended has nobody left to tell."""
-    if not loop.is_closed():
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
 
 

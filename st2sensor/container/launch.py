@@ -52,6 +52,9 @@ class Process:
         """End it and all that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        # A sensor may have gone to another group, and left its own empty.
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def reap(self) -> int:
         """Collect the exit code of a process that has ended, negative for a signal; what it left behind is killed."""

@@ -64,7 +64,7 @@ class Requests:
     def handle(self, session: Session, message: rpc.Message) -> None:
         try:
             self._act(session, message.get("method"), message.get("id"), message.get("params") or {})
-        except (AttributeError, KeyError, TypeError, ValueError) as exception:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exception:
             session.refuse(message.get("id"), RpcError(f"malformed request: {exception!r}"))
 
     def _act(self, session: Session, method: str | None, identifier: int | None, params: dict[str, Any]) -> None:

@@ -90,6 +90,8 @@ class Supervisor:
         self._stale = True
         self._look_at = clock()
         """When to look into storage unasked."""
+        self._asked_at = -RETRY
+        """When `refresh` last looked."""
         self._refreshing: asyncio.Task[None] | None = None
         self._storage_failed = False
         self._stopping = False
@@ -146,7 +148,13 @@ class Supervisor:
         return [] if self._knowledge is None else self._knowledge.triggers_of(ref)
 
     async def refresh(self) -> None:
-        """Look into storage now; a look that began earlier may have missed what the caller knows of."""
+        """Look into storage now; a look that began earlier may have missed what the caller knows of.
+
+        At most once in RETRY seconds, so that a sensor which asks for what is not there leaves the database in peace.
+        """
+        if self._clock() < self._asked_at + RETRY:
+            return
+        self._asked_at = self._clock()
         if self._refreshing is not None:
             await asyncio.wait([self._refreshing])
         self.mark_stale()

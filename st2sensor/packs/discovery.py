@@ -26,7 +26,10 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
             except ContentError as error:
                 errors.append(error)
                 continue
-            found.setdefault(pack.ref, pack)
+            first = found.setdefault(pack.ref, pack)
+            if first is not pack and first.path.parent == folder:
+                problem = f"pack {pack.ref} is already in {first.path}; give one of them another ref in pack.yaml"
+                errors.append(ContentError(problem, file=str(path)))
     return list(found.values()), errors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +62,14 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read(path: Path) -> File:
-    """Parse a file; JSON is read as the YAML that it is. Raises ContentError naming file and line."""
+    """Parse a file. Raises ContentError naming file and line."""
     shown = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exception:
         raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown) from exception
+    if path.suffix == ".json":
+        return _read_json(shown, text)
     try:
         loader = _Loader(text)
         try:
@@ -81,6 +84,21 @@ def read(path: Path) -> File:
         raise ContentError(f"malformed YAML: {problem}; correct the file", file=shown, line=line) from exception
     except (ValueError, RecursionError) as exception:
         raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
+    return File(shown=shown, data=data, _root=root)
+
+
+def _read_json(shown: str, text: str) -> File:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as exception:
+        line = getattr(exception, "lineno", None)
+        problem = getattr(exception, "msg", str(exception))
+        raise ContentError(f"malformed JSON: {problem}; correct the file", file=shown, line=line) from exception
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError:
+        # JSON may be indented with tabs, which YAML does not take: then lines are not known.
+        root = None
     return File(shown=shown, data=data, _root=root)
 
 

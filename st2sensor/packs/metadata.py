@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -54,7 +55,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     """Read a sensor's metadata. Raises ContentError."""
     file = _validated(path, "sensor.json")
     data = file.data
-    code = path.parent / data["entry_point"]
+    code = Path(os.path.normpath(path.parent / data["entry_point"]))
     if not code.is_file():
         raise file.error(f"entry_point: there is no file {code}; correct entry_point or add it", ["entry_point"])
     declared = [trigger_type_of(pack, path, file, item) for item in data.get("trigger_types") or ()]
