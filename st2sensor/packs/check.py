@@ -48,19 +48,18 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) ->
 
 
 def _run(code: Code, deadline: float) -> str:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [code.interpreter, WRAPPER, "--check"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(json.dumps(code.for_wrapper()), timeout=deadline)
-    finally:
-        # What the imported code has started goes with it.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ) as process:
+        try:
+            output, _ = process.communicate(json.dumps(code.for_wrapper()), timeout=deadline)
+        finally:
+            # What the imported code has started goes with it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return output

@@ -1,0 +1,204 @@
+"""How fast dispatch() is, beside py-amqp alone.
+
+Rates are also given as multiples of a channel, a declaration and a publish per message, which is what StackStorm does.
+The baseline is measured before each run, because the machine's pace changes.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import amqp
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from tests.servers.waiting import eventually
+from tests.workspace import Container, Workspace
+
+BODY = b"x" * 250
+
+SENSOR = """
+import json
+import os
+import threading
+import time
+
+FOLDER = {folder!r}
+
+
+class {name}(Sensor):
+    def setup(self):
+        open(os.path.join(FOLDER, "{name}.up"), "w").close()
+
+    def run(self):
+        while not os.path.exists(os.path.join(FOLDER, "go")):
+            time.sleep(0.01)
+        took = []
+
+        def work():
+            for n in range({count} // {threads}):
+                payload = {{"n": n, "host": "web-1.example.net", "text": "x" * 150, "tags": ["a", "b"]}}
+                began = time.perf_counter()
+                self.sensor_service.dispatch("bench.event", payload)
+                took.append(time.perf_counter() - began)
+
+        began = time.time()
+        threads = [threading.Thread(target=work) for _ in range({threads})]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with open(os.path.join(FOLDER, "{name}.new"), "w") as file:
+            json.dump({{"began": began, "ended": time.time(), "took": took}}, file)
+        os.rename(os.path.join(FOLDER, "{name}.new"), os.path.join(FOLDER, "{name}.done"))
+        time.sleep(1000)
+"""
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "n": {"type": "integer", "required": True},
+        "host": {"type": "string", "required": True},
+        "text": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One measurement.
+
+    :param sensors: how many dispatch at once, each from so many threads.
+    :param count: messages of one sensor.
+    """
+
+    title: str
+    sensors: int
+    threads: int
+    count: int
+    durability: str
+
+
+RUNS = [
+    Run(title="1 sensor", sensors=1, threads=1, count=4000, durability="full"),
+    Run(title="1 sensor, 8 threads", sensors=1, threads=8, count=12000, durability="full"),
+    Run(title="50 sensors", sensors=50, threads=1, count=600, durability="full"),
+    Run(title="1 sensor, durability process", sensors=1, threads=1, count=4000, durability="process"),
+]
+
+
+def report(workspace: Workspace) -> None:
+    """Print a table."""
+    table = Table(
+        "run", "per-message channel", "accepted", "", "confirmed", "", "dispatch() p50 / p99", "CPU a trigger",
+        title="dispatch(): messages a second, and as multiples of a channel per message",
+    )  # fmt: skip
+    for number, run in enumerate(RUNS):
+        base = channel_per_message(workspace.messaging)
+        accepted, confirmed, took, cpu = measure(workspace, run, workspace.folder / f"run{number}")
+        table.add_row(
+            run.title,
+            f"{base:.0f}/s",
+            f"{accepted:.0f}/s",
+            f"{accepted / base:.1f}",
+            f"{confirmed:.0f}/s",
+            f"{confirmed / base:.1f}",
+            f"{1000 * statistics.median(took):.2f} / {1000 * statistics.quantiles(took, n=100)[98]:.1f} ms",
+            f"{1000 * cpu:.3f} ms",
+        )
+    table.add_row("py-amqp, pipelined confirms", "", "", "", f"{pipelined(workspace.messaging):.0f}/s", "", "", "")
+    Console(width=140).print(table)
+
+
+def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float, list[float], float]:
+    """Accepted and confirmed messages a second, seconds of each dispatch(), container CPU seconds a trigger."""
+    folder.mkdir()
+    for path in (workspace.add_pack("bench") / "sensors").iterdir():
+        path.unlink()
+    for number in range(run.sensors):
+        name = f"Bench{number}"
+        code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads)
+        workspace.add_sensor("bench", name, code, trigger_types=[{"name": "event", "payload_schema": SCHEMA}])
+    workspace.configure(f"[outbox]\ndurability = {run.durability}")
+    workspace.reload_well()
+    container = workspace.start()
+    eventually("all sensors are up", lambda: len(list(folder.glob("*.up"))) == run.sensors, timeout=60)
+    total = run.sensors * run.count
+    with connection(workspace.messaging) as opened:
+        channel = opened.channel()
+        queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
+        eventually("what starting emitted is delivered", lambda: depth(channel, queue) >= run.sensors)
+        channel.queue_purge(queue)
+        before = cpu(container)
+        (folder / "go").touch()
+        eventually("everything is in the queue", lambda: depth(channel, queue) >= total, timeout=300)
+        delivered = time.time()
+    eventually("all sensors are done", lambda: len(list(folder.glob("*.done"))) == run.sensors)
+    used = cpu(container) - before
+    container.stop()
+    results: list[dict[str, Any]] = [json.loads(path.read_text()) for path in folder.glob("*.done")]
+    began, ended = min(item["began"] for item in results), max(item["ended"] for item in results)
+    took = [seconds for item in results for seconds in item["took"]]
+    return total / (ended - began), total / (delivered - began), took, used / total
+
+
+def cpu(container: Container) -> float:
+    """Seconds that the container itself has used."""
+    times = psutil.Process(container.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def connection(url: str) -> amqp.Connection:
+    opened = amqp.Connection(host=f"127.0.0.1:{urlsplit(url).port}")
+    opened.connect()
+    return opened
+
+
+def depth(channel: amqp.Channel, queue: str) -> int:
+    count: int = channel.queue_declare(queue, passive=True).message_count
+    return count
+
+
+def channel_per_message(url: str, count: int = 1500) -> float:
+    """Messages a second with a channel and a declaration for each."""
+    with connection(url) as opened:
+        began = time.time()
+        for _ in range(count):
+            channel = opened.channel()
+            channel.exchange_declare("bench", "topic", durable=True, auto_delete=False)
+            channel.basic_publish(amqp.Message(BODY, delivery_mode=2), "bench", "key")
+            channel.close()
+        return count / (time.time() - began)
+
+
+def pipelined(url: str, count: int = 20000, window: int = 1000) -> float:
+    """Messages a second on one channel with confirms, into a durable queue."""
+    with connection(url) as opened:
+        channel = opened.channel()
+        channel.queue_declare("bench", durable=True, auto_delete=False)
+        channel.confirm_select()
+        confirmed = 0
+
+        def on_ack(tag: int, multiple: bool) -> None:
+            nonlocal confirmed
+            confirmed = max(confirmed, tag) if multiple else confirmed + 1
+
+        channel.events["basic_ack"].add(on_ack)
+        began = time.time()
+        for number in range(count):
+            channel.basic_publish(amqp.Message(BODY, delivery_mode=2), "", "bench")
+            while number - confirmed >= window:
+                opened.drain_events(timeout=5)
+        while confirmed < count:
+            opened.drain_events(timeout=5)
+        rate = count / (time.time() - began)
+        channel.queue_delete("bench")
+    return rate
