@@ -7,14 +7,15 @@ configuration file, so that a checkout can be moved.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import SplitResult, quote_plus, urlsplit
 
 from oslo_config import cfg
 
 from st2sensor.errors import ConfigError
-from st2sensor.settings import Container, Content, Database, Messaging, Settings
+from st2sensor.settings import Container, Content, Database, Messaging, Outbox, Settings, Tls
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
@@ -36,6 +37,33 @@ MESSAGING = [
         choices=["pickle", "json"],
         help="of trigger instances; unset: pickle on amqp://, as StackStorm's consumers require, json on local://",
     ),
+    cfg.StrOpt(
+        "routing_key",
+        default="trigger_instance",
+        choices=["trigger_instance", "trigger"],
+        help="of trigger instances: StackStorm's, or the reference of the trigger's type",
+    ),
+    cfg.BoolOpt("ssl", default=False, help="speak TLS to the broker"),
+    cfg.StrOpt("ssl_keyfile", help="file of the client's private key"),
+    cfg.StrOpt("ssl_certfile", help="file of the client's certificate"),
+    cfg.StrOpt("ssl_ca_certs", help="file of certificates to trust"),
+    cfg.StrOpt(
+        "ssl_cert_reqs",
+        choices=["none", "optional", "required"],
+        help="whether the broker must show a certificate that is trusted",
+    ),
+    cfg.StrOpt("login_method", help="SASL mechanism, as in PLAIN, AMQPLAIN, EXTERNAL"),
+]
+OUTBOX = [
+    cfg.StrOpt(
+        "durability",
+        default="full",
+        choices=["full", "process"],
+        help="full: on disk before dispatch() returns; process: survives kill -9, not power loss",
+    ),
+    cfg.IntOpt("max_size", default=1_000_000, min=1, help="triggers that wait at the most; then dispatch() blocks"),
+    cfg.FloatOpt("dead_letters_max_age", default=30.0, min=0, help="days that dead letters are kept"),
+    cfg.IntOpt("dead_letters_max_number", default=10_000, min=0, help="dead letters that are kept, the newest"),
 ]
 CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),
@@ -55,6 +83,7 @@ SENSORCONTAINER = [
 GROUPS = {
     "database": DATABASE,
     "messaging": MESSAGING,
+    "outbox": OUTBOX,
     "content": CONTENT,
     "system": SYSTEM,
     "system_user": SYSTEM_USER,
@@ -111,6 +140,12 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             connection_timeout=options.database.connection_timeout,
         ),
         messaging=_messaging(options.messaging, Path(embedded)),
+        outbox=Outbox(
+            durability=options.outbox.durability,
+            max_size=options.outbox.max_size,
+            dead_letters_max_age=options.outbox.dead_letters_max_age,
+            dead_letters_max_number=options.outbox.dead_letters_max_number,
+        ),
         content=Content(
             pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),
             configs_path=base_path / "configs",
@@ -130,14 +165,16 @@ def _database_url(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path
     url = group.connection
     if url is None:
         return _stackstorm_url(group)
-    scheme = urlsplit(url).scheme
+    scheme = _checked("[database] connection", url).scheme
     if scheme in ("mongodb", "mongodb+srv"):
         return str(url)
     if scheme == "sqlite":
         # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
         path = url.removeprefix("sqlite://").removeprefix("/")
         return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
-    raise ValueError(f"[database] connection = {url}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE")
+    raise ValueError(
+        f"[database] connection = {_public(url)}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
+    )
 
 
 def _stackstorm_url(group: cfg.ConfigOpts.GroupAttr) -> str:
@@ -149,8 +186,49 @@ def _stackstorm_url(group: cfg.ConfigOpts.GroupAttr) -> str:
 
 def _messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path) -> Messaging:
     urls = tuple(group.cluster_urls) or (group.url,)
-    schemes = {urlsplit(url).scheme for url in urls}
+    schemes = {_checked("[messaging] url", url).scheme for url in urls}
     if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
-        raise ValueError(f"[messaging] url = {', '.join(urls)}: unknown transport; use amqp://... or local://")
+        raise ValueError(
+            f"[messaging] url = {', '.join(map(_public, urls))}: unknown transport; use amqp://... or local://"
+        )
     serializer = group.serializer or ("json" if "local" in schemes else "pickle")
-    return Messaging(urls=urls, prefix=group.prefix, serializer=serializer, local_path=local_path)
+    return Messaging(
+        urls=urls,
+        prefix=group.prefix,
+        serializer=serializer,
+        routing_key=group.routing_key,
+        tls=_tls(group, schemes),
+        login_method=group.login_method,
+        local_path=local_path,
+    )
+
+
+def _checked(key: str, url: str) -> SplitResult:
+    """The parts of a URL. Raises ValueError naming the key, and no password."""
+    if "#" in url:
+        raise ValueError(f"{key} = {_public(url)}: write # in it as %23")
+    try:
+        parts = urlsplit(url)
+        if "," not in parts.netloc:
+            _ = parts.port
+    except ValueError as exception:
+        raise ValueError(f"{key} = {_public(url)}: {exception}") from exception
+    return parts
+
+
+def _public(url: str) -> str:
+    """A URL without its password, however malformed it is."""
+    return re.sub(r"//.*@", "//***@", url)
+
+
+def _tls(group: cfg.ConfigOpts.GroupAttr, schemes: set[str]) -> Tls | None:
+    """TLS is asked for by `ssl`, by an amqps:// URL, or by any of the files, as in StackStorm."""
+    asked = group.ssl or "amqps" in schemes or group.ssl_keyfile or group.ssl_certfile or group.ssl_ca_certs
+    if not (asked or group.ssl_cert_reqs):
+        return None
+    return Tls(
+        key_file=group.ssl_keyfile,
+        certificate_file=group.ssl_certfile,
+        ca_file=group.ssl_ca_certs,
+        verify=group.ssl_cert_reqs or ("required" if group.ssl_ca_certs else "none"),
+    )

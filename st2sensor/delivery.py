@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from st2sensor import backoff
-from st2sensor.errors import BrokerUnavailable
-from st2sensor.outbox import Entry, Outbox
+from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
+from st2sensor.outbox import Entry, Outbox, Row
 from st2sensor.transport.base import Message, Publisher, Transport
 
 LOG = logging.getLogger(__name__)
@@ -18,6 +19,12 @@ WINDOW = 500
 
 PATIENCE = 2.0
 """Seconds that the end waits for a broker that does not answer; what it has not confirmed is sent at the next start."""
+
+FEW = 8
+"""Messages; so few in one window are published a little later, with those that have come by then."""
+
+LINGER = 0.002
+"""Seconds of that."""
 
 IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
@@ -34,7 +41,10 @@ class Delivery:
         self._transport = transport
         self._encode = encode
         self._closing = threading.Event()
-        self._cursor = 0
+        self._cursor = outbox.cursor
+        """Id of the last row that is settled."""
+        self._suspects = 0
+        """How many rows to publish singly, because one of them was refused."""
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -55,19 +65,62 @@ class Delivery:
                 LOG.info("connected to %s", self._transport.address)
                 failures = 0
                 self._publish(publisher)
-            except BrokerUnavailable as exception:
+            except MessageRefused:
+                # It has been dealt with; the broker has closed the channel over it.
+                continue
+            except (BrokerUnavailable, OutboxError) as exception:
                 failures += 1
                 if failures == 1:
                     LOG.warning("%s; triggers wait in the outbox", exception)
-                self._closing.wait(backoff.delay(failures, first=FIRST_RETRY, cap=LAST_RETRY))
+            except Exception:
+                failures += 1
+                LOG.exception("the publisher failed, and goes on")
+            self._closing.wait(backoff.delay(failures, first=FIRST_RETRY, cap=LAST_RETRY))
         publisher.close()
 
     def _publish(self, publisher: Publisher) -> None:
         while not self._closing.is_set():
-            rows = self._outbox.read(self._cursor, WINDOW, IDLE)
+            rows = self._outbox.read(self._cursor, 1 if self._suspects else WINDOW, IDLE)
             if not rows:
                 publisher.keep_alive()
                 continue
-            publisher.publish([self._encode(row.entry) for row in rows])
-            self._cursor = rows[-1].id
-            self._outbox.confirm(self._cursor, len(rows))
+            try:
+                publisher.publish(self._messages(rows))
+            except MessageRefused as refusal:
+                self._refused(rows, refusal)
+                raise
+            self._settled(rows)
+            if len(rows) < FEW:
+                # A lone sensor waits for its commits: publishing each message at once would only take turns from it.
+                self._closing.wait(LINGER)
+
+    def _messages(self, rows: list[Row]) -> list[Message]:
+        messages = []
+        for row in rows:
+            try:
+                messages.append(self._encode(row.entry))
+            except Exception as error:  # noqa: BLE001 (whatever a wrapper sent: it must not stop those behind it)
+                self._bury(row, f"it cannot be encoded: {error!r}")
+        return messages
+
+    def _refused(self, rows: list[Row], refusal: MessageRefused) -> None:
+        """Publish singly until the message that the broker refuses is found; that one is a dead letter."""
+        if len(rows) > 1:
+            self._suspects = len(rows)
+        else:
+            self._bury(rows[0], str(refusal))
+            self._settled(rows)
+
+    def _bury(self, row: Row, reason: str) -> None:
+        LOG.warning("%s of %s is kept as a dead letter: %s", row.entry.trigger, row.entry.sensor, reason)
+        self._outbox.submit(replace(row.entry, reason=reason), _unheard)
+
+    def _settled(self, rows: list[Row]) -> None:
+        self._suspects = max(0, self._suspects - len(rows))
+        self._cursor = rows[-1].id
+        self._outbox.confirm(self._cursor, len(rows))
+
+
+def _unheard(error: Exception | None) -> None:
+    if error is not None:
+        LOG.error("%s", error)

@@ -9,40 +9,32 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
-from jsonschema.protocols import Validator
-
-from st2sensor import schema
-from st2sensor.models import Schema, Trigger, TriggerInstance, TriggerType
+from st2sensor.catalogue import Catalogue, name_of
+from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Done, Entry, Outbox
+from st2sensor.payload import plain
 from st2sensor.transport.codec import to_json
 
 LOG = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Holds the trigger types and triggers that are registered; for the supervisor's thread.
+    """For the supervisor's thread.
 
     :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
     """
 
-    def __init__(self, outbox: Outbox, *, validate: bool) -> None:
+    def __init__(self, outbox: Outbox, catalogue: Catalogue, *, validate: bool) -> None:
         self._outbox = outbox
+        self._catalogue = catalogue
         self._validate = validate
-        self._types: dict[str, TriggerType] = {}
-        self._type_of_trigger: dict[str, str] = {}
-        self._validators: dict[str, tuple[Schema, Validator | str]] = {}
-
-    def learn(self, types: Iterable[TriggerType], triggers: Iterable[Trigger]) -> None:
-        """Replace what is known; validators of unchanged schemas stay compiled."""
-        self._types = {item.ref: item for item in types}
-        self._type_of_trigger = {item.ref: item.type for item in triggers}
-        self._validators = {ref: cached for ref, cached in self._validators.items() if ref in self._types}
 
     def knows(self, trigger: str | Mapping[str, object]) -> bool:
         """Whether a dispatch of this trigger would find its type."""
-        return self._type(trigger) is not None
+        return self._catalogue.type_of(trigger) is not None
 
     def dispatch(self, sensor: str, instance: TriggerInstance, done: Done) -> None:
         """Put an instance on its way.
@@ -50,66 +42,32 @@ class Dispatcher:
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         :param done: told once the instance, or the dead letter, is on disk.
         """
-        reason = self._objection(sensor, instance)
-        name = _name(instance.trigger)
+        trigger_type = self._catalogue.type_of(instance.trigger)
+        reason = self._objection(sensor, instance, trigger_type)
+        name = name_of(instance.trigger)
         if reason is not None:
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason)
         entry = Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
             trigger=_printable(name),
+            trigger_type=_printable(name) if trigger_type is None else trigger_type.ref,
             created=time.time(),
             body=to_json(instance),
+            tagged=instance.tagged,
             reason=None if reason is None else _printable(reason),
         )
         self._outbox.submit(entry, done)
 
-    def _objection(self, sensor: str, instance: TriggerInstance) -> str | None:
-        if not isinstance(instance.payload, dict):
-            return f"the payload is a {type(instance.payload).__name__}, not a dict"
-        trigger_type = self._type(instance.trigger)
-        if trigger_type is None:
-            return f"trigger {_name(instance.trigger)} is not registered"
-        validator = self._validator(trigger_type)
-        if validator is None:
-            return None
-        problem = validator if isinstance(validator, str) else schema.violation(validator, instance.payload)
-        if problem is None:
-            return None
-        problem = f"the payload does not fit the payload_schema of {trigger_type.ref}: {problem}"
-        if self._validate:
+    def _objection(self, sensor: str, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:
+        seen = replace(instance, payload=plain(instance.payload), tagged=False) if instance.tagged else instance
+        problem = self._catalogue.objection(seen, trigger_type)
+        if problem is None or self._validate or trigger_type is None or not isinstance(seen.payload, dict):
             return problem
-        LOG.warning("%s dispatched %s, published all the same: %s", sensor, _name(instance.trigger), problem)
+        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name_of(instance.trigger), problem)
         return None
-
-    def _type(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
-        if isinstance(trigger, str):
-            return self._types.get(self._type_of_trigger.get(trigger, trigger))
-        named = trigger.get("type")
-        if isinstance(named, str) and named in self._types:
-            return self._types[named]
-        ref = trigger.get("ref") or f"{trigger.get('pack')}.{trigger.get('name')}"
-        return self._type(ref) if isinstance(ref, str) else None
-
-    def _validator(self, trigger_type: TriggerType) -> Validator | str | None:
-        """The compiled schema, what is wrong with the schema, or None when there is none."""
-        declared = trigger_type.payload_schema
-        if not declared:
-            return None
-        cached = self._validators.get(trigger_type.ref)
-        if cached is None or cached[0] != declared:
-            problem = schema.check(declared)
-            compiled = f"the schema itself is wrong: {problem}" if problem else schema.validator(declared)
-            cached = self._validators[trigger_type.ref] = (declared, compiled)
-        return cached[1]
 
 
 def _printable(text: str) -> str:
     """A sensor's text may hold lone surrogates, which no database takes; the body has them escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _name(trigger: str | Mapping[str, object]) -> str:
-    if isinstance(trigger, str):
-        return trigger
-    return str(trigger.get("ref") or trigger.get("type") or trigger.get("name") or "?")

@@ -9,7 +9,8 @@
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
-    │   └── BrokerUnavailable           69   the broker cannot be reached
+    │   ├── BrokerUnavailable           69   the broker cannot be reached
+    │   └── MessageRefused              69   the broker will never take a message
     ├── RpcError                        70   the container refused a sensor's request
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
     │   └── ContainerGone               70   the connection to the container is lost
@@ -79,6 +80,10 @@ class TransportError(St2SensorError):
 
 
 class BrokerUnavailable(TransportError):
+    pass
+
+
+class MessageRefused(TransportError):
     pass
 
 

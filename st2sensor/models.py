@@ -118,11 +118,13 @@ class TriggerInstance:
     """One event.
 
     :param trigger: a trigger's reference, or a trigger's fields as a mapping.
+    :param tagged: whether the payload is in the form that `payload.pack` gives, because it holds more than JSON.
     """
 
     trigger: str | Mapping[str, Any]
     payload: Mapping[str, Any]
     trace_context: TraceContext | None = None
+    tagged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from st2sensor.errors import OutboxError
+from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger(__name__)
 
@@ -31,22 +34,34 @@ TAIL = 2000
 LAZY_DELETE = 0.2
 """Seconds that confirmed rows may wait for a commit to ride in."""
 
+DELETED_TOGETHER = 200
+"""Confirmed rows that are not kept waiting."""
+
+DAY = 86400.0
+"""Seconds."""
+
+SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
+"""SQLite's word for a durability."""
+
 RETRY = 1.0
 """Seconds before a failed commit is tried again."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    created REAL NOT NULL, body TEXT NOT NULL
+    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    created REAL NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL
+    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL
 );
 """
-INSERT = "INSERT INTO outbox (id, message_id, sensor, trigger, created, body) VALUES (?, ?, ?, ?, ?, ?)"
-BURY = "INSERT INTO dead_letters (message_id, sensor, trigger, created, body, reason) VALUES (?, ?, ?, ?, ?, ?)"
-SELECT = "SELECT id, message_id, sensor, trigger, created, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body"
+INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+PRUNE_OLD = "DELETE FROM dead_letters WHERE created < ?"
+PRUNE_MANY = "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
 
 Done = Callable[[Exception | None], None]
 """Told that an entry is on disk, or why it never will be."""
@@ -60,16 +75,20 @@ class Entry:
     """A trigger instance on its way.
 
     :param trigger: the trigger's reference, for people.
+    :param trigger_type: the reference of its type.
     :param created: seconds since the epoch.
     :param body: its JSON form.
+    :param tagged: whether its payload holds more than JSON.
     :param reason: why it must not be published; None for one that is.
     """
 
     message_id: str
     sensor: str
     trigger: str
+    trigger_type: str
     created: float
     body: str
+    tagged: bool = False
     reason: str | None = None
 
 
@@ -92,24 +111,38 @@ _Item = tuple[Entry, Done] | _Signal
 
 
 class Outbox:
-    """:param path: the database file; :param notify: hands the answers of a commit to their submitters.
+    """Holds at most `options.max_size` entries: when it is full, what is submitted waits, and is told of later.
+
+    :param path: the database file.
+    :param notify: hands the answers of a commit to their submitters.
 
     Raises OutboxError when the file cannot be used.
     """
 
-    def __init__(self, path: Path, notify: Notify) -> None:
+    def __init__(self, path: Path, notify: Notify, options: Options | None = None) -> None:
         self._path = path
         self._notify = notify
+        self._options = options or Options()
         self._incoming: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._tail: deque[Row] = deque(maxlen=TAIL)
         self._confirmed = self._deleted = 0
         self._closing = threading.Event()
-        self._connection = _open(path)
+        self._full = False
+        self._held: deque[tuple[Entry, Done]] = deque()
+        """What waits for room, in the order of submission; for the writer."""
+        self._connection = _open(path, self._options.durability)
+        _check(self._connection, path)
         self._last_id, self._depth = _contents(self._connection)
-        self._reader = _open(path)
+        self._reader = _open(path, self._options.durability)
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
+
+    @property
+    def cursor(self) -> int:
+        """Where delivery starts: the id before the first entry that waits."""
+        with self._changed:
+            return self._last_id - self._depth
 
     @property
     def depth(self) -> int:
@@ -122,7 +155,10 @@ class Outbox:
         self._incoming.put((entry, done))
 
     def read(self, after: int, limit: int, timeout: float) -> list[Row]:
-        """Rows with a greater id, in order; waits up to timeout seconds for the first. For the delivery thread."""
+        """Rows with a greater id, in order; waits up to timeout seconds for the first. For the delivery thread.
+
+        Raises OutboxError when the file cannot be read.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._last_id > after, timeout)
             if self._last_id <= after:
@@ -130,7 +166,10 @@ class Outbox:
             if self._tail and self._tail[0].id <= after + 1:
                 start = after + 1 - self._tail[0].id
                 return [self._tail[index] for index in range(start, min(start + limit, len(self._tail)))]
-        return [_row(row) for row in self._reader.execute(SELECT, (after, limit))]
+        try:
+            return [_row(row) for row in self._reader.execute(SELECT, (after, limit))]
+        except sqlite3.Error as exception:
+            raise OutboxError(f"cannot read the outbox {self._path}: {exception}") from exception
 
     def wake(self) -> None:
         """End a wait in `read`."""
@@ -163,32 +202,62 @@ class Outbox:
         while running:
             batch = self._next_batch()
             running = _Signal.CLOSE not in batch
-            self._commit([item for item in batch if not isinstance(item, _Signal)])
+            self._held.extend(item for item in batch if not isinstance(item, _Signal))
+            self._commit(self._admitted())
+        self._refuse_held()
 
     def _next_batch(self) -> list[_Item]:
-        """Wait for entries, or for deletes to fall due, and take all there are."""
+        """Wait for entries, for room, or for deletes to fall due, and take all there are."""
         due = time.monotonic() + LAZY_DELETE if self._confirmed > self._deleted else None
         batch: list[_Item] = []
         try:
             while not batch:
                 item = self._incoming.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
-                if item is _Signal.CONFIRMED:
-                    due = due or time.monotonic() + LAZY_DELETE
-                else:
+                if item is not _Signal.CONFIRMED:
                     batch.append(item)
+                elif self._held or self._confirmed - self._deleted >= DELETED_TOGETHER:
+                    break
+                else:
+                    due = due or time.monotonic() + LAZY_DELETE
             while len(batch) < BATCH:
-                batch.append(self._incoming.get_nowait())
+                item = self._incoming.get_nowait()
+                if item is not _Signal.CONFIRMED:
+                    batch.append(item)
         except queue.Empty:
             pass
         return batch
 
+    def _admitted(self) -> list[tuple[Entry, Done]]:
+        """Take what there is room for, dead letters included, which need none."""
+        with self._changed:
+            room = self._options.max_size - self._depth
+        batch: list[tuple[Entry, Done]] = []
+        while self._held and len(batch) < BATCH and (room > 0 or self._held[0][0].reason is not None):
+            batch.append(self._held.popleft())
+            room -= batch[-1][0].reason is None
+        if self._held and room <= 0 and not self._full:
+            sensors = ", ".join(sorted({entry.sensor for entry, _ in self._held}))
+            LOG.warning(
+                "the outbox %s is full with %d triggers: dispatch() waits in %s until the broker takes some",
+                *(self._path, self._options.max_size, sensors),
+            )
+        if self._full and not self._held:
+            LOG.info("the outbox %s has room again", self._path)
+        self._full = bool(self._held)
+        return batch
+
+    def _refuse_held(self) -> None:
+        error = OutboxError(f"the outbox {self._path} is full and closes")
+        self._notify([(done, error) for _, done in self._held])
+
     def _commit(self, batch: list[tuple[Entry, Done]]) -> None:
-        rows = [
-            Row(id=self._last_id + number, entry=entry)
-            for number, entry in enumerate((entry for entry, _ in batch if entry.reason is None), start=1)
-        ]
+        first = self._last_id + 1
+        accepted = [entry for entry, _ in batch if entry.reason is None]
+        rows = [Row(id=number, entry=entry) for number, entry in enumerate(accepted, start=first)]
         dead = [entry for entry, _ in batch if entry.reason is not None]
         confirmed = self._confirmed
+        if not batch and confirmed == self._deleted:
+            return
         error = self._try_commit(rows, dead, confirmed)
         if error is None:
             self._deleted = confirmed
@@ -197,7 +266,8 @@ class Outbox:
                 self._last_id += len(rows)
                 self._depth += len(rows)
                 self._changed.notify_all()
-        self._notify([(done, error) for _, done in batch])
+        if batch:
+            self._notify([(done, error) for _, done in batch])
 
     def _try_commit(self, rows: list[Row], dead: list[Entry], confirmed: int) -> OutboxError | None:
         """Commit, however long it takes: while the disk is full, dispatch() waits. Gives up only when closing."""
@@ -207,7 +277,8 @@ class Outbox:
                 with self._connection as connection:
                     connection.execute("BEGIN")
                     connection.executemany(INSERT, [(row.id, *_columns(row.entry)) for row in rows])
-                    connection.executemany(BURY, [(*_columns(entry), entry.reason) for entry in dead])
+                    if dead:
+                        self._bury(connection, dead)
                     if confirmed > self._deleted:
                         connection.execute("DELETE FROM outbox WHERE id <= ?", (confirmed,))
             except sqlite3.Error as exception:
@@ -223,19 +294,63 @@ class Outbox:
                     LOG.info("the outbox %s can be written again", self._path)
                 return None
 
+    def _bury(self, connection: sqlite3.Connection, dead: list[Entry]) -> None:
+        connection.executemany(BURY, [(*_columns(entry), entry.reason) for entry in dead])
+        connection.execute(PRUNE_OLD, (time.time() - self._options.dead_letters_max_age * DAY,))
+        connection.execute(PRUNE_MANY, (self._options.dead_letters_max_number,))
 
-def _open(path: Path) -> sqlite3.Connection:
+
+def _open(path: Path, durability: str) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
-    except (OSError, sqlite3.Error) as exception:
-        raise OutboxError(
-            f"cannot use the outbox {path}: {exception}; make it readable and writable, or move a damaged one away"
-        ) from exception
+    except sqlite3.DatabaseError as exception:
+        if isinstance(exception, sqlite3.OperationalError):
+            raise OutboxError(
+                f"cannot use the outbox {path}: {exception}; make it readable and writable"
+            ) from exception
+        raise _damaged(path, exception) from exception
+    except OSError as exception:
+        raise OutboxError(f"cannot use the outbox {path}: {exception}; make it readable and writable") from exception
     return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Find damage at the start, rather than when a page of it is needed. Raises OutboxError."""
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as exception:
+        raise _damaged(path, exception) from exception
+    if verdict != "ok":
+        raise _damaged(path, verdict)
+
+
+def _damaged(path: Path, reason: object) -> OutboxError:
+    return OutboxError(
+        f"the outbox {path} is damaged: {reason}; what waits in it may be lost. Repair it with sqlite3's .recover, "
+        "or start once with --set-aside-damaged-outbox, which keeps it under another name"
+    )
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename an outbox that is damaged, with its journal; returns its new name, or None when it is sound."""
+    try:
+        with closing(_open(path, "full")) as connection:
+            _check(connection, path)
+    except OutboxError:
+        if not path.is_file():
+            raise
+    else:
+        return None
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    for suffix in ("-wal", "-shm", ""):
+        journal = path.with_name(path.name + suffix)
+        if journal.exists():
+            journal.rename(aside.with_name(aside.name + suffix))
+    return aside
 
 
 def _contents(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -245,11 +360,27 @@ def _contents(connection: sqlite3.Connection) -> tuple[int, int]:
     return (row[0] if row else 0), depth
 
 
-def _columns(entry: Entry) -> tuple[str, str, str, float, str]:
-    return entry.message_id, entry.sensor, entry.trigger, entry.created, entry.body
+def _columns(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.message_id,
+        entry.sensor,
+        entry.trigger,
+        entry.trigger_type,
+        entry.created,
+        entry.tagged,
+        entry.body,
+    )
 
 
-def _row(columns: tuple[int, str, str, str, float, str]) -> Row:
-    identifier, message_id, sensor, trigger, created, body = columns
-    entry = Entry(message_id=message_id, sensor=sensor, trigger=trigger, created=created, body=body)
+def _row(columns: tuple[Any, ...]) -> Row:
+    identifier, message_id, sensor, trigger, trigger_type, created, tagged, body = columns
+    entry = Entry(
+        message_id=message_id,
+        sensor=sensor,
+        trigger=trigger,
+        trigger_type=trigger_type,
+        created=created,
+        tagged=bool(tagged),
+        body=body,
+    )
     return Row(id=identifier, entry=entry)

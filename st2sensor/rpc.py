@@ -23,14 +23,16 @@ APPLICATION_ERROR = -32000
 
 Message = Dict[str, Any]
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def request(identifier: int, method: str, params: Message) -> bytes:
-    """Encode a request. Raises TypeError or ValueError when params are not JSON."""
+    """Encode a request. Raises NotJson and ValueError, as `encode` does."""
     return encode({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params})
 
 
 def notification(method: str, params: Message) -> bytes:
-    """Encode a notification. Raises TypeError or ValueError when params are not JSON."""
+    """Encode a notification. Raises NotJson and ValueError, as `encode` does."""
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
@@ -46,8 +48,11 @@ def error(identifier: Optional[int], exception: Exception, code: int = APPLICATI
 
 
 def encode(message: Message) -> bytes:
-    """One line. Raises TypeError when a value is not JSON, ValueError when the line would be too long."""
-    line = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    """One line. Raises NotJson when a value is not JSON, ValueError when the line would be too long."""
+    try:
+        line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
+    except (TypeError, ValueError, RecursionError) as exception:
+        raise NotJson(str(exception)) from exception
     if len(line) > MAX_MESSAGE_BYTES:
         raise ValueError(f"{len(line)} bytes are too many for one message, of which the limit is {MAX_MESSAGE_BYTES}")
     return line
@@ -71,6 +76,10 @@ def answer_of(message: Message) -> Any:
         return message.get("result")
     kind = SENSOR_FACING.get((refusal.get("data") or {}).get("type", ""), RpcError)
     raise kind(refusal.get("message", "the container refused the request"))
+
+
+class NotJson(TypeError):
+    """A message holds what JSON has no form for."""
 
 
 class LineBuffer:

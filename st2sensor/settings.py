@@ -21,19 +21,54 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """`[messaging] ssl_*`.
+
+    :param verify: `none`, `optional` or `required`: whether the broker must show a certificate that is trusted.
+    """
+
+    key_file: str | None
+    certificate_file: str | None
+    ca_file: str | None
+    verify: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Messaging:
     """`[messaging]`.
 
     :param urls: `amqp://...` brokers to try in order, or `local://` alone.
     :param prefix: first part of every exchange's name.
     :param serializer: `pickle` or `json`, of trigger instances.
+    :param routing_key: of trigger instances: `trigger_instance`, or `trigger` for the reference of the trigger's type.
+    :param tls: how to speak TLS; None without.
+    :param login_method: SASL mechanism; None leaves it to the broker.
     :param local_path: database file behind `local://`.
     """
 
     urls: tuple[str, ...]
     prefix: str
     serializer: str
+    routing_key: str
+    tls: Tls | None
+    login_method: str | None
     local_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox:
+    """`[outbox]`.
+
+    :param durability: `full`: on disk before dispatch() returns; `process`: survives kill -9, not power loss.
+    :param max_size: trigger instances that wait for the broker, at the most; then dispatch() blocks.
+    :param dead_letters_max_age: days after which dead letters are deleted.
+    :param dead_letters_max_number: dead letters that are kept, the newest.
+    """
+
+    durability: str = "full"
+    max_size: int = 1_000_000
+    dead_letters_max_age: float = 30.0
+    dead_letters_max_number: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +111,7 @@ class Settings:
     source: str
     database: Database
     messaging: Messaging
+    outbox: Outbox
     content: Content
     container: Container
     system_user: str

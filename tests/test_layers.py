@@ -13,10 +13,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
-    "errors models sensor rpc settings": 0,
+    "errors models sensor rpc settings payload": 0,
     "config logs schema backoff": 1,
     "storage transport": 2,
-    "packs datastore outbox delivery dispatch watch": 3,
+    "packs datastore outbox delivery dispatch catalogue watch": 3,
     "container wrapper": 4,
     "cli": 5,
 }
@@ -27,6 +27,7 @@ OWNERS = {
     "pymongo": "storage.mongo",
     "kombu": "transport.amqp",
     "amqp": "transport.amqp",
+    "uvloop": "cli",
     "click": "cli",
     "rich": "cli",
 }
@@ -34,7 +35,7 @@ OWNERS = {
 
 NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
 
-WRAPPER = {"wrapper", "sensor", "rpc", "errors"}
+WRAPPER = {"wrapper", "sensor", "rpc", "errors", "payload"}
 
 MODULES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent

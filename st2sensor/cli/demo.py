@@ -17,6 +17,8 @@ from st2sensor.cli import registration, tail
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 PACK = """\
 name: demo
 description: Made by the demonstration; watches one file.
@@ -29,9 +31,8 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
     console = Console(highlight=False)
     state_dir = settings.container.state_dir
     watched = _write_pack(state_dir)
-    code = registration.register(settings, (), prune=False)
-    if code:
-        return code
+    # What is wrong with one pack has been told, and does not keep the others from running.
+    registration.register(settings, (), prune=False)
     log = state_dir / "container.log"
     command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
     for path in config_files:
@@ -56,14 +57,14 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
 
 @contextmanager
 def _stopping(container: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass SIGINT and SIGTERM on to the container, once."""
+    """Pass a stop on to the container, once; also that of a terminal which is closed."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for handled in (signal.SIGINT, signal.SIGTERM):
+        for handled in STOPS:
             signal.signal(handled, signal.SIG_IGN)
         container.terminate()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in STOPS}
     try:
         yield
     finally:

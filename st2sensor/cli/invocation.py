@@ -11,7 +11,7 @@ import click
 
 from st2sensor.errors import St2SensorError
 
-USAGE_ERROR = 2
+INTERNAL_ERROR = 70
 
 config_file = click.option(
     "--config-file",
@@ -48,4 +48,9 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
             traceback.print_exc()
         click.echo(f"{name}: error: {error}", err=True)
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 (the last resort of every command)
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(f"{name}: internal error: {error!r}; run it again with --debug, and report what it prints", err=True)
+        return INTERNAL_ERROR
     return code if isinstance(code, int) else 0

@@ -6,27 +6,30 @@ import asyncio
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import click
+import uvloop
 
 from st2sensor import config, logs
+from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.container.launch import ExecLauncher
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import StateDirectoryBusy
-from st2sensor.outbox import Done, Entry, Notify, Outbox
+from st2sensor.errors import SensorNotFound, StateDirectoryBusy
+from st2sensor.outbox import Done, Entry, Notify, Outbox, set_aside
 from st2sensor.settings import Messaging, Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import Message
-from st2sensor.transport.codec import from_json, trigger_message
-from st2sensor.transport.topology import Topology
+from st2sensor.transport.codec import trigger_message
+from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 from st2sensor.watch import Watch
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +39,11 @@ FLUSH = 1.0
 
 STORAGE_THREADS = 4
 
+SENSOR_REF = re.compile(r"\w+\.\w+")
+
+ROUTING_KEY_LIMIT = 255
+"""Bytes."""
+
 
 @click.command(
     epilog=examples(
@@ -44,35 +52,47 @@ STORAGE_THREADS = 4
     )
 )
 @command
+@click.option(
+    "--set-aside-damaged-outbox", is_flag=True, help="Rename an outbox that is damaged, and start with an empty one."
+)
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
-def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None) -> int:
+def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None, set_aside_damaged_outbox: bool) -> int:
     """Run every registered and enabled sensor, each in a process of its own.
 
     SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database.
     """
     logs.configure(debug=debug)
-    return serve(config.load(config_files), sensor_ref)
+    return serve(config.load(config_files), sensor_ref, set_aside_damaged=set_aside_damaged_outbox)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     return invoke(root, argv, "st2sensorcontainer")
 
 
-def serve(settings: Settings, only: str | None) -> int:
+def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False) -> int:
     """Run the container until it is told to stop; returns the exit code."""
+    if only is not None and not SENSOR_REF.fullmatch(only):
+        raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
+    # The outbox and the embedded database hold payloads and values: they are no one else's to read.
+    os.umask(0o027)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
         stack.enter_context(_held(state_dir))
+        if set_aside_damaged and (aside := set_aside(state_dir / "outbox.db")):
+            LOG.warning("the damaged outbox is kept as %s", aside)
         storage = stack.enter_context(closing(open_storage(settings.database)))
         threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
         stack.callback(threads.shutdown, cancel_futures=True)
-        loop = asyncio.new_event_loop()
+        loop = uvloop.new_event_loop()
         stack.callback(loop.close)
-        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", _notify_in(loop))))
-        dispatcher = Dispatcher(outbox, validate=settings.validate_trigger_payload)
+        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", _notify_in(loop), settings.outbox)))
+        catalogue = Catalogue()
+        dispatcher = Dispatcher(outbox, catalogue, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
         delivery = Delivery(outbox, transport, lambda entry: _message(entry, settings.messaging))
-        supervisor = Supervisor(settings, storage, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only)
+        supervisor = Supervisor(
+            settings, storage, catalogue, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only
+        )
         topology = Topology(settings.messaging.prefix)
         watch = Watch(
             transport,
@@ -136,8 +156,18 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *ar
 
 def _message(entry: Entry, messaging: Messaging) -> Message:
     return trigger_message(
-        from_json(entry.body),
+        entry.body,
+        tagged=entry.tagged,
         topology=Topology(messaging.prefix),
         serializer=messaging.serializer,
+        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
         message_id=entry.message_id,
     )
+
+
+def _type_key(entry: Entry) -> str:
+    """The reference of the trigger's type, as much of it as AMQP takes."""
+    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
+
+
+ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}

@@ -9,6 +9,9 @@ import os
 CHUNK = 65536
 """Bytes read at a time."""
 
+LAST_CHUNKS = 16
+"""Chunks read after the sensor has ended, at the most."""
+
 LONGEST = 16384
 """Bytes; a longer line is logged in pieces."""
 
@@ -28,9 +31,10 @@ class Output:
         loop.add_reader(fd, self._readable)
 
     def close(self) -> None:
-        """Log what is left, and stop following."""
-        while self._fd != -1 and self._readable():
-            pass
+        """Log what is left, and stop following: a process that got away may go on writing for ever."""
+        for _ in range(LAST_CHUNKS):
+            if self._fd == -1 or not self._readable():
+                break
         self._end()
 
     def _readable(self) -> bool:

@@ -68,13 +68,13 @@ class Requests:
             session.refuse(message.get("id"), RpcError(f"malformed request: {exception!r}"))
 
     def _act(self, session: Session, method: str | None, identifier: int | None, params: dict[str, Any]) -> None:
-        if method == "hello":
+        if session.ref is not None and method == "dispatch":
+            self._dispatch(session, identifier, params)
+        elif method == "hello":
             self._spawn(self._hello(session, identifier, params))
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
-        elif method == "dispatch":
-            self._dispatch(session, identifier, params)
         elif method in self._methods:
             self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
         elif method == "subscribe":
@@ -139,6 +139,7 @@ class Requests:
             trigger=params["trigger"],
             payload=params["payload"],
             trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
+            tagged=bool(params.get("tagged")),
         )
         if self._dispatcher.knows(instance.trigger):
             self._accept(session, identifier, instance)

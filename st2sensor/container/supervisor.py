@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from st2sensor.catalogue import Catalogue
 from st2sensor.container import child as transitions
 from st2sensor.container import knowledge as stored
 from st2sensor.container.child import ALIVE, Child, State
@@ -64,6 +65,7 @@ class Supervisor:
         self,
         settings: Settings,
         storage: Storage,
+        catalogue: Catalogue,
         dispatcher: Dispatcher,
         launcher: Launcher,
         threads: Executor,
@@ -74,6 +76,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._storage = storage
+        self._catalogue = catalogue
         self._dispatcher = dispatcher
         self._launcher = launcher
         self._threads = threads
@@ -197,12 +200,15 @@ class Supervisor:
                 LOG.warning("%s; %s", exception, self._without_storage())
             self._storage_failed = True
             return
+        except Exception:
+            LOG.exception("what the database holds cannot be used; what was known goes on")
+            return
         finally:
             self._wake.set()
         if self._storage_failed:
             LOG.info("the database answers again")
         self._storage_failed = False
-        self._dispatcher.learn(self._knowledge.trigger_types.values(), self._knowledge.triggers.values())
+        self._catalogue.learn(self._knowledge.trigger_types.values(), self._knowledge.triggers.values())
         self._requests.tell_triggers()
 
     def _read(self) -> Knowledge:
@@ -290,8 +296,10 @@ class Supervisor:
         if child.state is State.BACKOFF:
             assert child.due is not None
             LOG.info("%s ended with %s, starts again in %.1f s", child.ref, how, child.due - child.since)
-        else:
+        elif child.state is State.FINISHED or code < 0:
             LOG.info("%s %s with %s", child.ref, child.state.value, how)
+        else:
+            LOG.info("%s stopped", child.ref)
 
     def _emit(self, trigger: str, payload: dict[str, Any]) -> None:
         if self._dispatcher.knows(trigger):

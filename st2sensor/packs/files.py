@@ -84,7 +84,18 @@ def read(path: Path) -> File:
         raise ContentError(f"malformed YAML: {problem}; correct the file", file=shown, line=line) from exception
     except (ValueError, RecursionError) as exception:
         raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
-    return File(shown=shown, data=data, _root=root)
+    return _json_only(File(shown=shown, data=data, _root=root))
+
+
+def _json_only(file: File) -> File:
+    """Refuse what JSON has no form for: binary, sets, infinities, an anchor that contains itself."""
+    try:
+        json.dumps(file.data, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exception:
+        raise ContentError(
+            f"holds what JSON has no form for: {exception}; write it as text", file=file.shown
+        ) from exception
+    return file
 
 
 def _read_json(shown: str, text: str) -> File:
@@ -99,7 +110,7 @@ def _read_json(shown: str, text: str) -> File:
     except yaml.YAMLError:
         # JSON may be indented with tabs, which YAML does not take: then lines are not known.
         root = None
-    return File(shown=shown, data=data, _root=root)
+    return _json_only(File(shown=shown, data=data, _root=root))
 
 
 def _entry(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:

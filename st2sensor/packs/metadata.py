@@ -91,6 +91,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
 def trigger_types(pack: Pack, path: Path) -> list[tuple[TriggerType, ContentError | None]]:
     """Read a file of triggers/: one trigger type, and what is wrong with its schemas. Raises ContentError."""
     file = _validated(path, "trigger.json")
+    _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
     return [(declared, schema_error(file, declared, []))]
 
@@ -98,6 +99,7 @@ def trigger_types(pack: Pack, path: Path) -> list[tuple[TriggerType, ContentErro
 def rule(pack: Pack, path: Path) -> RuleDeclaration:
     """Read a rule. Raises ContentError."""
     file = _validated(path, "rule.json")
+    _check_pack(pack, file)
     trigger = file.data["trigger"]
     return RuleDeclaration(
         file=file,
@@ -162,6 +164,12 @@ def _validated(path: Path, schema_name: str) -> File:
     key = ".".join(str(part) for part in error.absolute_path)
     remedy = error.schema.get("description", "correct it")
     raise file.error(f"{key}: {error.message}; it must be {remedy}", list(error.absolute_path))
+
+
+def _check_pack(pack: Pack, file: File) -> None:
+    named = file.data.get("pack", pack.ref)
+    if named != pack.ref:
+        raise file.error(f"pack: it stands in pack {pack.ref}, and names {named}; correct or remove the key", ["pack"])
 
 
 def _unknown_keys(file: File, schema_name: str) -> Iterable[str]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from st2sensor.errors import ContentError
+from st2sensor.errors import ContentError, StorageError, StorageUnavailable
 from st2sensor.models import Pack, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import metadata, rules
 from st2sensor.packs.announcements import Announcements
@@ -94,7 +94,12 @@ class Registry:
             return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
         known = self.storage.get(TriggerType, declared.ref)
         if known != declared:
-            self.storage.put(declared)
+            try:
+                self.storage.put(declared)
+            except StorageUnavailable:
+                raise
+            except StorageError as error:
+                return _failed("trigger type", declared.ref, ContentError(str(error), file=file))
             self.announcements.add(declared, CREATE if known is None else UPDATE)
         if not declared.parameters_schema and self.storage.get(Trigger, declared.ref) is None:
             self.storage.put(Trigger(pack=declared.pack, name=declared.name, type=declared.ref))
@@ -120,12 +125,21 @@ class Registry:
                 declared[ref] = (pack, declaration)
                 self.warnings += declaration.warnings
                 yield from self._declared_trigger_types(declaration)
-        yield from self._register_sensors(list(declared.values()))
+        for outcome, sensor in self._register_sensors(list(declared.values())):
+            if outcome.result is Result.FAILED:
+                # Under whatever name its file was registered before, that version stays.
+                unreadable.add((sensor.pack, sensor.metadata_file or ""))
+            yield outcome
         present = {pack.ref for pack in packs}
-        for sensor in self.storage.all(SensorType):
-            gone = sensor.ref not in declared and (sensor.pack, sensor.metadata_file) not in unreadable
-            if gone and (sensor.pack in present or prune):
-                yield self._unregister_sensor(sensor)
+
+        def is_gone(known: SensorType | Registration) -> bool:
+            kept = known.ref in declared or (known.pack, known.metadata_file) in unreadable
+            return not kept and (known.pack in present or prune)
+
+        for known in filter(is_gone, self.storage.all(SensorType)):
+            yield self._unregister_sensor(known)
+        for registration in filter(is_gone, self.storage.all(Registration)):
+            self.storage.remove(Registration, registration.ref)
 
     def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         for trigger_type in declaration.trigger_types:
@@ -133,12 +147,12 @@ class Registry:
         for ref, problem in declaration.errors:
             yield _failed("trigger type", ref, problem)
 
-    def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[Outcome]:
+    def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[tuple[Outcome, SensorType]]:
         total = len(declared)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             futures = [pool.submit(self._checked, pack, declaration) for pack, declaration in declared]
             for done, (future, (_, declaration)) in enumerate(zip(futures, declared, strict=True), start=1):
-                yield self._register_sensor(declaration.sensor, *future.result())
+                yield self._register_sensor(declaration.sensor, *future.result()), declaration.sensor
                 self.progress(SENSORS, done, total)
 
     def _checked(self, pack: Pack, declaration: SensorDeclaration) -> tuple[str, ContentError | None]:

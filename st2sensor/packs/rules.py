@@ -44,7 +44,7 @@ def _validated_type(declared: RuleDeclaration, storage: Storage) -> TriggerType:
             ["trigger", "type"],
         )
     if trigger_type.parameters_schema:
-        problem = schema.violation(schema.validator(trigger_type.parameters_schema), dict(declared.parameters))
+        problem = schema.compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
         if problem is not None:
             raise declared.file.error(
                 f"parameters do not fit trigger type {declared.trigger_type}: {problem}",

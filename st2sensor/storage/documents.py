@@ -5,11 +5,15 @@ A field that is None is absent from its document, never null. Reading takes docu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from st2sensor.models import Entity, KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.storage.base import T
+
+LOG = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 
@@ -27,6 +31,37 @@ class Collection:
     from_document: Callable[[Mapping[str, Any]], Any]
     indexed: tuple[str, ...] = ()
     ours: bool = False
+
+
+class Documents:
+    """Reads documents; one that is not what it should be is passed over, with one warning."""
+
+    def __init__(self) -> None:
+        self._warned: set[tuple[str, str]] = set()
+
+    def read(self, kind: type[T], documents: Iterable[Mapping[str, Any]]) -> list[T]:
+        """The entities in documents of one kind."""
+        entities = []
+        for document in documents:
+            try:
+                entities.append(COLLECTIONS[kind].from_document(document))
+            except (KeyError, TypeError, AttributeError) as exception:
+                self._warn(COLLECTIONS[kind].name, document, exception)
+        return entities
+
+    def _warn(self, collection: str, document: Mapping[str, Any], exception: Exception) -> None:
+        name = str(document.get("ref") or document.get("_id"))
+        if (collection, name) not in self._warned:
+            self._warned.add((collection, name))
+            LOG.warning("%s in collection %s is passed over: %r; register it again", name, collection, exception)
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    """A field that must be text. Raises KeyError and TypeError."""
+    value = document[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}")
+    return value
 
 
 def changes(document: Document) -> tuple[Document, list[str]]:
@@ -55,12 +90,12 @@ def _sensor_document(sensor: SensorType) -> Document:
 def _sensor(document: Mapping[str, Any]) -> SensorType:
     return SensorType(
         id=str(document["_id"]),
-        pack=document["pack"],
-        name=document["name"],
+        pack=_text(document, "pack"),
+        name=_text(document, "name"),
         description=document.get("description"),
         metadata_file=document.get("metadata_file"),
-        artifact_uri=document["artifact_uri"],
-        entry_point=document["entry_point"],
+        artifact_uri=_text(document, "artifact_uri"),
+        entry_point=_text(document, "entry_point"),
         trigger_types=tuple(document.get("trigger_types") or ()),
         poll_interval=document.get("poll_interval"),
         enabled=document.get("enabled", True),
@@ -82,8 +117,8 @@ def _trigger_type(document: Mapping[str, Any]) -> TriggerType:
     tags = document.get("tags")
     return TriggerType(
         id=str(document["_id"]),
-        pack=document["pack"],
-        name=document["name"],
+        pack=_text(document, "pack"),
+        name=_text(document, "name"),
         description=document.get("description"),
         metadata_file=document.get("metadata_file"),
         tags=None if tags is None else tuple(tags),
@@ -104,9 +139,9 @@ def _trigger_document(trigger: Trigger) -> Document:
 def _trigger(document: Mapping[str, Any]) -> Trigger:
     return Trigger(
         id=str(document["_id"]),
-        pack=document["pack"],
-        name=document["name"],
-        type=document["type"],
+        pack=_text(document, "pack"),
+        name=_text(document, "name"),
+        type=_text(document, "type"),
         parameters=document.get("parameters") or {},
         ref_count=document.get("ref_count") or 0,
     )
@@ -124,8 +159,8 @@ def _rule_document(rule: Rule) -> Document:
 def _rule(document: Mapping[str, Any]) -> Rule:
     return Rule(
         id=str(document["_id"]),
-        pack=document["pack"],
-        name=document["name"],
+        pack=_text(document, "pack"),
+        name=_text(document, "name"),
         metadata_file=document["metadata_file"],
         trigger_type=document["trigger_type"],
         parameters=document.get("parameters") or {},
@@ -144,8 +179,8 @@ def _registration_document(registration: Registration) -> Document:
 def _registration(document: Mapping[str, Any]) -> Registration:
     return Registration(
         id=str(document["_id"]),
-        pack=document["pack"],
-        name=document["name"],
+        pack=_text(document, "pack"),
+        name=_text(document, "name"),
         metadata_file=document["metadata_file"],
         digest=document.get("digest"),
         error=document.get("error"),
@@ -197,7 +232,7 @@ def key_value(document: Mapping[str, Any]) -> KeyValue:
     return KeyValue(
         id=str(document["_id"]),
         scope=document["scope"],
-        name=document["name"],
+        name=_text(document, "name"),
         value=document["value"],
         secret=document.get("secret", False),
     )

@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pymongo
+from bson.errors import BSONError
 from pymongo import errors
 
-from st2sensor.errors import StorageError, StorageUnavailable
+from st2sensor.errors import ConfigError, StorageError, StorageUnavailable
 from st2sensor.models import Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
 from st2sensor.storage.documents import (
     COLLECTIONS,
     KEY_VALUES,
     Document,
+    Documents,
     changes,
     key_value,
     key_value_document,
@@ -30,14 +32,18 @@ class MongoStorage:
 
     def __init__(self, url: str, *, database: str, timeout: float) -> None:
         milliseconds = int(timeout * 1000)
-        self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-            url,
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            appname="st2sensor",
-            connect=False,
-        )
+        try:
+            self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
+                url,
+                serverSelectionTimeoutMS=milliseconds,
+                connectTimeoutMS=milliseconds,
+                appname="st2sensor",
+                connect=False,
+            )
+        except (errors.PyMongoError, ValueError, TypeError) as exception:
+            raise ConfigError(f"[database] connection, or host: {_without_password(str(exception))}") from exception
         self._database = self._client[database]
+        self._documents = Documents()
         self._address = _without_password(url)
 
     def prepare(self) -> None:
@@ -62,13 +68,13 @@ class MongoStorage:
         collection = COLLECTIONS[kind]
         with self._failures():
             found = self._database[collection.name].find(sort=[("pack", 1), ("name", 1)])
-            return [collection.from_document(document) for document in found]
+            return self._documents.read(kind, found)
 
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._failures():
             document = self._database[collection.name].find_one(_key(ref))
-            return None if document is None else collection.from_document(document)
+            return next(iter(self._documents.read(kind, [document] if document else [])), None)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]
@@ -138,7 +144,7 @@ class MongoStorage:
                 f"cannot reach MongoDB at {self._address}: {_first_line(exception)}; "
                 "is it running, and are [database] connection or host and port right?"
             ) from exception
-        except errors.PyMongoError as exception:
+        except (errors.PyMongoError, BSONError, OverflowError) as exception:
             raise StorageError(f"MongoDB at {self._address} refused: {_first_line(exception)}") from exception
 
 
@@ -153,4 +159,4 @@ def _first_line(exception: Exception) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"//.*@", "//", url)

@@ -17,6 +17,7 @@ from st2sensor.storage.documents import (
     COLLECTIONS,
     KEY_VALUES,
     Document,
+    Documents,
     changes,
     key_value,
     key_value_document,
@@ -41,6 +42,7 @@ class SqliteStorage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._documents = Documents()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
@@ -60,13 +62,13 @@ class SqliteStorage:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
             rows = connection.execute(f"SELECT document FROM {collection.name} ORDER BY space, name").fetchall()
-        return [collection.from_document(json.loads(text)) for (text,) in rows]
+        return self._documents.read(kind, (json.loads(text) for (text,) in rows))
 
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
             document = _find(connection, collection.name, *_key(ref))
-        return None if document is None else collection.from_document(document)
+        return next(iter(self._documents.read(kind, [document] if document else [])), None)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]

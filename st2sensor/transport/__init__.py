@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from st2sensor.settings import Messaging
+from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import Transport
 from st2sensor.transport.local import LocalTransport
@@ -17,7 +18,8 @@ def open_transport(settings: Messaging) -> Transport:
 
 
 def _amqp(settings: Messaging) -> Transport:
-    return AmqpTransport(settings.urls, Topology(settings.prefix))
+    broker = Broker(urls=settings.urls, tls=settings.tls, login_method=settings.login_method)
+    return AmqpTransport(broker, Topology(settings.prefix))
 
 
 def _local(settings: Messaging) -> Transport:

@@ -15,6 +15,7 @@ class Message:
     """What travels over an exchange.
 
     :param id: unique and stable over repeats, for a consumer that drops duplicates.
+    :param mandatory: whether it is lost when no queue takes it; otherwise nobody may be listening.
     """
 
     exchange: str
@@ -24,6 +25,7 @@ class Message:
     content_encoding: str
     id: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    mandatory: bool = False
 
 
 class Publisher(Protocol):
@@ -35,7 +37,8 @@ class Publisher(Protocol):
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish in order; returns once the broker has taken responsibility for every message.
 
-        After an error each message may or may not have been taken: publish all of them again.
+        After BrokerUnavailable each message may or may not have been taken: publish all of them again. Raises
+        MessageRefused when the broker will never take one of them; then it has to be found by publishing them singly.
         """
 
     def keep_alive(self) -> None:

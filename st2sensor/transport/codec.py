@@ -11,9 +11,12 @@ import pickle
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import orjson
+
 from st2sensor.models import TraceContext, TriggerInstance
+from st2sensor.payload import objects, plain
 from st2sensor.transport.base import Message
-from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
+from st2sensor.transport.topology import Topology
 
 PICKLE_PROTOCOL = 4
 JSON_TYPE = "application/json"
@@ -24,19 +27,24 @@ TRACE_CONTEXT_CLASS_MARK = object()
 """Stands in the pickler's memo for StackStorm's class."""
 
 
-def trigger_message(instance: TriggerInstance, *, topology: Topology, serializer: str, message_id: str) -> Message:
-    """Encode a trigger instance for the rules engine.
+def trigger_message(
+    body: str, *, tagged: bool, topology: Topology, serializer: str, routing_key: str, message_id: str
+) -> Message:
+    """Encode a trigger instance for its consumers.
 
+    :param body: what `to_json` made of it.
+    :param tagged: whether its payload holds more than JSON.
     :param serializer: `pickle` or `json`.
     """
-    body, content_type, content_encoding = SERIALIZERS[serializer](instance)
+    encoded, content_type, content_encoding = SERIALIZERS[serializer](body, tagged)
     return Message(
         exchange=topology.dispatch,
-        routing_key=TRIGGER_INSTANCE,
-        body=body,
+        routing_key=routing_key,
+        body=encoded,
         content_type=content_type,
         content_encoding=content_encoding,
         id=message_id,
+        mandatory=True,
     )
 
 
@@ -50,33 +58,34 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
 
 
 def to_json(instance: TriggerInstance) -> str:
-    """The JSON form of a trigger instance: what the outbox keeps and JSON consumers get."""
+    """The JSON form of a trigger instance: what the outbox keeps. Lone surrogates are escaped."""
     context = instance.trace_context
     trace = None if context is None else {"id_": context.id, "trace_tag": context.tag}
-    return json.dumps({"trigger": instance.trigger, "payload": instance.payload, "trace_context": trace})
+    body = {"trigger": instance.trigger, "payload": instance.payload, "trace_context": trace}
+    try:
+        return orjson.dumps(body).decode()
+    except TypeError:
+        # Integers of more than 64 bits, and lone surrogates.
+        return json.dumps(body, allow_nan=False)
 
 
-def from_json(text: str) -> TriggerInstance:
-    """Read what `to_json` wrote."""
-    body = json.loads(text)
-    trace = body["trace_context"]
-    return TriggerInstance(
-        trigger=body["trigger"],
-        payload=body["payload"],
-        trace_context=None if trace is None else TraceContext(id=trace["id_"], tag=trace["trace_tag"]),
-    )
+def _encode_json(body: str, tagged: bool) -> tuple[bytes, str, str]:
+    if tagged:
+        decoded = json.loads(body)
+        body = json.dumps({**decoded, "payload": plain(decoded["payload"])})
+    return body.encode(), JSON_TYPE, "utf-8"
 
 
-def _encode_json(instance: TriggerInstance) -> tuple[bytes, str, str]:
-    return to_json(instance).encode(), JSON_TYPE, "utf-8"
-
-
-def _encode_pickle(instance: TriggerInstance) -> tuple[bytes, str, str]:
-    body = {"trigger": instance.trigger, "payload": instance.payload, "trace_context": instance.trace_context}
-    if instance.trace_context is None:
-        return pickle.dumps(body, protocol=PICKLE_PROTOCOL), PICKLE_TYPE, "binary"
+def _encode_pickle(body: str, tagged: bool) -> tuple[bytes, str, str]:
+    decoded = json.loads(body)
+    if tagged:
+        decoded["payload"] = objects(decoded["payload"])
+    trace = decoded["trace_context"]
+    if trace is None:
+        return pickle.dumps(decoded, protocol=PICKLE_PROTOCOL), PICKLE_TYPE, "binary"
+    decoded["trace_context"] = TraceContext(id=trace["id_"], tag=trace["trace_tag"])
     buffer = io.BytesIO()
-    _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(body)
+    _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(decoded)
     return buffer.getvalue(), PICKLE_TYPE, "binary"
 
 

@@ -108,21 +108,24 @@ class LocalSubscription:
             while True:
                 # data_version changes with every commit of another connection, and reading it costs microseconds.
                 (version,) = connection.execute("PRAGMA data_version").fetchone()
-                if version != self._seen_version:
-                    if received := self._read(connection):
+                while version != self._seen_version:
+                    received, more = self._read(connection)
+                    if not more:
+                        self._seen_version = version
+                    if received:
                         return received
-                    self._seen_version = version
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     return []
                 time.sleep(min(POLL_INTERVAL, remaining))
 
-    def _read(self, connection: sqlite3.Connection) -> list[Message]:
+    def _read(self, connection: sqlite3.Connection) -> tuple[list[Message], bool]:
+        """The messages of the next page that are wanted, and whether there may be another page."""
         query = f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
         rows = connection.execute(query, (self._cursor,)).fetchall()
         if rows:
             self._cursor = rows[-1][0]
-        return [_message(row[1:]) for row in rows if row[1] in self._exchanges]
+        return [_message(row[1:]) for row in rows if row[1] in self._exchanges], len(rows) == PAGE
 
     def close(self) -> None:
         if self._connection is not None:

@@ -46,12 +46,15 @@ class Connection:
         self._token = token
         self._gone = gone
         self._shield = shield
+        self._socket: Optional[socket.socket] = None
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
         """Forget the socket and the locks: a forked process opens its own session at its first call."""
-        self._socket: Optional[socket.socket] = None
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
         self._opening = threading.Lock()
         self._sending = threading.Lock()
         self._state = threading.Lock()
@@ -72,22 +75,26 @@ class Connection:
         Raises the error that the container answers with, and TypeError when params are not JSON.
         """
         with self._shield():
-            if self._socket is None:
-                with self._opening:
-                    if self._socket is None:
-                        self._open()
+            self._ensure_open()
             return self._request(method, params)
 
     def notify(self, method: str, params: rpc.Message) -> None:
-        """Send a notification; before the session is open it goes nowhere."""
-        if self._socket is not None:
-            self._send(rpc.notification(method, params))
+        """Send a notification."""
+        data = rpc.notification(method, params)
+        self._ensure_open()
+        self._send(data)
 
     def notifications(self) -> Iterator[rpc.Message]:
         """Yield what the container tells, for ever; for one thread, on a connection that makes no calls."""
         while True:
             for line in self._read():
                 yield rpc.decode(line)
+
+    def _ensure_open(self) -> None:
+        if self._socket is None:
+            with self._opening:
+                if self._socket is None:
+                    self._open()
 
     def _open(self) -> Any:
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple, Type
 
 import st2sensor
 from st2sensor.sensor import Sensor
+from st2sensor.wrapper.stop import StopSensor
 
 
 class LoadError(Exception):
@@ -74,6 +75,8 @@ def _load_module(file: str) -> ModuleType:
     except ModuleNotFoundError as error:
         message = f"cannot be imported: {error}; add it to the pack's requirements.txt and install them"
         raise LoadError(message, file=file, line=_line_in(error, file)) from error
+    except StopSensor:
+        raise
     except BaseException as error:
         message = f"cannot be imported: {type(error).__name__}: {error}; correct the code"
         raise LoadError(message, file=file, line=_line_in(error, file)) from error

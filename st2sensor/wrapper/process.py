@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping
 
-from st2sensor.errors import RpcError, St2SensorError
+from st2sensor.errors import St2SensorError
 from st2sensor.sensor import PollingSensor, Sensor
 from st2sensor.wrapper import logs
 from st2sensor.wrapper.connection import Connection
@@ -23,7 +23,7 @@ from st2sensor.wrapper.stop import Stop, StopSensor
 
 LOG = logging.getLogger("st2sensor.wrapper")
 
-FAILED, CONTENT_ERROR, CONTAINER_GONE = 1, 65, 70
+FAILED, CONTENT_ERROR, CONTAINER_GONE, STOPPED = 1, 65, 70, 143
 """Exit codes."""
 
 PR_SET_PDEATHSIG = 1
@@ -41,9 +41,7 @@ def run(environment: Mapping[str, str]) -> int:
         logs.configure(connection, assignment["log_level"])
         code = _run_sensor(assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop)
     except StopSensor:
-        code = 0
-    except RpcError as error:
-        LOG.error("%s", error)
+        code = STOPPED
     except St2SensorError as error:
         LOG.error("%s", error)
         code = error.exit_code
@@ -66,14 +64,17 @@ def _run_sensor(
         return CONTENT_ERROR
     code = 0
     sensor = None
+    is_set_up = False
     try:
         sensor = _instance(sensor_class, SensorService(connection, name), assignment)
         connection.notify("ready", {})
         sensor.setup()
+        is_set_up = True
         Callbacks(sensor, second_connection()).start()
         sensor.run()
     except StopSensor:
-        pass
+        # Whoever sent the signal: the container knows whether it was the container.
+        code = STOPPED
     except SystemExit as exit_:
         code = _exit_code(exit_)
     except BaseException:
@@ -81,7 +82,7 @@ def _run_sensor(
         code = FAILED
     stop.over()
     if sensor is not None:
-        _clean_up(sensor, name)
+        _clean_up(sensor, name, logging.ERROR if is_set_up else logging.DEBUG)
     return code
 
 
@@ -94,11 +95,12 @@ def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, 
     return sensor
 
 
-def _clean_up(sensor: Sensor, name: str) -> None:
+def _clean_up(sensor: Sensor, name: str, level: int) -> None:
+    """:param level: of a failure: after a setup() that failed itself it is no news."""
     try:
         sensor.cleanup()
     except BaseException:
-        logging.getLogger(name).exception("cleanup() failed")
+        logging.getLogger(name).log(level, "cleanup() failed", exc_info=True)
 
 
 class Callbacks:
@@ -155,10 +157,15 @@ def _exit_code(exit_: SystemExit) -> int:
 
 
 def _die_with(container: int) -> None:
-    """Have the kernel kill this process when the container dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != container:
-        _container_gone()
+    """Have the kernel kill this process when the container dies, however it dies.
+
+    A process that the sensor has executed from its own command line has another parent: it learns of the end by its
+    connection, as this one does, too.
+    """
+    if os.getppid() == container:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != container:
+            _container_gone()
 
 
 def _container_gone() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List, Optional, Union
 
+from st2sensor.payload import pack
+from st2sensor.rpc import NotJson
 from st2sensor.wrapper.connection import Connection
 
 SYSTEM_SCOPE = "st2kv.system"
@@ -60,7 +62,8 @@ class SensorService:
         :param payload: what happened; None counts as empty.
         :param trace_tag: links the trigger instance to others of the same tag.
 
-        Raises TypeError when the payload is not JSON. A trigger that is not registered, or a payload that does not fit
+        Raises TypeError, which names the key, for a payload that cannot travel: beside JSON's types, datetime, date,
+        time, bytes, set, Decimal, UUID and Enum do. A trigger that is not registered, or a payload that does not fit
         its schema, raises nothing, as in StackStorm: the container keeps it as a dead letter.
         """
         self._dispatch(trigger, payload, {"id": None, "tag": trace_tag} if trace_tag else None)
@@ -79,7 +82,11 @@ class SensorService:
 
     def _dispatch(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> None:
         params = {"trigger": trigger, "payload": {} if payload is None else payload, "trace_context": trace}
-        self._connection.call("dispatch", params)
+        try:
+            self._connection.call("dispatch", params)
+        except NotJson:
+            packed = {**params, "payload": pack(params["payload"]), "tagged": True}
+            self._connection.call("dispatch", packed)
 
     def list_values(self, local: bool = True, prefix: Optional[str] = None) -> List[Value]:
         """The datastore's values, by name.

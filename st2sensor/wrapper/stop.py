@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import Any, Iterator
+
+INSIST = 1.0
+"""Seconds between two interruptions of a sensor that does not stop."""
 
 
 class StopSensor(SystemExit):
@@ -28,8 +33,16 @@ class Stop:
         signal.signal(signal.SIGTERM, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
-        self.asked = True
+        if not self.asked:
+            self.asked = True
+            threading.Thread(target=self._insist, name="st2sensor-stop", daemon=True).start()
         self._raise()
+
+    def _insist(self) -> None:
+        """Raise again while the sensor goes on: many a poll() catches everything."""
+        while not self._over:
+            time.sleep(INSIST)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _raise(self) -> None:
         if self.asked and not self._over and self._shields == 0:

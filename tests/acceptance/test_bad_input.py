@@ -130,6 +130,30 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         rule("name: bad\ntrigger:\n  type: core.st2.webhook\n"),
         ["bad.yaml:2: parameters do not fit trigger type core.st2.webhook: 'url' is a required property"],
     ),
+    "payload_schema with a reference to nowhere": (
+        sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {$ref: '#/definitions/x'}\n"),
+        ["bad.yaml:5: payload_schema of trigger bad.event", "$ref: there is no #/definitions/x in it"],
+    ),
+    "payload_schema that contains itself": (
+        sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: &a {properties: {x: *a}}\n"),
+        ["bad.yaml: holds what JSON has no form for: Circular reference"],
+    ),
+    "binary": (
+        sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {default: !!binary aGk=}\n"),
+        ["bad.yaml: holds what JSON has no form for"],
+    ),
+    "poll_interval infinite": (
+        sensor(METADATA + "poll_interval: .inf\n"),
+        ["bad.yaml: holds what JSON has no form for"],
+    ),
+    "trigger type without a mapping": (
+        sensor(METADATA + "trigger_types: [event]\n"),
+        ["bad.yaml:3: trigger_types.0: 'event' is not of type 'object'; it must be a mapping with a name"],
+    ),
+    "rule of another pack": (
+        rule("name: bad\npack: other\ntrigger:\n  type: core.st2.webhook\n"),
+        ["bad.yaml:2: pack: it stands in pack bad, and names other"],
+    ),
     "rule without a trigger": (rule("name: bad\n"), ["bad.yaml:1: trigger is missing; add it"]),
 }
 
@@ -210,6 +234,23 @@ def test_a_version_that_fails_leaves_the_registered_one_running(workspace: Works
     assert container.wrappers()["one.Ticker"].pid == pid
 
 
+def test_a_class_name_with_a_typo_leaves_the_registered_sensor_running(embedded: Workspace) -> None:
+    embedded.add_sensor("one", "Ticker", HEALTHY.replace("Healthy", "Ticker"), poll_interval=60)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("one.Ticker started")
+    metadata = embedded.packs / "one" / "sensors" / "ticker.yaml"
+    metadata.write_text(metadata.read_text().replace("Ticker", "Tikcer"))
+    done = embedded.reload()
+    assert done.returncode == 1
+    assert "there is no class Tikcer" in done.stderr
+    assert [item["ref"] for item in embedded.documents("sensor_type_d_b")] == ["one.Ticker"]
+    metadata.unlink()
+    assert embedded.reload().returncode == 0
+    assert embedded.documents("sensor_type_d_b") == []
+    assert embedded.documents("st2sensor_registrations") == []
+
+
 def test_a_file_that_no_longer_parses_keeps_its_last_registration(workspace: Workspace) -> None:
     workspace.add_sensor("one", "Ticker", HEALTHY.replace("Healthy", "Ticker"), poll_interval=60)
     workspace.reload_well()
@@ -229,6 +270,12 @@ def test_a_file_that_no_longer_parses_keeps_its_last_registration(workspace: Wor
         ("resync_interval = often", ["[sensorcontainer] resync_interval", "often"]),
         ("[messaging]\nserializer = xml", ["[messaging] serializer", "xml"]),
         ("no equals sign here", ["st2.conf", "no equals sign here"]),
+        ("[messaging]\nurl = amqp://me:hush@127.0.0.1:abc//", ["[messaging] url = amqp://***@127.0.0.1:abc//: Port"]),
+        (
+            "[messaging]\nurl = amqp://me:hu#sh@127.0.0.1//",
+            ["[messaging] url = amqp://***@127.0.0.1//: write # in it as %23"],
+        ),
+        ("[database]\nconnection = mongodb://127.0.0.1:99999", ["[database] connection", "99999"]),
     ],
 )
 def test_a_wrong_configuration_is_one_line_that_names_file_and_key(
@@ -240,6 +287,7 @@ def test_a_wrong_configuration_is_one_line_that_names_file_and_key(
     assert len(done.stderr.splitlines()) == 1
     for word in [str(embedded.config), *words]:
         assert word in done.stderr
+    assert "sh@" not in done.stderr
 
 
 def test_a_missing_configuration_file_is_named(embedded: Workspace) -> None:

@@ -83,7 +83,7 @@ def test_every_method_of_the_sensor_service_does_what_the_guide_says(workspace: 
         "config": {"api": {"key": "value"}},
         "ttl": "ttl is not supported by this version of st2sensor",
         "encrypt": "encrypt is not supported by this version of st2sensor",
-        "not json": "Object of type object is not JSON serializable",
+        "not json": "payload['bad'] cannot be dispatched: its type is object; convert it to one of JSON's",
     }
     container.wait_for_log("WARNING guide.Guide.Guide: Something is odd")
     assert "Polling 3rd party" not in container.log

@@ -11,6 +11,7 @@ import pytest
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport import local
+from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import Message, Subscription, Transport
 from st2sensor.transport.local import LocalTransport
@@ -25,7 +26,7 @@ def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transp
     if request.param == "local":
         yield LocalTransport(tmp_path / "st2.db")
     else:
-        yield AmqpTransport([request.getfixturevalue("rabbit_server").url], TOPOLOGY)
+        yield AmqpTransport(Broker(urls=(request.getfixturevalue("rabbit_server").url,)), TOPOLOGY)
 
 
 def message(number: int, exchange: str = TOPOLOGY.dispatch, routing_key: str = "trigger_instance") -> Message:
@@ -79,6 +80,18 @@ def test_each_subscription_gets_everything_of_its_exchanges_and_nothing_else(tra
         assert received(one, 1) == sent[:1]
 
 
+def test_a_page_of_other_exchanges_hides_no_message(transport: Transport) -> None:
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.sensors])) as subscription,
+    ):
+        publisher.connect()
+        subscription.connect()
+        publisher.publish([message(number) for number in range(1000)])
+        publisher.publish([message(1000, TOPOLOGY.sensors, "create")])
+        assert [item.id for item in received(subscription, 1)] == ["m1000"]
+
+
 def test_publishing_before_connecting_is_refused(transport: Transport) -> None:
     with pytest.raises(BrokerUnavailable):
         transport.publisher().publish([message(1)])
@@ -118,7 +131,7 @@ def test_the_local_bus_forgets_the_oldest_messages(tmp_path: Path, monkeypatch: 
 
 
 def test_a_broker_that_is_not_there_is_unavailable_and_no_password_is_told() -> None:
-    transport = AmqpTransport([f"amqp://me:hush@127.0.0.1:{free_port()}//"], TOPOLOGY)
+    transport = AmqpTransport(Broker(urls=(f"amqp://me:hush@127.0.0.1:{free_port()}//",)), TOPOLOGY)
     with pytest.raises(BrokerUnavailable, match=r"cannot reach the broker at amqp://me:\*\*@127") as caught:
         transport.publisher().connect()
     assert "hush" not in str(caught.value)

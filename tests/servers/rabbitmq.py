@@ -47,6 +47,7 @@ class RabbitMQ:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             # The distribution and the port mapper listen on loopback too.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_CRASH_DUMP": str(folder / "erl_crash.dump"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(free_port()),
         }
@@ -65,6 +66,7 @@ class RabbitMQ:
         self._process = subprocess.Popen(
             [_real_script(script)],
             env=self._environment,
+            cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

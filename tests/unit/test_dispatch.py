@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from st2sensor.catalogue import Catalogue
 from st2sensor.dispatch import Dispatcher
 from st2sensor.models import Trigger, TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
@@ -33,8 +34,9 @@ def outcome(
     outbox: Outbox, tmp_path: Path, trigger: Any, payload: Any, *, validate: bool = True
 ) -> tuple[int, list[str]]:
     """How many are to be published, and the reasons of the dead letters."""
-    dispatcher = Dispatcher(outbox, validate=validate)
-    dispatcher.learn(TYPES, TRIGGERS)
+    catalogue = Catalogue()
+    catalogue.learn(TYPES, TRIGGERS)
+    dispatcher = Dispatcher(outbox, catalogue, validate=validate)
     dispatcher.dispatch("p.S", TriggerInstance(trigger=trigger, payload=payload), lambda _: None)
     outbox.close()
     path = tmp_path / "outbox.db"
@@ -88,10 +90,11 @@ def test_without_validation_an_invalid_payload_is_published_with_a_warning(
 
 
 def test_a_schema_that_changes_is_compiled_anew(outbox: Outbox, tmp_path: Path) -> None:
-    dispatcher = Dispatcher(outbox, validate=True)
-    dispatcher.learn(TYPES, TRIGGERS)
+    catalogue = Catalogue()
+    catalogue.learn(TYPES, TRIGGERS)
+    dispatcher = Dispatcher(outbox, catalogue, validate=True)
     dispatcher.dispatch("p.S", TriggerInstance(trigger="p.strict", payload={"n": 1}), lambda _: None)
-    dispatcher.learn([TriggerType(pack="p", name="strict", payload_schema={"required": ["m"]})], [])
+    catalogue.learn([TriggerType(pack="p", name="strict", payload_schema={"required": ["m"]})], [])
     dispatcher.dispatch("p.S", TriggerInstance(trigger="p.strict", payload={"m": 1}), lambda _: None)
     outbox.close()
     assert [json.loads(body)["payload"] for body in on_disk(tmp_path / "outbox.db")] == [{"n": 1}, {"m": 1}]

@@ -29,7 +29,9 @@ def follow() -> Iterator[Any]:
     opened: list[Any] = []
 
     def make(path: Path, position: list[int] | None = None) -> Any:
-        opened.append(module.FollowedFile(str(path), position))
+        opened.append(module.FollowedFile(str(path)))
+        if position is not None:
+            opened[-1].resume(position)
         return opened[-1]
 
     yield make
@@ -115,3 +117,30 @@ def test_bytes_that_are_no_text_do_no_harm(follow: Any, log: Path) -> None:
         raw.write(b"\xff\xfe\n")
     (line,) = file.lines()
     assert isinstance(line, str)
+
+
+def test_a_line_whose_reader_stopped_in_the_middle_comes_again_and_none_is_lost(follow: Any, log: Path) -> None:
+    file = follow(log)
+    append(log, "one\ntwo\nthree\n")
+    seen = []
+    for line in file.lines():
+        seen.append(line)
+        if line == "two":
+            break
+    assert list(follow(log, file.position()).lines()) == ["two", "three"]
+    assert seen == ["one", "two"]
+
+
+def test_a_file_created_while_nobody_looked_is_read_from_its_start(follow: Any, tmp_path: Path) -> None:
+    position = follow(tmp_path / "later.log").position()
+    (tmp_path / "later.log").write_text("first\n")
+    assert list(follow(tmp_path / "later.log", position).lines()) == ["first"]
+
+
+def test_a_file_that_cannot_be_read_says_why(follow: Any, tmp_path: Path) -> None:
+    assert isinstance(follow(tmp_path).problem, IsADirectoryError)
+    file = follow(tmp_path / "none")
+    assert isinstance(file.problem, FileNotFoundError)
+    (tmp_path / "none").touch()
+    assert list(file.lines()) == []
+    assert file.problem is None

@@ -3,15 +3,18 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from st2sensor.delivery import Delivery
-from st2sensor.errors import BrokerUnavailable, OutboxError
-from st2sensor.outbox import TAIL, Done, Entry, Outbox
+from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
+from st2sensor.outbox import TAIL, Done, Entry, Outbox, set_aside
+from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually
 
@@ -22,7 +25,15 @@ def tell(answers: Sequence[tuple[Done, Exception | None]]) -> None:
 
 
 def entry(number: int, reason: str | None = None) -> Entry:
-    return Entry(message_id=f"m{number}", sensor="p.S", trigger="p.t", created=0.0, body=f"{number}", reason=reason)
+    return Entry(
+        message_id=f"m{number}",
+        sensor="p.S",
+        trigger="p.t",
+        trigger_type="p.t",
+        created=time.time(),
+        body=f"{number}",
+        reason=reason,
+    )
 
 
 def put(outbox: Outbox, *entries: Entry) -> None:
@@ -179,8 +190,125 @@ def test_a_dead_letter_is_kept_with_its_reason_and_not_published(tmp_path: Path)
     assert on_disk(path, "dead_letters") == ["1"]
 
 
+def test_an_entry_that_cannot_be_encoded_is_a_dead_letter_and_stops_nobody(tmp_path: Path) -> None:
+    path, broker = tmp_path / "outbox.db", Broker()
+
+    def fail_on_2(item: Entry) -> Message:
+        if item.body == "2":
+            raise RecursionError("too deep")
+        return encode(item)
+
+    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, fail_on_2)) as delivery:
+        put(outbox, *(entry(number) for number in range(5)))
+        delivery.start()
+        assert outbox.wait_empty(10)
+    assert broker.taken == ["0", "1", "3", "4"]
+    assert on_disk(path, "dead_letters") == ["2"]
+
+
+def test_a_message_the_broker_refuses_for_good_is_found_and_becomes_a_dead_letter(tmp_path: Path) -> None:
+    class Picky(Broker):
+        def publish(self, messages: Sequence[Message]) -> None:
+            if any(message.body == b"3" for message in messages):
+                raise MessageRefused("too large")
+            super().publish(messages)
+
+    path, broker = tmp_path / "outbox.db", Picky()
+    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+        put(outbox, *(entry(number) for number in range(6)))
+        delivery.start()
+        assert outbox.wait_empty(10)
+        put(outbox, entry(6), entry(7))
+        assert outbox.wait_empty(10)
+    assert broker.taken == ["0", "1", "2", "4", "5", "6", "7"]
+    assert on_disk(path, "dead_letters") == ["3"]
+
+
+def test_an_unexpected_error_of_the_publisher_is_logged_and_survived(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(Broker):
+        def publish(self, messages: Sequence[Message]) -> None:
+            if not self.batches:
+                self.batches.append(0)
+                raise ZeroDivisionError("odd")
+            super().publish(messages)
+
+    path, broker = tmp_path / "outbox.db", Odd()
+    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+        put(outbox, entry(1))
+        delivery.start()
+        assert outbox.wait_empty(10)
+    assert broker.taken == ["1"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path, broker = tmp_path / "outbox.db", Broker()
+    broker.away.set()
+    told: list[int] = []
+    with (
+        closing(Outbox(path, tell, Options(max_size=10))) as outbox,
+        closing(Delivery(outbox, broker, encode)) as delivery,
+    ):
+        delivery.start()
+        for number in range(25):
+            outbox.submit(entry(number), lambda _, number=number: told.append(number))  # type: ignore[misc]
+        eventually("the outbox is full", lambda: "is full with 10 triggers: dispatch() waits in p.S" in caplog.text)
+        assert told == list(range(10))
+        broker.away.clear()
+        eventually("everybody was told", lambda: told == list(range(25)))
+        assert outbox.wait_empty(10)
+    assert broker.taken == [str(number) for number in range(25)]
+    assert "has room again" in caplog.text
+    assert caplog.text.count("is full with") == 1
+
+
+def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path, tell, Options(dead_letters_max_number=3, dead_letters_max_age=1))) as outbox:
+        old = replace(entry(0, reason="old"), created=time.time() - 90000)
+        put(outbox, old)
+        assert on_disk(path, "dead_letters") == []
+        for number in range(1, 6):
+            put(outbox, entry(number, reason="new"))
+    assert on_disk(path, "dead_letters") == ["3", "4", "5"]
+
+
+def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
+    path, broker = tmp_path / "outbox.db", Broker()
+    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+        delivery.start()
+        put(outbox, *(entry(number) for number in range(3)))
+        assert outbox.wait_empty(10)
+    with closing(Outbox(path, tell)) as outbox:
+        assert outbox.cursor == 3
+        began = time.monotonic()
+        assert outbox.read(outbox.cursor, 10, timeout=0.3) == []
+        assert time.monotonic() - began >= 0.3
+
+
+def test_a_damaged_outbox_is_set_aside_only_when_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path, tell)) as outbox:
+        put(outbox, entry(1))
+    assert set_aside(path) is None
+    assert on_disk(path) == ["1"]
+    path.write_text("damage" * 1000)
+    aside = set_aside(path)
+    assert aside is not None
+    assert aside.read_text() == "damage" * 1000
+    with closing(Outbox(path, tell)) as outbox:
+        assert outbox.depth == 0
+
+
 def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     path.write_text("this is no database, whatever its name says" * 100)
-    with pytest.raises(OutboxError, match=r"outbox\.db: file is not a database; make it readable"):
+    with pytest.raises(
+        OutboxError, match=r"outbox\.db is damaged: file is not a database; what waits in it may be lost"
+    ):
         Outbox(path, tell)

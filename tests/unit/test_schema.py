@@ -8,7 +8,7 @@ from st2sensor import schema
 
 
 def violation(declared: dict[str, Any], instance: Any) -> str | None:
-    return schema.violation(schema.validator(declared), instance)
+    return schema.compiled(declared).violation(instance)
 
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string", "required": True}, "n": {"type": "integer"}}}

@@ -13,43 +13,59 @@ SAVE_INTERVAL = 1.0
 """Seconds between two notes of how far the files were read."""
 
 
+class Watch:
+    """A file that a rule asks for.
+
+    :param trigger: the trigger's reference.
+    """
+
+    def __init__(self, trigger, path):
+        self.trigger = trigger
+        self.path = path
+        self.file = FollowedFile(path)
+        self.resumed = False
+        self.saved = None
+        self.problem = None
+
+
 class FileWatchSensor(Sensor):
     """Emits a trigger for each line appended to the files that rules ask for.
 
-    How far each file was read is kept in the datastore, so that lines written while the sensor is down are seen.
+    How far each file was read is kept in the datastore, so that lines written while the sensor is down are seen. While
+    the datastore is away, files that are new wait for it, and all others go on.
     """
 
     def setup(self):
         self._logger = self.sensor_service.get_logger(name=self.__class__.__name__)
         self._lock = threading.Lock()
-        self._followed = {}
-        self._saved = {}
+        self._watches = {}
+        self._datastore_away = False
 
     def run(self):
         save_at = 0
         while True:
             with self._lock:
-                for trigger, path, file in list(self._followed.values()):
-                    self._emit_lines(trigger, path, file)
+                watches = list(self._watches.values())
                 if time.monotonic() >= save_at:
-                    self._save_positions()
+                    self._use_datastore(watches)
                     save_at = time.monotonic() + SAVE_INTERVAL
+                for watch in watches:
+                    if watch.resumed:
+                        self._emit_lines(watch)
             time.sleep(LOOK_INTERVAL)
 
     def cleanup(self):
         with self._lock:
-            self._save_positions()
-            for _, _, file in self._followed.values():
-                file.close()
+            self._use_datastore(list(self._watches.values()))
+            for watch in self._watches.values():
+                watch.file.close()
         self._logger.info("cleanup() called")
 
     def add_trigger(self, trigger):
-        path = trigger["parameters"]["file_path"]
-        position = self.sensor_service.get_value(path)
+        watch = Watch(trigger["ref"], trigger["parameters"]["file_path"])
         with self._lock:
-            file = FollowedFile(path, json.loads(position) if position else None)
-            self._followed[trigger["id"]] = (trigger["ref"], path, file)
-        self._logger.info("following %s", path)
+            self._watches[trigger["id"]] = watch
+            self._use_datastore([watch])
 
     def update_trigger(self, trigger):
         self.remove_trigger(trigger)
@@ -57,24 +73,46 @@ class FileWatchSensor(Sensor):
 
     def remove_trigger(self, trigger):
         with self._lock:
-            _, path, file = self._followed.pop(trigger["id"], (None, None, None))
-        if file is not None:
-            file.close()
-            self._saved.pop(path, None)
-            self.sensor_service.delete_value(path)
-            self._logger.info("not following %s any more", path)
+            watch = self._watches.pop(trigger["id"], None)
+        if watch is not None:
+            watch.file.close()
+            self._logger.info("not following %s any more", watch.path)
+            self.sensor_service.delete_value(watch.path)
 
-    def _emit_lines(self, trigger, path, file):
+    def _emit_lines(self, watch):
         try:
-            for line in file.lines():
-                payload = {"file_path": path, "file_name": os.path.basename(path), "line": line}
-                self.sensor_service.dispatch(trigger=trigger, payload=payload)
+            for line in watch.file.lines():
+                payload = {"file_path": watch.path, "file_name": os.path.basename(watch.path), "line": line}
+                self.sensor_service.dispatch(trigger=watch.trigger, payload=payload)
+            problem = watch.file.problem
         except OSError as error:
-            self._logger.warning("%s cannot be read: %s", path, error)
+            problem = error
+        if str(problem) != str(watch.problem):
+            if problem is None:
+                self._logger.info("%s can be read now", watch.path)
+            else:
+                self._logger.warning("waiting for %s: %s", watch.path, problem)
+            watch.problem = problem
 
-    def _save_positions(self):
-        for _, path, file in self._followed.values():
-            position = file.position()
-            if position is not None and position != self._saved.get(path):
-                self.sensor_service.set_value(path, json.dumps(position))
-                self._saved[path] = position
+    def _use_datastore(self, watches):
+        """Look up where to resume, and note how far each file was read. What cannot be done now is done later."""
+        try:
+            for watch in watches:
+                if not watch.resumed:
+                    self._resume(watch)
+                position = watch.file.position()
+                if position != watch.saved:
+                    self.sensor_service.set_value(watch.path, json.dumps(position))
+                    watch.saved = position
+            self._datastore_away = False
+        except Exception as error:
+            if not self._datastore_away:
+                self._logger.warning("positions cannot be kept for now: %s", error)
+            self._datastore_away = True
+
+    def _resume(self, watch):
+        position = self.sensor_service.get_value(watch.path)
+        if position:
+            watch.file.resume(json.loads(position))
+        watch.resumed = True
+        self._logger.info("following %s", watch.path)

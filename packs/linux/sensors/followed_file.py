@@ -5,30 +5,44 @@ import os
 CHUNK = 65536
 """Bytes read at a time."""
 
+ABSENT = [0, 0]
+"""The position in a file that does not exist: inode and offset."""
+
 
 class FollowedFile:
-    """The lines appended to a file from now on, or from a position that an earlier process has noted.
+    """The lines appended to a file from now on, or from a position that was noted earlier.
 
     :param path: need not exist yet; a file that appears later is read from its start.
-    :param position: what `position()` returned earlier, or None.
     """
 
-    def __init__(self, path, position=None):
+    def __init__(self, path):
         self._path = path
         self._file = None
-        self._partial = b""
+        self._offset = 0
+        self.problem = None
+        """Why the file cannot be read: an OSError, or None."""
         self._open()
         if self._file is not None:
-            self._start_at(position)
+            self._offset = os.fstat(self._file.fileno()).st_size
 
     def position(self):
-        """Where the next line starts: inode and offset; None while there is no file."""
+        """Where the next line starts: inode and offset."""
         if self._file is None:
-            return None
-        return [os.fstat(self._file.fileno()).st_ino, self._file.tell() - len(self._partial)]
+            return ABSENT
+        return [os.fstat(self._file.fileno()).st_ino, self._offset]
+
+    def resume(self, position):
+        """Go on at a position that `position()` gave before; a file that was replaced since is read from its start."""
+        if self._file is not None:
+            status = os.fstat(self._file.fileno())
+            same = position[0] == status.st_ino and position[1] <= status.st_size
+            self._offset = position[1] if same else 0
 
     def lines(self):
-        """Yield the lines that are complete by now, without their newline."""
+        """Yield the lines that are complete by now, without their newline.
+
+        A line counts as read when the next one is asked for: who stops in between gets it again.
+        """
         while True:
             yield from self._appended()
             if not self._replaced():
@@ -43,37 +57,37 @@ class FollowedFile:
     def close(self):
         if self._file is not None:
             self._file.close()
-        self._file, self._partial = None, b""
+        self._file = None
 
     def _open(self):
+        self._offset = 0
         try:
             self._file = open(self._path, "rb")  # noqa: SIM115 (stays open)
-        except OSError:
+            self.problem = None
+        except OSError as error:
             self._file = None
-
-    def _start_at(self, position):
-        status = os.fstat(self._file.fileno())
-        if position is not None and position[0] == status.st_ino and position[1] <= status.st_size:
-            self._file.seek(position[1])
-        elif position is None:
-            self._file.seek(0, os.SEEK_END)
+            self.problem = error
 
     def _appended(self):
         if self._file is None:
             return
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)
-            self._partial = b""
+        if os.fstat(self._file.fileno()).st_size < self._offset:
+            self._offset = 0
+        self._file.seek(self._offset)
+        partial = b""
         while data := self._file.read(CHUNK):
-            *complete, self._partial = (self._partial + data).split(b"\n")
+            *complete, partial = (partial + data).split(b"\n")
             for line in complete:
                 yield line.decode("utf-8", "replace")
+                self._offset += len(line) + 1
 
     def _replaced(self):
         """Whether the path names another file than the open one."""
         try:
             status = os.stat(self._path)
-        except OSError:
+        except OSError as error:
+            if self._file is None:
+                self.problem = error
             return False
         if self._file is None:
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Sequence
 
@@ -10,18 +9,16 @@ import amqp
 import kombu
 
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.amqp import connection as broker
+from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
-
-LOG = logging.getLogger(__name__)
 
 
 class AmqpSubscription:
     """One connection with an exclusive queue; for one thread."""
 
-    def __init__(self, urls: Sequence[str], topology: Topology, exchanges: Sequence[str]) -> None:
-        self._urls = urls
+    def __init__(self, broker: Broker, topology: Topology, exchanges: Sequence[str]) -> None:
+        self._broker = broker
         self._topology = topology
         self._exchanges = exchanges
         self._connection: kombu.Connection | None = None
@@ -29,10 +26,11 @@ class AmqpSubscription:
 
     def connect(self) -> None:
         self.close()
-        with broker.failures(self._urls):
-            self._connection = broker.connection(self._urls)
-            channel = self._connection.connect().channel()
-            broker.declare(channel, self._topology)
+        with self._broker.failures():
+            self._connection = self._broker.connection()
+            opened = self._connection.connect()
+            declare(opened, self._topology)
+            channel = opened.channel()
             queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
             channel.queue_declare(queue, exclusive=True, auto_delete=True)
             for exchange in self._exchanges:
@@ -41,20 +39,17 @@ class AmqpSubscription:
 
     def receive(self, timeout: float) -> list[Message]:
         if self._connection is None:
-            raise BrokerUnavailable(f"not connected to the broker at {broker.address(self._urls)}")
-        with broker.failures(self._urls):
-            broker.receive(self._connection, timeout)
-            broker.service(self._connection)
+            raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
+        with self._broker.failures():
+            receive(self._connection, timeout)
+            service(self._connection)
         received, self._received = self._received, []
         return received
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                connection.release()
-            except broker.FAILURES as exception:
-                LOG.debug("while closing the connection to the broker: %s", exception)
+            drop(connection)
 
     def _on_message(self, message: amqp.Message) -> None:
         properties = message.properties

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import amqp
 import kombu
+from amqp import spec
 
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.amqp import connection as broker
+from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
+from st2sensor.transport.amqp.frames import FrameBuffer
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
-
-LOG = logging.getLogger(__name__)
 
 PERSISTENT = 2
 
@@ -21,67 +20,78 @@ PERSISTENT = 2
 class AmqpPublisher:
     """One connection and channel in confirm mode; for one thread."""
 
-    def __init__(self, urls: Sequence[str], topology: Topology) -> None:
-        self._urls = urls
+    def __init__(self, broker: Broker, topology: Topology) -> None:
+        self._broker = broker
         self._topology = topology
+        self._frames = FrameBuffer()
         self._connection: kombu.Connection | None = None
         self._channel: amqp.Channel | None = None
         self._published = 0
         self._unconfirmed: set[int] = set()
-        self._refused: list[int] = []
+        self._problem = ""
+        """Why the batch under way was not taken, when the broker has said so."""
 
     def connect(self) -> None:
         self.close()
-        with broker.failures(self._urls):
-            self._connection = broker.connection(self._urls)
-            channel = self._connection.connect().channel()
-            broker.declare(channel, self._topology)
+        with self._broker.failures():
+            self._connection = self._broker.connection(frame_writer=self._frames.factory)
+            opened = self._connection.connect()
+            declare(opened, self._topology)
+            channel = opened.channel()
             channel.confirm_select()
             channel.events["basic_ack"].add(self._on_ack)
             channel.events["basic_nack"].add(self._on_nack)
+            channel.events["basic_return"].add(self._on_return)
             self._channel = channel
         self._published = 0
         self._unconfirmed.clear()
-        self._refused.clear()
 
     def publish(self, messages: Sequence[Message]) -> None:
         if self._connection is None or self._channel is None:
-            raise BrokerUnavailable(f"not connected to the broker at {broker.address(self._urls)}")
-        with broker.failures(self._urls):
-            for message in messages:
-                self._published += 1
-                self._unconfirmed.add(self._published)
-                self._channel.basic_publish(_amqp_message(message), message.exchange, message.routing_key)
+            raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
+        self._problem = ""
+        with self._broker.failures(), self._broker.refusals():
+            self._frames.hold()
+            try:
+                for message in messages:
+                    self._send(self._channel, message)
+            finally:
+                self._frames.release()
             while self._unconfirmed:
-                broker.receive(self._connection, timeout=1.0)
-        if self._refused:
-            raise BrokerUnavailable(
-                f"the broker at {broker.address(self._urls)} refused {len(self._refused)} of {len(messages)} messages"
-            )
+                receive(self._connection, timeout=1.0)
+        if self._problem:
+            raise BrokerUnavailable(f"the broker at {self._broker.address} {self._problem}")
+
+    def _send(self, channel: amqp.Channel, message: Message) -> None:
+        self._published += 1
+        self._unconfirmed.add(self._published)
+        # Not basic_publish(), which looks for news from the broker before each message.
+        arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
+        channel.send_method(spec.Basic.Publish, "Bssbb", arguments, _amqp_message(message))
 
     def keep_alive(self) -> None:
         if self._connection is not None:
-            with broker.failures(self._urls):
-                broker.service(self._connection)
+            with self._broker.failures():
+                service(self._connection)
 
     def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            try:
-                connection.release()
-            except broker.FAILURES as exception:
-                LOG.debug("while closing the connection to the broker: %s", exception)
+            drop(connection)
 
     def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
-        self._settle(delivery_tag, multiple)
+        if multiple:
+            self._unconfirmed = {tag for tag in self._unconfirmed if tag > delivery_tag}
+        else:
+            self._unconfirmed.discard(delivery_tag)
 
     def _on_nack(self, delivery_tag: int, multiple: bool) -> None:
-        self._refused += self._settle(delivery_tag, multiple)
+        self._problem = "could not take a message"
+        self._on_ack(delivery_tag, multiple)
 
-    def _settle(self, delivery_tag: int, multiple: bool) -> list[int]:
-        settled = [tag for tag in self._unconfirmed if tag <= delivery_tag] if multiple else [delivery_tag]
-        self._unconfirmed.difference_update(settled)
-        return settled
+    def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
+        # It comes before the confirm of the same message. Connecting anew declares what takes it.
+        self._problem = f"has no queue for {routing_key} on {exchange}"
 
 
 def _amqp_message(message: Message) -> amqp.Message:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from st2sensor.transport.amqp.connection import address
+from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.consumer import AmqpSubscription
 from st2sensor.transport.amqp.publisher import AmqpPublisher
 from st2sensor.transport.topology import Topology
 
 
 class AmqpTransport:
-    """:param urls: brokers to try in order."""
+    """:param broker: how to reach it."""
 
-    def __init__(self, urls: Sequence[str], topology: Topology) -> None:
-        self._urls = tuple(urls)
+    def __init__(self, broker: Broker, topology: Topology) -> None:
+        self._broker = broker
         self._topology = topology
-        self.address = address(self._urls)
+        self.address = broker.address
 
     def publisher(self) -> AmqpPublisher:
-        return AmqpPublisher(self._urls, self._topology)
+        return AmqpPublisher(self._broker, self._topology)
 
     def subscription(self, exchanges: Sequence[str]) -> AmqpSubscription:
-        return AmqpSubscription(self._urls, self._topology, exchanges)
+        return AmqpSubscription(self._broker, self._topology, exchanges)
