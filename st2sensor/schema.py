@@ -11,7 +11,7 @@ from typing import Any
 import fastjsonschema
 import jsonschema
 from jsonschema_specifications import REGISTRY
-from referencing import Resource
+from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT4
 
@@ -67,15 +67,22 @@ def check(schema: Schema) -> str | None:
     try:
         jsonschema.Draft4Validator.check_schema(_draft4(schema))
         registry = REGISTRY.with_resource("", Resource.from_contents(schema, default_specification=DRAFT4))
-        for reference in _references(schema):
-            registry.resolver().lookup(reference)
+        dangling = [reference for reference in _references(schema) if not _leads_somewhere(registry, reference)]
+        if dangling:
+            return f"$ref: there is no {dangling[0]} in it, and references out of it are not followed"
     except jsonschema.SchemaError as error:
         return f"{_path(error) or 'schema'}: {error.message}"
-    except Unresolvable as error:
-        return f"$ref: there is no {error.ref} in it, and references out of it are not followed"
     except (TypeError, AttributeError, RecursionError) as error:
         return f"not a schema: {error}"
     return None
+
+
+def _leads_somewhere(registry: Registry[Any], reference: str) -> bool:
+    try:
+        registry.resolver().lookup(reference)
+    except Unresolvable:
+        return False
+    return True
 
 
 def _references(schema: Any) -> Iterator[str]:
