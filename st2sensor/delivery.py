@@ -20,10 +20,10 @@ WINDOW = 500
 PATIENCE = 2.0
 """Seconds that the end waits for a broker that does not answer; what it has not confirmed is sent at the next start."""
 
-FEW = 8
+FEW = 100
 """Messages; so few in one window are published a little later, with those that have come by then."""
 
-LINGER = 0.002
+LINGER = 0.005
 """Seconds of that."""
 
 IDLE = 1.0

@@ -14,8 +14,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,7 @@ PRUNE_OLD = "DELETE FROM dead_letters WHERE created < ?"
 PRUNE_MANY = "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
 
 Done = Callable[[Exception | None], None]
-"""Told that an entry is on disk, or why it never will be."""
-
-Notify = Callable[[Sequence[tuple[Done, Exception | None]]], None]
-"""Called in the writer thread after a commit, with whom to tell what."""
+"""Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +111,12 @@ class Outbox:
     """Holds at most `options.max_size` entries: when it is full, what is submitted waits, and is told of later.
 
     :param path: the database file.
-    :param notify: hands the answers of a commit to their submitters.
 
     Raises OutboxError when the file cannot be used.
     """
 
-    def __init__(self, path: Path, notify: Notify, options: Options | None = None) -> None:
+    def __init__(self, path: Path, options: Options | None = None) -> None:
         self._path = path
-        self._notify = notify
         self._options = options or Options()
         self._incoming: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._changed = threading.Condition()
@@ -248,7 +243,8 @@ class Outbox:
 
     def _refuse_held(self) -> None:
         error = OutboxError(f"the outbox {self._path} is full and closes")
-        self._notify([(done, error) for _, done in self._held])
+        for _, done in self._held:
+            done(error)
 
     def _commit(self, batch: list[tuple[Entry, Done]]) -> None:
         first = self._last_id + 1
@@ -266,16 +262,15 @@ class Outbox:
                 self._last_id += len(rows)
                 self._depth += len(rows)
                 self._changed.notify_all()
-        if batch:
-            self._notify([(done, error) for _, done in batch])
+        for _, done in batch:
+            done(error)
 
     def _try_commit(self, rows: list[Row], dead: list[Entry], confirmed: int) -> OutboxError | None:
         """Commit, however long it takes: while the disk is full, dispatch() waits. Gives up only when closing."""
         complained = False
         while True:
             try:
-                with self._connection as connection:
-                    connection.execute("BEGIN")
+                with _transaction(self._connection) as connection:
                     connection.executemany(INSERT, [(row.id, *_columns(row.entry)) for row in rows])
                     if dead:
                         self._bury(connection, dead)
@@ -298,6 +293,18 @@ class Outbox:
         connection.executemany(BURY, [(*_columns(entry), entry.reason) for entry in dead])
         connection.execute(PRUNE_OLD, (time.time() - self._options.dead_letters_max_age * DAY,))
         connection.execute(PRUNE_MANY, (self._options.dead_letters_max_number,))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def _open(path: Path, durability: str) -> sqlite3.Connection:

@@ -38,6 +38,9 @@ def notification(method: str, params: Message) -> bytes:
 
 def result(identifier: Optional[int], value: Any) -> bytes:
     """Encode the answer to a request."""
+    if value is None and identifier is not None:
+        # Every dispatch() is answered so.
+        return b'{"jsonrpc":"2.0","id":%d,"result":null}\n' % identifier
     return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
 
 

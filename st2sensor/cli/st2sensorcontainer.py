@@ -23,7 +23,7 @@ from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound, StateDirectoryBusy
-from st2sensor.outbox import Done, Entry, Notify, Outbox, set_aside
+from st2sensor.outbox import Entry, Outbox, set_aside
 from st2sensor.settings import Messaging, Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
@@ -85,7 +85,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         stack.callback(threads.shutdown, cancel_futures=True)
         loop = uvloop.new_event_loop()
         stack.callback(loop.close)
-        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", _notify_in(loop), settings.outbox)))
+        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
         catalogue = Catalogue()
         dispatcher = Dispatcher(outbox, catalogue, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
@@ -136,16 +136,6 @@ def _held(state_dir: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
-
-
-def _notify_in(loop: asyncio.AbstractEventLoop) -> Notify:
-    """Tell a commit's submitters in the loop's thread, all with one wake-up."""
-
-    def tell(answers: Sequence[tuple[Done, Exception | None]]) -> None:
-        for done, error in answers:
-            done(error)
-
-    return lambda answers: _call_in(loop, tell, answers)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:

@@ -1,9 +1,15 @@
-"""One connection of a wrapper: JSON-RPC lines in and out. A sensor's process and each of its forks has its own."""
+"""One connection of a wrapper: JSON-RPC lines in and out. A sensor's process and each of its forks has its own.
+
+Reads in the supervisor's loop. Writes from any thread, because the outbox's writer answers dispatch() itself: handing
+the answer to the loop would cost a lone sensor a sixth of its rate. Therefore a bare socket, not an asyncio transport.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import threading
 from collections import deque
 from typing import Any, Protocol
 
@@ -13,6 +19,9 @@ from st2sensor import rpc
 from st2sensor.errors import ProtocolError
 
 LOG = logging.getLogger(__name__)
+
+CHUNK = 65536
+"""Bytes read at a time."""
 
 TURN = 16
 """Messages that are handled before other sessions have their turn."""
@@ -31,34 +40,28 @@ class Handler(Protocol):
         """The wrapper has hung up."""
 
 
-class Session(asyncio.Protocol):
-    """:param handler: shared by all sessions."""
+class Session:
+    """For the loop's thread, but for `answer`, `refuse` and `notify`.
 
-    def __init__(self, handler: Handler) -> None:
+    :param endpoint: connected; closed by the session.
+    :param handler: shared by all sessions.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: socket.socket, handler: Handler) -> None:
+        self._loop = loop
+        self._socket = endpoint
         self._handler = handler
         self._lines = rpc.LineBuffer()
         self._waiting: deque[bytes] = deque()
         self._paused = False
-        self._transport: asyncio.Transport | None = None
+        self._closed = False
+        self._writing = threading.Lock()
+        self._unsent = b""
+        """What the socket had no room for."""
         self.ref: str | None = None
         """The sensor's reference, once the wrapper has shown its token."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not isinstance(): uvloop's transports are none of asyncio's.
-        self._transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        idle = not self._waiting
-        try:
-            self._waiting.extend(self._lines.feed(data))
-        except ProtocolError as exception:
-            self._end(exception)
-        if idle and self._waiting:
-            self._take_turn()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._transport = None
-        self._handler.closed(self)
+        endpoint.setblocking(False)
+        loop.add_reader(endpoint, self._readable)
 
     def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request; does nothing when the wrapper has hung up."""
@@ -73,40 +76,90 @@ class Session(asyncio.Protocol):
         self._send(rpc.notification(method, params))
 
     def close(self) -> None:
+        """Hang up."""
+        if self._closed:
+            return
+        self._closed = True
         self._waiting.clear()
-        if self._transport is not None:
-            self._transport.close()
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        with self._writing:
+            self._socket.close()
+        self._handler.closed(self)
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        idle = not self._waiting
+        try:
+            self._waiting.extend(self._lines.feed(data))
+        except ProtocolError as exception:
+            self._end(exception)
+        if idle and self._waiting:
+            self._take_turn()
 
     def _take_turn(self) -> None:
         """Handle some messages; the rest waits until the other sessions have had their turn."""
         try:
             for _ in range(min(TURN, len(self._waiting))):
                 self._handler.handle(self, _decode(self._waiting.popleft()))
-                if not self._waiting:
-                    break
+                if self._closed:
+                    return
         except ProtocolError as exception:
             self._end(exception)
+            return
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._take_turn)
-        self._pause_or_resume()
+            self._loop.call_soon(self._take_turn)
+        if self._paused != (len(self._waiting) > BACKLOG):
+            self._pause_or_resume()
 
     def _pause_or_resume(self) -> None:
-        full = len(self._waiting) > BACKLOG
-        if full == self._paused or self._transport is None or self._transport.is_closing():
-            return
-        self._paused = full
-        if full:
-            self._transport.pause_reading()
+        self._paused = not self._paused
+        if self._paused:
+            self._loop.remove_reader(self._socket)
         else:
-            self._transport.resume_reading()
+            self._loop.add_reader(self._socket, self._readable)
 
     def _end(self, exception: ProtocolError) -> None:
         LOG.warning("%s: session ended: %s", self.ref or "an unknown process", exception)
         self.close()
 
     def _send(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        with self._writing:
+            if self._unsent:
+                self._unsent += data
+                return
+            self._unsent = self._sent(data)
+            if not self._unsent:
+                return
+        self._loop.call_soon_threadsafe(self._wait_writable)
+
+    def _sent(self, data: bytes) -> bytes:
+        """Send what the socket takes; returns the rest. What a wrapper that has hung up does not take is dropped."""
+        try:
+            return data[self._socket.send(data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            return b""
+
+    def _wait_writable(self) -> None:
+        if not self._closed:
+            self._loop.add_writer(self._socket, self._writable)
+
+    def _writable(self) -> None:
+        with self._writing:
+            self._unsent = self._sent(self._unsent)
+            if self._unsent:
+                return
+        self._loop.remove_writer(self._socket)
 
 
 def _decode(line: bytes) -> rpc.Message:
@@ -114,7 +167,7 @@ def _decode(line: bytes) -> rpc.Message:
     try:
         message = orjson.loads(line)
     except ValueError:
-        # NaN, long integers, lone surrogates: Python's JSON takes them.
+        # Long integers and lone surrogates: Python's JSON takes them.
         return rpc.decode(line)
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise ProtocolError("not a JSON-RPC 2.0 message")

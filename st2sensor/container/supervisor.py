@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -23,15 +21,15 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.container import child as transitions
 from st2sensor.container import knowledge as stored
 from st2sensor.container.child import ALIVE, Child, State
+from st2sensor.container.endpoint import Endpoint
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Launch, Launcher, Process
 from st2sensor.container.output import Output
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.requests import Requests
-from st2sensor.container.session import Session
 from st2sensor.datastore import Datastore
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import ConfigError, SensorNotFound, StorageError
+from st2sensor.errors import SensorNotFound, StorageError
 from st2sensor.models import CORE_PACK, Trigger, TriggerInstance
 from st2sensor.packs import config
 from st2sensor.packs.code import code_of
@@ -44,9 +42,6 @@ RETRY = 1.0
 """Seconds between two looks into a database that is away."""
 
 SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
-
-SOCKET_PATH_LIMIT = 107
-"""Bytes that the kernel takes for a Unix socket's path."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +101,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
-        server = await self._listen()
+        endpoint = Endpoint(loop, self._socket, self._requests)
         try:
             while not self._stopping:
                 self._refresh_when_stale()
@@ -114,7 +109,7 @@ class Supervisor:
                 await self._sleep()
         finally:
             await self._stop_all()
-            server.close()
+            endpoint.close()
             if self._refreshing is not None:
                 self._refreshing.cancel()
         return self._exit_code
@@ -169,20 +164,6 @@ class Supervisor:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     # The loop's steps.
-
-    async def _listen(self) -> asyncio.Server:
-        if len(os.fsencode(self._socket)) > SOCKET_PATH_LIMIT:
-            raise ConfigError(
-                f"[sensorcontainer] state_dir: {self._socket} is too long for a socket; use a shorter path"
-            )
-        self._socket.unlink(missing_ok=True)
-        endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        previous = os.umask(0o177)
-        try:
-            endpoint.bind(str(self._socket))
-        finally:
-            os.umask(previous)
-        return await asyncio.get_running_loop().create_unix_server(lambda: Session(self._requests), sock=endpoint)
 
     def _refresh_when_stale(self) -> None:
         if self._stale and (self._refreshing is None or self._refreshing.done()):

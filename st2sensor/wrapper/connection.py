@@ -5,6 +5,7 @@ The thread that waits for an answer reads it from the socket itself; when severa
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
@@ -20,10 +21,18 @@ CHUNK = 65536
 class _Call:
     """A request that waits for its answer."""
 
+    __slots__ = ("answer", "turn")
+
     def __init__(self) -> None:
         self.answer: Optional[rpc.Message] = None
-        self.turn = threading.Semaphore(0)
-        """Released when the answer is there, or when it is this thread's turn to read."""
+        self.turn = threading.Lock()
+        """Held, and released when the answer is there or when it is this thread's turn to read."""
+        self.turn.acquire()
+
+    def wake(self) -> None:
+        """Let the thread that waits look again; with the state lock held."""
+        if self.turn.locked():
+            self.turn.release()
 
 
 class Connection:
@@ -40,12 +49,12 @@ class Connection:
         path: str,
         token: str,
         gone: Callable[[], Any],
-        shield: Callable[[], ContextManager[None]] = nullcontext,
+        shield: Optional[ContextManager[None]] = None,
     ) -> None:
         self._path = path
         self._token = token
         self._gone = gone
-        self._shield = shield
+        self._shield = shield or nullcontext()
         self._socket: Optional[socket.socket] = None
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
@@ -60,7 +69,7 @@ class Connection:
         self._state = threading.Lock()
         self._calls: Dict[int, _Call] = {}
         self._reading = False
-        self._next_id = 0
+        self._ids = itertools.count(1)
         self._lines = rpc.LineBuffer()
 
     def hello(self) -> Dict[str, Any]:
@@ -74,7 +83,7 @@ class Connection:
 
         Raises the error that the container answers with, and TypeError when params are not JSON.
         """
-        with self._shield():
+        with self._shield:
             self._ensure_open()
             return self._request(method, params)
 
@@ -107,9 +116,7 @@ class Connection:
 
     def _request(self, method: str, params: rpc.Message) -> Any:
         call = _Call()
-        with self._state:
-            self._next_id += 1
-            identifier = self._next_id
+        identifier = next(self._ids)
         # Encoded before it is registered: what cannot be encoded leaves no trace.
         data = rpc.request(identifier, method, params)
         with self._state:
@@ -147,14 +154,14 @@ class Connection:
         if not self._reading:
             heir = next(iter(self._calls.values()), None)
             if heir is not None:
-                heir.turn.release()
+                heir.wake()
 
     def _settle(self, message: rpc.Message) -> None:
         with self._state:
             call = self._calls.pop(message.get("id", 0), None)
-        if call is not None:
-            call.answer = message
-            call.turn.release()
+            if call is not None:
+                call.answer = message
+                call.wake()
 
     def _send(self, data: bytes) -> None:
         assert self._socket is not None

@@ -34,7 +34,7 @@ def run(environment: Mapping[str, str]) -> int:
     _die_with(int(environment["ST2SENSOR_CONTAINER"]))
     path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
     stop = Stop()
-    connection = Connection(path, token, gone=_container_gone, shield=stop.shielded)
+    connection = Connection(path, token, gone=_container_gone, shield=stop)
     code = FAILED
     try:
         assignment = connection.hello()

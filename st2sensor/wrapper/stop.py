@@ -6,8 +6,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 INSIST = 1.0
 """Seconds between two interruptions of a sensor that does not stop."""
@@ -21,7 +20,7 @@ class StopSensor(SystemExit):
 
 
 class Stop:
-    """The main thread's stop.
+    """The main thread's stop; as a context manager, a shield against it.
 
     :ivar asked: whether SIGTERM has come.
     """
@@ -30,6 +29,7 @@ class Stop:
         self.asked = False
         self._shields = 0
         self._over = False
+        self._main = threading.main_thread().ident
         signal.signal(signal.SIGTERM, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
@@ -48,18 +48,16 @@ class Stop:
         if self.asked and not self._over and self._shields == 0:
             raise StopSensor
 
-    @contextmanager
-    def shielded(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Put a stop off until the end of the block, in the main thread; elsewhere signals are not raised anyway."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._shields += 1
-        try:
-            yield
-        finally:
+        if threading.get_ident() == self._main:
+            self._shields += 1
+
+    def __exit__(self, *raised: object) -> None:
+        if threading.get_ident() == self._main:
             self._shields -= 1
-        self._raise()
+            if raised[0] is None:
+                self._raise()
 
     def over(self) -> None:
         """From now on cleanup() runs: it is not interrupted."""

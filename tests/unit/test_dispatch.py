@@ -13,7 +13,7 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.dispatch import Dispatcher
 from st2sensor.models import Trigger, TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
-from tests.unit.test_outbox import on_disk, tell
+from tests.unit.test_outbox import on_disk
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "required": True}}}
 TYPES = [
@@ -26,7 +26,7 @@ TRIGGERS = [Trigger(pack="p", name="a-uuid", type="p.strict", parameters={"x": 1
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    with closing(Outbox(tmp_path / "outbox.db", tell)) as opened:
+    with closing(Outbox(tmp_path / "outbox.db")) as opened:
         yield opened
 
 

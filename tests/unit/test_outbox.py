@@ -13,15 +13,10 @@ import pytest
 
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
-from st2sensor.outbox import TAIL, Done, Entry, Outbox, set_aside
+from st2sensor.outbox import TAIL, Entry, Outbox, set_aside
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually
-
-
-def tell(answers: Sequence[tuple[Done, Exception | None]]) -> None:
-    for done, error in answers:
-        done(error)
 
 
 def entry(number: int, reason: str | None = None) -> Entry:
@@ -97,7 +92,7 @@ def encode(item: Entry) -> Message:
 
 def test_an_entry_is_on_disk_when_its_submitter_is_told(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         put(outbox, entry(1), entry(2))
         assert on_disk(path) == ["1", "2"]
         assert outbox.depth == 2
@@ -105,7 +100,7 @@ def test_an_entry_is_on_disk_when_its_submitter_is_told(tmp_path: Path) -> None:
 
 def test_many_threads_share_commits_and_keep_their_own_order(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
 
         def submit(first: int) -> None:
             for number in range(first, first + 100):
@@ -125,7 +120,7 @@ def test_many_threads_share_commits_and_keep_their_own_order(tmp_path: Path) -> 
 
 def test_everything_is_published_in_order_and_then_deleted(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(50)))
         assert outbox.wait_empty(10)
@@ -137,7 +132,7 @@ def test_while_the_broker_is_away_entries_wait_and_nothing_is_lost(tmp_path: Pat
     path, broker = tmp_path / "outbox.db", Broker()
     broker.away.set()
     count = TAIL + 1500
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(count)))
         assert outbox.depth == count
@@ -148,14 +143,14 @@ def test_while_the_broker_is_away_entries_wait_and_nothing_is_lost(tmp_path: Pat
 
 def test_what_was_not_delivered_is_delivered_after_a_restart_and_ids_go_on(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         put(outbox, entry(1), entry(2))
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         put(outbox, entry(3))
         delivery.start()
         assert outbox.wait_empty(10)
     assert broker.taken == ["1", "2", "3"]
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         put(outbox, entry(4))
         (row,) = outbox.read(0, 10, 1)
     assert row.id == 4
@@ -173,7 +168,7 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
             super().publish(messages)
 
     broker = Flaky()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         put(outbox, entry(1), entry(2))
         delivery.start()
         assert outbox.wait_empty(10)
@@ -182,7 +177,7 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
 
 def test_a_dead_letter_is_kept_with_its_reason_and_not_published(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         delivery.start()
         put(outbox, entry(1, reason="unknown"), entry(2))
         assert outbox.wait_empty(10)
@@ -198,7 +193,7 @@ def test_an_entry_that_cannot_be_encoded_is_a_dead_letter_and_stops_nobody(tmp_p
             raise RecursionError("too deep")
         return encode(item)
 
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, fail_on_2)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, fail_on_2)) as delivery:
         put(outbox, *(entry(number) for number in range(5)))
         delivery.start()
         assert outbox.wait_empty(10)
@@ -214,7 +209,7 @@ def test_a_message_the_broker_refuses_for_good_is_found_and_becomes_a_dead_lette
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Picky()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         put(outbox, *(entry(number) for number in range(6)))
         delivery.start()
         assert outbox.wait_empty(10)
@@ -235,7 +230,7 @@ def test_an_unexpected_error_of_the_publisher_is_logged_and_survived(
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Odd()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         put(outbox, entry(1))
         delivery.start()
         assert outbox.wait_empty(10)
@@ -251,7 +246,7 @@ def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
     broker.away.set()
     told: list[int] = []
     with (
-        closing(Outbox(path, tell, Options(max_size=10))) as outbox,
+        closing(Outbox(path, Options(max_size=10))) as outbox,
         closing(Delivery(outbox, broker, encode)) as delivery,
     ):
         delivery.start()
@@ -269,7 +264,7 @@ def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
 
 def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
-    with closing(Outbox(path, tell, Options(dead_letters_max_number=3, dead_letters_max_age=1))) as outbox:
+    with closing(Outbox(path, Options(dead_letters_max_number=3, dead_letters_max_age=1))) as outbox:
         old = replace(entry(0, reason="old"), created=time.time() - 90000)
         put(outbox, old)
         assert on_disk(path, "dead_letters") == []
@@ -280,11 +275,11 @@ def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
 
 def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path, tell)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(3)))
         assert outbox.wait_empty(10)
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         assert outbox.cursor == 3
         began = time.monotonic()
         assert outbox.read(outbox.cursor, 10, timeout=0.3) == []
@@ -293,7 +288,7 @@ def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
 
 def test_a_damaged_outbox_is_set_aside_only_when_it_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         put(outbox, entry(1))
     assert set_aside(path) is None
     assert on_disk(path) == ["1"]
@@ -301,7 +296,7 @@ def test_a_damaged_outbox_is_set_aside_only_when_it_is_damaged(tmp_path: Path) -
     aside = set_aside(path)
     assert aside is not None
     assert aside.read_text() == "damage" * 1000
-    with closing(Outbox(path, tell)) as outbox:
+    with closing(Outbox(path)) as outbox:
         assert outbox.depth == 0
 
 
@@ -311,4 +306,4 @@ def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> 
     with pytest.raises(
         OutboxError, match=r"outbox\.db is damaged: file is not a database; what waits in it may be lost"
     ):
-        Outbox(path, tell)
+        Outbox(path)
