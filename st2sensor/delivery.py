@@ -10,7 +10,10 @@ from dataclasses import replace
 from st2sensor import backoff
 from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
 from st2sensor.outbox import Entry, Outbox, Row
+from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message, Publisher, Transport
+from st2sensor.transport.codec import trigger_message
+from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
 LOG = logging.getLogger(__name__)
 
@@ -25,6 +28,9 @@ FEW = 100
 
 LINGER = 0.005
 """Seconds of that."""
+
+ROUTING_KEY_LIMIT = 255
+"""Bytes."""
 
 IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
@@ -124,3 +130,23 @@ class Delivery:
 def _unheard(error: Exception | None) -> None:
     if error is not None:
         LOG.error("%s", error)
+
+
+def message_of(entry: Entry, messaging: Messaging) -> Message:
+    """The message that consumers get of an outbox entry."""
+    return trigger_message(
+        entry.body,
+        tagged=entry.tagged,
+        topology=Topology(messaging.prefix),
+        serializer=messaging.serializer,
+        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
+        message_id=entry.message_id,
+    )
+
+
+def _type_key(entry: Entry) -> str:
+    """The reference of the trigger's type, as much of it as AMQP takes."""
+    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
+
+
+ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}

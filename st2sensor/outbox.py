@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -380,8 +380,13 @@ def _columns(entry: Entry) -> tuple[object, ...]:
 
 
 def _row(columns: tuple[Any, ...]) -> Row:
-    identifier, message_id, sensor, trigger, trigger_type, created, tagged, body = columns
-    entry = Entry(
+    return Row(id=columns[0], entry=entry_of(columns[1:]))
+
+
+def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
+    """The entry in the values of COLUMNS."""
+    message_id, sensor, trigger, trigger_type, created, tagged, body = columns
+    return Entry(
         message_id=message_id,
         sensor=sensor,
         trigger=trigger,
@@ -389,5 +394,5 @@ def _row(columns: tuple[Any, ...]) -> Row:
         created=created,
         tagged=bool(tagged),
         body=body,
+        reason=reason,
     )
-    return Row(id=identifier, entry=entry)

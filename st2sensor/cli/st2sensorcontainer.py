@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -16,20 +17,19 @@ import click
 import uvloop
 
 from st2sensor import config, logs
+from st2sensor.adoption import adopt
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.container.launch import ExecLauncher
 from st2sensor.container.supervisor import Supervisor
-from st2sensor.delivery import Delivery
+from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound, StateDirectoryBusy
-from st2sensor.outbox import Entry, Outbox, set_aside
-from st2sensor.settings import Messaging, Settings
+from st2sensor.outbox import Outbox, set_aside
+from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.base import Message
-from st2sensor.transport.codec import trigger_message
-from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
+from st2sensor.transport.topology import Topology
 from st2sensor.watch import Watch
 
 LOG = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ FLUSH = 1.0
 
 STORAGE_THREADS = 4
 
-SENSOR_REF = re.compile(r"\w+\.\w+")
+SWITCH_INTERVAL = 0.001
+"""Seconds that a thread may run while others wait."""
 
-ROUTING_KEY_LIMIT = 255
-"""Bytes."""
+SENSOR_REF = re.compile(r"\w+\.\w+")
 
 
 @click.command(
@@ -73,6 +73,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     """Run the container until it is told to stop; returns the exit code."""
     if only is not None and not SENSOR_REF.fullmatch(only):
         raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
+    # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
+    sys.setswitchinterval(SWITCH_INTERVAL)
     # The outbox and the embedded database hold payloads and values: they are no one else's to read.
     os.umask(0o027)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
@@ -89,7 +91,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         catalogue = Catalogue()
         dispatcher = Dispatcher(outbox, catalogue, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
-        delivery = Delivery(outbox, transport, lambda entry: _message(entry, settings.messaging))
+        delivery = Delivery(outbox, transport, lambda entry: message_of(entry, settings.messaging))
         supervisor = Supervisor(
             settings, storage, catalogue, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only
         )
@@ -100,6 +102,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             changed=lambda: _call_in(loop, supervisor.mark_stale),
         )
         delivery.start()
+        if only is None and (adopted := adopt(state_dir, outbox)):
+            LOG.info("%d triggers of earlier containers of single sensors are delivered from here", adopted)
         stack.callback(delivery.close)
         watch.start()
         stack.callback(watch.close)
@@ -142,22 +146,3 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *ar
     """Call in the loop's thread; a loop that has ended has nobody left to tell."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
-
-
-def _message(entry: Entry, messaging: Messaging) -> Message:
-    return trigger_message(
-        entry.body,
-        tagged=entry.tagged,
-        topology=Topology(messaging.prefix),
-        serializer=messaging.serializer,
-        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
-        message_id=entry.message_id,
-    )
-
-
-def _type_key(entry: Entry) -> str:
-    """The reference of the trigger's type, as much of it as AMQP takes."""
-    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
-
-
-ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from st2sensor.models import Registration, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import Storage
+from st2sensor.storage.documents import COLLECTIONS, Documents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,42 @@ class Knowledge:
         registration = self.registrations.get(sensor.ref)
         seen = registration.digest if registration else None
         return hashlib.sha256(repr((sorted(fields.items()), seen)).encode()).hexdigest()
+
+
+def save(knowledge: Knowledge, path: Path) -> None:
+    """Note what is known, for a start without the database. Raises OSError."""
+    documents = {
+        COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
+        for kind, known in _kinds(knowledge).items()
+    }
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(documents, default=str))
+    draft.replace(path)
+
+
+def load(path: Path) -> Knowledge | None:
+    """What `save` noted last; None when there is nothing that can be used."""
+    try:
+        documents = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    reader = Documents()
+    found = {kind: reader.read(kind, documents.get(COLLECTIONS[kind].name, [])) for kind in _kinds(Knowledge())}
+    return Knowledge(
+        sensors={item.ref: item for item in found[SensorType]},
+        registrations={item.ref: item for item in found[Registration]},
+        trigger_types={item.ref: item for item in found[TriggerType]},
+        triggers={item.ref: item for item in found[Trigger]},
+    )
+
+
+def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
+    return {
+        SensorType: knowledge.sensors,
+        Registration: knowledge.registrations,
+        TriggerType: knowledge.trigger_types,
+        Trigger: knowledge.triggers,
+    }
 
 
 def read(storage: Storage) -> Knowledge:

@@ -92,6 +92,9 @@ class Supervisor:
         """When `refresh` last looked."""
         self._refreshing: asyncio.Task[None] | None = None
         self._storage_failed = False
+        self._prepared = False
+        self._notes = state_dir / "known.json"
+        self._noted: Knowledge | None = None
         self._stopping = False
         self._exit_code = 0
 
@@ -177,6 +180,8 @@ class Supervisor:
         try:
             self._knowledge = await self.blocking(self._read)
         except StorageError as exception:
+            if self._knowledge is None:
+                self._recall()
             if not self._storage_failed:
                 LOG.warning("%s; %s", exception, self._without_storage())
             self._storage_failed = True
@@ -189,16 +194,41 @@ class Supervisor:
         if self._storage_failed:
             LOG.info("the database answers again")
         self._storage_failed = False
+        self._learn()
+
+    def _recall(self) -> None:
+        """Start with what was known at the last run."""
+        self._knowledge = stored.load(self._notes)
+        if self._knowledge is not None:
+            self._learn()
+
+    def _learn(self) -> None:
+        assert self._knowledge is not None
         self._catalogue.learn(self._knowledge.trigger_types.values(), self._knowledge.triggers.values())
         self._requests.tell_triggers()
 
     def _read(self) -> Knowledge:
-        if self._knowledge is None:
+        """Read it all, and note it for a start without the database."""
+        if not self._prepared:
             self._storage.prepare()
-        return stored.read(self._storage)
+            self._prepared = True
+        known = stored.read(self._storage)
+        if known != self._noted:
+            self._noted = known
+            try:
+                stored.save(known, self._notes)
+            except OSError as exception:
+                LOG.warning("cannot note what is known for a start without the database: %s", exception)
+        return known
 
     def _without_storage(self) -> str:
-        return "no sensor can start before it answers" if self._knowledge is None else "the known sensors keep running"
+        if self._knowledge is None:
+            return "no sensor can start before it answers"
+        return (
+            "the known sensors run, as of the last look"
+            if self._prepared
+            else "the sensors of the last run are started"
+        )
 
     def _reconcile(self) -> None:
         if self._knowledge is None:

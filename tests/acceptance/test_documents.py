@@ -149,12 +149,15 @@ def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
         "bd",
         "Sender",
         """
+        import datetime
+
         class Sender(Sensor):
             def run(self):
                 self.sensor_service.dispatch("bd.t1", {"n": 1, "s": "x"})
                 self.sensor_service.dispatch("bd.t1", {"n": 2}, trace_tag="tag-1")
                 context = {"id_": "507f1f77bcf86cd799439011", "trace_tag": "t2"}
                 self.sensor_service.dispatch_with_context("bd.t1", {"n": 3}, trace_context=context)
+                self.sensor_service.dispatch("bd.t1", {"n": 4, "when": datetime.datetime(2020, 1, 1)})
         """,
         trigger_types=[{"name": "t1"}],
     )
@@ -162,7 +165,7 @@ def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
     stackstorm.start().wait_for_log("bd.Sender finished")
 
     # StackStorm's rules engine starts only now: nothing was lost.
-    expected = [sample(f"messages/{name}.json") for name in ("plain", "trace_tag", "trace_id_and_tag")]
+    expected = [sample(f"messages/{name}.json") for name in ("plain", "trace_tag", "trace_id_and_tag", "datetime")]
     seen: list[tuple[pika.spec.Basic.GetOk, pika.BasicProperties, bytes]] = []
     with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
         channel = connection.channel()

@@ -28,10 +28,11 @@ def executable() -> str | None:
 
 
 class RabbitMQ:
-    """:param folder: holds database, log and cookie."""
+    """:param folder: holds database, log and cookie; :param config: lines of rabbitmq.conf."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: str = "") -> None:
         self._folder = folder
+        self._config = config
         self.port = free_port()
         self._environment = {
             **os.environ,
@@ -54,6 +55,10 @@ class RabbitMQ:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
@@ -62,7 +67,7 @@ class RabbitMQ:
         assert script is not None
         self._folder.chmod(0o777)
         (self._folder / "plugins").write_text("[].")
-        (self._folder / "rabbitmq.conf").write_text("")
+        (self._folder / "rabbitmq.conf").write_text(self._config)
         self._process = subprocess.Popen(
             [_real_script(script)],
             env=self._environment,
@@ -72,6 +77,12 @@ class RabbitMQ:
             start_new_session=True,
         )
         eventually("RabbitMQ answers", self._answers, timeout=120)
+
+    def control(self, *arguments: str) -> None:
+        """Run rabbitmqctl."""
+        script = Path(_real_script(executable() or "")).with_name("rabbitmqctl")
+        command = [str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
+        subprocess.run(command, env=self._environment, cwd=self._folder, check=True, capture_output=True, timeout=60)
 
     def stop(self) -> None:
         """An orderly stop: SIGTERM to the Erlang machine."""

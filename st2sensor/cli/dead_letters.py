@@ -1,0 +1,159 @@
+"""`st2sensor dead-letters`: looks at, publishes and deletes what could not be published."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from st2sensor import config
+from st2sensor.catalogue import Catalogue
+from st2sensor.cli.invocation import examples
+from st2sensor.dead_letters import DeadLetter, DeadLetters
+from st2sensor.delivery import message_of
+from st2sensor.models import Trigger, TriggerInstance, TriggerType
+from st2sensor.payload import plain
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+
+DAY = 86400.0
+"""Seconds."""
+
+chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
+every = click.option("--all", "everything", is_flag=True, help="All of them.")
+as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+
+
+@click.group(
+    "dead-letters",
+    epilog=examples(
+        "st2sensor dead-letters list",
+        "st2sensor dead-letters show 7",
+        "st2sensor dead-letters replay 7 8",
+        "st2sensor dead-letters purge --older-than 7",
+    ),
+)
+@click.pass_context
+def group(context: click.Context) -> None:
+    """Triggers that could not be published: unknown, invalid, or refused by the broker."""
+    context.obj = config.load(context.obj)
+
+
+@group.command("list")
+@as_json
+@click.pass_obj
+def list_(settings: Settings, json_output: bool) -> None:
+    """Show all dead letters, oldest first."""
+    letters = _letters(settings).all()
+    if json_output:
+        click.echo(json.dumps([_fields(letter) for letter in letters]))
+        return
+    table = Table("id", "time", "sensor", "trigger", "reason", box=None, pad_edge=False)
+    for letter in letters:
+        entry = letter.entry
+        table.add_row(str(letter.id), _time(entry.created), entry.sensor, entry.trigger, entry.reason)
+    Console(highlight=False).print(table if letters else "There are no dead letters.")
+
+
+@group.command()
+@chosen
+@as_json
+@click.pass_obj
+def show(settings: Settings, identifiers: Sequence[int], json_output: bool) -> None:
+    """Show some dead letters whole."""
+    fields = [_fields(letter) for letter in _letters(settings).get(identifiers)]
+    if json_output:
+        click.echo(json.dumps(fields))
+        return
+    for item in fields:
+        click.echo(json.dumps(item, indent=2))
+
+
+@group.command()
+@chosen
+@every
+@click.option("--force", is_flag=True, help="Publish also what is still unknown or does not fit its schema.")
+@click.pass_obj
+def replay(settings: Settings, identifiers: Sequence[int], everything: bool, force: bool) -> int:
+    """Publish dead letters now, and delete those that the broker has taken.
+
+    One that is still unknown, or still does not fit its schema, stays. Each keeps its message_id.
+    """
+    dead = _letters(settings)
+    letters = dead.all() if everything else dead.get(identifiers)
+    refused = {} if force else _objections(settings, letters)
+    for letter in letters:
+        if letter.id in refused:
+            click.echo(f"{letter.id} stays: {refused[letter.id]}", err=True)
+    accepted = [letter for letter in letters if letter.id not in refused]
+    with closing(open_transport(settings.messaging).publisher()) as publisher:
+        publisher.connect()
+        for letter in accepted:
+            publisher.publish([message_of(letter.entry, settings.messaging)])
+            dead.remove([letter.id])
+    click.echo(f"{len(accepted)} published, {len(refused)} left")
+    return 1 if refused else 0
+
+
+@group.command()
+@chosen
+@every
+@click.option("--older-than", type=float, metavar="DAYS", help="Those that are older.")
+@click.pass_obj
+def purge(settings: Settings, identifiers: Sequence[int], everything: bool, older_than: float | None) -> None:
+    """Delete dead letters for good."""
+    dead = _letters(settings)
+    if everything:
+        letters = dead.all()
+    elif older_than is not None:
+        letters = [letter for letter in dead.all() if letter.entry.created < time.time() - older_than * DAY]
+    else:
+        letters = dead.get(identifiers)
+    dead.remove([letter.id for letter in letters])
+    click.echo(f"{len(letters)} deleted")
+
+
+def _letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(settings.container.state_dir / "outbox.db")
+
+
+def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:
+    """Why some letters must not be published, by id."""
+    catalogue = Catalogue()
+    with closing(open_storage(settings.database)) as storage:
+        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    found = {}
+    for letter in letters:
+        body = json.loads(letter.entry.body)
+        payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
+        instance = TriggerInstance(trigger=body["trigger"], payload=payload)
+        objection = catalogue.objection(instance, catalogue.type_of(instance.trigger))
+        if objection is not None:
+            found[letter.id] = objection
+    return found
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    entry = letter.entry
+    body = json.loads(entry.body)
+    return {
+        "id": letter.id,
+        "time": _time(entry.created),
+        "sensor": entry.sensor,
+        "trigger": body["trigger"],
+        "reason": entry.reason,
+        "payload": plain(body["payload"]) if entry.tagged else body["payload"],
+        "trace_context": body["trace_context"],
+        "message_id": entry.message_id,
+    }
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
