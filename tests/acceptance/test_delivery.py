@@ -356,7 +356,7 @@ def test_a_queue_that_was_deleted_is_made_again_before_anything_is_lost(
     with pika.BlockingConnection(parameters(running.url)) as connection:
         before = drain(running, workspace)
         queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
-        gone = connection.channel().queue_delete(queue).method.message_count
+        gone: int = connection.channel().queue_delete(queue).method.message_count
     container.wait_for_log("has no queue for trigger_instance on")
     stream.wait_for(50)
     stream.end()
@@ -418,8 +418,10 @@ def test_the_broker_is_spoken_to_by_tls(folder: Path) -> None:
         missing("no RabbitMQ")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
         check=True,
         capture_output=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 
 from tests.servers.ports import free_port
 
@@ -59,8 +60,8 @@ class Proxy:
         self._spawn(self._forward(reader, onward_writer))
         self._spawn(self._forward(onward_reader, writer))
 
-    def _spawn(self, work: object) -> None:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -3,8 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from st2sensor import schema
+from st2sensor.models import TriggerType
+from st2sensor.packs.core import core_trigger_types
+from st2sensor.storage.documents import Documents
+from tests.workspace import sample
 
 
 def violation(declared: dict[str, Any], instance: Any) -> str | None:
@@ -58,3 +64,70 @@ def test_a_broken_schema_is_told(declared: dict[str, Any]) -> None:
 @pytest.mark.parametrize("declared", [{"$ref": "#/nowhere"}, {"pattern": "("}])
 def test_a_schema_that_cannot_be_applied_is_a_violation_not_an_exception(declared: dict[str, Any]) -> None:
     assert violation(declared, "text")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(["string", "number", "integer", "boolean", "object", "array", "null"])
+SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES,
+            "enum": st.lists(VALUES, min_size=1, max_size=3),
+            "minimum": st.integers(-5, 5),
+            "maxLength": st.integers(0, 5),
+            "minItems": st.integers(0, 3),
+            "uniqueItems": st.booleans(),
+            "multipleOf": st.integers(1, 4),
+            "pattern": st.sampled_from(["^a", "b$", "."]),
+            "format": st.sampled_from(["date-time", "email", "uri"]),
+        },
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES,
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "required": st.lists(st.sampled_from("abc"), min_size=1, max_size=2, unique=True),
+            "additionalProperties": st.booleans() | inner,
+            "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=2),
+            "items": inner | st.lists(inner, min_size=1, max_size=2),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "not": inner,
+        },
+    ),
+    max_leaves=5,
+)
+
+
+def agree(declared: Any, instance: Any) -> None:
+    """What the fast validator passes, the judge passes too."""
+    prepared = schema.compiled(declared)
+    if prepared._fast is not None and prepared._judge is not None and schema._passes(prepared._fast, instance):
+        assert list(prepared._judge.iter_errors(instance)) == []
+
+
+@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@given(declared=SCHEMAS, instance=VALUES)
+def test_the_fast_validator_passes_nothing_that_the_judge_refuses(declared: Any, instance: Any) -> None:
+    agree(declared, instance)
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@given(values=st.lists(VALUES, min_size=8, max_size=8))
+def test_they_agree_on_every_schema_at_hand(values: list[Any]) -> None:
+    for trigger_type in [*core_trigger_types(), *stored_trigger_types()]:
+        declared = trigger_type.payload_schema or {}
+        names = list(declared.get("properties", {}))
+        agree(declared, dict(zip(names, values, strict=False)))
+        agree(declared, values[0])
+
+
+def stored_trigger_types() -> list[TriggerType]:
+    found: list[TriggerType] = Documents().read(TriggerType, sample("documents/trigger_type_d_b.json"))
+    assert len(found) > 10
+    return found

@@ -1,0 +1,88 @@
+"""What docs/ shows works as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import subprocess
+import sys
+
+import jsonschema
+
+from st2sensor import config
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import eventually
+from tests.workspace import ROOT, Workspace
+
+SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
+DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
+
+
+def test_bodies_fit_the_published_schema(workspace: Workspace) -> None:
+    workspace.add_sensor(
+        "s",
+        "Various",
+        """
+        class Various(Sensor):
+            def run(self):
+                self.sensor_service.dispatch("s.event", {"n": 1})
+                self.sensor_service.dispatch("s.event", {"n": 2}, trace_tag="t")
+                self.sensor_service.dispatch({"pack": "s", "name": "event", "type": "s.event"}, {"n": 3})
+        """,
+        trigger_types=[{"name": "event"}],
+    )
+    workspace.reload_well()
+    listener = workspace.listen()
+    workspace.start().wait_for_log("s.Various finished")
+    eventually("all came", lambda: len([item for item in listener.seen if "n" in item.payload]) == 3)
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    for message in listener.seen:
+        jsonschema.validate(message.body, SCHEMA)
+
+
+def test_the_consumer_prints_what_it_binds_to(served: Workspace, rabbit_server: RabbitMQ) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", DELIVERY, re.DOTALL)
+    assert len(code.splitlines()) <= 10
+    code = code.replace('"127.0.0.1"', f'"127.0.0.1", {rabbit_server.port}')
+    code = code.replace("st2.trigger_instances_dispatch", f"{served.prefix}.trigger_instances_dispatch")
+    code = code.replace('"mine"', f'"{served.prefix}.mine"')
+    served.configure("[messaging]\nrouting_key = trigger")
+    served.link_pack("linux")
+    watched = served.folder / "app.log"
+    watched.touch()
+    served.add_rule("ours", "watch", "linux.file_watch.line", file_path=str(watched))
+    served.reload_well()
+    container = served.start()
+    container.wait_for_log(f"following {watched}")
+    consumer = subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        stdout = consumer.stdout
+        assert stdout is not None
+
+        def printed() -> str:
+            """Append until the consumer has bound and prints."""
+            with watched.open("a") as file:
+                file.write("hello\n")
+            return stdout.readline() if select.select([stdout], [], [], 0.3)[0] else ""
+
+        line = eventually("a line is printed", printed)
+        assert re.fullmatch(r"[0-9a-f]{32} hello\n", line)
+    finally:
+        consumer.kill()
+        consumer.communicate()
+
+
+def test_every_key_of_the_sample_configuration_is_read_and_every_key_is_in_it() -> None:
+    sample = (ROOT / "conf" / "st2.conf").read_text()
+
+    section = ""
+    shown: set[tuple[str, str]] = set()
+    for line in sample.splitlines():
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            section = match[1]
+        elif match := re.fullmatch(r"(?:# )?(\w+) =.*", line):
+            shown.add((section, match[1]))
+    known = {(group, option.name) for group, options in config.GROUPS.items() for option in options}
+    assert shown <= known
+    assert known - shown == {("database", name) for name in ("host", "port", "username", "password")}

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import enum
+import json
+import math
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from st2sensor.payload import TAG, objects, pack, plain
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.datetimes()
+    | st.dates()
+    | st.times()
+    | st.uuids()
+    | st.decimals(allow_nan=False)
+    | st.frozensets(st.integers()).map(set)
+)
+KEYS = st.text() | st.just(TAG) | st.just("value")
+PAYLOADS = st.dictionaries(
+    KEYS, st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=12)
+)
+
+
+@given(payload=PAYLOADS)
+def test_objects_come_back_as_they_were_by_way_of_json(payload: dict[str, Any]) -> None:
+    assert objects(json.loads(json.dumps(pack(payload), allow_nan=False))) == payload
+
+
+@given(payload=PAYLOADS)
+def test_the_plain_form_is_json(payload: dict[str, Any]) -> None:
+    json.dumps(plain(json.loads(json.dumps(pack(payload)))), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (datetime(2020, 1, 2, tzinfo=UTC), "2020-01-02T00:00:00+00:00"),
+        (date(2020, 1, 2), "2020-01-02"),
+        (time(3, 4), "03:04:00"),
+        (b"hi", "aGk="),
+        (bytearray(b"hi"), "aGk="),
+        ({1}, [1]),
+        (frozenset({(1, 2)}), [[1, 2]]),
+        (Decimal("1.50"), "1.50"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (math.inf, None),
+        (Colour.RED, "red"),
+        ((1, 2), [1, 2]),
+        ({1: "a", None: "b", False: "c", Colour.RED: "d"}, {"1": "a", "null": "b", "false": "c", "red": "d"}),
+    ],
+)
+def test_each_type_has_its_json_form(value: Any, form: Any) -> None:
+    assert plain(pack({"x": value})) == {"x": form}
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ({"a": {"b": [1, object()]}}, r"payload\['a'\]\['b'\]\[1\] cannot be dispatched: its type is object"),
+        ({"a": {(1, 2): 3}}, r"payload\['a'\] has the key \(1, 2\), a tuple"),
+        ([print], r"payload\[0\] cannot be dispatched"),
+    ],
+)
+def test_what_cannot_travel_is_named(payload: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        pack(payload)
+
+
+def test_a_payload_that_contains_itself_is_refused() -> None:
+    payload: dict[str, Any] = {}
+    payload["self"] = payload
+    with pytest.raises(TypeError, match="contains itself"):
+        pack(payload)
