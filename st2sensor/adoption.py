@@ -13,7 +13,8 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from st2sensor.outbox import COLUMNS, Outbox, entry_of
+from st2sensor.outbox import Outbox
+from st2sensor.outbox_file import COLUMNS, entry_of
 
 LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
-from st2sensor.outbox import COLUMNS, Entry, entry_of
+from st2sensor.outbox_file import COLUMNS, Entry, entry_of
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for the container's commits."""

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from st2sensor import backoff
 from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
-from st2sensor.outbox import Entry, Outbox, Row
+from st2sensor.outbox import Outbox, Row
+from st2sensor.outbox_file import Entry
 from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message, Publisher, Transport
 from st2sensor.transport.codec import trigger_message

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from st2sensor.catalogue import Catalogue, name_of
 from st2sensor.models import TriggerInstance, TriggerType
-from st2sensor.outbox import Done, Entry, Outbox
+from st2sensor.outbox import Done, Outbox
+from st2sensor.outbox_file import Entry
 from st2sensor.payload import plain
 from st2sensor.transport.codec import to_json
 

@@ -6,6 +6,7 @@
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── OutboxError                     74   the outbox cannot be opened or written
+    │   └── OutboxDamaged               74   its file is no database, or a broken one
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
@@ -65,6 +66,10 @@ class StateDirectoryBusy(St2SensorError):
 
 class OutboxError(St2SensorError):
     exit_code = 74
+
+
+class OutboxDamaged(OutboxError):
+    pass
 
 
 class StorageError(St2SensorError):

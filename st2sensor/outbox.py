@@ -14,13 +14,26 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import OutboxError
+from st2sensor.outbox_file import (
+    BURY,
+    INSERT,
+    PRUNE_MANY,
+    PRUNE_OLD,
+    SELECT,
+    Entry,
+    check,
+    columns_of,
+    contents,
+    entry_of,
+    open_file,
+    transaction,
+)
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger(__name__)
@@ -40,53 +53,11 @@ DELETED_TOGETHER = 200
 DAY = 86400.0
 """Seconds."""
 
-SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
-"""SQLite's word for a durability."""
-
 RETRY = 1.0
 """Seconds before a failed commit is tried again."""
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS dead_letters (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL
-);
-"""
-COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body"
-INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-SELECT = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
-PRUNE_OLD = "DELETE FROM dead_letters WHERE created < ?"
-PRUNE_MANY = "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
-
 Done = Callable[[Exception | None], None]
 """Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A trigger instance on its way.
-
-    :param trigger: the trigger's reference, for people.
-    :param trigger_type: the reference of its type.
-    :param created: seconds since the epoch.
-    :param body: its JSON form.
-    :param tagged: whether its payload holds more than JSON.
-    :param reason: why it must not be published; None for one that is.
-    """
-
-    message_id: str
-    sensor: str
-    trigger: str
-    trigger_type: str
-    created: float
-    body: str
-    tagged: bool = False
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +97,10 @@ class Outbox:
         self._full = False
         self._held: deque[tuple[Entry, Done]] = deque()
         """What waits for room, in the order of submission; for the writer."""
-        self._connection = _open(path, self._options.durability)
-        _check(self._connection, path)
-        self._last_id, self._depth = _contents(self._connection)
-        self._reader = _open(path, self._options.durability)
+        self._connection = open_file(path, self._options.durability)
+        check(self._connection, path)
+        self._last_id, self._depth = contents(self._connection)
+        self._reader = open_file(path, self._options.durability)
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
 
@@ -270,8 +241,8 @@ class Outbox:
         complained = False
         while True:
             try:
-                with _transaction(self._connection) as connection:
-                    connection.executemany(INSERT, [(row.id, *_columns(row.entry)) for row in rows])
+                with transaction(self._connection) as connection:
+                    connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
                     if dead:
                         self._bury(connection, dead)
                     if confirmed > self._deleted:
@@ -290,109 +261,10 @@ class Outbox:
                 return None
 
     def _bury(self, connection: sqlite3.Connection, dead: list[Entry]) -> None:
-        connection.executemany(BURY, [(*_columns(entry), entry.reason) for entry in dead])
+        connection.executemany(BURY, [(*columns_of(entry), entry.reason) for entry in dead])
         connection.execute(PRUNE_OLD, (time.time() - self._options.dead_letters_max_age * DAY,))
         connection.execute(PRUNE_MANY, (self._options.dead_letters_max_number,))
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN")
-    try:
-        yield connection
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _open(path: Path, durability: str) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
-        connection.executescript(TABLES)
-    except sqlite3.DatabaseError as exception:
-        if isinstance(exception, sqlite3.OperationalError):
-            raise OutboxError(
-                f"cannot use the outbox {path}: {exception}; make it readable and writable"
-            ) from exception
-        raise _damaged(path, exception) from exception
-    except OSError as exception:
-        raise OutboxError(f"cannot use the outbox {path}: {exception}; make it readable and writable") from exception
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Find damage at the start, rather than when a page of it is needed. Raises OutboxError."""
-    try:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as exception:
-        raise _damaged(path, exception) from exception
-    if verdict != "ok":
-        raise _damaged(path, verdict)
-
-
-def _damaged(path: Path, reason: object) -> OutboxError:
-    return OutboxError(
-        f"the outbox {path} is damaged: {reason}; what waits in it may be lost. Repair it with sqlite3's .recover, "
-        "or start once with --set-aside-damaged-outbox, which keeps it under another name"
-    )
-
-
-def set_aside(path: Path) -> Path | None:
-    """Rename an outbox that is damaged, with its journal; returns its new name, or None when it is sound."""
-    try:
-        with closing(_open(path, "full")) as connection:
-            _check(connection, path)
-    except OutboxError:
-        if not path.is_file():
-            raise
-    else:
-        return None
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-    for suffix in ("-wal", "-shm", ""):
-        journal = path.with_name(path.name + suffix)
-        if journal.exists():
-            journal.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def _contents(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The last id ever given, and how many rows wait."""
-    (depth,) = connection.execute("SELECT count(*) FROM outbox").fetchone()
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return (row[0] if row else 0), depth
-
-
-def _columns(entry: Entry) -> tuple[object, ...]:
-    return (
-        entry.message_id,
-        entry.sensor,
-        entry.trigger,
-        entry.trigger_type,
-        entry.created,
-        entry.tagged,
-        entry.body,
-    )
-
-
 def _row(columns: tuple[Any, ...]) -> Row:
     return Row(id=columns[0], entry=entry_of(columns[1:]))
-
-
-def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
-    """The entry in the values of COLUMNS."""
-    message_id, sensor, trigger, trigger_type, created, tagged, body = columns
-    return Entry(
-        message_id=message_id,
-        sensor=sensor,
-        trigger=trigger,
-        trigger_type=trigger_type,
-        created=created,
-        tagged=bool(tagged),
-        body=body,
-        reason=reason,
-    )

@@ -16,7 +16,7 @@ LAYERS = {
     "errors models sensor rpc settings payload": 0,
     "config logs schema backoff": 1,
     "storage transport": 2,
-    "packs datastore outbox delivery dispatch catalogue watch dead_letters adoption": 3,
+    "packs datastore outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
     "container wrapper": 4,
     "cli": 5,
 }

@@ -25,7 +25,8 @@ from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound, StateDirectoryBusy
-from st2sensor.outbox import Outbox, set_aside
+from st2sensor.outbox import Outbox
+from st2sensor.outbox_file import set_aside
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport

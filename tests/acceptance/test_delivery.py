@@ -18,7 +18,8 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from st2sensor.outbox import Entry, Outbox
+from st2sensor.outbox import Outbox
+from st2sensor.outbox_file import Entry
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.servers import mongodb, rabbitmq

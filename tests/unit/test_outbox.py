@@ -13,7 +13,8 @@ import pytest
 
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
-from st2sensor.outbox import TAIL, Entry, Outbox, set_aside
+from st2sensor.outbox import TAIL, Outbox
+from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually
