@@ -1,67 +1,78 @@
 """Takes over what waits in outboxes that containers of single sensors have left behind.
 
 A container of one sensor (`--sensor-ref`) has a state directory of its own below the daemon's. It may end before the
-broker has everything; nobody would look there again. The daemon does, when it starts.
+broker has everything; nobody would look there again. The daemon does, when it starts, in a thread of its own: with a
+full outbox it waits for room like everybody.
 """
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import queue
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
 
+from st2sensor.errors import OutboxError
 from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import COLUMNS, entry_of
+from st2sensor.outbox_file import COLUMNS, Entry, entry_of
 
 LOG = logging.getLogger(__name__)
 
+PAGE = 500
+"""Entries moved at a time."""
 
-def adopt(state_dir: Path, outbox: Outbox) -> int:
-    """Move the entries of abandoned outboxes below state_dir into an open one; returns how many there were.
+
+def start(state_dir: Path, outbox: Outbox) -> None:
+    """Begin to move the entries of abandoned outboxes below state_dir into an open one.
 
     A crash in between moves some of them twice, with the same message_id.
     """
-    return sum(_adopt_one(path, outbox) for path in sorted(state_dir.glob("*/outbox.db")))
+    found = sorted(state_dir.glob("*/outbox.db"))
+    if found:
+        threading.Thread(target=_adopt, args=(found, outbox), name="adoption", daemon=True).start()
+
+
+def _adopt(paths: list[Path], outbox: Outbox) -> None:
+    for path in paths:
+        try:
+            moved = _adopt_one(path, outbox)
+        except (OSError, sqlite3.Error, OutboxError) as exception:
+            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+            continue
+        if moved:
+            LOG.info("%d triggers of an earlier container, from %s, are delivered from here", moved, path)
 
 
 def _adopt_one(path: Path, outbox: Outbox) -> int:
     with (path.parent / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             # Its container runs.
             return 0
-        try:
-            with closing(sqlite3.connect(path)) as connection:
-                return _move(connection, outbox)
-        except sqlite3.Error as exception:
-            LOG.warning("the outbox %s cannot be adopted: %s", path, exception)
-            return 0
+        with closing(sqlite3.connect(path)) as connection:
+            return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
 
 
-def _move(connection: sqlite3.Connection, outbox: Outbox) -> int:
-    waiting = connection.execute(f"SELECT {COLUMNS} FROM outbox ORDER BY id").fetchall()
-    dead = connection.execute(f"SELECT reason, {COLUMNS} FROM dead_letters ORDER BY id").fetchall()
-    entries = [entry_of(row) for row in waiting] + [entry_of(row[1:], reason=row[0]) for row in dead]
-    settled = threading.Semaphore(0)
-    failures: list[Exception] = []
+def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbox) -> int:
+    moved = 0
+    query = f"SELECT id, {reason}, {COLUMNS} FROM {table} ORDER BY id LIMIT {PAGE}"
+    while rows := connection.execute(query).fetchall():
+        _submit([entry_of(row[2:], reason=row[1]) for row in rows], outbox)
+        with connection:
+            connection.execute(f"DELETE FROM {table} WHERE id <= ?", (rows[-1][0],))
+        moved += len(rows)
+    return moved
 
-    def done(error: Exception | None) -> None:
-        if error is not None:
-            failures.append(error)
-        settled.release()
 
+def _submit(entries: list[Entry], outbox: Outbox) -> None:
+    """Returns once all are on disk here. Raises OutboxError when one cannot be."""
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     for entry in entries:
-        outbox.submit(entry, done)
-    for _ in entries:
-        settled.acquire()
-    if failures:
-        LOG.warning("%s", failures[0])
-        return 0
-    with connection:
-        connection.execute("DELETE FROM outbox")
-        connection.execute("DELETE FROM dead_letters")
-    return len(entries)
+        outbox.submit(entry, answers.put)
+    for error in [answers.get() for _ in entries]:
+        if error is not None:
+            raise OutboxError(str(error))

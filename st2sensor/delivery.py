@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from st2sensor import backoff
-from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
+from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError
 from st2sensor.outbox import Outbox, Row
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Messaging
@@ -52,6 +53,8 @@ class Delivery:
         """Id of the last row that is settled."""
         self._suspects = 0
         """How many rows to publish singly, because one of them was refused."""
+        self._failures = 0
+        """Attempts in a row that delivered nothing."""
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
@@ -65,72 +68,85 @@ class Delivery:
 
     def _run(self) -> None:
         publisher = self._transport.publisher()
-        failures = 0
         while not self._closing.is_set():
             try:
                 publisher.connect()
                 LOG.info("connected to %s", self._transport.address)
-                failures = 0
                 self._publish(publisher)
             except MessageRefused:
                 # It has been dealt with; the broker has closed the channel over it.
                 continue
             except (BrokerUnavailable, OutboxError) as exception:
-                failures += 1
-                if failures == 1:
-                    LOG.warning("%s; triggers wait in the outbox", exception)
-            except Exception:
-                failures += 1
+                self._failed(exception)
+            except Exception as exception:
                 LOG.exception("the publisher failed, and goes on")
-            self._closing.wait(backoff.delay(failures, first=FIRST_RETRY, cap=LAST_RETRY))
+                self._failed(exception)
+            self._closing.wait(backoff.delay(max(1, self._failures), first=FIRST_RETRY, cap=LAST_RETRY))
         publisher.close()
+
+    def _failed(self, exception: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            LOG.warning("%s; triggers wait in the outbox", exception)
 
     def _publish(self, publisher: Publisher) -> None:
         while not self._closing.is_set():
             rows = self._outbox.read(self._cursor, 1 if self._suspects else WINDOW, IDLE)
             if not rows:
                 publisher.keep_alive()
+                self._failures = 0
                 continue
+            messages, unfit = self._messages(rows)
             try:
-                publisher.publish(self._messages(rows))
+                publisher.publish(messages)
+            except MessageNotTaken:
+                # Singly, so that those behind it do not overtake it again.
+                self._suspects = len(rows)
+                raise
             except MessageRefused as refusal:
                 self._refused(rows, refusal)
                 raise
-            self._settled(rows)
+            self._settled(rows, unfit)
             if len(rows) < FEW:
                 # A lone sensor waits for its commits: publishing each message at once would only take turns from it.
                 self._closing.wait(LINGER)
 
-    def _messages(self, rows: list[Row]) -> list[Message]:
-        messages = []
+    def _messages(self, rows: list[Row]) -> tuple[list[Message], list[Entry]]:
+        """The messages of some rows, and the entries that have none, with the reason."""
+        messages, unfit = [], []
         for row in rows:
             try:
                 messages.append(self._encode(row.entry))
             except Exception as error:  # noqa: BLE001 (whatever a wrapper sent: it must not stop those behind it)
-                self._bury(row, f"it cannot be encoded: {error!r}")
-        return messages
+                unfit.append(replace(row.entry, reason=f"it cannot be encoded: {error!r}"))
+        return messages, unfit
 
     def _refused(self, rows: list[Row], refusal: MessageRefused) -> None:
         """Publish singly until the message that the broker refuses is found; that one is a dead letter."""
         if len(rows) > 1:
             self._suspects = len(rows)
         else:
-            self._bury(rows[0], str(refusal))
-            self._settled(rows)
+            self._settled(rows, [replace(rows[0].entry, reason=str(refusal))])
 
-    def _bury(self, row: Row, reason: str) -> None:
-        LOG.warning("%s of %s is kept as a dead letter: %s", row.entry.trigger, row.entry.sensor, reason)
-        self._outbox.submit(replace(row.entry, reason=reason), _unheard)
-
-    def _settled(self, rows: list[Row]) -> None:
+    def _settled(self, rows: list[Row], unfit: list[Entry]) -> None:
+        """Rows are done with: the broker has them, or they are dead letters on disk."""
+        buried = [self._bury(entry) for entry in unfit]
+        if not all(buried):
+            return
+        self._failures = 0
         self._suspects = max(0, self._suspects - len(rows))
         self._cursor = rows[-1].id
         self._outbox.confirm(self._cursor, len(rows))
 
-
-def _unheard(error: Exception | None) -> None:
-    if error is not None:
-        LOG.error("%s", error)
+    def _bury(self, entry: Entry) -> bool:
+        """Keep an entry as a dead letter; returns whether it is on disk."""
+        LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, entry.reason)
+        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._outbox.submit(entry, answers.put)
+        error = answers.get()
+        if error is not None:
+            LOG.error("%s", error)
+        return error is None
 
 
 def message_of(entry: Entry, messaging: Messaging) -> Message:

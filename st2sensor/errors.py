@@ -11,6 +11,7 @@
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
     │   ├── BrokerUnavailable           69   the broker cannot be reached
+    │   │   └── MessageNotTaken         69   the broker cannot take a message now
     │   └── MessageRefused              69   the broker will never take a message
     ├── RpcError                        70   the container refused a sensor's request
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
@@ -85,6 +86,10 @@ class TransportError(St2SensorError):
 
 
 class BrokerUnavailable(TransportError):
+    pass
+
+
+class MessageNotTaken(BrokerUnavailable):
     pass
 
 

@@ -8,13 +8,14 @@ reads the disk only when it is behind. Used by the container.
 from __future__ import annotations
 
 import enum
+import itertools
 import logging
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,6 @@ from st2sensor.errors import OutboxError
 from st2sensor.outbox_file import (
     BURY,
     INSERT,
-    PRUNE_MANY,
-    PRUNE_OLD,
     SELECT,
     Entry,
     check,
@@ -32,6 +31,7 @@ from st2sensor.outbox_file import (
     contents,
     entry_of,
     open_file,
+    prune,
     transaction,
 )
 from st2sensor.settings import Outbox as Options
@@ -41,8 +41,14 @@ LOG = logging.getLogger(__name__)
 BATCH = 1000
 """Entries in one commit, at the most."""
 
-TAIL = 2000
-"""Rows kept in memory."""
+TAIL, TAIL_BYTES = 2000, 8_000_000
+"""Rows kept in memory, at the most, and bytes of their bodies."""
+
+WINDOW_BYTES = 4_000_000
+"""Bytes of the bodies that one `read` gives, at the most, but for a single row."""
+
+ROOM_AGAIN = 0.9
+"""Share of its size below which an outbox that was full counts as having room again."""
 
 LAZY_DELETE = 0.2
 """Seconds that confirmed rows may wait for a commit to ride in."""
@@ -72,10 +78,12 @@ class _Signal(enum.Enum):
     """What the writer is told beside entries."""
 
     CONFIRMED = "rows wait to be deleted"
+    GIVE_UP = "whoever waits for room is told that there is none"
     CLOSE = "commit what is left and end"
 
 
-_Item = tuple[Entry, Done] | _Signal
+_Item = tuple[Entry, Done] | threading.Event | _Signal
+"""An entry with whom to tell, an event to set once all before it is committed, or a signal."""
 
 
 class Outbox:
@@ -91,7 +99,8 @@ class Outbox:
         self._options = options or Options()
         self._incoming: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._changed = threading.Condition()
-        self._tail: deque[Row] = deque(maxlen=TAIL)
+        self._tail: deque[Row] = deque()
+        self._tail_bytes = 0
         self._confirmed = self._deleted = 0
         self._closing = threading.Event()
         self._full = False
@@ -99,16 +108,14 @@ class Outbox:
         """What waits for room, in the order of submission; for the writer."""
         self._connection = open_file(path, self._options.durability)
         check(self._connection, path)
-        self._last_id, self._depth = contents(self._connection)
+        self.cursor, self._last_id, self._depth = contents(self._connection)
+        """Where delivery starts: the id before the first entry that waits."""
+        dead = self._prune(self._connection)
+        if dead:
+            LOG.warning("%s keeps %d dead letters: look at them with st2sensor dead-letters list", path, dead)
         self._reader = open_file(path, self._options.durability)
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
-
-    @property
-    def cursor(self) -> int:
-        """Where delivery starts: the id before the first entry that waits."""
-        with self._changed:
-            return self._last_id - self._depth
 
     @property
     def depth(self) -> int:
@@ -131,9 +138,9 @@ class Outbox:
                 return []
             if self._tail and self._tail[0].id <= after + 1:
                 start = after + 1 - self._tail[0].id
-                return [self._tail[index] for index in range(start, min(start + limit, len(self._tail)))]
+                return _window(itertools.islice(self._tail, start, start + limit))
         try:
-            return [_row(row) for row in self._reader.execute(SELECT, (after, limit))]
+            return _window(map(_row, self._reader.execute(SELECT, (after, limit))))
         except sqlite3.Error as exception:
             raise OutboxError(f"cannot read the outbox {self._path}: {exception}") from exception
 
@@ -147,13 +154,26 @@ class Outbox:
         with self._changed:
             self._confirmed = through
             self._depth -= count
+            while self._tail and self._tail[0].id <= through:
+                self._forget_oldest()
             self._changed.notify_all()
         self._incoming.put(_Signal.CONFIRMED)
 
     def wait_empty(self, timeout: float) -> bool:
-        """Wait until the broker has everything."""
+        """Wait until all that was submitted is committed, and the broker has everything."""
+        committed = threading.Event()
+        self._incoming.put(committed)
+        until = time.monotonic() + timeout
+        if not committed.wait(timeout):
+            return False
         with self._changed:
-            return self._changed.wait_for(lambda: self._depth == 0, timeout)
+            return self._changed.wait_for(lambda: self._depth == 0, until - time.monotonic())
+
+    def give_up_waiting(self) -> None:
+        """From now on nobody waits for room, or for a disk that is full: dispatch() raises instead, so that a sensor
+        that waits can stop."""
+        self._closing.set()
+        self._incoming.put(_Signal.GIVE_UP)
 
     def close(self) -> None:
         """Commit what was submitted and close; entries that wait for the broker stay on disk."""
@@ -168,9 +188,15 @@ class Outbox:
         while running:
             batch = self._next_batch()
             running = _Signal.CLOSE not in batch
-            self._held.extend(item for item in batch if not isinstance(item, _Signal))
-            self._commit(self._admitted())
-        self._refuse_held()
+            submitted = [item for item in batch if isinstance(item, tuple)]
+            self._held.extend(item for item in submitted if item[0].reason is None)
+            # Dead letters need no room.
+            self._commit([item for item in submitted if item[0].reason is not None] + self._admitted())
+            if self._closing.is_set():
+                self._refuse_held()
+            for item in batch:
+                if isinstance(item, threading.Event):
+                    item.set()
 
     def _next_batch(self) -> list[_Item]:
         """Wait for entries, for room, or for deletes to fall due, and take all there are."""
@@ -194,47 +220,54 @@ class Outbox:
         return batch
 
     def _admitted(self) -> list[tuple[Entry, Done]]:
-        """Take what there is room for, dead letters included, which need none."""
+        """Take from those that wait what there is room for."""
         with self._changed:
             room = self._options.max_size - self._depth
-        batch: list[tuple[Entry, Done]] = []
-        while self._held and len(batch) < BATCH and (room > 0 or self._held[0][0].reason is not None):
-            batch.append(self._held.popleft())
-            room -= batch[-1][0].reason is None
-        if self._held and room <= 0 and not self._full:
+        batch = [self._held.popleft() for _ in range(min(len(self._held), room, BATCH))]
+        if self._held and not self._full:
+            self._full = True
             sensors = ", ".join(sorted({entry.sensor for entry, _ in self._held}))
             LOG.warning(
                 "the outbox %s is full with %d triggers: dispatch() waits in %s until the broker takes some",
                 *(self._path, self._options.max_size, sensors),
             )
-        if self._full and not self._held:
+        if self._full and not self._held and room - len(batch) > (1 - ROOM_AGAIN) * self._options.max_size:
+            self._full = False
             LOG.info("the outbox %s has room again", self._path)
-        self._full = bool(self._held)
         return batch
 
     def _refuse_held(self) -> None:
-        error = OutboxError(f"the outbox {self._path} is full and closes")
-        for _, done in self._held:
-            done(error)
+        error = OutboxError(f"the outbox {self._path} is full, and the container stops")
+        while self._held:
+            _tell(self._held.popleft()[1], error)
 
     def _commit(self, batch: list[tuple[Entry, Done]]) -> None:
-        first = self._last_id + 1
-        accepted = [entry for entry, _ in batch if entry.reason is None]
-        rows = [Row(id=number, entry=entry) for number, entry in enumerate(accepted, start=first)]
-        dead = [entry for entry, _ in batch if entry.reason is not None]
         confirmed = self._confirmed
         if not batch and confirmed == self._deleted:
             return
+        accepted = [entry for entry, _ in batch if entry.reason is None]
+        rows = [Row(id=number, entry=entry) for number, entry in enumerate(accepted, start=self._last_id + 1)]
+        dead = [entry for entry, _ in batch if entry.reason is not None]
         error = self._try_commit(rows, dead, confirmed)
         if error is None:
             self._deleted = confirmed
             with self._changed:
-                self._tail.extend(rows)
                 self._last_id += len(rows)
                 self._depth += len(rows)
+                for row in rows:
+                    self._remember(row)
                 self._changed.notify_all()
         for _, done in batch:
-            done(error)
+            _tell(done, error)
+
+    def _remember(self, row: Row) -> None:
+        self._tail.append(row)
+        self._tail_bytes += len(row.entry.body)
+        while len(self._tail) > TAIL or self._tail_bytes > TAIL_BYTES:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._tail_bytes -= len(self._tail.popleft().entry.body)
 
     def _try_commit(self, rows: list[Row], dead: list[Entry], confirmed: int) -> OutboxError | None:
         """Commit, however long it takes: while the disk is full, dispatch() waits. Gives up only when closing."""
@@ -247,7 +280,7 @@ class Outbox:
                         self._bury(connection, dead)
                     if confirmed > self._deleted:
                         connection.execute("DELETE FROM outbox WHERE id <= ?", (confirmed,))
-            except sqlite3.Error as exception:
+            except Exception as exception:  # noqa: BLE001 (the one thread that all sensors wait for must not die)
                 message = f"cannot write the outbox {self._path}: {exception}"
                 if self._closing.is_set():
                     return OutboxError(message)
@@ -262,8 +295,33 @@ class Outbox:
 
     def _bury(self, connection: sqlite3.Connection, dead: list[Entry]) -> None:
         connection.executemany(BURY, [(*columns_of(entry), entry.reason) for entry in dead])
-        connection.execute(PRUNE_OLD, (time.time() - self._options.dead_letters_max_age * DAY,))
-        connection.execute(PRUNE_MANY, (self._options.dead_letters_max_number,))
+        self._prune(connection)
+
+    def _prune(self, connection: sqlite3.Connection) -> int:
+        return prune(
+            connection,
+            max_age=self._options.dead_letters_max_age * DAY,
+            max_number=self._options.dead_letters_max_number,
+        )
+
+
+def _window(rows: Iterable[Row]) -> list[Row]:
+    """The first of some rows that are not too many bytes together, and at least one."""
+    window: list[Row] = []
+    size = 0
+    for row in rows:
+        size += len(row.entry.body)
+        if window and size > WINDOW_BYTES:
+            break
+        window.append(row)
+    return window
+
+
+def _tell(done: Done, error: OutboxError | None) -> None:
+    try:
+        done(error)
+    except Exception:
+        LOG.exception("a dispatch() cannot be answered")
 
 
 def _row(columns: tuple[Any, ...]) -> Row:

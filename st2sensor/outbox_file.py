@@ -124,11 +124,23 @@ def set_aside(path: Path) -> Path | None:
     return aside
 
 
-def contents(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The last id ever given, and how many rows wait."""
-    (depth,) = connection.execute("SELECT count(*) FROM outbox").fetchone()
+def contents(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """The id before the first row that waits, the last id ever given, and how many rows wait.
+
+    A file that was repaired may have gaps, and may have forgotten which ids it has given.
+    """
+    first, last, depth = connection.execute("SELECT min(id), max(id), count(*) FROM outbox").fetchone()
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    return (row[0] if row else 0), depth
+    given = max(row[0] if row else 0, last or 0)
+    return (given if first is None else first - 1), given, depth
+
+
+def prune(connection: sqlite3.Connection, *, max_age: float, max_number: int) -> int:
+    """Delete dead letters that are too old, in seconds, or too many; returns how many are left."""
+    connection.execute(PRUNE_OLD, (time.time() - max_age,))
+    connection.execute(PRUNE_MANY, (max_number,))
+    (left,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+    return int(left)
 
 
 def columns_of(entry: Entry) -> tuple[object, ...]:

@@ -103,8 +103,14 @@ def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
 
 
 def _set(items: list[Any]) -> set[Any]:
-    # A set may hold tuples, which travel as lists.
-    return {tuple(item) if isinstance(item, list) else item for item in items}
+    return {_frozen(item) for item in items}
+
+
+def _frozen(item: Any) -> Any:
+    """An item of a set: tuples have travelled as lists, and frozensets as sets."""
+    if isinstance(item, list):
+        return tuple(_frozen(part) for part in item)
+    return frozenset(item) if isinstance(item, set) else item
 
 
 def _same(value: Any) -> Any:

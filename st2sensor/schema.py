@@ -57,11 +57,6 @@ class Compiled:
         return f"{place}: {error.message}" if place else str(error.message)
 
 
-def compiled(schema: Schema) -> Compiled:
-    """Prepare a schema; one that is wrong finds every instance wrong."""
-    return Compiled(schema)
-
-
 def check(schema: Schema) -> str | None:
     """Say what is wrong with a schema, or None."""
     try:

@@ -17,11 +17,13 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import examples
 from st2sensor.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery import message_of
+from st2sensor.errors import BrokerUnavailable, MessageRefused
 from st2sensor.models import Trigger, TriggerInstance, TriggerType
 from st2sensor.payload import plain
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
+from st2sensor.transport.base import Publisher
 
 DAY = 86400.0
 """Seconds."""
@@ -59,7 +61,10 @@ def list_(settings: Settings, json_output: bool) -> None:
     for letter in letters:
         entry = letter.entry
         table.add_row(str(letter.id), _time(entry.created), entry.sensor, entry.trigger, entry.reason)
-    Console(highlight=False).print(table if letters else "There are no dead letters.")
+    console = Console(highlight=False)
+    if letters:
+        console.print(table)
+    console.print(f"{len(letters)} dead letters")
 
 
 @group.command()
@@ -94,12 +99,24 @@ def replay(settings: Settings, identifiers: Sequence[int], everything: bool, for
             click.echo(f"{letter.id} stays: {refused[letter.id]}", err=True)
     accepted = [letter for letter in letters if letter.id not in refused]
     with closing(open_transport(settings.messaging).publisher()) as publisher:
+        published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
+    click.echo(f"{len(published)} published, {len(letters) - len(published)} left")
+    return 0 if len(published) == len(letters) else 1
+
+
+def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
+    """Publish one and forget it; one that the broker refuses, or that cannot be encoded, stays."""
+    try:
+        # Anew for each: a broker closes the channel over a message that it refuses.
         publisher.connect()
-        for letter in accepted:
-            publisher.publish([message_of(letter.entry, settings.messaging)])
-            dead.remove([letter.id])
-    click.echo(f"{len(accepted)} published, {len(refused)} left")
-    return 1 if refused else 0
+        publisher.publish([message_of(letter.entry, settings.messaging)])
+    except BrokerUnavailable:
+        raise
+    except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
+        click.echo(f"{letter.id} stays: {problem}", err=True)
+        return False
+    dead.remove([letter.id])
+    return True
 
 
 @group.command()

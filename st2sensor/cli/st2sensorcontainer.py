@@ -16,8 +16,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from st2sensor import config, logs
-from st2sensor.adoption import adopt
+from st2sensor import adoption, config, logs
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.container.launch import ExecLauncher
@@ -94,7 +93,15 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         transport = open_transport(settings.messaging)
         delivery = Delivery(outbox, transport, lambda entry: message_of(entry, settings.messaging))
         supervisor = Supervisor(
-            settings, storage, catalogue, dispatcher, ExecLauncher(), threads, state_dir=state_dir, only=only
+            settings,
+            storage,
+            catalogue,
+            dispatcher,
+            ExecLauncher(),
+            threads,
+            state_dir=state_dir,
+            only=only,
+            before_stop=outbox.give_up_waiting,
         )
         topology = Topology(settings.messaging.prefix)
         watch = Watch(
@@ -103,15 +110,15 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             changed=lambda: _call_in(loop, supervisor.mark_stale),
         )
         delivery.start()
-        if only is None and (adopted := adopt(state_dir, outbox)):
-            LOG.info("%d triggers of earlier containers of single sensors are delivered from here", adopted)
+        if only is None:
+            adoption.start(state_dir, outbox)
         stack.callback(delivery.close)
         watch.start()
         stack.callback(watch.close)
         LOG.info("configured by %s", settings.source)
         code = loop.run_until_complete(supervisor.run())
-        # The exits of the sensors were announced last, and their commits are answered in the loop.
-        loop.run_until_complete(asyncio.to_thread(outbox.wait_empty, FLUSH))
+        # The exits of the sensors were announced last.
+        outbox.wait_empty(FLUSH)
         if outbox.depth:
             LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
         LOG.info("stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -52,7 +53,10 @@ def save(knowledge: Knowledge, path: Path) -> None:
         for kind, known in _kinds(knowledge).items()
     }
     draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(documents, default=str))
+    with draft.open("w") as file:
+        json.dump(documents, file, default=str)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path)
 
 
@@ -61,6 +65,8 @@ def load(path: Path) -> Knowledge | None:
     try:
         documents = json.loads(path.read_text())
     except (OSError, ValueError):
+        return None
+    if not isinstance(documents, dict):
         return None
     reader = Documents()
     found = {kind: reader.read(kind, documents.get(COLLECTIONS[kind].name, [])) for kind in _kinds(Knowledge())}

@@ -62,10 +62,14 @@ class Requests:
         }
 
     def handle(self, session: Session, message: rpc.Message) -> None:
+        identifier = message.get("id")
+        if identifier is not None and not isinstance(identifier, int):
+            session.refuse(None, RpcError("an id must be an integer"))
+            return
         try:
-            self._act(session, message.get("method"), message.get("id"), message.get("params") or {})
+            self._act(session, message.get("method"), identifier, message.get("params") or {})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exception:
-            session.refuse(message.get("id"), RpcError(f"malformed request: {exception!r}"))
+            session.refuse(identifier, RpcError(f"malformed request: {exception!r}"))
 
     def _act(self, session: Session, method: str | None, identifier: int | None, params: dict[str, Any]) -> None:
         if session.ref is not None and method == "dispatch":
@@ -149,7 +153,11 @@ class Requests:
     async def _dispatch_unknown(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         """It may have been registered a moment ago: look before it becomes a dead letter."""
         await self._node.refresh()
-        self._accept(session, identifier, instance)
+        try:
+            self._accept(session, identifier, instance)
+        except Exception as exception:
+            LOG.exception("%s: a dispatch failed", session.ref)
+            session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
 
     def _accept(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         def done(error: Exception | None) -> None:

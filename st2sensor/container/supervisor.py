@@ -54,7 +54,11 @@ class Running:
 
 
 class Supervisor:
-    """:param only: run this sensor alone, and end with its exit code."""
+    """What runs.
+
+    :param only: run this sensor alone, and end with its exit code.
+    :param before_stop: called before sensors are stopped.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Supervisor:
         *,
         state_dir: Path,
         only: str | None = None,
+        before_stop: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -76,6 +81,7 @@ class Supervisor:
         self._launcher = launcher
         self._threads = threads
         self._only = only
+        self._before_stop = before_stop
         self._clock = clock
         self._socket = state_dir / "wrapper.sock"
         self._requests = Requests(self, dispatcher, Datastore(storage=storage), user=settings.system_user)
@@ -153,11 +159,11 @@ class Supervisor:
 
         At most once in RETRY seconds, so that a sensor which asks for what is not there leaves the database in peace.
         """
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
         if self._clock() < self._asked_at + RETRY:
             return
         self._asked_at = self._clock()
-        if self._refreshing is not None:
-            await asyncio.wait([self._refreshing])
         self.mark_stale()
         self._refresh_when_stale()
         if self._refreshing is not None:
@@ -214,9 +220,9 @@ class Supervisor:
             self._prepared = True
         known = stored.read(self._storage)
         if known != self._noted:
-            self._noted = known
             try:
                 stored.save(known, self._notes)
+                self._noted = known
             except OSError as exception:
                 LOG.warning("cannot note what is known for a start without the database: %s", exception)
         return known
@@ -334,6 +340,7 @@ class Supervisor:
         self._wake.set()
 
     async def _stop_all(self) -> None:
+        self._before_stop()
         alive = [ref for ref, child in self._children.items() if child.state in ALIVE]
         if alive:
             LOG.info("stopping %d sensors", len(alive))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
-from st2sensor import schema
 from st2sensor.models import Rule, Trigger, TriggerType
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
 from st2sensor.packs.outcome import Result
+from st2sensor.schema import Compiled
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
 
@@ -44,7 +44,7 @@ def _validated_type(declared: RuleDeclaration, storage: Storage) -> TriggerType:
             ["trigger", "type"],
         )
     if trigger_type.parameters_schema:
-        problem = schema.compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
+        problem = Compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
         if problem is not None:
             raise declared.file.error(
                 f"parameters do not fit trigger type {declared.trigger_type}: {problem}",

@@ -64,6 +64,7 @@ class Connection:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
+        self._greeted = False
         self._opening = threading.Lock()
         self._sending = threading.Lock()
         self._state = threading.Lock()
@@ -100,9 +101,10 @@ class Connection:
                 yield rpc.decode(line)
 
     def _ensure_open(self) -> None:
-        if self._socket is None:
+        # Not by the socket: while one thread says hello, others must wait.
+        if not self._greeted:
             with self._opening:
-                if self._socket is None:
+                if not self._greeted:
                     self._open()
 
     def _open(self) -> Any:
@@ -112,7 +114,9 @@ class Connection:
         except OSError:
             self._gone()
         self._socket = opened
-        return self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
+        welcome = self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
+        self._greeted = True
+        return welcome
 
     def _request(self, method: str, params: rpc.Message) -> Any:
         call = _Call()

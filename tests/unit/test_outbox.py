@@ -13,7 +13,7 @@ import pytest
 
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
-from st2sensor.outbox import TAIL, Outbox
+from st2sensor.outbox import TAIL, TAIL_BYTES, Outbox
 from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
@@ -261,6 +261,77 @@ def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
     assert broker.taken == [str(number) for number in range(25)]
     assert "has room again" in caplog.text
     assert caplog.text.count("is full with") == 1
+
+
+def test_an_entry_that_cannot_be_encoded_is_not_lost_in_a_full_outbox(tmp_path: Path) -> None:
+    def never(item: Entry) -> Message:
+        raise RecursionError(item.body)
+
+    path, broker = tmp_path / "outbox.db", Broker()
+    with (
+        closing(Outbox(path, Options(max_size=5))) as outbox,
+        closing(Delivery(outbox, broker, never)) as delivery,
+    ):
+        for number in range(20):
+            outbox.submit(entry(number), lambda _: None)
+        delivery.start()
+        eventually("all are dead letters", lambda: len(on_disk(path, "dead_letters")) == 20)
+    assert on_disk(path, "dead_letters") == [str(number) for number in range(20)]
+    assert on_disk(path) == []
+
+
+def test_who_waits_for_room_is_told_when_the_container_stops(tmp_path: Path) -> None:
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    with closing(Outbox(tmp_path / "outbox.db", Options(max_size=1))) as outbox:
+        put(outbox, entry(1))
+        outbox.submit(entry(2), answers.put)
+        with pytest.raises(queue.Empty):
+            answers.get(timeout=0.2)
+        outbox.give_up_waiting()
+        assert isinstance(answers.get(timeout=10), OutboxError)
+    assert on_disk(tmp_path / "outbox.db") == ["1"]
+
+
+def test_an_answer_that_fails_does_not_stop_the_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Exception | None) -> None:
+        raise TypeError("no answer")
+
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        outbox.submit(entry(1), fail)
+        put(outbox, entry(2))
+    assert on_disk(tmp_path / "outbox.db") == ["1", "2"]
+    assert "no answer" in caplog.text
+
+
+def test_waiting_for_empty_counts_what_is_not_committed_yet(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        for _ in range(50):
+            outbox.submit(entry(1), lambda _: None)
+            assert not outbox.wait_empty(0.01)
+
+
+def test_a_repaired_file_with_gaps_loses_nothing(tmp_path: Path) -> None:
+    path, broker = tmp_path / "outbox.db", Broker()
+    with closing(Outbox(path)) as outbox:
+        put(outbox, *(entry(number) for number in range(1, 7)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM outbox WHERE id = 4")
+        connection.execute("DELETE FROM sqlite_sequence")
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+        put(outbox, entry(7))
+        delivery.start()
+        assert outbox.wait_empty(10)
+    assert broker.taken == ["1", "2", "3", "5", "6", "7"]
+
+
+def test_the_memory_of_large_entries_is_bounded(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        large = replace(entry(1), body="x" * 1_000_000)
+        put(outbox, *([large] * 20))
+        assert sum(len(row.entry.body) for row in outbox._tail) <= TAIL_BYTES
+        assert 1 <= len(outbox.read(0, 500, 1)) <= 4
+        put(outbox, replace(entry(2), body="y" * 9_000_000))
+        assert len(outbox.read(20, 500, 1)) == 1
 
 
 def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ LEAVES = (
     | st.times()
     | st.uuids()
     | st.decimals(allow_nan=False)
-    | st.frozensets(st.integers()).map(set)
+    | st.frozensets(st.integers() | st.tuples(st.text(), st.tuples(st.integers())) | st.frozensets(st.text())).map(set)
 )
 KEYS = st.text() | st.just(TAG) | st.just("value")
 PAYLOADS = st.dictionaries(

@@ -14,7 +14,7 @@ from tests.workspace import sample
 
 
 def violation(declared: dict[str, Any], instance: Any) -> str | None:
-    return schema.compiled(declared).violation(instance)
+    return schema.Compiled(declared).violation(instance)
 
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string", "required": True}, "n": {"type": "integer"}}}
@@ -106,7 +106,7 @@ SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
 
 def agree(declared: Any, instance: Any) -> None:
     """What the fast validator passes, the judge passes too."""
-    prepared = schema.compiled(declared)
+    prepared = schema.Compiled(declared)
     if prepared._fast is not None and prepared._judge is not None and schema._passes(prepared._fast, instance):
         assert list(prepared._judge.iter_errors(instance)) == []
 

@@ -51,7 +51,7 @@ class Broker:
         return ", ".join(maybe_sanitize_url(url) for url in self.urls)
 
     def connection(self, **options: Any) -> kombu.Connection:
-        """A connection to the first that answers, not opened yet.
+        """A connection, not opened yet; `opened` does.
 
         :param options: more of what py-amqp's connection takes.
         """
@@ -63,6 +63,11 @@ class Broker:
             ssl=False if self.tls is None else _ssl_options(self.tls),
             transport_options={"write_timeout": WRITE_TIMEOUT, **options},
         )
+
+    def opened(self, connection: kombu.Connection) -> amqp.Connection:
+        """Open a connection to the first broker that answers, trying each once."""
+        connection.ensure_connection(max_retries=len(self.urls) - 1, interval_start=0, interval_step=0)
+        return connection.connection
 
     @contextmanager
     def failures(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ class AmqpSubscription:
         self.close()
         with self._broker.failures():
             self._connection = self._broker.connection()
-            opened = self._connection.connect()
+            opened = self._broker.opened(self._connection)
             declare(opened, self._topology)
             channel = opened.channel()
             queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"

@@ -8,7 +8,7 @@ import amqp
 import kombu
 from amqp import spec
 
-from st2sensor.errors import BrokerUnavailable
+from st2sensor.errors import BrokerUnavailable, MessageNotTaken
 from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
 from st2sensor.transport.amqp.frames import FrameBuffer
 from st2sensor.transport.base import Message
@@ -35,7 +35,7 @@ class AmqpPublisher:
         self.close()
         with self._broker.failures():
             self._connection = self._broker.connection(frame_writer=self._frames.factory)
-            opened = self._connection.connect()
+            opened = self._broker.opened(self._connection)
             declare(opened, self._topology)
             channel = opened.channel()
             channel.confirm_select()
@@ -60,7 +60,7 @@ class AmqpPublisher:
             while self._unconfirmed:
                 receive(self._connection, timeout=1.0)
         if self._problem:
-            raise BrokerUnavailable(f"the broker at {self._broker.address} {self._problem}")
+            raise MessageNotTaken(f"the broker at {self._broker.address} {self._problem}")
 
     def _send(self, channel: amqp.Channel, message: Message) -> None:
         self._published += 1
