@@ -42,6 +42,8 @@ STORAGE_THREADS = 4
 SWITCH_INTERVAL = 0.001
 """Seconds that a thread may run while others wait."""
 
+PRIVATE_UMASK = 0o027
+
 SENSOR_REF = re.compile(r"\w+\.\w+")
 
 
@@ -76,7 +78,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
     # The outbox and the embedded database hold payloads and values: they are no one else's to read.
-    os.umask(0o027)
+    sensors_umask = os.umask(PRIVATE_UMASK)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
         stack.enter_context(_held(state_dir))
@@ -97,7 +99,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             storage,
             catalogue,
             dispatcher,
-            ExecLauncher(),
+            ExecLauncher(sensors_umask),
             threads,
             state_dir=state_dir,
             only=only,

@@ -73,7 +73,13 @@ class Launcher(Protocol):
 
 
 class ExecLauncher:
-    """Executes an interpreter per sensor; for the main thread, because PDEATHSIG goes by threads."""
+    """Executes an interpreter per sensor; for the main thread, because PDEATHSIG goes by threads.
+
+    :param umask: of the sensors: the one that the container was started with, not its own.
+    """
+
+    def __init__(self, umask: int) -> None:
+        self._umask = umask
 
     def start(self, launch: Launch) -> Process:
         command = [str(launch.interpreter), str(WRAPPER), launch.ref]
@@ -87,6 +93,7 @@ class ExecLauncher:
                 stderr=theirs,
                 env=environment(os.environ, launch),
                 process_group=0,
+                umask=self._umask,
             )
         except OSError:
             os.close(ours)

@@ -185,7 +185,9 @@ def test_a_sensor_inherits_environment_and_folder_less_what_is_the_containers_ow
 
         class Looking(Sensor):
             def run(self):
-                self.sensor_service.dispatch("s.up", {"environment": dict(os.environ), "folder": os.getcwd()})
+                umask = os.umask(0)
+                payload = {"environment": dict(os.environ), "folder": os.getcwd(), "umask": umask}
+                self.sensor_service.dispatch("s.up", payload)
         """,
         trigger_types=UP_AND_DOWN,
     )
@@ -199,8 +201,16 @@ def test_a_sensor_inherits_environment_and_folder_less_what_is_the_containers_ow
             del os.environ[name]
     (seen,) = listener.wait_for("s.up")
     assert seen.payload["folder"] == str(embedded.folder)
+    assert seen.payload["umask"] == own_umask()
+    assert (embedded.state / "outbox.db").stat().st_mode & 0o007 == 0
     assert seen.payload["environment"]["MINE"] == "kept"
     assert not {"ST2_AUTH_TOKEN", "NOTIFY_SOCKET"} & set(seen.payload["environment"])
+
+
+def own_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def test_one_sensor_alone_ends_the_container_with_its_exit_code(workspace: Workspace) -> None:
@@ -270,6 +280,7 @@ def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_i
         server.start()
         listener = workspace.listen()
         listener.wait_for("s.up", 3, timeout=40)
+        listener.wait_for("core.st2.sensor.process_spawn", 3)
         assert container.log.count("cannot reach the broker") == 1
     finally:
         workspace.close()

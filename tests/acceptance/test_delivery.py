@@ -185,7 +185,11 @@ def test_the_broker_is_killed_ten_times_in_the_middle_of_a_stream(workspace: Wor
     stream.check(running)
 
 
-def test_the_container_is_killed_ten_times_in_the_middle_of_a_stream(workspace: Workspace, running: RabbitMQ) -> None:
+@pytest.mark.parametrize("durability", ["full", "process"])
+def test_the_container_is_killed_ten_times_in_the_middle_of_a_stream(
+    workspace: Workspace, running: RabbitMQ, durability: str
+) -> None:
+    workspace.configure(f"[outbox]\ndurability = {durability}")
     stream = Stream(workspace, pause=0)
     for _ in range(10):
         container = workspace.start()
