@@ -45,7 +45,8 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
             # A session of its own: Ctrl-C reaches this process alone, which passes on one stop.
             container = subprocess.Popen(command, stderr=stream, stdin=subprocess.DEVNULL, start_new_session=True)
         with _stopping(container):
-            console.print(f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything.")
+            intro = f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
+            console.print(intro, soft_wrap=True)
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
             tail.follow(subscription, storage, console, lambda: container.poll() is not None)
     if container.returncode:
