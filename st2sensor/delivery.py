@@ -28,7 +28,7 @@ PATIENCE = 2.0
 FEW = 100
 """Messages; so few in one window are published a little later, with those that have come by then."""
 
-LINGER = 0.005
+LINGER = 0.01
 """Seconds of that."""
 
 ROUTING_KEY_LIMIT = 255

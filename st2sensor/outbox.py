@@ -32,7 +32,6 @@ from st2sensor.outbox_file import (
     entry_of,
     open_file,
     prune,
-    transaction,
 )
 from st2sensor.settings import Outbox as Options
 
@@ -274,13 +273,10 @@ class Outbox:
         complained = False
         while True:
             try:
-                with transaction(self._connection) as connection:
-                    connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
-                    if dead:
-                        self._bury(connection, dead)
-                    if confirmed > self._deleted:
-                        connection.execute("DELETE FROM outbox WHERE id <= ?", (confirmed,))
+                self._transaction(rows, dead, confirmed)
             except Exception as exception:  # noqa: BLE001 (the one thread that all sensors wait for must not die)
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 message = f"cannot write the outbox {self._path}: {exception}"
                 if self._closing.is_set():
                     return OutboxError(message)
@@ -292,6 +288,16 @@ class Outbox:
                 if complained:
                     LOG.info("the outbox %s can be written again", self._path)
                 return None
+
+    def _transaction(self, rows: list[Row], dead: list[Entry], confirmed: int) -> None:
+        connection = self._connection
+        connection.execute("BEGIN")
+        connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
+        if dead:
+            self._bury(connection, dead)
+        if confirmed > self._deleted:
+            connection.execute("DELETE FROM outbox WHERE id <= ?", (confirmed,))
+        connection.execute("COMMIT")
 
     def _bury(self, connection: sqlite3.Connection, dead: list[Entry]) -> None:
         connection.executemany(BURY, [(*columns_of(entry), entry.reason) for entry in dead])

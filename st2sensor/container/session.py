@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import threading
 from collections import deque
 from typing import Any, Protocol
-
-import orjson
 
 from st2sensor import rpc
 from st2sensor.errors import ProtocolError
@@ -29,9 +26,6 @@ TURN = 16
 
 BACKLOG = 256
 """Messages that may wait for their turn before the socket is left unread."""
-
-
-LONG_INTEGER = re.compile(rb"\d{19}")
 
 
 class Handler(Protocol):
@@ -113,7 +107,7 @@ class Session:
         """Handle some messages; the rest waits until the other sessions have had their turn."""
         try:
             for _ in range(min(TURN, len(self._waiting))):
-                self._handler.handle(self, _decode(self._waiting.popleft()))
+                self._handler.handle(self, rpc.decode(self._waiting.popleft()))
                 if self._closed:
                     return
         except ProtocolError as exception:
@@ -164,18 +158,3 @@ class Session:
             if self._unsent:
                 return
         self._loop.remove_writer(self._socket)
-
-
-def _decode(line: bytes) -> rpc.Message:
-    """What `rpc.decode` does, faster for what JSON's standard covers."""
-    if LONG_INTEGER.search(line):
-        # orjson would make a float of it.
-        return rpc.decode(line)
-    try:
-        message = orjson.loads(line)
-    except ValueError:
-        # Lone surrogates: Python's JSON takes them.
-        return rpc.decode(line)
-    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise ProtocolError("not a JSON-RPC 2.0 message")
-    return message
