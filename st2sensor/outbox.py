@@ -49,6 +49,12 @@ WINDOW_BYTES = 4_000_000
 ROOM_AGAIN = 0.9
 """Share of its size below which an outbox that was full counts as having room again."""
 
+GATHER = 0.0003
+"""Seconds that a commit waits for more entries, when the last one had some, but not a CROWD."""
+
+CROWD = 32
+"""Entries that make a commit worth its while without waiting."""
+
 LAZY_DELETE = 0.2
 """Seconds that confirmed rows may wait for a commit to ride in."""
 
@@ -103,6 +109,8 @@ class Outbox:
         self._confirmed = self._deleted = 0
         self._closing = threading.Event()
         self._full = False
+        self._together = 0
+        """How many items the last turn of the writer took."""
         self._held: deque[tuple[Entry, Done]] = deque()
         """What waits for room, in the order of submission; for the writer."""
         self._connection = open_file(path, self._options.durability)
@@ -210,12 +218,16 @@ class Outbox:
                     break
                 else:
                     due = due or time.monotonic() + LAZY_DELETE
+            if 1 < self._together < CROWD:
+                # Several dispatch at once: those that are about to may share this commit.
+                time.sleep(GATHER)
             while len(batch) < BATCH:
                 item = self._incoming.get_nowait()
                 if item is not _Signal.CONFIRMED:
                     batch.append(item)
         except queue.Empty:
             pass
+        self._together = len(batch)
         return batch
 
     def _admitted(self) -> list[tuple[Entry, Done]]:
