@@ -168,7 +168,9 @@ def depth(channel: amqp.Channel, queue: str) -> int:
 
 def when_deep(channel: amqp.Channel, queue: str, total: int) -> float:
     """The time at which a queue holds so many messages; looks seldom, to take no CPU from what is measured."""
+    deadline = time.time() + 300
     while depth(channel, queue) < total:
+        assert time.time() < deadline, f"{depth(channel, queue)} of {total} messages are in the queue"
         time.sleep(0.1)
     return time.time()
 
