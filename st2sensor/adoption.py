@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import queue
 import sqlite3
 import threading
 from contextlib import closing
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from st2sensor.errors import OutboxError
 from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import COLUMNS, Entry, entry_of
+from st2sensor.outbox_file import COLUMNS, entry_of
 
 LOG = logging.getLogger(__name__)
 
@@ -61,18 +60,8 @@ def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbo
     moved = 0
     query = f"SELECT id, {reason}, {COLUMNS} FROM {table} ORDER BY id LIMIT {PAGE}"
     while rows := connection.execute(query).fetchall():
-        _submit([entry_of(row[2:], reason=row[1]) for row in rows], outbox)
+        outbox.put([entry_of(row[2:], reason=row[1]) for row in rows])
         with connection:
             connection.execute(f"DELETE FROM {table} WHERE id <= ?", (rows[-1][0],))
         moved += len(rows)
     return moved
-
-
-def _submit(entries: list[Entry], outbox: Outbox) -> None:
-    """Returns once all are on disk here. Raises OutboxError when one cannot be."""
-    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-    for entry in entries:
-        outbox.submit(entry, answers.put)
-    for error in [answers.get() for _ in entries]:
-        if error is not None:
-            raise OutboxError(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,9 +35,6 @@ ROUTING_KEY_LIMIT = 255
 
 IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
-
-FIRST_RETRY, LAST_RETRY = 0.25, 15.0
-"""Seconds between attempts to reach the broker, doubling."""
 
 
 class Delivery:
@@ -81,7 +77,7 @@ class Delivery:
             except Exception as exception:
                 LOG.exception("the publisher failed, and goes on")
                 self._failed(exception)
-            self._closing.wait(backoff.delay(max(1, self._failures), first=FIRST_RETRY, cap=LAST_RETRY))
+            self._closing.wait(backoff.reconnect(max(1, self._failures)))
         publisher.close()
 
     def _failed(self, exception: Exception) -> None:
@@ -129,24 +125,14 @@ class Delivery:
             self._settled(rows, [replace(rows[0].entry, reason=str(refusal))])
 
     def _settled(self, rows: list[Row], unfit: list[Entry]) -> None:
-        """Rows are done with: the broker has them, or they are dead letters on disk."""
-        buried = [self._bury(entry) for entry in unfit]
-        if not all(buried):
-            return
+        """Rows are done with: the broker has them, or they are dead letters on disk. Raises OutboxError."""
+        for entry in unfit:
+            LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, entry.reason)
+        self._outbox.put(unfit)
         self._failures = 0
         self._suspects = max(0, self._suspects - len(rows))
         self._cursor = rows[-1].id
         self._outbox.confirm(self._cursor, len(rows))
-
-    def _bury(self, entry: Entry) -> bool:
-        """Keep an entry as a dead letter; returns whether it is on disk."""
-        LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, entry.reason)
-        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-        self._outbox.submit(entry, answers.put)
-        error = answers.get()
-        if error is not None:
-            LOG.error("%s", error)
-        return error is None
 
 
 def message_of(entry: Entry, messaging: Messaging) -> Message:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,15 @@ class Outbox:
     def submit(self, entry: Entry, done: Done) -> None:
         """Take an entry to be committed; done is told once it is. From any thread."""
         self._incoming.put((entry, done))
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Submit, and return once all are on disk. Raises OutboxError when one cannot be."""
+        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        for entry in entries:
+            self.submit(entry, answers.put)
+        for error in [answers.get() for _ in entries]:
+            if error is not None:
+                raise error
 
     def read(self, after: int, limit: int, timeout: float) -> list[Row]:
         """Rows with a greater id, in order; waits up to timeout seconds for the first. For the delivery thread.

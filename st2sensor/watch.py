@@ -15,9 +15,6 @@ LOG = logging.getLogger(__name__)
 WAIT = 1.0
 """Seconds until a wait looks whether to end."""
 
-FIRST_RETRY, LAST_RETRY = 0.25, 15.0
-"""Seconds between attempts to reach the broker, doubling."""
-
 
 class Watch:
     """One thread.
@@ -49,7 +46,7 @@ class Watch:
             except BrokerUnavailable as exception:
                 failures += 1
                 LOG.debug("%s; changes are noticed at the next resync", exception)
-                self._closing.wait(backoff.delay(failures, first=FIRST_RETRY, cap=LAST_RETRY))
+                self._closing.wait(backoff.reconnect(failures))
         self._subscription.close()
 
     def _listen(self, subscription: Subscription) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from st2sensor.models import Entity, SensorType
+from st2sensor.models import SensorType, Trigger, TriggerType
 from st2sensor.transport.base import Message, Transport
 from st2sensor.transport.codec import announcement
 from st2sensor.transport.topology import Topology
@@ -15,13 +15,10 @@ class Announcements:
         self._topology = topology
         self._messages: list[Message] = []
 
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    def add(self, entity: Entity, event: str) -> None:
+    def add(self, entity: SensorType | TriggerType | Trigger, event: str) -> None:
         """:param event: `create`, `update` or `delete`."""
         exchange = self._topology.sensors if isinstance(entity, SensorType) else self._topology.triggers
-        self._messages.append(announcement(exchange, event, {"ref": entity.ref, "uid": _uid(entity)}))
+        self._messages.append(announcement(exchange, event, {"ref": entity.ref, "uid": entity.uid}))
 
     def send(self, transport: Transport) -> None:
         """Publish what was collected. Raises BrokerUnavailable; containers then find out at their next resync."""
@@ -34,7 +31,3 @@ class Announcements:
         finally:
             publisher.close()
         self._messages.clear()
-
-
-def _uid(entity: Entity) -> str:
-    return getattr(entity, "uid", entity.ref)

@@ -88,12 +88,12 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     )
 
 
-def trigger_types(pack: Pack, path: Path) -> list[tuple[TriggerType, ContentError | None]]:
+def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | None]:
     """Read a file of triggers/: one trigger type, and what is wrong with its schemas. Raises ContentError."""
     file = _validated(path, "trigger.json")
     _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
-    return [(declared, schema_error(file, declared, []))]
+    return declared, schema_error(file, declared, [])
 
 
 def rule(pack: Pack, path: Path) -> RuleDeclaration:

@@ -73,12 +73,11 @@ class Registry:
         for pack in packs:
             for path in metadata_files(pack, TRIGGERS):
                 try:
-                    declared = metadata.trigger_types(pack, path)
+                    declared, problem = metadata.trigger_type(pack, path)
                 except ContentError as error:
                     yield _failed("trigger type", f"{pack.ref}: {path.name}", error)
                     continue
-                for trigger_type, problem in declared:
-                    yield self._trigger_type(trigger_type, str(path), problem)
+                yield self._trigger_type(declared, str(path), problem)
 
     def _trigger_type(self, declared: TriggerType, file: str, problem: ContentError | None = None) -> Outcome:
         if problem is not None:

@@ -32,9 +32,10 @@ def load_class(code: Dict[str, Any]) -> Type[Sensor]:
     """Load the class that `code`, as the container describes it, names. Raises LoadError."""
     extend_path(code)
     file, class_name = code["file"], code["class_name"]
-    found = getattr(_load_module(file), class_name, None)
+    module = _load_module(file)
+    found = getattr(module, class_name, None)
     if not inspect.isclass(found):
-        classes = ", ".join(sorted(_sensor_classes(file))) or "none that derives from Sensor or PollingSensor"
+        classes = ", ".join(sorted(_sensor_classes(module))) or "none that derives from Sensor or PollingSensor"
         raise LoadError(
             f"class_name: there is no class {class_name} in {file}, which has {classes}; correct class_name",
             file=file,
@@ -100,14 +101,9 @@ def _is_file_of(name: str, file: str) -> bool:
     return spec is not None and spec.origin is not None and os.path.abspath(spec.origin) == os.path.abspath(file)
 
 
-def _sensor_classes(file: str) -> List[str]:
-    module = sys.modules.get(_module_name(file)) or sys.modules.get(os.path.splitext(os.path.basename(file))[0])
+def _sensor_classes(module: ModuleType) -> List[str]:
     members: List[Tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
-    return [
-        name
-        for name, value in members
-        if issubclass(value, Sensor) and value.__module__ == getattr(module, "__name__", "")
-    ]
+    return [name for name, value in members if issubclass(value, Sensor) and value.__module__ == module.__name__]
 
 
 def _line_of(found: type) -> Optional[int]:

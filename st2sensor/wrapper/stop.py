@@ -40,9 +40,10 @@ class Stop:
 
     def _insist(self) -> None:
         """Raise again while the sensor goes on: many a poll() catches everything."""
+        time.sleep(INSIST)
         while not self._over:
-            time.sleep(INSIST)
             os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(INSIST)
 
     def _raise(self) -> None:
         if self.asked and not self._over and self._shields == 0:
