@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, quote_plus, urlsplit
 from oslo_config import cfg
 
 from st2sensor.errors import ConfigError
-from st2sensor.settings import Container, Content, Database, Messaging, Outbox, Settings, Tls
+from st2sensor.settings import Container, Content, Database, Messaging, Outbox, Restarts, Settings, Tls
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
@@ -76,8 +76,24 @@ SYSTEM = [
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
 SENSORCONTAINER = [
     cfg.StrOpt("state_dir", default="/var/lib/st2sensor", help="outbox, sockets and the embedded database"),
-    cfg.FloatOpt("stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"),
     cfg.FloatOpt("resync_interval", default=30.0, min=0.1, help="seconds between unasked looks at the database"),
+    cfg.FloatOpt("start_timeout", default=60.0, min=0.1, help="seconds until a sensor's setup() is entered"),
+    cfg.FloatOpt("setup_timeout", default=0.0, min=0, help="seconds that a setup() may take; 0: no limit"),
+    cfg.FloatOpt("poll_timeout", default=0.0, min=0, help="seconds that a poll() may take; 0: no limit"),
+    cfg.FloatOpt("stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"),
+    cfg.FloatOpt("restart_delay", default=1.0, min=0.01, help="seconds until a failed sensor starts again, doubling"),
+    cfg.FloatOpt("restart_delay_max", default=300.0, min=0.01, help="seconds that the delay is doubled up to"),
+    cfg.FloatOpt("restart_jitter", default=0.2, min=0, max=1, help="share of the delay that is left to chance"),
+    cfg.FloatOpt("healthy_after", default=60.0, min=0, help="seconds of running that forget earlier failures"),
+    cfg.IntOpt("failing_after", default=3, min=1, help="failures in a row that make one warning"),
+    cfg.IntOpt("changes_at_once", default=20, min=1, help="sensors that are started or restarted at the same time"),
+    cfg.FloatOpt("output_rate", default=200.0, min=0, help="lines a second of one sensor in the log; 0: all"),
+    cfg.StrOpt(
+        "eventlet",
+        default="auto",
+        choices=["auto", "always", "never"],
+        help="which sensors eventlet is patched into before all else; auto: those whose code imports it",
+    ),
 ]
 
 GROUPS = {
@@ -150,14 +166,32 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),
             configs_path=base_path / "configs",
             virtualenvs_path=base_path / "virtualenvs",
+            overrides_path=base_path / "overrides",
         ),
-        container=Container(
-            state_dir=state_dir,
-            stop_timeout=options.sensorcontainer.stop_timeout,
-            resync_interval=options.sensorcontainer.resync_interval,
-        ),
+        container=_container(options.sensorcontainer, state_dir),
         system_user=options.system_user.user,
         validate_trigger_payload=options.system.validate_trigger_payload,
+    )
+
+
+def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path) -> Container:
+    return Container(
+        state_dir=state_dir,
+        resync_interval=group.resync_interval,
+        start_timeout=group.start_timeout,
+        setup_timeout=group.setup_timeout or None,
+        poll_timeout=group.poll_timeout or None,
+        stop_timeout=group.stop_timeout,
+        restarts=Restarts(
+            delay=group.restart_delay,
+            delay_max=group.restart_delay_max,
+            jitter=group.restart_jitter,
+            healthy_after=group.healthy_after,
+            failing_after=group.failing_after,
+        ),
+        changes_at_once=group.changes_at_once,
+        output_rate=group.output_rate,
+        eventlet=group.eventlet,
     )
 
 

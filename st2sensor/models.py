@@ -149,6 +149,30 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What an operator sets for one sensor beyond its metadata; None leaves it to the container.
+
+    :param start_timeout: seconds until setup() is entered.
+    :param setup_timeout: seconds that setup() may take.
+    :param poll_timeout: seconds that a poll() may take.
+    :param memory: bytes that the sensor and what it has started may use.
+    :param open_files: how many files it may have open.
+    :param nice: how far its priority is below the container's.
+    :param run_as: the user that it runs as.
+    :param log_level: the least severe level of its records that are logged, as in `DEBUG`.
+    """
+
+    start_timeout: float | None = None
+    setup_timeout: float | None = None
+    poll_timeout: float | None = None
+    memory: int | None = None
+    open_files: int | None = None
+    nice: int | None = None
+    run_as: str | None = None
+    log_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """What the registry knows of a sensor beyond StackStorm's document.
 
@@ -161,6 +185,7 @@ class Registration:
     metadata_file: str
     digest: str | None = None
     error: str | None = None
+    overrides: Overrides = Overrides()
     id: str | None = field(default=None, compare=False)
 
     @property

@@ -7,6 +7,7 @@ Standard library only, CPython 3.9: this module is part of the wrapper.
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any, Dict, List, Optional
 
 from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
@@ -16,6 +17,10 @@ PROTOCOL_VERSION = 1
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Longest line accepted; a longer one ends the session that sends it."""
+
+STOP_SIGNAL, STACKS_SIGNAL = signal.SIGRTMAX - 1, signal.SIGRTMAX - 2
+"""What a container sends a wrapper: a stop that no sensor's own handler of SIGTERM keeps away, and a request for the
+stack of every thread on stderr."""
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603

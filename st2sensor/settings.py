@@ -78,11 +78,31 @@ class Content:
     :param pack_paths: folders that hold packs, in order; a pack found in an earlier one hides later ones.
     :param configs_path: folder of `<pack>.yaml` configuration files.
     :param virtualenvs_path: folder of packs' virtualenvs.
+    :param overrides_path: folder of `_global.yaml` and `<pack>.yaml` with what operators override.
     """
 
     pack_paths: tuple[Path, ...]
     configs_path: Path
     virtualenvs_path: Path
+    overrides_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarts:
+    """`[sensorcontainer] restart_*`: when a sensor that failed starts again. It never gives up.
+
+    :param delay: seconds after the first failure; doubled after each further one.
+    :param delay_max: seconds that it is doubled up to.
+    :param jitter: share of the delay by which it is shortened or lengthened at random.
+    :param healthy_after: seconds after which a run counts as healthy, and the next failure as the first.
+    :param failing_after: failures in a row from which on a sensor counts as failing.
+    """
+
+    delay: float = 1.0
+    delay_max: float = 300.0
+    jitter: float = 0.2
+    healthy_after: float = 60.0
+    failing_after: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +110,27 @@ class Container:
     """`[sensorcontainer]`.
 
     :param state_dir: folder of the outbox, the wrappers' socket and the embedded database.
-    :param stop_timeout: seconds that stopping sensors have, all together, before they are killed.
     :param resync_interval: seconds between looks at the database that no announcement asked for.
+    :param start_timeout: seconds until setup() is entered.
+    :param setup_timeout: seconds that setup() may take; None for ever.
+    :param poll_timeout: seconds that a poll() may take; None for ever.
+    :param stop_timeout: seconds that stopping sensors have, all together, before they are killed.
+    :param restarts: when a sensor that failed starts again.
+    :param changes_at_once: sensors that are started or restarted at the same time.
+    :param output_rate: lines a second of one sensor that go to the log; 0 for all.
+    :param eventlet: `auto`, `always` or `never`: which sensors eventlet is patched into before all else.
     """
 
     state_dir: Path
-    stop_timeout: float
     resync_interval: float
+    start_timeout: float
+    setup_timeout: float | None
+    poll_timeout: float | None
+    stop_timeout: float
+    restarts: Restarts
+    changes_at_once: int
+    output_rate: float
+    eventlet: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,14 +225,21 @@ class Container:
             raise AssertionError(f"{error}\n{self.log}") from None
 
     def wrappers(self) -> dict[str, psutil.Process]:
-        """The live wrappers by sensor reference."""
+        """The live wrappers by sensor reference, as their titles tell it."""
         found = {}
         for child in psutil.Process(self.process.pid).children():
             try:
-                found[child.cmdline()[-1]] = child
-            except (psutil.NoSuchProcess, psutil.ZombieProcess, IndexError):
+                title, _, ref = " ".join(child.cmdline()).partition(": ")
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue
+            if title == "st2sensor":
+                found[ref] = child
         return found
+
+    def zygotes(self) -> list[psutil.Process]:
+        """The live zygotes."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if " ".join(child.cmdline()) == "st2sensor zygote"]
 
     def stop(self, timeout: float = 30) -> int:
         """SIGTERM; returns the exit code."""

@@ -19,7 +19,6 @@ import uvloop
 from st2sensor import adoption, config, logs
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
-from st2sensor.container.launch import ExecLauncher
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
@@ -99,9 +98,9 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             storage,
             catalogue,
             dispatcher,
-            ExecLauncher(sensors_umask),
             threads,
             state_dir=state_dir,
+            umask=sensors_umask,
             only=only,
             before_stop=outbox.give_up_waiting,
         )

@@ -7,12 +7,7 @@ import signal
 from dataclasses import dataclass, replace
 
 from st2sensor import backoff
-
-FIRST_RESTART, LAST_RESTART = 1.0, 300.0
-"""Seconds until a failed sensor is started again, doubling."""
-
-HEALTHY = 60.0
-"""Seconds; a sensor that ran so long starts over with its failures."""
+from st2sensor.settings import Restarts
 
 
 class State(enum.Enum):
@@ -25,7 +20,7 @@ class State(enum.Enum):
 
 
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
-"""States in which there is a process."""
+"""States in which there is a process, or one on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,58 +29,78 @@ class Child:
 
     :param digest: of what it was started from.
     :param since: when the state was entered, on the monotonic clock.
+    :param reason: why it was entered, in words.
     :param failures: exits in a row that were failures.
     :param due: when a sensor in BACKOFF starts again, on the monotonic clock.
+    :param failed: whether a sensor in STOPPING is stopped because it failed: what it exits with is beside the point.
     """
 
     ref: str
     digest: str
     state: State
     since: float
+    reason: str
     failures: int = 0
     due: float | None = None
+    failed: bool = False
 
 
-def starting(ref: str, digest: str, now: float, failures: int = 0) -> Child:
+def starting(ref: str, digest: str, now: float, failures: int, reason: str) -> Child:
     # STOPPED, BACKOFF, FINISHED -> STARTING
-    return Child(ref=ref, digest=digest, state=State.STARTING, since=now, failures=failures)
+    return Child(ref=ref, digest=digest, state=State.STARTING, since=now, reason=reason, failures=failures)
 
 
 def ready(child: Child, now: float) -> Child:
+    if child.state is not State.STARTING:
+        return child
     # STARTING -> RUNNING
-    return replace(child, state=State.RUNNING, since=now) if child.state is State.STARTING else child
+    return replace(child, state=State.RUNNING, since=now, reason="setup() was entered")
 
 
-def stopping(child: Child, now: float) -> Child:
+def stopping(child: Child, now: float, reason: str, *, failed: bool = False, healthy: bool = False) -> Child:
+    """:param healthy: whether it had run well before it failed: then this failure is the first."""
     # STARTING, RUNNING -> STOPPING
-    return replace(child, state=State.STOPPING, since=now)
+    failures = 0 if healthy else child.failures
+    return replace(child, state=State.STOPPING, since=now, reason=reason, failed=failed, failures=failures)
 
 
-def exited(child: Child, code: int, now: float, jitter: float | None = None) -> Child:
+def exited(child: Child, how: str, now: float, restarts: Restarts, *, success: bool) -> Child:
     """The state after the process ended.
 
-    :param code: exit code, or the negative number of the signal that killed it.
+    :param how: the exit in words.
+    :param success: whether the exit code was 0.
     """
-    if child.state is State.STOPPING:
+    if child.state is State.STOPPING and not child.failed:
         # STOPPING -> STOPPED
-        return replace(child, state=State.STOPPED, since=now)
-    if code == 0:
-        # RUNNING -> FINISHED
-        return replace(child, state=State.FINISHED, since=now, failures=0)
-    return failed(child, now, jitter)
+        return replace(child, state=State.STOPPED, since=now, reason=child.reason)
+    if child.state is State.STOPPING:
+        return backing_off(child, child.reason, now, restarts)
+    if success:
+        # STARTING, RUNNING -> FINISHED
+        return replace(child, state=State.FINISHED, since=now, reason=how, failures=0)
+    return backing_off(child, how, now, restarts)
 
 
-def failed(child: Child, now: float, jitter: float | None = None) -> Child:
+def backing_off(child: Child, reason: str, now: float, restarts: Restarts) -> Child:
     """The state after a start that did not work, or an exit that was a failure."""
-    # STARTING, RUNNING -> BACKOFF
-    healthy = child.state is State.RUNNING and now - child.since >= HEALTHY
-    failures = 1 if healthy else child.failures + 1
-    wait = backoff.delay(failures, first=FIRST_RESTART, cap=LAST_RESTART, jitter=jitter)
-    return replace(child, state=State.BACKOFF, since=now, failures=failures, due=now + wait)
+    # STARTING, RUNNING, STOPPING -> BACKOFF
+    failures = 1 if is_healthy(child, now, restarts) else child.failures + 1
+    wait = backoff.delay(failures, first=restarts.delay, cap=restarts.delay_max, jitter=restarts.jitter)
+    return replace(
+        child, state=State.BACKOFF, since=now, reason=reason, failures=failures, due=now + wait, failed=False
+    )
+
+
+def is_healthy(child: Child, now: float, restarts: Restarts) -> bool:
+    """Whether it has run for so long that earlier failures do not count any more."""
+    return child.state is State.RUNNING and now - child.since >= restarts.healthy_after
 
 
 def describe_exit(code: int) -> str:
-    """An exit in words."""
+    """An exit in words.
+
+    :param code: exit code, or the negative number of the signal that killed it.
+    """
     if code >= 0:
         return f"exit code {code}"
     try:

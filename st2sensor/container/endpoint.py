@@ -1,11 +1,14 @@
-"""The Unix socket that wrappers connect to."""
+"""The Unix sockets that wrappers connect to."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
+import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from st2sensor.container.session import Handler, Session
 from st2sensor.errors import ConfigError
@@ -15,6 +18,33 @@ PATH_LIMIT = 107
 
 WAITING = 512
 """Connections that may wait to be accepted."""
+
+
+class Endpoints:
+    """One per user that sensors run as; for the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler) -> None:
+        self._loop = loop
+        self._handler = handler
+        self._endpoints: dict[Path, Endpoint] = {}
+
+    def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
+        """Listen at path. Raises ConfigError and OSError.
+
+        :param user: uid, gid and groups of who may connect; None: this process's own.
+        """
+        if path in self._endpoints:
+            return
+        self._endpoints[path] = Endpoint(self._loop, path, self._handler)
+        if user is not None:
+            os.chown(path, user[0], user[1])
+            # What is in the folder stays private; one has to be able to come by.
+            path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for endpoint in self._endpoints.values():
+            endpoint.close()
 
 
 class Endpoint:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from st2sensor.models import Registration, SensorType, Trigger, TriggerType
+from st2sensor.models import Overrides, Registration, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import Storage
 from st2sensor.storage.documents import COLLECTIONS, Documents
 
@@ -31,6 +31,11 @@ class Knowledge:
         else:
             chosen = [self.sensors[only]] if only in self.sensors else []
         return {sensor.ref: self._digest(sensor) for sensor in chosen}
+
+    def overrides_of(self, ref: str) -> Overrides:
+        """What an operator has set for a sensor."""
+        registration = self.registrations.get(ref)
+        return Overrides() if registration is None else registration.overrides
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         """The triggers of a sensor's types."""

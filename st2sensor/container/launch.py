@@ -1,17 +1,18 @@
-"""Starts wrappers. The seam between the supervisor and how a process comes to be."""
+"""What a wrapper is started with."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
+import pwd
+import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import st2sensor
+from st2sensor.errors import ConfigError
+from st2sensor.models import Overrides
 
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
@@ -25,93 +26,73 @@ class Launch:
 
     :param socket: the container's socket for wrappers.
     :param token: what the wrapper identifies itself with.
+    :param eventlet: folders in which eventlet is looked for, beside the interpreter's own, to patch with it before all
+        else; None leaves the sensor unpatched.
+    :param limits: what the wrapper takes on before it runs: see `wrapper.environment.limit`.
+    :param variables: of its environment, beside the container's and those that make it a wrapper.
     """
 
     ref: str
     interpreter: Path
     socket: Path
     token: str
+    eventlet: tuple[str, ...] | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        """The variables in which a wrapper's environment differs from its zygote's."""
+        path = os.pathsep.join([str(self.interpreter.parent), os.environ.get("PATH", os.defpath)])
+        variables = {
+            "PATH": path,
+            "ST2SENSOR_SOCKET": str(self.socket),
+            "ST2SENSOR_TOKEN": self.token,
+            "ST2SENSOR_CONTAINER": str(os.getpid()),
+            **self.variables,
+        }
+        if self.eventlet is not None:
+            version = "{}.{}".format(*sys.version_info)
+            variables["ST2SENSOR_EVENTLET"] = os.pathsep.join([version, *self.eventlet])
+        return variables
+
+    @property
+    def command(self) -> str:
+        """The command line that comes to the same, for people."""
+        return f"{self.interpreter} {WRAPPER} {self.ref}"
 
 
-class Process:
-    """A running wrapper, and leader of its process group."""
-
-    def __init__(self, pid: int, command: str, output: int) -> None:
-        self.pid = pid
-        self.command = command
-        self.pidfd = os.pidfd_open(pid)
-        self.output = output
-        """Read end of the pipe behind its stdout and stderr, non-blocking."""
-
-    def terminate(self) -> None:
-        """Ask it to stop."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it and all that it has started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        # A sensor may have gone to another group, and left its own empty.
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-
-    def reap(self) -> int:
-        """Collect the exit code of a process that has ended, negative for a signal; what it left behind is killed."""
-        # The group goes before its leader is reaped: until then its number cannot belong to anybody else.
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
-        self.kill()
-        info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        os.close(self.pidfd)
-        assert info is not None
-        return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """The container's environment less its own configuration: what zygotes are started with."""
+    return {name: value for name, value in environment.items() if not name.startswith(PRIVATE)}
 
 
-class Launcher(Protocol):
-    def start(self, launch: Launch) -> Process:
-        """Start a wrapper. Raises OSError when that cannot be done."""
+def limits(overrides: Overrides, files: tuple[int, int]) -> dict[str, Any]:
+    """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not.
 
-
-class ExecLauncher:
-    """Executes an interpreter per sensor; for the main thread, because PDEATHSIG goes by threads.
-
-    :param umask: of the sensors: the one that the container was started with, not its own.
+    :param files: soft and hard limit of open files, unless overridden.
     """
-
-    def __init__(self, umask: int) -> None:
-        self._umask = umask
-
-    def start(self, launch: Launch) -> Process:
-        command = [str(launch.interpreter), str(WRAPPER), launch.ref]
-        ours, theirs = os.pipe()
-        try:
-            os.set_blocking(ours, False)
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                env=environment(os.environ, launch),
-                process_group=0,
-                umask=self._umask,
-            )
-        except OSError:
-            os.close(ours)
-            raise
-        finally:
-            os.close(theirs)
-        # The pidfd reaps it: Popen must not.
-        process.returncode = 0
-        return Process(process.pid, " ".join(command), ours)
-
-
-def environment(inherited: Mapping[str, str], launch: Launch) -> dict[str, str]:
-    """A wrapper's environment: the container's, less its own configuration, with the pack's interpreter in front."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(PRIVATE)}
-    path = os.pathsep.join([str(launch.interpreter.parent), kept.get("PATH", os.defpath)])
-    return kept | {
-        "PATH": path,
-        "ST2SENSOR_SOCKET": str(launch.socket),
-        "ST2SENSOR_TOKEN": launch.token,
-        "ST2SENSOR_CONTAINER": str(os.getpid()),
+    user = overrides.run_as and account(overrides.run_as)
+    return {
+        "open_files": [overrides.open_files] * 2 if overrides.open_files else list(files),
+        "nice": overrides.nice,
+        "user": user and [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
     }
+
+
+def variables(overrides: Overrides) -> dict[str, str]:
+    """The environment of another user. Raises ConfigError for a user that there is not."""
+    if overrides.run_as is None:
+        return {}
+    user = account(overrides.run_as)
+    return {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+
+
+def account(name: str) -> pwd.struct_passwd:
+    """The user that a sensor runs as. Raises ConfigError."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        raise ConfigError(f"run_as = {name}: there is no such user on this host; add it or name another") from None
+    if os.geteuid() not in (0, found.pw_uid):
+        raise ConfigError(f"run_as = {name}: only a container that runs as root can run sensors as other users")
+    return found

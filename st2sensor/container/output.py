@@ -1,10 +1,12 @@
-"""What a sensor prints, as whole lines in the container's log."""
+"""What a sensor says: printed lines and log records, whole and tagged, in the container's log."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
+from asyncio import AbstractEventLoop, TimerHandle
+
+from st2sensor.container.throttle import Throttle
 
 CHUNK = 65536
 """Bytes read at a time."""
@@ -15,29 +17,72 @@ LAST_CHUNKS = 16
 LONGEST = 16384
 """Bytes; a longer line is logged in pieces."""
 
+PAUSE = 0.05
+"""Seconds in which the pipe of a sensor that floods is not read: it may wait, its neighbours may not."""
+
+REPORT = 5.0
+"""Seconds between two reports of lines that were dropped."""
+
+WRAPPER_LOGGERS = ("root", "st2sensor")
+"""First parts of the names of loggers whose records are shown as the sensor's own."""
+
 
 class Output:
-    """Follows the pipe behind a sensor's stdout and stderr until it is closed.
+    """Follows the pipe behind a sensor's stdout and stderr until it is closed, and takes its log records.
 
     :param fd: read end, non-blocking; closed by this object.
-    :param name: the sensor's logger.
+    :param ref: the sensor's reference.
+    :param rate: lines a second that go to the log; 0 for all.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, name: str) -> None:
+    def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, rate: float) -> None:
         self._loop = loop
         self._fd = fd
-        self._log = logging.getLogger(name)
+        self._ref = ref
+        self._log = logging.getLogger(ref)
+        self._rate = rate
+        self._throttle = Throttle(rate, loop.time())
         self._partial = b""
+        self._resume: TimerHandle | None = None
+        self._report: TimerHandle | None = None
+        self._last_line = ""
+        self._last_error = ""
         loop.add_reader(fd, self._readable)
+
+    @property
+    def last_error(self) -> str:
+        """The last error logged, or else the last line printed; empty when there was none."""
+        return self._last_error or self._last_line
+
+    def set_level(self, level: int) -> None:
+        """Show records from this level on."""
+        self._log.setLevel(level)
+
+    def record(self, name: str, level: int, message: str) -> None:
+        """Log a record that the sensor sent."""
+        if level >= logging.ERROR:
+            # A traceback ends with the exception.
+            self._last_error = message.rstrip().rpartition("\n")[2]
+        if self._log.isEnabledFor(level) and self._admits():
+            self._log.handle(logging.LogRecord(self._tagged(name), level, "", 0, "%s", (message,), None))
 
     def close(self) -> None:
         """Log what is left, and stop following: a process that got away may go on writing for ever."""
         for _ in range(LAST_CHUNKS):
-            if self._fd == -1 or not self._readable():
+            if self._fd == -1 or not self._read():
                 break
         self._end()
+        if self._report is not None:
+            self._report.cancel()
+            self._tell_dropped()
 
-    def _readable(self) -> bool:
+    def _readable(self) -> None:
+        dropped = self._throttle.dropped
+        if self._read() and self._throttle.dropped > dropped:
+            self._loop.remove_reader(self._fd)
+            self._resume = self._loop.call_later(PAUSE, self._loop.add_reader, self._fd, self._readable)
+
+    def _read(self) -> bool:
         """Read once; False when there is nothing more for now, or for good."""
         try:
             data = os.read(self._fd, CHUNK)
@@ -57,6 +102,8 @@ class Output:
     def _end(self) -> None:
         if self._fd == -1:
             return
+        if self._resume is not None:
+            self._resume.cancel()
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._fd = -1
@@ -64,6 +111,25 @@ class Output:
         self._partial = b""
 
     def _write(self, line: bytes) -> None:
+        if not line or not self._admits():
+            return
         text = line.decode("utf-8", "replace").rstrip()
         if text:
+            self._last_line = text
             self._log.info("%s", text)
+
+    def _admits(self) -> bool:
+        if self._throttle.admits(self._loop.time()):
+            return True
+        if self._report is None:
+            self._report = self._loop.call_later(REPORT, self._tell_dropped)
+        return False
+
+    def _tell_dropped(self) -> None:
+        self._report = None
+        self._log.warning("%d lines were dropped: more than %g a second", self._throttle.settle(), self._rate)
+
+    def _tagged(self, name: str) -> str:
+        if name == self._ref or name.startswith(f"{self._ref}."):
+            return name
+        return self._ref if name.partition(".")[0] in WRAPPER_LOGGERS else f"{self._ref}.{name}"

@@ -29,6 +29,15 @@ class Node(Protocol):
     def is_ready(self, ref: str) -> None:
         """A sensor enters setup()."""
 
+    def is_set_up(self, ref: str) -> None:
+        """A sensor's setup() has returned."""
+
+    def polls(self, ref: str, running: bool) -> None:
+        """A sensor's poll() begins, or is over."""
+
+    def log(self, ref: str, name: str, level: int, message: str) -> None:
+        """A sensor logs."""
+
     def triggers_of(self, ref: str) -> list[Trigger]:
         """The triggers a sensor is to hear of."""
 
@@ -59,6 +68,13 @@ class Requests:
             "datastore.list": self._list,
             "datastore.delete": self._delete,
             "user.info": self._user_info,
+            "assignment": self._assignment,
+        }
+        self._notifications: dict[str, Callable[[str, dict[str, Any]], None]] = {
+            "ready": lambda ref, _: node.is_ready(ref),
+            "set_up": lambda ref, _: node.is_set_up(ref),
+            "poll": lambda ref, params: node.polls(ref, bool(params["running"])),
+            "log": _logged(node),
         }
 
     def handle(self, session: Session, message: rpc.Message) -> None:
@@ -75,7 +91,7 @@ class Requests:
         if session.ref is not None and method == "dispatch":
             self._dispatch(session, identifier, params)
         elif method == "hello":
-            self._spawn(self._hello(session, identifier, params))
+            self._hello(session, identifier, params)
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
@@ -84,10 +100,8 @@ class Requests:
         elif method == "subscribe":
             self._heard[session] = {}
             self._tell(session)
-        elif method == "ready":
-            self._node.is_ready(session.ref)
-        elif method == "log":
-            self._log(session.ref, params)
+        elif method in self._notifications:
+            self._notifications[method](session.ref, params)
         else:
             session.refuse(identifier, RpcError(f"there is no method {method!r}"), rpc.METHOD_NOT_FOUND)
 
@@ -98,6 +112,12 @@ class Requests:
         """Tell every sensor what has changed about its triggers since it was last told."""
         for session in self._heard:
             self._tell(session)
+
+    def tell_log_level(self, ref: str, level: int) -> None:
+        """Tell a sensor which of its records are wanted from now on."""
+        for session in self._heard:
+            if session.ref == ref:
+                session.notify("log.level", {"level": level})
 
     def _tell(self, session: Session) -> None:
         assert session.ref is not None
@@ -113,7 +133,7 @@ class Requests:
                 session.notify("trigger.remove", {"trigger": _fields(trigger)})
         self._heard[session] = current
 
-    async def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
+    def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         ref = self._node.sensor_of(params.get("token", ""))
         if ref is None:
             session.refuse(identifier, RpcError("unknown token"))
@@ -124,7 +144,10 @@ class Requests:
             session.refuse(identifier, error)
             return
         session.ref = ref
-        await self._answer(session, identifier, self._node.assignment(ref))
+        session.answer(identifier, {"ref": ref})
+
+    async def _assignment(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002 (it has none)
+        return await self._node.assignment(ref)
 
     async def _answer(self, session: Session, identifier: int | None, value: Awaitable[Any]) -> None:
         try:
@@ -191,14 +214,17 @@ class Requests:
             "authentication": {"method": "system user", "location": None},
         }
 
-    def _log(self, ref: str, params: dict[str, Any]) -> None:
-        name, level = str(params.get("logger", ref)), int(params.get("level", logging.INFO))
-        logging.getLogger(name).log(level, "%s", params.get("message", ""))
-
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _logged(node: Node) -> Callable[[str, dict[str, Any]], None]:
+    def log(ref: str, params: dict[str, Any]) -> None:
+        node.log(ref, str(params.get("logger", ref)), int(params.get("level", logging.INFO)), str(params["message"]))
+
+    return log
 
 
 def _fields(trigger: Trigger) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import site
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from st2sensor.models import SensorType
+from st2sensor.models import Overrides, SensorType
 from st2sensor.packs.config import config_file
 from st2sensor.packs.virtualenv import interpreter
 from st2sensor.settings import Content
@@ -25,13 +25,18 @@ class Code:
     class_name: str
     search_paths: tuple[Path, ...]
 
+    @property
+    def fallback_paths(self) -> tuple[str, ...]:
+        """The container's packages: a last resort, for the same Python version."""
+        return tuple(site.getsitepackages())
+
     def for_wrapper(self) -> dict[str, Any]:
-        """The wrapper protocol's form. The container's packages are a last resort, for the same Python version."""
+        """The wrapper protocol's form."""
         return {
             "file": str(self.file),
             "class_name": self.class_name,
             "search_paths": [str(path) for path in self.search_paths],
-            "fallback_paths": site.getsitepackages(),
+            "fallback_paths": list(self.fallback_paths),
             "fallback_version": list(sys.version_info[:2]),
         }
 
@@ -50,9 +55,13 @@ def code_of(sensor: SensorType, content: Content) -> Code:
     )
 
 
-def digest(sensor: SensorType, pack: Path, content: Content) -> str:
-    """Of all that a running sensor was made from: metadata, configuration, and the pack's sensors/ and lib/ code."""
+def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content) -> str:
+    """Of all that a running sensor was made from: metadata, overrides, configuration, and the pack's code.
+
+    The level of its log is none of it: it changes while the sensor runs.
+    """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
+    fields["overrides"] = asdict(replace(overrides, log_level=None))
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     code = [path for folder in ("sensors", "lib") for path in sorted((pack / folder).rglob("*.py"))]
     for path in [config_file(content.configs_path, sensor.pack), pack / "config.schema.yaml", *code]:

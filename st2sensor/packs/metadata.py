@@ -17,7 +17,7 @@ from referencing.jsonschema import DRAFT4
 
 from st2sensor import schema
 from st2sensor.errors import ContentError
-from st2sensor.models import Pack, SensorType, TriggerType
+from st2sensor.models import Overrides, Pack, SensorType, TriggerType
 from st2sensor.packs.files import File, read
 
 
@@ -29,6 +29,7 @@ class SensorDeclaration:
     :param trigger_types: those it declares that can be registered.
     :param errors: why the others cannot.
     :param warnings: what was passed over.
+    :param overrides: what an operator has set, beside what is in `sensor`.
     """
 
     file: File
@@ -37,6 +38,7 @@ class SensorDeclaration:
     trigger_types: tuple[TriggerType, ...]
     errors: tuple[tuple[str, ContentError], ...]
     warnings: tuple[str, ...]
+    overrides: Overrides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class RuleDeclaration:
 
 def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     """Read a sensor's metadata. Raises ContentError."""
-    file = _validated(path, "sensor.json")
+    file = validated(path, "sensor.json")
     data = file.data
     code = Path(os.path.normpath(path.parent / data["entry_point"]))
     if not code.is_file():
@@ -85,12 +87,13 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
         trigger_types=tuple(item for item in declared if item.ref not in broken),
         errors=tuple(errors),
         warnings=tuple(_unknown_keys(file, "sensor.json")),
+        overrides=Overrides(),
     )
 
 
 def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | None]:
     """Read a file of triggers/: one trigger type, and what is wrong with its schemas. Raises ContentError."""
-    file = _validated(path, "trigger.json")
+    file = validated(path, "trigger.json")
     _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
     return declared, schema_error(file, declared, [])
@@ -98,7 +101,7 @@ def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | No
 
 def rule(pack: Pack, path: Path) -> RuleDeclaration:
     """Read a rule. Raises ContentError."""
-    file = _validated(path, "rule.json")
+    file = validated(path, "rule.json")
     _check_pack(pack, file)
     trigger = file.data["trigger"]
     return RuleDeclaration(
@@ -113,7 +116,7 @@ def rule(pack: Pack, path: Path) -> RuleDeclaration:
 
 def pack_ref(path: Path) -> str:
     """Read a pack.yaml's ref; without one it is made from the name, as StackStorm does. Raises ContentError."""
-    file = _validated(path, "pack.json")
+    file = validated(path, "pack.json")
     if "ref" in file.data:
         return str(file.data["ref"])
     ref = str(file.data["name"]).lower().replace(" ", "_").replace("-", "_")
@@ -150,7 +153,8 @@ def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> C
     return None
 
 
-def _validated(path: Path, schema_name: str) -> File:
+def validated(path: Path, schema_name: str) -> File:
+    """Read a file that has to follow one of schemas/. Raises ContentError with place and remedy."""
     file = read(path)
     error = jsonschema.exceptions.best_match(_validator(schema_name).iter_errors(file.data))
     if error is None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError, StorageError, StorageUnavailable
-from st2sensor.models import Pack, Registration, Rule, SensorType, Trigger, TriggerType
-from st2sensor.packs import metadata, rules
+from st2sensor.models import Overrides, Pack, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.packs import metadata, overrides, rules
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
@@ -18,6 +18,7 @@ from st2sensor.packs.core import core_trigger_types
 from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.overrides import PackOverrides
 from st2sensor.settings import Content
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
@@ -44,6 +45,7 @@ class Registry:
     warnings: list[str] = field(default_factory=list)
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
     """Trigger types declared so far, with the file that declared them."""
+    _overrides: dict[str, PackOverrides] = field(default_factory=dict)
 
     def register(self, kinds: Collection[str], *, prune: bool = False) -> list[Outcome]:
         """Register content of some kinds, and unregister what is gone.
@@ -110,7 +112,7 @@ class Registry:
         for pack in packs:
             for path in metadata_files(pack, SENSORS):
                 try:
-                    declaration = metadata.sensor(pack, path)
+                    declaration = self._overridden(metadata.sensor(pack, path))
                 except ContentError as error:
                     unreadable.add((pack.ref, str(path.relative_to(pack.path))))
                     yield self._unreadable_sensor(pack, path, error)
@@ -140,6 +142,14 @@ class Registry:
         for registration in filter(is_gone, self.storage.all(Registration)):
             self.storage.remove(Registration, registration.ref)
 
+    def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
+        """With what an operator has set. Raises ContentError."""
+        pack = declaration.sensor.pack
+        if pack not in self._overrides:
+            self._overrides[pack] = overrides.load(self.content.overrides_path, pack)
+        sensor, rest = self._overrides[pack].apply(declaration.sensor)
+        return replace(declaration, sensor=sensor, overrides=rest)
+
     def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         for trigger_type in declaration.trigger_types:
             yield self._trigger_type(trigger_type, declaration.file.shown)
@@ -151,13 +161,13 @@ class Registry:
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             futures = [pool.submit(self._checked, pack, declaration) for pack, declaration in declared]
             for done, (future, (_, declaration)) in enumerate(zip(futures, declared, strict=True), start=1):
-                yield self._register_sensor(declaration.sensor, *future.result()), declaration.sensor
+                yield self._register_sensor(declaration, *future.result()), declaration.sensor
                 self.progress(SENSORS, done, total)
 
     def _checked(self, pack: Pack, declaration: SensorDeclaration) -> tuple[str, ContentError | None]:
         """The digest of what is on disk, and what is wrong with its code; code that passed once is not run again."""
         sensor = declaration.sensor
-        current = digest(sensor, pack.path, self.content)
+        current = digest(sensor, declaration.overrides, pack.path, self.content)
         known = self.storage.get(Registration, sensor.ref)
         if known is not None and known.digest == current and known.error is None:
             return current, None
@@ -167,7 +177,8 @@ class Registry:
             return current, error
         return current, None
 
-    def _register_sensor(self, sensor: SensorType, current: str, error: ContentError | None) -> Outcome:
+    def _register_sensor(self, declaration: SensorDeclaration, current: str, error: ContentError | None) -> Outcome:
+        sensor = declaration.sensor
         known = self.storage.get(SensorType, sensor.ref)
         registered = self.storage.get(Registration, sensor.ref)
         wanted = Registration(
@@ -176,13 +187,14 @@ class Registry:
             metadata_file=sensor.metadata_file or "",
             digest=current if error is None else getattr(registered, "digest", None),
             error=None if error is None else str(error),
+            overrides=declaration.overrides if error is None else getattr(registered, "overrides", Overrides()),
         )
         if registered != wanted:
             self.storage.put(wanted)
         if error is not None:
             return _failed("sensor", sensor.ref, error)
         result = _result(known, sensor)
-        if result is Result.UNCHANGED and (registered is None or registered.digest != current):
+        if result is Result.UNCHANGED and registered != wanted:
             result = Result.CHANGED
         if known != sensor:
             self.storage.put(sensor)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from st2sensor.models import Entity, KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Entity, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import T
 
 LOG = logging.getLogger(__name__)
@@ -173,6 +173,7 @@ def _registration_document(registration: Registration) -> Document:
         "metadata_file": registration.metadata_file,
         "digest": registration.digest,
         "error": registration.error,
+        "overrides": {name: value for name, value in asdict(registration.overrides).items() if value is not None},
     }
 
 
@@ -184,6 +185,7 @@ def _registration(document: Mapping[str, Any]) -> Registration:
         metadata_file=document["metadata_file"],
         digest=document.get("digest"),
         error=document.get("error"),
+        overrides=Overrides(**document.get("overrides", {})),
     )
 
 

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _leave_own_folder() -> None:
+    """A script's own folder comes first on the path; modules in it would hide others of the same name."""
+    if sys.path and os.path.abspath(sys.path[0]) == HERE:
+        del sys.path[0]
+
+
+def _patch_with_eventlet() -> None:
+    """Patch before anything else is imported: modules that are there already keep what they took.
+
+    ST2SENSOR_EVENTLET holds a Python version and folders to look in after this interpreter's own: the container's
+    packages, which only serve the same version.
+    """
+    wanted = os.environ.get("ST2SENSOR_EVENTLET")
+    if wanted is None or "--check" in sys.argv:
+        return
+    version, *folders = wanted.split(os.pathsep)
+    path = list(sys.path)
+    if version == "{}.{}".format(*sys.version_info):
+        sys.path += folders
+    try:
+        __import__("eventlet").monkey_patch()
+    except ImportError as error:
+        sys.stderr.write(f"cannot patch with eventlet: {error}; add it to the pack's requirements.txt\n")
+    sys.path[:] = path
 
 
 def _find_st2sensor() -> None:
     """Make `st2sensor` importable when this file was started as a script, and nothing beside it."""
     if "st2sensor" in sys.modules:
         return
-    here = os.path.dirname(os.path.abspath(__file__))
-    # A script's own folder comes first on the path; modules in it would hide others of the same name.
-    if sys.path and os.path.abspath(sys.path[0]) == here:
-        del sys.path[0]
-    package = os.path.dirname(here)
+    package = os.path.dirname(HERE)
     spec = importlib.util.spec_from_file_location(
         "st2sensor", os.path.join(package, "__init__.py"), submodule_search_locations=[package]
     )
@@ -25,6 +48,11 @@ def _find_st2sensor() -> None:
     sys.modules["st2sensor"] = module
     spec.loader.exec_module(module)
 
+
+_leave_own_folder()
+_patch_with_eventlet()
+
+import importlib.util  # noqa: E402
 
 _find_st2sensor()
 

@@ -73,11 +73,9 @@ class Connection:
         self._ids = itertools.count(1)
         self._lines = rpc.LineBuffer()
 
-    def hello(self) -> Dict[str, Any]:
-        """Open the session; returns what the container says of the sensor."""
-        with self._opening:
-            answer: Dict[str, Any] = self._open()
-        return answer
+    def hello(self) -> None:
+        """Open the session."""
+        self._ensure_open()
 
     def call(self, method: str, params: rpc.Message) -> Any:
         """Send a request and wait for its answer.
@@ -107,16 +105,15 @@ class Connection:
                 if not self._greeted:
                     self._open()
 
-    def _open(self) -> Any:
+    def _open(self) -> None:
         opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             opened.connect(self._path)
         except OSError:
             self._gone()
         self._socket = opened
-        welcome = self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
+        self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
         self._greeted = True
-        return welcome
 
     def _request(self, method: str, params: rpc.Message) -> Any:
         call = _Call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import faulthandler
 import inspect
 import logging
 import os
@@ -13,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping
 
+from st2sensor import rpc
 from st2sensor.errors import St2SensorError
 from st2sensor.sensor import PollingSensor, Sensor
 from st2sensor.wrapper import logs
@@ -32,12 +34,15 @@ PR_SET_PDEATHSIG = 1
 def run(environment: Mapping[str, str]) -> int:
     """Run the sensor that the container names; returns the exit code, or ends the process itself."""
     _die_with(int(environment["ST2SENSOR_CONTAINER"]))
+    # To a descriptor of its own: the sensor may close stderr, or send it elsewhere.
+    faulthandler.register(rpc.STACKS_SIGNAL, file=os.dup(2))
     path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
     stop = Stop()
     connection = Connection(path, token, gone=_container_gone, shield=stop)
     code = FAILED
     try:
-        assignment = connection.hello()
+        connection.hello()
+        assignment = connection.call("assignment", {})
         logs.configure(connection, assignment["log_level"])
         code = _run_sensor(assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop)
     except StopSensor:
@@ -67,9 +72,12 @@ def _run_sensor(
     is_set_up = False
     try:
         sensor = _instance(sensor_class, SensorService(connection, name), assignment)
+        if assignment["report_polls"] and isinstance(sensor, PollingSensor):
+            sensor.poll = _reported(sensor.poll, connection)  # type: ignore[method-assign]
         connection.notify("ready", {})
         sensor.setup()
         is_set_up = True
+        connection.notify("set_up", {})
         Callbacks(sensor, second_connection()).start()
         sensor.run()
     except StopSensor:
@@ -95,6 +103,19 @@ def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, 
     return sensor
 
 
+def _reported(poll: Callable[[], None], connection: Connection) -> Callable[[], None]:
+    """A poll() that tells the container when it begins and ends."""
+
+    def reported() -> None:
+        connection.notify("poll", {"running": True})
+        try:
+            poll()
+        finally:
+            connection.notify("poll", {"running": False})
+
+    return reported
+
+
 def _clean_up(sensor: Sensor, name: str, level: int) -> None:
     """:param level: of a failure: after a setup() that failed itself it is no news."""
     try:
@@ -104,7 +125,7 @@ def _clean_up(sensor: Sensor, name: str, level: int) -> None:
 
 
 class Callbacks:
-    """Calls add_trigger(), update_trigger() and remove_trigger(), one at a time, in a thread of its own."""
+    """Does what the container tells, in a thread of its own: calls add_trigger() and its like, one at a time."""
 
     def __init__(self, sensor: Sensor, connection: Connection) -> None:
         self._connection = connection
@@ -122,7 +143,9 @@ class Callbacks:
     def _listen(self) -> None:
         for message in self._connection.notifications():
             method = self._methods.get(message.get("method", ""))
-            if method is not None:
+            if message.get("method") == "log.level":
+                logging.getLogger().setLevel(message["params"]["level"])
+            elif method is not None:
                 self._call(method, message["params"]["trigger"])
 
     def _call(self, method: Callable[..., Any], trigger: Dict[str, Any]) -> None:

@@ -1,15 +1,16 @@
-"""How a stop reaches the sensor: SIGTERM raises StopSensor in the main thread, but never inside a call in flight."""
+"""How a stop reaches the sensor: a signal raises StopSensor in the main thread, but never inside a call in flight.
+
+SIGTERM asks. The container repeats it every second, together with a signal of its own that gets through to sensors
+which ignore SIGTERM or handle it in their own way.
+"""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
-import time
 from typing import Any
 
-INSIST = 1.0
-"""Seconds between two interruptions of a sensor that does not stop."""
+from st2sensor import rpc
 
 
 class StopSensor(SystemExit):
@@ -22,28 +23,20 @@ class StopSensor(SystemExit):
 class Stop:
     """The main thread's stop; as a context manager, a shield against it.
 
-    :ivar asked: whether SIGTERM has come.
+    :ivar asked: whether a signal has come.
     """
 
     def __init__(self) -> None:
         self.asked = False
         self._shields = 0
         self._over = False
-        self._main = threading.main_thread().ident
-        signal.signal(signal.SIGTERM, self._on_signal)
+        self._main = threading.get_ident()
+        for number in (signal.SIGTERM, rpc.STOP_SIGNAL):
+            signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
-        if not self.asked:
-            self.asked = True
-            threading.Thread(target=self._insist, name="st2sensor-stop", daemon=True).start()
+        self.asked = True
         self._raise()
-
-    def _insist(self) -> None:
-        """Raise again while the sensor goes on: many a poll() catches everything."""
-        time.sleep(INSIST)
-        while not self._over:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(INSIST)
 
     def _raise(self) -> None:
         if self.asked and not self._over and self._shields == 0:

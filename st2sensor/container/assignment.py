@@ -1,0 +1,57 @@
+"""What a sensor is started with, and what its wrapper is told of it. Blocks on files, never on a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from st2sensor.container.launch import Launch, limits, variables
+from st2sensor.models import Overrides, SensorType
+from st2sensor.packs import config
+from st2sensor.packs.code import Code, code_of
+from st2sensor.packs.imports import imports
+from st2sensor.settings import Settings
+
+ALWAYS, AUTO = "always", "auto"
+
+
+def launch_of(
+    sensor: SensorType, overrides: Overrides, token: str, settings: Settings, state_dir: Path, files: tuple[int, int]
+) -> Launch:
+    """Raises ConfigError.
+
+    :param files: soft and hard limit of open files, unless overridden.
+    """
+    code = code_of(sensor, settings.content)
+    taken_on = limits(overrides, files)
+    return Launch(
+        ref=sensor.ref,
+        interpreter=code.interpreter,
+        socket=socket_of(state_dir, taken_on["user"]),
+        token=token,
+        eventlet=code.fallback_paths if _is_patched(code, settings.container.eventlet) else None,
+        limits=taken_on,
+        variables=variables(overrides),
+    )
+
+
+def assignment_of(sensor: SensorType, settings: Settings) -> dict[str, Any]:
+    """What a wrapper runs: the wrapper protocol's form. Raises ContentError for the pack's configuration."""
+    return {
+        "ref": sensor.ref,
+        "pack": sensor.pack,
+        "code": code_of(sensor, settings.content).for_wrapper(),
+        "poll_interval": sensor.poll_interval,
+        "config": config.load(settings.content.configs_path, sensor.pack),
+    }
+
+
+def socket_of(state_dir: Path, user: list[Any] | None) -> Path:
+    """The socket of a sensor's wrapper: who runs as another user gets one that this user may open."""
+    return state_dir / ("wrapper.sock" if user is None else f"wrapper-{user[0]}.sock")
+
+
+def _is_patched(code: Code, eventlet: str) -> bool:
+    if eventlet != AUTO:
+        return eventlet == ALWAYS
+    return any(name.partition(".")[0] == "eventlet" for name in imports(code.file, code.search_paths))

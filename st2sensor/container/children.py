@@ -1,0 +1,285 @@
+"""The sensors of this node: their states, the processes behind them, and what becomes of these."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from st2sensor.container import child as transitions
+from st2sensor.container import memory
+from st2sensor.container.child import ALIVE, Child, State, describe_exit
+from st2sensor.container.launch import Launch
+from st2sensor.container.output import Output
+from st2sensor.container.process import Process
+from st2sensor.container.running import Running
+from st2sensor.errors import St2SensorError
+from st2sensor.models import Overrides, SensorType
+from st2sensor.settings import Container
+
+LOG = logging.getLogger(__name__)
+
+SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
+
+
+class Launcher(Protocol):
+    """What starts processes."""
+
+    async def start(self, launch: Launch) -> Process:
+        """Start a wrapper. Raises OSError when that cannot be done."""
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the node has to do with it.
+
+    :param launch: what a sensor is started with, given its token. Raises St2SensorError and OSError.
+    :param blocking: runs a blocking call elsewhere.
+    :param emit: announces a trigger of the container's own.
+    :param changed: called when a state has changed without being asked for.
+    :param ended: called with the state and the exit code, negative for a signal, of each process that has ended.
+    """
+
+    launch: Callable[[SensorType, Overrides, str], Awaitable[Launch]]
+    blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
+    emit: Callable[[str, dict[str, Any]], None]
+    changed: Callable[[], None]
+    ended: Callable[[Child, int], None]
+
+
+class Children:
+    """For the loop's thread."""
+
+    def __init__(self, settings: Container, launcher: Launcher, hooks: Hooks, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._launcher = launcher
+        self._hooks = hooks
+        self._clock = clock
+        self._states: dict[str, Child] = {}
+        self._running: dict[str, Running] = {}
+        self._overrides: dict[str, Overrides] = {}
+        self._refs: dict[str, str] = {}
+        """Sensor reference by token."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def states(self) -> Mapping[str, Child]:
+        return self._states
+
+    @property
+    def alive(self) -> list[str]:
+        """Those that have a process, or will have one in a moment."""
+        return [ref for ref, child in self._states.items() if child.state in ALIVE]
+
+    def process_ids(self) -> set[int]:
+        return {running.process.pid for running in self._running.values()}
+
+    # What the supervisor decides.
+
+    def start(self, sensor: SensorType, overrides: Overrides, digest: str) -> None:
+        """Start a sensor; what cannot be started is tried again like one that failed."""
+        ref = sensor.ref
+        previous = self._states.get(ref)
+        same = previous is not None and previous.digest == digest
+        failures, reason = (previous.failures, "it is due again") if same and previous else (0, "it is new or changed")
+        self._states[ref] = transitions.starting(ref, digest, self._clock(), failures, reason)
+        self._overrides[ref] = overrides
+        task = asyncio.get_running_loop().create_task(self._start(sensor, overrides))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self, ref: str, reason: str) -> None:
+        """Ask a sensor to stop; when the time is over it is killed."""
+        self._stop(ref, reason, failed=False)
+
+    def forget(self, ref: str) -> None:
+        """A sensor that does not run is not wanted any more."""
+        del self._states[ref]
+        self._overrides.pop(ref, None)
+
+    def kill_all(self) -> None:
+        for running in self._running.values():
+            running.process.kill()
+
+    def override(self, ref: str, overrides: Overrides) -> int | None:
+        """Take on what may change while a sensor runs; returns the level of its log, if the sensor is to be told."""
+        self._overrides[ref] = overrides
+        running = self._running.get(ref)
+        if running is None or running.log_level == self._log_level(ref):
+            return None
+        self._set_log_level(ref, running)
+        return running.log_level
+
+    # What wrappers say.
+
+    def sensor_of(self, token: str) -> str | None:
+        ref = self._refs.get(token)
+        if ref in self._running:
+            self._running[ref].greeted = True
+        return ref
+
+    def log_level(self, ref: str) -> int:
+        return self._log_level(ref)
+
+    def poll_timeout(self, ref: str) -> float | None:
+        return self._overrides[ref].poll_timeout or self._settings.poll_timeout
+
+    def is_ready(self, ref: str) -> None:
+        """setup() is entered."""
+        self._states[ref] = transitions.ready(self._states[ref], self._clock())
+        self._expect(ref, "setup()", self._overrides[ref].setup_timeout or self._settings.setup_timeout)
+        self._hooks.changed()
+
+    def is_set_up(self, ref: str) -> None:
+        """setup() has returned."""
+        self._expect(ref, "setup()", None)
+
+    def polls(self, ref: str, running: bool) -> None:
+        """A poll() begins, or is over."""
+        self._expect(ref, "poll()", self.poll_timeout(ref) if running else None)
+
+    def log(self, ref: str, name: str, level: int, message: str) -> None:
+        """A record of the sensor's."""
+        if ref in self._running:
+            self._running[ref].output.record(name, level, message)
+
+    # The life of a process.
+
+    async def _start(self, sensor: SensorType, overrides: Overrides) -> None:
+        token = secrets.token_hex(16)
+        try:
+            process = await self._launcher.start(await self._hooks.launch(sensor, overrides, token))
+        except (OSError, St2SensorError) as error:
+            self._not_started(sensor.ref, f"cannot be started: {error}")
+        except Exception as error:
+            LOG.exception("%s cannot be started", sensor.ref)
+            self._not_started(sensor.ref, f"cannot be started: {error!r}")
+        else:
+            self._started(sensor, token, process)
+
+    def _not_started(self, ref: str, reason: str) -> None:
+        child = self._states[ref]
+        if child.state is State.STOPPING:
+            # STOPPING -> STOPPED
+            self._states[ref] = transitions.exited(child, reason, self._clock(), self._settings.restarts, success=False)
+        else:
+            child = transitions.backing_off(child, reason, self._clock(), self._settings.restarts)
+            self._states[ref] = child
+            self._report_failure(child)
+        self._hooks.changed()
+
+    def _started(self, sensor: SensorType, token: str, process: Process) -> None:
+        ref = sensor.ref
+        loop = asyncio.get_running_loop()
+        output = Output(loop, process.output, ref, self._settings.output_rate)
+        running = self._running[ref] = Running(loop, process, output, token)
+        self._refs[token] = ref
+        self._set_log_level(ref, running)
+        loop.add_reader(process.pidfd, self._exited, ref)
+        LOG.info("%s started, pid %d", ref, process.pid)
+        payload = {"id": sensor.name, "timestamp": int(time.time()), "pid": process.pid, "cmd": process.command}
+        self._hooks.emit(SPAWNED, payload)
+        if self._states[ref].state is State.STOPPING:
+            # It was not wanted any more before it was there.
+            self._interrupt(ref, running)
+            return
+        self._expect(ref, "the way to setup()", self._overrides[ref].start_timeout or self._settings.start_timeout)
+        if self._overrides[ref].memory is not None:
+            running.watch(loop.create_task(self._watch_memory(ref, running)))
+
+    def _stop(self, ref: str, reason: str, *, failed: bool) -> None:
+        child, now = self._states[ref], self._clock()
+        healthy = transitions.is_healthy(child, now, self._settings.restarts)
+        self._states[ref] = transitions.stopping(child, now, reason, failed=failed, healthy=healthy)
+        if ref in self._running:
+            self._interrupt(ref, self._running[ref])
+
+    def _interrupt(self, ref: str, running: Running) -> None:
+        patience = self._settings.stop_timeout
+
+        def overdue() -> None:
+            LOG.warning("%s did not stop within %g s: killed", ref, patience)
+            running.process.kill()
+
+        running.stop(patience, overdue)
+
+    def _expect(self, ref: str, what: str, seconds: float | None) -> None:
+        running = self._running.get(ref)
+        if running is None or self._states[ref].state is State.STOPPING:
+            return
+
+        def overdue() -> None:
+            LOG.error("%s: %s has taken more than %g s; where its threads are:", ref, what, seconds)
+            if running.greeted:
+                running.process.dump_stacks()
+            self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
+
+        running.expect(seconds, overdue)
+
+    async def _watch_memory(self, ref: str, running: Running) -> None:
+        while True:
+            await asyncio.sleep(memory.INTERVAL)
+            limit = self._overrides[ref].memory
+            used = await self._hooks.blocking(lambda: memory.used_by(running.process.pid))
+            if limit is not None and used > limit and self._states[ref].state is not State.STOPPING:
+                reason = (
+                    f"was killed because it used {memory.shown(used)} of memory, more than its {memory.shown(limit)}"
+                )
+                self._stop(ref, reason, failed=True)
+                running.process.kill()
+                return
+
+    def _exited(self, ref: str) -> None:
+        """A process has ended: the only event handler that acts, because a pidfd stays readable until it is reaped."""
+        running = self._running.pop(ref)
+        asyncio.get_running_loop().remove_reader(running.process.pidfd)
+        code = running.reap()
+        self._launcher.forget(running.process.pid)
+        del self._refs[running.token]
+        asked = self._states[ref].state is State.STOPPING
+        how = f"ended with {describe_exit(code)}"
+        if code != 0 and not asked and running.output.last_error:
+            how = f"{how} ({running.output.last_error})"
+        child = transitions.exited(self._states[ref], how, self._clock(), self._settings.restarts, success=code == 0)
+        self._states[ref] = child
+        self._report(child, code)
+        self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
+        self._hooks.ended(child, code)
+
+    # What people are told.
+
+    def _report(self, child: Child, code: int) -> None:
+        if child.state is State.BACKOFF:
+            self._report_failure(child)
+        elif child.state is State.FINISHED:
+            LOG.info("%s finished with %s", child.ref, describe_exit(code))
+        elif code < 0:
+            LOG.info("%s stopped with %s", child.ref, describe_exit(code))
+        else:
+            LOG.info("%s stopped", child.ref)
+
+    def _report_failure(self, child: Child) -> None:
+        assert child.due is not None
+        LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since)
+        if child.failures == self._settings.restarts.failing_after:
+            LOG.warning(
+                "%s keeps failing: %d times in a row; it is tried again for ever, every %g s in the end",
+                child.ref,
+                child.failures,
+                self._settings.restarts.delay_max,
+            )
+
+    def _log_level(self, ref: str) -> int:
+        name = self._overrides[ref].log_level
+        return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
+
+    def _set_log_level(self, ref: str, running: Running) -> None:
+        running.log_level = self._log_level(ref)
+        running.output.set_level(running.log_level)

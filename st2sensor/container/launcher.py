@@ -1,0 +1,133 @@
+"""Starts wrappers: one zygote per base interpreter, made when it is first needed and replaced when it dies."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from st2sensor import backoff
+from st2sensor.container.launch import Launch
+from st2sensor.container.process import Process
+from st2sensor.container.zygote import Zygote
+
+LOG = logging.getLogger(__name__)
+
+PR_SET_CHILD_SUBREAPER = 36
+
+FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
+"""Seconds until a zygote that died is replaced, doubling while it dies again before it has started anything."""
+
+OWN_BASE = Path(os.path.realpath(sys.executable))
+
+
+class Launcher:
+    """For the loop's thread, which has to be the main thread.
+
+    :param folder: where zygotes have their environments.
+    :param umask: of the sensors.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, folder: Path, umask: int) -> None:
+        self._loop = loop
+        self._folder = folder
+        self._umask = umask
+        self._zygotes: dict[Path, Zygote] = {}
+        self._groups: dict[Path, set[int]] = {}
+        """Process groups that are alive, by the base interpreter of their zygote."""
+        self._deaths: dict[Path, int] = {}
+        """How often a zygote has died since one has last started something."""
+        # Wrappers are forked twice, so that they become children of this process.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    async def start(self, launch: Launch) -> Process:
+        """Start a wrapper. Raises OSError when that cannot be done."""
+        base = base_of(launch.interpreter)
+        execute = base is None or launch.eventlet is not None
+        base = base or OWN_BASE
+        process = await self._zygote(base).start(launch, execute=execute)
+        self._deaths[base] = 0
+        self._groups.setdefault(base, set()).add(process.pid)
+        return process
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+        for base, groups in self._groups.items():
+            if group in groups:
+                groups.discard(group)
+                if base in self._zygotes:
+                    self._zygotes[base].forget(group)
+
+    def reap_strangers(self, known: Container[int]) -> None:
+        """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
+
+        :param known: process ids of wrappers.
+        """
+        if any(zygote.busy for zygote in self._zygotes.values()):
+            # What ends now may be a wrapper that nobody has heard of yet.
+            return
+        ours = {zygote.pid for zygote in self._zygotes.values()}
+        for pid in _ended():
+            if pid in known or pid in ours:
+                # It is collected in a moment by whom it belongs to, and its end is looked at again then.
+                return
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+    def close(self) -> None:
+        """End the zygotes."""
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
+
+    def _zygote(self, base: Path) -> Zygote:
+        if base not in self._zygotes:
+            zygote = Zygote(self._loop, base, self._folder, self._umask, self._died)
+            zygote.hold(self._groups.get(base, ()))
+            self._zygotes[base] = zygote
+        return self._zygotes[base]
+
+    def _died(self, zygote: Zygote) -> None:
+        del self._zygotes[zygote.base]
+        deaths = self._deaths[zygote.base] = self._deaths.get(zygote.base, 0) + 1
+        wait = backoff.delay(deaths, first=FIRST_REPLACEMENT, cap=LAST_REPLACEMENT)
+        LOG.warning("zygote %d of %s died; the sensors go on, and it is replaced", zygote.pid, zygote.base)
+        self._loop.call_later(wait, self._replace, zygote.base)
+
+    def _replace(self, base: Path) -> None:
+        """Without a warden the groups of sensors would outlive the container."""
+        if self._groups.get(base):
+            try:
+                self._zygote(base)
+            except OSError as error:
+                LOG.error("the zygote of %s cannot be replaced for now: %s", base, error)
+                self._loop.call_later(LAST_REPLACEMENT, self._replace, base)
+
+
+def base_of(interpreter: Path) -> Path | None:
+    """The interpreter that a virtualenv was made of, or the interpreter itself outside of one.
+
+    None for a virtualenv that holds a copy, whose base cannot be told: it has to be executed.
+    """
+    real = Path(os.path.realpath(interpreter))
+    environment = Path(os.path.abspath(interpreter)).parent.parent
+    if (environment / "pyvenv.cfg").is_file() and real.is_relative_to(os.path.realpath(environment)):
+        return None
+    return real
+
+
+def _ended() -> Iterator[int]:
+    """Children that have ended and were not collected yet."""
+    while True:
+        try:
+            info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if info is None:
+            return
+        yield info.si_pid

@@ -1,0 +1,57 @@
+"""A wrapper's process, as its container holds it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from st2sensor import rpc
+
+
+class Process:
+    """A running wrapper, and leader of its process group.
+
+    :param pidfd: handle of the process; closed by this object.
+    :param output: read end of the pipe behind its stdout and stderr, non-blocking.
+    """
+
+    def __init__(self, pid: int, pidfd: int, output: int, command: str) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.output = output
+        self.command = command
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self._signal(signal.SIGTERM)
+
+    def insist(self) -> None:
+        """Ask again, also one that ignores SIGTERM or handles it in its own way."""
+        self._signal(signal.SIGTERM)
+        self._signal(rpc.STOP_SIGNAL)
+
+    def dump_stacks(self) -> None:
+        """Have it print the stack of every thread, whatever it is doing."""
+        self._signal(rpc.STACKS_SIGNAL)
+
+    def kill(self) -> None:
+        """End it and all that it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        # A sensor may have gone to another group, and left its own empty.
+        self._signal(signal.SIGKILL)
+
+    def reap(self) -> int:
+        """Collect the exit code of a process that has ended, negative for a signal; what it left behind is killed."""
+        # The group goes before its leader is reaped: until then its number cannot belong to anybody else.
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+        self.kill()
+        info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+        assert info is not None
+        return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)

@@ -1,0 +1,65 @@
+"""The process behind a child that is alive: its output, and the clocks that run against it."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Task, TimerHandle
+from collections.abc import Callable
+
+from st2sensor.container.output import Output
+from st2sensor.container.process import Process
+
+INSIST = 1.0
+"""Seconds between two requests to stop."""
+
+
+class Running:
+    """For the loop's thread.
+
+    :param token: what the wrapper identifies itself with.
+    :ivar greeted: whether the wrapper has connected: from then on it answers signals.
+    :ivar log_level: of the sensor's records, as last told.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, process: Process, output: Output, token: str) -> None:
+        self._loop = loop
+        self.process = process
+        self.output = output
+        self.token = token
+        self.greeted = False
+        self.log_level = 0
+        self._overdue: TimerHandle | None = None
+        self._insisting: TimerHandle | None = None
+        self._watch: Task[None] | None = None
+
+    def expect(self, seconds: float | None, overdue: Callable[[], None]) -> None:
+        """Call back unless something else is expected within so many seconds; None: never."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+        self._overdue = None if seconds is None else self._loop.call_later(seconds, overdue)
+
+    def stop(self, patience: float, overdue: Callable[[], None]) -> None:
+        """Ask it to stop, again and again, and call back when patience, in seconds, is over."""
+        self.expect(patience, overdue)
+        self.process.terminate()
+        self._insisting = self._loop.call_later(INSIST, self._insist)
+
+    def watch(self, task: Task[None]) -> None:
+        """Have a task go on for as long as the process lives."""
+        self._watch = task
+
+    def reap(self) -> int:
+        """Collect the exit code of a process that has ended, and what it said last."""
+        for clock in (self._overdue, self._insisting, self._watch):
+            if clock is not None:
+                clock.cancel()
+        code = self.process.reap()
+        self.output.close()
+        return code
+
+    def _insist(self) -> None:
+        """Many a poll() catches everything, and many a server handles SIGTERM in its own way."""
+        if self.greeted:
+            self.process.insist()
+        else:
+            self.process.terminate()
+        self._insisting = self._loop.call_later(INSIST, self._insist)

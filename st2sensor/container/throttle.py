@@ -1,0 +1,34 @@
+"""How many lines of a sensor go to the log: a bucket that fills at a rate, and a count of what found it empty."""
+
+from __future__ import annotations
+
+BURST = 10.0
+"""Seconds of its rate that a quiet sensor may use at once."""
+
+
+class Throttle:
+    """:param rate: lines a second; 0 for no limit."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._level = rate * BURST
+        self._at = now
+        self.dropped = 0
+        """Lines since the last `settle`."""
+
+    def admits(self, now: float) -> bool:
+        """Take one line; False when it has to be dropped."""
+        if not self._rate:
+            return True
+        self._level = min(self._rate * BURST, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if self._level < 1:
+            self.dropped += 1
+            return False
+        self._level -= 1
+        return True
+
+    def settle(self) -> int:
+        """The number of lines dropped since the last time."""
+        dropped, self.dropped = self.dropped, 0
+        return dropped

@@ -1,0 +1,179 @@
+"""A zygote as its container sees it: the process that forks wrappers and, as warden, outlives the container."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+import logging
+import os
+import socket
+import subprocess
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from st2sensor.container.launch import WRAPPER, Launch, inherited
+from st2sensor.container.process import Process
+
+LOG = logging.getLogger(__name__)
+
+PACKET = 65536
+"""Bytes of the longest message."""
+
+DEADLINE = 10.0
+"""Seconds that a fork may take; a zygote that takes longer hangs, and is replaced."""
+
+PATIENCE = 1.0
+"""Seconds that it has to end by itself."""
+
+ROOM_FOR_TITLE = "_" * 200
+
+
+class Zygote:
+    """For the loop's thread, which has to be the main thread: PDEATHSIG goes by threads.
+
+    :param base: the interpreter it runs; its children can be every virtualenv of it.
+    :param folder: where its empty environment is made.
+    :param umask: of the sensors: the one that the container was started with, not its own.
+    :param died: called when it has ended though nobody asked for it.
+
+    Raises OSError when it cannot be started.
+    """
+
+    def __init__(
+        self, loop: AbstractEventLoop, base: Path, folder: Path, umask: int, died: Callable[[Zygote], None]
+    ) -> None:
+        self.base = base
+        self._loop = loop
+        self._died = died
+        self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
+        self._ids = itertools.count(1)
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    [_empty_environment(base, folder), WRAPPER, "--zygote", str(theirs.fileno()), ROOM_FOR_TITLE],
+                    stdin=subprocess.DEVNULL,
+                    env=inherited(os.environ),
+                    pass_fds=[theirs.fileno()],
+                    process_group=0,
+                    umask=umask,
+                )
+            except OSError:
+                self._channel.close()
+                raise
+        self._channel.setblocking(False)
+        loop.add_reader(self._channel, self._readable)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process may be on its way that the container does not know yet."""
+        return bool(self._pending)
+
+    async def start(self, launch: Launch, *, execute: bool) -> Process:
+        """Start a wrapper: forked, or by executing its interpreter. Raises OSError when that cannot be done."""
+        output, theirs = os.pipe()
+        os.set_blocking(output, False)
+        identifier = next(self._ids)
+        settled: Future[Process] = self._loop.create_future()
+        self._pending[identifier] = (launch, output, settled)
+        birth = {
+            "ref": launch.ref,
+            "interpreter": str(launch.interpreter),
+            "execute": execute,
+            "variables": launch.environment(),
+            "limits": dict(launch.limits),
+        }
+        try:
+            self._tell({"do": "start", "id": identifier, "birth": birth}, theirs)
+        except OSError as error:
+            self._fail(identifier, error)
+        finally:
+            os.close(theirs)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await settled
+        except TimeoutError:
+            LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
+            self._process.kill()
+            raise OSError("its zygote did not answer") from None
+
+    def hold(self, groups: Iterable[int]) -> None:
+        """Have it hold process groups that another zygote has started."""
+        with suppress(OSError):
+            self._tell({"do": "hold", "groups": list(groups)})
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+        with suppress(OSError):
+            self._tell({"do": "forget", "group": group})
+
+    def close(self) -> None:
+        """End it, with what it still holds."""
+        self._end(OSError("the container stops"))
+
+    def _tell(self, message: dict[str, Any], *fds: int) -> None:
+        socket.send_fds(self._channel, [json.dumps(message).encode()], fds)
+
+    def _readable(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._channel, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self._end(OSError("its zygote died"))
+            self._died(self)
+            return
+        answer = json.loads(data)
+        if "error" in answer:
+            self._fail(answer["id"], OSError(answer["error"]))
+            return
+        launch, output, settled = self._pending.pop(answer["id"])
+        process = Process(answer["pid"], fds[0], output, launch.command)
+        if settled.done():
+            # Nobody waits any more.
+            process.kill()
+            process.reap()
+            os.close(output)
+        else:
+            settled.set_result(process)
+
+    def _fail(self, identifier: int, error: OSError) -> None:
+        _, output, settled = self._pending.pop(identifier)
+        os.close(output)
+        if not settled.done():
+            settled.set_exception(error)
+
+    def _end(self, reason: OSError) -> None:
+        self._loop.remove_reader(self._channel)
+        self._channel.close()
+        for identifier in list(self._pending):
+            self._fail(identifier, reason)
+        try:
+            # At the end of the line it kills what it still holds, and ends.
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _empty_environment(base: Path, folder: Path) -> Path:
+    """Make a virtualenv without packages, whose interpreter becomes any other virtualenv's; returns the interpreter."""
+    home = folder / f"{base.name}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
+    interpreter = home / "bin" / "python"
+    interpreter.parent.mkdir(parents=True, exist_ok=True)
+    (home / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
+    if not interpreter.is_symlink() or interpreter.readlink() != base:
+        interpreter.unlink(missing_ok=True)
+        interpreter.symlink_to(base)
+    return interpreter

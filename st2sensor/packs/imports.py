@@ -1,0 +1,82 @@
+"""Which modules a sensor's code imports, found by reading it: nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+IMPORTERS = ("import_module", "__import__")
+"""Functions that import a module named by their first argument."""
+
+
+def imports(file: Path, folders: Sequence[Path]) -> set[str]:
+    """Full names of the modules that a file imports, on its own or through modules in `folders`.
+
+    Imports inside functions count, relative ones are followed; a file that cannot be read or parsed imports nothing.
+
+    :param folders: where the pack's own modules are, as on the module search path.
+    """
+    seen: set[Path] = set()
+    waiting, found = [file], set()
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        for level, name in _imports_of(current):
+            if level == 0:
+                found.add(name)
+            waiting += _modules(name, _origin(current, level, folders))
+    return found
+
+
+def _imports_of(file: Path) -> tuple[tuple[int, str], ...]:
+    """Pairs of a relative import's level, 0 for an absolute one, and a dotted name."""
+    try:
+        status = file.stat()
+    except OSError:
+        return ()
+    return _parsed(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(file: Path, modified: int, size: int) -> tuple[tuple[int, str], ...]:  # noqa: ARG001 (the cache's key)
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return ()
+    return tuple(dict.fromkeys(_imports_in(tree)))
+
+
+def _imports_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            stem = f"{node.module}." if node.module else ""
+            yield from ((node.level, f"{stem}{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and _name(node.func) in IMPORTERS:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield 0, first.value
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _origin(file: Path, level: int, folders: Sequence[Path]) -> Sequence[Path]:
+    return folders if level == 0 else [file.parents[min(level, len(file.parents)) - 1]]
+
+
+def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Files that importing a dotted name may execute: each package on the way, and the module."""
+    for folder in folders:
+        path = folder
+        for part in name.split("."):
+            path = path / part
+            yield from (
+                candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()
+            )
