@@ -11,7 +11,7 @@ from typing import List
 
 from st2sensor.wrapper import check, environment
 from st2sensor.wrapper.process import run
-from st2sensor.wrapper.title import set_title
+from st2sensor.wrapper.title import set_title, show
 from st2sensor.wrapper.zygote import Birth, Zygote
 
 DESCRIPTION = "Runs one sensor for st2sensorcontainer, which starts it: it cannot run alone."
@@ -57,7 +57,8 @@ def main(arguments: List[str]) -> int:
         return _fork_wrappers(options.zygote)
     if "ST2SENSOR_SOCKET" not in os.environ:
         parser.error("ST2SENSOR_SOCKET is not set: start sensors with st2sensorcontainer --sensor-ref")
-    return _run(options.ref)
+    show(options.ref or "?")
+    return run(os.environ)
 
 
 def _fork_wrappers(channel: int) -> int:
@@ -83,9 +84,4 @@ def _begin(birth: Birth) -> int:
     # A sensor that executes its own command line gets a wrapper by it.
     sys.argv, sys.orig_argv = command[1:], command
     environment.activate(birth.interpreter)
-    return _run(birth.ref)
-
-
-def _run(ref: str) -> int:
-    set_title(f"st2sensor: {ref}", ref.rpartition(".")[2])
     return run(os.environ)

@@ -29,6 +29,11 @@ def set_title(title: str, name: str) -> None:
     ctypes.memmove(start, text + b"\0" * (room - 1 - len(text)) + b".", room)
 
 
+def show(ref: str) -> None:
+    """Show the sensor that this process runs."""
+    set_title(f"st2sensor: {ref}", ref.rpartition(".")[2])
+
+
 def _command_line() -> Tuple[int, int]:
     with open("/proc/self/stat", "rb") as file:
         # The second field, a name in parentheses, may hold spaces.

@@ -14,8 +14,9 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from st2sensor.wrapper.title import show
 
 PACKET = 65536
 """Bytes of the longest message."""
@@ -25,8 +26,7 @@ GO = b"g"
 Request = Dict[str, Any]
 
 
-@dataclass
-class Birth:
+class Birth(NamedTuple):
     """What a forked process is to become.
 
     :param interpreter: whose environment it runs in.
@@ -95,6 +95,8 @@ class Zygote:
                 os.close(fd)
             return None
         if between == 0:
+            # Before the fork that makes the wrapper, so that nobody ever sees it under another name.
+            show(request["birth"]["ref"])
             if _fork_again(reporting):
                 for fd in (report, reporting, go):
                     os.close(fd)
