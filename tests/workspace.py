@@ -351,8 +351,9 @@ class _LocalListener(Listener):
 
 
 def environment() -> dict[str, str]:
-    """What commands are run with: this checkout's code, from any folder."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+    """What commands are run with: this checkout's code, from any folder, and no setting of a developer's shell."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "200"}
 
 
 def complete(code: str) -> str:

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import re
+import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import uvloop
 from st2sensor import adoption, config, logs
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
+from st2sensor.container.launch import Inherited
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
@@ -76,8 +78,11 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
     # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A sensor takes four file descriptors here.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
     # The outbox and the embedded database hold payloads and values: they are no one else's to read.
-    sensors_umask = os.umask(PRIVATE_UMASK)
+    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
         stack.enter_context(_held(state_dir))
@@ -100,7 +105,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             dispatcher,
             threads,
             state_dir=state_dir,
-            umask=sensors_umask,
+            sensors=sensors,
             only=only,
             before_stop=outbox.give_up_waiting,
         )

@@ -15,15 +15,10 @@ from st2sensor.settings import Settings
 ALWAYS, AUTO = "always", "auto"
 
 
-def launch_of(
-    sensor: SensorType, overrides: Overrides, token: str, settings: Settings, state_dir: Path, files: tuple[int, int]
-) -> Launch:
-    """Raises ConfigError.
-
-    :param files: soft and hard limit of open files, unless overridden.
-    """
+def launch_of(sensor: SensorType, overrides: Overrides, token: str, settings: Settings, state_dir: Path) -> Launch:
+    """Raises ConfigError."""
     code = code_of(sensor, settings.content)
-    taken_on = limits(overrides, files)
+    taken_on = limits(overrides)
     return Launch(
         ref=sensor.ref,
         interpreter=code.interpreter,

@@ -21,6 +21,18 @@ PRIVATE = ("NOTIFY_SOCKET", "ST2_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inherited:
+    """What sensors have of the process that the container was started by, because the container changes its own.
+
+    :param umask: of files they make.
+    :param open_files: soft and hard limit.
+    """
+
+    umask: int
+    open_files: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What a wrapper is started with.
 
@@ -41,15 +53,8 @@ class Launch:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """The variables in which a wrapper's environment differs from its zygote's."""
-        path = os.pathsep.join([str(self.interpreter.parent), os.environ.get("PATH", os.defpath)])
-        variables = {
-            "PATH": path,
-            "ST2SENSOR_SOCKET": str(self.socket),
-            "ST2SENSOR_TOKEN": self.token,
-            "ST2SENSOR_CONTAINER": str(os.getpid()),
-            **self.variables,
-        }
+        """The variables that a wrapper has beside those that it inherits."""
+        variables = common(self.interpreter, self.socket) | {"ST2SENSOR_TOKEN": self.token, **self.variables}
         if self.eventlet is not None:
             version = "{}.{}".format(*sys.version_info)
             variables["ST2SENSOR_EVENTLET"] = os.pathsep.join([version, *self.eventlet])
@@ -61,19 +66,25 @@ class Launch:
         return f"{self.interpreter} {WRAPPER} {self.ref}"
 
 
+def common(interpreter: Path, socket: Path) -> dict[str, str]:
+    """The variables that wrappers of an interpreter have in common: the interpreter comes first on the path."""
+    return {
+        "PATH": os.pathsep.join([str(interpreter.parent), os.environ.get("PATH", os.defpath)]),
+        "ST2SENSOR_SOCKET": str(socket),
+        "ST2SENSOR_CONTAINER": str(os.getpid()),
+    }
+
+
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The container's environment less its own configuration: what zygotes are started with."""
     return {name: value for name, value in environment.items() if not name.startswith(PRIVATE)}
 
 
-def limits(overrides: Overrides, files: tuple[int, int]) -> dict[str, Any]:
-    """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not.
-
-    :param files: soft and hard limit of open files, unless overridden.
-    """
+def limits(overrides: Overrides) -> dict[str, Any]:
+    """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not."""
     user = overrides.run_as and account(overrides.run_as)
     return {
-        "open_files": [overrides.open_files] * 2 if overrides.open_files else list(files),
+        "open_files": overrides.open_files and [overrides.open_files] * 2,
         "nice": overrides.nice,
         "user": user and [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
     }

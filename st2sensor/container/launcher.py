@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from st2sensor import backoff
-from st2sensor.container.launch import Launch
+from st2sensor.container.launch import Inherited, Launch, common
 from st2sensor.container.process import Process
-from st2sensor.container.zygote import Zygote
+from st2sensor.container.zygote import Zygote, empty_environment
 
 LOG = logging.getLogger(__name__)
 
@@ -23,20 +23,23 @@ PR_SET_CHILD_SUBREAPER = 36
 FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
 """Seconds until a zygote that died is replaced, doubling while it dies again before it has started anything."""
 
-OWN_BASE = Path(os.path.realpath(sys.executable))
+OWN = Path(sys.executable)
+"""What packs without a virtualenv run in: its zygote is started in that environment, and has no other to become."""
 
 
 class Launcher:
     """For the loop's thread, which has to be the main thread.
 
     :param folder: where zygotes have their environments.
-    :param umask: of the sensors.
+    :param socket: the container's socket for most wrappers.
+    :param sensors: what they start with.
     """
 
-    def __init__(self, loop: AbstractEventLoop, folder: Path, umask: int) -> None:
+    def __init__(self, loop: AbstractEventLoop, folder: Path, socket: Path, sensors: Inherited) -> None:
         self._loop = loop
         self._folder = folder
-        self._umask = umask
+        self._socket = socket
+        self._sensors = sensors
         self._zygotes: dict[Path, Zygote] = {}
         self._groups: dict[Path, set[int]] = {}
         """Process groups that are alive, by the base interpreter of their zygote."""
@@ -47,9 +50,9 @@ class Launcher:
 
     async def start(self, launch: Launch) -> Process:
         """Start a wrapper. Raises OSError when that cannot be done."""
-        base = base_of(launch.interpreter)
+        base = launch.interpreter if launch.interpreter == OWN else base_of(launch.interpreter)
         execute = base is None or launch.eventlet is not None
-        base = base or OWN_BASE
+        base = base or OWN
         process = await self._zygote(base).start(launch, execute=execute)
         self._deaths[base] = 0
         self._groups.setdefault(base, set()).add(process.pid)
@@ -87,17 +90,24 @@ class Launcher:
 
     def _zygote(self, base: Path) -> Zygote:
         if base not in self._zygotes:
-            zygote = Zygote(self._loop, base, self._folder, self._umask, self._died)
+            interpreter = base if base == OWN else empty_environment(base, self._folder)
+            zygote = Zygote(
+                self._loop,
+                interpreter,
+                common(base, self._socket),
+                self._sensors,
+                lambda ended: self._died(base, ended),
+            )
             zygote.hold(self._groups.get(base, ()))
             self._zygotes[base] = zygote
         return self._zygotes[base]
 
-    def _died(self, zygote: Zygote) -> None:
-        del self._zygotes[zygote.base]
-        deaths = self._deaths[zygote.base] = self._deaths.get(zygote.base, 0) + 1
+    def _died(self, base: Path, zygote: Zygote) -> None:
+        del self._zygotes[base]
+        deaths = self._deaths[base] = self._deaths.get(base, 0) + 1
         wait = backoff.delay(deaths, first=FIRST_REPLACEMENT, cap=LAST_REPLACEMENT)
-        LOG.warning("zygote %d of %s died; the sensors go on, and it is replaced", zygote.pid, zygote.base)
-        self._loop.call_later(wait, self._replace, zygote.base)
+        LOG.warning("zygote %d of %s died; the sensors go on, and it is replaced", zygote.pid, base)
+        self._loop.call_later(wait, self._replace, base)
 
     def _replace(self, base: Path) -> None:
         """Without a warden the groups of sensors would outlive the container."""

@@ -45,11 +45,16 @@ class Process:
     def reap(self) -> int:
         """Collect the exit code of a process that has ended, negative for a signal; what it left behind is killed."""
         # The group goes before its leader is reaped: until then its number cannot belong to anybody else.
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
-        self.kill()
-        info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        try:
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+            self.kill()
+            info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        except ChildProcessError:
+            # Killed before it became a child of this process.
+            info = None
         os.close(self.pidfd)
-        assert info is not None
+        if info is None:
+            return -signal.SIGKILL
         return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
 
     def _signal(self, number: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.catalogue import Catalogue
-from st2sensor.container.assignment import assignment_of, launch_of
+from st2sensor.container.assignment import assignment_of, launch_of, socket_of
 from st2sensor.container.child import Child, State
 from st2sensor.container.children import Children, Hooks
 from st2sensor.container.endpoint import Endpoints
 from st2sensor.container.knowledge import Knowledge
-from st2sensor.container.launch import Launch
+from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.refresh import Refresh
@@ -44,7 +43,7 @@ class Supervisor:
     """What runs.
 
     :param threads: where storage is used, because it blocks.
-    :param umask: of the sensors: the one that the container was started with, not its own.
+    :param sensors: what they inherit.
     :param only: run this sensor alone, and end with its exit code.
     :param before_stop: called before sensors are stopped.
     """
@@ -58,7 +57,7 @@ class Supervisor:
         threads: Executor,
         *,
         state_dir: Path,
-        umask: int,
+        sensors: Inherited,
         only: str | None = None,
         before_stop: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -68,7 +67,7 @@ class Supervisor:
         self._dispatcher = dispatcher
         self._threads = threads
         self._state_dir = state_dir
-        self._umask = umask
+        self._inherited = sensors
         self._only = only
         self._before_stop = before_stop
         self._clock = clock
@@ -90,15 +89,12 @@ class Supervisor:
         self._held_back = False
         self._stopping = False
         self._exit_code = 0
-        self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     async def run(self) -> int:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
-        # A sensor takes four file descriptors here; sensors themselves keep the limit that the container came with.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._open_files[1], self._open_files[1]))
         self._endpoints = Endpoints(loop, self._requests)
-        self._launcher = Launcher(loop, self._state_dir / "zygotes", self._umask)
+        self._launcher = Launcher(loop, self._state_dir / "zygotes", socket_of(self._state_dir, None), self._inherited)
         hooks = Hooks(
             launch=self._launch, blocking=self._in_files, emit=self._emit, changed=self._changed, ended=self._ended
         )
@@ -245,7 +241,7 @@ class Supervisor:
 
     async def _launch(self, sensor: SensorType, overrides: Overrides, token: str) -> Launch:
         launch: Launch = await self._in_files(
-            lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir, self._open_files)
+            lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir)
         )
         self._endpoints.ensure(launch.socket, launch.limits["user"])
         return launch

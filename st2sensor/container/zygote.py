@@ -8,15 +8,16 @@ import itertools
 import json
 import logging
 import os
+import resource
 import socket
 import subprocess
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from st2sensor.container.launch import WRAPPER, Launch, inherited
+from st2sensor.container.launch import WRAPPER, Inherited, Launch, inherited
 from st2sensor.container.process import Process
 
 LOG = logging.getLogger(__name__)
@@ -36,38 +37,52 @@ ROOM_FOR_TITLE = "_" * 200
 class Zygote:
     """For the loop's thread, which has to be the main thread: PDEATHSIG goes by threads.
 
-    :param base: the interpreter it runs; its children can be every virtualenv of it.
-    :param folder: where its empty environment is made.
-    :param umask: of the sensors: the one that the container was started with, not its own.
+    :param interpreter: what it runs.
+    :param common: variables of the environment that most of its children have.
+    :param sensors: what its children inherit.
     :param died: called when it has ended though nobody asked for it.
 
     Raises OSError when it cannot be started.
     """
 
     def __init__(
-        self, loop: AbstractEventLoop, base: Path, folder: Path, umask: int, died: Callable[[Zygote], None]
+        self,
+        loop: AbstractEventLoop,
+        interpreter: Path,
+        common: Mapping[str, str],
+        sensors: Inherited,
+        died: Callable[[Zygote], None],
     ) -> None:
-        self.base = base
+        self.interpreter = interpreter
         self._loop = loop
         self._died = died
         self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
         self._ids = itertools.count(1)
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        # What nearly all sensors have in common is here once, and not in the memory of each.
+        self._environment = {**inherited(os.environ), **common}
+        self._births, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._groups, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with asked, told:
+            theirs = asked.fileno(), told.fileno()
             try:
                 self._process = subprocess.Popen(
-                    [_empty_environment(base, folder), WRAPPER, "--zygote", str(theirs.fileno()), ROOM_FOR_TITLE],
+                    [interpreter, WRAPPER, "--zygote", *map(str, theirs), ROOM_FOR_TITLE],
                     stdin=subprocess.DEVNULL,
-                    env=inherited(os.environ),
-                    pass_fds=[theirs.fileno()],
+                    env=self._environment,
+                    pass_fds=theirs,
                     process_group=0,
-                    umask=umask,
+                    umask=sensors.umask,
                 )
             except OSError:
-                self._channel.close()
+                self._births.close()
+                self._groups.close()
                 raise
-        self._channel.setblocking(False)
-        loop.add_reader(self._channel, self._readable)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, sensors.open_files)
+        self._births.setblocking(False)
+        self._groups.setblocking(False)
+        # Only the zygote itself has the other end of this one; of the other, a process it forks may have it, too.
+        loop.add_reader(self._groups, self._ended)
+        loop.add_reader(self._births, self._readable)
 
     @property
     def pid(self) -> int:
@@ -89,11 +104,13 @@ class Zygote:
             "ref": launch.ref,
             "interpreter": str(launch.interpreter),
             "execute": execute,
-            "variables": launch.environment(),
-            "limits": dict(launch.limits),
+            "variables": {
+                name: value for name, value in launch.environment().items() if self._environment.get(name) != value
+            },
+            "limits": {name: value for name, value in launch.limits.items() if value is not None},
         }
         try:
-            self._tell({"do": "start", "id": identifier, "birth": birth}, theirs)
+            socket.send_fds(self._births, [json.dumps({"id": identifier, "birth": birth}).encode()], [theirs])
         except OSError as error:
             self._fail(identifier, error)
         finally:
@@ -108,31 +125,26 @@ class Zygote:
 
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""
-        with suppress(OSError):
-            self._tell({"do": "hold", "groups": list(groups)})
+        self._tell({"hold": list(groups)})
 
     def forget(self, group: int) -> None:
         """A process group is gone."""
-        with suppress(OSError):
-            self._tell({"do": "forget", "group": group})
+        self._tell({"forget": [group]})
 
     def close(self) -> None:
         """End it, with what it still holds."""
         self._end(OSError("the container stops"))
 
-    def _tell(self, message: dict[str, Any], *fds: int) -> None:
-        socket.send_fds(self._channel, [json.dumps(message).encode()], fds)
+    def _tell(self, message: dict[str, Any]) -> None:
+        with suppress(OSError):
+            self._groups.send(json.dumps(message).encode())
 
     def _readable(self) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(self._channel, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
-            return
+            data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
         except OSError:
-            data, fds = b"", []
+            data = b""
         if not data:
-            self._end(OSError("its zygote died"))
-            self._died(self)
             return
         answer = json.loads(data)
         if "error" in answer:
@@ -154,9 +166,14 @@ class Zygote:
         if not settled.done():
             settled.set_exception(error)
 
+    def _ended(self) -> None:
+        self._end(OSError("its zygote died"))
+        self._died(self)
+
     def _end(self, reason: OSError) -> None:
-        self._loop.remove_reader(self._channel)
-        self._channel.close()
+        for channel in (self._births, self._groups):
+            self._loop.remove_reader(channel)
+            channel.close()
         for identifier in list(self._pending):
             self._fail(identifier, reason)
         try:
@@ -167,8 +184,14 @@ class Zygote:
             self._process.wait()
 
 
-def _empty_environment(base: Path, folder: Path) -> Path:
-    """Make a virtualenv without packages, whose interpreter becomes any other virtualenv's; returns the interpreter."""
+def empty_environment(base: Path, folder: Path) -> Path:
+    """Make a virtualenv without packages, whose interpreter becomes any other virtualenv's; returns the interpreter.
+
+    :param base: the interpreter that the virtualenvs were made of.
+    :param folder: where it is made.
+
+    Raises OSError.
+    """
     home = folder / f"{base.name}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
     interpreter = home / "bin" / "python"
     interpreter.parent.mkdir(parents=True, exist_ok=True)

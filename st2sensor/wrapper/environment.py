@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import resource
-import signal
 import site
 import sys
-from typing import Any, Callable, Dict, List, Tuple
-
-
-def restore_signals() -> None:
-    """Undo what the zygote ignores."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from importlib.machinery import PathFinder
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 
 def limit(limits: Dict[str, Any]) -> None:
@@ -53,4 +46,18 @@ def activate(interpreter: str) -> None:
     sys.prefix, sys.exec_prefix = sys.base_prefix, sys.base_exec_prefix
     # It remembers the prefixes of the process that it was imported in.
     sys.modules.pop("sysconfig", None)
-    importlib.reload(site)
+    # What site.main() does, but for what has been done already.
+    site.PREFIXES[:] = [sys.prefix, sys.exec_prefix]
+    site.ENABLE_USER_SITE = None
+    known: Any = site.venv(site.removeduppaths())
+    if site.ENABLE_USER_SITE is None:
+        site.ENABLE_USER_SITE = site.check_enableusersite()
+    site.addsitepackages(site.addusersitepackages(known))
+    if "sitecustomize" not in sys.modules:
+        site.execsitecustomize()
+
+
+def list_folders(folders: Iterable[str]) -> None:
+    """Have the import system list what is in these folders; it looks again when they change."""
+    for folder in folders:
+        PathFinder.find_spec("a name that no module has", [folder])

@@ -5,38 +5,47 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from typing import Optional
 
 from st2sensor.wrapper.connection import Connection
 
 
 class ContainerHandler(logging.Handler):
-    """Sends each record with its level and traceback."""
+    """Sends each record with its level and traceback, once there is a connection; before that it drops them."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self._connection = connection
+    connection: Optional[Connection] = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.connection is None:
+            return
         try:
             params = {"logger": record.name, "level": record.levelno, "message": self.format(record)}
-            self._connection.notify("log", params)
+            self.connection.notify("log", params)
         except Exception:  # noqa: BLE001 (logging's own rule: a record that cannot be written is reported, not raised)
             self.handleError(record)
 
 
-def configure(connection: Connection, level: int) -> None:
+def configure() -> ContainerHandler:
     """Send everything that is logged to the container, and print each line as soon as it is whole.
 
     What ends a thread is logged, too, instead of printed.
     """
-    root = logging.getLogger()
-    root.setLevel(level)
-    root.addHandler(ContainerHandler(connection))
+    handler = ContainerHandler()
+    set_level(logging.INFO)
+    logging.getLogger().addHandler(handler)
     threading.excepthook = _thread_failed
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True)
+    return handler
+
+
+def set_level(level: int) -> None:
+    """Send records from this level on."""
+    root = logging.getLogger()
+    if root.level != level:
+        root.setLevel(level)
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
 from typing import List
 
-from st2sensor.wrapper import check, environment
-from st2sensor.wrapper.process import run
-from st2sensor.wrapper.title import set_title, show
-from st2sensor.wrapper.zygote import Birth, Zygote
+from st2sensor.wrapper import check, environment, zygote
+from st2sensor.wrapper.process import Wrapper
+from st2sensor.wrapper.title import Title
+from st2sensor.wrapper.zygote import Birth
 
 DESCRIPTION = "Runs one sensor for st2sensorcontainer, which starts it: it cannot run alone."
 
@@ -47,34 +46,35 @@ def main(arguments: List[str]) -> int:
     parser.add_argument(
         "--zygote",
         type=int,
+        nargs=2,
         metavar="FD",
-        help="fork wrappers for the container at the other end of this socket; REF is padding, for titles",
+        help="fork wrappers for the container at the other end of these sockets; REF is padding, for titles",
     )
     options = parser.parse_args(arguments)
     if options.check:
         return check.main(json.load(sys.stdin))
     if options.zygote is not None:
-        return _fork_wrappers(options.zygote)
+        return _fork_wrappers(*options.zygote)
     if "ST2SENSOR_SOCKET" not in os.environ:
         parser.error("ST2SENSOR_SOCKET is not set: start sensors with st2sensorcontainer --sensor-ref")
-    show(options.ref or "?")
-    return run(os.environ)
+    Title().show_sensor(options.ref or "?")
+    return Wrapper().run(os.environ)
 
 
-def _fork_wrappers(channel: int) -> int:
-    set_title("st2sensor zygote", "st2sensor")
-    with socket.socket(fileno=channel) as opened:
-        birth = Zygote(opened).serve()
-    return 0 if birth is None else _begin(birth)
+def _fork_wrappers(births: int, groups: int) -> int:
+    wrapper = Wrapper()
+    birth = zygote.serve(births, groups, outputs=(1, 2, wrapper.stacks))
+    return 0 if birth is None else _begin(birth, wrapper)
 
 
-def _begin(birth: Birth) -> int:
+def _begin(birth: Birth, wrapper: Wrapper) -> int:
     """In a forked process: become the wrapper of one sensor."""
-    environment.restore_signals()
-    os.environ.update(birth.variables)
+    for name, value in birth.variables.items():
+        os.environ[name] = value
     command = [birth.interpreter, sys.argv[0], birth.ref]
     try:
-        environment.limit(birth.limits)
+        if birth.limits:
+            environment.limit(birth.limits)
         if birth.execute:
             os.execv(birth.interpreter, command)
     except (OSError, ValueError) as error:
@@ -83,5 +83,6 @@ def _begin(birth: Birth) -> int:
         os._exit(CANNOT_EXECUTE)
     # A sensor that executes its own command line gets a wrapper by it.
     sys.argv, sys.orig_argv = command[1:], command
-    environment.activate(birth.interpreter)
-    return run(os.environ)
+    if birth.interpreter != sys.executable:
+        environment.activate(birth.interpreter)
+    return wrapper.run(os.environ)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
-import ctypes
 import faulthandler
 import inspect
 import logging
 import os
-import signal
 import sys
-import threading
 from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping
 
@@ -22,36 +20,50 @@ from st2sensor.wrapper.connection import Connection
 from st2sensor.wrapper.loader import LoadError, load_class
 from st2sensor.wrapper.service import SensorService
 from st2sensor.wrapper.stop import Stop, StopSensor
+from st2sensor.wrapper.title import LIBC
 
 LOG = logging.getLogger("st2sensor.wrapper")
 
 FAILED, CONTENT_ERROR, CONTAINER_GONE, STOPPED = 1, 65, 70, 143
 """Exit codes."""
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
 
-def run(environment: Mapping[str, str]) -> int:
-    """Run the sensor that the container names; returns the exit code, or ends the process itself."""
-    _die_with(int(environment["ST2SENSOR_CONTAINER"]))
-    # To a descriptor of its own: the sensor may close stderr, or send it elsewhere.
-    faulthandler.register(rpc.STACKS_SIGNAL, file=os.dup(2))
-    path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
-    stop = Stop()
-    connection = Connection(path, token, gone=_container_gone, shield=stop)
-    code = FAILED
-    try:
-        connection.hello()
-        assignment = connection.call("assignment", {})
-        logs.configure(connection, assignment["log_level"])
-        code = _run_sensor(assignment, connection, lambda: Connection(path, token, gone=_container_gone), stop)
-    except StopSensor:
-        code = STOPPED
-    except St2SensorError as error:
-        LOG.error("%s", error)
-        code = error.exit_code
-    _end(code)
-    return code
+class Wrapper:
+    """What can be made ready before it is known which sensor to run: a zygote makes it once for all that it forks.
+
+    :ivar stacks: the file descriptor that stacks are printed to, a copy of stderr: a sensor may close that, or send it
+        elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._stop = Stop()
+        self._logs = logs.configure()
+        self.stacks = os.dup(2)
+        faulthandler.register(rpc.STACKS_SIGNAL, file=self.stacks)
+
+    def run(self, environment: Mapping[str, str]) -> int:
+        """Run the sensor that the container names; returns the exit code, or ends the process itself."""
+        _die_with(int(environment["ST2SENSOR_CONTAINER"]))
+        path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
+        connection = Connection(path, token, gone=_container_gone, shield=self._stop)
+        code = FAILED
+        try:
+            self._stop.begin()
+            assignment = connection.call("assignment", {})
+            self._logs.connection = connection
+            logs.set_level(assignment["log_level"])
+            code = _run_sensor(
+                assignment, connection, lambda: Connection(path, token, gone=_container_gone), self._stop
+            )
+        except StopSensor:
+            code = STOPPED
+        except St2SensorError as error:
+            LOG.error("%s", error)
+            code = error.exit_code
+        _end(code)
+        return code
 
 
 def _run_sensor(
@@ -138,13 +150,14 @@ class Callbacks:
     def start(self) -> None:
         self._connection.hello()
         self._connection.notify("subscribe", {})
-        threading.Thread(target=self._listen, name="st2sensor-triggers", daemon=True).start()
+        # Past threading, whose list of threads is the sensor's: some join all that are on it.
+        _thread.start_new_thread(self._listen, ())
 
     def _listen(self) -> None:
         for message in self._connection.notifications():
             method = self._methods.get(message.get("method", ""))
             if message.get("method") == "log.level":
-                logging.getLogger().setLevel(message["params"]["level"])
+                logs.set_level(message["params"]["level"])
             elif method is not None:
                 self._call(method, message["params"]["trigger"])
 
@@ -186,7 +199,7 @@ def _die_with(container: int) -> None:
     connection, as this one does, too.
     """
     if os.getppid() == container:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL)
         if os.getppid() != container:
             _container_gone()
 

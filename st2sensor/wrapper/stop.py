@@ -23,16 +23,21 @@ class StopSensor(SystemExit):
 class Stop:
     """The main thread's stop; as a context manager, a shield against it.
 
-    :ivar asked: whether a signal has come.
+    :ivar asked: whether a signal has come since `begin`.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._shields = 0
+        self._shields = 1
         self._over = False
         self._main = threading.get_ident()
         for number in (signal.SIGTERM, rpc.STOP_SIGNAL):
             signal.signal(number, self._on_signal)
+
+    def begin(self) -> None:
+        """From now on a stop is raised. One that came before is lost: the container repeats it."""
+        self.asked = False
+        self._shields = 0
 
     def _on_signal(self, number: int, frame: Any) -> None:  # noqa: ARG002
         self.asked = True

@@ -5,33 +5,39 @@ from __future__ import annotations
 import ctypes
 from typing import Tuple
 
+LIBC = ctypes.CDLL(None)
+
 PR_SET_NAME = 15
 
 ARG_START, ARG_END = 47, 48
 """Fields of /proc/self/stat, counted from 0: where in memory the command line begins and ends."""
 
 
-def set_title(title: str, name: str) -> None:
-    """Show `title` as the command line, cut to the room that the original one left, and `name` as the short name.
+class Title:
+    """This process's, and its children's.
 
     Nothing happens where the kernel does not tell the place: a title is a convenience.
     """
-    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15])
-    try:
-        start, end = _command_line()
-    except (OSError, ValueError, IndexError):
-        return
-    room = end - start
-    if room < 2:
-        return
-    text = title.encode()[: room - 2]
-    # A last byte that is not zero tells the kernel to show the line up to the first zero, and no padding.
-    ctypes.memmove(start, text + b"\0" * (room - 1 - len(text)) + b".", room)
 
+    def __init__(self) -> None:
+        try:
+            start, end = _command_line()
+        except (OSError, ValueError, IndexError):
+            start = end = 0
+        self._place, self._room = start, end - start
 
-def show(ref: str) -> None:
-    """Show the sensor that this process runs."""
-    set_title(f"st2sensor: {ref}", ref.rpartition(".")[2])
+    def show_sensor(self, ref: str) -> None:
+        """Show the sensor that this process runs."""
+        self.show(f"st2sensor: {ref}", ref.rpartition(".")[2])
+
+    def show(self, title: str, name: str) -> None:
+        """Show a command line, cut to the room that the original one left, and a short name."""
+        LIBC.prctl(PR_SET_NAME, name.encode()[:15])
+        if self._room > 1:
+            text = title.encode()[: self._room - 2]
+            # A last byte that is not zero tells the kernel to show the line up to the first zero, and no padding.
+            line = text + b"\0" * (self._room - 1 - len(text)) + b"."
+            ctypes.memmove(self._place, line, self._room)
 
 
 def _command_line() -> Tuple[int, int]:

@@ -4,26 +4,33 @@ It is the warden, too: when the container is gone, however it went, it kills the
 
 A wrapper is forked twice and thereby left to the container, which is a subreaper: it outlives the zygote, and its exit
 is the container's to see. Only one thread runs here, because a lock that another holds at a fork stays locked.
+
+Whatever this process writes to its memory between two forks is a page that the next child shares with nobody. So the
+process in between does nearly all of the work: it takes the request, forks, and answers.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
+import select
 import signal
 import socket
+import sys
 from contextlib import suppress
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
-from st2sensor.wrapper.title import show
+from st2sensor.wrapper import environment, loader
+from st2sensor.wrapper.title import Title
 
 PACKET = 65536
 """Bytes of the longest message."""
 
 GO = b"g"
 
-Request = Dict[str, Any]
+LIBC = ctypes.PyDLL(None, use_errno=True)
 
 
 class Birth(NamedTuple):
@@ -43,14 +50,19 @@ class Birth(NamedTuple):
 
 
 class Zygote:
-    """Serves a container.
+    """Serves a container. Both sockets are SOCK_SEQPACKET: a message of JSON a packet, file descriptors beside it.
 
-    :param channel: a SOCK_SEQPACKET socket: a message of JSON a packet, file descriptors beside it.
+    :param births: requests for wrappers come here, and are answered.
+    :param groups: the container tells of process groups to hold and to forget.
+    :param outputs: the file descriptors that become a wrapper's output.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._groups: Set[int] = set()
+    def __init__(self, births: socket.socket, groups: socket.socket, outputs: Sequence[int], title: Title) -> None:
+        self._births = births
+        self._groups = groups
+        self._outputs = outputs
+        self._title = title
+        self._held: Set[int] = set()
         """Process groups of live sensors."""
 
     def serve(self) -> Optional[Birth]:
@@ -58,112 +70,144 @@ class Zygote:
 
         In a forked process it returns what that is to become.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        environment.list_folders(sys.path)
+        loader.preload()
         # What is shared now stays shared: the collector of a child would write to each object it looks at.
         gc.collect()
         gc.freeze()
+        poll = select.poll()
+        poll.register(self._groups, select.POLLIN)
+        poll.register(self._births, select.POLLIN)
+        asks = self._births.fileno()
         while True:
-            request, fds = self._receive()
-            if request is None:
-                self._kill_all()
-                return None
-            if request["do"] == "start":
-                birth = self._start(request, fds[0])
-                if birth is not None:
-                    return birth
-            elif request["do"] == "hold":
-                self._groups.update(request["groups"])
-            else:
-                self._groups.discard(request["group"])
+            for fd, _ in poll.poll():
+                if fd != asks:
+                    if not self._hear():
+                        self._kill_all()
+                        return None
+                elif self._fork():
+                    return self._be_born()
 
-    def _receive(self) -> Tuple[Optional[Request], List[int]]:
+    def _hear(self) -> bool:
+        """Take what the container tells of groups; False when it is gone."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._channel, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+            data = self._groups.recv(PACKET)
         except OSError:
-            return None, []
-        return (json.loads(data) if data else None), fds
+            return False
+        if data:
+            message = json.loads(data)
+            self._held.update(message.get("hold", ()))
+            self._held.difference_update(message.get("forget", ()))
+        return bool(data)
 
-    def _start(self, request: Request, output: int) -> Optional[Birth]:
-        report, reporting = os.pipe()
-        waiting, go = os.pipe()
+    def _fork(self) -> bool:
+        """Fork twice; True in the wrapper-to-be."""
+        report, self._reporting = os.pipe()
+        self._waiting, go = os.pipe()
         try:
-            between = os.fork()
+            between = _fork()
         except OSError as error:
-            self._send({"id": request["id"], "error": f"cannot fork: {error}"})
-            for fd in (report, reporting, waiting, go, output):
-                os.close(fd)
-            return None
-        if between == 0:
-            # Before the fork that makes the wrapper, so that nobody ever sees it under another name.
-            show(request["birth"]["ref"])
-            if _fork_again(reporting):
-                for fd in (report, reporting, go):
-                    os.close(fd)
-                _await_go(waiting)
-                _attach(output)
-                return Birth(**request["birth"])
-            os._exit(0)
-        for fd in (reporting, waiting, output):
-            os.close(fd)
-        said = os.read(report, PACKET).decode()
+            self._refuse(f"cannot fork: {error}")
+            between = 0
+            os.write(self._reporting, b"0")
+        else:
+            if between == 0:
+                os.close(report)
+                os.close(go)
+                if self._fork_again():
+                    return True
+                os._exit(0)
+        os.close(self._reporting)
+        os.close(self._waiting)
+        pid = int(os.read(report, 16) or b"0")
         os.close(report)
-        # Once the one between is gone, the container is the parent.
-        os.waitpid(between, 0)
-        self._announce(request["id"], said)
-        with suppress(OSError):
+        if between:
+            # Once the one between is gone, the container is the parent.
+            os.waitpid(between, 0)
+        if pid:
+            self._held.add(pid)
             os.write(go, GO)
         os.close(go)
-        return None
+        return False
 
-    def _announce(self, identifier: int, said: str) -> None:
-        """Tell the container of the process before it may do anything."""
-        if not said.isdigit():
-            self._send({"id": identifier, "error": f"cannot fork: {said}"})
-            return
-        pid = int(said)
+    def _fork_again(self) -> bool:
+        """In the process between: take the request, fork the wrapper, answer; True in the wrapper."""
+        request, self._output = self._receive()
+        if request is None:
+            return False
+        self._birth = Birth(**request["birth"])
+        # Before the fork that makes the wrapper, so that nobody ever sees it under another name.
+        self._title.show_sensor(self._birth.ref)
         try:
-            handle = os.pidfd_open(pid)
+            pid = _fork()
         except OSError as error:
-            self._send({"id": identifier, "error": f"process {pid} has gone: {error}"})
-            return
-        self._groups.add(pid)
-        self._send({"id": identifier, "pid": pid}, handle)
-        os.close(handle)
+            self._send({"id": request["id"], "error": f"cannot fork: {error}"})
+            return False
+        if pid == 0:
+            return True
+        os.setpgid(pid, pid)
+        handle = os.pidfd_open(pid)
+        self._send({"id": request["id"], "pid": pid}, handle)
+        os.write(self._reporting, b"%d" % pid)
+        return False
+
+    def _be_born(self) -> Birth:
+        """In the wrapper: wait until it may begin. A zygote that dies before means that it never may."""
+        self._births.close()
+        self._groups.close()
+        os.close(self._reporting)
+        if os.read(self._waiting, 1) != GO:
+            os._exit(0)
+        os.close(self._waiting)
+        for fd in self._outputs:
+            os.dup2(self._output, fd, inheritable=fd in (1, 2))
+        os.close(self._output)
+        return self._birth
+
+    def _receive(self) -> Tuple[Optional[Dict[str, Any]], int]:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return None, -1
+        return (json.loads(data), fds[0]) if data else (None, -1)
+
+    def _refuse(self, error: str) -> None:
+        """Answer a request that this process has to take itself."""
+        request, output = self._receive()
+        if request is not None:
+            os.close(output)
+            self._send({"id": request["id"], "error": error})
 
     def _send(self, message: Dict[str, Any], *fds: int) -> None:
-        # A container that is gone is noticed by the next receive.
+        # A container that is gone is noticed by the next poll.
         with suppress(OSError):
-            socket.send_fds(self._channel, [json.dumps(message).encode()], fds)
+            socket.send_fds(self._births, [json.dumps(message).encode()], fds)
 
     def _kill_all(self) -> None:
-        for group in self._groups:
+        for group in self._held:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
 
 
-def _fork_again(reporting: int) -> bool:
-    """Fork the wrapper itself, in a process group of its own; whether this is it."""
-    try:
-        pid = os.fork()
-    except OSError as error:
-        os.write(reporting, str(error).encode())
-        return False
-    if pid == 0:
-        return True
-    os.setpgid(pid, pid)
-    os.write(reporting, str(pid).encode())
-    return False
+def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
+    """Serve on two inherited sockets: see `Zygote.serve`.
+
+    :param outputs: the file descriptors that become a wrapper's output.
+    """
+    title = Title()
+    title.show("st2sensor zygote", "st2sensor")
+    with socket.socket(fileno=births) as asked, socket.socket(fileno=groups) as told:
+        return Zygote(asked, told, outputs, title).serve()
 
 
-def _await_go(waiting: int) -> None:
-    """Wait until the container has a handle on this process; a zygote that dies before means that it never will."""
-    if os.read(waiting, 1) != GO:
-        os._exit(0)
-    os.close(waiting)
+def _fork() -> int:
+    """fork(), past the handlers that Python runs after os.fork().
 
-
-def _attach(output: int) -> None:
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    They mend the locks of threads that are gone, of which a zygote has none, and write to a tenth of the memory that a
+    wrapper would otherwise share. Raises OSError.
+    """
+    pid: int = LIBC.fork()
+    if pid == -1:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return pid

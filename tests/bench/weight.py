@@ -1,10 +1,16 @@
-"""What idle sensors weigh and how fast they start, beside a bare Python process."""
+"""What idle sensors weigh, and how fast they start and stop, beside bare processes of the same interpreter."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -13,78 +19,195 @@ from rich.table import Table
 from tests.servers.waiting import eventually
 from tests.workspace import Container, Workspace
 
-SENSORS = 20
+COUNTS = (1, 20, 200, 1000)
 
-SETTLE = 2.0
+SETTLE = 3.0
 """Seconds between the last setup() and the weighing, in which start-up garbage goes."""
 
-IDLE = """
+IDLE_FOR = 10.0
+"""Seconds in which the processor time of idle sensors is counted."""
+
+CODE = """
 import os
 import time
 
 
 class {name}(Sensor):
     def setup(self):
-        with open(os.path.join({folder!r}, "{name}"), "w") as file:
-            file.write(str(time.time()))
+        self.mark("up")
 
     def run(self):
         while True:
             time.sleep(1000)
+
+    def cleanup(self):
+        self.mark("down")
+
+    def mark(self, what):
+        with open(os.path.join({folder!r}, what, "{name}"), "w") as file:
+            file.write(str(time.time()))
+"""
+
+FORKING = """
+import os, signal, sys
+for _ in range(int(sys.argv[1])):
+    if not (pid := os.fork()):
+        signal.pause()
+    print(pid, flush=True)
+signal.pause()
 """
 
 BARE = [sys.executable, "-c", "import time; time.sleep(99)"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weight:
+    """What so many sensors took.
+
+    :param up: seconds from the container's start until all are in setup().
+    :param cpu: milliseconds of processor time a start, of all processes together.
+    :param pss: MB of the median sensor.
+    :param container: MB of the container, RSS.
+    :param idle: percent of one core, of all processes together.
+    :param down: seconds from the container's SIGTERM until the last cleanup() and exit.
+    :param cleanups: how many sensors had their cleanup() called.
+    """
+
+    up: float
+    cpu: float
+    pss: float
+    container: float
+    idle: float
+    down: float
+    cleanups: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """What as many bare processes took: seconds in all, milliseconds of processor time each, MB of the median."""
+
+    up: float
+    cpu: float
+    pss: float
+
+
 def report(workspace: Workspace) -> None:
     """Print a table."""
-    marks = workspace.folder / "marks"
-    marks.mkdir()
-    for number in range(SENSORS):
+    columns = ["sensors", "up in", "CPU a start", "PSS each", "container", "idle CPU", "stopped in", "cleanups"]
+    table = Table(*columns, title="trivial sensors, on RabbitMQ and MongoDB")
+    for count in COUNTS:
+        forked, executed = bare(count, forking), bare(min(count, 200), executing)
+        weight = weigh(workspace, count)
+        table.add_row(
+            str(count),
+            f"{weight.up:.2f} s",
+            f"{weight.cpu:.1f} ms",
+            f"{weight.pss:.2f} MB",
+            f"{weight.container:.0f} MB",
+            f"{weight.idle:.2f} %",
+            f"{weight.down:.2f} s",
+            str(weight.cleanups),
+        )
+        table.add_row("  os.fork() alone", *_row(forked), style="dim")
+        table.add_row("  python -c, at most 200", *_row(executed), style="dim", end_section=True)
+    Console(width=120).print(table)
+
+
+def _row(weight: Bare) -> tuple[str, str, str]:
+    return f"{weight.up:.2f} s", f"{weight.cpu:.1f} ms", f"{weight.pss:.2f} MB"
+
+
+def weigh(workspace: Workspace, count: int) -> Weight:
+    """Start so many sensors, look at them, and stop them."""
+    marks = workspace.folder / f"marks{count}"
+    pack = f"bench{count}"
+    for kind in ("up", "down"):
+        (marks / kind).mkdir(parents=True)
+    for number in range(count):
         name = f"Idle{number}"
-        workspace.add_sensor("bench", name, IDLE.format(name=name, folder=str(marks)))
+        workspace.add_sensor(pack, name, CODE.format(name=name, folder=str(marks)))
     workspace.reload_well()
-    bare_pss, bare_start = bare()
 
     began = time.time()
     container = workspace.start()
-    eventually("all sensors are in setup()", lambda: len(list(marks.iterdir())) == SENSORS, timeout=120)
-    in_setup = max(float(mark.read_text()) for mark in marks.iterdir()) - began
+    eventually("all sensors are in setup()", lambda: len(os.listdir(marks / "up")) == count, timeout=300)
+    up = last(marks / "up") - began
     time.sleep(SETTLE)
-    sensors = sorted(pss(process) for process in container.wrappers().values())
-    assert len(sensors) == SENSORS
+    processes = everybody(container)
+    started = sum(map(cpu, processes))
+    pss = median([pss_of(process) for process in container.wrappers().values()])
+    rss = psutil.Process(container.process.pid).memory_info().rss / 1e6
+    before, at = sum(map(cpu, processes)), time.monotonic()
+    time.sleep(IDLE_FOR)
+    idle = (sum(map(cpu, processes)) - before) / (time.monotonic() - at)
 
-    table = Table("what", "st2sensor", "bare Python process", "StackStorm", title=f"{SENSORS} idle sensors")
-    table.add_row("memory of a sensor, PSS", f"{sensors[SENSORS // 2]:.1f} MB", f"{bare_pss:.1f} MB", "55 MB")
-    table.add_row("memory of the heaviest sensor, PSS", f"{sensors[-1]:.1f} MB", "", "")
-    table.add_row("memory of the container, RSS", f"{container_rss(container):.1f} MB", "", "")
-    table.add_row("from start until all are in setup()", f"{in_setup:.1f} s", f"{bare_start:.1f} s", "12 s")
-    Console(width=110).print(table)
-
-
-def bare() -> tuple[float, float]:
-    """The median PSS in MB of as many bare processes, and the seconds that starting them took."""
     began = time.time()
-    processes = [subprocess.Popen(BARE) for _ in range(SENSORS)]
-    eventually(
-        "all sleep", lambda: all(psutil.Process(item.pid).num_ctx_switches().voluntary > 0 for item in processes)
+    container.stop(timeout=60)
+    weight = Weight(
+        up=up,
+        cpu=started / count * 1000,
+        pss=pss,
+        container=rss,
+        idle=idle * 100,
+        down=time.time() - began,
+        cleanups=len(os.listdir(marks / "down")),
     )
-    took = time.time() - began
-    time.sleep(SETTLE)
-    weights = sorted(pss(psutil.Process(item.pid)) for item in processes)
-    for item in processes:
-        item.kill()
-        item.wait()
-    return weights[SENSORS // 2], took
+    for metadata in (workspace.packs / pack / "sensors").glob("*.yaml"):
+        metadata.unlink()
+    workspace.reload_well()
+    return weight
 
 
-def pss(process: psutil.Process) -> float:
+def bare(count: int, starting: Callable[[int], Iterator[list[int]]]) -> Bare:
+    """Start so many bare processes and look at them."""
+    began, before = time.time(), sum(os.times()[:2])
+    with contextmanager(starting)(count) as pids:
+        processes = [psutil.Process(pid) for pid in pids]
+        eventually("all sleep", lambda: all(item.num_ctx_switches().voluntary > 0 for item in processes), timeout=60)
+        up = time.time() - began
+        spent = sum(map(cpu, processes)) + sum(os.times()[:2]) - before
+        return Bare(up=up, cpu=spent / count * 1000, pss=median([pss_of(process) for process in processes]))
+
+
+def forking(count: int) -> Iterator[list[int]]:
+    """Children of a bare interpreter that sleep."""
+    command = [sys.executable, "-c", FORKING, str(count)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
+    assert parent.stdout is not None
+    yield [int(parent.stdout.readline()) for _ in range(count)]
+    os.killpg(parent.pid, signal.SIGKILL)
+    parent.communicate()
+
+
+def executing(count: int) -> Iterator[list[int]]:
+    """Bare interpreters that sleep."""
+    processes = [subprocess.Popen(BARE) for _ in range(count)]
+    yield [process.pid for process in processes]
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def everybody(container: Container) -> list[psutil.Process]:
+    """The container with all its processes."""
+    parent = psutil.Process(container.process.pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def cpu(process: psutil.Process) -> float:
+    """Seconds of processor time, without that of children."""
+    return sum(process.cpu_times()[:2])
+
+
+def last(folder: Path) -> float:
+    return max(float(mark.read_text()) for mark in folder.iterdir())
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def pss_of(process: psutil.Process) -> float:
     """MB."""
     weight: int = process.memory_full_info().pss
     return weight / 1e6
-
-
-def container_rss(container: Container) -> float:
-    """MB."""
-    rss: int = psutil.Process(container.process.pid).memory_info().rss
-    return rss / 1e6
