@@ -282,4 +282,4 @@ class Children:
 
     def _set_log_level(self, ref: str, running: Running) -> None:
         running.log_level = self._log_level(ref)
-        running.output.set_level(running.log_level)
+        running.output.set_level(running.log_level if self._overrides[ref].log_level else logging.NOTSET)

@@ -55,8 +55,9 @@ class Output:
         return self._last_error or self._last_line
 
     def set_level(self, level: int) -> None:
-        """Show records from this level on."""
-        self._log.setLevel(level)
+        """Show records from this level on, or NOTSET: as the container does."""
+        if self._log.level != level:
+            self._log.setLevel(level)
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
