@@ -38,6 +38,10 @@ LOG = logging.getLogger(__name__)
 LOOK_AGAIN = 1.0
 """Seconds until what had to wait for its turn is looked at again, though nothing happened."""
 
+GATHER = 0.02
+"""Seconds in which changes are gathered before one look at all sensors, while there is more to do than may be done at
+once; and ends of processes before one look for strangers."""
+
 
 class Supervisor:
     """What runs.
@@ -88,6 +92,7 @@ class Supervisor:
         self._wake = asyncio.Event()
         self._held_back = False
         self._stopping = False
+        self._strangers: asyncio.TimerHandle | None = None
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -103,7 +108,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop_asked)
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
-        signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._reap_strangers))
+        signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
         try:
             while not self._stopping:
                 self._refresh.look_when_stale()
@@ -191,6 +196,8 @@ class Supervisor:
             until = self._refresh.look_at if due is None else min(due, self._refresh.look_at)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, until - now))
+        if self._held_back:
+            await asyncio.sleep(GATHER)
         self._wake.clear()
 
     async def _stop_all(self) -> None:
@@ -224,10 +231,15 @@ class Supervisor:
         if self._only is not None and child.state is not State.STOPPED:
             self._exit_code = code if code >= 0 else 128 - code
             self._stopping = True
-        self._reap_strangers()
+        self._look_for_strangers()
         self._wake.set()
 
+    def _look_for_strangers(self) -> None:
+        if self._strangers is None:
+            self._strangers = asyncio.get_running_loop().call_later(GATHER, self._reap_strangers)
+
     def _reap_strangers(self) -> None:
+        self._strangers = None
         self._launcher.reap_strangers(self._children.process_ids())
 
     def _stop_asked(self) -> None:
