@@ -93,6 +93,8 @@ class Workspace:
         self.packs = folder / "packs"
         self.state = folder / "state"
         self.config = folder / "st2.conf"
+        self.warnings = "error"
+        """What becomes of warnings in commands; eventlet warns of itself."""
         self.packs.mkdir()
         self.configure()
         self._containers: list[Container] = []
@@ -145,7 +147,7 @@ class Workspace:
         return subprocess.run(
             [sys.executable, "-m", "st2sensor.cli", command, *arguments],
             cwd=self.folder,
-            env=environment(),
+            env=environment(self.warnings),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -203,7 +205,7 @@ class Container:
             self.process = subprocess.Popen(
                 [*command, "--config-file", str(workspace.config), *arguments],
                 cwd=workspace.folder,
-                env=environment(),
+                env=environment(workspace.warnings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -350,10 +352,10 @@ class _LocalListener(Listener):
                 )
 
 
-def environment() -> dict[str, str]:
+def environment(warnings: str = "error") -> dict[str, str]:
     """What commands are run with: this checkout's code, from any folder, and no setting of a developer's shell."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": warnings, "COLUMNS": "200"}
 
 
 def complete(code: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -28,7 +29,10 @@ def _patch_with_eventlet() -> None:
     if version == "{}.{}".format(*sys.version_info):
         sys.path += folders
     try:
-        __import__("eventlet").monkey_patch()
+        with warnings.catch_warnings():
+            # It warns of being deprecated, which is for the authors of packs.
+            warnings.simplefilter("ignore")
+            __import__("eventlet").monkey_patch()
     except ImportError as error:
         sys.stderr.write(f"cannot patch with eventlet: {error}; add it to the pack's requirements.txt\n")
     sys.path[:] = path

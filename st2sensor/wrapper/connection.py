@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from contextlib import nullcontext
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol
 
 from st2sensor import rpc
 from st2sensor.errors import ContainerGone
@@ -33,6 +33,16 @@ class _Call:
         """Let the thread that waits look again; with the state lock held."""
         if self.turn.locked():
             self.turn.release()
+
+
+class Caller(Protocol):
+    """What makes calls to the container."""
+
+    def call(self, method: str, params: rpc.Message) -> Any:
+        """Send a request and wait for its answer."""
+
+    def notify(self, method: str, params: rpc.Message) -> None:
+        """Send a notification."""
 
 
 class Connection:

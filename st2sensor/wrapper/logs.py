@@ -7,13 +7,13 @@ import sys
 import threading
 from typing import Optional
 
-from st2sensor.wrapper.connection import Connection
+from st2sensor.wrapper.connection import Caller
 
 
 class ContainerHandler(logging.Handler):
     """Sends each record with its level and traceback, once there is a connection; before that it drops them."""
 
-    connection: Optional[Connection] = None
+    connection: Optional[Caller] = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.connection is None:

@@ -16,7 +16,8 @@ from st2sensor import rpc
 from st2sensor.errors import St2SensorError
 from st2sensor.sensor import PollingSensor, Sensor
 from st2sensor.wrapper import logs
-from st2sensor.wrapper.connection import Connection
+from st2sensor.wrapper.connection import Caller, Connection
+from st2sensor.wrapper.green import GreenConnection
 from st2sensor.wrapper.loader import LoadError, load_class
 from st2sensor.wrapper.service import SensorService
 from st2sensor.wrapper.stop import Stop, StopSensor
@@ -47,16 +48,21 @@ class Wrapper:
         """Run the sensor that the container names; returns the exit code, or ends the process itself."""
         _die_with(int(environment["ST2SENSOR_CONTAINER"]))
         path, token = environment["ST2SENSOR_SOCKET"], environment["ST2SENSOR_TOKEN"]
-        connection = Connection(path, token, gone=_container_gone, shield=self._stop)
+
+        def connect() -> Connection:
+            return Connection(path, token, gone=_container_gone)
+
+        own = Connection(path, token, gone=_container_gone, shield=self._stop)
+        connection: Caller = own
+        if "ST2SENSOR_EVENTLET" in environment and "eventlet" in sys.modules:
+            connection = GreenConnection(own, connect)
         code = FAILED
         try:
             self._stop.begin()
             assignment = connection.call("assignment", {})
             self._logs.connection = connection
             logs.set_level(assignment["log_level"])
-            code = _run_sensor(
-                assignment, connection, lambda: Connection(path, token, gone=_container_gone), self._stop
-            )
+            code = _run_sensor(assignment, connection, connect(), self._stop)
         except StopSensor:
             code = STOPPED
         except St2SensorError as error:
@@ -68,8 +74,8 @@ class Wrapper:
 
 def _run_sensor(
     assignment: Dict[str, Any],
-    connection: Connection,
-    second_connection: Callable[[], Connection],
+    connection: Caller,
+    told: Connection,
     stop: Stop,
 ) -> int:
     name = assignment["ref"]
@@ -90,7 +96,7 @@ def _run_sensor(
         sensor.setup()
         is_set_up = True
         connection.notify("set_up", {})
-        Callbacks(sensor, second_connection()).start()
+        Callbacks(sensor, told).start()
         sensor.run()
     except StopSensor:
         # Whoever sent the signal: the container knows whether it was the container.
@@ -115,7 +121,7 @@ def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, 
     return sensor
 
 
-def _reported(poll: Callable[[], None], connection: Connection) -> Callable[[], None]:
+def _reported(poll: Callable[[], None], connection: Caller) -> Callable[[], None]:
     """A poll() that tells the container when it begins and ends."""
 
     def reported() -> None:

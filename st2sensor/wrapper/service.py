@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Union
 
 from st2sensor.payload import pack
 from st2sensor.rpc import NotJson
-from st2sensor.wrapper.connection import Connection
+from st2sensor.wrapper.connection import Caller
 
 SYSTEM_SCOPE = "st2kv.system"
 
@@ -35,7 +35,7 @@ class Value(str):
 class SensorService:
     """:param connection: to the container; :param logger_name: parent of the sensor's loggers."""
 
-    def __init__(self, connection: Connection, logger_name: str) -> None:
+    def __init__(self, connection: Caller, logger_name: str) -> None:
         self._connection = connection
         self._logger = logging.getLogger(logger_name)
 

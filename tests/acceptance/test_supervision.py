@@ -1,0 +1,686 @@
+"""Supervision from outside: what becomes of sensors that hang, flood, eat memory, or lose their zygote."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import signal
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.servers.waiting import eventually
+from tests.workspace import Container, Workspace
+
+UP = [{"name": "up"}]
+
+SLEEPER = """
+import time
+
+class {name}(Sensor):
+    def run(self):
+        self.sensor_service.dispatch("s.up", {{"name": "{name}"}})
+        time.sleep(1000)
+    def cleanup(self):
+        print("cleaned up")
+"""
+
+PARENT = """
+import os, signal, subprocess, time
+
+class Parent(Sensor):
+    def run(self):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        command = "trap '' TERM; while :; do sleep 1000; done"
+        child = subprocess.Popen(["sh", "-c", command])
+        self.sensor_service.dispatch("s.up", {"pids": [os.getpid(), child.pid]})
+        while True:
+            time.sleep(1000)
+"""
+
+
+def override(workspace: Workspace, pack: str, **values: object) -> None:
+    """Set overrides for every sensor of a pack."""
+    folder = workspace.folder / "overrides"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def zygote_of(container: Container) -> psutil.Process:
+    (zygote,) = container.zygotes()
+    return zygote
+
+
+# The zygote, which is the warden.
+
+
+def test_sensors_survive_their_zygote_and_the_next_one_is_their_warden(embedded: Workspace) -> None:
+    embedded.add_sensor("s", "Parent", PARENT, trigger_types=UP)
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 2)
+    first = zygote_of(container)
+    before = {ref: process.pid for ref, process in container.wrappers().items()}
+
+    first.kill()
+    container.wait_for_log("died; the sensors go on, and it is replaced")
+    eventually("a new zygote", lambda: [item for item in container.zygotes() if item.pid != first.pid])
+    assert {ref: process.pid for ref, process in container.wrappers().items()} == before
+
+    # It starts sensors, too.
+    container.wrappers()["s.Other"].kill()
+    listener.wait_for("s.up", 3)
+
+    pids = next(item.payload["pids"] for item in listener.of("s.up") if "pids" in item.payload)
+    warden = zygote_of(container)
+    container.process.kill()
+    eventually("nothing is left", lambda: not any(alive(pid) for pid in [*pids, warden.pid]))
+
+
+def test_a_killed_container_leaves_neither_sensors_nor_what_they_started(embedded: Workspace) -> None:
+    embedded.add_sensor("s", "Parent", PARENT, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    (seen,) = listener.wait_for("s.up")
+    zygote = zygote_of(container)
+    container.process.kill()
+    eventually("nothing is left", lambda: not any(alive(pid) for pid in [*seen.payload["pids"], zygote.pid]))
+
+
+def test_a_zygote_that_hangs_is_replaced(embedded: Workspace) -> None:
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up")
+    zygote_of(container).suspend()
+    container.wrappers()["s.Other"].kill()
+    container.wait_for_log("did not answer within 10 s: killed")
+    listener.wait_for("s.up", 2)
+
+
+def test_a_process_that_lost_its_parent_is_collected(embedded: Workspace) -> None:
+    embedded.add_sensor(
+        "s",
+        "Orphaning",
+        """
+        import subprocess, time
+
+        class Orphaning(Sensor):
+            def run(self):
+                done = subprocess.run(["sh", "-c", "sleep 0.2 & echo $!"], stdout=subprocess.PIPE, text=True)
+                self.sensor_service.dispatch("s.up", {"pid": int(done.stdout)})
+                time.sleep(1000)
+        """,
+        trigger_types=UP,
+    )
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    (seen,) = listener.wait_for("s.up")
+    eventually("it is gone, and no zombie", lambda: not psutil.pid_exists(seen.payload["pid"]))
+
+
+def test_titles_tell_the_sensor(embedded: Workspace) -> None:
+    embedded.warnings = "default"
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    embedded.add_sensor("s", "Green", "import eventlet\n" + SLEEPER.format(name="Green"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 2)
+    for ref, process in container.wrappers().items():
+        assert Path(f"/proc/{process.pid}/cmdline").read_bytes() == f"st2sensor: {ref}\0".encode()
+        assert process.name() == ref.removeprefix("s.")
+    assert len(container.wrappers()) == 2
+
+
+# Interpreters.
+
+
+def test_a_packs_virtualenv_is_what_its_sensor_runs_in(embedded: Workspace) -> None:
+    embedded.add_sensor(
+        "s",
+        "Looking",
+        """
+        import multiprocessing, os, subprocess, sys, sysconfig, time
+        import only_in_s
+
+        def double(number):
+            return [2 * number, sys.prefix]
+
+        class Looking(Sensor):
+            def run(self):
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    spawned = pool.apply(double, (21,))
+                self.sensor_service.dispatch("s.up", {
+                    "prefix": sys.prefix,
+                    "executable": sys.executable,
+                    "purelib": sysconfig.get_path("purelib"),
+                    "module": only_in_s.__file__,
+                    "which": subprocess.check_output(["sh", "-c", "command -v python"], text=True).strip(),
+                    "spawned": spawned,
+                    "path": sys.path,
+                })
+                time.sleep(1000)
+        """,
+        trigger_types=UP,
+    )
+    for name, symlinks in (("s", True), ("copied", False)):
+        venv.create(embedded.folder / "virtualenvs" / name, symlinks=symlinks)
+    home = embedded.folder / "virtualenvs" / "s"
+    packages = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    (packages / "more").mkdir()
+    (packages / "more.pth").write_text("more\n")
+    (packages / "more" / "only_in_s.py").write_text("")
+    embedded.add_sensor("copied", "Copied", SLEEPER.format(name="Copied"), trigger_types=UP)
+    embedded.add_sensor("none", "None_", SLEEPER.format(name="None_"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 3)
+    (seen,) = [item.payload for item in listener.of("s.up") if "prefix" in item.payload]
+    assert seen["prefix"] == str(home)
+    assert seen["executable"] == seen["which"] == str(home / "bin" / "python")
+    assert seen["purelib"] == str(packages)
+    assert seen["module"] == str(packages / "more" / "only_in_s.py")
+    assert seen["spawned"] == [42, str(home)]
+    # Its own packages, with what their .pth files add, and nothing of the container's before them.
+    folders = [path for path in seen["path"] if "site-packages" in path]
+    assert folders[:2] == [str(packages), str(packages / "more")]
+    # One zygote for those without a virtualenv, one for all virtualenvs of this Python; a copy is executed.
+    assert len(container.zygotes()) == 2
+    assert Path(container.wrappers()["copied.Copied"].exe()).is_relative_to(embedded.folder)
+
+
+def test_wrappers_run_in_every_python_that_packs_use(embedded: Workspace) -> None:
+    found = {version: path for version in range(9, 14) if (path := interpreter(f"python3.{version}"))}
+    if not found:
+        pytest.skip("there is no other Python here")
+    for version, path in found.items():
+        subprocess.run(
+            [path, "-m", "venv", "--without-pip", embedded.folder / "virtualenvs" / f"p{version}"], check=True
+        )
+        code = SLEEPER.format(name="Other").replace('"name"', '"version": __import__("sys").version_info[1], "name"')
+        embedded.add_sensor(f"p{version}", "Other", code)
+    embedded.add_sensor("s", "Up", "class Up(Sensor):\n    pass\n", trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    assert {item.payload["version"] for item in listener.wait_for("s.up", len(found))} == set(found)
+    assert container.stop() == 0
+    assert container.log.count("cleaned up") == len(found)
+
+
+def interpreter(name: str) -> str | None:
+    """An interpreter that runs; some are named by a shim that does not."""
+    try:
+        done = subprocess.run([name, "-c", "import sys, venv; print(sys.executable)"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+# Hangs.
+
+
+HANGS = {
+    "start_timeout": (
+        "Import",
+        "import time\ntime.sleep({wait})\nclass Import(Sensor):\n    pass\n",
+        "the way to setup()",
+    ),
+    "setup_timeout": (
+        "Setup",
+        "import time\nclass Setup(Sensor):\n    def setup(self):\n        time.sleep(1000)\n",
+        "setup()",
+    ),
+    "poll_timeout": (
+        "Poll",
+        "import time\nclass Poll(PollingSensor):\n    def poll(self):\n        time.sleep(1000)\n",
+        "poll()",
+    ),
+}
+
+
+@pytest.mark.parametrize("timeout", HANGS)
+def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, timeout: str) -> None:
+    name, code, what = HANGS[timeout]
+    marker = embedded.folder / "slow"
+    # While it is registered, importing it does not hang.
+    wait = f"1000 if __import__('os').path.exists('{marker}') else 0"
+    path = embedded.add_sensor("s", name, code.format(wait=wait))
+    override(embedded, "s", **{timeout: 0.7})
+    embedded.reload_well()
+    marker.touch()
+    container = embedded.start()
+    container.wait_for_log(f"s.{name}: {what} has taken more than 0.7 s; where its threads are:")
+    container.wait_for_log(f"s.{name} was stopped because {what} took more than 0.7 s, starts again in")
+    assert re.search(rf'File "{path}", line \d+ in (poll|setup|<module>)', container.log)
+    container.wait_for_log(f"s.{name} started", 2)
+
+
+def test_a_loop_that_holds_the_interpreter_shows_where_and_is_killed(embedded: Workspace) -> None:
+    embedded.configure("setup_timeout = 0.5\nstop_timeout = 0.5")
+    path = embedded.add_sensor("s", "Adds", "class Adds(Sensor):\n    def setup(self):\n        sum(range(10**13))\n")
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Adds did not stop within 0.5 s: killed")
+    container.wait_for_log("s.Adds was stopped because setup() took more than 0.5 s, starts again in")
+    assert f'File "{path}", line' in container.log
+
+
+def test_a_poll_that_takes_its_time_within_the_limit_goes_on(embedded: Workspace) -> None:
+    code = """
+    import time
+
+    class Slow(PollingSensor):
+        def poll(self):
+            time.sleep(0.3)
+            self.sensor_service.dispatch("s.up", {})
+    """
+    embedded.add_sensor("s", "Slow", code, trigger_types=UP, poll_interval=0.1)
+    override(embedded, "s", poll_timeout=5, setup_timeout=0.3)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 5)
+    assert "taken more than" not in container.log
+    assert container.log.count("s.Slow started") == 1
+
+
+# Stopping.
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("Ignores", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"),
+        ("Replaces", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"),
+        ("Swallows", "signal.signal(signal.SIGTERM, lambda *_: None)"),
+        ("Computes", "while True: pass"),
+        ("Sleeps", "pass"),
+        ("Selects", "select.select([], [], [])"),
+        ("Joins", "threading.Thread(target=time.sleep, args=(1000,)).start(); [t.join() for t in others()]"),
+        ("Runs", "asyncio.run(asyncio.sleep(1000))"),
+    ],
+)
+def test_cleanup_is_called_in_whatever_a_sensor_does(embedded: Workspace, name: str, body: str) -> None:
+    code = f"""
+    import asyncio, select, signal, sys, threading, time
+
+    def others():
+        return [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+
+    class {name}(Sensor):
+        def run(self):
+            self.sensor_service.dispatch("s.up", {{}})
+            {body}
+            while True:
+                time.sleep(1000)
+        def cleanup(self):
+            print("cleaned up in", threading.current_thread().name)
+    """
+    embedded.add_sensor("s", name, code, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up")
+    assert container.stop() == 0
+    assert "cleaned up in MainThread" in container.log
+    assert "killed" not in container.log
+
+
+def test_a_changed_mass_of_sensors_restarts_in_turns(embedded: Workspace) -> None:
+    embedded.configure("changes_at_once = 2")
+    for number in range(6):
+        code = SLEEPER.format(name=f"Other{number}").replace('print("cleaned up")', "time.sleep(0.2)")
+        embedded.add_sensor("s", f"Other{number}", code, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 6)
+    (embedded.folder / "configs").mkdir()
+    (embedded.folder / "configs" / "s.yaml").write_text("changed: true\n")
+    embedded.reload_well()
+    listener.wait_for("s.up", 12)
+    down = most = 0
+    for line in container.log.split("started", 6)[-1].splitlines():
+        down += line.endswith(" stopped") - (" started, pid" in line)
+        most = max(most, down)
+    assert 1 <= most <= 2
+
+
+# Restarts.
+
+
+def test_a_sensor_killed_twenty_times_in_a_row_still_comes_back(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.05\nrestart_delay_max = 0.2")
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    for number in range(20):
+        listener.wait_for("s.up", number + 1)
+        container.wrappers()["s.Other"].kill()
+    listener.wait_for("s.up", 21)
+    assert container.log.count("s.Other ended with signal SIGKILL, starts again in") == 20
+    assert container.log.count("s.Other keeps failing: 3 times in a row") == 1
+
+
+def test_an_interpreter_that_is_not_there_is_told_and_tried_again(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.1")
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    home = embedded.folder / "virtualenvs" / "s"
+    venv.create(home, symlinks=False)
+    embedded.reload_well()
+    (home / "bin" / "python").rename(home / "bin" / "away")
+    (home / "bin" / "python").write_text("#!/no/such/interpreter\n")
+    (home / "bin" / "python").chmod(0o755)
+    listener = embedded.listen()
+    container = embedded.start()
+    container.wait_for_log("exit code 127 (cannot start s.Other with", 3)
+    (home / "bin" / "away").rename(home / "bin" / "python")
+    listener.wait_for("s.up")
+
+
+# Limits.
+
+
+def test_a_sensor_that_uses_too_much_memory_is_killed_with_the_reason(embedded: Workspace) -> None:
+    code = """
+    import subprocess, sys, time
+
+    class Eater(Sensor):
+        def run(self):
+            subprocess.run([sys.executable, "-c", "x = bytearray(100_000_000); input()"], stdin=subprocess.PIPE)
+            code = "import time; x = b'x' * 100_000_000; time.sleep(1000)"
+            subprocess.run([sys.executable, "-c", code])
+    """
+    embedded.add_sensor("s", "Eater", code)
+    override(embedded, "s", memory="60M")
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("more than its 60 MB, starts again in")
+    assert re.search(r"s.Eater was killed because it used \d+ MB of memory", container.log)
+
+
+def test_open_files_and_niceness_are_limited(embedded: Workspace) -> None:
+    code = """
+    import os, resource
+
+    class Limited(Sensor):
+        def run(self):
+            files = resource.getrlimit(resource.RLIMIT_NOFILE)
+            self.sensor_service.dispatch("s.up", {"files": list(files), "nice": os.getpriority(os.PRIO_PROCESS, 0)})
+    """
+    for pack in ("s", "free"):
+        embedded.add_sensor(pack, "Limited", code, trigger_types=UP)
+    override(embedded, "s", open_files=123, nice=7)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    seen = sorted((item.payload["files"], item.payload["nice"]) for item in listener.wait_for("s.up", 2))
+    free = (
+        [*__import__("resource").getrlimit(__import__("resource").RLIMIT_NOFILE)],
+        os.getpriority(os.PRIO_PROCESS, 0),
+    )
+    assert ([123, 123], free[1] + 7) in seen
+    assert free in seen
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs processes as others")
+def test_a_sensor_runs_as_another_user_and_cannot_read_what_is_the_containers(embedded: Workspace) -> None:
+    # It imports nothing that is not there yet: the interpreter that runs the tests may be root's alone.
+    code = f"""
+    import os, time
+
+    class Nobody(Sensor):
+        def run(self):
+            try:
+                read = os.open("{embedded.state}/outbox.db", os.O_RDONLY)
+            except PermissionError:
+                read = None
+            user = {{"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(), "home": os.environ["HOME"]}}
+            self.sensor_service.dispatch("s.up", {{"read": read, **user}})
+            if os.fork() == 0:
+                self.sensor_service.dispatch("s.up", {{"forked": True}})
+                os._exit(0)
+            time.sleep(1000)
+        def cleanup(self):
+            print("cleaned up")
+    """
+    embedded.add_sensor("s", "Nobody", code, trigger_types=UP)
+    override(embedded, "s", run_as="nobody")
+    embedded.folder.chmod(0o711)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    first, second = (item.payload for item in listener.wait_for("s.up", 2))
+    nobody = pwd.getpwnam("nobody")
+    assert first["read"] is None
+    assert (first["uid"], first["gid"], first["home"]) == (nobody.pw_uid, nobody.pw_gid, nobody.pw_dir)
+    assert 0 not in first["groups"]
+    assert second == {"forked": True}
+    # The kernel forgets the death signal at a change of user: it is armed after that.
+    (wrapper,) = container.wrappers().values()
+    container.zygotes()[0].kill()
+    container.process.kill()
+    eventually("it is gone", lambda: not alive(wrapper.pid))
+
+
+def test_an_override_that_cannot_be_had_stops_that_sensor_alone(embedded: Workspace) -> None:
+    embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
+    embedded.add_sensor("t", "Beside", SLEEPER.format(name="Beside"))
+    override(embedded, "s", run_as="nobody-at-all")
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    container.wait_for_log("s.Other cannot be started: run_as = nobody-at-all: there is no such user on this host")
+    assert listener.wait_for("s.up")[0].payload == {"name": "Beside"}
+
+
+# Output.
+
+
+def test_a_flood_is_rate_limited_with_a_count_and_harms_nobody(embedded: Workspace) -> None:
+    embedded.configure("output_rate = 20")
+    code = "class {0}(Sensor):\n    def run(self):\n        while True:\n            {1}\n"
+    embedded.add_sensor("s", "Prints", code.format("Prints", "print('flood')"))
+    embedded.add_sensor("s", "Logs", code.format("Logs", "self.sensor_service.get_logger('x').info('flood')"))
+    embedded.add_sensor(
+        "s",
+        "Beside",
+        "class Beside(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {})\n",
+        trigger_types=UP,
+        poll_interval=0.1,
+    )
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    for ref in ("s.Prints", "s.Logs"):
+        container.wait_for_log(f"WARNING {ref}: ")
+        assert re.search(rf"WARNING {ref}: \d\d\d+ lines were dropped: more than 20 a second", container.log)
+    count = len(listener.of("s.up"))
+    listener.wait_for("s.up", count + 10)
+    assert container.stop() == 0
+    assert 200 < container.log.count("flood") < 2000
+
+
+def test_output_is_tagged_and_whole_and_keeps_level_and_traceback(embedded: Workspace) -> None:
+    code = r"""
+    import logging, os, sys, threading, time
+
+    class Talks(Sensor):
+        def run(self):
+            os.write(1, b"in ")
+            time.sleep(0.2)
+            os.write(1, b"one piece\n")
+            os.write(2, b"\xff\xfe binary \x00\n")
+            logger = self.sensor_service.get_logger("mine")
+            logger.warning("two\nlines")
+            logging.getLogger("some.library").error("of a library")
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                logger.exception("divided")
+            thread = threading.Thread(target=lambda: {}["missing"], name="worker")
+            thread.start()
+            thread.join()
+            sys.stdout.write("no newline at the end")
+            sys.exit(4)
+    """
+    embedded.add_sensor("s", "Talks", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Talks ended with exit code 4 (KeyError: 'missing'), starts again in")
+    for line in (
+        "INFO    s.Talks: in one piece\n",
+        "INFO    s.Talks: \ufffd\ufffd binary",
+        "WARNING s.Talks.mine: two\nlines\n",
+        "ERROR   s.Talks.some.library: of a library\n",
+        "ERROR   s.Talks.mine: divided\nTraceback (most recent call last):",
+        "ZeroDivisionError: division by zero\n",
+        "ERROR   s.Talks: thread worker failed\nTraceback",
+        "INFO    s.Talks: no newline at the end\n",
+    ):
+        assert line in container.log
+
+
+def test_the_level_of_a_sensors_log_changes_while_it_runs(embedded: Workspace) -> None:
+    code = """
+    class {0}(PollingSensor):
+        def poll(self):
+            self.sensor_service.get_logger("x").debug("details")
+            self.sensor_service.get_logger("x").info("news")
+    """
+    for name in ("Chatty", "Quiet"):
+        embedded.add_sensor(name.lower(), name, code.format(name), poll_interval=0.1)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("quiet.Quiet.x: news", 3)
+    container.wait_for_log("chatty.Chatty.x: news", 3)
+    assert "details" not in container.log
+    override(embedded, "chatty", log_level="DEBUG")
+    embedded.reload_well()
+    container.wait_for_log("DEBUG   chatty.Chatty.x: details", 3)
+    assert "quiet.Quiet.x: details" not in container.log
+    override(embedded, "chatty", log_level="ERROR")
+    embedded.reload_well()
+    container.process.send_signal(signal.SIGHUP)
+    count = container.log.count("quiet.Quiet.x: news")
+    container.wait_for_log("quiet.Quiet.x: news", count + 5)
+    silent = container.log.count("chatty.Chatty")
+    container.wait_for_log("quiet.Quiet.x: news", count + 15)
+    assert container.log.count("chatty.Chatty") == silent
+    assert container.log.count("started, pid") == 2
+
+
+# eventlet.
+
+
+GREEN = """
+import socket, threading, time
+
+class {name}(Sensor):
+    def setup(self):
+        from eventlet.patcher import is_monkey_patched
+        self.patched = is_monkey_patched("socket")
+    def run(self):
+        self.sensor_service.dispatch("s.up", {{"name": "{name}", "patched": self.patched}})
+        time.sleep(1000)
+    def cleanup(self):
+        print("cleaned up")
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", {"Plain": False, "Direct": True, "Nested": True}),
+        ("always", {"Plain": True, "Direct": True, "Nested": True}),
+        ("never", {"Plain": False, "Direct": False, "Nested": False}),
+    ],
+)
+def test_eventlet_patches_first_where_it_is_wanted(embedded: Workspace, choice: str, expected: dict[str, bool]) -> None:
+    embedded.warnings = "default"
+    embedded.configure(f"eventlet = {choice}")
+    # The import inside setup() counts for the analysis: the plain one hides it.
+    hidden = GREEN.replace(
+        "from eventlet.patcher import is_monkey_patched",
+        "name = 'event' + 'let.patcher'; is_monkey_patched = __import__(name, fromlist=['x']).is_monkey_patched",
+    )
+    embedded.add_sensor("s", "Plain", hidden.format(name="Plain"), trigger_types=UP)
+    embedded.add_sensor("s", "Direct", GREEN.format(name="Direct"), trigger_types=UP)
+    nested = embedded.add_sensor("n", "Nested", "from lib import helper\n" + hidden.format(name="Nested"))
+    (nested.parent / "lib").mkdir()
+    (nested.parent / "lib" / "__init__.py").write_text("")
+    (nested.parent / "lib" / "helper.py").write_text("def later():\n    from . import deep\n")
+    (nested.parent / "lib" / "deep.py").write_text("import eventlet.green.socket\n")
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    seen = {item.payload["name"]: item.payload["patched"] for item in listener.wait_for("s.up", 3)}
+    assert seen == expected
+    assert container.stop() == 0
+    assert container.log.count("cleaned up") == 3
+
+
+def test_a_patched_sensor_works_with_green_threads_and_native_ones(embedded: Workspace) -> None:
+    embedded.warnings = "default"
+    code = """
+    import eventlet
+    from eventlet import patcher
+    eventlet.monkey_patch()
+    import ssl, urllib.request
+
+    class Green(Sensor):
+        def setup(self):
+            self.pool = eventlet.GreenPool()
+        def run(self):
+            for number in range(50):
+                self.pool.spawn(self.send, number)
+            self.pool.waitall()
+            native = patcher.original("threading")
+            threads = [native.Thread(target=self.send, args=(100 + number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                eventlet.sleep(0.01)
+            eventlet.sleep(1000)
+        def send(self, number):
+            for _ in range(5):
+                self.sensor_service.dispatch("s.up", {"number": number})
+                self.sensor_service.set_value("last", number)
+        def add_trigger(self, trigger):
+            print("told of", trigger["ref"])
+        def cleanup(self):
+            eventlet.sleep(0.1)
+            print("cleaned up")
+    """
+    embedded.add_sensor("s", "Green", code, trigger_types=[{"name": "up"}, {"name": "asked"}])
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up", 270)
+    assert len({item.payload["number"] for item in listener.of("s.up")}) == 54
+    container.wait_for_log("told of s.up")
+    assert container.stop() == 0
+    assert "cleaned up" in container.log
+    assert "Traceback" not in container.log
