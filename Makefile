@@ -3,13 +3,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint types bench rabbitmq
+SOAK_MINUTES ?= 10
+
+.PHONY: demo test lint types bench soak rabbitmq
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
+# Two files of tests at a time: most of them wait.
 test: .venv/tested rabbitmq
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/tested
 	$(BIN)/ruff check .
@@ -20,6 +23,9 @@ types: .venv/tested
 
 bench: .venv/tested rabbitmq
 	$(BIN)/python -m tests.bench
+
+soak: .venv/tested rabbitmq
+	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
 
 # The broker that the tests run privately comes from Debian's package.
 rabbitmq:

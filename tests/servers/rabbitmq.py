@@ -78,11 +78,14 @@ class RabbitMQ:
         )
         eventually("RabbitMQ answers", self._answers, timeout=120)
 
-    def control(self, *arguments: str) -> None:
-        """Run rabbitmqctl."""
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl; returns what it prints."""
         script = Path(_real_script(executable() or "")).with_name("rabbitmqctl")
         command = [str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
-        subprocess.run(command, env=self._environment, cwd=self._folder, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            command, env=self._environment, cwd=self._folder, check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout
 
     def stop(self) -> None:
         """An orderly stop: SIGTERM to the Erlang machine."""

@@ -1,0 +1,75 @@
+"""What a container holds: processes, threads, file descriptors, files, queues and memory, counted from outside."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.servers.rabbitmq import RabbitMQ
+from tests.workspace import Container, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census:
+    """What there is at one moment.
+
+    :param others: processes beside wrappers and zygotes.
+    :param zombies: processes that the container has not collected; those of a sensor's own children are the sensor's.
+    :param state: files in the state directory.
+    :param memory: MB of the container and its zygotes, RSS.
+    """
+
+    wrappers: int
+    others: int
+    zombies: int
+    threads: int
+    files: int
+    temporary: int
+    state: int
+    queues: int
+    memory: float
+
+
+def take(workspace: Workspace, container: Container, broker: RabbitMQ) -> Census:
+    """Count."""
+    process = psutil.Process(container.process.pid)
+    family = process.children(recursive=True)
+    dead = {child.pid for child in family if state_of(child) != "alive"}
+    zygotes = container.zygotes()
+    wrappers = container.wrappers()
+    return Census(
+        wrappers=len(wrappers),
+        others=len(family) - len(dead) - len(wrappers) - len(zygotes),
+        zombies=len([child for child in process.children() if state_of(child) == psutil.STATUS_ZOMBIE]),
+        threads=process.num_threads(),
+        files=process.num_fds() + sum(zygote.num_fds() for zygote in zygotes),
+        temporary=len(list(Path(tempfile.gettempdir()).iterdir())),
+        state=len([path for path in workspace.state.rglob("*") if not path.is_dir()]),
+        queues=len(broker.control("list_queues", "--quiet", "--no-table-headers", "name").splitlines()),
+        memory=round(sum(item.memory_info().rss for item in [process, *zygotes]) / 1e6, 1),
+    )
+
+
+def state_of(process: psutil.Process) -> str:
+    """`alive`, `gone`, or psutil's word for a zombie."""
+    try:
+        status = str(process.status())
+    except psutil.NoSuchProcess:
+        return "gone"
+    return status if status == psutil.STATUS_ZOMBIE else "alive"
+
+
+def leaks(before: Census, after: Census, *, memory: float) -> list[str]:
+    """What there is more of, in words.
+
+    :param memory: MB that may come on top, of allocators that keep what they once had.
+    """
+    found = []
+    for name, was in asdict(before).items():
+        now = asdict(after)[name]
+        if now > was + (memory if name == "memory" else 0):
+            found.append(f"{name}: {was} before, {now} after")
+    return found
