@@ -11,11 +11,13 @@ import sys
 import jsonschema
 
 from st2sensor import config
+from st2sensor.container.child import State
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
 from tests.workspace import ROOT, Workspace
 
 SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
+SUPERVISION = (ROOT / "docs" / "supervision.md").read_text()
 DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
 
 
@@ -86,3 +88,29 @@ def test_every_key_of_the_sample_configuration_is_read_and_every_key_is_in_it() 
     known = {(group, option.name) for group, options in config.GROUPS.items() for option in options}
     assert shown <= known
     assert known - shown == {("database", name) for name in ("host", "port", "username", "password")}
+
+
+def test_supervision_is_as_described(embedded: Workspace) -> None:
+    snippet = SUPERVISION.partition("```yaml\n")[2].partition("```")[0]
+    (embedded.folder / "overrides").mkdir()
+    (embedded.folder / "overrides" / "p.yaml").write_text(snippet)
+    schema = json.loads((ROOT / "st2sensor" / "packs" / "schemas" / "overrides.json").read_text())
+    table = SUPERVISION.partition("## Per sensor")[2].partition("## Output")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
+    assert named == set(schema["definitions"]["sensor"]["properties"])
+
+    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 300")
+    embedded.add_sensor("p", "S", "class S(Sensor):\n    def run(self):\n        raise RuntimeError('no luck')\n")
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("WARNING")
+    shown = [line.strip() for line in SUPERVISION.splitlines() if line.startswith("    ") and " p.S " in line]
+    assert len(shown) == 2
+    for line in shown:
+        pattern = re.sub(r"\d+\\\.\d+", r"\\d+\\.\\d+", re.escape(line))
+        assert re.search(pattern, container.log), line
+
+
+def test_states_are_those_that_there_are() -> None:
+    table = SUPERVISION.partition("## States")[2].partition("A sensor that fails")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:] == [state.value for state in State]
