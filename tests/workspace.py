@@ -163,8 +163,9 @@ class Workspace:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def start(self, *arguments: str) -> Container:
-        container = Container(self, arguments)
+    def start(self, *arguments: str, within: Path | None = None) -> Container:
+        """:param within: a control group."""
+        container = Container(self, arguments, within)
         self._containers.append(container)
         return container
 
@@ -198,9 +199,11 @@ class Workspace:
 class Container:
     """A running st2sensorcontainer."""
 
-    def __init__(self, workspace: Workspace, arguments: Sequence[str]) -> None:
+    def __init__(self, workspace: Workspace, arguments: Sequence[str], within: Path | None = None) -> None:
         self._log = workspace.folder / f"container-{uuid.uuid4().hex[:6]}.log"
         command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
+        if within is not None:
+            command = ["sh", "-c", f'echo $$ > {within}/cgroup.procs && exec "$@"', "sh", *command]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--config-file", str(workspace.config), *arguments],

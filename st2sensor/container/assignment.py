@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from st2sensor.container.cgroup import Cgroups
 from st2sensor.container.launch import Launch, limits, variables
 from st2sensor.models import Overrides, SensorType
 from st2sensor.packs import config
@@ -15,8 +16,15 @@ from st2sensor.settings import Settings
 ALWAYS, AUTO = "always", "auto"
 
 
-def launch_of(sensor: SensorType, overrides: Overrides, token: str, settings: Settings, state_dir: Path) -> Launch:
-    """Raises ConfigError."""
+def launch_of(
+    sensor: SensorType,
+    overrides: Overrides,
+    token: str,
+    settings: Settings,
+    state_dir: Path,
+    cgroups: Cgroups | None,
+) -> Launch:
+    """What a sensor is started with. Raises ConfigError and OSError."""
     code = code_of(sensor, settings.content)
     taken_on = limits(overrides)
     return Launch(
@@ -25,6 +33,7 @@ def launch_of(sensor: SensorType, overrides: Overrides, token: str, settings: Se
         socket=socket_of(state_dir, taken_on["user"]),
         token=token,
         eventlet=code.fallback_paths if _is_patched(code, settings.container.eventlet) else None,
+        cgroup=None if cgroups is None else cgroups.make(sensor.ref, token[:8], overrides.memory),
         limits=taken_on,
         variables=variables(overrides),
     )

@@ -154,15 +154,18 @@ class Children:
 
     async def _start(self, sensor: SensorType, overrides: Overrides) -> None:
         token = secrets.token_hex(16)
+        launch = None
         try:
-            process = await self._launcher.start(await self._hooks.launch(sensor, overrides, token))
-        except (OSError, St2SensorError) as error:
-            self._not_started(sensor.ref, f"cannot be started: {error}")
+            launch = await self._hooks.launch(sensor, overrides, token)
+            process = await self._launcher.start(launch)
         except Exception as error:
-            LOG.exception("%s cannot be started", sensor.ref)
-            self._not_started(sensor.ref, f"cannot be started: {error!r}")
+            if not isinstance(error, (OSError, St2SensorError)):
+                LOG.exception("%s cannot be started", sensor.ref)
+            if launch is not None and launch.cgroup is not None:
+                launch.cgroup.remove(asyncio.get_running_loop())
+            self._not_started(sensor.ref, f"cannot be started: {error}")
         else:
-            self._started(sensor, token, process)
+            self._started(sensor, launch, process)
 
     def _not_started(self, ref: str, reason: str) -> None:
         child = self._states[ref]
@@ -175,12 +178,12 @@ class Children:
             self._report_failure(child)
         self._hooks.changed()
 
-    def _started(self, sensor: SensorType, token: str, process: Process) -> None:
+    def _started(self, sensor: SensorType, launch: Launch, process: Process) -> None:
         ref = sensor.ref
         loop = asyncio.get_running_loop()
         output = Output(loop, process.output, ref, self._settings.output_rate)
-        running = self._running[ref] = Running(loop, process, output, token)
-        self._refs[token] = ref
+        running = self._running[ref] = Running(loop, process, output, launch.token, launch.cgroup)
+        self._refs[launch.token] = ref
         self._set_log_level(ref, running)
         loop.add_reader(process.pidfd, self._exited, ref)
         LOG.info("%s started, pid %d", ref, process.pid)
@@ -191,7 +194,8 @@ class Children:
             self._interrupt(ref, running)
             return
         self._expect(ref, "the way to setup()", self._overrides[ref].start_timeout or self._settings.start_timeout)
-        if self._overrides[ref].memory is not None:
+        limited_by_kernel = launch.cgroup is not None and launch.cgroup.limits_memory
+        if self._overrides[ref].memory is not None and not limited_by_kernel:
             running.watch(loop.create_task(self._watch_memory(ref, running)))
 
     def _stop(self, ref: str, reason: str, *, failed: bool) -> None:
@@ -245,10 +249,14 @@ class Children:
         del self._refs[running.token]
         asked = self._states[ref].state is State.STOPPING
         how = f"ended with {describe_exit(code)}"
-        if code != 0 and not asked and running.output.last_error:
+        if running.was_out_of_memory:
+            how = f"was killed because it used more memory than its {memory.shown(self._overrides[ref].memory or 0)}"
+        elif code != 0 and not asked and running.output.last_error:
             how = f"{how} ({running.output.last_error})"
         child = transitions.exited(self._states[ref], how, self._clock(), self._settings.restarts, success=code == 0)
         self._states[ref] = child
+        if running.cgroup is not None:
+            running.cgroup.remove(asyncio.get_running_loop())
         self._report(child, code)
         self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._hooks.ended(child, code)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import st2sensor
+from st2sensor.container.cgroup import Cgroup
 from st2sensor.errors import ConfigError
 from st2sensor.models import Overrides
 
@@ -40,6 +41,7 @@ class Launch:
     :param token: what the wrapper identifies itself with.
     :param eventlet: folders in which eventlet is looked for, beside the interpreter's own, to patch with it before all
         else; None leaves the sensor unpatched.
+    :param cgroup: of the sensor alone, where there are control groups.
     :param limits: what the wrapper takes on before it runs: see `wrapper.environment.limit`.
     :param variables: of its environment, beside the container's and those that make it a wrapper.
     """
@@ -49,6 +51,7 @@ class Launch:
     socket: Path
     token: str
     eventlet: tuple[str, ...] | None = None
+    cgroup: Cgroup | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
 

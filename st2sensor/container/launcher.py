@@ -33,13 +33,17 @@ class Launcher:
     :param folder: where zygotes have their environments.
     :param socket: the container's socket for most wrappers.
     :param sensors: what they start with.
+    :param cgroups: folder of the sensors' control groups, if they have any.
     """
 
-    def __init__(self, loop: AbstractEventLoop, folder: Path, socket: Path, sensors: Inherited) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, folder: Path, socket: Path, sensors: Inherited, cgroups: Path | None
+    ) -> None:
         self._loop = loop
         self._folder = folder
         self._socket = socket
         self._sensors = sensors
+        self._cgroups = cgroups
         self._zygotes: dict[Path, Zygote] = {}
         self._groups: dict[Path, set[int]] = {}
         """Process groups that are alive, by the base interpreter of their zygote."""
@@ -99,6 +103,8 @@ class Launcher:
                 lambda ended: self._died(base, ended),
             )
             zygote.hold(self._groups.get(base, ()))
+            if self._cgroups is not None:
+                zygote.guard(self._cgroups)
             self._zygotes[base] = zygote
         return self._zygotes[base]
 

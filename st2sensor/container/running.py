@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections.abc import Callable
 
+from st2sensor.container.cgroup import Cgroup
 from st2sensor.container.output import Output
 from st2sensor.container.process import Process
 
@@ -16,15 +17,19 @@ class Running:
     """For the loop's thread.
 
     :param token: what the wrapper identifies itself with.
+    :param cgroup: of the sensor alone, where there are control groups.
     :ivar greeted: whether the wrapper has connected: from then on it answers signals.
     :ivar log_level: of the sensor's records, as last told.
     """
 
-    def __init__(self, loop: AbstractEventLoop, process: Process, output: Output, token: str) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, process: Process, output: Output, token: str, cgroup: Cgroup | None
+    ) -> None:
         self._loop = loop
         self.process = process
         self.output = output
         self.token = token
+        self.cgroup = cgroup
         self.greeted = False
         self.log_level = 0
         self._overdue: TimerHandle | None = None
@@ -55,6 +60,11 @@ class Running:
         code = self.process.reap()
         self.output.close()
         return code
+
+    @property
+    def was_out_of_memory(self) -> bool:
+        """Whether the kernel has killed it because of its limit."""
+        return self.cgroup is not None and self.cgroup.was_out_of_memory
 
     def _insist(self) -> None:
         """Many a poll() catches everything, and many a server handles SIGTERM in its own way."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.catalogue import Catalogue
+from st2sensor.container import cgroup
 from st2sensor.container.assignment import assignment_of, launch_of, socket_of
 from st2sensor.container.child import Child, State
 from st2sensor.container.children import Children, Hooks
@@ -99,7 +100,14 @@ class Supervisor:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
         self._endpoints = Endpoints(loop, self._requests)
-        self._launcher = Launcher(loop, self._state_dir / "zygotes", socket_of(self._state_dir, None), self._inherited)
+        self._cgroups = cgroup.delegated()
+        self._launcher = Launcher(
+            loop,
+            self._state_dir / "zygotes",
+            socket_of(self._state_dir, None),
+            self._inherited,
+            None if self._cgroups is None else self._cgroups.home,
+        )
         hooks = Hooks(
             launch=self._launch, blocking=self._in_files, emit=self._emit, changed=self._changed, ended=self._ended
         )
@@ -119,6 +127,8 @@ class Supervisor:
             self._endpoints.close()
             self._refresh.close()
             self._launcher.close()
+            if self._cgroups is not None:
+                self._cgroups.clear()
             self._files.shutdown()
         return self._exit_code
 
@@ -253,7 +263,7 @@ class Supervisor:
 
     async def _launch(self, sensor: SensorType, overrides: Overrides, token: str) -> Launch:
         launch: Launch = await self._in_files(
-            lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir)
+            lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir, self._cgroups)
         )
         self._endpoints.ensure(launch.socket, launch.limits["user"])
         return launch

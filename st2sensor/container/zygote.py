@@ -100,6 +100,7 @@ class Zygote:
         identifier = next(self._ids)
         settled: Future[Process] = self._loop.create_future()
         self._pending[identifier] = (launch, output, settled)
+        cgroup = None if launch.cgroup is None else str(launch.cgroup.path)
         birth = {
             "ref": launch.ref,
             "interpreter": str(launch.interpreter),
@@ -107,7 +108,7 @@ class Zygote:
             "variables": {
                 name: value for name, value in launch.environment().items() if self._environment.get(name) != value
             },
-            "limits": {name: value for name, value in launch.limits.items() if value is not None},
+            "limits": {name: value for name, value in {**launch.limits, "cgroup": cgroup}.items() if value is not None},
         }
         try:
             socket.send_fds(self._births, [json.dumps({"id": identifier, "birth": birth}).encode()], [theirs])
@@ -122,6 +123,10 @@ class Zygote:
             LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
             self._process.kill()
             raise OSError("its zygote did not answer") from None
+
+    def guard(self, cgroups: Path) -> None:
+        """Have it kill what is in the control groups of sensors, too, when the container is gone."""
+        self._tell({"cgroups": str(cgroups)})
 
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""

@@ -11,11 +11,18 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 
 def limit(limits: Dict[str, Any]) -> None:
-    """Take on what the container asks for: `open_files` as `[soft, hard]`, `nice`, `user` as `[uid, gid, groups]`.
+    """Take on what the container asks for.
+
+    `cgroup` is a folder, `open_files` is `[soft, hard]`, `user` is `[uid, gid, groups]`, `nice` a number.
 
     Raises OSError and ValueError, which name the limit.
     """
-    steps: Dict[str, Callable[[Any], Any]] = {"open_files": _limit_files, "nice": os.nice, "user": _become}
+    steps: Dict[str, Callable[[Any], Any]] = {
+        "cgroup": _join,
+        "open_files": _limit_files,
+        "nice": os.nice,
+        "user": _become,
+    }
     for name, step in steps.items():
         value = limits.get(name)
         if value is not None:
@@ -23,6 +30,11 @@ def limit(limits: Dict[str, Any]) -> None:
                 step(value)
             except (OSError, ValueError) as error:
                 raise type(error)(f"{name} = {value}: {error}") from error
+
+
+def _join(cgroup: str) -> None:
+    with open(os.path.join(cgroup, "cgroup.procs"), "w") as file:
+        file.write("0")
 
 
 def _limit_files(wanted: List[int]) -> None:

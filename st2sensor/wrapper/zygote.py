@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import glob
 import json
 import os
 import select
@@ -64,6 +65,8 @@ class Zygote:
         self._title = title
         self._held: Set[int] = set()
         """Process groups of live sensors."""
+        self._cgroups: Optional[str] = None
+        """Folder of the sensors' control groups."""
 
     def serve(self) -> Optional[Birth]:
         """Serve until the container is gone, then kill what is left and return None.
@@ -98,6 +101,7 @@ class Zygote:
             message = json.loads(data)
             self._held.update(message.get("hold", ()))
             self._held.difference_update(message.get("forget", ()))
+            self._cgroups = message.get("cgroups", self._cgroups)
         return bool(data)
 
     def _fork(self) -> bool:
@@ -187,6 +191,9 @@ class Zygote:
         for group in self._held:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
+        for path in glob.glob(f"{self._cgroups}/sensor-*/cgroup.kill") if self._cgroups else ():
+            with suppress(OSError), open(path, "w") as file:
+                file.write("1")
 
 
 def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -494,6 +495,60 @@ def test_an_override_that_cannot_be_had_stops_that_sensor_alone(embedded: Worksp
     container = embedded.start()
     container.wait_for_log("s.Other cannot be started: run_as = nobody-at-all: there is no such user on this host")
     assert listener.wait_for("s.up")[0].payload == {"name": "Beside"}
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A control group that is delegated as systemd does it, to run containers in."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    mount = next((fields[1] for fields in mounts if fields[2] == "cgroup2"), None)
+    if mount is None or os.geteuid() != 0 or not os.access(mount, os.W_OK):
+        pytest.skip("needs root, and control groups of version 2")
+    path = Path(mount) / f"st2sensor-test-{os.getpid()}"
+    path.mkdir()
+    os.setxattr(path, "user.delegate", b"1")
+    yield path
+    (path / "cgroup.kill").write_text("1")
+    eventually("the group is empty", lambda: "populated 0" in (path / "cgroup.events").read_text())
+    for group in (path / "container", path):
+        group.rmdir()
+
+
+ESCAPES = """
+import subprocess, time
+
+class Escapes(Sensor):
+    def run(self):
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        with open("/proc/self/cgroup") as file:
+            groups = file.read()
+        self.sensor_service.dispatch("s.up", {"pid": child.pid, "groups": groups})
+        time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_in_a_delegated_control_group_nothing_gets_away(embedded: Workspace, cgroup: Path, killed: bool) -> None:
+    embedded.add_sensor("s", "Escapes", ESCAPES, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start(within=cgroup)
+    (first,) = listener.wait_for("s.up")
+    assert f"/{cgroup.name}/sensor-s.Escapes-" in first.payload["groups"]
+    container.wrappers()["s.Escapes"].kill()
+    eventually("its child is gone", lambda: not alive(first.payload["pid"]))
+    second = listener.wait_for("s.up", 2)[1]
+    assert len(list(cgroup.glob("sensor-*"))) == 1
+    if killed:
+        container.process.kill()
+    else:
+        assert container.stop() == 0
+    eventually("its child is gone", lambda: not alive(second.payload["pid"]))
+    if killed:
+        container = embedded.start(within=cgroup)
+        listener.wait_for("s.up", 3)
+        assert container.stop() == 0
+    eventually("no group is left", lambda: not list(cgroup.glob("sensor-*")))
 
 
 # Output.

@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import delivery, weight
+from tests.bench import delivery, exits, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
 
-BENCHES: dict[str, Callable[[Workspace], None]] = {"weight": weight.report, "delivery": delivery.report}
+BENCHES: dict[str, Callable[[Workspace], None]] = {
+    "weight": weight.report,
+    "exits": exits.report,
+    "delivery": delivery.report,
+}
 
 
 def main() -> None:

@@ -1,0 +1,145 @@
+"""Control groups (version 2), where one is delegated to the container: each sensor gets one in it.
+
+A sensor's whole offspring is in its group, also what has left its process group, so that nothing survives a stop; and
+the kernel itself enforces a limit of memory. systemd delegates with `Delegate=yes`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from asyncio import AbstractEventLoop
+from contextlib import suppress
+from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+
+DELEGATE = ("user.delegate", "trusted.delegate")
+"""Extended attributes by which systemd marks a delegated group: root may write to every one."""
+
+CONTAINER, SENSOR = "container", "sensor-"
+"""Names of groups: the container's own, because one with processes in it cannot limit its children; and sensors'."""
+
+RETRY, TRIES = 0.05, 100
+"""Seconds between attempts to remove a group whose processes are still ending, and how many."""
+
+
+class Cgroup:
+    """One sensor's.
+
+    :ivar limits_memory: whether the kernel enforces the sensor's limit.
+    """
+
+    def __init__(self, path: Path, memory: int | None) -> None:
+        self.path = path
+        path.mkdir()
+        self.limits_memory = memory is not None and _write(path / "memory.max", str(memory))
+        if self.limits_memory:
+            _write(path / "memory.swap.max", "0")
+            # The sensor goes as a whole, not what the kernel happens to choose of it.
+            _write(path / "memory.oom.group", "1")
+
+    @property
+    def was_out_of_memory(self) -> bool:
+        """Whether the kernel has killed the sensor because of its limit."""
+        try:
+            events = dict(line.split() for line in (self.path / "memory.events").read_text().splitlines())
+        except OSError:
+            return False
+        return int(events.get("oom_kill", 0)) > 0
+
+    def remove(self, loop: AbstractEventLoop, tries: int = TRIES) -> None:
+        """Kill what is left in it, and remove it, now or a little later."""
+        if not _removed(self.path):
+            if tries:
+                loop.call_later(RETRY, self.remove, loop, tries - 1)
+            else:
+                LOG.warning("cannot remove control group %s", self.path)
+
+
+class Cgroups:
+    """The delegated group. Moves this process into a child of it.
+
+    :param home: its folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        # Of a container that was killed.
+        self.clear()
+        with suppress(FileExistsError):
+            (home / CONTAINER).mkdir()
+        _write(home / CONTAINER / "cgroup.procs", str(os.getpid()))
+        _write(home / "cgroup.subtree_control", "+memory")
+
+    def clear(self) -> None:
+        """Kill what is left in the groups of sensors, and remove them."""
+        left = list(self.home.glob(f"{SENSOR}*"))
+        for _ in range(TRIES):
+            left = [path for path in left if not _removed(path)]
+            if not left:
+                return
+            time.sleep(RETRY)
+        LOG.warning("cannot remove control groups %s", ", ".join(map(str, left)))
+
+    def make(self, ref: str, unique: str, memory: int | None) -> Cgroup:
+        """A group for a sensor that starts. Raises OSError."""
+        return Cgroup(self.home / f"{SENSOR}{ref}-{unique}", memory)
+
+
+def delegated() -> Cgroups | None:
+    """The group that this process is in, when it was given to it."""
+    home = _own()
+    if home is None or not _is_delegated(home):
+        return None
+    try:
+        return Cgroups(home)
+    except OSError as error:
+        LOG.warning("control group %s cannot be used: %s", home, error)
+        return None
+
+
+def _own() -> Path | None:
+    """The folder of the group that this process is in; None for the root, which is nobody's to give."""
+    try:
+        entries = Path("/proc/self/cgroup").read_text().splitlines()
+        mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return None
+    path = next((entry[3:] for entry in entries if entry.startswith("0::")), "/")
+    mount = next((fields[1] for fields in mounts if fields[2] == "cgroup2"), None)
+    return None if mount is None or path == "/" else Path(mount + path)
+
+
+def _is_delegated(home: Path) -> bool:
+    if not os.access(home, os.W_OK):
+        return False
+    if os.geteuid() != 0:
+        return True
+    for name in DELEGATE:
+        with suppress(OSError):
+            if os.getxattr(home, name) == b"1":
+                return True
+    return False
+
+
+def _removed(path: Path) -> bool:
+    """Kill what is in a group and remove it; False while something has not ended."""
+    _write(path / "cgroup.kill", "1")
+    try:
+        path.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _write(file: Path, text: str) -> bool:
+    """Whether the kernel took it; it refuses what it cannot do."""
+    try:
+        file.write_text(text)
+    except OSError:
+        return False
+    return True
