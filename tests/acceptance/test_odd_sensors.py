@@ -297,3 +297,101 @@ def test_an_idle_container_uses_no_cpu_after_a_restart(embedded: Workspace) -> N
     # Nothing happens: that is what is measured.
     eventually("two seconds have passed", lambda: time.monotonic() - began > 2)
     assert sum(process.cpu_times()[:2]) - before < 0.6
+
+
+ODD = {
+    "Alarm": """
+        import signal, time
+
+        class Alarm(PollingSensor):
+            def poll(self):
+                signal.signal(signal.SIGALRM, self.ring)
+                signal.alarm(1)
+                try:
+                    time.sleep(1000)
+                except TimeoutError:
+                    self.sensor_service.dispatch("s.up", {"who": "Alarm"})
+            def ring(self, *_):
+                raise TimeoutError
+    """,
+    "LoopsInSetup": """
+        import time
+
+        class LoopsInSetup(Sensor):
+            def setup(self):
+                while True:
+                    self.sensor_service.dispatch("s.up", {"who": "LoopsInSetup"})
+                    time.sleep(0.2)
+            def cleanup(self):
+                print("LoopsInSetup cleaned up")
+    """,
+    "Returns": """
+        class Returns(Sensor):
+            def run(self):
+                self.sensor_service.dispatch("s.up", {"who": "Returns"})
+    """,
+    "CallsExit": """
+        class CallsExit(Sensor):
+            def run(self):
+                self.sensor_service.dispatch("s.up", {"who": "CallsExit"})
+                exit()
+    """,
+    "NoSuper": """
+        import time
+
+        class NoSuper(PollingSensor):
+            def __init__(self, sensor_service, config=None, poll_interval=None):
+                self.service = sensor_service
+            def poll(self):
+                self.service.dispatch("s.up", {"who": "NoSuper"})
+    """,
+    "Asyncio": """
+        import asyncio
+
+        class Asyncio(Sensor):
+            def run(self):
+                asyncio.run(self.main())
+            async def main(self):
+                await asyncio.to_thread(self.sensor_service.dispatch, "s.up", {"who": "Asyncio"})
+                await asyncio.sleep(1000)
+            def cleanup(self):
+                print("Asyncio cleaned up")
+    """,
+    "Threads": """
+        import threading, time
+
+        class Threads(Sensor):
+            def run(self):
+                threading.Thread(target=time.sleep, args=(1000,)).start()
+                self.sensor_service.dispatch("s.up", {"who": "Threads"})
+    """,
+    "CallsSetup": """
+        import time
+
+        class CallsSetup(Sensor):
+            def __init__(self, sensor_service, config):
+                super().__init__(sensor_service=sensor_service, config=config)
+                self.setup()
+            def setup(self):
+                self.sensor_service.dispatch("s.up", {"who": "CallsSetup"})
+            def run(self):
+                time.sleep(1000)
+    """,
+}
+
+
+def test_what_real_sensors_do_works(embedded: Workspace) -> None:
+    for name, code in ODD.items():
+        embedded.add_sensor("s", name, code, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    eventually("each dispatched", lambda: {item.payload.get("who") for item in listener.of("s.up")} == set(ODD))
+    # What returned or exited with 0 has finished, whatever threads it has left behind.
+    for name in ("Returns", "CallsExit", "Threads"):
+        container.wait_for_log(f"s.{name} finished with exit code 0")
+    assert set(container.wrappers()) == {f"s.{name}" for name in ODD} - {"s.Returns", "s.CallsExit", "s.Threads"}
+    assert container.stop() == 0
+    assert "LoopsInSetup cleaned up" in container.log
+    assert "Asyncio cleaned up" in container.log
+    assert "starts again in" not in container.log
