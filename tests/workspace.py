@@ -6,6 +6,7 @@ What is seen is seen from outside: RabbitMQ by pika, MongoDB by pymongo, the emb
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sqlite3
@@ -14,8 +15,7 @@ import sys
 import textwrap
 import threading
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ class Workspace:
         if self.database.startswith("mongodb"):
             with pymongo.MongoClient[dict[str, Any]](self.database) as client:
                 return list(client[self.name][collection].find({}, {"_id": 0}))
-        with closing(sqlite3.connect(self.state / "st2.db")) as connection:
+        with contextlib.closing(sqlite3.connect(self.state / "st2.db")) as connection:
             rows = connection.execute(f"SELECT document FROM {collection} ORDER BY space, name").fetchall()
         return [{name: value for name, value in json.loads(text).items() if name != "_id"} for (text,) in rows]
 
@@ -231,20 +231,17 @@ class Container:
 
     def wrappers(self) -> dict[str, psutil.Process]:
         """The live wrappers by sensor reference, as their titles tell it."""
-        found = {}
-        for child in psutil.Process(self.process.pid).children():
-            try:
-                title, _, ref = " ".join(child.cmdline()).partition(": ")
-            except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-            if title == "st2sensor":
-                found[ref] = child
-        return found
+        titles = [(title.partition(": "), process) for title, process in self._titles()]
+        return {ref: process for (kind, _, ref), process in titles if kind == "st2sensor"}
 
     def zygotes(self) -> list[psutil.Process]:
         """The live zygotes."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if " ".join(child.cmdline()) == "st2sensor zygote"]
+        return [process for title, process in self._titles() if title == "st2sensor zygote"]
+
+    def _titles(self) -> Iterator[tuple[str, psutil.Process]]:
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                yield " ".join(child.cmdline()), child
 
     def stop(self, timeout: float = 30) -> int:
         """SIGTERM; returns the exit code."""
@@ -337,7 +334,7 @@ class _LocalListener(Listener):
         while not self._closing.wait(0.02):
             if not self._path.exists():
                 continue
-            with closing(sqlite3.connect(self._path, timeout=10)) as connection:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=10)) as connection:
                 try:
                     rows = connection.execute(query, (cursor, self._exchange)).fetchall()
                 except sqlite3.OperationalError:

@@ -19,7 +19,8 @@ class Census:
     :param others: processes beside wrappers and zygotes.
     :param zombies: processes that the container has not collected; those of a sensor's own children are the sensor's.
     :param state: files in the state directory.
-    :param memory: MB of the container and its zygotes, RSS.
+    :param files: that the container has open.
+    :param memory: MB of the container, RSS.
     """
 
     wrappers: int
@@ -45,11 +46,11 @@ def take(workspace: Workspace, container: Container, broker: RabbitMQ) -> Census
         others=len(family) - len(dead) - len(wrappers) - len(zygotes),
         zombies=len([child for child in process.children() if state_of(child) == psutil.STATUS_ZOMBIE]),
         threads=process.num_threads(),
-        files=process.num_fds() + sum(zygote.num_fds() for zygote in zygotes),
+        files=process.num_fds(),
         temporary=len(list(Path(tempfile.gettempdir()).iterdir())),
         state=len([path for path in workspace.state.rglob("*") if not path.is_dir()]),
         queues=len(broker.control("list_queues", "--quiet", "--no-table-headers", "name").splitlines()),
-        memory=round(sum(item.memory_info().rss for item in [process, *zygotes]) / 1e6, 1),
+        memory=round(process.memory_info().rss / 1e6, 1),
     )
 
 
