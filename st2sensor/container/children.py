@@ -23,6 +23,9 @@ from st2sensor.settings import Container
 
 LOG = logging.getLogger(__name__)
 
+CANNOT_START = 127
+"""Exit code, as a shell has it, of what was no process."""
+
 SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 
 
@@ -42,6 +45,7 @@ class Hooks:
 
     :param launch: what a sensor is started with, given its token. Raises St2SensorError and OSError.
     :param blocking: runs a blocking call elsewhere.
+    :param hang_up: hears a sensor's sessions out, and ends them.
     :param emit: announces a trigger of the container's own.
     :param changed: called when a state has changed without being asked for.
     :param ended: called with the state and the exit code, negative for a signal, of each process that has ended.
@@ -49,6 +53,7 @@ class Hooks:
 
     launch: Callable[[SensorType, Overrides, str], Awaitable[Launch]]
     blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
+    hang_up: Callable[[str], None]
     emit: Callable[[str, dict[str, Any]], None]
     changed: Callable[[], None]
     ended: Callable[[Child, int], None]
@@ -67,6 +72,8 @@ class Children:
         self._overrides: dict[str, Overrides] = {}
         self._refs: dict[str, str] = {}
         """Sensor reference by token."""
+        self._births: dict[str, asyncio.Future[None]] = {}
+        """Processes that are on their way, by token."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,21 +119,27 @@ class Children:
         """Take on what may change while a sensor runs; returns the level of its log, if the sensor is to be told."""
         self._overrides[ref] = overrides
         running = self._running.get(ref)
-        if running is None or running.log_level == self._log_level(ref):
+        if running is None or running.log_level == self.log_level(ref):
             return None
         self._set_log_level(ref, running)
         return running.log_level
 
     # What wrappers say.
 
-    def sensor_of(self, token: str) -> str | None:
+    async def sensor_of(self, token: str) -> str | None:
+        """The sensor whose wrapper says hello; one may say it before the news of its birth is here."""
+        awaited = self._births.get(token)
+        if awaited is not None:
+            await asyncio.wait([awaited])
         ref = self._refs.get(token)
-        if ref in self._running:
+        if ref is not None:
             self._running[ref].greeted = True
         return ref
 
     def log_level(self, ref: str) -> int:
-        return self._log_level(ref)
+        """The least severe level of a sensor's records that is logged."""
+        name = self._overrides[ref].log_level
+        return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
 
     def poll_timeout(self, ref: str) -> float | None:
         return self._overrides[ref].poll_timeout or self._settings.poll_timeout
@@ -155,6 +168,7 @@ class Children:
     async def _start(self, sensor: SensorType, overrides: Overrides) -> None:
         token = secrets.token_hex(16)
         launch = None
+        birth = self._births[token] = asyncio.get_running_loop().create_future()
         try:
             launch = await self._hooks.launch(sensor, overrides, token)
             process = await self._launcher.start(launch)
@@ -166,6 +180,9 @@ class Children:
             self._not_started(sensor.ref, f"cannot be started: {error}")
         else:
             self._started(sensor, launch, process)
+        finally:
+            del self._births[token]
+            birth.set_result(None)
 
     def _not_started(self, ref: str, reason: str) -> None:
         child = self._states[ref]
@@ -176,7 +193,7 @@ class Children:
             child = transitions.backing_off(child, reason, self._clock(), self._settings.restarts)
             self._states[ref] = child
             self._report_failure(child)
-        self._hooks.changed()
+        self._hooks.ended(self._states[ref], CANNOT_START)
 
     def _started(self, sensor: SensorType, launch: Launch, process: Process) -> None:
         ref = sensor.ref
@@ -222,6 +239,7 @@ class Children:
         def overdue() -> None:
             LOG.error("%s: %s has taken more than %g s; where its threads are:", ref, what, seconds)
             if running.greeted:
+                running.output.expect_stacks()
                 running.process.dump_stacks()
             self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
 
@@ -242,6 +260,8 @@ class Children:
 
     def _exited(self, ref: str) -> None:
         """A process has ended: the only event handler that acts, because a pidfd stays readable until it is reaped."""
+        # What it has said before it ended is still on its way.
+        self._hooks.hang_up(ref)
         running = self._running.pop(ref)
         asyncio.get_running_loop().remove_reader(running.process.pidfd)
         code = running.reap()
@@ -284,10 +304,6 @@ class Children:
                 self._settings.restarts.delay_max,
             )
 
-    def _log_level(self, ref: str) -> int:
-        name = self._overrides[ref].log_level
-        return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
-
     def _set_log_level(self, ref: str, running: Running) -> None:
-        running.log_level = self._log_level(ref)
+        running.log_level = self.log_level(ref)
         running.output.set_level(running.log_level if self._overrides[ref].log_level else logging.NOTSET)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import socket
 import stat
@@ -13,8 +15,13 @@ from typing import Any
 from st2sensor.container.session import Handler, Session
 from st2sensor.errors import ConfigError
 
+LOG = logging.getLogger(__name__)
+
 PATH_LIMIT = 107
 """Bytes that the kernel takes for a Unix socket's path."""
+
+RETRY = 1.0
+"""Seconds until connections are accepted again after there was no file descriptor for one."""
 
 WAITING = 512
 """Connections that may wait to be accepted."""
@@ -35,11 +42,16 @@ class Endpoints:
         """
         if path in self._endpoints:
             return
-        self._endpoints[path] = Endpoint(self._loop, path, self._handler)
-        if user is not None:
-            os.chown(path, user[0], user[1])
-            # What is in the folder stays private; one has to be able to come by.
-            path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
+        endpoint = Endpoint(self._loop, path, self._handler)
+        try:
+            if user is not None:
+                os.chown(path, user[0], user[1])
+                # What is in the folder stays private; one has to be able to come by.
+                path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
+        except OSError:
+            endpoint.close()
+            raise
+        self._endpoints[path] = endpoint
 
     def close(self) -> None:
         """Stop listening."""
@@ -59,18 +71,27 @@ class Endpoint:
         self._loop = loop
         self._handler = handler
         self._socket = _listening(path)
-        loop.add_reader(self._socket, self._accept)
+        self._closed = False
+        self._listen()
 
     def close(self) -> None:
         """Stop listening; sessions go on."""
+        self._closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
+
+    def _listen(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._socket, self._accept)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._socket.accept()
-        except OSError:
-            # The wrapper has gone again, or there is no file descriptor left for now.
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                LOG.error("no wrapper can connect for now: %s; raise the limit of open files (LimitNOFILE)", error)
+                self._loop.remove_reader(self._socket)
+                self._loop.call_later(RETRY, self._listen)
             return
         Session(self._loop, connection, self._handler)
 

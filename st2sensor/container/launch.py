@@ -85,11 +85,14 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 def limits(overrides: Overrides) -> dict[str, Any]:
     """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not."""
-    user = overrides.run_as and account(overrides.run_as)
+    user = None if overrides.run_as is None else account(overrides.run_as)
+    if user is not None and user.pw_uid == os.geteuid() != 0:
+        # It is this user already, and could not set groups.
+        user = None
     return {
         "open_files": overrides.open_files and [overrides.open_files] * 2,
         "nice": overrides.nice,
-        "user": user and [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
+        "user": None if user is None else [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
     }
 
 

@@ -70,21 +70,23 @@ class Launcher:
                 if base in self._zygotes:
                     self._zygotes[base].forget(group)
 
-    def reap_strangers(self, known: Container[int]) -> None:
+    def reap_strangers(self, known: Container[int]) -> bool:
         """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
+
+        False when it cannot be told now: what ends while a wrapper is on its way may be that wrapper.
 
         :param known: process ids of wrappers.
         """
         if any(zygote.busy for zygote in self._zygotes.values()):
-            # What ends now may be a wrapper that nobody has heard of yet.
-            return
+            return False
         ours = {zygote.pid for zygote in self._zygotes.values()}
         for pid in _ended():
             if pid in known or pid in ours:
-                # It is collected in a moment by whom it belongs to, and its end is looked at again then.
-                return
+                # It is collected in a moment by whom it belongs to.
+                return False
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+        return True
 
     def close(self) -> None:
         """End the zygotes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from asyncio import AbstractEventLoop, TimerHandle
 
 from st2sensor.container.throttle import Throttle
@@ -22,6 +23,9 @@ PAUSE = 0.05
 
 REPORT = 5.0
 """Seconds between two reports of lines that were dropped."""
+
+STACK = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+ |  File \"|  \.\.\.|Fatal Python error|  <no Python frame>")
+"""Begins a line of a stack, as faulthandler prints it."""
 
 WRAPPER_LOGGERS = ("root", "st2sensor")
 """First parts of the names of loggers whose records are shown as the sensor's own."""
@@ -45,6 +49,7 @@ class Output:
         self._partial = b""
         self._resume: TimerHandle | None = None
         self._report: TimerHandle | None = None
+        self._stacks = False
         self._last_line = ""
         self._last_error = ""
         loop.add_reader(fd, self._readable)
@@ -58,6 +63,10 @@ class Output:
         """Show records from this level on, or NOTSET: as the container does."""
         if self._log.level != level:
             self._log.setLevel(level)
+
+    def expect_stacks(self) -> None:
+        """From now on stacks are logged, however much else there is."""
+        self._stacks = True
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
@@ -112,7 +121,7 @@ class Output:
         self._partial = b""
 
     def _write(self, line: bytes) -> None:
-        if not line or not self._admits():
+        if not line or not ((self._stacks and STACK.match(line)) or self._admits()):
             return
         text = line.decode("utf-8", "replace").rstrip()
         if text:

@@ -37,7 +37,7 @@ class Process:
 
     def kill(self) -> None:
         """End it and all that it has started."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         # A sensor may have gone to another group, and left its own empty.
         self._signal(signal.SIGKILL)
@@ -58,5 +58,6 @@ class Process:
         return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
 
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
+        # One that became another user is out of reach of a container that is not root.
+        with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self.pidfd, number)

@@ -20,8 +20,11 @@ LOG = logging.getLogger(__name__)
 class Node(Protocol):
     """What the methods need of the supervisor."""
 
-    def sensor_of(self, token: str) -> str | None:
+    async def sensor_of(self, token: str) -> str | None:
         """The sensor that a token was given to."""
+
+    def log_level(self, ref: str) -> int:
+        """The least severe level of a sensor's records that is wanted."""
 
     async def assignment(self, ref: str) -> dict[str, Any]:
         """What a wrapper needs to run a sensor."""
@@ -61,6 +64,10 @@ class Requests:
         self._user = user
         self._heard: dict[Session, dict[str, Trigger]] = {}
         """Sessions that hear of triggers, with the triggers by id as they were last told."""
+        self._sessions: dict[str, set[Session]] = {}
+        """Sessions by sensor."""
+        self._listening: set[Session] = set()
+        """Sessions that are told what does not concern triggers."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[str, dict[str, Any]], Awaitable[Any]]] = {
             "datastore.get": self._get,
@@ -91,12 +98,15 @@ class Requests:
         if session.ref is not None and method == "dispatch":
             self._dispatch(session, identifier, params)
         elif method == "hello":
-            self._hello(session, identifier, params)
+            self._spawn(self._hello(session, identifier, params))
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
         elif method in self._methods:
             self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
+        elif method == "listen":
+            self._listening.add(session)
+            session.notify("log.level", {"level": self._node.log_level(session.ref)})
         elif method == "subscribe":
             self._heard[session] = {}
             self._tell(session)
@@ -107,6 +117,19 @@ class Requests:
 
     def closed(self, session: Session) -> None:
         self._heard.pop(session, None)
+        self._listening.discard(session)
+        if session.ref is not None:
+            sessions = self._sessions.get(session.ref, set())
+            sessions.discard(session)
+            if not sessions:
+                self._sessions.pop(session.ref, None)
+
+    def hang_up(self, ref: str) -> None:
+        """The sensor's process has ended: hear out what it has said, and end its sessions."""
+        for session in list(self._sessions.get(ref, ())):
+            session.hear_out()
+            session.close()
+        self._sessions.pop(ref, None)
 
     def tell_triggers(self) -> None:
         """Tell every sensor what has changed about its triggers since it was last told."""
@@ -115,9 +138,8 @@ class Requests:
 
     def tell_log_level(self, ref: str, level: int) -> None:
         """Tell a sensor which of its records are wanted from now on."""
-        for session in self._heard:
-            if session.ref == ref:
-                session.notify("log.level", {"level": level})
+        for session in self._sessions.get(ref, set()) & self._listening:
+            session.notify("log.level", {"level": level})
 
     def _tell(self, session: Session) -> None:
         assert session.ref is not None
@@ -133,8 +155,8 @@ class Requests:
                 session.notify("trigger.remove", {"trigger": _fields(trigger)})
         self._heard[session] = current
 
-    def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        ref = self._node.sensor_of(params.get("token", ""))
+    async def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
+        ref = await self._node.sensor_of(str(params.get("token")))
         if ref is None:
             session.refuse(identifier, RpcError("unknown token"))
             session.close()
@@ -144,6 +166,7 @@ class Requests:
             session.refuse(identifier, error)
             return
         session.ref = ref
+        self._sessions.setdefault(ref, set()).add(session)
         session.answer(identifier, {"ref": ref})
 
     async def _assignment(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002 (it has none)

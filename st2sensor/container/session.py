@@ -85,23 +85,43 @@ class Session:
             self._socket.close()
         self._handler.closed(self)
 
+    def hear_out(self) -> None:
+        """Handle all that the wrapper has said, now."""
+        while not self._closed and self._receive():
+            self._handle_waiting()
+        self._handle_waiting()
+
     def _readable(self) -> None:
+        idle = not self._waiting
+        self._receive()
+        if idle and self._waiting:
+            self._take_turn()
+
+    def _receive(self) -> bool:
+        """Take what is there; False when there is nothing for now, or nothing any more."""
         try:
             data = self._socket.recv(CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
+            self._handle_waiting()
             self.close()
-            return
-        idle = not self._waiting
+            return False
         try:
             self._waiting.extend(self._lines.feed(data))
         except ProtocolError as exception:
             self._end(exception)
-        if idle and self._waiting:
-            self._take_turn()
+        return True
+
+    def _handle_waiting(self) -> None:
+        """What was said before the end still counts."""
+        try:
+            while self._waiting and not self._closed:
+                self._handler.handle(self, rpc.decode(self._waiting.popleft()))
+        except ProtocolError as exception:
+            self._end(exception)
 
     def _take_turn(self) -> None:
         """Handle some messages; the rest waits until the other sessions have had their turn."""

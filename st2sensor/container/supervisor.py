@@ -109,7 +109,12 @@ class Supervisor:
             None if self._cgroups is None else self._cgroups.home,
         )
         hooks = Hooks(
-            launch=self._launch, blocking=self._in_files, emit=self._emit, changed=self._changed, ended=self._ended
+            launch=self._launch,
+            blocking=self._in_files,
+            hang_up=self._requests.hang_up,
+            emit=self._emit,
+            changed=self._changed,
+            ended=self._ended,
         )
         self._children = Children(self._settings.container, self._launcher, hooks, self._clock)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -139,8 +144,11 @@ class Supervisor:
 
     # What wrappers ask for: the Node of Requests.
 
-    def sensor_of(self, token: str) -> str | None:
-        return self._children.sensor_of(token)
+    async def sensor_of(self, token: str) -> str | None:
+        return await self._children.sensor_of(token)
+
+    def log_level(self, ref: str) -> int:
+        return self._children.log_level(ref)
 
     async def assignment(self, ref: str) -> dict[str, Any]:
         assert self._knowledge is not None
@@ -189,12 +197,12 @@ class Supervisor:
         ref = action.ref
         if action.do is Do.START:
             self._children.start(known.sensors[ref], known.overrides_of(ref), self._desired[ref])
-        elif action.do is Do.RESTART:
-            self._children.stop(ref, "it has changed")
-        elif action.do is Do.STOP:
-            self._children.stop(ref, "it is disabled or unregistered")
-        else:
+        elif action.do is Do.FORGET:
             self._children.forget(ref)
+        else:
+            reason = "it has changed" if action.do is Do.RESTART else "it is disabled or unregistered"
+            LOG.info("%s stops: %s", ref, reason)
+            self._children.stop(ref, reason)
 
     async def _sleep(self) -> None:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
@@ -250,7 +258,8 @@ class Supervisor:
 
     def _reap_strangers(self) -> None:
         self._strangers = None
-        self._launcher.reap_strangers(self._children.process_ids())
+        if not self._launcher.reap_strangers(self._children.process_ids()):
+            self._look_for_strangers()
 
     def _stop_asked(self) -> None:
         if self._stopping:

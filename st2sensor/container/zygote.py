@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import itertools
 import json
 import logging
 import os
 import resource
+import signal
 import socket
 import subprocess
 from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +30,12 @@ PACKET = 65536
 
 DEADLINE = 10.0
 """Seconds that a fork may take; a zygote that takes longer hangs, and is replaced."""
+
+GROUPS = 1000
+"""Process groups in one message."""
+
+RETRY = 0.05
+"""Seconds until a message that found no room is sent again."""
 
 PATIENCE = 1.0
 """Seconds that it has to end by itself."""
@@ -58,6 +67,9 @@ class Zygote:
         self._died = died
         self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
         self._ids = itertools.count(1)
+        self._answered_at = loop.time()
+        self._unsent: deque[bytes] = deque()
+        """What the zygote is to be told of groups."""
         # What nearly all sensors have in common is here once, and not in the memory of each.
         self._environment = {**inherited(os.environ), **common}
         self._births, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -116,13 +128,13 @@ class Zygote:
             self._fail(identifier, error)
         finally:
             os.close(theirs)
-        try:
-            async with asyncio.timeout(DEADLINE):
-                return await settled
-        except TimeoutError:
-            LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
-            self._process.kill()
-            raise OSError("its zygote did not answer") from None
+        while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
+            if self._loop.time() >= self._answered_at + DEADLINE:
+                LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
+                self._process.kill()
+                # Its end settles everything.
+                await asyncio.wait([settled])
+        return settled.result()
 
     def guard(self, cgroups: Path) -> None:
         """Have it kill what is in the control groups of sensors, too, when the container is gone."""
@@ -130,7 +142,9 @@ class Zygote:
 
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""
-        self._tell({"hold": list(groups)})
+        numbers = list(groups)
+        for start in range(0, len(numbers), GROUPS):
+            self._tell({"hold": numbers[start : start + GROUPS]})
 
     def forget(self, group: int) -> None:
         """A process group is gone."""
@@ -141,41 +155,56 @@ class Zygote:
         self._end(OSError("the container stops"))
 
     def _tell(self, message: dict[str, Any]) -> None:
-        with suppress(OSError):
-            self._groups.send(json.dumps(message).encode())
+        self._unsent.append(json.dumps(message).encode())
+        self._send()
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._groups.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self._loop.call_later(RETRY, self._send)
+        except OSError:
+            # It has died; the next one is told of all groups.
+            self._unsent.clear()
 
     def _readable(self) -> None:
-        try:
-            data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
-        except OSError:
-            data = b""
-        if not data:
-            return
-        answer = json.loads(data)
+        """Take every answer that is there: a wrapper may be as fast as the news of it."""
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                return
+            if not data:
+                return
+            self._answered_at = self._loop.time()
+            self._settle(json.loads(data), fds)
+
+    def _settle(self, answer: dict[str, Any], fds: list[int]) -> None:
         if "error" in answer:
             self._fail(answer["id"], OSError(answer["error"]))
-            return
-        launch, output, settled = self._pending.pop(answer["id"])
-        process = Process(answer["pid"], fds[0], output, launch.command)
-        if settled.done():
-            # Nobody waits any more.
-            process.kill()
-            process.reap()
-            os.close(output)
+        elif not fds:
+            # There was no room for its handle, and there is no way to supervise it without one.
+            with suppress(ProcessLookupError):
+                os.killpg(answer["pid"], signal.SIGKILL)
+            self._fail(answer["id"], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
         else:
-            settled.set_result(process)
+            launch, output, settled = self._pending.pop(answer["id"])
+            settled.set_result(Process(answer["pid"], fds[0], output, launch.command))
 
     def _fail(self, identifier: int, error: OSError) -> None:
         _, output, settled = self._pending.pop(identifier)
         os.close(output)
-        if not settled.done():
-            settled.set_exception(error)
+        settled.set_exception(error)
 
     def _ended(self) -> None:
         self._end(OSError("its zygote died"))
         self._died(self)
 
     def _end(self, reason: OSError) -> None:
+        # What it has started before it died is a process all the same.
+        self._readable()
         for channel in (self._births, self._groups):
             self._loop.remove_reader(channel)
             channel.close()

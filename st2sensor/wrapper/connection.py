@@ -99,8 +99,10 @@ class Connection:
     def notify(self, method: str, params: rpc.Message) -> None:
         """Send a notification."""
         data = rpc.notification(method, params)
-        self._ensure_open()
-        self._send(data)
+        # A stop in the middle would leave half a line, and the container hang up.
+        with self._shield:
+            self._ensure_open()
+            self._send(data)
 
     def notifications(self) -> Iterator[rpc.Message]:
         """Yield what the container tells, for ever; for one thread, on a connection that makes no calls."""

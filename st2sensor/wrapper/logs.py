@@ -11,14 +11,15 @@ from st2sensor.wrapper.connection import Caller
 
 
 class ContainerHandler(logging.Handler):
-    """Sends each record with its level and traceback, once there is a connection; before that it drops them."""
+    """Sends each record with its level and traceback; before there is a connection it prints them."""
 
     connection: Optional[Caller] = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self.connection is None:
-            return
         try:
+            if self.connection is None:
+                sys.stderr.write(f"{self.format(record)}\n")
+                return
             params = {"logger": record.name, "level": record.levelno, "message": self.format(record)}
             self.connection.notify("log", params)
         except Exception:  # noqa: BLE001 (logging's own rule: a record that cannot be written is reported, not raised)

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from st2sensor import rpc
 from st2sensor.errors import St2SensorError
@@ -78,38 +78,76 @@ def _run_sensor(
     told: Connection,
     stop: Stop,
 ) -> int:
-    name = assignment["ref"]
     try:
         sensor_class = load_class(assignment["code"])
     except LoadError as error:
         place = error.file if error.line is None else f"{error.file}:{error.line}"
         LOG.error("%s: %s", place, error, exc_info=error.__cause__)
         return CONTENT_ERROR
-    code = 0
-    sensor = None
-    is_set_up = False
+    life = Life(sensor_class, assignment, connection, told)
     try:
-        sensor = _instance(sensor_class, SensorService(connection, name), assignment)
-        if assignment["report_polls"] and isinstance(sensor, PollingSensor):
-            sensor.poll = _reported(sensor.poll, connection)  # type: ignore[method-assign]
-        connection.notify("ready", {})
-        sensor.setup()
-        is_set_up = True
-        connection.notify("set_up", {})
-        Callbacks(sensor, told).start()
-        sensor.run()
+        code = life.lead()
     except StopSensor:
         # Whoever sent the signal: the container knows whether it was the container.
         code = STOPPED
-    except SystemExit as exit_:
-        code = _exit_code(exit_)
-    except BaseException:
-        logging.getLogger(name).exception("the sensor failed")
-        code = FAILED
-    stop.over()
-    if sensor is not None:
-        _clean_up(sensor, name, logging.ERROR if is_set_up else logging.DEBUG)
+    try:
+        stop.over()
+    except StopSensor:
+        # It came in this very moment; it does not come again as long as it is being handled.
+        stop.over()
+        code = STOPPED
+    life.clean_up()
     return code
+
+
+class Life:
+    """The sensor's: from its instance to its cleanup()."""
+
+    def __init__(self, sensor_class: type, assignment: Dict[str, Any], connection: Caller, told: Connection) -> None:
+        self._class = sensor_class
+        self._assignment = assignment
+        self._connection = connection
+        self._told = told
+        self._ref = assignment["ref"]
+        self._sensor: Optional[Sensor] = None
+        self._is_set_up = False
+
+    def lead(self) -> int:
+        """Live until the sensor ends; returns the exit code. Raises StopSensor."""
+        try:
+            self._run()
+        except StopSensor:
+            raise
+        except SystemExit as exit_:
+            return _exit_code(exit_)
+        except BaseException:
+            logging.getLogger(self._ref).exception("the sensor failed")
+            return FAILED
+        return 0
+
+    def clean_up(self) -> None:
+        """Call cleanup(), if there is a sensor."""
+        try:
+            if self._sensor is not None:
+                self._sensor.cleanup()
+        except BaseException:
+            # After a setup() that failed itself it is no news.
+            level = logging.ERROR if self._is_set_up else logging.DEBUG
+            logging.getLogger(self._ref).log(level, "cleanup() failed", exc_info=True)
+
+    def _run(self) -> None:
+        connection = self._connection
+        sensor = self._sensor = _instance(self._class, SensorService(connection, self._ref), self._assignment)
+        if self._assignment["report_polls"] and isinstance(sensor, PollingSensor):
+            sensor.poll = _reported(sensor.poll, connection)  # type: ignore[method-assign]
+        callbacks = Callbacks(sensor, self._told)
+        callbacks.start()
+        connection.notify("ready", {})
+        sensor.setup()
+        self._is_set_up = True
+        connection.notify("set_up", {})
+        callbacks.subscribe()
+        sensor.run()
 
 
 def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, Any]) -> Sensor:
@@ -134,14 +172,6 @@ def _reported(poll: Callable[[], None], connection: Caller) -> Callable[[], None
     return reported
 
 
-def _clean_up(sensor: Sensor, name: str, level: int) -> None:
-    """:param level: of a failure: after a setup() that failed itself it is no news."""
-    try:
-        sensor.cleanup()
-    except BaseException:
-        logging.getLogger(name).log(level, "cleanup() failed", exc_info=True)
-
-
 class Callbacks:
     """Does what the container tells, in a thread of its own: calls add_trigger() and its like, one at a time."""
 
@@ -154,10 +184,14 @@ class Callbacks:
         }
 
     def start(self) -> None:
-        self._connection.hello()
-        self._connection.notify("subscribe", {})
+        """Listen, from now on, to what does not concern triggers."""
+        self._connection.notify("listen", {})
         # Past threading, whose list of threads is the sensor's: some join all that are on it.
         _thread.start_new_thread(self._listen, ())
+
+    def subscribe(self) -> None:
+        """Hear of triggers, too, now that setup() has returned."""
+        self._connection.notify("subscribe", {})
 
     def _listen(self) -> None:
         for message in self._connection.notifications():

@@ -1,16 +1,22 @@
 """How a stop reaches the sensor: a signal raises StopSensor in the main thread, but never inside a call in flight.
 
 SIGTERM asks. The container repeats it every second, together with a signal of its own that gets through to sensors
-which ignore SIGTERM or handle it in their own way.
+which ignore SIGTERM or handle it in their own way. Repeated, it is raised again where the sensor has swallowed it; one
+that is just unwinding is left to that.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import Any
+import time
+import weakref
+from typing import Any, Callable, Optional
 
 from st2sensor import rpc
+
+UNWINDING = 3.0
+"""Seconds that a sensor has to unwind: an exception that is still there after that was swallowed, too, and kept."""
 
 
 class StopSensor(SystemExit):
@@ -30,6 +36,9 @@ class Stop:
         self.asked = False
         self._shields = 1
         self._over = False
+        self._raised: Callable[[], Optional[StopSensor]] = lambda: None
+        """The exception that is on its way, if it still is."""
+        self._raised_at = 0.0
         self._main = threading.get_ident()
         for number in (signal.SIGTERM, rpc.STOP_SIGNAL):
             signal.signal(number, self._on_signal)
@@ -44,8 +53,13 @@ class Stop:
         self._raise()
 
     def _raise(self) -> None:
-        if self.asked and not self._over and self._shields == 0:
-            raise StopSensor
+        if not self.asked or self._over or self._shields:
+            return
+        now = time.monotonic()
+        if self._raised() is None or now > self._raised_at + UNWINDING:
+            stop = StopSensor()
+            self._raised, self._raised_at = weakref.ref(stop), now
+            raise stop
 
     def __enter__(self) -> None:
         """Put a stop off until the end of the block, in the main thread; elsewhere signals are not raised anyway."""

@@ -31,6 +31,9 @@ PACKET = 65536
 
 GO = b"g"
 
+NEVER_BORN = 70
+"""Exit code of a wrapper whose zygote died before it could begin."""
+
 LIBC = ctypes.PyDLL(None, use_errno=True)
 
 
@@ -161,8 +164,11 @@ class Zygote:
         self._groups.close()
         os.close(self._reporting)
         if os.read(self._waiting, 1) != GO:
-            os._exit(0)
+            os._exit(NEVER_BORN)
         os.close(self._waiting)
+        # What Python would have done after os.fork().
+        if "random" in sys.modules:
+            sys.modules["random"].seed()
         for fd in self._outputs:
             os.dup2(self._output, fd, inheritable=fd in (1, 2))
         os.close(self._output)
@@ -210,8 +216,8 @@ def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
 def _fork() -> int:
     """fork(), past the handlers that Python runs after os.fork().
 
-    They mend the locks of threads that are gone, of which a zygote has none, and write to a tenth of the memory that a
-    wrapper would otherwise share. Raises OSError.
+    They mend the locks of threads that are gone, of which a zygote has none, seed `random`, which `_be_born` does, and
+    write to a tenth of the memory that a wrapper would otherwise share. Raises OSError.
     """
     pid: int = LIBC.fork()
     if pid == -1:

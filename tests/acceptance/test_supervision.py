@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import resource
 import signal
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +154,68 @@ def test_titles_tell_the_sensor(embedded: Workspace) -> None:
     assert len(container.wrappers()) == 2
 
 
+def test_no_moment_of_a_zygotes_death_loses_a_sensor(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.01\nrestart_delay_max = 0.05")
+    for number in range(10):
+        code = f"class Mayfly{number}(Sensor):\n    def run(self):\n        raise SystemExit(3)\n"
+        embedded.add_sensor("s", f"Mayfly{number}", code)
+    embedded.reload_well()
+    container = embedded.start()
+    for number in range(15):
+        container.wait_for_log("starts again in", 40 * (number + 1))
+        zygote = eventually("a zygote", container.zygotes)[0]
+        zygote.kill()
+    count = container.log.count("starts again in")
+    container.wait_for_log("starts again in", count + 100)
+    assert "finished with" not in container.log
+    last = container.log.splitlines()[-300:]
+    assert all(any(f"s.Mayfly{number} ended" in line for line in last) for number in range(10))
+
+
+def test_a_wrapper_that_is_faster_than_the_news_of_it_is_not_refused(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.01\nrestart_delay_max = 0.05")
+    for number in range(20):
+        embedded.add_sensor("s", f"Other{number}", SLEEPER.format(name=f"Other{number}"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    process = psutil.Process(container.process.pid)
+    for number in range(1, 5):
+        listener.wait_for("s.up", 20 * number)
+        for wrapper in container.wrappers().values():
+            wrapper.kill()
+        container.wait_for_log("starts again in", 20 * number)
+        process.suspend()
+        began = time.monotonic()
+        eventually("half a second has passed", lambda began=began: time.monotonic() > began + 0.5)  # type: ignore[misc]
+        process.resume()
+    listener.wait_for("s.up", 100)
+    assert "exit code" not in container.log
+
+
+def test_without_file_descriptors_it_waits_for_them_in_peace(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.2")
+    embedded.add_sensor("s", "First", SLEEPER.format(name="First"), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("s.up")
+    process = psutil.Process(container.process.pid)
+    before = process.rlimit(resource.RLIMIT_NOFILE)
+    process.rlimit(resource.RLIMIT_NOFILE, (process.num_fds() + 6, before[1]))
+    for number in range(10):
+        embedded.add_sensor("s", f"Other{number}", SLEEPER.format(name=f"Other{number}"), trigger_types=UP)
+    embedded.reload_well()
+    container.process.send_signal(signal.SIGHUP)
+    container.wait_for_log("Too many open files", 5)
+    spent, began = sum(process.cpu_times()[:2]), time.monotonic()
+    eventually("two seconds have passed", lambda: time.monotonic() > began + 2)
+    assert sum(process.cpu_times()[:2]) - spent < 1.2
+    process.rlimit(resource.RLIMIT_NOFILE, before)
+    eventually("all run", lambda: len(container.wrappers()) == 11)
+    assert container.stop() == 0
+
+
 # Interpreters.
 
 
@@ -277,6 +341,16 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     container.wait_for_log(f"s.{name} started", 2)
 
 
+def test_a_stack_is_shown_whatever_else_is_printed(embedded: Workspace) -> None:
+    embedded.configure("setup_timeout = 1\noutput_rate = 5")
+    code = "class Floods(Sensor):\n    def setup(self):\n        while True:\n            print('flood')\n"
+    path = embedded.add_sensor("s", "Floods", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Floods was stopped because setup() took more than 1 s")
+    assert f'File "{path}", line' in container.log
+
+
 def test_a_loop_that_holds_the_interpreter_shows_where_and_is_killed(embedded: Workspace) -> None:
     embedded.configure("setup_timeout = 0.5\nstop_timeout = 0.5")
     path = embedded.add_sensor("s", "Adds", "class Adds(Sensor):\n    def setup(self):\n        sum(range(10**13))\n")
@@ -316,6 +390,7 @@ def test_a_poll_that_takes_its_time_within_the_limit_goes_on(embedded: Workspace
         ("Replaces", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"),
         ("Swallows", "signal.signal(signal.SIGTERM, lambda *_: None)"),
         ("Computes", "while True: pass"),
+        ("Calls", "sum(range(10**8))"),
         ("Sleeps", "pass"),
         ("Selects", "select.select([], [], [])"),
         ("Joins", "threading.Thread(target=time.sleep, args=(1000,)).start(); [t.join() for t in others()]"),
@@ -439,7 +514,7 @@ def test_open_files_and_niceness_are_limited(embedded: Workspace) -> None:
     embedded.start()
     seen = sorted((item.payload["files"], item.payload["nice"]) for item in listener.wait_for("s.up", 2))
     free = (
-        [*__import__("resource").getrlimit(__import__("resource").RLIMIT_NOFILE)],
+        [*resource.getrlimit(resource.RLIMIT_NOFILE)],
         os.getpriority(os.PRIO_PROCESS, 0),
     )
     assert ([123, 123], free[1] + 7) in seen
@@ -616,6 +691,44 @@ def test_output_is_tagged_and_whole_and_keeps_level_and_traceback(embedded: Work
         "INFO    s.Talks: no newline at the end\n",
     ):
         assert line in container.log
+
+
+def test_a_sensors_last_words_are_kept(embedded: Workspace) -> None:
+    embedded.configure("output_rate = 0")
+    code = """
+    class Talks(Sensor):
+        def run(self):
+            logger = self.sensor_service.get_logger("x")
+            for number in range(2000):
+                logger.info("word %d", number)
+            raise RuntimeError("the last")
+    """
+    embedded.add_sensor("s", "Talks", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Talks ended with exit code 1 (RuntimeError: the last), starts again in")
+    assert container.log.count(" word ") >= 2000
+    assert 'raise RuntimeError("the last")' in container.log
+
+
+def test_the_level_of_a_sensors_log_reaches_one_that_never_leaves_setup(embedded: Workspace) -> None:
+    code = """
+    import time
+
+    class Loops(Sensor):
+        def setup(self):
+            while True:
+                self.sensor_service.get_logger("x").debug("details")
+                self.sensor_service.get_logger("x").info("news")
+                time.sleep(0.1)
+    """
+    embedded.add_sensor("s", "Loops", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Loops.x: news", 3)
+    override(embedded, "s", log_level="DEBUG")
+    embedded.reload_well()
+    container.wait_for_log("s.Loops.x: details", 3)
 
 
 def test_the_level_of_a_sensors_log_changes_while_it_runs(embedded: Workspace) -> None:

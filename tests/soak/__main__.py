@@ -18,7 +18,7 @@ from rich.table import Table
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.soak.census import Census, leaks, take
+from tests.soak.census import Census, leaks, state_of, take
 from tests.soak.sensors import add_sensors
 from tests.workspace import Container, Listener, Workspace
 
@@ -96,12 +96,18 @@ def soak(workspace: Workspace, mongodb: MongoDB, rabbitmq: RabbitMQ, count: int,
     after = settled(before, lambda: take(workspace, container, rabbitmq))
     rows.append(("calm again", after))
     log = container.log
+    family = psutil.Process(container.process.pid).children(recursive=True)
     stopped = container.stop(timeout=60)
+    orphans = [process for process in family if state_of(process) == "alive"]
     show(rows)
     print(f"{faults} faults; {log.count(', starts again in')} restarts, {log.count('lines were dropped')} floods cut")
     problems = leaks(before, after, memory=float("inf"))
     if after.memory > rows[1][1].memory + MEMORY:
         problems.append(f"memory: {rows[1][1].memory} MB after a tenth, {after.memory} MB in the end")
+    if orphans:
+        problems.append(f"processes that outlived the container: {orphans}")
+    if "finished with" in log:
+        problems.append("a sensor counts as finished, and none of them does")
     if stopped != 0:
         problems.append(f"exit code {stopped}")
     if "Traceback" in "".join(line for line in log.splitlines(keepends=True) if "st2sensor." in line):
