@@ -68,6 +68,7 @@ class Zygote:
         self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
         self._ids = itertools.count(1)
         self._answered_at = loop.time()
+        self._hung = False
         self._unsent: deque[bytes] = deque()
         """What the zygote is to be told of groups."""
         # What nearly all sensors have in common is here once, and not in the memory of each.
@@ -129,11 +130,11 @@ class Zygote:
         finally:
             os.close(theirs)
         while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
-            if self._loop.time() >= self._answered_at + DEADLINE:
+            if self._loop.time() >= self._answered_at + DEADLINE and not self._hung:
                 LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
-                self._process.kill()
                 # Its end settles everything.
-                await asyncio.wait([settled])
+                self._hung = True
+                self._process.kill()
         return settled.result()
 
     def guard(self, cgroups: Path) -> None:

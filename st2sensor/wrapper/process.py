@@ -68,6 +68,7 @@ class Wrapper:
         except St2SensorError as error:
             LOG.error("%s", error)
             code = error.exit_code
+        self._stop.over()
         _end(code)
         return code
 

@@ -59,7 +59,11 @@ class Stop:
         if self._raised() is None or now > self._raised_at + UNWINDING:
             stop = StopSensor()
             self._raised, self._raised_at = weakref.ref(stop), now
-            raise stop
+            try:
+                raise stop
+            finally:
+                # Its traceback holds this frame: with a reference back it would outlive being swallowed.
+                del stop
 
     def __enter__(self) -> None:
         """Put a stop off until the end of the block, in the main thread; elsewhere signals are not raised anyway."""
