@@ -1,7 +1,7 @@
 """Control groups (version 2), where one is delegated to the container: each sensor gets one in it.
 
 A sensor's whole offspring is in its group, also what has left its process group, so that nothing survives a stop; and
-the kernel itself enforces a limit of memory. systemd delegates with `Delegate=yes`.
+the kernel itself enforces a limit of memory. systemd delegates with `Delegate=yes`. Needs Linux 5.14.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Cgroup:
     @property
     def was_out_of_memory(self) -> bool:
         """Whether the kernel has killed the sensor because of its limit."""
+        if not self.limits_memory:
+            return False
         try:
             events = dict(line.split() for line in (self.path / "memory.events").read_text().splitlines())
         except OSError:
@@ -59,33 +61,33 @@ class Cgroup:
 
 
 class Cgroups:
-    """The delegated group. Moves this process into a child of it.
+    """The delegated group. Moves this process into a child of it, beside those of its sensors.
 
     :param home: its folder.
+    :ivar prefix: how the paths of this container's sensors begin: others may have theirs beside them.
+
+    Raises OSError when it cannot be used.
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        # Of a container that was killed.
-        self.clear()
-        with suppress(FileExistsError):
-            (home / CONTAINER).mkdir()
-        _write(home / CONTAINER / "cgroup.procs", str(os.getpid()))
+        self._home = home
+        own = home / CONTAINER
+        own.mkdir(exist_ok=True)
+        if not (own / "cgroup.kill").exists():
+            raise OSError("this kernel cannot kill a control group")
+        if not _write(own / "cgroup.procs", str(os.getpid())):
+            raise OSError("this process cannot be moved there")
         _write(home / "cgroup.subtree_control", "+memory")
+        self.prefix = home / f"{SENSOR}{os.getpid()}-"
+        _clear([path for path in home.glob(f"{SENSOR}*-*") if not _has_container(path)])
 
     def clear(self) -> None:
-        """Kill what is left in the groups of sensors, and remove them."""
-        left = list(self.home.glob(f"{SENSOR}*"))
-        for _ in range(TRIES):
-            left = [path for path in left if not _removed(path)]
-            if not left:
-                return
-            time.sleep(RETRY)
-        LOG.warning("cannot remove control groups %s", ", ".join(map(str, left)))
+        """Kill what is left in the groups of this container's sensors, and remove them."""
+        _clear(list(self._home.glob(f"{self.prefix.name}*")))
 
     def make(self, ref: str, unique: str, memory: int | None) -> Cgroup:
         """A group for a sensor that starts. Raises OSError."""
-        return Cgroup(self.home / f"{SENSOR}{ref}-{unique}", memory)
+        return Cgroup(self._home / f"{self.prefix.name}{ref}-{unique}", memory)
 
 
 def delegated() -> Cgroups | None:
@@ -122,6 +124,25 @@ def _is_delegated(home: Path) -> bool:
             if os.getxattr(home, name) == b"1":
                 return True
     return False
+
+
+def _has_container(path: Path) -> bool:
+    """Whether the container of a sensor's group is alive."""
+    pid = path.name.removeprefix(SENSOR).partition("-")[0]
+    try:
+        state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _clear(left: list[Path]) -> None:
+    for _ in range(TRIES):
+        left = [path for path in left if not _removed(path)]
+        if not left:
+            return
+        time.sleep(RETRY)
+    LOG.warning("cannot remove control groups %s", ", ".join(map(str, left)))
 
 
 def _removed(path: Path) -> bool:

@@ -142,17 +142,21 @@ class Children:
         return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
 
     def poll_timeout(self, ref: str) -> float | None:
-        return self._overrides[ref].poll_timeout or self._settings.poll_timeout
+        return _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout)
 
     def is_ready(self, ref: str) -> None:
         """setup() is entered."""
         self._states[ref] = transitions.ready(self._states[ref], self._clock())
-        self._expect(ref, "setup()", self._overrides[ref].setup_timeout or self._settings.setup_timeout)
+        self._expect(ref, "setup()", _chosen(self._overrides[ref].setup_timeout, self._settings.setup_timeout))
         self._hooks.changed()
 
     def is_set_up(self, ref: str) -> None:
         """setup() has returned."""
         self._expect(ref, "setup()", None)
+
+    def ends(self, ref: str) -> None:
+        """cleanup() is entered, though nobody asked the sensor to stop."""
+        self._expect(ref, "cleanup()", self._settings.stop_timeout)
 
     def polls(self, ref: str, running: bool) -> None:
         """A poll() begins, or is over."""
@@ -171,6 +175,8 @@ class Children:
         birth = self._births[token] = asyncio.get_running_loop().create_future()
         try:
             launch = await self._hooks.launch(sensor, overrides, token)
+            if self._states[sensor.ref].state is State.STOPPING:
+                raise OSError("it is not wanted any more")
             process = await self._launcher.start(launch)
         except Exception as error:
             if not isinstance(error, (OSError, St2SensorError)):
@@ -260,7 +266,8 @@ class Children:
 
     def _exited(self, ref: str) -> None:
         """A process has ended: the only event handler that acts, because a pidfd stays readable until it is reaped."""
-        # What it has said before it ended is still on its way.
+        # What it has left behind must not go on talking, and what it has said itself is still on its way.
+        self._running[ref].process.kill()
         self._hooks.hang_up(ref)
         running = self._running.pop(ref)
         asyncio.get_running_loop().remove_reader(running.process.pidfd)
@@ -307,3 +314,8 @@ class Children:
     def _set_log_level(self, ref: str, running: Running) -> None:
         running.log_level = self.log_level(ref)
         running.output.set_level(running.log_level if self._overrides[ref].log_level else logging.NOTSET)
+
+
+def _chosen(override: float | None, common: float | None) -> float | None:
+    """A limit of time; 0 overrides it with none."""
+    return (common if override is None else override) or None

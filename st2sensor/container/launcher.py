@@ -33,7 +33,7 @@ class Launcher:
     :param folder: where zygotes have their environments.
     :param socket: the container's socket for most wrappers.
     :param sensors: what they start with.
-    :param cgroups: folder of the sensors' control groups, if they have any.
+    :param cgroups: how the paths of the sensors' control groups begin, if they have any.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Launcher:
         """Process groups that are alive, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
         """How often a zygote has died since one has last started something."""
+        self._starting = 0
+        """How many processes may be on their way that nobody knows yet."""
         # Wrappers are forked twice, so that they become children of this process.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -57,9 +59,17 @@ class Launcher:
         base = launch.interpreter if launch.interpreter == OWN else base_of(launch.interpreter)
         execute = base is None or launch.eventlet is not None
         base = base or OWN
-        process = await self._zygote(base).start(launch, execute=execute)
+        zygote = self._zygote(base)
+        self._starting += 1
+        try:
+            process = await zygote.start(launch, execute=execute)
+        finally:
+            self._starting -= 1
         self._deaths[base] = 0
         self._groups.setdefault(base, set()).add(process.pid)
+        successor = self._zygotes.get(base)
+        if successor is not None and successor is not zygote:
+            successor.hold([process.pid])
         return process
 
     def forget(self, group: int) -> None:
@@ -77,7 +87,7 @@ class Launcher:
 
         :param known: process ids of wrappers.
         """
-        if any(zygote.busy for zygote in self._zygotes.values()):
+        if self._starting:
             return False
         ours = {zygote.pid for zygote in self._zygotes.values()}
         for pid in _ended():

@@ -23,13 +23,17 @@ def shown(size: int) -> str:
 
 def _family(pid: int) -> Iterator[int]:
     yield pid
-    for children in (PROC / str(pid) / "task").glob("*/children"):
-        try:
-            members = children.read_text().split()
-        except OSError:
-            continue
-        for member in members:
-            yield from _family(int(member))
+    for member in _children(pid):
+        yield from _family(member)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        lists = [path.read_text() for path in (PROC / str(pid) / "task").glob("*/children")]
+    except OSError:
+        # It has just ended, or a thread of it.
+        return []
+    return [int(child) for text in lists for child in text.split()]
 
 
 def _pss(pid: int) -> int:

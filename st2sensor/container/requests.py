@@ -35,6 +35,9 @@ class Node(Protocol):
     def is_set_up(self, ref: str) -> None:
         """A sensor's setup() has returned."""
 
+    def ends(self, ref: str) -> None:
+        """A sensor's cleanup() is entered."""
+
     def polls(self, ref: str, running: bool) -> None:
         """A sensor's poll() begins, or is over."""
 
@@ -80,6 +83,7 @@ class Requests:
         self._notifications: dict[str, Callable[[str, dict[str, Any]], None]] = {
             "ready": lambda ref, _: node.is_ready(ref),
             "set_up": lambda ref, _: node.is_set_up(ref),
+            "ending": lambda ref, _: node.ends(ref),
             "poll": lambda ref, params: node.polls(ref, bool(params["running"])),
             "log": _logged(node),
         }
@@ -98,7 +102,7 @@ class Requests:
         if session.ref is not None and method == "dispatch":
             self._dispatch(session, identifier, params)
         elif method == "hello":
-            self._spawn(self._hello(session, identifier, params))
+            self._spawn(self._hello(session, identifier, str(params.get("token")), params.get("version")))
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
@@ -155,13 +159,15 @@ class Requests:
                 session.notify("trigger.remove", {"trigger": _fields(trigger)})
         self._heard[session] = current
 
-    async def _hello(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        ref = await self._node.sensor_of(str(params.get("token")))
+    async def _hello(self, session: Session, identifier: int | None, token: str, version: Any) -> None:
+        ref = await self._node.sensor_of(token)
+        if session.is_closed:
+            return
         if ref is None:
             session.refuse(identifier, RpcError("unknown token"))
             session.close()
             return
-        if params.get("version") != rpc.PROTOCOL_VERSION:
+        if version != rpc.PROTOCOL_VERSION:
             error = RpcError(f"this container speaks version {rpc.PROTOCOL_VERSION} of the wrapper protocol")
             session.refuse(identifier, error)
             return

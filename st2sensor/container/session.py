@@ -21,6 +21,9 @@ LOG = logging.getLogger(__name__)
 CHUNK = 65536
 """Bytes read at a time."""
 
+LAST_CHUNKS = 64
+"""Chunks that are read at the end, at the most."""
+
 TURN = 16
 """Messages that are handled before other sessions have their turn."""
 
@@ -61,6 +64,10 @@ class Session:
         endpoint.setblocking(False)
         loop.add_reader(endpoint, self._readable)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request; does nothing when the wrapper has hung up."""
         self._send(rpc.result(identifier, value))
@@ -86,9 +93,10 @@ class Session:
         self._handler.closed(self)
 
     def hear_out(self) -> None:
-        """Handle all that the wrapper has said, now."""
-        while not self._closed and self._receive():
-            self._handle_waiting()
+        """Handle all that the wrapper has said, now; who goes on talking is not listened to for ever."""
+        for _ in range(LAST_CHUNKS):
+            if self._closed or not self._receive():
+                break
         self._handle_waiting()
 
     def _readable(self) -> None:
@@ -125,6 +133,8 @@ class Session:
 
     def _take_turn(self) -> None:
         """Handle some messages; the rest waits until the other sessions have had their turn."""
+        if self.is_closed:
+            return
         try:
             for _ in range(min(TURN, len(self._waiting))):
                 self._handler.handle(self, rpc.decode(self._waiting.popleft()))

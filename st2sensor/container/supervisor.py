@@ -29,7 +29,7 @@ from st2sensor.container.refresh import Refresh
 from st2sensor.container.requests import Requests
 from st2sensor.datastore import Datastore
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import SensorNotFound
+from st2sensor.errors import ConfigError, SensorNotFound
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
@@ -106,7 +106,7 @@ class Supervisor:
             self._state_dir / "zygotes",
             socket_of(self._state_dir, None),
             self._inherited,
-            None if self._cgroups is None else self._cgroups.home,
+            None if self._cgroups is None else self._cgroups.prefix,
         )
         hooks = Hooks(
             launch=self._launch,
@@ -155,15 +155,20 @@ class Supervisor:
         sensor = self._knowledge.sensors.get(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
-        told = await self._in_files(lambda: assignment_of(sensor, self._settings))
-        timed = self._children.poll_timeout(ref) is not None
-        return {**told, "log_level": self._children.log_level(ref), "report_polls": timed}
+        mutable = {
+            "log_level": self._children.log_level(ref),
+            "report_polls": self._children.poll_timeout(ref) is not None,
+        }
+        return await self._in_files(lambda: assignment_of(sensor, self._settings)) | mutable  # type: ignore[no-any-return]
 
     def is_ready(self, ref: str) -> None:
         self._children.is_ready(ref)
 
     def is_set_up(self, ref: str) -> None:
         self._children.is_set_up(ref)
+
+    def ends(self, ref: str) -> None:
+        self._children.ends(ref)
 
     def polls(self, ref: str, running: bool) -> None:
         self._children.polls(ref, running)
@@ -274,7 +279,12 @@ class Supervisor:
         launch: Launch = await self._in_files(
             lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir, self._cgroups)
         )
-        self._endpoints.ensure(launch.socket, launch.limits["user"])
+        try:
+            self._endpoints.ensure(launch.socket, launch.limits["user"])
+        except (OSError, ConfigError):
+            if launch.cgroup is not None:
+                launch.cgroup.remove(asyncio.get_running_loop())
+            raise
         return launch
 
     async def _in_files(self, call: Callable[[], Any]) -> Any:

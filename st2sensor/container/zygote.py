@@ -101,11 +101,6 @@ class Zygote:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def busy(self) -> bool:
-        """Whether a process may be on its way that the container does not know yet."""
-        return bool(self._pending)
-
     async def start(self, launch: Launch, *, execute: bool) -> Process:
         """Start a wrapper: forked, or by executing its interpreter. Raises OSError when that cannot be done."""
         output, theirs = os.pipe()
@@ -137,9 +132,9 @@ class Zygote:
                 self._process.kill()
         return settled.result()
 
-    def guard(self, cgroups: Path) -> None:
-        """Have it kill what is in the control groups of sensors, too, when the container is gone."""
-        self._tell({"cgroups": str(cgroups)})
+    def guard(self, prefix: Path) -> None:
+        """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
+        self._tell({"cgroups": str(prefix)})
 
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""
@@ -183,12 +178,16 @@ class Zygote:
             self._settle(json.loads(data), fds)
 
     def _settle(self, answer: dict[str, Any], fds: list[int]) -> None:
+        for lost in [identifier for identifier in self._pending if identifier < answer["id"]]:
+            # Births are answered in turn: what took this request died of it.
+            self._fail(lost, OSError("the process that was to start it died"))
         if "error" in answer:
             self._fail(answer["id"], OSError(answer["error"]))
         elif not fds:
             # There was no room for its handle, and there is no way to supervise it without one.
             with suppress(ProcessLookupError):
                 os.killpg(answer["pid"], signal.SIGKILL)
+            self.forget(answer["pid"])
             self._fail(answer["id"], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
         else:
             launch, output, settled = self._pending.pop(answer["id"])

@@ -56,21 +56,28 @@ class Wrapper:
         connection: Caller = own
         if "ST2SENSOR_EVENTLET" in environment and "eventlet" in sys.modules:
             connection = GreenConnection(own, connect)
-        code = FAILED
+        try:
+            code = self._run(connection, connect)
+        except StopSensor:
+            code = STOPPED
+        try:
+            self._stop.over()
+        except StopSensor:
+            # It came in this very moment; it does not come again as long as it is being handled.
+            self._stop.over()
+        _end(code)
+        return code
+
+    def _run(self, connection: Caller, connect: Callable[[], Connection]) -> int:
         try:
             self._stop.begin()
             assignment = connection.call("assignment", {})
             self._logs.connection = connection
             logs.set_level(assignment["log_level"])
-            code = _run_sensor(assignment, connection, connect(), self._stop)
-        except StopSensor:
-            code = STOPPED
+            return _run_sensor(assignment, connection, connect(), self._stop)
         except St2SensorError as error:
             LOG.error("%s", error)
-            code = error.exit_code
-        self._stop.over()
-        _end(code)
-        return code
+            return error.exit_code
 
 
 def _run_sensor(
@@ -94,9 +101,9 @@ def _run_sensor(
     try:
         stop.over()
     except StopSensor:
-        # It came in this very moment; it does not come again as long as it is being handled.
         stop.over()
         code = STOPPED
+    connection.notify("ending", {})
     life.clean_up()
     return code
 

@@ -69,7 +69,7 @@ class Zygote:
         self._held: Set[int] = set()
         """Process groups of live sensors."""
         self._cgroups: Optional[str] = None
-        """Folder of the sensors' control groups."""
+        """How the paths of the sensors' control groups begin."""
 
     def serve(self) -> Optional[Birth]:
         """Serve until the container is gone, then kill what is left and return None.
@@ -152,8 +152,13 @@ class Zygote:
             return False
         if pid == 0:
             return True
-        os.setpgid(pid, pid)
-        handle = os.pidfd_open(pid)
+        try:
+            os.setpgid(pid, pid)
+            handle = os.pidfd_open(pid)
+        except OSError as error:
+            # Unreported it is never told to go.
+            self._send({"id": request["id"], "error": f"no handle of its process: {error}"})
+            return False
         self._send({"id": request["id"], "pid": pid}, handle)
         os.write(self._reporting, b"%d" % pid)
         return False
@@ -197,7 +202,7 @@ class Zygote:
         for group in self._held:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-        for path in glob.glob(f"{self._cgroups}/sensor-*/cgroup.kill") if self._cgroups else ():
+        for path in glob.glob(f"{self._cgroups}*/cgroup.kill") if self._cgroups else ():
             with suppress(OSError), open(path, "w") as file:
                 file.write("1")
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -579,13 +580,13 @@ def cgroup() -> Iterator[Path]:
     mount = next((fields[1] for fields in mounts if fields[2] == "cgroup2"), None)
     if mount is None or os.geteuid() != 0 or not os.access(mount, os.W_OK):
         pytest.skip("needs root, and control groups of version 2")
-    path = Path(mount) / f"st2sensor-test-{os.getpid()}"
+    path = Path(mount) / f"st2sensor-test-{uuid.uuid4().hex[:8]}"
     path.mkdir()
     os.setxattr(path, "user.delegate", b"1")
     yield path
     (path / "cgroup.kill").write_text("1")
     eventually("the group is empty", lambda: "populated 0" in (path / "cgroup.events").read_text())
-    for group in (path / "container", path):
+    for group in (*filter(Path.is_dir, path.iterdir()), path):
         group.rmdir()
 
 
@@ -609,7 +610,7 @@ def test_in_a_delegated_control_group_nothing_gets_away(embedded: Workspace, cgr
     listener = embedded.listen()
     container = embedded.start(within=cgroup)
     (first,) = listener.wait_for("s.up")
-    assert f"/{cgroup.name}/sensor-s.Escapes-" in first.payload["groups"]
+    assert f"/{cgroup.name}/sensor-{container.process.pid}-s.Escapes-" in first.payload["groups"]
     container.wrappers()["s.Escapes"].kill()
     eventually("its child is gone", lambda: not alive(first.payload["pid"]))
     second = listener.wait_for("s.up", 2)[1]
