@@ -342,6 +342,26 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     container.wait_for_log(f"s.{name} started", 2)
 
 
+def test_a_sensor_that_failed_and_hangs_in_cleanup_is_killed_and_restarted(embedded: Workspace) -> None:
+    embedded.configure("stop_timeout = 0.5")
+    code = """
+    import time
+
+    class Hangs(Sensor):
+        def run(self):
+            raise RuntimeError("no luck")
+        def cleanup(self):
+            time.sleep(1000)
+    """
+    embedded.add_sensor("s", "Hangs", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("s.Hangs: cleanup() has taken more than 0.5 s; where its threads are:")
+    container.wait_for_log("s.Hangs was stopped because cleanup() took more than 0.5 s, starts again in")
+    container.wait_for_log("s.Hangs started", 2)
+    assert "RuntimeError: no luck" in container.log
+
+
 def test_a_stack_is_shown_whatever_else_is_printed(embedded: Workspace) -> None:
     embedded.configure("setup_timeout = 1\noutput_rate = 5")
     code = "class Floods(Sensor):\n    def setup(self):\n        while True:\n            print('flood')\n"
