@@ -358,6 +358,14 @@ def environment(warnings: str = "error") -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": warnings, "COLUMNS": "200"}
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs: one that was not collected yet does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def complete(code: str) -> str:
     """A sensor's code with an import of the API in front, and empty methods for those it does not define."""
     code = textwrap.dedent(code)

@@ -62,7 +62,6 @@ class Zygote:
         sensors: Inherited,
         died: Callable[[Zygote], None],
     ) -> None:
-        self.interpreter = interpreter
         self._loop = loop
         self._died = died
         self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}

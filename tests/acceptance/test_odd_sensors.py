@@ -13,7 +13,7 @@ import psutil
 
 from tests.servers.mongodb import MongoDB
 from tests.servers.waiting import eventually
-from tests.workspace import Seen, Workspace
+from tests.workspace import Seen, Workspace, alive
 
 UP = [{"name": "up"}]
 
@@ -88,13 +88,6 @@ def test_a_sensor_that_executes_its_own_command_line_dispatches_from_there(embed
     assert (outer.payload["inner"], inner.payload["inner"]) == (False, True)
     container.process.kill()
     eventually("both are gone", lambda: not any(alive(item.payload["pid"]) for item in (outer, inner)))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_forked_process_dispatches_and_logs(embedded: Workspace) -> None:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace
+from tests.workspace import Container, Workspace, alive
 
 UP = [{"name": "up"}]
 
@@ -54,13 +54,6 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     folder = workspace.folder / "overrides"
     folder.mkdir(exist_ok=True)
     (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def zygote_of(container: Container) -> psutil.Process:
