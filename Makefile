@@ -10,9 +10,9 @@ SOAK_MINUTES ?= 10
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
-# Two files of tests at a time: most of them wait.
+# Two files of tests at a time: most of them wait. A worker that dies ends the run.
 test: .venv/tested rabbitmq
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 lint: .venv/tested
 	$(BIN)/ruff check .

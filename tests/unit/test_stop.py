@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Iterator
 
@@ -26,8 +25,9 @@ def stop() -> Iterator[Stop]:
 
 
 def terminate(*numbers: int) -> None:
+    """To this thread: one to the process may reach another thread of the test runner first, and be handled later."""
     for number in numbers or (signal.SIGTERM,):
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
 
 
 def test_it_is_raised_and_raised_again_where_it_was_swallowed(stop: Stop) -> None:
