@@ -123,13 +123,16 @@ class Zygote:
             self._fail(identifier, error)
         finally:
             os.close(theirs)
-        while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
-            if self._loop.time() >= self._answered_at + DEADLINE and not self._hung:
+        asked_at = self._loop.time()
+        if not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
+            if self._answered_at > asked_at:
+                self._fail(identifier, OSError("the process that was to become it died"))
+            elif not self._hung:
                 LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
                 # Its end settles everything.
                 self._hung = True
                 self._process.kill()
-        return settled.result()
+        return await settled
 
     def guard(self, prefix: Path) -> None:
         """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
@@ -177,25 +180,25 @@ class Zygote:
             self._settle(json.loads(data), fds)
 
     def _settle(self, answer: dict[str, Any], fds: list[int]) -> None:
-        for lost in [identifier for identifier in self._pending if identifier < answer["id"]]:
-            # Births are answered in turn: what took this request died of it.
-            self._fail(lost, OSError("the process that was to start it died"))
         if "error" in answer:
             self._fail(answer["id"], OSError(answer["error"]))
-        elif not fds:
-            # There was no room for its handle, and there is no way to supervise it without one.
+        elif fds and answer["id"] in self._pending:
+            launch, output, settled = self._pending.pop(answer["id"])
+            settled.set_result(Process(answer["pid"], fds[0], output, launch.command))
+        else:
+            # There was no room for its handle, without which it cannot be supervised, or it was given up.
             with suppress(ProcessLookupError):
                 os.killpg(answer["pid"], signal.SIGKILL)
             self.forget(answer["pid"])
+            for fd in fds:
+                os.close(fd)
             self._fail(answer["id"], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
-        else:
-            launch, output, settled = self._pending.pop(answer["id"])
-            settled.set_result(Process(answer["pid"], fds[0], output, launch.command))
 
     def _fail(self, identifier: int, error: OSError) -> None:
-        _, output, settled = self._pending.pop(identifier)
-        os.close(output)
-        settled.set_exception(error)
+        if identifier in self._pending:
+            _, output, settled = self._pending.pop(identifier)
+            os.close(output)
+            settled.set_exception(error)
 
     def _ended(self) -> None:
         self._end(OSError("its zygote died"))

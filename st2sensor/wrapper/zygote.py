@@ -2,16 +2,15 @@
 
 It is the warden, too: when the container is gone, however it went, it kills the process groups of all sensors.
 
-A wrapper is forked twice and thereby left to the container, which is a subreaper: it outlives the zygote, and its exit
-is the container's to see. Only one thread runs here, because a lock that another holds at a fork stays locked.
+A wrapper is the container's child, not this process's: it outlives the zygote, and its exit is the container's to see.
+Only one thread runs here, because a lock that another holds at a fork stays locked.
 
-Whatever this process writes to its memory between two forks is a page that the next child shares with nobody. So the
-process in between does nearly all of the work: it takes the request, forks, and answers.
+Whatever this process writes to its memory between two forks is a page that a child shares with nobody. So the new
+process does nearly all of the work itself: it reads what it is to be, and answers.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import glob
 import json
@@ -24,17 +23,19 @@ from contextlib import suppress
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
 from st2sensor.wrapper import environment, loader
+from st2sensor.wrapper.sibling import Siblings
 from st2sensor.wrapper.title import Title
 
 PACKET = 65536
 """Bytes of the longest message."""
 
-GO = b"g"
+DESCRIPTOR = 4
+"""Bytes of a file descriptor beside a message."""
+
+ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
 
 NEVER_BORN = 70
-"""Exit code of a wrapper whose zygote died before it could begin."""
-
-LIBC = ctypes.PyDLL(None, use_errno=True)
+"""Exit code of a process that could not be given to the container."""
 
 
 class Birth(NamedTuple):
@@ -66,6 +67,8 @@ class Zygote:
         self._groups = groups
         self._outputs = outputs
         self._title = title
+        self._siblings = Siblings()
+        self._request = bytearray(PACKET)
         self._held: Set[int] = set()
         """Process groups of live sensors."""
         self._cgroups: Optional[str] = None
@@ -108,69 +111,45 @@ class Zygote:
         return bool(data)
 
     def _fork(self) -> bool:
-        """Fork twice; True in the wrapper-to-be."""
-        report, self._reporting = os.pipe()
-        self._waiting, go = os.pipe()
+        """Fork a process for the request that waits; True in that process, which is then the wrapper."""
         try:
-            between = _fork()
+            length, ancillary, _, _ = self._births.recvmsg_into([self._request], ROOM_FOR_DESCRIPTOR)
+        except OSError:
+            return False
+        if not length:
+            return False
+        self._output = int.from_bytes(ancillary[0][2], sys.byteorder)
+        try:
+            pid = self._siblings.fork()
         except OSError as error:
-            self._refuse(f"cannot fork: {error}")
-            between = 0
-            os.write(self._reporting, b"0")
+            self._refuse(json.loads(self._request[:length])["id"], f"cannot fork: {error}")
         else:
-            if between == 0:
-                os.close(report)
-                os.close(go)
-                if self._fork_again():
-                    return True
-                os._exit(0)
-        os.close(self._reporting)
-        os.close(self._waiting)
-        pid = int(os.read(report, 16) or b"0")
-        os.close(report)
-        if between:
-            # Once the one between is gone, the container is the parent.
-            os.waitpid(between, 0)
-        if pid:
+            if pid == 0:
+                self._announce(json.loads(self._request[:length]))
+                return True
             self._held.add(pid)
-            os.write(go, GO)
-        os.close(go)
+        os.close(self._output)
         return False
 
-    def _fork_again(self) -> bool:
-        """In the process between: take the request, fork the wrapper, answer; True in the wrapper."""
-        request, self._output = self._receive()
-        if request is None:
-            return False
+    def _announce(self, request: Dict[str, Any]) -> None:
+        """In the new process: answer."""
         self._birth = Birth(**request["birth"])
-        # Before the fork that makes the wrapper, so that nobody ever sees it under another name.
         self._title.show_sensor(self._birth.ref)
         try:
-            pid = _fork()
+            os.setpgid(0, 0)
+            handle = os.pidfd_open(os.getpid())
         except OSError as error:
-            self._send({"id": request["id"], "error": f"cannot fork: {error}"})
-            return False
-        if pid == 0:
-            return True
-        try:
-            os.setpgid(pid, pid)
-            handle = os.pidfd_open(pid)
-        except OSError as error:
-            # Unreported it is never told to go.
-            self._send({"id": request["id"], "error": f"no handle of its process: {error}"})
-            return False
-        self._send({"id": request["id"], "pid": pid}, handle)
-        os.write(self._reporting, b"%d" % pid)
-        return False
+            self._refuse(request["id"], f"no handle of its process: {error}")
+            os._exit(NEVER_BORN)
+        # By hand, because each module that is used here is memory that a child no longer shares.
+        answer = b'{"id": %d, "pid": %d}' % (request["id"], os.getpid())
+        self._send(answer, (socket.SOL_SOCKET, socket.SCM_RIGHTS, handle.to_bytes(DESCRIPTOR, sys.byteorder)))
+        os.close(handle)
 
     def _be_born(self) -> Birth:
-        """In the wrapper: wait until it may begin. A zygote that dies before means that it never may."""
+        """In the wrapper: take on what makes it one."""
         self._births.close()
         self._groups.close()
-        os.close(self._reporting)
-        if os.read(self._waiting, 1) != GO:
-            os._exit(NEVER_BORN)
-        os.close(self._waiting)
         # What Python would have done after os.fork().
         if "random" in sys.modules:
             sys.modules["random"].seed()
@@ -179,24 +158,13 @@ class Zygote:
         os.close(self._output)
         return self._birth
 
-    def _receive(self) -> Tuple[Optional[Dict[str, Any]], int]:
-        try:
-            data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
-        except OSError:
-            return None, -1
-        return (json.loads(data), fds[0]) if data else (None, -1)
+    def _refuse(self, identifier: int, error: str) -> None:
+        self._send(json.dumps({"id": identifier, "error": error}).encode())
 
-    def _refuse(self, error: str) -> None:
-        """Answer a request that this process has to take itself."""
-        request, output = self._receive()
-        if request is not None:
-            os.close(output)
-            self._send({"id": request["id"], "error": error})
-
-    def _send(self, message: Dict[str, Any], *fds: int) -> None:
+    def _send(self, message: bytes, *ancillary: Tuple[int, int, bytes]) -> None:
         # A container that is gone is noticed by the next poll.
         with suppress(OSError):
-            socket.send_fds(self._births, [json.dumps(message).encode()], fds)
+            self._births.sendmsg([message], ancillary)
 
     def _kill_all(self) -> None:
         for group in self._held:
@@ -216,16 +184,3 @@ def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
     title.show("st2sensor zygote", "st2sensor")
     with socket.socket(fileno=births) as asked, socket.socket(fileno=groups) as told:
         return Zygote(asked, told, outputs, title).serve()
-
-
-def _fork() -> int:
-    """fork(), past the handlers that Python runs after os.fork().
-
-    They mend the locks of threads that are gone, of which a zygote has none, seed `random`, which `_be_born` does, and
-    write to a tenth of the memory that a wrapper would otherwise share. Raises OSError.
-    """
-    pid: int = LIBC.fork()
-    if pid == -1:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return pid

@@ -1,0 +1,32 @@
+"""Forks that are their grandparent's children, in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by clone", "by forking twice"])
+def test_a_sibling_is_the_parents_child_and_knows_itself(known: bool) -> None:
+    script = f"""
+import ctypes, os, threading, time
+from st2sensor.wrapper import sibling
+{"" if known else "sibling.CLONE.clear()"}
+ctypes.CDLL(None).prctl(36, 1)
+if os.fork():
+    ended = dict(os.wait() for _ in range(2))
+    print(*[(pid, os.waitstatus_to_exitcode(status)) for pid, status in ended.items()])
+else:
+    pid = sibling.Siblings().fork()
+    if pid == 0:
+        # The clock of the thread that libc takes this one for: there is none if it takes it for the parent's.
+        time.clock_gettime(time.pthread_getcpuclockid(threading.get_ident()))
+        os._exit(6)
+    print(pid, flush=True)
+    os._exit(0)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    pid, ended = run.stdout.splitlines()
+    assert f"({pid}, 6)" in ended
