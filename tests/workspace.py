@@ -96,6 +96,9 @@ class Workspace:
         self.warnings = "error"
         """What becomes of warnings in commands; eventlet warns of itself."""
         self.packs.mkdir()
+        self.temporary = folder / "tmp"
+        """Where containers and their sensors make temporary files."""
+        self.temporary.mkdir()
         self.configure()
         self._containers: list[Container] = []
         self._listeners: list[Listener] = []
@@ -208,7 +211,7 @@ class Container:
             self.process = subprocess.Popen(
                 [*command, "--config-file", str(workspace.config), *arguments],
                 cwd=workspace.folder,
-                env=environment(workspace.warnings),
+                env={**environment(workspace.warnings), "TMPDIR": str(workspace.temporary)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

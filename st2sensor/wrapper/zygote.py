@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
 from st2sensor.wrapper import environment, loader
+from st2sensor.wrapper.rehearsal import rehearse
 from st2sensor.wrapper.sibling import Siblings
 from st2sensor.wrapper.title import Title
 
@@ -81,6 +82,12 @@ class Zygote:
         """
         environment.list_folders(sys.path)
         loader.preload()
+        rehearse(
+            lambda: Birth(
+                **json.loads(b'{"ref": "", "interpreter": "", "execute": false, "variables": {}, "limits": {}}')
+            ),
+            lambda: self._title.show("st2sensor zygote", "st2sensor"),
+        )
         # What is shared now stays shared: the collector of a child would write to each object it looks at.
         gc.collect()
         gc.freeze()
@@ -181,6 +188,5 @@ def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
     :param outputs: the file descriptors that become a wrapper's output.
     """
     title = Title()
-    title.show("st2sensor zygote", "st2sensor")
     with socket.socket(fileno=births) as asked, socket.socket(fileno=groups) as told:
         return Zygote(asked, told, outputs, title).serve()

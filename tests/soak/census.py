@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psutil
 
@@ -47,7 +45,7 @@ def take(workspace: Workspace, container: Container, broker: RabbitMQ) -> Census
         zombies=len([child for child in process.children() if state_of(child) == psutil.STATUS_ZOMBIE]),
         threads=process.num_threads(),
         files=process.num_fds(),
-        temporary=len(list(Path(tempfile.gettempdir()).iterdir())),
+        temporary=len(list(workspace.temporary.iterdir())),
         state=len([path for path in workspace.state.rglob("*") if not path.is_dir()]),
         queues=len(broker.control("list_queues", "--quiet", "--no-table-headers", "name").splitlines()),
         memory=round(process.memory_info().rss / 1e6, 1),
