@@ -15,7 +15,18 @@ from urllib.parse import SplitResult, quote_plus, urlsplit
 from oslo_config import cfg
 
 from st2sensor.errors import ConfigError
-from st2sensor.settings import Container, Content, Database, Messaging, Outbox, Restarts, Settings, Tls
+from st2sensor.settings import (
+    Container,
+    Content,
+    Database,
+    Datastore,
+    KeyValues,
+    Messaging,
+    Outbox,
+    Restarts,
+    Settings,
+    Tls,
+)
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
@@ -73,6 +84,31 @@ SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
     cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
 ]
+KEYVALUE = [
+    cfg.BoolOpt("enable_encryption", default=True, help="whether secrets can be stored and read"),
+    cfg.StrOpt(
+        "encryption_key_path",
+        default="/etc/st2/keys/datastore_key.json",
+        help="file of the key that secrets are encrypted under",
+    ),
+    cfg.ListOpt("previous_key_paths", default=[], help="files of earlier keys, that secrets can still be read under"),
+]
+DATASTORE = [
+    cfg.FloatOpt("timeout", default=30.0, min=0, help="seconds that a sensor's call waits for a database that is away"),
+    cfg.StrOpt(
+        "global_write",
+        default="allow",
+        choices=["allow", "deny"],
+        help="whether sensors may change keys that all share; an override of a pack goes over it",
+    ),
+    cfg.StrOpt(
+        "decrypt_global",
+        default="allow",
+        choices=["allow", "deny"],
+        help="whether sensors may decrypt keys that all share; an override of a pack goes over it",
+    ),
+    cfg.BoolOpt("emit_triggers", default=True, help="announce changes as core.st2.key_value_pair.* triggers"),
+]
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
 SENSORCONTAINER = [
     cfg.StrOpt("state_dir", default="/var/lib/st2sensor", help="outbox, sockets and the embedded database"),
@@ -103,6 +139,8 @@ GROUPS = {
     "content": CONTENT,
     "system": SYSTEM,
     "system_user": SYSTEM_USER,
+    "keyvalue": KEYVALUE,
+    "datastore": DATASTORE,
     "sensorcontainer": SENSORCONTAINER,
 }
 
@@ -169,6 +207,17 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             overrides_path=base_path / "overrides",
         ),
         container=_container(options.sensorcontainer, state_dir),
+        key_values=KeyValues(
+            enable_encryption=options.keyvalue.enable_encryption,
+            encryption_key_path=resolve(options.keyvalue.encryption_key_path),
+            previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
+        ),
+        datastore=Datastore(
+            timeout=options.datastore.timeout,
+            global_write=options.datastore.global_write,
+            decrypt_global=options.datastore.decrypt_global,
+            emit_triggers=options.datastore.emit_triggers,
+        ),
         system_user=options.system_user.user,
         validate_trigger_payload=options.system.validate_trigger_payload,
     )

@@ -40,15 +40,25 @@ class Dispatcher:
     def dispatch(self, sensor: str, instance: TriggerInstance, done: Done) -> None:
         """Put an instance on its way.
 
-        :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         :param done: told once the instance, or the dead letter, is on disk.
+        """
+        self._outbox.submit(self.entry(sensor, instance), done)
+
+    def submit(self, entry: Entry, done: Done) -> None:
+        """Put an entry on its way that `entry` has made, now or before."""
+        self._outbox.submit(entry, done)
+
+    def entry(self, sensor: str, instance: TriggerInstance) -> Entry:
+        """An instance as it goes into the outbox, or as a dead letter.
+
+        :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         """
         trigger_type = self._catalogue.type_of(instance.trigger)
         reason = self._objection(sensor, instance, trigger_type)
         name = name_of(instance.trigger)
         if reason is not None:
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason)
-        entry = Entry(
+        return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
             trigger=_printable(name),
@@ -58,7 +68,6 @@ class Dispatcher:
             tagged=instance.tagged,
             reason=None if reason is None else _printable(reason),
         )
-        self._outbox.submit(entry, done)
 
     def _objection(self, sensor: str, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:
         seen = replace(instance, payload=plain(instance.payload), tagged=False) if instance.tagged else instance

@@ -18,7 +18,7 @@
     │   └── ContainerGone               70   the connection to the container is lost
     └── DatastoreError                  69   a datastore call of a sensor failed
         ├── DatastoreUnavailable        69   the database behind the datastore cannot be reached
-        └── UnsupportedOption           69   an option this version does not have
+        └── DatastoreRefused            69   the sensor may not do that
 
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -78,7 +78,11 @@ class StorageError(St2SensorError):
 
 
 class StorageUnavailable(StorageError):
-    pass
+    """:ivar uncertain: whether the operation may have been carried out all the same."""
+
+    def __init__(self, message: str, *, uncertain: bool = False) -> None:
+        super().__init__(message)
+        self.uncertain = uncertain
 
 
 class TransportError(St2SensorError):
@@ -117,7 +121,7 @@ class DatastoreUnavailable(DatastoreError):
     pass
 
 
-class UnsupportedOption(DatastoreError, NotImplementedError):
+class DatastoreRefused(DatastoreError, PermissionError):
     pass
 
 
@@ -128,7 +132,7 @@ SENSOR_FACING: dict[str, type[Exception]] = {
         ProtocolError,
         DatastoreError,
         DatastoreUnavailable,
-        UnsupportedOption,
+        DatastoreRefused,
         TypeError,
         ValueError,
     )

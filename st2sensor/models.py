@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,8 @@ class Overrides:
     :param nice: how far its priority is below the container's.
     :param run_as: the user that it runs as.
     :param log_level: the least severe level of its records that are logged, as in `DEBUG`.
+    :param global_write: `allow` or `deny`: whether it may change keys that all sensors share.
+    :param decrypt_global: `allow` or `deny`: whether it may decrypt keys that all sensors share.
     """
 
     start_timeout: float | None = None
@@ -170,6 +173,8 @@ class Overrides:
     nice: int | None = None
     run_as: str | None = None
     log_level: str | None = None
+    global_write: str | None = None
+    decrypt_global: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,17 +200,50 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyValue:
-    """An entry of the datastore."""
+    """An entry of the datastore.
+
+    :param secret: whether the value is encrypted.
+    :param expire_timestamp: when the entry ceases to be, in UTC and whole milliseconds; None for never.
+    """
 
     name: str
     value: str
     scope: str = SYSTEM_SCOPE
     secret: bool = False
+    expire_timestamp: datetime | None = None
     id: str | None = field(default=None, compare=False)
 
     @property
     def uid(self) -> str:
         return f"key_value_pair:{self.scope}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of an entry of the datastore: None is none."""
+
+    old: KeyValue | None
+    new: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Triggers and a datastore entry that are stored together: once this is in storage it is carried out, whoever does
+    that and however often.
+
+    :param id: unique.
+    :param sensor: reference of the sensor.
+    :param name: of the entry, as it is stored.
+    :param expected: the value that the new one replaces; None where there was no entry.
+    :param events: the triggers on their way, as mappings.
+    """
+
+    id: str
+    sensor: str
+    name: str
+    expected: str | None
+    value: str
+    events: tuple[Mapping[str, Any], ...]
 
 
 Entity = SensorType | TriggerType | Trigger | Rule | Registration

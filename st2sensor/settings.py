@@ -134,6 +134,36 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyValues:
+    """`[keyvalue]`.
+
+    :param enable_encryption: whether secrets can be stored and read.
+    :param encryption_key_path: file of the key that encrypts.
+    :param previous_key_paths: files of keys that values can still be read under.
+    """
+
+    enable_encryption: bool
+    encryption_key_path: Path
+    previous_key_paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datastore:
+    """`[datastore]`.
+
+    :param timeout: seconds that a sensor's call waits for a database that is away.
+    :param global_write: `allow` or `deny`: whether sensors may change keys that all share.
+    :param decrypt_global: `allow` or `deny`: whether sensors may decrypt keys that all share.
+    :param emit_triggers: whether changes are announced as core.st2.key_value_pair.* triggers.
+    """
+
+    timeout: float = 30.0
+    global_write: str = "allow"
+    decrypt_global: str = "allow"
+    emit_triggers: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything.
 
@@ -148,5 +178,7 @@ class Settings:
     outbox: Outbox
     content: Content
     container: Container
+    key_values: KeyValues
+    datastore: Datastore
     system_user: str
     validate_trigger_payload: bool

@@ -85,6 +85,10 @@ class Children:
         """Those that have a process, or will have one in a moment."""
         return [ref for ref, child in self._states.items() if child.state in ALIVE]
 
+    def overrides_of(self, ref: str) -> Overrides:
+        """What an operator has set for a sensor that was started."""
+        return self._overrides[ref]
+
     def process_ids(self) -> set[int]:
         return {running.process.pid for running in self._running.values()}
 

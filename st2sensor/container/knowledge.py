@@ -17,12 +17,19 @@ from st2sensor.storage.documents import COLLECTIONS, Documents
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
-    """Everything by reference."""
+    """Everything by reference.
+
+    :param batches: sensors with a batch that is not carried out yet; None when that is not known.
+    """
 
     sensors: Mapping[str, SensorType] = field(default_factory=dict)
     registrations: Mapping[str, Registration] = field(default_factory=dict)
     trigger_types: Mapping[str, TriggerType] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    batches: frozenset[str] | None = field(default=None, compare=False)
+
+    def may_have_batches(self, ref: str) -> bool:
+        return self.batches is None or ref in self.batches
 
     def desired(self, only: str | None) -> dict[str, str]:
         """The sensors that should run, with a digest each: all that are enabled, or one alone, enabled or not."""
@@ -99,4 +106,6 @@ def read(storage: Storage) -> Knowledge:
         registrations={item.ref: item for item in storage.all(Registration)},
         trigger_types={item.ref: item for item in storage.all(TriggerType)},
         triggers={item.ref: item for item in storage.all(Trigger)},
+        # Last: whoever had one of these sensors before has begun nothing since.
+        batches=frozenset(batch.sensor for batch in storage.batches()),
     )

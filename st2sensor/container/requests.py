@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 from st2sensor import rpc
 from st2sensor.container.session import Session
-from st2sensor.datastore import Datastore
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import RpcError, St2SensorError
-from st2sensor.models import KeyValue, TraceContext, Trigger, TriggerInstance
+from st2sensor.models import TraceContext, Trigger, TriggerInstance
 
 LOG = logging.getLogger(__name__)
 
@@ -50,8 +49,8 @@ class Node(Protocol):
     async def refresh(self) -> None:
         """Look into storage now."""
 
-    async def blocking(self, call: Callable[[], Any]) -> Any:
-        """Run a blocking call elsewhere."""
+    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
+        """A sensor asks for one of the datastore's methods."""
 
 
 class Requests:
@@ -60,10 +59,9 @@ class Requests:
     :param user: the `[system_user]`.
     """
 
-    def __init__(self, node: Node, dispatcher: Dispatcher, datastore: Datastore, *, user: str) -> None:
+    def __init__(self, node: Node, dispatcher: Dispatcher, *, user: str) -> None:
         self._node = node
         self._dispatcher = dispatcher
-        self._datastore = datastore
         self._user = user
         self._heard: dict[Session, dict[str, Trigger]] = {}
         """Sessions that hear of triggers, with the triggers by id as they were last told."""
@@ -73,10 +71,6 @@ class Requests:
         """Sessions that are told what does not concern triggers."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods: dict[str, Callable[[str, dict[str, Any]], Awaitable[Any]]] = {
-            "datastore.get": self._get,
-            "datastore.set": self._set,
-            "datastore.list": self._list,
-            "datastore.delete": self._delete,
             "user.info": self._user_info,
             "assignment": self._assignment,
         }
@@ -106,6 +100,8 @@ class Requests:
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
+        elif method is not None and method.startswith("datastore."):
+            self._node.use_datastore(session, identifier, method, params)
         elif method in self._methods:
             self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
         elif method == "listen":
@@ -190,13 +186,7 @@ class Requests:
             session.answer(identifier, answer)
 
     def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        trace = params.get("trace_context")
-        instance = TriggerInstance(
-            trigger=params["trigger"],
-            payload=params["payload"],
-            trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
-            tagged=bool(params.get("tagged")),
-        )
+        instance = instance_of(params)
         if self._dispatcher.knows(instance.trigger):
             self._accept(session, identifier, instance)
         else:
@@ -221,21 +211,6 @@ class Requests:
         assert session.ref is not None
         self._dispatcher.dispatch(session.ref, instance, done)
 
-    async def _get(self, ref: str, params: dict[str, Any]) -> Any:
-        found = await self._node.blocking(lambda: self._datastore.get(ref, **params))
-        return None if found is None else _entry(found)
-
-    async def _set(self, ref: str, params: dict[str, Any]) -> Any:
-        await self._node.blocking(lambda: self._datastore.set(ref, **params))
-        return True
-
-    async def _list(self, ref: str, params: dict[str, Any]) -> Any:
-        found = await self._node.blocking(lambda: self._datastore.list(ref, **params))
-        return [_entry(item) for item in found]
-
-    async def _delete(self, ref: str, params: dict[str, Any]) -> Any:
-        return await self._node.blocking(lambda: self._datastore.delete(ref, **params))
-
     async def _user_info(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002
         return {
             "username": self._user,
@@ -247,6 +222,17 @@ class Requests:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def instance_of(params: dict[str, Any]) -> TriggerInstance:
+    """A trigger instance as a wrapper dispatches it. Raises KeyError."""
+    trace = params.get("trace_context")
+    return TriggerInstance(
+        trigger=params["trigger"],
+        payload=params["payload"],
+        trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
+        tagged=bool(params.get("tagged")),
+    )
 
 
 def _logged(node: Node) -> Callable[[str, dict[str, Any]], None]:
@@ -267,7 +253,3 @@ def _fields(trigger: Trigger) -> dict[str, Any]:
         "type": trigger.type,
         "parameters": dict(trigger.parameters),
     }
-
-
-def _entry(entry: KeyValue) -> dict[str, Any]:
-    return {"name": entry.name, "value": entry.value, "secret": entry.secret, "expire_timestamp": None}

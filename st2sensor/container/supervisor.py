@@ -20,17 +20,22 @@ from st2sensor.container import cgroup
 from st2sensor.container.assignment import assignment_of, launch_of, socket_of
 from st2sensor.container.child import Child, State
 from st2sensor.container.children import Children, Hooks
+from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoints
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.refresh import Refresh
-from st2sensor.container.requests import Requests
-from st2sensor.datastore import Datastore
+from st2sensor.container.requests import Requests, instance_of
+from st2sensor.container.session import Session
+from st2sensor.container.storing import Storing
+from st2sensor.datastore import Asker, Datastore
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import ConfigError, SensorNotFound
+from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
+from st2sensor.keyring import Keyring
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
+from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 
@@ -38,6 +43,8 @@ LOG = logging.getLogger(__name__)
 
 LOOK_AGAIN = 1.0
 """Seconds until what had to wait for its turn is looked at again, though nothing happened."""
+
+ALLOW = "allow"
 
 GATHER = 0.02
 """Seconds in which changes are gathered before one look at all sensors, while there is more to do than may be done at
@@ -78,7 +85,8 @@ class Supervisor:
         self._clock = clock
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
-        self._requests = Requests(self, dispatcher, Datastore(storage=storage), user=settings.system_user)
+        self._storage = storage
+        self._requests = Requests(self, dispatcher, user=settings.system_user)
         self._refresh = Refresh(
             storage,
             threads,
@@ -100,6 +108,16 @@ class Supervisor:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
         self._endpoints = Endpoints(loop, self._requests)
+        self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
+        self._datastore = DatastoreRequests(
+            loop,
+            self,
+            Datastore(self._storage, Keyring(self._settings.key_values)),
+            self._storing,
+            self._dispatcher,
+            entry_of=self._entry_of,
+            emits=self._settings.datastore.emit_triggers,
+        )
         self._cgroups = cgroup.delegated()
         self._launcher = Launcher(
             loop,
@@ -112,7 +130,7 @@ class Supervisor:
             launch=self._launch,
             blocking=self._in_files,
             hang_up=self._requests.hang_up,
-            emit=self._emit,
+            emit=self.emit,
             changed=self._changed,
             ended=self._ended,
         )
@@ -131,6 +149,7 @@ class Supervisor:
             await self._stop_all()
             self._endpoints.close()
             self._refresh.close()
+            self._storing.close()
             self._launcher.close()
             if self._cgroups is not None:
                 self._cgroups.clear()
@@ -155,6 +174,11 @@ class Supervisor:
         sensor = self._knowledge.sensors.get(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
+        if self._knowledge.may_have_batches(ref):
+            try:
+                await self._datastore.carry_out_batches(ref)
+            except (DatastoreError, OutboxError) as exception:
+                LOG.warning("%s: what it has begun to store is carried out later: %s", ref, exception)
         mutable = {
             "log_level": self._children.log_level(ref),
             "report_polls": self._children.poll_timeout(ref) is not None,
@@ -182,8 +206,28 @@ class Supervisor:
     async def refresh(self) -> None:
         await self._refresh.now()
 
-    async def blocking(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
+        self._datastore.handle(session, identifier, method, params)
+
+    # What the datastore's methods ask for: the Node of DatastoreRequests.
+
+    def asker(self, ref: str) -> Asker:
+        overrides = self._children.overrides_of(ref)
+        common = self._settings.datastore
+        return Asker(
+            sensor=ref,
+            writes_global=(overrides.global_write or common.global_write) == ALLOW,
+            decrypts_global=(overrides.decrypt_global or common.decrypt_global) == ALLOW,
+        )
+
+    def is_stopping(self, ref: str) -> bool:
+        return self._stopping or self._children.states[ref].state is State.STOPPING
+
+    async def _entry_of(self, ref: str, event: dict[str, Any]) -> Entry:
+        instance = instance_of(event)
+        if not self._dispatcher.knows(instance.trigger):
+            await self._refresh.now()
+        return self._dispatcher.entry(ref, instance)
 
     # The loop's steps.
 
@@ -208,6 +252,7 @@ class Supervisor:
             reason = "it has changed" if action.do is Do.RESTART else "it is disabled or unregistered"
             LOG.info("%s stops: %s", ref, reason)
             self._children.stop(ref, reason)
+            self._datastore.give_up(ref)
 
     async def _sleep(self) -> None:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
@@ -225,6 +270,7 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         self._before_stop()
+        self._storing.give_up()
         alive = self._children.alive
         if alive:
             LOG.info("stopping %d sensors", len(alive))
@@ -290,7 +336,7 @@ class Supervisor:
     async def _in_files(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
-    def _emit(self, trigger: str, payload: dict[str, Any]) -> None:
+    def emit(self, trigger: str, payload: dict[str, Any]) -> None:
         if self._dispatcher.knows(trigger):
             self._dispatcher.dispatch(CORE_PACK, TriggerInstance(trigger=trigger, payload=payload), _unheard)
 

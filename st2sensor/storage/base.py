@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol, TypeVar
 
-from st2sensor.models import Entity, KeyValue
+from st2sensor.models import Batch, Change, Entity, KeyValue
 
 T = TypeVar("T", bound=Entity)
 
@@ -36,17 +37,42 @@ class Storage(Protocol):
     def count_reference(self, trigger_ref: str, change: int) -> None:
         """Add to a trigger's ref_count in one step; a trigger that falls to 0 is deleted, as in StackStorm."""
 
-    def get_value(self, scope: str, name: str) -> KeyValue | None:
+    # The datastore's entries. One that has expired at `now` is not there.
+
+    def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         """One entry of the datastore, or None."""
 
-    def put_value(self, entry: KeyValue) -> None:
+    def put_value(self, entry: KeyValue, now: datetime) -> Change:
         """Insert or replace an entry of the datastore."""
 
-    def list_values(self, scope: str, prefix: str) -> list[KeyValue]:
-        """The entries whose name starts with prefix, by name."""
+    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
+        """Replace an entry that is no secret and has the value `expected`, or, with None, insert where there is none;
+        None when something else is there."""
 
-    def remove_value(self, scope: str, name: str) -> bool:
-        """Delete an entry; False when there was none."""
+    def list_values(
+        self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
+    ) -> list[KeyValue]:
+        """The entries whose name starts with prefix, by name: at most `limit`, after the first `offset`."""
+
+    def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
+        """Delete an entry; None when there was none."""
+
+    # Batches: at most one for a name.
+
+    def put_batch(self, batch: Batch) -> Batch | None:
+        """Insert a batch, on disk and with a majority of servers before this returns; None when it is there.
+
+        Otherwise the one that is in its way.
+        """
+
+    def batches(self, sensor: str | None = None) -> list[Batch]:
+        """The batches of a sensor, or all."""
+
+    def remove_batch(self, batch: Batch) -> None:
+        """Delete a batch, if it is still there."""
+
+    def ping(self) -> None:
+        """Do nothing but reach the database."""
 
     def close(self) -> None:
         """Release connections; the storage is not used afterwards."""

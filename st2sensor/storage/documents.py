@@ -8,14 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from st2sensor.models import Entity, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Batch, Entity, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import T
 
 LOG = logging.getLogger(__name__)
 
 Document = dict[str, Any]
+
+LAST_CHARACTER = "\U0010ffff"
+FIRST_SURROGATE, AFTER_SURROGATES = 0xD800, 0xE000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +222,7 @@ COLLECTIONS: dict[type[Any], Collection] = {
 }
 
 KEY_VALUES = "key_value_pair_d_b"
+BATCHES = "st2sensor_batches"
 
 
 def key_value_document(entry: KeyValue) -> Document:
@@ -227,14 +232,57 @@ def key_value_document(entry: KeyValue) -> Document:
         "name": entry.name,
         "value": entry.value,
         "secret": entry.secret,
+        "expire_timestamp": entry.expire_timestamp,
     }
 
 
 def key_value(document: Mapping[str, Any]) -> KeyValue:
+    """An entry. MongoDB's times have no zone, and are in UTC."""
+    expires = document.get("expire_timestamp")
     return KeyValue(
         id=str(document["_id"]),
         scope=document["scope"],
         name=_text(document, "name"),
-        value=document["value"],
+        value=_text(document, "value"),
         secret=document.get("secret", False),
+        expire_timestamp=expires.replace(tzinfo=UTC) if expires else None,
     )
+
+
+def live(document: Mapping[str, Any] | None, now: datetime) -> KeyValue | None:
+    """An entry, unless it has expired: databases find that out a little later."""
+    entry = None if document is None else key_value(document)
+    return None if entry is None or (entry.expire_timestamp and entry.expire_timestamp <= now) else entry
+
+
+def batch_document(batch: Batch) -> Document:
+    return {
+        "_id": batch.id,
+        "sensor": batch.sensor,
+        "name": batch.name,
+        "expected": batch.expected,
+        "value": batch.value,
+        "events": [dict(event) for event in batch.events],
+    }
+
+
+def batch(document: Mapping[str, Any]) -> Batch:
+    return Batch(
+        id=document["_id"],
+        sensor=document["sensor"],
+        name=document["name"],
+        expected=document["expected"],
+        value=document["value"],
+        events=tuple(document["events"]),
+    )
+
+
+def end_of_prefix(prefix: str) -> str | None:
+    """The first text, in the order of code points, that comes after all that begin with prefix; None when there is
+    none."""
+    kept = prefix.rstrip(LAST_CHARACTER)
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    # Surrogates are no characters: no stored text holds one.
+    return kept[:-1] + chr(AFTER_SURROGATES if following == FIRST_SURROGATE else following)

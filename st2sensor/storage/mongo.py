@@ -5,24 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
 
 import pymongo
+from bson import ObjectId
 from bson.errors import BSONError
-from pymongo import errors
+from pymongo import ReadPreference, WriteConcern, errors
+from pymongo.read_concern import ReadConcern
 
 from st2sensor.errors import ConfigError, StorageError, StorageUnavailable
-from st2sensor.models import Entity, KeyValue, Trigger
+from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
 from st2sensor.storage.documents import (
+    BATCHES,
     COLLECTIONS,
     KEY_VALUES,
     Document,
     Documents,
+    batch_document,
     changes,
+    end_of_prefix,
     key_value,
     key_value_document,
+    live,
 )
+from st2sensor.storage.documents import batch as batch_of
+
+R = TypeVar("R")
+
+ANSWER_TIMEOUT = 10_000
+"""Milliseconds that a server has to answer; one that hangs is as good as away."""
 
 UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.NetworkTimeout)
 
@@ -37,12 +51,19 @@ class MongoStorage:
                 url,
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
+                socketTimeoutMS=ANSWER_TIMEOUT,
                 appname="st2sensor",
                 connect=False,
             )
         except (errors.PyMongoError, ValueError, TypeError) as exception:
             raise ConfigError(f"[database] connection, or host: {_without_password(str(exception))}") from exception
         self._database = self._client[database]
+        self._safe_batches = self._database.get_collection(
+            BATCHES,
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority", j=True),
+        )
         self._documents = Documents()
         self._address = _without_password(url)
 
@@ -55,6 +76,7 @@ class MongoStorage:
             entries.create_index("expire_timestamp", expireAfterSeconds=0)
             entries.create_index("uid", unique=True, sparse=True)
             entries.create_index([("scope", 1), ("name", 1)], unique=True)
+            self._database[BATCHES].create_index("name", unique=True)
 
     def _create_indexes(self, name: str, fields: tuple[str, ...], *, uid: bool) -> None:
         collection = self._database[name]
@@ -105,35 +127,95 @@ class MongoStorage:
             triggers.update_one(key, {"$inc": {"ref_count": change}})
             triggers.delete_one(key | {"ref_count": {"$lte": 0}, "parameters": {"$exists": True}})
 
-    def get_value(self, scope: str, name: str) -> KeyValue | None:
+    def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            document = self._database[KEY_VALUES].find_one({"scope": scope, "name": name})
-            return None if document is None else key_value(document)
+            return live(self._database[KEY_VALUES].find_one({"scope": scope, "name": name}), now)
 
-    def put_value(self, entry: KeyValue) -> None:
+    def put_value(self, entry: KeyValue, now: datetime) -> Change:
         key = {"scope": entry.scope, "name": entry.name}
-        update = {"$set": key_value_document(entry), "$unset": {"expire_timestamp": ""}}
-        self._upsert(lambda: self._database[KEY_VALUES].update_one(key, update, upsert=True))
+        change = self._upsert(lambda: self._replace(key, entry, now, insert=True))
+        assert change is not None
+        return change
 
-    def list_values(self, scope: str, prefix: str) -> list[KeyValue]:
-        query = {"scope": scope, "name": {"$regex": f"^{re.escape(prefix)}"}}
+    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
+        key: Document = {"scope": entry.scope, "name": entry.name}
+        if expected is None:
+            key["expire_timestamp"] = {"$lte": now}
+        else:
+            key |= {"value": expected, "secret": {"$ne": True}, **_unexpired(now)}
         with self._failures():
-            return [key_value(document) for document in self._database[KEY_VALUES].find(query, sort=[("name", 1)])]
+            try:
+                return self._replace(key, entry, now, insert=expected is None)
+            except errors.DuplicateKeyError:
+                # It did not match, and so it was to be inserted beside itself.
+                return None
 
-    def remove_value(self, scope: str, name: str) -> bool:
+    def _replace(self, key: Document, entry: KeyValue, now: datetime, *, insert: bool) -> Change | None:
+        present, absent = changes(key_value_document(entry))
+        identifier = ObjectId()
+        update: Document = {"$set": present, "$setOnInsert": {"_id": identifier}}
+        if absent:
+            update["$unset"] = dict.fromkeys(absent, "")
+        before = self._database[KEY_VALUES].find_one_and_update(key, update, upsert=insert)
+        if before is None and not insert:
+            return None
+        known = identifier if before is None else before["_id"]
+        return Change(old=live(before, now), new=replace(entry, id=str(known)))
+
+    def list_values(
+        self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
+    ) -> list[KeyValue]:
+        names = {"$gte": prefix}
+        end = end_of_prefix(prefix)
+        if end is not None:
+            names["$lt"] = end
+        if limit == 0:
+            return []
+        query = {"scope": scope, "name": names, **_unexpired(now)}
         with self._failures():
-            return self._database[KEY_VALUES].delete_one({"scope": scope, "name": name}).deleted_count == 1
+            found = self._database[KEY_VALUES].find(query, sort=[("name", 1)], skip=offset, limit=limit or 0)
+            return [key_value(document) for document in found]
+
+    def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
+        with self._failures():
+            return live(self._database[KEY_VALUES].find_one_and_delete({"scope": scope, "name": name}), now)
+
+    def put_batch(self, batch: Batch) -> Batch | None:
+        with self._failures():
+            while True:
+                try:
+                    self._safe_batches.insert_one(batch_document(batch))
+                except errors.DuplicateKeyError:
+                    found = self._safe_batches.find_one({"name": batch.name})
+                    if found is not None:
+                        return None if found["_id"] == batch.id else batch_of(found)
+                else:
+                    return None
+
+    def batches(self, sensor: str | None = None) -> list[Batch]:
+        with self._failures():
+            return [
+                batch_of(document) for document in self._safe_batches.find({} if sensor is None else {"sensor": sensor})
+            ]
+
+    def remove_batch(self, batch: Batch) -> None:
+        with self._failures():
+            self._safe_batches.delete_one({"_id": batch.id})
+
+    def ping(self) -> None:
+        with self._failures():
+            self._database.command("ping")
 
     def close(self) -> None:
         self._client.close()
 
-    def _upsert(self, update: Callable[[], object]) -> None:
+    def _upsert(self, update: Callable[[], R]) -> R:
         with self._failures():
             try:
-                update()
+                return update()
             except errors.DuplicateKeyError:
                 # Two upserts of one new key race: one inserts, the other is refused and finds it the second time.
-                update()
+                return update()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -142,10 +224,16 @@ class MongoStorage:
         except UNREACHABLE as exception:
             raise StorageUnavailable(
                 f"cannot reach MongoDB at {self._address}: {_first_line(exception)}; "
-                "is it running, and are [database] connection or host and port right?"
+                "is it running, and are [database] connection or host and port right?",
+                uncertain=not isinstance(exception, errors.ServerSelectionTimeoutError),
             ) from exception
         except (errors.PyMongoError, BSONError, OverflowError) as exception:
             raise StorageError(f"MongoDB at {self._address} refused: {_first_line(exception)}") from exception
+
+
+def _unexpired(now: datetime) -> Document:
+    """What matches entries that have not expired."""
+    return {"$or": [{"expire_timestamp": None}, {"expire_timestamp": {"$gt": now}}]}
 
 
 def _key(ref: str) -> dict[str, Any]:

@@ -8,23 +8,39 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from st2sensor.errors import StorageError, StorageUnavailable
-from st2sensor.models import Entity, KeyValue, Trigger
+from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
 from st2sensor.storage.documents import (
+    BATCHES,
     COLLECTIONS,
     KEY_VALUES,
     Document,
     Documents,
+    batch_document,
     changes,
+    end_of_prefix,
     key_value,
     key_value_document,
+    live,
 )
+from st2sensor.storage.documents import batch as batch_of
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's write."""
+
+SWEEP_EVERY = 60.0
+"""Seconds between two looks for entries that have expired."""
+
+SPACE = ""
+"""Of batches, which have names of their own."""
+
+LIVE = "coalesce(json_extract(document, '$.expire_timestamp') > ?, 1)"
+"""Whether an entry has not expired at some second since the epoch."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
@@ -43,6 +59,7 @@ class SqliteStorage:
         self._path = path
         self._lock = threading.Lock()
         self._documents = Documents()
+        self._swept_at = 0.0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
@@ -55,7 +72,7 @@ class SqliteStorage:
         with self._locked() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            for name in [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES]:
+            for name in [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES, BATCHES]:
                 connection.execute(TABLE.format(name=name))
 
     def all(self, kind: type[T]) -> list[T]:
@@ -101,26 +118,69 @@ class SqliteStorage:
             else:
                 _store(connection, table, *key, document)
 
-    def get_value(self, scope: str, name: str) -> KeyValue | None:
+    def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._locked() as connection:
-            document = _find(connection, KEY_VALUES, scope, name)
-        return None if document is None else key_value(document)
+            return live(_find(connection, KEY_VALUES, scope, name), now)
 
-    def put_value(self, entry: KeyValue) -> None:
+    def put_value(self, entry: KeyValue, now: datetime) -> Change:
         with self._transaction() as connection:
-            known = _find(connection, KEY_VALUES, entry.scope, entry.name) or {"_id": _new_id()}
-            document = {"_id": known["_id"]} | key_value_document(entry)
-            _store(connection, KEY_VALUES, entry.scope, entry.name, document)
+            self._sweep_now_and_then(connection, now)
+            return _replace(connection, _find(connection, KEY_VALUES, entry.scope, entry.name), entry, now)
 
-    def list_values(self, scope: str, prefix: str) -> list[KeyValue]:
-        query = f"SELECT document FROM {KEY_VALUES} WHERE space = ? AND substr(name, 1, ?) = ? ORDER BY name"
-        with self._locked() as connection:
-            rows = connection.execute(query, (scope, len(prefix), prefix)).fetchall()
-        return [key_value(json.loads(text)) for (text,) in rows]
+    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
+        with self._transaction() as connection:
+            document = _find(connection, KEY_VALUES, entry.scope, entry.name)
+            current = live(document, now)
+            if (None if current is None else current.value) != expected or (current and current.secret):
+                return None
+            return _replace(connection, document, entry, now)
 
-    def remove_value(self, scope: str, name: str) -> bool:
+    def list_values(
+        self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
+    ) -> list[KeyValue]:
+        query = f"SELECT document FROM {KEY_VALUES} WHERE space = ? AND name >= ? AND {LIVE}"
+        values: list[object] = [scope, prefix, now.timestamp()]
+        end = end_of_prefix(prefix)
+        if end is not None:
+            query, values = f"{query} AND name < ?", [*values, end]
+        values += [-1 if limit is None else limit, offset]
         with self._locked() as connection:
-            return _delete(connection, KEY_VALUES, scope, name)
+            rows = connection.execute(f"{query} ORDER BY name LIMIT ? OFFSET ?", values).fetchall()
+        return [key_value(_document(text)) for (text,) in rows]
+
+    def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
+        with self._transaction() as connection:
+            found = live(_find(connection, KEY_VALUES, scope, name), now)
+            _delete(connection, KEY_VALUES, scope, name)
+            return found
+
+    def put_batch(self, batch: Batch) -> Batch | None:
+        with self._transaction(durable=True) as connection:
+            found = _find(connection, BATCHES, SPACE, batch.name)
+            if found is None:
+                _store(connection, BATCHES, SPACE, batch.name, batch_document(batch))
+            return None if found is None or found["_id"] == batch.id else batch_of(found)
+
+    def batches(self, sensor: str | None = None) -> list[Batch]:
+        with self._locked() as connection:
+            rows = connection.execute(f"SELECT document FROM {BATCHES}").fetchall()
+        found = [batch_of(json.loads(text)) for (text,) in rows]
+        return [item for item in found if sensor in (None, item.sensor)]
+
+    def remove_batch(self, batch: Batch) -> None:
+        with self._transaction() as connection:
+            found = _find(connection, BATCHES, SPACE, batch.name)
+            if found is not None and found["_id"] == batch.id:
+                _delete(connection, BATCHES, SPACE, batch.name)
+
+    def ping(self) -> None:
+        with self._locked() as connection:
+            connection.execute("SELECT 1")
+
+    def _sweep_now_and_then(self, connection: sqlite3.Connection, now: datetime) -> None:
+        if not self._swept_at <= now.timestamp() < self._swept_at + SWEEP_EVERY:
+            self._swept_at = now.timestamp()
+            connection.execute(f"DELETE FROM {KEY_VALUES} WHERE NOT {LIVE}", (self._swept_at,))
 
     def close(self) -> None:
         with self._lock:
@@ -137,8 +197,11 @@ class SqliteStorage:
             raise StorageError(f"the embedded database {self._path} refused: {exception}") from exception
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """:param durable: whether it survives power loss, as others do a little later."""
         with self._locked() as connection:
+            if durable:
+                connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -146,15 +209,32 @@ class SqliteStorage:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            if durable:
+                connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _find(connection: sqlite3.Connection, table: str, space: str, name: str) -> Document | None:
     row = connection.execute(f"SELECT document FROM {table} WHERE space = ? AND name = ?", (space, name)).fetchone()
-    return None if row is None else json.loads(row[0])
+    return None if row is None else _document(row[0])
+
+
+def _document(text: str) -> Document:
+    document: Document = json.loads(text)
+    if "expire_timestamp" in document:
+        document["expire_timestamp"] = datetime.fromtimestamp(document["expire_timestamp"], UTC)
+    return document
+
+
+def _replace(connection: sqlite3.Connection, known: Document | None, entry: KeyValue, now: datetime) -> Change:
+    identifier = _new_id() if known is None else known["_id"]
+    present, _ = changes(key_value_document(entry))
+    _store(connection, KEY_VALUES, entry.scope, entry.name, {"_id": identifier} | present)
+    return Change(old=live(known, now), new=replace(entry, id=identifier))
 
 
 def _store(connection: sqlite3.Connection, table: str, space: str, name: str, document: Document) -> None:
-    connection.execute(f"REPLACE INTO {table} VALUES (?, ?, ?)", (space, name, json.dumps(document)))
+    text = json.dumps(document, default=datetime.timestamp)
+    connection.execute(f"REPLACE INTO {table} VALUES (?, ?, ?)", (space, name, text))
 
 
 def _delete(connection: sqlite3.Connection, table: str, space: str, name: str) -> bool:

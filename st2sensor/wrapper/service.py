@@ -6,7 +6,7 @@ Methods, signatures and results follow StackStorm's SensorService.
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from st2sensor.payload import pack
 from st2sensor.rpc import NotJson
@@ -15,12 +15,22 @@ from st2sensor.wrapper.connection import Caller
 SYSTEM_SCOPE = "st2kv.system"
 
 
+_ANY: Any = object()
+"""Stands for no expectation: None is one."""
+
+
 class Value(str):
-    """A datastore value: the string itself, which also carries what StackStorm's key-value objects have."""
+    """A datastore value: the string itself, which also carries what StackStorm's key-value objects have.
+
+    :ivar name: as it is stored, namespace included.
+    :ivar secret: whether it is stored encrypted; `encrypted`: whether this is the ciphertext.
+    :ivar expire_timestamp: when it ceases to be, as in `2026-01-31T12:00:00.000000Z`; None for never.
+    """
 
     name: str
     value: str
     secret: bool
+    encrypted: bool
     expire_timestamp: Optional[str]
 
     def __new__(cls, entry: Dict[str, Any]) -> Value:
@@ -28,6 +38,7 @@ class Value(str):
         value.name = entry["name"]
         value.value = entry["value"]
         value.secret = entry["secret"]
+        value.encrypted = entry["encrypted"]
         value.expire_timestamp = entry["expire_timestamp"]
         return value
 
@@ -88,20 +99,61 @@ class SensorService:
             packed = {**params, "payload": pack(params["payload"]), "tagged": True}
             self._connection.call("dispatch", packed)
 
-    def list_values(self, local: bool = True, prefix: Optional[str] = None) -> List[Value]:
-        """The datastore's values, by name.
+    def dispatch_and_set(
+        self,
+        triggers: Sequence[Sequence[Any]],
+        name: str,
+        value: Any,
+        local: bool = True,
+        expected: Optional[str] = _ANY,
+    ) -> bool:
+        """Dispatch triggers and store `str(value)`, both or neither, whatever crashes: a poll's events and its cursor.
+
+        Beyond StackStorm.
+
+        :param triggers: `(trigger, payload)` or `(trigger, payload, trace_tag)` each, as `dispatch` takes them.
+        :param expected: the value that is replaced, as it was read; None where there was none.
+
+        False, with nothing done, when the key has another value than `expected`, or was changed while this ran. After
+        DatastoreUnavailable it is not known here whether it was done: read the key again, which tells.
+        """
+        events = [_event(*trigger) for trigger in triggers]
+        params = {
+            "events": events,
+            "name": name,
+            "value": str(value),
+            "local": local,
+            "is_expected": expected is not _ANY,
+            "expected": None if expected is _ANY else expected,
+        }
+        try:
+            done: bool = self._connection.call("datastore.dispatch_and_set", params)
+        except NotJson:
+            packed = [{**event, "payload": pack(event["payload"]), "tagged": True} for event in events]
+            done = self._connection.call("datastore.dispatch_and_set", {**params, "events": packed})
+        return done
+
+    def list_values(
+        self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
+    ) -> List[Value]:
+        """The datastore's values, by name; secrets are ciphertext.
 
         :param local: only this sensor's own keys; otherwise all.
         :param prefix: only keys that start with it.
+        :param limit: so many at the most; None for all. :param offset: after so many others.
         """
-        return [Value(entry) for entry in self._connection.call("datastore.list", {"local": local, "prefix": prefix})]
+        params = {"local": local, "prefix": prefix, "limit": limit, "offset": offset}
+        return [Value(entry) for entry in self._connection.call("datastore.list", params)]
 
     def get_value(
         self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE, decrypt: bool = False
     ) -> Optional[Value]:
         """A value of the datastore, or None when there is no such key.
 
-        Raises DatastoreUnavailable when the database cannot be reached.
+        :param decrypt: give the text of a secret, not its ciphertext.
+
+        Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError for a secret that cannot
+        be decrypted, DatastoreRefused for one that the sensor may not.
         """
         params = {"name": name, "local": local, "scope": scope, "decrypt": decrypt}
         entry = self._connection.call("datastore.get", params)
@@ -116,9 +168,14 @@ class SensorService:
         scope: str = SYSTEM_SCOPE,
         encrypt: bool = False,
     ) -> bool:
-        """Store `str(value)`; returns True.
+        """Store `str(value)`; returns True. Of what is not text, store `json.dumps(value)`, and read it so.
 
-        Raises DatastoreUnavailable when the database cannot be reached.
+        :param ttl: seconds until the key ceases to be; None for never.
+        :param encrypt: store a secret.
+
+        Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError when there is no key to
+        encrypt with, DatastoreRefused for a key that the sensor may not change, and ValueError for what cannot be
+        stored.
         """
         params = {
             "name": name,
@@ -131,13 +188,38 @@ class SensorService:
         stored: bool = self._connection.call("datastore.set", params)
         return stored
 
+    def compare_and_set(
+        self, name: str, expected: Optional[str], value: Any, ttl: Optional[float] = None, local: bool = True
+    ) -> bool:
+        """Store `str(value)` if the key has the value `expected`, in one step; False when it has another.
+
+        Beyond StackStorm. A secret has no value to compare with.
+
+        :param expected: as it was read; None: there must be no such key.
+
+        Raises what `set_value` does. After DatastoreUnavailable it may have been done.
+        """
+        params = {"name": name, "expected": expected, "value": str(value), "ttl": ttl, "local": local}
+        done: bool = self._connection.call("datastore.compare_and_set", params)
+        return done
+
     def delete_value(self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE) -> bool:
         """Delete a key; False when there was none.
 
-        Raises DatastoreUnavailable when the database cannot be reached.
+        Raises DatastoreUnavailable when the database cannot be reached in time; then it may have been done.
         """
         deleted: bool = self._connection.call("datastore.delete", {"name": name, "local": local, "scope": scope})
         return deleted
+
+
+def _event(
+    trigger: Union[str, Dict[str, Any]], payload: Optional[Dict[str, Any]] = None, trace_tag: Optional[str] = None
+) -> Dict[str, Any]:
+    return {
+        "trigger": trigger,
+        "payload": {} if payload is None else payload,
+        "trace_context": {"id": None, "tag": trace_tag} if trace_tag else None,
+    }
 
 
 def _trace(context: Any) -> Dict[str, Any]:

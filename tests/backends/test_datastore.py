@@ -2,87 +2,437 @@
 
 from __future__ import annotations
 
-import pytest
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-from st2sensor.datastore import Datastore
-from st2sensor.errors import DatastoreUnavailable, UnsupportedOption
-from st2sensor.models import SYSTEM_SCOPE
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from st2sensor import crypto
+from st2sensor.datastore import NAME_LIMIT, VALUE_LIMIT, Asker, Datastore
+from st2sensor.errors import DatastoreError, DatastoreRefused, StorageUnavailable
+from st2sensor.keyring import Keyring
+from st2sensor.models import SYSTEM_SCOPE, Change
+from st2sensor.settings import KeyValues
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
-from tests.backends.test_storage import open_storage, storage
+from tests.backends.test_storage import open_storage, place, storage
 from tests.servers.ports import free_port
 
-__all__ = ["open_storage", "storage"]
+__all__ = ["open_storage", "place", "storage"]
+
+A, B = Asker(sensor="p.A"), Asker(sensor="p.B")
+
+AWKWARD = [
+    *("a", " ", "a b", "a:b", ":", "::", "p.B:key", ".", "..", "$set", "a.$b", "%", "_", "*", "\\", "/", "'", '"', "`"),
+    *("\0", "a\0b", "\n", "\t", "\x7f", "ż", "☃", "e\u0301", "é", "\u202e", "\ufeff", "\U0001f600", "\U0010ffff"),
+    *("null", "None", "0", "{}", "{{ st2kv.system.x }}", "__proto__", "x" * (NAME_LIMIT - 4)),
+]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Sees:
+    """The datastore with the arguments that SensorService has by default."""
+
+    def __init__(self, datastore: Datastore) -> None:
+        self.datastore = datastore
+
+    def get(self, asker: Asker, name: str, *, local: bool = True, decrypt: bool = False) -> str | None:
+        found = self.datastore.get(asker, name, local=local, scope=SYSTEM_SCOPE, decrypt=decrypt)
+        return None if found is None else found.entry.value
+
+    def set(
+        self, asker: Asker, name: str, value: Any, *, local: bool = True, ttl: Any = None, encrypt: bool = False
+    ) -> Change:
+        return self.datastore.set(asker, name, value, local=local, scope=SYSTEM_SCOPE, ttl=ttl, encrypt=encrypt)
+
+    def swap(self, asker: Asker, name: str, expected: str | None, value: str, *, ttl: float | None = None) -> bool:
+        return self.datastore.compare_and_set(asker, name, expected, value, local=True, ttl=ttl) is not None
+
+    def delete(self, asker: Asker, name: str, *, local: bool = True) -> bool:
+        return self.datastore.delete(asker, name, local=local, scope=SYSTEM_SCOPE) is not None
+
+    def names(self, asker: Asker, *, local: bool = True, prefix: str | None = None, **page: int) -> list[str]:
+        options: dict[str, Any] = {"limit": None, "offset": 0, **page}
+        return [found.entry.name for found in self.datastore.list(asker, local=local, prefix=prefix, **options)]
 
 
 @pytest.fixture
-def datastore(storage: Storage) -> Datastore:
-    return Datastore(storage=storage)
+def clock() -> Clock:
+    return Clock()
 
 
-def put(datastore: Datastore, sensor: str, name: str, value: str, *, local: bool = True) -> None:
-    datastore.set(sensor, name, value, local=local, scope=SYSTEM_SCOPE, ttl=None, encrypt=False)
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return make_key(tmp_path / "key.json")
 
 
-def get(datastore: Datastore, sensor: str, name: str, *, local: bool = True) -> str | None:
-    found = datastore.get(sensor, name, local=local, scope=SYSTEM_SCOPE, decrypt=False)
-    return None if found is None else found.value
+def make_key(path: Path) -> Path:
+    path.write_text(crypto.generate())
+    path.chmod(0o600)
+    return path
 
 
-def test_local_names_are_a_sensors_own_and_global_ones_are_shared(datastore: Datastore) -> None:
-    put(datastore, "p.A", "key", "a")
-    put(datastore, "p.B", "key", "b")
-    put(datastore, "p.A", "key", "everybody's", local=False)
-    assert get(datastore, "p.A", "key") == "a"
-    assert get(datastore, "p.B", "key") == "b"
-    assert get(datastore, "p.B", "key", local=False) == "everybody's"
-    assert get(datastore, "p.C", "key") is None
+def keyring(path: Path, *previous: Path, enabled: bool = True) -> Keyring:
+    return Keyring(KeyValues(enable_encryption=enabled, encryption_key_path=path, previous_key_paths=previous))
 
 
-def test_names_are_stored_as_stackstorm_stores_them(datastore: Datastore, storage: Storage) -> None:
-    put(datastore, "p.A", "key", "a")
-    put(datastore, "p.A", "key", "g", local=False)
-    assert [item.name for item in storage.list_values(SYSTEM_SCOPE, "")] == ["key", "p.A:key"]
+@pytest.fixture
+def sees(storage: Storage, key: Path, clock: Clock) -> Sees:
+    return Sees(Datastore(storage, keyring(key), clock))
 
 
-def test_a_list_is_of_ones_own_or_of_all_by_prefix(datastore: Datastore) -> None:
+def test_local_names_are_a_sensors_own_and_global_ones_are_shared(sees: Sees, storage: Storage, clock: Clock) -> None:
+    sees.set(A, "key", "a")
+    sees.set(B, "key", "b")
+    sees.set(A, "key", "everybody's", local=False)
+    assert (sees.get(A, "key"), sees.get(B, "key")) == ("a", "b")
+    assert sees.get(B, "key", local=False) == "everybody's"
+    assert sees.get(Asker(sensor="p.C"), "key") is None
+    stored = storage.list_values(SYSTEM_SCOPE, "", clock.now)
+    assert [item.name for item in stored] == ["key", "p.A:key", "p.B:key"]
+
+
+def test_a_list_is_of_ones_own_or_of_all_by_prefix_and_in_pages(sees: Sees) -> None:
     for name in ("x.1", "x.2", "y"):
-        put(datastore, "p.A", name, "local")
-        put(datastore, "p.A", name, "global", local=False)
-    assert [item.name for item in datastore.list("p.A", local=True, prefix="x.")] == ["p.A:x.1", "p.A:x.2"]
-    assert len(datastore.list("p.A", local=True, prefix=None)) == 3
-    assert [item.name for item in datastore.list("p.A", local=False, prefix="x.")] == ["x.1", "x.2"]
+        sees.set(A, name, "local")
+        sees.set(A, name, "global", local=False)
+    assert sees.names(A, prefix="x.") == ["p.A:x.1", "p.A:x.2"]
+    assert len(sees.names(A)) == 3
+    assert sees.names(A, local=False, prefix="x.") == ["x.1", "x.2"]
+    assert sees.names(A, limit=1, offset=1) == ["p.A:x.2"]
+    with pytest.raises(ValueError, match="limit must be a whole number from 0, not -1"):
+        sees.names(A, limit=-1)
 
 
-def test_delete_tells_whether_there_was_something(datastore: Datastore) -> None:
-    put(datastore, "p.A", "key", "a")
-    assert datastore.delete("p.A", "key", local=True, scope=SYSTEM_SCOPE)
-    assert not datastore.delete("p.A", "key", local=True, scope=SYSTEM_SCOPE)
+def test_delete_tells_whether_there_was_something(sees: Sees) -> None:
+    sees.set(A, "key", "a")
+    assert sees.delete(A, "key")
+    assert not sees.delete(A, "key")
 
 
-def test_options_that_are_not_there_yet_raise(datastore: Datastore) -> None:
-    with pytest.raises(UnsupportedOption, match="ttl"):
-        datastore.set("p.A", "k", "v", local=True, scope=SYSTEM_SCOPE, ttl=5, encrypt=False)
-    with pytest.raises(UnsupportedOption, match="encrypt"):
-        datastore.set("p.A", "k", "v", local=True, scope=SYSTEM_SCOPE, ttl=None, encrypt=True)
-    with pytest.raises(UnsupportedOption, match="decrypt"):
-        datastore.get("p.A", "k", local=True, scope=SYSTEM_SCOPE, decrypt=True)
-    assert get(datastore, "p.A", "k") is None
+@pytest.mark.parametrize("name", AWKWARD, ids=ascii)
+def test_any_text_is_a_name(sees: Sees, name: str) -> None:
+    sees.set(A, name, "mine")
+    sees.set(B, name, "yours")
+    assert sees.get(A, name) == "mine"
+    assert sees.names(A) == [f"p.A:{name}"]
+    assert sees.swap(A, name, "mine", "still mine")
+    assert sees.delete(A, name)
+    assert sees.get(A, name) is None
+    assert sees.get(B, name) == "yours"
 
 
-@pytest.mark.parametrize("name", ["", None, 5])
-def test_a_name_that_is_none_is_refused(datastore: Datastore, name: str) -> None:
-    with pytest.raises(ValueError, match="non-empty string"):
-        get(datastore, "p.A", name)
+@pytest.mark.parametrize("value", ["", "☃\0\n", "x" * 1024 * 1024, "ż" * 512 * 1024, "{'a': [1, None]}"], ids=len)
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_any_text_is_a_value(sees: Sees, value: str, encrypt: bool) -> None:
+    sees.set(A, "k", value, encrypt=encrypt)
+    assert sees.get(A, "k", decrypt=True) == value
 
 
-def test_another_scope_is_refused(datastore: Datastore) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("", "", "non-empty string"),
+        (None, "", "non-empty string"),
+        (5, "", "non-empty string"),
+        ("\ud800", "", "UTF-8"),
+        ("x" * NAME_LIMIT, "", "1028 bytes is too long: 1024 is the limit"),
+        ("k", "\ud800", "UTF-8"),
+        ("k", "x" * (VALUE_LIMIT + 1), "4194305 bytes is too long: 4194304 is the limit"),
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_stored_is_refused_and_says_why(sees: Sees, name: Any, value: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        sees.set(A, name, value)
+    assert sees.names(A) == []
+
+
+def test_another_scope_is_refused(sees: Sees) -> None:
     with pytest.raises(ValueError, match=r"scope 'st2kv\.user'"):
-        datastore.get("p.A", "k", local=True, scope="st2kv.user", decrypt=False)
+        sees.datastore.get(A, "k", local=True, scope="st2kv.user", decrypt=False)
 
 
-def test_missing_and_unavailable_are_not_the_same() -> None:
-    away = MongoStorage(f"mongodb://127.0.0.1:{free_port()}", database="x", timeout=0.2)
-    with pytest.raises(DatastoreUnavailable):
-        get(Datastore(storage=away), "p.A", "k")
-    away.close()
+# Time to live.
+
+
+@pytest.mark.parametrize("ttl", [1, 60, 0.5, 0.001, 1.0004])
+def test_a_key_is_there_until_its_time_and_not_a_moment_longer(sees: Sees, clock: Clock, ttl: float) -> None:
+    change = sees.set(A, "k", "v", ttl=ttl)
+    assert change.new is not None
+    assert change.new.expire_timestamp is not None
+    lives = change.new.expire_timestamp - clock.now
+    assert timedelta(seconds=ttl) <= lives <= timedelta(seconds=ttl + 0.001)
+    clock.now = change.new.expire_timestamp - timedelta(microseconds=1)
+    assert sees.get(A, "k") == "v"
+    assert sees.names(A) == ["p.A:k"]
+    clock.now = change.new.expire_timestamp
+    assert sees.get(A, "k") is None
+    assert sees.names(A) == []
+    assert not sees.delete(A, "k")
+
+
+def test_a_set_without_ttl_clears_it(sees: Sees, clock: Clock) -> None:
+    sees.set(A, "k", "v", ttl=1)
+    sees.set(A, "k", "v")
+    clock.advance(1e9)
+    assert sees.get(A, "k") == "v"
+
+
+@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e30, "5", True], ids=repr)
+def test_a_ttl_that_is_none_is_refused(sees: Sees, ttl: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="ttl"):
+        sees.set(A, "k", "v", ttl=ttl)
+    assert sees.get(A, "k") is None
+
+
+def test_expiry_goes_by_the_real_clock_too(storage: Storage, key: Path) -> None:
+    sees = Sees(Datastore(storage, keyring(key)))
+    change = sees.set(A, "k", "v", ttl=0.2)
+    assert change.new is not None
+    assert change.new.expire_timestamp is not None
+    while datetime.now(UTC) < change.new.expire_timestamp:
+        before = datetime.now(UTC)
+        found = sees.get(A, "k")
+        assert found == "v" or datetime.now(UTC) >= change.new.expire_timestamp > before
+    assert sees.get(A, "k") is None
+
+
+# Comparing.
+
+
+def test_only_the_expected_value_is_replaced(sees: Sees, clock: Clock) -> None:
+    assert not sees.swap(A, "k", "1", "2")
+    assert sees.swap(A, "k", None, "1", ttl=5)
+    assert not sees.swap(A, "k", None, "2")
+    assert not sees.swap(A, "k", "0", "2")
+    assert sees.swap(A, "k", "1", "2", ttl=5)
+    clock.advance(5)
+    assert not sees.swap(A, "k", "2", "3")
+    assert sees.swap(A, "k", None, "4")
+    assert sees.get(A, "k") == "4"
+
+
+INCREMENT = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from st2sensor.datastore import Asker, Datastore
+from st2sensor.storage.mongo import MongoStorage
+from st2sensor.storage.sqlite import SqliteStorage
+
+kind, place, name, times = sys.argv[1:]
+storage = SqliteStorage(Path(place)) if kind == "sqlite" else MongoStorage(place, database=name, timeout=5)
+datastore = Datastore(storage, None)
+done = 0
+while done < int(times):
+    found = datastore.get(Asker(sensor="p.A"), "n", local=True, scope="st2kv.system", decrypt=False)
+    value = found and found.entry.value
+    change = datastore.compare_and_set(
+        Asker(sensor="p.A"), "n", value, str(int(value or 0) + 1), local=True, ttl=None
+    )
+    done += change is not None
+"""
+
+
+def test_eight_processes_on_one_key_lose_nothing(storage: Storage, place: tuple[str, str, str]) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", INCREMENT, *place, "40"]) for _ in range(8)]
+    assert [process.wait(120) for process in processes] == [0] * 8
+    found = storage.get_value(SYSTEM_SCOPE, "p.A:n", datetime.now(UTC))
+    assert found is not None
+    assert found.value == "320"
+
+
+# Any sequence of operations, against a model.
+
+NAMES = st.sampled_from(["a", "ab", "b", "a.", "p.A:a", "☃"])
+VALUES = st.sampled_from(["", "1", "2", "☃"])
+TTLS = st.sampled_from([None, None, 1, 2.5])
+ASKERS = st.sampled_from([A, B])
+OPERATIONS = st.one_of(
+    st.tuples(st.just("set"), ASKERS, NAMES, VALUES, TTLS, st.booleans()),
+    st.tuples(st.just("get"), ASKERS, NAMES),
+    st.tuples(st.just("delete"), ASKERS, NAMES),
+    st.tuples(st.just("swap"), ASKERS, NAMES, st.one_of(st.none(), VALUES), VALUES, TTLS),
+    st.tuples(st.just("names"), ASKERS, st.sampled_from(["", "a", "p"])),
+    st.tuples(st.just("wait"), st.sampled_from([0.5, 1.0, 3.0])),
+)
+
+
+class Model:
+    """A dict of (value, secret, expiry)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.entries: dict[tuple[str, str], tuple[str, bool, datetime | None]] = {}
+
+    def live(self, asker: Asker, name: str) -> tuple[str, bool] | None:
+        value, secret, expires = self.entries.get((asker.sensor, name), ("", False, self.clock.now))
+        return None if expires is not None and expires <= self.clock.now else (value, secret)
+
+    def put(self, asker: Asker, name: str, value: str, ttl: float | None, secret: bool = False) -> None:
+        expires = None if ttl is None else self.clock.now + timedelta(seconds=ttl)
+        self.entries[asker.sensor, name] = (value, secret, expires)
+
+    def swap(self, asker: Asker, name: str, expected: str | None, value: str, ttl: float | None) -> bool:
+        current = self.live(asker, name)
+        if current != (None if expected is None else (expected, False)):
+            return False
+        self.put(asker, name, value, ttl)
+        return True
+
+    def delete(self, asker: Asker, name: str) -> bool:
+        was = self.live(asker, name) is not None
+        self.entries.pop((asker.sensor, name), None)
+        return was
+
+    def names(self, asker: Asker, prefix: str) -> list[str]:
+        mine = [name for sensor, name in self.entries if sensor == asker.sensor and self.live(asker, name)]
+        return sorted(f"{asker.sensor}:{name}" for name in mine if name.startswith(prefix))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(OPERATIONS, max_size=25))
+def test_any_sequence_does_what_a_model_does(
+    storage: Storage, key: Path, clock: Clock, operations: list[tuple[Any, ...]]
+) -> None:
+    for entry in storage.list_values(SYSTEM_SCOPE, "", clock.now):
+        storage.remove_value(SYSTEM_SCOPE, entry.name, clock.now)
+    clock.advance(10)
+    sees, model = Sees(Datastore(storage, keyring(key), clock)), Model(clock)
+    for what, *arguments in operations:
+        if what == "wait":
+            clock.advance(*arguments)
+        elif what == "set":
+            asker, name, value, ttl, secret = arguments
+            sees.set(asker, name, value, ttl=ttl, encrypt=secret)
+            model.put(asker, name, value, ttl, secret)
+        elif what == "get":
+            current = model.live(*arguments)
+            assert sees.get(*arguments, decrypt=True) == (None if current is None else current[0])
+        elif what == "delete":
+            assert sees.delete(*arguments) == model.delete(*arguments)
+        elif what == "swap":
+            asker, name, expected, value, ttl = arguments
+            assert sees.swap(asker, name, expected, value, ttl=ttl) == model.swap(asker, name, expected, value, ttl)
+        else:
+            asker, prefix = arguments
+            assert sees.names(asker, prefix=prefix) == model.names(asker, prefix)
+
+
+# Secrets.
+
+
+def test_a_secret_is_stored_as_ciphertext_and_read_as_either(sees: Sees, storage: Storage, clock: Clock) -> None:
+    sees.set(A, "k", "hush", encrypt=True)
+    stored = storage.get_value(SYSTEM_SCOPE, "p.A:k", clock.now)
+    assert stored is not None
+    assert stored.secret
+    assert "hush" not in stored.value
+    assert sees.get(A, "k") == stored.value
+    assert sees.get(A, "k", decrypt=True) == "hush"
+    found = sees.datastore.list(A, local=True, prefix=None, limit=None, offset=0)
+    assert [(item.entry.value, item.encrypted) for item in found] == [(stored.value, True)]
+    sees.set(A, "k", "open")
+    assert sees.get(A, "k", decrypt=True) == "open"
+
+
+def test_an_earlier_key_still_reads(storage: Storage, tmp_path: Path, clock: Clock) -> None:
+    old, new = make_key(tmp_path / "old"), make_key(tmp_path / "new")
+    Sees(Datastore(storage, keyring(old), clock)).set(A, "k", "hush", encrypt=True)
+    assert Sees(Datastore(storage, keyring(new, old), clock)).get(A, "k", decrypt=True) == "hush"
+    with pytest.raises(DatastoreError, match=r"the secret p\.A:k cannot be decrypted: .*another key"):
+        Sees(Datastore(storage, keyring(new), clock)).get(A, "k", decrypt=True)
+
+
+def test_a_key_that_was_replaced_is_read_anew(sees: Sees, key: Path) -> None:
+    sees.set(A, "k", "hush", encrypt=True)
+    key.unlink()
+    make_key(key)
+    with pytest.raises(DatastoreError, match="another key"):
+        sees.get(A, "k", decrypt=True)
+
+
+def test_without_a_usable_key_the_error_names_option_and_remedy(
+    storage: Storage, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "key.json"
+    sees = Sees(Datastore(storage, keyring(path), clock))
+    for text, reason in [
+        (None, r"there is no key at .*; make one with st2-generate-symmetric-crypto-key --key-path"),
+        ("", "is no key: it is not JSON"),
+        ("{}", "aesKeyString, mode or hmacKey with hmacKeyString is missing"),
+        ("\xff", "is no key"),
+    ]:
+        if text is not None:
+            path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(DatastoreError, match=rf"\[keyvalue\] encryption_key_path: .*{reason}"):
+            sees.set(A, "k", "v", encrypt=True)
+    disabled = Sees(Datastore(storage, keyring(path, enabled=False), clock))
+    with pytest.raises(DatastoreError, match=r"\[keyvalue\] enable_encryption is false"):
+        disabled.set(A, "k", "v", encrypt=True)
+    make_key(path).chmod(0o644)
+    sees.set(A, "k", "v", encrypt=True)
+    sees.set(A, "k", "v", encrypt=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"[keyvalue] encryption_key_path: others may read the key {path}; run: chmod 600 {path}"
+    ]
+
+
+# What sensors may do.
+
+
+@pytest.mark.parametrize("name", ["p.B:key", "p.B:", "x.y:z", ".:", "p.A.x:key"])
+def test_nobody_names_his_way_into_anothers_keys(sees: Sees, name: str) -> None:
+    with pytest.raises(DatastoreRefused, match="is that sensor's own"):
+        sees.set(A, name, "mine", local=False)
+    with pytest.raises(DatastoreRefused, match="is that sensor's own"):
+        sees.delete(A, name, local=False)
+    with pytest.raises(DatastoreRefused, match="is that sensor's own"):
+        sees.datastore.compare_and_set(A, name, None, "mine", local=False, ttl=None)
+    assert sees.names(A, local=False) == []
+
+
+def test_anothers_secret_is_not_decrypted(sees: Sees) -> None:
+    sees.set(B, "k", "hush", encrypt=True)
+    with pytest.raises(DatastoreRefused, match="another sensor's own"):
+        sees.get(A, "p.B:k", local=False, decrypt=True)
+    assert sees.get(B, "p.B:k", local=False, decrypt=True) == "hush"
+
+
+def test_an_operator_can_deny_what_is_global(sees: Sees) -> None:
+    sees.set(A, "shared", "hush", local=False, encrypt=True)
+    denied = replace(A, writes_global=False, decrypts_global=False)
+    with pytest.raises(DatastoreRefused, match="global_write is deny"):
+        sees.delete(denied, "shared", local=False)
+    with pytest.raises(DatastoreRefused, match="global_write is deny"):
+        sees.set(denied, "shared", "x", local=False)
+    with pytest.raises(DatastoreRefused, match="decrypt_global is deny"):
+        sees.get(denied, "shared", local=False, decrypt=True)
+    sees.set(denied, "k", "mine", encrypt=True)
+    assert sees.get(denied, "k", decrypt=True) == "mine"
+
+
+def test_a_database_that_is_away_is_unavailable_and_nothing_else(key: Path) -> None:
+    storage = MongoStorage(f"mongodb://127.0.0.1:{free_port()}", database="x", timeout=0.2)
+    sees = Sees(Datastore(storage, keyring(key)))
+    for call in (lambda: sees.get(A, "k"), lambda: sees.set(A, "k", "v"), lambda: sees.delete(A, "k")):
+        with pytest.raises(StorageUnavailable, match="cannot reach MongoDB"):
+            call()
+    storage.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pymongo
 import pytest
 
 from st2sensor.errors import StorageUnavailable
-from st2sensor.models import KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Batch, Change, KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -45,15 +48,27 @@ Open = Callable[[], Storage]
 
 
 @pytest.fixture(params=["mongo", "sqlite"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """Which backend, and where its database is."""
+    if request.param == "sqlite":
+        yield "sqlite", str(tmp_path / "st2.db"), ""
+        return
+    server: MongoDB = request.getfixturevalue("mongo_server")
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield "mongo", server.url, name
+    with pymongo.MongoClient[dict[str, Any]](server.url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def open_storage(place: tuple[str, str, str]) -> Iterator[Open]:
     """Opens one database, as often as asked."""
     opened: list[Storage] = []
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    server: MongoDB | None = request.getfixturevalue("mongo_server") if request.param == "mongo" else None
 
     def make() -> Storage:
+        kind, address, name = place
         storage: Storage = (
-            SqliteStorage(tmp_path / "st2.db") if server is None else MongoStorage(server.url, database=name, timeout=5)
+            SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=5)
         )
         opened.append(storage)
         return storage
@@ -61,9 +76,6 @@ def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ope
     yield make
     for storage in opened:
         storage.close()
-    if server is not None:
-        with pymongo.MongoClient[dict[str, Any]](server.url) as client:
-            client.drop_database(name)
 
 
 @pytest.fixture
@@ -158,27 +170,102 @@ def test_a_trigger_with_new_parameters_keeps_id_name_and_count(storage: Storage)
     assert after.uid == changed.uid != before.uid
 
 
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
 def test_values_are_kept_by_scope_and_name(storage: Storage) -> None:
-    storage.put_value(KeyValue(name="a", value="1"))
-    storage.put_value(KeyValue(name="a", value="other", scope="st2kv.user"))
-    storage.put_value(KeyValue(name="a", value="2"))
-    found = storage.get_value("st2kv.system", "a")
+    first = storage.put_value(KeyValue(name="a", value="1"), NOW)
+    storage.put_value(KeyValue(name="a", value="other", scope="st2kv.user"), NOW)
+    second = storage.put_value(KeyValue(name="a", value="2"), NOW)
+    assert first.old is None
+    assert first.new is not None
+    assert second.old == first.new
+    assert second.new == storage.get_value("st2kv.system", "a", NOW) == KeyValue(name="a", value="2")
+    assert second.new is not None
+    assert second.new.id == first.new.id
+    assert storage.remove_value("st2kv.system", "a", NOW) == second.new
+    assert storage.remove_value("st2kv.system", "a", NOW) is None
+    assert storage.get_value("st2kv.system", "a", NOW) is None
+    assert storage.get_value("st2kv.user", "a", NOW) is not None
+
+
+def test_what_has_expired_is_not_there(storage: Storage) -> None:
+    def put() -> Change:
+        return storage.put_value(KeyValue(name="a", value="1", expire_timestamp=NOW + SECOND), NOW)
+
+    put()
+    just_before = NOW + SECOND - timedelta(milliseconds=1)
+    found = storage.get_value("st2kv.system", "a", just_before)
     assert found is not None
-    assert found.value == "2"
-    assert storage.remove_value("st2kv.system", "a")
-    assert not storage.remove_value("st2kv.system", "a")
-    assert storage.get_value("st2kv.system", "a") is None
-    assert storage.get_value("st2kv.user", "a") is not None
+    assert found.expire_timestamp == NOW + SECOND
+    assert storage.list_values("st2kv.system", "", just_before) == [found]
+    assert storage.get_value("st2kv.system", "a", NOW + SECOND) is None
+    assert storage.list_values("st2kv.system", "", NOW + SECOND) == []
+    assert storage.swap_value(KeyValue(name="a", value="2"), "1", NOW + SECOND) is None
+    assert storage.remove_value("st2kv.system", "a", NOW + SECOND) is None
+    put()
+    change = storage.swap_value(KeyValue(name="a", value="2"), None, NOW + SECOND)
+    assert change is not None
+    assert change.old is None
+    put()
+    assert storage.put_value(KeyValue(name="a", value="3"), NOW + SECOND).old is None
+    found = storage.get_value("st2kv.system", "a", NOW + 9 * SECOND)
+    assert found is not None
+    assert found.expire_timestamp is None
 
 
-@pytest.mark.parametrize("prefix", ["", "a", "a.", "a%", "a_", "a*", "ż", "a.b"])
+def test_the_embedded_storage_sweeps(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "st2.db")
+    storage.prepare()
+    storage.put_value(KeyValue(name="old", value="1", expire_timestamp=NOW + SECOND), NOW)
+    storage.put_value(KeyValue(name="new", value="1"), NOW + 120 * SECOND)
+    with closing(sqlite3.connect(tmp_path / "st2.db")) as connection:
+        assert connection.execute("SELECT name FROM key_value_pair_d_b").fetchall() == [("new",)]
+    storage.close()
+
+
+@pytest.mark.parametrize("expected", [None, "1", "2"])
+def test_a_value_is_swapped_for_the_expected_one_only(storage: Storage, expected: str | None) -> None:
+    storage.put_value(KeyValue(name="a", value="1"), NOW)
+    change = storage.swap_value(KeyValue(name="a", value="3"), expected, NOW)
+    assert (change is not None) == (expected == "1")
+    found = storage.get_value("st2kv.system", "a", NOW)
+    assert found is not None
+    assert found.value == ("3" if expected == "1" else "1")
+    secret = storage.put_value(KeyValue(name="s", value="1", secret=True), NOW)
+    assert storage.swap_value(KeyValue(name="s", value="2"), "1", NOW) is None
+    assert storage.get_value("st2kv.system", "s", NOW) == secret.new
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "a.", "a%", "a_", "a*", "ż", "a.b", "a\0", "\U0010ffff", "\ud7ff"])
 def test_a_prefix_is_taken_literally(storage: Storage, prefix: str) -> None:
-    names = ["a", "a.b", "a.c", "a%x", "a_x", "a*x", "ab", "A", "żółw", "b"]
+    names = ["a", "a.b", "a.c", "a%x", "a_x", "a*x", "ab", "A", "żółw", "b", "a\0b", "\U0010ffff", "\U0010ffffx"]
+    names += ["\ud7ffx", "\ue000"]
     for name in names:
-        storage.put_value(KeyValue(name=name, value="☃"))
-    found = storage.list_values("st2kv.system", prefix)
-    assert {item.name for item in found} == {name for name in names if name.startswith(prefix)}
-    assert [item.name for item in found] == sorted(item.name for item in found)
+        storage.put_value(KeyValue(name=name, value="☃"), NOW)
+    found = [item.name for item in storage.list_values("st2kv.system", prefix, NOW)]
+    assert found == sorted(name for name in names if name.startswith(prefix))
+    assert [item.name for item in storage.list_values("st2kv.system", prefix, NOW, limit=2, offset=1)] == found[1:3]
+    assert storage.list_values("st2kv.system", prefix, NOW, limit=0) == []
+
+
+def test_one_batch_of_a_name_at_a_time(storage: Storage, open_storage: Open) -> None:
+    def batch(identifier: str, sensor: str, name: str) -> Batch:
+        return Batch(id=identifier, sensor=sensor, name=name, expected=None, value="1", events=({"n": 1, "x": None},))
+
+    first = batch("1", "p.S", "p.S:cursor")
+    assert storage.put_batch(first) is None
+    assert storage.put_batch(first) is None
+    assert open_storage().put_batch(batch("2", "p.S", "p.S:cursor")) == first
+    other = batch("3", "p.T", "p.T:cursor")
+    assert storage.put_batch(other) is None
+    assert open_storage().batches("p.S") == [first]
+    assert len(storage.batches()) == 2
+    storage.remove_batch(batch("2", "p.S", "p.S:cursor"))
+    storage.remove_batch(other)
+    storage.remove_batch(other)
+    assert storage.batches() == [first]
 
 
 def test_a_server_that_is_not_there_is_unavailable_and_no_password_is_told() -> None:

@@ -1,0 +1,273 @@
+"""The datastore's methods of the wrapper protocol.
+
+Most calls are made and answered in a thread of `Storing`. Those of a sensor with an unfinished batch, which
+docs/datastore.md explains, wait until it is carried out, so that nobody reads a key which is about to change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from st2sensor import rpc
+from st2sensor.container.session import Session
+from st2sensor.container.storing import Storing
+from st2sensor.datastore import Asker, Datastore, Found
+from st2sensor.dispatch import Dispatcher
+from st2sensor.errors import DatastoreError, OutboxError, RpcError, St2SensorError
+from st2sensor.key_value_triggers import triggers_of
+from st2sensor.models import Batch, Change
+from st2sensor.outbox_file import Entry
+
+LOG = logging.getLogger(__name__)
+
+
+class Node(Protocol):
+    """What the methods need of the supervisor."""
+
+    def asker(self, ref: str) -> Asker:
+        """A sensor, and what an operator allows it."""
+
+    def is_stopping(self, ref: str) -> bool:
+        """Whether a sensor has been asked to stop: then it does not wait for a database."""
+
+    def emit(self, trigger: str, payload: dict[str, Any]) -> None:
+        """Announce a trigger of the container's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """:param call: given the asker and the request's parameters.
+    :param answer: the answer in what the call returns.
+    :param repeatable: whether it does no harm when it is made a second time.
+    """
+
+    call: Callable[..., Any]
+    answer: Callable[[Any], Any]
+    repeatable: bool = True
+
+
+class DatastoreRequests:
+    """For the loop's thread.
+
+    :param entry_of: a trigger that a sensor dispatches, as it goes into the outbox.
+    :param emits: whether changes are announced.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        node: Node,
+        datastore: Datastore,
+        storing: Storing,
+        dispatcher: Dispatcher,
+        *,
+        entry_of: Callable[[str, dict[str, Any]], Awaitable[Entry]],
+        emits: bool,
+    ) -> None:
+        self._loop = loop
+        self._node = node
+        self._datastore = datastore
+        self._storing = storing
+        self._dispatcher = dispatcher
+        self._entry_of = entry_of
+        self._emits = emits
+        self._unfinished: set[str] = set()
+        """Sensors that may have a batch which is not carried out yet."""
+        self._locks: dict[str, asyncio.Lock] = {}
+        """Held by whoever carries out the batches of a sensor."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._methods = {
+            "datastore.get": Method(datastore.get, _found),
+            "datastore.list": Method(datastore.list, lambda found: [_found(item) for item in found]),
+            "datastore.set": Method(datastore.set, _is_done),
+            "datastore.compare_and_set": Method(datastore.compare_and_set, _is_done, repeatable=False),
+            "datastore.delete": Method(datastore.delete, _is_done, repeatable=False),
+        }
+
+    def handle(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
+        """Answer a request, now or later."""
+        assert session.ref is not None
+        if method == "datastore.dispatch_and_set":
+            self._spawn(self._answer_batch(session, identifier, session.ref, params))
+        elif method not in self._methods:
+            session.refuse(identifier, RpcError(f"there is no method {method!r}"), rpc.METHOD_NOT_FOUND)
+        elif session.ref in self._unfinished:
+            self._spawn(self._answer_in_turn(session, identifier, session.ref, self._methods[method], params))
+        else:
+            self._submit(session, identifier, session.ref, self._methods[method], params)
+
+    async def carry_out_batches(self, ref: str) -> None:
+        """Carry out what a sensor, or its last container, has begun, if the database can be reached now.
+
+        What cannot be carried out is before the sensor's next call. Raises DatastoreError and OutboxError.
+        """
+        self._unfinished.add(ref)
+        async with self._lock(ref):
+            await self._finish_all(ref, patient=False)
+
+    def give_up(self, ref: str) -> None:
+        """A sensor is asked to stop: its calls do not wait any longer."""
+        self._storing.give_up(ref)
+
+    def _submit(
+        self, session: Session, identifier: int | None, ref: str, method: Method, params: dict[str, Any]
+    ) -> None:
+        def done(result: Any, error: Exception | None) -> None:
+            if error is None:
+                session.answer(identifier, method.answer(result))
+                if isinstance(result, Change) and self._emits:
+                    with suppress(RuntimeError):
+                        self._loop.call_soon_threadsafe(self._announce, result)
+            else:
+                _refuse(session, identifier, error)
+
+        call = partial(method.call, self._node.asker(ref), **params)
+        patient = not self._node.is_stopping(ref)
+        self._storing.submit(ref, call, done, repeatable=method.repeatable, patient=patient)
+
+    async def _answer_in_turn(
+        self, session: Session, identifier: int | None, ref: str, method: Method, params: dict[str, Any]
+    ) -> None:
+        try:
+            async with self._lock(ref):
+                await self._finish_all(ref)
+        except (DatastoreError, OutboxError) as exception:
+            session.refuse(identifier, exception)
+        else:
+            self._submit(session, identifier, ref, method, params)
+
+    async def _answer_batch(self, session: Session, identifier: int | None, ref: str, params: dict[str, Any]) -> None:
+        try:
+            answer = await self._dispatch_and_set(ref, **params)
+        except Exception as exception:  # noqa: BLE001 (told to the sensor, and logged there if nobody expects it)
+            _refuse(session, identifier, exception)
+        else:
+            session.answer(identifier, answer)
+
+    async def _dispatch_and_set(
+        self,
+        ref: str,
+        *,
+        events: list[dict[str, Any]],
+        name: str,
+        value: str,
+        local: bool,
+        is_expected: bool,
+        expected: str | None,
+    ) -> bool:
+        """False, with nothing done, when the key has another value than the expected one."""
+        entries = [await self._entry_of(ref, event) for event in events]
+        draft = Batch(
+            id=uuid.uuid4().hex,
+            sensor=ref,
+            name=name,
+            expected=expected,
+            value=value,
+            events=tuple(asdict(entry) for entry in entries),
+        )
+        asker = self._node.asker(ref)
+        async with self._lock(ref):
+            await self._finish_all(ref)
+            # From here on until it is carried out, or known not to be stored, others wait.
+            self._unfinished.add(ref)
+            begin = partial(self._datastore.begin, asker, draft, local=local, is_expected=is_expected)
+            try:
+                batch = await self._run(ref, begin)
+            except (TypeError, ValueError):
+                self._unfinished.discard(ref)
+                raise
+            if batch is None:
+                self._unfinished.discard(ref)
+                return False
+            await self._finish_or_leave(batch)
+            if batch.sensor != ref:
+                # Another sensor's was in the way, and this one is not stored.
+                self._unfinished.discard(ref)
+            return bool(batch.id == draft.id)
+
+    async def _finish_or_leave(self, batch: Batch) -> None:
+        """Carry out a batch. What does not succeed now does before anybody looks at the key again."""
+        try:
+            await self._finish(batch)
+        except (DatastoreError, OutboxError) as exception:
+            LOG.warning("%s: triggers and cursor are stored, and are carried out later: %s", batch.sensor, exception)
+        else:
+            self._unfinished.discard(batch.sensor)
+
+    async def _finish_all(self, ref: str, *, patient: bool = True) -> None:
+        if ref in self._unfinished:
+            for batch in await self._run(ref, partial(self._datastore.unfinished, ref), patient=patient):
+                await self._finish(batch)
+            self._unfinished.discard(ref)
+
+    async def _finish(self, batch: Batch) -> None:
+        """Put the triggers on their way, then set the key."""
+        await asyncio.gather(*[self._put(Entry(**event)) for event in batch.events])
+        change = await self._run(batch.sensor, partial(self._datastore.finish, batch))
+        if change is not None:
+            self._announce(change)
+
+    async def _put(self, entry: Entry) -> None:
+        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError."""
+        settled: Future[None] = self._loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not settled.done():
+                settled.set_result(None) if error is None else settled.set_exception(error)
+
+        def done(error: Exception | None) -> None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(settle, error)
+
+        self._dispatcher.submit(entry, done)
+        await settled
+
+    async def _run(self, ref: str, call: Callable[[], Any], *, patient: bool = True) -> Any:
+        return await self._storing.run(ref, call, patient=patient and not self._node.is_stopping(ref))
+
+    def _announce(self, change: Change) -> None:
+        if self._emits:
+            for trigger, payload in triggers_of(change):
+                self._node.emit(trigger, payload)
+
+    def _lock(self, ref: str) -> asyncio.Lock:
+        return self._locks.setdefault(ref, asyncio.Lock())
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _refuse(session: Session, identifier: int | None, error: Exception) -> None:
+    if isinstance(error, (St2SensorError, TypeError, ValueError)):
+        session.refuse(identifier, error)
+    else:
+        LOG.error("%s: a datastore call failed", session.ref, exc_info=error)
+        session.refuse(identifier, error, rpc.INTERNAL_ERROR)
+
+
+def _is_done(change: Change | None) -> bool:
+    return change is not None
+
+
+def _found(found: Found | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    entry = found.entry
+    expires = entry.expire_timestamp
+    return {
+        "name": entry.name,
+        "value": entry.value,
+        "secret": entry.secret,
+        "encrypted": found.encrypted,
+        "expire_timestamp": None if expires is None else expires.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
