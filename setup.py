@@ -25,6 +25,7 @@ setup(
             "st2sensorcontainer = st2sensor.cli.st2sensorcontainer:main",
             "st2ctl = st2sensor.cli.st2ctl:main",
             "st2-register-content = st2sensor.cli.st2_register_content:main",
+            "st2-generate-symmetric-crypto-key = st2sensor.cli.st2_generate_symmetric_crypto_key:main",
             "st2sensor = st2sensor.cli.st2sensor:main",
         ]
     },

@@ -23,8 +23,6 @@ NAME_LIMIT = 1024
 VALUE_LIMIT = 4 * 1024 * 1024
 """Bytes in UTF-8 of a stored name, and of a value."""
 
-MILLISECOND = timedelta(milliseconds=1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
@@ -92,7 +90,7 @@ class Datastore:
             value=self._keyring.encrypt(value) if encrypt else value,
             scope=scope,
             secret=encrypt,
-            expire_timestamp=self._expiry(ttl),
+            expire_timestamp=expiry(self._now(), ttl),
         )
         return self._storage.put_value(entry, self._now())
 
@@ -102,7 +100,7 @@ class Datastore:
         """None when the value is not, or no longer, the expected one; expected None is no entry."""
         stored = _own_name(asker, name, local, SYSTEM_SCOPE)
         _check_value(value)
-        entry = KeyValue(name=stored, value=value, expire_timestamp=self._expiry(ttl))
+        entry = KeyValue(name=stored, value=value, expire_timestamp=expiry(self._now(), ttl))
         return self._storage.swap_value(entry, expected, self._now())
 
     def list(self, asker: Asker, *, local: bool, prefix: str | None, limit: int | None, offset: int) -> list[Found]:
@@ -158,19 +156,24 @@ class Datastore:
         """The batches of a sensor that wait to be carried out."""
         return self._storage.batches(sensor)
 
-    def _expiry(self, ttl: float | None) -> datetime | None:
-        if ttl is None:
-            return None
-        if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
-            raise TypeError(f"ttl must be a number of seconds, not {ttl!r}")
-        if not math.isfinite(ttl) or ttl <= 0:
-            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it away for a key that stays")
-        try:
-            expiry = self._now() + timedelta(seconds=ttl)
-        except OverflowError as exception:
-            raise ValueError(f"a ttl of {ttl!r} seconds is too long; leave it away for a key that stays") from exception
-        # Databases keep milliseconds; never is one less than was asked for.
-        return expiry + (-(expiry.microsecond % 1000) % 1000) * timedelta(microseconds=1)
+
+def expiry(now: datetime, ttl: float | None) -> datetime | None:
+    """When an entry ceases to be. Raises TypeError and ValueError.
+
+    :param ttl: seconds that it lives; None for ever.
+    """
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+        raise TypeError(f"ttl must be a number of seconds, not {ttl!r}")
+    if not math.isfinite(ttl) or ttl <= 0:
+        raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it away for a key that stays")
+    try:
+        expires = now + timedelta(seconds=ttl)
+    except OverflowError as exception:
+        raise ValueError(f"a ttl of {ttl!r} seconds is too long; leave it away for a key that stays") from exception
+    # Databases keep milliseconds; what is cut off must not end a key early.
+    return expires + timedelta(microseconds=-expires.microsecond % 1000)
 
 
 def check_entry(name: str, value: str) -> None:

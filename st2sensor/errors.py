@@ -4,6 +4,7 @@
     ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; names file, place and remedy
     ├── SensorNotFound                  66   no registered sensor has this reference
+    ├── KeyNotFound                     66   the datastore has no such key
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is no database, or a broken one
@@ -58,6 +59,10 @@ class ContentError(St2SensorError):
 
 
 class SensorNotFound(St2SensorError):
+    exit_code = 66
+
+
+class KeyNotFound(St2SensorError):
     exit_code = 66
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-SYSTEM_SCOPE = "st2kv.system"
+SYSTEM_SCOPE, USER_SCOPE = "st2kv.system", "st2kv.user"
 CORE_PACK = "core"
 
 Schema = Mapping[str, Any]

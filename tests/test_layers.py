@@ -14,9 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
     "errors models sensor rpc settings payload": 0,
-    "config logs schema backoff": 1,
+    "config logs schema backoff crypto": 1,
     "storage transport": 2,
-    "packs datastore outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
+    "packs datastore keyring keys key_value_triggers": 3,
+    "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
     "container wrapper": 4,
     "cli": 5,
 }
@@ -27,6 +28,7 @@ OWNERS = {
     "pymongo": "storage.mongo",
     "kombu": "transport.amqp",
     "amqp": "transport.amqp",
+    "cryptography": "crypto",
     "uvloop": "cli",
     "click": "cli",
     "rich": "cli",

@@ -45,6 +45,8 @@ connection_timeout = 500
 url = {messaging}
 prefix = {prefix}
 serializer = {serializer}
+[keyvalue]
+encryption_key_path = datastore_key.json
 [sensorcontainer]
 state_dir = state
 {extra}
@@ -115,6 +117,13 @@ class Workspace:
                 extra=extra,
             )
         )
+
+    def make_key(self) -> Path:
+        """Make the key that secrets are encrypted under."""
+        path = self.folder / "datastore_key.json"
+        done = self.run("st2-generate-symmetric-crypto-key", "--key-path", str(path))
+        assert done.returncode == 0, done.stderr
+        return path
 
     # Packs.
 

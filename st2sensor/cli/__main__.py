@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from st2sensor.cli import st2_register_content, st2ctl, st2sensor, st2sensorcontainer
+from st2sensor.cli import st2_generate_symmetric_crypto_key, st2_register_content, st2ctl, st2sensor, st2sensorcontainer
 
 COMMANDS = {
     "st2sensorcontainer": st2sensorcontainer.main,
     "st2ctl": st2ctl.main,
     "st2-register-content": st2_register_content.main,
+    "st2-generate-symmetric-crypto-key": st2_generate_symmetric_crypto_key.main,
     "st2sensor": st2sensor.main,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import logging
 import os
@@ -32,6 +33,8 @@ from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
 from st2sensor.watch import Watch
+
+PR_SET_DUMPABLE = 4
 
 LOG = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     """Run the container until it is told to stop; returns the exit code."""
     if only is not None and not SENSOR_REF.fullmatch(only):
         raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
+    # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ from st2sensor.errors import DatastoreError, OutboxError, RpcError, St2SensorErr
 from st2sensor.key_value_triggers import triggers_of
 from st2sensor.models import Batch, Change
 from st2sensor.outbox_file import Entry
+
+GATHER = 0.1
+"""Seconds in which changes are gathered that are announced together: one by one they cost as much as the calls."""
 
 LOG = logging.getLogger(__name__)
 
@@ -83,6 +87,9 @@ class DatastoreRequests:
         """Sensors that may have a batch which is not carried out yet."""
         self._locks: dict[str, asyncio.Lock] = {}
         """Held by whoever carries out the batches of a sensor."""
+        self._changes: deque[Change] = deque()
+        """What is to be announced."""
+        self._announcing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods = {
             "datastore.get": Method(datastore.get, _found),
@@ -117,15 +124,18 @@ class DatastoreRequests:
         """A sensor is asked to stop: its calls do not wait any longer."""
         self._storing.give_up(ref)
 
+    def close(self) -> None:
+        """Announce what was not announced yet."""
+        self._announce_all()
+
     def _submit(
         self, session: Session, identifier: int | None, ref: str, method: Method, params: dict[str, Any]
     ) -> None:
         def done(result: Any, error: Exception | None) -> None:
             if error is None:
                 session.answer(identifier, method.answer(result))
-                if isinstance(result, Change) and self._emits:
-                    with suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(self._announce, result)
+                if isinstance(result, Change):
+                    self._announce(result)
             else:
                 _refuse(session, identifier, error)
 
@@ -234,8 +244,19 @@ class DatastoreRequests:
         return await self._storing.run(ref, call, patient=patient and not self._node.is_stopping(ref))
 
     def _announce(self, change: Change) -> None:
+        """From any thread: have a change announced, a little later, with those that have come by then."""
         if self._emits:
-            for trigger, payload in triggers_of(change):
+            self._changes.append(change)
+            if not self._announcing:
+                self._announcing = True
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._loop.call_later, GATHER, self._announce_all)
+
+    def _announce_all(self) -> None:
+        # Before the changes are taken: one that comes meanwhile is taken now or has this called again.
+        self._announcing = False
+        while self._changes:
+            for trigger, payload in triggers_of(self._changes.popleft()):
                 self._node.emit(trigger, payload)
 
     def _lock(self, ref: str) -> asyncio.Lock:

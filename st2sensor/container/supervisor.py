@@ -150,6 +150,7 @@ class Supervisor:
             self._endpoints.close()
             self._refresh.close()
             self._storing.close()
+            self._datastore.close()
             self._launcher.close()
             if self._cgroups is not None:
                 self._cgroups.clear()

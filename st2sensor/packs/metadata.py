@@ -164,7 +164,7 @@ def validated(path: Path, schema_name: str) -> File:
         remedy = error.schema["properties"][missing]["description"]
         raise file.error(f"{missing} is missing; add it: {remedy}", list(error.absolute_path))
     if not error.absolute_path:
-        raise file.error("must be a mapping of keys to values")
+        raise file.error(f"must be {error.schema.get('description', 'a mapping of keys to values')}")
     key = ".".join(str(part) for part in error.absolute_path)
     remedy = error.schema.get("description", "correct it")
     raise file.error(f"{key}: {error.message}; it must be {remedy}", list(error.absolute_path))

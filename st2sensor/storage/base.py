@@ -45,9 +45,15 @@ class Storage(Protocol):
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         """Insert or replace an entry of the datastore."""
 
-    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
-        """Replace an entry that is no secret and has the value `expected`, or, with None, insert where there is none;
-        None when something else is there."""
+    def swap_value(
+        self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
+    ) -> Change | None:
+        """Replace an entry that has the value `expected`, or, with None, insert where there is none.
+
+        None, and nothing done, when something else is there.
+
+        :param secret: whether the value that is expected is encrypted.
+        """
 
     def list_values(
         self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0

@@ -58,6 +58,7 @@ class MongoStorage:
         except (errors.PyMongoError, ValueError, TypeError) as exception:
             raise ConfigError(f"[database] connection, or host: {_without_password(str(exception))}") from exception
         self._database = self._client[database]
+        self._entries = self._database[KEY_VALUES]
         self._safe_batches = self._database.get_collection(
             BATCHES,
             read_concern=ReadConcern("majority"),
@@ -129,7 +130,7 @@ class MongoStorage:
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            return live(self._database[KEY_VALUES].find_one({"scope": scope, "name": name}), now)
+            return live(self._entries.find_one({"scope": scope, "name": name}), now)
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         key = {"scope": entry.scope, "name": entry.name}
@@ -137,12 +138,14 @@ class MongoStorage:
         assert change is not None
         return change
 
-    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
+    def swap_value(
+        self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
+    ) -> Change | None:
         key: Document = {"scope": entry.scope, "name": entry.name}
         if expected is None:
             key["expire_timestamp"] = {"$lte": now}
         else:
-            key |= {"value": expected, "secret": {"$ne": True}, **_unexpired(now)}
+            key |= {"value": expected, "secret": True if secret else {"$ne": True}, **_unexpired(now)}
         with self._failures():
             try:
                 return self._replace(key, entry, now, insert=expected is None)
@@ -156,7 +159,7 @@ class MongoStorage:
         update: Document = {"$set": present, "$setOnInsert": {"_id": identifier}}
         if absent:
             update["$unset"] = dict.fromkeys(absent, "")
-        before = self._database[KEY_VALUES].find_one_and_update(key, update, upsert=insert)
+        before = self._entries.find_one_and_update(key, update, upsert=insert)
         if before is None and not insert:
             return None
         known = identifier if before is None else before["_id"]
@@ -173,12 +176,12 @@ class MongoStorage:
             return []
         query = {"scope": scope, "name": names, **_unexpired(now)}
         with self._failures():
-            found = self._database[KEY_VALUES].find(query, sort=[("name", 1)], skip=offset, limit=limit or 0)
+            found = self._entries.find(query, sort=[("name", 1)], skip=offset, limit=limit or 0)
             return [key_value(document) for document in found]
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            return live(self._database[KEY_VALUES].find_one_and_delete({"scope": scope, "name": name}), now)
+            return live(self._entries.find_one_and_delete({"scope": scope, "name": name}), now)
 
     def put_batch(self, batch: Batch) -> Batch | None:
         with self._failures():

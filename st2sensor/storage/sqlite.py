@@ -127,11 +127,14 @@ class SqliteStorage:
             self._sweep_now_and_then(connection, now)
             return _replace(connection, _find(connection, KEY_VALUES, entry.scope, entry.name), entry, now)
 
-    def swap_value(self, entry: KeyValue, expected: str | None, now: datetime) -> Change | None:
+    def swap_value(
+        self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
+    ) -> Change | None:
         with self._transaction() as connection:
             document = _find(connection, KEY_VALUES, entry.scope, entry.name)
             current = live(document, now)
-            if (None if current is None else current.value) != expected or (current and current.secret):
+            found = None if current is None else (current.value, current.secret)
+            if found != (None if expected is None else (expected, secret)):
                 return None
             return _replace(connection, document, entry, now)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,43 @@ def test_a_value_of_the_datastore_is_stored_as_stackstorm_stores_it(stackstorm: 
     assert stackstorm.documents("key_value_pair_d_b") == expected
 
 
+def test_a_value_is_announced_as_stackstorm_announces_it(stackstorm: Workspace, rabbit_server: RabbitMQ) -> None:
+    stackstorm.add_sensor(
+        "hello_st2",
+        "HelloSensor",
+        """
+        class HelloSensor(Sensor):
+            def run(self):
+                self.sensor_service.set_value("hello_st2.count", 1)
+        """,
+    )
+    stackstorm.reload_well()
+    stackstorm.start().wait_for_log("hello_st2.HelloSensor finished")
+    ((_, _, body),) = rules_engines(rabbit_server, b"core.st2.key_value_pair.create", 1)
+    expected = base64.b64decode(sample("messages/key_value_pair_create.json")["body_base64"])
+    identifier = re.search(rb"[0-9a-f]{24}", body)
+    assert identifier is not None
+    assert body == expected.replace(b"6b037dd444a2a3a86c5672d2", identifier[0])
+
+
+def rules_engines(
+    rabbit_server: RabbitMQ, trigger: bytes, count: int
+) -> list[tuple[pika.spec.Basic.GetOk, pika.BasicProperties, bytes]]:
+    """The messages of a trigger in the queue of StackStorm's rules engine."""
+    seen: list[tuple[pika.spec.Basic.GetOk, pika.BasicProperties, bytes]] = []
+    with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
+        channel = connection.channel()
+
+        def drained() -> bool:
+            method, properties, body = channel.basic_get("st2.trigger_instances_dispatch.rules_engine", auto_ack=True)
+            if method is not None and trigger in body:
+                seen.append((method, properties, body))
+            return len(seen) == count
+
+        eventually("all messages are in the rules engine's queue", drained)
+    return seen
+
+
 def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
     stackstorm: Workspace, rabbit_server: RabbitMQ
 ) -> None:
@@ -166,17 +204,7 @@ def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
 
     # StackStorm's rules engine starts only now: nothing was lost.
     expected = [sample(f"messages/{name}.json") for name in ("plain", "trace_tag", "trace_id_and_tag", "datetime")]
-    seen: list[tuple[pika.spec.Basic.GetOk, pika.BasicProperties, bytes]] = []
-    with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
-        channel = connection.channel()
-
-        def drained() -> bool:
-            method, properties, body = channel.basic_get("st2.trigger_instances_dispatch.rules_engine", auto_ack=True)
-            if method is not None and b"bd.t1" in body:
-                seen.append((method, properties, body))
-            return len(seen) == len(expected)
-
-        eventually("all messages are in the rules engine's queue", drained)
+    seen = rules_engines(rabbit_server, b"bd.t1", len(expected))
     for (method, properties, body), message in zip(seen, expected, strict=True):
         assert base64.b64decode(message["body_base64"]) == body
         assert (method.exchange, method.routing_key) == (message["exchange"], message["routing_key"])

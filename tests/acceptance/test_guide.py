@@ -44,11 +44,14 @@ class Guide(Sensor):
         found["deleted"] = [service.delete_value(name="last_id"), service.delete_value(name="last_id")]
         found["user"] = service.get_user_info()["username"]
         found["config"] = self._config
-        for options in ({"ttl": 5}, {"encrypt": True}):
-            try:
-                service.set_value("x", "y", **options)
-            except NotImplementedError as error:
-                found[next(iter(options))] = str(error)
+
+        ma_password = 'Sup3rS34et'
+        service.set_value(name='ma_password', value=ma_password, encrypt=True)
+        kvp = service.get_value('ma_password', decrypt=True)
+        found["secret"] = [kvp.name, kvp, kvp.secret, kvp.encrypted]
+        found["ciphertext"] = service.get_value('ma_password')[:10]
+        service.set_value("brief", "y", ttl=5)
+        found["expires"] = service.get_value("brief").expire_timestamp[-1]
         try:
             service.dispatch("guide.event", {"bad": object()})
         except TypeError as error:
@@ -61,6 +64,7 @@ def test_every_method_of_the_sensor_service_does_what_the_guide_says(workspace: 
     workspace.add_sensor("guide", "Guide", SERVICE, trigger_types=[{"name": "event"}, {"name": "found"}])
     (workspace.folder / "configs").mkdir()
     (workspace.folder / "configs" / "guide.yaml").write_text("api: {key: value}\n")
+    workspace.make_key()
     workspace.reload_well()
     listener = workspace.listen()
     container = workspace.start()
@@ -81,8 +85,9 @@ def test_every_method_of_the_sensor_service_does_what_the_guide_says(workspace: 
         "deleted": [True, False],
         "user": "stanley",
         "config": {"api": {"key": "value"}},
-        "ttl": "ttl is not supported by this version of st2sensor",
-        "encrypt": "encrypt is not supported by this version of st2sensor",
+        "secret": ["guide.Guide:ma_password", "Sup3rS34et", True, False],
+        "ciphertext": "3030303030",
+        "expires": "Z",
         "not json": "payload['bad'] cannot be dispatched: its type is object; convert it to one of JSON's",
     }
     container.wait_for_log("WARNING guide.Guide.Guide: Something is odd")

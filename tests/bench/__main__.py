@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import delivery, exits, weight
+from tests.bench import datastore, delivery, exits, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[Workspace], None]] = {
     "weight": weight.report,
     "exits": exits.report,
     "delivery": delivery.report,
+    "datastore": datastore.report,
 }
 
 

@@ -42,11 +42,16 @@ class MongoDB:
     def url(self) -> str:
         return f"mongodb://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         mongod = executable()
         assert mongod is not None
         data = self._folder / "mongodb"
-        data.mkdir(exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True)
         command = [str(mongod), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
         command += ["--logpath", str(self._folder / "mongod.log"), "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})

@@ -1,0 +1,253 @@
+"""`st2sensor key`: looks at and changes the datastore, in the words of StackStorm's `st2 key`."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from st2sensor import config
+from st2sensor.cli.invocation import examples
+from st2sensor.delivery import message_of
+from st2sensor.errors import DatastoreError, TransportError
+from st2sensor.key_value_triggers import MASK, triggers_of
+from st2sensor.keyring import Keyring
+from st2sensor.keys import SCOPES, Keys
+from st2sensor.models import CORE_PACK, USER_SCOPE, Change, KeyValue, TriggerInstance
+from st2sensor.outbox_file import Entry
+from st2sensor.packs.metadata import validated
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.codec import to_json
+
+named = click.argument("name")
+as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+decrypt = click.option("--decrypt", is_flag=True, help="Show the text of secrets.")
+of_user = click.option("--user", metavar="USER", help="Whose key, in scope user. [default: [system_user] user]")
+in_scope = click.option(
+    "--scope", type=click.Choice(["system", "user"]), default="system", show_default=True, help="Of the key."
+)
+
+
+@click.group(
+    "key",
+    epilog=examples(
+        "st2sensor key list --prefix github.",
+        "st2sensor key set github.token hush --encrypt",
+        "st2sensor key get github.token --decrypt",
+        "st2sensor key set lock me --ttl 60",
+        "st2sensor key load keys.yaml",
+        "st2sensor key reencrypt",
+    ),
+)
+@click.pass_context
+def group(context: click.Context) -> None:
+    """Keys of the datastore. A sensor's own begin with its reference and a colon."""
+    context.obj = config.load(context.obj)
+
+
+@group.command("list")
+@click.option("--prefix", default="", help="Only keys that begin so.")
+@click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
+@click.option("--limit", type=click.IntRange(min=0), help="So many of each scope at the most. [default: all]")
+@decrypt
+@as_json
+@click.pass_obj
+def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool) -> None:
+    """Show keys, by name. Secrets are masked."""
+    with _keys(settings) as keys:
+        found = [entry for stored in SCOPES[scope] for entry in keys.list(stored, prefix, limit)]
+        shown = [_shown(keys, entry, decrypt) for entry in found]
+    if json_output:
+        click.echo(json.dumps(shown))
+        return
+    table = Table("name", "value", "secret", "scope", "expires", box=None, pad_edge=False)
+    for item in shown:
+        table.add_row(
+            item["name"], item["value"], "yes" if item["secret"] else "", item["scope"], item["expire_timestamp"]
+        )
+    console = Console(highlight=False, markup=False)
+    if shown:
+        console.print(table)
+    console.print(f"{len(shown)} keys")
+
+
+@group.command()
+@named
+@in_scope
+@of_user
+@decrypt
+@as_json
+@click.pass_obj
+def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool) -> None:
+    """Show one key."""
+    with _keys(settings) as keys:
+        shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
+    if json_output:
+        click.echo(json.dumps(shown))
+        return
+    table = Table("property", "value", box=None, pad_edge=False)
+    for item in shown.items():
+        table.add_row(*map(str, item))
+    Console(highlight=False, markup=False).print(table)
+
+
+@group.command("set")
+@named
+@click.argument("value")
+@in_scope
+@of_user
+@click.option("--ttl", type=float, metavar="SECONDS", help="Until the key ceases to be. [default: never]")
+@click.option("--encrypt", is_flag=True, help="Store a secret.")
+@click.pass_obj
+def set_(
+    settings: Settings, name: str, value: str, scope: str, user: str | None, ttl: float | None, encrypt: bool
+) -> None:
+    """Store a value, whatever was there before."""
+    stored_scope, stored = _place(settings, name, scope, user)
+    with _keys(settings) as keys, _said():
+        change = keys.set(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False)
+    _announce(settings, [change])
+    click.echo(f"{stored} is stored")
+
+
+@group.command()
+@named
+@in_scope
+@of_user
+@click.pass_obj
+def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
+    """Delete a key."""
+    stored_scope, stored = _place(settings, name, scope, user)
+    with _keys(settings) as keys:
+        change = keys.delete(stored_scope, stored)
+    _announce(settings, [change])
+    click.echo(f"{stored} is deleted")
+
+
+@group.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--convert", is_flag=True, help="Store what is not text as JSON; otherwise it is refused.")
+@click.pass_obj
+def load(settings: Settings, file: Path, convert: bool) -> None:
+    """Store the keys of a JSON or YAML file: a list of mappings with name and value.
+
+    Each may have scope, user and ttl, secret: true for what is to be encrypted, and encrypted: true for what already
+    is. Nothing is stored unless the whole file is sound.
+    """
+    items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
+    with _keys(settings) as keys, _said():
+        for item in items:
+            keys.check(item["name"], item["value"], item.get("ttl"))
+        changes = [
+            keys.set(
+                *_place(settings, item["name"], item.get("scope", "system"), item.get("user")),
+                item["value"],
+                ttl=item.get("ttl"),
+                encrypt=item.get("secret", False) and not item.get("encrypted", False),
+                is_ciphertext=item.get("encrypted", False),
+            )
+            for item in items
+        ]
+    _announce(settings, changes)
+    click.echo(f"{len(changes)} keys are stored")
+
+
+@group.command()
+@click.pass_obj
+def reencrypt(settings: Settings) -> int:
+    """Encrypt every secret under the key of [keyvalue] encryption_key_path.
+
+    To rotate keys: put the old key's file into previous_key_paths and a new one into encryption_key_path, restart the
+    containers, run this, and take the old one away.
+    """
+    done = current = 0
+    failed = False
+    with _keys(settings) as keys:
+        for entry, outcome in keys.reencrypt():
+            if isinstance(outcome, DatastoreError):
+                click.echo(f"{entry.name} stays: {outcome}", err=True)
+                failed = True
+            else:
+                done, current = done + outcome, current + (not outcome)
+    click.echo(f"{done} encrypted anew, {current} were current")
+    return 1 if failed else 0
+
+
+@contextmanager
+def _keys(settings: Settings) -> Iterator[Keys]:
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        yield Keys(storage, Keyring(settings.key_values))
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What cannot be stored is the user's mistake, and said in a line."""
+    try:
+        yield
+    except (TypeError, ValueError) as exception:
+        raise click.ClickException(str(exception)) from exception
+
+
+def _place(settings: Settings, name: str, scope: str, user: str | None) -> tuple[str, str]:
+    """The scope and the name that a key is stored by: a user's begins with the user."""
+    (stored,) = SCOPES[scope.removeprefix("st2kv.")]
+    return stored, f"{user or settings.system_user}:{name}" if stored == USER_SCOPE else name
+
+
+def _shown(keys: Keys, entry: KeyValue, decrypt: bool) -> dict[str, Any]:
+    expires = entry.expire_timestamp
+    shown = keys.decrypted(entry) if decrypt else replace(entry, value=MASK) if entry.secret else entry
+    return {
+        "name": shown.name,
+        "value": shown.value,
+        "secret": shown.secret,
+        "scope": shown.scope,
+        "expire_timestamp": None if expires is None else expires.isoformat(timespec="milliseconds"),
+    }
+
+
+def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
+    """An item whose value is text."""
+    if isinstance(item["value"], str):
+        return item
+    if not convert:
+        raise click.ClickException(
+            f"the value of {item['name']} is no text: quote it, or store it as JSON by --convert"
+        )
+    return {**item, "value": json.dumps(item["value"])}
+
+
+def _announce(settings: Settings, changes: Sequence[Change]) -> None:
+    """Emit what a change is announced by. What is stored is stored: a broker that is away is no failure."""
+    triggers = [trigger for change in changes for trigger in triggers_of(change)]
+    if not settings.datastore.emit_triggers or not triggers:
+        return
+    entries = [
+        Entry(
+            message_id=uuid.uuid4().hex,
+            sensor=CORE_PACK,
+            trigger=name,
+            trigger_type=name,
+            created=time.time(),
+            body=to_json(TriggerInstance(trigger=name, payload=payload)),
+        )
+        for name, payload in triggers
+    ]
+    try:
+        with closing(open_transport(settings.messaging).publisher()) as publisher:
+            publisher.connect()
+            publisher.publish([message_of(entry, settings.messaging) for entry in entries])
+    except TransportError as exception:
+        click.echo(f"stored, but no core.st2.key_value_pair trigger was emitted: {exception}", err=True)

@@ -1,0 +1,424 @@
+"""The datastore, from sensors and commands to the database, seen from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import signal
+import sqlite3
+import textwrap
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.servers.mongodb import MongoDB
+from tests.servers.waiting import eventually
+from tests.workspace import ROOT, Workspace
+
+DOCUMENT = (ROOT / "docs" / "datastore.md").read_text()
+
+SNIPPETS = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+
+DONE = [{"name": "done"}]
+
+
+def sensor(body: str, name: str = "KeySensor") -> str:
+    """A sensor whose run() does something, and dispatches docs.done."""
+    inner = textwrap.indent(textwrap.dedent(body), " " * 8)
+    return f"import json\nimport time\n\n\nclass {name}(Sensor):\n    def run(self):\n{inner}\n"
+
+
+def stored(workspace: Workspace) -> dict[str, str]:
+    """All keys with their values, as a database's own client sees them."""
+    if workspace.database.startswith("mongodb"):
+        return {item["name"]: item["value"] for item in workspace.documents("key_value_pair_d_b")}
+    with closing(sqlite3.connect(workspace.folder / "state" / "st2.db")) as connection:
+        rows = connection.execute("SELECT document FROM key_value_pair_d_b").fetchall()
+    return {item["name"]: item["value"] for item in (json.loads(text) for (text,) in rows)}
+
+
+def test_the_documents_sensor_does_what_it_shows(workspace: Workspace) -> None:
+    workspace.make_key()
+    code = sensor(SNIPPETS[0] + 'service.dispatch("docs.done", {"seen": service.get_value("seen").expire_timestamp})')
+    workspace.add_sensor("docs", "KeySensor", code, trigger_types=DONE)
+    workspace.reload_well()
+    listener = workspace.listen()
+    workspace.start()
+    (done,) = listener.wait_for("docs.done")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}000Z", done.payload["seen"])
+    keys = stored(workspace)
+    assert keys["docs.KeySensor:token"].startswith("3030303030")
+    assert keys["docs.KeySensor:seen"] == '["a", "b"]'
+
+
+CURSOR = """
+import os
+import signal
+import time
+
+
+class Pages(PollingSensor):
+    def poll(self):
+        def pages_after(cursor):
+            return [range(cursor + 1, cursor + 4)]
+
+{snippet}
+"""
+
+
+def test_cursor_and_events_stay_together_however_often_the_container_is_killed(workspace: Workspace) -> None:
+    workspace.configure("restart_delay = 0.1")
+    snippet = textwrap.indent(SNIPPETS[1], " " * 8)
+    workspace.add_sensor(
+        "docs", "Pages", CURSOR.format(snippet=snippet), trigger_types=[{"name": "item"}], poll_interval=0.002
+    )
+    workspace.reload_well()
+    listener = workspace.listen()
+    for round_ in range(8):
+        container = workspace.start()
+        count = len(listener.of("docs.item"))
+        listener.wait_for("docs.item", count + 20)
+        if round_ % 2:
+            for wrapper in container.wrappers().values():
+                wrapper.kill()
+        time.sleep(0.0137 * round_)
+        container.process.send_signal(signal.SIGKILL)
+        container.process.wait()
+    container = workspace.start()
+    count = len(listener.of("docs.item"))
+    listener.wait_for("docs.item", count + 20)
+    assert container.stop() == 0
+
+    def delivered() -> bool:
+        reached = int(stored(workspace)["docs.Pages:cursor"])
+        return {message.payload["id"] for message in listener.of("docs.item")} >= set(range(1, reached + 1))
+
+    eventually("all is delivered", delivered)
+    by_id = {message.message_id: message.payload["id"] for message in listener.of("docs.item")}
+    # In order but for what came again, and nothing twice but under the same message_id.
+    assert sorted(by_id.values()) == list(range(1, int(stored(workspace)["docs.Pages:cursor"]) + 1))
+    assert list(by_id.values()) == sorted(by_id.values())
+
+
+def test_changes_are_announced_with_secrets_masked(workspace: Workspace) -> None:
+    workspace.make_key()
+    body = """
+    service = self.sensor_service
+    service.set_value("count", "1")
+    service.set_value("count", "1")
+    service.set_value("count", "2")
+    service.set_value("secret", "hush", encrypt=True)
+    service.delete_value("count")
+    service.compare_and_set("swap", None, "1")
+    service.delete_value("missing")
+    """
+    workspace.add_sensor("docs", "KeySensor", sensor(body))
+    workspace.reload_well()
+    listener = workspace.listen()
+    workspace.start()
+    listener.wait_for("core.st2.key_value_pair.delete")
+    listener.wait_for("core.st2.key_value_pair.create", 3)
+    created = [message.payload["object"] for message in listener.of("core.st2.key_value_pair.create")]
+    assert [item["name"].partition(":")[2] for item in created] == ["count", "secret", "swap"]
+    assert created[1]["value"] == "********"
+    assert [key for key in created[0] if key != "id"] == [
+        *("uid", "scope", "name", "value", "secret", "encrypted"),
+    ]
+    assert len(listener.of("core.st2.key_value_pair.update")) == 2
+    (change,) = listener.of("core.st2.key_value_pair.value_change")
+    assert (change.payload["old_object"]["value"], change.payload["new_object"]["value"]) == ("1", "2")
+    assert len(listener.of("core.st2.key_value_pair.delete")) == 1
+
+
+def test_no_triggers_where_they_are_turned_off(embedded: Workspace) -> None:
+    embedded.configure("[datastore]\nemit_triggers = false")
+    body = 'self.sensor_service.set_value("k", 1)\nself.sensor_service.dispatch("docs.done", {})'
+    embedded.add_sensor("docs", "KeySensor", sensor(body), trigger_types=DONE)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    listener.wait_for("docs.done")
+    assert not listener.of("core.st2.key_value_pair.create")
+
+
+AWAY = """
+service = self.sensor_service
+service.set_value("k", "v")
+while True:
+    began = time.monotonic()
+    try:
+        found = service.get_value("k")
+        service.set_value("k", "v")
+    except Exception as error:
+        found = type(error).__name__
+    service.dispatch("docs.done", {"found": found, "took": time.monotonic() - began})
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("how", ["stopped", "hanging"])
+def test_a_database_that_is_away_is_waited_for_and_is_never_none(
+    folder: Path, server_folder: Path, how: str, rabbit_server: Any
+) -> None:
+    server = MongoDB(server_folder / how)
+    server.start()
+    workspace = Workspace(folder, database=server.url, messaging=rabbit_server.url, serializer="json")
+    try:
+        workspace.configure("[datastore]\ntimeout = 6")
+        workspace.add_sensor("docs", "KeySensor", sensor(AWAY), trigger_types=DONE)
+        workspace.reload_well()
+        listener = workspace.listen()
+        workspace.start()
+        listener.wait_for("docs.done", 3)
+        process = psutil.Process(server.pid)
+        if how == "stopped":
+            server.stop()
+        else:
+            process.suspend()
+        failed = eventually(
+            "a call gives up",
+            lambda: [seen for seen in listener.of("docs.done") if seen.payload["found"] == "DatastoreUnavailable"],
+            timeout=60,
+        )
+        if how == "stopped":
+            server.start()
+        else:
+            process.resume()
+        count = len(listener.of("docs.done"))
+        eventually(
+            "it goes on",
+            lambda: [seen for seen in listener.of("docs.done")[count:] if seen.payload["found"] == "v"],
+            timeout=60,
+        )
+        assert failed[0].payload["took"] > 5
+        assert {seen.payload["found"] for seen in listener.of("docs.done")} == {"v", "DatastoreUnavailable"}
+    finally:
+        workspace.close()
+        server.stop()
+
+
+def test_a_sensor_that_waits_for_the_database_stops_in_time(folder: Path, server_folder: Path) -> None:
+    server = MongoDB(server_folder / "stops")
+    server.start()
+    workspace = Workspace(folder, database=server.url, messaging="local://")
+    try:
+        code = """
+        class KeySensor(Sensor):
+            def run(self):
+                self.sensor_service.dispatch("docs.done", {})
+                while True:
+                    self.sensor_service.get_value("k")
+
+            def cleanup(self):
+                print("cleaned up")
+        """
+        workspace.add_sensor("docs", "KeySensor", code, trigger_types=DONE)
+        workspace.reload_well()
+        listener = workspace.listen()
+        container = workspace.start()
+        listener.wait_for("docs.done")
+        server.stop()
+        container.wait_for_log("the datastore's calls wait up to 30 s")
+        began = time.monotonic()
+        assert container.stop() == 0
+        assert time.monotonic() - began < 9
+        assert "cleaned up" in container.log
+    finally:
+        server.start()
+        workspace.close()
+        server.stop()
+
+
+def test_what_is_denied_by_overrides_raises_in_that_pack_only(embedded: Workspace) -> None:
+    embedded.make_key()
+    (embedded.folder / "overrides").mkdir()
+    denied = "default: {sensors: {global_write: deny, decrypt_global: deny}}\n"
+    (embedded.folder / "overrides" / "docs.yaml").write_text(denied)
+    body = """
+    service = self.sensor_service
+    found = []
+    for call in (
+        lambda: service.set_value("shared", "1", local=False, encrypt=True),
+        lambda: service.get_value("shared", local=False, decrypt=True),
+        lambda: service.set_value("free.KeySensor:k", "1", local=False),
+    ):
+        try:
+            found.append(call())
+        except PermissionError as error:
+            found.append(str(error))
+    service.dispatch("{}.done", {{"found": found}})
+    """
+    for pack in ("free", "docs"):
+        embedded.add_sensor(pack, "KeySensor", sensor(body.format(pack)), trigger_types=DONE)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    (free,) = listener.wait_for("free.done")
+    (docs,) = listener.wait_for("docs.done")
+    assert free.payload["found"] == [True, "1", True]
+    assert ["global_write is deny" in docs.payload["found"][0], "decrypt_global is deny" in docs.payload["found"][1]]
+    assert "that sensor's own" in docs.payload["found"][2]
+
+
+def test_the_key_is_nowhere_in_a_sensor_nor_in_a_log(workspace: Workspace) -> None:
+    path = workspace.make_key()
+    fields = json.loads(path.read_text())
+    body = """
+    service = self.sensor_service
+    service.set_value("token", "hush", encrypt=True)
+    assert service.get_value("token", decrypt=True) == "hush"
+    service.dispatch("docs.done", {})
+    time.sleep(1000)
+    """
+    workspace.add_sensor("docs", "KeySensor", sensor(body), trigger_types=DONE)
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start("--debug")
+    listener.wait_for("docs.done")
+    keys = [fields["aesKeyString"], fields["hmacKey"]["hmacKeyString"]]
+    needles = [key.encode() for key in keys] + [base64.urlsafe_b64decode(key + "=") for key in keys]
+    sensors = [*container.wrappers().values(), *container.zygotes()]
+    assert len(sensors) == 2
+    for process in sensors:
+        folder = Path(f"/proc/{process.pid}")
+        held = [(folder / name).read_bytes() for name in ("environ", "cmdline")] + list(memory_of(process.pid))
+        assert not [needle for needle in needles for data in held if needle in data]
+        assert str(path) not in {str(link.readlink()) for link in (folder / "fd").iterdir()}
+    # What looks for it finds it where it is.
+    assert any(needles[0] in data or needles[2] in data for data in memory_of(container.process.pid))
+    assert not [key for key in keys if key in container.log]
+    assert "hush" not in container.log
+
+
+def memory_of(pid: int) -> list[bytes]:
+    """What a process has in writable memory."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            place, mode = line.split()[:2]
+            if mode.startswith("rw"):
+                start, end = (int(part, 16) for part in place.split("-"))
+                memory.seek(start)
+                try:
+                    found.append(memory.read(end - start))
+                except OSError:
+                    continue
+    return found
+
+
+def test_another_user_can_read_neither_key_nor_the_containers_memory(embedded: Workspace) -> None:
+    path = embedded.make_key()
+    assert path.stat().st_mode & 0o777 == 0o600
+    embedded.add_sensor("docs", "KeySensor", sensor("time.sleep(1000)"))
+    embedded.reload_well()
+    container = embedded.start()
+    eventually("it runs", container.wrappers)
+    status = Path(f"/proc/{container.process.pid}/maps").stat()
+    assert (status.st_uid, status.st_gid) == (0, 0)
+
+
+# The commands.
+
+
+def key(workspace: Workspace, *arguments: str) -> Any:
+    return workspace.run("st2sensor", "--config-file", str(workspace.config), "key", *arguments)
+
+
+def test_the_documents_commands_do_what_they_say(workspace: Workspace) -> None:
+    workspace.make_key()
+    workspace.reload_well()
+    listener = workspace.listen()
+    section = DOCUMENT.partition("## From the command line")[2]
+    (workspace.folder / "keys.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0])
+    outputs = {}
+    for line in re.findall(r"^    st2sensor key (.*)$", section, re.MULTILINE):
+        done = key(workspace, *line.split())
+        assert done.returncode == 0, done.stderr
+        outputs[line] = done.stdout
+    assert outputs["set github.token hush --encrypt"] == "github.token is stored\n"
+    assert "hush" in outputs["get github.token --decrypt"]
+    assert "********" in outputs["list --prefix git"]
+    assert "hush" not in outputs["list --prefix git"]
+    assert [item["name"] for item in json.loads(outputs["list --scope all --json"])] == ["github.token", "lock"]
+    assert outputs["load keys.yaml"] == "3 keys are stored\n"
+    keys = stored(workspace)
+    assert (keys["github.org"], keys["stanley:greeting"]) == ("acme", "hello")
+    assert keys["github.password"].startswith("3030303030")
+    listener.wait_for("core.st2.key_value_pair.create", 5)
+    listener.wait_for("core.st2.key_value_pair.delete")
+
+
+def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
+    old = embedded.make_key()
+    key(embedded, "set", "a", "hush", "--encrypt")
+    key(embedded, "set", "b", "open")
+    key(embedded, "set", "c", "lost", "--encrypt", "--ttl", "3600")
+    old.rename(embedded.folder / "old.json")
+    new = embedded.make_key()
+    failed = key(embedded, "get", "a", "--decrypt")
+    assert failed.returncode == 69
+    assert "the secret a cannot be decrypted: it was encrypted under another key" in failed.stderr
+    failed = key(embedded, "reencrypt")
+    assert failed.returncode == 1
+    assert failed.stdout == "0 encrypted anew, 0 were current\n"
+    assert "a stays: " in failed.stderr
+    embedded.configure("[keyvalue]\nprevious_key_paths = old.json")
+    before = stored(embedded)
+    assert key(embedded, "reencrypt").stdout == "2 encrypted anew, 0 were current\n"
+    assert key(embedded, "reencrypt").stdout == "0 encrypted anew, 2 were current\n"
+    assert stored(embedded)["b"] == before["b"] == "open"
+    embedded.configure()
+    assert json.loads(key(embedded, "get", "a", "--decrypt", "--json").stdout)["value"] == "hush"
+    assert json.loads(key(embedded, "get", "c", "--json").stdout)["expire_timestamp"] is not None
+    assert new.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["get", "nothing"], 66, "there is no key nothing in scope st2kv.system"),
+        (["delete", "nothing"], 66, "there is no key nothing"),
+        (["set", "k", "v", "--encrypt"], 69, "there is no key at"),
+        (["set", "k", "v", "--ttl", "0"], 1, "ttl must be more than 0 seconds"),
+        (["set", "", "v"], 1, "non-empty string"),
+        (["load", "missing.yaml"], 65, "missing.yaml"),
+        (["load", "bad.yaml"], 65, "bad.yaml:3: value is missing; add it: a text"),
+        (["load", "number.yaml"], 1, "the value of n is no text: quote it, or store it as JSON by --convert"),
+        (["load", "mapping.yaml"], 65, "must be a list of mappings with name and value"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_line_and_stores_nothing(
+    embedded: Workspace, arguments: list[str], code: int, reason: str
+) -> None:
+    (embedded.folder / "bad.yaml").write_text("- name: a\n  value: b\n- name: c\n")
+    (embedded.folder / "number.yaml").write_text("- name: a\n  value: b\n- name: n\n  value: 5\n")
+    (embedded.folder / "mapping.yaml").write_text("name: value\n")
+    done = key(embedded, *arguments)
+    assert done.returncode == code, done.stderr
+    assert reason in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert json.loads(key(embedded, "list", "--json").stdout) == []
+
+
+def test_what_is_no_text_is_loaded_as_json_when_asked(embedded: Workspace) -> None:
+    (embedded.folder / "k.yaml").write_text("- {name: a, value: {b: [1, null]}}\n")
+    assert key(embedded, "load", "k.yaml", "--convert").returncode == 0
+    assert stored(embedded) == {"a": '{"b": [1, null]}'}
+
+
+def test_a_key_file_is_never_overwritten_and_nobody_elses(embedded: Workspace) -> None:
+    path = embedded.make_key()
+    before = path.read_text()
+    done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(path))
+    assert done.returncode == 1
+    assert "is there already" in done.stderr
+    assert path.read_text() == before
+    done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(embedded.folder / "no" / "key"))
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr

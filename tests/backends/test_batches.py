@@ -1,0 +1,228 @@
+"""Triggers and cursor together: killed at every step, and carried out by whoever comes next."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from st2sensor.models import SYSTEM_SCOPE, Batch, KeyValue
+from st2sensor.storage.base import Storage
+from tests.backends.test_storage import open_storage, place, storage
+
+__all__ = ["open_storage", "place", "storage"]
+
+EVENTS = 3
+
+CONTAINER = """
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from st2sensor.catalogue import Catalogue
+from st2sensor.container.datastore_requests import DatastoreRequests
+from st2sensor.container.storing import Storing
+from st2sensor.datastore import Asker, Datastore
+from st2sensor.dispatch import Dispatcher
+from st2sensor.models import TriggerInstance, TriggerType
+from st2sensor.outbox import Outbox
+from st2sensor.storage.mongo import MongoStorage
+from st2sensor.storage.sqlite import SqliteStorage
+
+kind, address, name, outbox, what, step = sys.argv[1:]
+left = int(step)
+
+
+def die_in_time():
+    # Just before and just after each step is the same as just before and just after its neighbours.
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Dying:
+    def __init__(self, real):
+        self.real = real
+
+    def __getattr__(self, method):
+        def call(*arguments, **options):
+            die_in_time()
+            result = getattr(self.real, method)(*arguments, **options)
+            die_in_time()
+            return result
+        return call
+
+
+class DyingDispatcher(Dispatcher):
+    def submit(self, entry, done):
+        die_in_time()
+        super().submit(entry, done)
+
+
+class Node:
+    def asker(self, ref):
+        return Asker(sensor=ref)
+
+    def is_stopping(self, ref):
+        return False
+
+    def emit(self, trigger, payload):
+        pass
+
+
+class Session:
+    ref = "p.S"
+    is_closed = False
+
+    def __init__(self, future):
+        self.future = future
+
+    def answer(self, identifier, value):
+        asyncio.get_running_loop().call_soon(self.future.set_result, value)
+
+    def refuse(self, identifier, error, code=0):
+        self.future.set_exception(error)
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    real = SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=5)
+    storage = Dying(real)
+    catalogue = Catalogue()
+    catalogue.learn([TriggerType(pack="p", name="t")], [])
+    dispatcher = DyingDispatcher(Outbox(Path(outbox)), catalogue, validate=True)
+
+    async def entry_of(ref, event):
+        return dispatcher.entry(ref, TriggerInstance(trigger=event["trigger"], payload=event["payload"]))
+
+    storing = Storing(loop, real.ping, 5)
+    datastore = Datastore(storage, None)
+    requests = DatastoreRequests(loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, emits=True)
+    if what == "recover":
+        await requests.carry_out_batches("p.S")
+    else:
+        answered = loop.create_future()
+        params = {
+            "events": [{"trigger": "p.t", "payload": {"n": n}} for n in range(3)],
+            "name": "cursor", "value": "new", "local": True, "is_expected": True, "expected": "old",
+        }
+        requests.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
+        print(json.dumps(await answered))
+    os._exit(0)
+
+
+asyncio.run(main())
+"""
+
+
+def container(place: tuple[str, str, str], outbox: Path, what: str, step: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CONTAINER, *place, str(outbox), what, str(step)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def cursor(storage: Storage) -> str:
+    entry = storage.get_value(SYSTEM_SCOPE, "p.S:cursor", datetime.now(UTC))
+    assert entry is not None
+    return entry.value
+
+
+def dispatched(outbox: Path) -> list[tuple[str, int]]:
+    """Message ids and payloads of what waits in an outbox, in order."""
+    with closing(sqlite3.connect(outbox)) as connection:
+        rows = connection.execute("SELECT message_id, body FROM outbox ORDER BY id").fetchall()
+    return [(message_id, json.loads(body)["payload"]["n"]) for message_id, body in rows]
+
+
+def test_killed_at_every_step_it_is_done_wholly_or_not_at_all(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+) -> None:
+    outcomes = []
+    for step in range(1, 100):
+        outbox = tmp_path / str(step) / "outbox.db"
+        storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
+        killed = container(place, outbox, "dispatch", step)
+        recovered = container(place, outbox, "recover", 0)
+        assert recovered.returncode == 0, recovered.stderr
+        events = dispatched(outbox)
+        assert storage.batches() == []
+        if cursor(storage) == "old":
+            assert events == []
+        else:
+            # Again or not, in order, and by their ids each of them once.
+            assert list(dict(events).values()) == list(range(EVENTS))
+            assert [n for _, n in events] in ([*range(EVENTS)], [*range(EVENTS), *range(EVENTS)], *prefixes())
+        outcomes.append(cursor(storage))
+        if killed.returncode != -signal.SIGKILL:
+            assert (killed.returncode, killed.stdout) == (0, "true\n"), killed.stderr
+            break
+    assert step > 10
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert {"old", "new"} == set(outcomes)
+
+
+def prefixes() -> list[list[int]]:
+    """What is dispatched when the first attempt came so far."""
+    return [[*range(count), *range(EVENTS)] for count in range(EVENTS)]
+
+
+def test_killed_while_it_carries_out_what_another_has_begun_it_loses_nothing(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+) -> None:
+    outbox = tmp_path / "outbox.db"
+    storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
+    # The last step at which a batch is stored and nothing else is done.
+    for step in range(1, 100):
+        container(place, outbox, "dispatch", step)
+        if storage.batches():
+            break
+    for step in range(1, 100):
+        if container(place, outbox, "recover", step).returncode == 0:
+            break
+        assert storage.batches() or cursor(storage) == "new"
+    assert step > 5
+    assert cursor(storage) == "new"
+    assert sorted({n for _, n in dispatched(outbox)}) == list(range(EVENTS))
+    assert len({message_id for message_id, _ in dispatched(outbox)}) == EVENTS
+
+
+@pytest.mark.parametrize("current", ["new", "somebody else's"])
+def test_a_key_that_was_changed_since_is_left_alone(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path, current: str
+) -> None:
+    batch = Batch(id="b", sensor="p.S", name="p.S:cursor", expected="old", value="new", events=())
+    storage.put_value(KeyValue(name="p.S:cursor", value=current), datetime.now(UTC))
+    storage.put_batch(batch)
+    assert container(place, tmp_path / "outbox.db", "recover", 0).returncode == 0
+    assert (cursor(storage), storage.batches()) == (current, [])
+
+
+def test_another_value_than_the_expected_one_dispatches_nothing(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+) -> None:
+    storage.put_value(KeyValue(name="p.S:cursor", value="newer"), datetime.now(UTC))
+    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    assert done.stdout == "false\n", done.stderr
+    assert dispatched(tmp_path / "outbox.db") == []
+    assert cursor(storage) == "newer"
+
+
+def test_a_batch_that_is_in_the_way_is_carried_out_first(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+) -> None:
+    storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
+    storage.put_batch(Batch(id="b", sensor="p.T", name="p.S:cursor", expected="old", value="theirs", events=()))
+    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    assert done.stdout == "false\n", done.stderr
+    assert (cursor(storage), storage.batches()) == ("theirs", [])
+    assert dispatched(tmp_path / "outbox.db") == []
