@@ -85,7 +85,7 @@ SYSTEM = [
     cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
 ]
 KEYVALUE = [
-    cfg.BoolOpt("enable_encryption", default=True, help="whether secrets can be stored and read"),
+    cfg.BoolOpt("enable_encryption", default=True, help="whether secrets can be stored"),
     cfg.StrOpt(
         "encryption_key_path",
         default="/etc/st2/keys/datastore_key.json",

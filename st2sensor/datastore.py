@@ -16,8 +16,8 @@ from st2sensor.storage.base import Storage
 SEPARATOR = ":"
 """Between a sensor's reference and the key, in the stored name of a key of its own."""
 
-NAMESPACE = re.compile(r"[^:]*\.[^:]*:")
-"""How the stored names of sensors' own keys begin."""
+NAMESPACE = re.compile(r"[^.:]+\.[^\W\d]\w*:")
+"""How the stored names of sensors' own keys begin: PACK.CLASS and the separator."""
 
 NAME_LIMIT = 1024
 VALUE_LIMIT = 4 * 1024 * 1024
@@ -47,6 +47,10 @@ class Found:
 
     entry: KeyValue
     encrypted: bool
+
+
+MOST = 2**31 - 1
+"""Entries in a list, and before it."""
 
 
 def utc_now() -> datetime:
@@ -99,15 +103,18 @@ class Datastore:
     ) -> Change | None:
         """None when the value is not, or no longer, the expected one; expected None is no entry."""
         stored = _own_name(asker, name, local, SYSTEM_SCOPE)
+        _check_expected(expected)
         _check_value(value)
         entry = KeyValue(name=stored, value=value, expire_timestamp=expiry(self._now(), ttl))
         return self._storage.swap_value(entry, expected, self._now())
 
     def list(self, asker: Asker, *, local: bool, prefix: str | None, limit: int | None, offset: int) -> list[Found]:
+        if prefix is not None and not isinstance(prefix, str):
+            raise TypeError(f"prefix must be a string, not {prefix!r}")
         start = _text(prefix or "", "a prefix")
-        for what, number in (("limit", limit), ("offset", offset)):
-            if number is not None and (not isinstance(number, int) or number < 0):
-                raise ValueError(f"{what} must be a whole number from 0, not {number!r}")
+        for what, number in (("limit", 0 if limit is None else limit), ("offset", offset)):
+            if not isinstance(number, int) or not 0 <= number <= MOST:
+                raise ValueError(f"{what} must be a whole number from 0 to {MOST}, not {number!r}")
         found = self._storage.list_values(
             SYSTEM_SCOPE,
             f"{asker.sensor}{SEPARATOR}{start}" if local else start,
@@ -132,10 +139,13 @@ class Datastore:
         to be carried out first, is returned instead of this one.
         """
         stored = _own_name(asker, draft.name, local, SYSTEM_SCOPE)
+        _check_expected(draft.expected)
         _check_value(draft.value)
         entry = self._storage.get_value(SYSTEM_SCOPE, stored, self._now())
-        if entry is not None and entry.secret:
-            raise DatastoreRefused(f"{stored} is a secret, and cannot be set together with triggers")
+        if entry is not None and (entry.secret or entry.expire_timestamp):
+            raise DatastoreRefused(
+                f"{stored} cannot be set together with triggers: it is a secret, or has a ttl; delete it first"
+            )
         current = None if entry is None else entry.value
         if is_expected and current != draft.expected:
             return None
@@ -166,14 +176,19 @@ def expiry(now: datetime, ttl: float | None) -> datetime | None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise TypeError(f"ttl must be a number of seconds, not {ttl!r}")
-    if not math.isfinite(ttl) or ttl <= 0:
-        raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it away for a key that stays")
     try:
+        if not math.isfinite(ttl) or ttl <= 0:
+            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it away for a key that stays")
         expires = now + timedelta(seconds=ttl)
     except OverflowError as exception:
-        raise ValueError(f"a ttl of {ttl!r} seconds is too long; leave it away for a key that stays") from exception
+        raise ValueError("the ttl is too long; leave it away for a key that stays") from exception
     # Databases keep milliseconds; what is cut off must not end a key early.
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for what cannot be a name."""
+    _check_name(name)
 
 
 def check_entry(name: str, value: str) -> None:
@@ -199,7 +214,7 @@ def _own_name(asker: Asker, name: str, local: bool, scope: str) -> str:
     if NAMESPACE.match(stored):
         raise DatastoreRefused(
             f"{asker.sensor} cannot change {stored}: what begins with PACK.CLASS: is that sensor's own; "
-            "use a name without that beginning for a key that sensors share"
+            "a key that sensors share begins otherwise"
         )
     if not asker.writes_global:
         raise DatastoreRefused(
@@ -227,6 +242,13 @@ def _check_name(name: str) -> None:
     size = len(_text(name, "a datastore key").encode())
     if size > NAME_LIMIT:
         raise ValueError(f"a datastore key of {size} bytes is too long: {NAME_LIMIT} is the limit, namespace included")
+
+
+def _check_expected(expected: str | None) -> None:
+    if expected is not None:
+        if not isinstance(expected, str):
+            raise TypeError(f"expected must be a string or None, not {expected!r}")
+        _text(expected, "the expected value")
 
 
 def _check_value(value: str) -> None:

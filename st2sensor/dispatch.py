@@ -44,6 +44,11 @@ class Dispatcher:
         """
         self._outbox.submit(self.entry(sensor, instance), done)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what is dispatched now need not wait."""
+        return self._outbox.has_room
+
     def submit(self, entry: Entry, done: Done) -> None:
         """Put an entry on its way that `entry` has made, now or before."""
         self._outbox.submit(entry, done)

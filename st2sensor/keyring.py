@@ -41,15 +41,21 @@ class Keyring:
 
         Raises DatastoreError for a value that none of the keys can read, and for a key that cannot be used.
         """
-        keys = [self._key(self._settings.encryption_key_path, OPTION)]
-        keys += [self._key(path, PREVIOUS) for path in self._settings.previous_key_paths]
-        for key in keys:
+        paths = [(self._settings.encryption_key_path, OPTION)]
+        paths += [(path, PREVIOUS) for path in self._settings.previous_key_paths]
+        unusable: list[DatastoreError] = []
+        for path, option in paths:
             try:
-                return key.decrypt(ciphertext)
+                return self._key(path, option).decrypt(ciphertext)
             except NotCiphertext as exception:
                 raise DatastoreError(f"the secret {name} cannot be decrypted: {exception}") from exception
+            except DatastoreError as exception:
+                # It matters when no other key fits.
+                unusable.append(exception)
             except OtherKey:
                 continue
+        if unusable:
+            raise unusable[0]
         raise DatastoreError(
             f"the secret {name} cannot be decrypted: it was encrypted under another key than that of {OPTION} or of "
             f"{PREVIOUS}, or it was changed since"

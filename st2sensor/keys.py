@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from st2sensor.datastore import check_entry, expiry, utc_now
+from st2sensor.datastore import check_entry, check_name, expiry, utc_now
 from st2sensor.errors import DatastoreError, KeyNotFound
 from st2sensor.keyring import Keyring
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, Change, KeyValue
@@ -26,10 +26,13 @@ class Keys:
 
     def list(self, scope: str, prefix: str = "", limit: int | None = None) -> list[KeyValue]:
         """Secrets are ciphertext. :param scope: as it is stored."""
+        if prefix:
+            check_name(prefix)
         return self._storage.list_values(scope, prefix, self._now(), limit=limit)
 
     def get(self, scope: str, name: str) -> KeyValue:
         """A secret is ciphertext. Raises KeyNotFound."""
+        check_name(name)
         entry = self._storage.get_value(scope, name, self._now())
         if entry is None:
             raise KeyNotFound(f"there is no key {name} in scope {scope}; st2sensor key list shows those that there are")
@@ -39,27 +42,26 @@ class Keys:
         """An entry with the text of its secret, if it is one. Raises DatastoreError."""
         return replace(entry, value=self._keyring.decrypt(entry.name, entry.value)) if entry.secret else entry
 
-    def check(self, name: str, value: str, ttl: float | None) -> None:
-        """Find out whether something could be set."""
-        check_entry(name, value)
-        expiry(self._now(), ttl)
-
-    def set(
+    def entry(
         self, scope: str, name: str, value: str, *, ttl: float | None, encrypt: bool, is_ciphertext: bool
-    ) -> Change:
-        """:param is_ciphertext: the value is encrypted already.
+    ) -> KeyValue:
+        """An entry as it is to be stored.
+
+        :param is_ciphertext: the value is encrypted already.
 
         Raises DatastoreError for a key that cannot be used, and for ciphertext that none of the keys can read.
         """
-        self.check(name, value, ttl)
-        now = self._now()
-        expires = expiry(now, ttl)
+        check_entry(name, value)
+        expires = expiry(self._now(), ttl)
         if is_ciphertext:
             self._keyring.decrypt(name, value)
         elif encrypt:
             value = self._keyring.encrypt(value)
-        entry = KeyValue(name=name, value=value, scope=scope, secret=encrypt or is_ciphertext, expire_timestamp=expires)
-        return self._storage.put_value(entry, now)
+        return KeyValue(name=name, value=value, scope=scope, secret=encrypt or is_ciphertext, expire_timestamp=expires)
+
+    def put(self, entry: KeyValue) -> Change:
+        """Store an entry, whatever was there before."""
+        return self._storage.put_value(entry, self._now())
 
     def delete(self, scope: str, name: str) -> Change:
         """Raises KeyNotFound."""

@@ -130,6 +130,11 @@ class Outbox:
         with self._changed:
             return self._depth
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an entry that is submitted now is committed without waiting for the broker."""
+        return not self._held and self.depth < self._options.max_size
+
     def submit(self, entry: Entry, done: Done) -> None:
         """Take an entry to be committed; done is told once it is. From any thread."""
         self._incoming.put((entry, done))

@@ -137,7 +137,7 @@ class Container:
 class KeyValues:
     """`[keyvalue]`.
 
-    :param enable_encryption: whether secrets can be stored and read.
+    :param enable_encryption: whether secrets can be stored.
     :param encryption_key_path: file of the key that encrypts.
     :param previous_key_paths: files of keys that values can still be read under.
     """

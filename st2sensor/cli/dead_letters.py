@@ -61,7 +61,7 @@ def list_(settings: Settings, json_output: bool) -> None:
     for letter in letters:
         entry = letter.entry
         table.add_row(str(letter.id), _time(entry.created), entry.sensor, entry.trigger, entry.reason)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if letters:
         console.print(table)
     console.print(f"{len(letters)} dead letters")

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from st2sensor import config
 from st2sensor.cli.invocation import examples
+from st2sensor.datastore import MOST
 from st2sensor.delivery import message_of
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
@@ -59,13 +60,13 @@ def group(context: click.Context) -> None:
 @group.command("list")
 @click.option("--prefix", default="", help="Only keys that begin so.")
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
-@click.option("--limit", type=click.IntRange(min=0), help="So many of each scope at the most. [default: all]")
+@click.option("--limit", type=click.IntRange(min=0, max=MOST), help="So many of each scope at the most. [default: all]")
 @decrypt
 @as_json
 @click.pass_obj
 def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool) -> None:
     """Show keys, by name. Secrets are masked."""
-    with _keys(settings) as keys:
+    with _keys(settings) as keys, _said():
         found = [entry for stored in SCOPES[scope] for entry in keys.list(stored, prefix, limit)]
         shown = [_shown(keys, entry, decrypt) for entry in found]
     if json_output:
@@ -76,7 +77,7 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
         table.add_row(
             item["name"], item["value"], "yes" if item["secret"] else "", item["scope"], item["expire_timestamp"]
         )
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if shown:
         console.print(table)
     console.print(f"{len(shown)} keys")
@@ -91,7 +92,7 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
 @click.pass_obj
 def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool) -> None:
     """Show one key."""
-    with _keys(settings) as keys:
+    with _keys(settings) as keys, _said():
         shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
     if json_output:
         click.echo(json.dumps(shown))
@@ -99,7 +100,7 @@ def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bo
     table = Table("property", "value", box=None, pad_edge=False)
     for item in shown.items():
         table.add_row(*map(str, item))
-    Console(highlight=False, markup=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)
 
 
 @group.command("set")
@@ -116,7 +117,7 @@ def set_(
     """Store a value, whatever was there before."""
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _said():
-        change = keys.set(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False)
+        change = keys.put(keys.entry(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False))
     _announce(settings, [change])
     click.echo(f"{stored} is stored")
 
@@ -129,7 +130,7 @@ def set_(
 def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     """Delete a key."""
     stored_scope, stored = _place(settings, name, scope, user)
-    with _keys(settings) as keys:
+    with _keys(settings) as keys, _said():
         change = keys.delete(stored_scope, stored)
     _announce(settings, [change])
     click.echo(f"{stored} is deleted")
@@ -147,10 +148,8 @@ def load(settings: Settings, file: Path, convert: bool) -> None:
     """
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _said():
-        for item in items:
-            keys.check(item["name"], item["value"], item.get("ttl"))
-        changes = [
-            keys.set(
+        entries = [
+            keys.entry(
                 *_place(settings, item["name"], item.get("scope", "system"), item.get("user")),
                 item["value"],
                 ttl=item.get("ttl"),
@@ -159,6 +158,7 @@ def load(settings: Settings, file: Path, convert: bool) -> None:
             )
             for item in items
         ]
+        changes = [keys.put(entry) for entry in entries]
     _announce(settings, changes)
     click.echo(f"{len(changes)} keys are stored")
 

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     """Run the container until it is told to stop; returns the exit code."""
     if only is not None and not SENSOR_REF.fullmatch(only):
         raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
+    # A SIGTERM that comes before the loop waits for it: a stop is orderly from the start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.

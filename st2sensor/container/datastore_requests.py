@@ -90,6 +90,7 @@ class DatastoreRequests:
         self._changes: deque[Change] = deque()
         """What is to be announced."""
         self._announcing = False
+        self._emitting = True
         self._tasks: set[asyncio.Task[None]] = set()
         self._methods = {
             "datastore.get": Method(datastore.get, _found),
@@ -151,6 +152,8 @@ class DatastoreRequests:
                 await self._finish_all(ref)
         except (DatastoreError, OutboxError) as exception:
             session.refuse(identifier, exception)
+        except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor waits for an answer)
+            _refuse(session, identifier, exception)
         else:
             self._submit(session, identifier, ref, method, params)
 
@@ -197,31 +200,38 @@ class DatastoreRequests:
             if batch is None:
                 self._unfinished.discard(ref)
                 return False
-            await self._finish_or_leave(batch)
-            if batch.sensor != ref:
-                # Another sensor's was in the way, and this one is not stored.
+            finished = await self._finish_or_leave(ref, batch)
+            if finished or batch.sensor != ref:
+                # Another sensor's may have been in the way; then this one is not stored.
                 self._unfinished.discard(ref)
             return bool(batch.id == draft.id)
 
-    async def _finish_or_leave(self, batch: Batch) -> None:
-        """Carry out a batch. What does not succeed now does before anybody looks at the key again."""
+    async def _finish_or_leave(self, ref: str, batch: Batch) -> bool:
+        """Carry out a batch. What does not succeed now does before its sensor looks at the key again."""
         try:
-            await self._finish(batch)
+            await self._finish(ref, batch)
         except (DatastoreError, OutboxError) as exception:
             LOG.warning("%s: triggers and cursor are stored, and are carried out later: %s", batch.sensor, exception)
-        else:
-            self._unfinished.discard(batch.sensor)
+            return False
+        return True
 
     async def _finish_all(self, ref: str, *, patient: bool = True) -> None:
         if ref in self._unfinished:
             for batch in await self._run(ref, partial(self._datastore.unfinished, ref), patient=patient):
-                await self._finish(batch)
+                await self._finish(ref, batch)
             self._unfinished.discard(ref)
 
-    async def _finish(self, batch: Batch) -> None:
-        """Put the triggers on their way, then set the key."""
-        await asyncio.gather(*[self._put(Entry(**event)) for event in batch.events])
-        change = await self._run(batch.sensor, partial(self._datastore.finish, batch))
+    async def _finish(self, ref: str, batch: Batch) -> None:
+        """Put the triggers on their way, then set the key.
+
+        :param ref: the sensor for which that is done: it may be another's that is in its way.
+        """
+        try:
+            entries = [Entry(**event) for event in batch.events]
+        except TypeError as exception:
+            raise DatastoreError(f"a batch of {batch.sensor} is of another version of st2sensor: {exception}") from None
+        await asyncio.gather(*[self._put(entry) for entry in entries])
+        change = await self._run(ref, partial(self._datastore.finish, batch))
         if change is not None:
             self._announce(change)
 
@@ -255,6 +265,13 @@ class DatastoreRequests:
     def _announce_all(self) -> None:
         # Before the changes are taken: one that comes meanwhile is taken now or has this called again.
         self._announcing = False
+        if not self._dispatcher.has_room:
+            if self._changes and self._emitting:
+                LOG.warning("changes of the datastore are not announced until the outbox has room")
+            self._emitting = not self._changes
+            self._changes.clear()
+            return
+        self._emitting = True
         while self._changes:
             for trigger, payload in triggers_of(self._changes.popleft()):
                 self._node.emit(trigger, payload)

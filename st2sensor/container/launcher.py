@@ -94,6 +94,9 @@ class Launcher:
             if pid in known or pid in ours:
                 # It is collected in a moment by whom it belongs to.
                 return False
+            # It may have been a wrapper that did not come to be: its number is nobody's to kill any more.
+            for zygote in self._zygotes.values():
+                zygote.forget(pid)
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         return True

@@ -69,8 +69,12 @@ class Session:
         return self._closed
 
     def answer(self, identifier: int | None, value: Any) -> None:
-        """Answer a request; does nothing when the wrapper has hung up."""
-        self._send(rpc.result(identifier, value))
+        """Answer a request, or refuse it when the answer is too long; does nothing when the wrapper has hung up."""
+        try:
+            data = rpc.result(identifier, value)
+        except ValueError as exception:
+            data = rpc.error(identifier, ValueError(f"{exception}; ask for less, as with limit"))
+        self._send(data)
 
     def refuse(self, identifier: int | None, exception: Exception, code: int = rpc.APPLICATION_ERROR) -> None:
         """Answer a request with an error."""

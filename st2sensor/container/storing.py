@@ -61,6 +61,8 @@ class Storing:
         """Why calls are held."""
         self._held: dict[Call, TimerHandle] = {}
         self._closing = False
+        self._impatient: set[str] = set()
+        """Sensors that do not wait, because they are asked to stop."""
         for number in range(THREADS):
             threading.Thread(target=self._work, name=f"datastore-{number}", daemon=True).start()
 
@@ -73,6 +75,8 @@ class Storing:
 
         :param patient: whether it waits for a database that is away.
         """
+        if patient:
+            self._impatient.discard(owner)
         until = self._loop.time() + (self._timeout if patient and not self._closing else 0.0)
         call = Call(owner, function, done, repeatable, until)
         if self._away is None:
@@ -91,8 +95,11 @@ class Storing:
         return await settled
 
     def give_up(self, owner: str | None = None) -> None:
-        """End the waiting of a sensor's calls; without one of all, and nobody waits from now on."""
-        self._closing = self._closing or owner is None
+        """A sensor's calls do not wait any longer, until it makes a patient one; without a sensor, nobody's ever do."""
+        if owner is None:
+            self._closing = True
+        else:
+            self._impatient.add(owner)
         for call in [call for call in self._held if owner in (None, call.owner)]:
             self._give_up(call)
 
@@ -131,7 +138,7 @@ class Storing:
             self._hold(call, reason)
 
     def _hold(self, call: Call, reason: StorageUnavailable) -> None:
-        if call.until <= self._loop.time():
+        if call.until <= self._loop.time() or self._closing or call.owner in self._impatient:
             self._tell(call, None, DatastoreUnavailable(str(reason)))
         elif self._away is None:
             self._queue.put(call)

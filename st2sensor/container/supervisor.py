@@ -137,6 +137,8 @@ class Supervisor:
         self._children = Children(self._settings.container, self._launcher, hooks, self._clock)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
+        # Whoever runs this loop has put it off until now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
@@ -222,7 +224,8 @@ class Supervisor:
         )
 
     def is_stopping(self, ref: str) -> bool:
-        return self._stopping or self._children.states[ref].state is State.STOPPING
+        child = self._children.states.get(ref)
+        return self._stopping or (child is not None and child.state is State.STOPPING)
 
     async def _entry_of(self, ref: str, event: dict[str, Any]) -> Entry:
         instance = instance_of(event)

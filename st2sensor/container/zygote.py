@@ -67,6 +67,8 @@ class Zygote:
         self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
         self._ids = itertools.count(1)
         self._answered_at = loop.time()
+        self._answered_id = 0
+        """The latest request that was answered."""
         self._hung = False
         self._unsent: deque[bytes] = deque()
         """What the zygote is to be told of groups."""
@@ -85,6 +87,7 @@ class Zygote:
                     process_group=0,
                     umask=sensors.umask,
                 )
+                self._handle = os.pidfd_open(self._process.pid)
             except OSError:
                 self._births.close()
                 self._groups.close()
@@ -92,8 +95,8 @@ class Zygote:
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, sensors.open_files)
         self._births.setblocking(False)
         self._groups.setblocking(False)
-        # Only the zygote itself has the other end of this one; of the other, a process it forks may have it, too.
-        loop.add_reader(self._groups, self._ended)
+        # Not by the end of a line: a process that it forks has its ends of both for a while.
+        loop.add_reader(self._handle, self._ended)
         loop.add_reader(self._births, self._readable)
 
     @property
@@ -123,16 +126,16 @@ class Zygote:
             self._fail(identifier, error)
         finally:
             os.close(theirs)
-        asked_at = self._loop.time()
-        if not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
-            if self._answered_at > asked_at:
+        while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
+            if self._answered_id > identifier:
+                # It forks in the order of requests, and this one's process did not come to answer.
                 self._fail(identifier, OSError("the process that was to become it died"))
-            elif not self._hung:
+            elif self._loop.time() >= self._answered_at + DEADLINE and not self._hung:
                 LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
                 # Its end settles everything.
                 self._hung = True
                 self._process.kill()
-        return await settled
+        return settled.result()
 
     def guard(self, prefix: Path) -> None:
         """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
@@ -176,8 +179,10 @@ class Zygote:
                 return
             if not data:
                 return
+            answer = json.loads(data)
             self._answered_at = self._loop.time()
-            self._settle(json.loads(data), fds)
+            self._answered_id = max(self._answered_id, answer["id"])
+            self._settle(answer, fds)
 
     def _settle(self, answer: dict[str, Any], fds: list[int]) -> None:
         if "error" in answer:
@@ -207,9 +212,11 @@ class Zygote:
     def _end(self, reason: OSError) -> None:
         # What it has started before it died is a process all the same.
         self._readable()
-        for channel in (self._births, self._groups):
-            self._loop.remove_reader(channel)
-            channel.close()
+        self._loop.remove_reader(self._births)
+        self._loop.remove_reader(self._handle)
+        os.close(self._handle)
+        self._births.close()
+        self._groups.close()
         for identifier in list(self._pending):
             self._fail(identifier, reason)
         try:

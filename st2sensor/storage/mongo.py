@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
 from pymongo import ReadPreference, WriteConcern, errors
+from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from st2sensor.errors import ConfigError, StorageError, StorageUnavailable
@@ -38,6 +39,9 @@ R = TypeVar("R")
 ANSWER_TIMEOUT = 10_000
 """Milliseconds that a server has to answer; one that hangs is as good as away."""
 
+UPSERTS = 100
+"""How often an upsert may lose a race."""
+
 UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.NetworkTimeout)
 
 
@@ -58,7 +62,9 @@ class MongoStorage:
         except (errors.PyMongoError, ValueError, TypeError) as exception:
             raise ConfigError(f"[database] connection, or host: {_without_password(str(exception))}") from exception
         self._database = self._client[database]
-        self._entries = self._database[KEY_VALUES]
+        self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
+        # A batch is deleted after its key is set: that must not be what is lost.
+        self._safe_entries = self._entries.with_options(write_concern=WriteConcern("majority"))
         self._safe_batches = self._database.get_collection(
             BATCHES,
             read_concern=ReadConcern("majority"),
@@ -134,7 +140,7 @@ class MongoStorage:
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         key = {"scope": entry.scope, "name": entry.name}
-        change = self._upsert(lambda: self._replace(key, entry, now, insert=True))
+        change = self._upsert(lambda: self._replace(self._entries, key, entry, now, insert=True))
         assert change is not None
         return change
 
@@ -148,18 +154,20 @@ class MongoStorage:
             key |= {"value": expected, "secret": True if secret else {"$ne": True}, **_unexpired(now)}
         with self._failures():
             try:
-                return self._replace(key, entry, now, insert=expected is None)
+                return self._replace(self._safe_entries, key, entry, now, insert=expected is None)
             except errors.DuplicateKeyError:
                 # It did not match, and so it was to be inserted beside itself.
                 return None
 
-    def _replace(self, key: Document, entry: KeyValue, now: datetime, *, insert: bool) -> Change | None:
+    def _replace(
+        self, entries: Collection[Document], key: Document, entry: KeyValue, now: datetime, *, insert: bool
+    ) -> Change | None:
         present, absent = changes(key_value_document(entry))
         identifier = ObjectId()
         update: Document = {"$set": present, "$setOnInsert": {"_id": identifier}}
         if absent:
             update["$unset"] = dict.fromkeys(absent, "")
-        before = self._entries.find_one_and_update(key, update, upsert=insert)
+        before = entries.find_one_and_update(key, update, upsert=insert)
         if before is None and not insert:
             return None
         known = identifier if before is None else before["_id"]
@@ -214,11 +222,12 @@ class MongoStorage:
 
     def _upsert(self, update: Callable[[], R]) -> R:
         with self._failures():
-            try:
-                return update()
-            except errors.DuplicateKeyError:
-                # Two upserts of one new key race: one inserts, the other is refused and finds it the second time.
-                return update()
+            for _ in range(UPSERTS):
+                # Two upserts of one new key race: one inserts, the other is refused and finds it the next time, unless
+                # somebody has deleted it meanwhile.
+                with suppress(errors.DuplicateKeyError):
+                    return update()
+            return update()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -30,7 +30,7 @@ from st2sensor.storage.documents import (
 )
 from st2sensor.storage.documents import batch as batch_of
 
-BUSY_TIMEOUT = 30.0
+BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
 
 SWEEP_EVERY = 60.0
@@ -178,7 +178,8 @@ class SqliteStorage:
 
     def ping(self) -> None:
         with self._locked() as connection:
-            connection.execute("SELECT 1")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
 
     def _sweep_now_and_then(self, connection: sqlite3.Connection, now: datetime) -> None:
         if not self._swept_at <= now.timestamp() < self._swept_at + SWEEP_EVERY:

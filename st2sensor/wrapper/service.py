@@ -124,7 +124,7 @@ class SensorService:
             "value": str(value),
             "local": local,
             "is_expected": expected is not _ANY,
-            "expected": None if expected is _ANY else expected,
+            "expected": None if expected is _ANY or expected is None else str(expected),
         }
         try:
             done: bool = self._connection.call("datastore.dispatch_and_set", params)
@@ -199,7 +199,13 @@ class SensorService:
 
         Raises what `set_value` does. After DatastoreUnavailable it may have been done.
         """
-        params = {"name": name, "expected": expected, "value": str(value), "ttl": ttl, "local": local}
+        params = {
+            "name": name,
+            "expected": None if expected is None else str(expected),
+            "value": str(value),
+            "ttl": ttl,
+            "local": local,
+        }
         done: bool = self._connection.call("datastore.compare_and_set", params)
         return done
 

@@ -4,11 +4,14 @@ to see."""
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import re
 import struct
+import time
 from contextlib import suppress
 from functools import partial
-from typing import Optional
+from typing import Callable, NamedTuple, Optional, Tuple
 
 LIBC = ctypes.PyDLL(None, use_errno=True)
 
@@ -17,29 +20,71 @@ PR_GET_TID_ADDRESS = 40
 CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000, 0x01000000
 SIGCHLD = 17
 
-CLONE = {"x86_64": 56, "aarch64": 220}
-"""The number of the system call, whose arguments are the same on these. Other machines fork twice."""
+OLDEST_GLIBC = (2, 25)
+"""Before it, glibc remembered the process id, and a process that it had not forked itself took its parent's for its
+own."""
+
+REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
+"""What clone fails with where it is not allowed."""
+
+
+class Calls(NamedTuple):
+    """Numbers of system calls."""
+
+    clone: int
+    set_robust_list: int
+    get_robust_list: int
+
+
+CALLS = {"x86_64": Calls(56, 273, 274), "aarch64": Calls(220, 99, 100)}
+"""By machine: on these the arguments are the same. Others fork twice."""
 
 
 class Siblings:
-    """Past the handlers that Python and libc run for os.fork(): for a process with a single thread.
+    """Past the handlers that Python and libc run for os.fork(): they write to a tenth of the memory that a child would
+    otherwise share, to mend the locks of threads that are gone.
 
-    Those mend the locks of threads that are gone, of which it has none, and write to a tenth of the memory that a child
-    would otherwise share.
+    Where clone cannot be used, or there is another thread when this is made, it forks twice.
     """
 
     def __init__(self) -> None:
+        self._clone: Optional[Callable[[], int]] = None
+        self._register: Callable[[], int]
+        calls = CALLS.get(os.uname().machine) if struct.calcsize("P") == 8 and _glibc() >= OLDEST_GLIBC else None
         place = _place_of_thread_id()
-        number = CLONE.get(os.uname().machine) if place is not None and struct.calcsize("P") == 8 else None
-        flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD
-        # The place is the fourth argument or, as on ARM, the fifth; nothing looks at the other one.
-        arguments = (ctypes.c_long(number or 0), ctypes.c_ulong(flags), None, None, *[ctypes.c_void_p(place)] * 2)
-        # Made once: what is made between two forks is memory that a child does not share.
-        self._clone = None if number is None else partial(LIBC.syscall, *arguments)
+        if calls is not None and place is not None and len(os.listdir("/proc/self/task")) == 1:
+            flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD
+            # The place is the fourth argument or, as on ARM, the fifth; nothing looks at the other one. All is made
+            # once: what is made between two forks is memory that a child does not share.
+            self._clone = _prepared(calls.clone, flags, 0, 0, place, place)
+            self._register = _registration_of_robust_locks(calls)
 
     def fork(self) -> int:
         """The process id; 0 in the new process. Raises OSError."""
-        return _fork_twice() if self._clone is None else _checked(self._clone())
+        if self._clone is None:
+            return _fork_twice()
+        try:
+            pid = _checked(self._clone())
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            self._clone = None
+            return _fork_twice()
+        if pid == 0:
+            # The kernel forgets the list at a fork, and libc, which would register it again, knows of none.
+            self._register()
+        return pid
+
+
+def _prepared(number: int, *arguments: int) -> Callable[[], int]:
+    return partial(LIBC.syscall, ctypes.c_long(number), *map(ctypes.c_ulong, arguments))
+
+
+def _registration_of_robust_locks(calls: Calls) -> Callable[[], int]:
+    """What tells the kernel where libc keeps the list of locks that are let go when their owner dies."""
+    head, size = ctypes.c_ulong(), ctypes.c_ulong()
+    LIBC.syscall(ctypes.c_long(calls.get_robust_list), ctypes.c_long(0), ctypes.byref(head), ctypes.byref(size))
+    return _prepared(calls.set_robust_list, head.value, size.value)
 
 
 def _place_of_thread_id() -> Optional[int]:
@@ -52,16 +97,27 @@ def _place_of_thread_id() -> Optional[int]:
     return place.value if ctypes.c_int.from_address(place.value).value == os.getpid() else None
 
 
+def _glibc() -> Tuple[int, ...]:
+    """glibc's version; empty for another libc."""
+    try:
+        return tuple(map(int, re.findall(r"\d+", os.confstr("CS_GNU_LIBC_VERSION") or "")))
+    except (OSError, ValueError):
+        return ()
+
+
 def _fork_twice() -> int:
     """An orphan is left to the nearest subreaper, which the parent has to be."""
     told, telling = os.pipe()
     between = LIBC.fork()
     if between == 0:
         with suppress(OSError):
+            between = os.getpid()
             pid = _checked(LIBC.fork())
             if pid == 0:
                 os.close(told)
                 os.close(telling)
+                while os.getppid() == between:
+                    time.sleep(0.0001)
                 return 0
             os.write(telling, b"%d" % pid)
         os._exit(0)

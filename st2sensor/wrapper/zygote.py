@@ -68,7 +68,6 @@ class Zygote:
         self._groups = groups
         self._outputs = outputs
         self._title = title
-        self._siblings = Siblings()
         self._request = bytearray(PACKET)
         self._held: Set[int] = set()
         """Process groups of live sensors."""
@@ -88,6 +87,7 @@ class Zygote:
             ),
             lambda: self._title.show("st2sensor zygote", "st2sensor"),
         )
+        self._siblings = Siblings()
         # What is shared now stays shared: the collector of a child would write to each object it looks at.
         gc.collect()
         gc.freeze()
@@ -124,6 +124,9 @@ class Zygote:
         except OSError:
             return False
         if not length:
+            return False
+        if not ancillary:
+            self._refuse(json.loads(self._request[:length])["id"], "no file descriptor for its output came through")
             return False
         self._output = int.from_bytes(ancillary[0][2], sys.byteorder)
         try:

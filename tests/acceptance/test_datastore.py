@@ -406,6 +406,51 @@ def test_a_mistake_is_one_line_and_stores_nothing(
     assert json.loads(key(embedded, "list", "--json").stdout) == []
 
 
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("{name: b, value: hush, secret: true}", "there is no key at"),
+        ("{name: b, value: '3030', encrypted: true}", "there is no key at"),
+        (f"{{name: {'x' * 1020}, value: v, scope: user}}", "bytes is too long"),
+        (f"{{name: b, value: v, ttl: 1{'0' * 400}}}", "ttl is too long"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_nothing_of_a_file_is_loaded_unless_all_of_it_can_be(embedded: Workspace, second: str, reason: str) -> None:
+    (embedded.folder / "k.yaml").write_text(f"- {{name: a, value: open}}\n- {second}\n")
+    done = key(embedded, "load", "k.yaml")
+    assert done.returncode != 0
+    assert reason in done.stderr
+    assert stored(embedded) == {}
+
+
+def test_what_is_shown_is_what_is_stored(embedded: Workspace) -> None:
+    assert key(embedded, "set", "docs.S:key:1", "host:100:x :warning: [bold]").returncode == 0
+    for shown in (key(embedded, "list"), key(embedded, "get", "docs.S:key:1")):
+        assert "docs.S:key:1" in shown.stdout
+        assert "host:100:x :warning: [bold]" in shown.stdout
+
+
+def test_an_answer_that_is_too_long_is_refused(embedded: Workspace) -> None:
+    body = """
+    service = self.sensor_service
+    for number in range(17):
+        service.set_value(f"k{number}", "x" * 4 * 1024 * 1024)
+    try:
+        service.list_values()
+    except ValueError as error:
+        service.dispatch("docs.done", {"error": str(error), "names": len(service.list_values(limit=3))})
+    """
+    embedded.configure("[datastore]\nemit_triggers = false")
+    embedded.add_sensor("docs", "KeySensor", sensor(body), trigger_types=DONE)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    (done,) = listener.wait_for("docs.done", timeout=60)
+    assert "ask for less, as with limit" in done.payload["error"]
+    assert done.payload["names"] == 3
+
+
 def test_what_is_no_text_is_loaded_as_json_when_asked(embedded: Workspace) -> None:
     (embedded.folder / "k.yaml").write_text("- {name: a, value: {b: [1, null]}}\n")
     assert key(embedded, "load", "k.yaml", "--convert").returncode == 0

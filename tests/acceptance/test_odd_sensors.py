@@ -246,6 +246,7 @@ def test_the_file_watch_goes_on_after_its_datastore_was_away(folder: Path, mongo
     try:
         workspace.link_pack("linux")
         workspace.add_rule("ours", "watch", "linux.file_watch.line", file_path=str(watched))
+        workspace.configure("[datastore]\ntimeout = 5")
         workspace.reload_well()
         listener = workspace.listen()
         container = workspace.start()
@@ -253,6 +254,8 @@ def test_the_file_watch_goes_on_after_its_datastore_was_away(folder: Path, mongo
         server.stop()
         with watched.open("a") as file:
             file.write("while away\n")
+        eventually("the line", lambda: [item for item in listener.seen if item.payload.get("line") == "while away"])
+        assert "positions cannot be kept" not in container.log
         container.wait_for_log("positions cannot be kept for now: cannot reach MongoDB")
         server.start()
         with watched.open("a") as file:

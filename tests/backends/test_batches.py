@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,7 @@ class Node:
         return Asker(sensor=ref)
 
     def is_stopping(self, ref):
+        assert ref == "p.S"
         return False
 
     def emit(self, trigger, payload):
@@ -226,3 +228,23 @@ def test_a_batch_that_is_in_the_way_is_carried_out_first(
     assert done.stdout == "false\n", done.stderr
     assert (cursor(storage), storage.batches()) == ("theirs", [])
     assert dispatched(tmp_path / "outbox.db") == []
+
+
+@pytest.mark.parametrize("how", [{"secret": True}, {"expire_timestamp": datetime(2999, 1, 1, tzinfo=UTC)}], ids=str)
+def test_a_key_that_may_vanish_is_no_cursor(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path, how: dict[str, Any]
+) -> None:
+    storage.put_value(KeyValue(name="p.S:cursor", value="old", **how), datetime.now(UTC))
+    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    assert "it is a secret, or has a ttl" in done.stderr
+    assert dispatched(tmp_path / "outbox.db") == []
+    assert storage.batches() == []
+
+
+def test_a_batch_of_another_version_is_left_for_it(
+    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+) -> None:
+    storage.put_batch(Batch(id="b", sensor="p.S", name="p.S:x", expected=None, value="1", events=({"unheard_of": 1},)))
+    done = container(place, tmp_path / "outbox.db", "recover", 0)
+    assert "a batch of p.S is of another version of st2sensor" in done.stderr
+    assert len(storage.batches()) == 1

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,7 +119,7 @@ def test_a_list_is_of_ones_own_or_of_all_by_prefix_and_in_pages(sees: Sees) -> N
     assert len(sees.names(A)) == 3
     assert sees.names(A, local=False, prefix="x.") == ["x.1", "x.2"]
     assert sees.names(A, limit=1, offset=1) == ["p.A:x.2"]
-    with pytest.raises(ValueError, match="limit must be a whole number from 0, not -1"):
+    with pytest.raises(ValueError, match=r"limit must be a whole number from 0 to .*, not -1"):
         sees.names(A, limit=-1)
 
 
@@ -227,6 +230,35 @@ def test_only_the_expected_value_is_replaced(sees: Sees, clock: Clock) -> None:
     assert not sees.swap(A, "k", "2", "3")
     assert sees.swap(A, "k", None, "4")
     assert sees.get(A, "k") == "4"
+
+
+@pytest.mark.parametrize("expected", [{"$ne": "x"}, 42, "\ud800"], ids=ascii)
+def test_only_text_can_be_expected(sees: Sees, expected: Any) -> None:
+    sees.set(A, "k", "42")
+    with pytest.raises((TypeError, ValueError), match="expected"):
+        sees.swap(A, "k", expected, "1")
+    assert sees.get(A, "k") == "42"
+
+
+@pytest.mark.parametrize(
+    "options", [{"prefix": 5}, {"prefix": "\ud800"}, {"limit": 10**30}, {"offset": None}, {"offset": -1}], ids=ascii
+)
+def test_what_cannot_be_a_page_is_refused(sees: Sees, options: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"prefix|limit|offset"):
+        sees.datastore.list(A, **{"local": True, "prefix": None, "limit": None, "offset": 0, **options})
+
+
+def test_setting_and_deleting_one_key_at_once_never_fails(sees: Sees) -> None:
+    until = time.monotonic() + 1.5
+    with ThreadPoolExecutor(8) as threads:
+
+        def repeat(call: Callable[[], object]) -> None:
+            while time.monotonic() < until:
+                call()
+
+        calls = [lambda: sees.set(A, "k", "v"), lambda: sees.delete(A, "k")] * 4
+        for done in [threads.submit(repeat, call) for call in calls]:
+            done.result()
 
 
 INCREMENT = """
@@ -361,6 +393,19 @@ def test_an_earlier_key_still_reads(storage: Storage, tmp_path: Path, clock: Clo
         Sees(Datastore(storage, keyring(new), clock)).get(A, "k", decrypt=True)
 
 
+def test_an_earlier_key_that_is_gone_matters_only_where_it_is_needed(
+    storage: Storage, tmp_path: Path, clock: Clock
+) -> None:
+    old, new = make_key(tmp_path / "old"), make_key(tmp_path / "new")
+    Sees(Datastore(storage, keyring(old), clock)).set(A, "old", "hush", encrypt=True)
+    sees = Sees(Datastore(storage, keyring(new, old), clock))
+    sees.set(A, "new", "hush", encrypt=True)
+    old.unlink()
+    assert sees.get(A, "new", decrypt=True) == "hush"
+    with pytest.raises(DatastoreError, match=r"\[keyvalue\] previous_key_paths: there is no key at .*old"):
+        sees.get(A, "old", decrypt=True)
+
+
 def test_a_key_that_was_replaced_is_read_anew(sees: Sees, key: Path) -> None:
     sees.set(A, "k", "hush", encrypt=True)
     key.unlink()
@@ -398,7 +443,7 @@ def test_without_a_usable_key_the_error_names_option_and_remedy(
 # What sensors may do.
 
 
-@pytest.mark.parametrize("name", ["p.B:key", "p.B:", "x.y:z", ".:", "p.A.x:key"])
+@pytest.mark.parametrize("name", ["p.B:key", "p.B:", "x.y:z", "p.B:p.A:key"])
 def test_nobody_names_his_way_into_anothers_keys(sees: Sees, name: str) -> None:
     with pytest.raises(DatastoreRefused, match="is that sensor's own"):
         sees.set(A, name, "mine", local=False)
@@ -407,6 +452,12 @@ def test_nobody_names_his_way_into_anothers_keys(sees: Sees, name: str) -> None:
     with pytest.raises(DatastoreRefused, match="is that sensor's own"):
         sees.datastore.compare_and_set(A, name, None, "mine", local=False, ttl=None)
     assert sees.names(A, local=False) == []
+
+
+@pytest.mark.parametrize("name", ["db.example.com:port", "10.0.0.1:token", ":", "a:b.c", "a.1b:c"])
+def test_what_has_not_the_form_of_a_sensors_key_is_everybodys(sees: Sees, name: str) -> None:
+    sees.set(A, name, "ours", local=False)
+    assert sees.get(B, name, local=False) == "ours"
 
 
 def test_anothers_secret_is_not_decrypted(sees: Sees) -> None:

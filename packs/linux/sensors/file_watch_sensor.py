@@ -42,21 +42,18 @@ class FileWatchSensor(Sensor):
         self._datastore_away = False
 
     def run(self):
-        save_at = 0
+        # In a thread of its own, because its calls wait for a datastore that is away.
+        threading.Thread(target=self._keep_positions, daemon=True).start()
         while True:
             with self._lock:
-                watches = list(self._watches.values())
-                if time.monotonic() >= save_at:
-                    self._use_datastore(watches)
-                    save_at = time.monotonic() + SAVE_INTERVAL
-                for watch in watches:
+                for watch in self._watches.values():
                     if watch.resumed:
                         self._emit_lines(watch)
             time.sleep(LOOK_INTERVAL)
 
     def cleanup(self):
+        self._use_datastore(self._current_watches())
         with self._lock:
-            self._use_datastore(list(self._watches.values()))
             for watch in self._watches.values():
                 watch.file.close()
         self._logger.info("cleanup() called")
@@ -65,7 +62,7 @@ class FileWatchSensor(Sensor):
         watch = Watch(trigger["ref"], trigger["parameters"]["file_path"])
         with self._lock:
             self._watches[trigger["id"]] = watch
-            self._use_datastore([watch])
+        self._use_datastore([watch])
 
     def update_trigger(self, trigger):
         self.remove_trigger(trigger)
@@ -78,6 +75,15 @@ class FileWatchSensor(Sensor):
             watch.file.close()
             self._logger.info("not following %s any more", watch.path)
             self.sensor_service.delete_value(watch.path)
+
+    def _current_watches(self):
+        with self._lock:
+            return list(self._watches.values())
+
+    def _keep_positions(self):
+        while True:
+            self._use_datastore(self._current_watches())
+            time.sleep(SAVE_INTERVAL)
 
     def _emit_lines(self, watch):
         try:
@@ -100,7 +106,8 @@ class FileWatchSensor(Sensor):
             for watch in watches:
                 if not watch.resumed:
                     self._resume(watch)
-                position = watch.file.position()
+                with self._lock:
+                    position = watch.file.position()
                 if position != watch.saved:
                     self.sensor_service.set_value(watch.path, json.dumps(position))
                     watch.saved = position
@@ -112,7 +119,10 @@ class FileWatchSensor(Sensor):
 
     def _resume(self, watch):
         position = self.sensor_service.get_value(watch.path)
-        if position:
-            watch.file.resume(json.loads(position))
-        watch.resumed = True
+        with self._lock:
+            if watch.resumed:
+                return
+            if position:
+                watch.file.resume(json.loads(position))
+            watch.resumed = True
         self._logger.info("following %s", watch.path)
