@@ -130,6 +130,12 @@ SENSORCONTAINER = [
         choices=["auto", "always", "never"],
         help="which sensors eventlet is patched into before all else; auto: those whose code imports it",
     ),
+    cfg.StrOpt("sensor_node_name", default="sensornode1", help="what this node is called where sensors are shared out"),
+    cfg.DictOpt(
+        "partition_provider",
+        default={"name": "default"},
+        help="which sensors are this node's, as in name:hash, hash_ranges:0..1024|2048..MAX",
+    ),
 ]
 
 GROUPS = {
@@ -206,7 +212,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             virtualenvs_path=base_path / "virtualenvs",
             overrides_path=base_path / "overrides",
         ),
-        container=_container(options.sensorcontainer, state_dir),
+        container=_container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(
             enable_encryption=options.keyvalue.enable_encryption,
             encryption_key_path=resolve(options.keyvalue.encryption_key_path),
@@ -223,7 +229,10 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     )
 
 
-def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path) -> Container:
+def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callable[[str], Path]) -> Container:
+    provider = dict(group.partition_provider)
+    if "partition_file" in provider:
+        provider["partition_file"] = str(resolve(provider["partition_file"]))
     return Container(
         state_dir=state_dir,
         resync_interval=group.resync_interval,
@@ -241,6 +250,8 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path) -> Container:
         changes_at_once=group.changes_at_once,
         output_rate=group.output_rate,
         eventlet=group.eventlet,
+        node_name=group.sensor_node_name,
+        partition_provider=provider,
     )
 
 

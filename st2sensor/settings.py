@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,8 @@ class Container:
     :param changes_at_once: sensors that are started or restarted at the same time.
     :param output_rate: lines a second of one sensor that go to the log; 0 for all.
     :param eventlet: `auto`, `always` or `never`: which sensors eventlet is patched into before all else.
+    :param node_name: what this node is called where sensors are shared out among nodes.
+    :param partition_provider: how they are: `name`, and what that provider needs.
     """
 
     state_dir: Path
@@ -131,6 +134,8 @@ class Container:
     changes_at_once: int
     output_rate: float
     eventlet: str
+    node_name: str
+    partition_provider: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ LAYERS = {
     "errors models sensor rpc settings payload": 0,
     "config logs schema backoff crypto": 1,
     "storage transport": 2,
-    "packs datastore keyring keys key_value_triggers": 3,
+    "packs datastore keyring keys key_value_triggers partition": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
     "container wrapper": 4,
     "cli": 5,

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.models import Overrides, Registration, SensorType, Trigger, TriggerType
+from st2sensor.partition import Provider
 from st2sensor.storage.base import Storage
 from st2sensor.storage.documents import COLLECTIONS, Documents
+
+OWN = "own"
+"""Beside the collections, in the notes for a start without the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """Everything by reference.
 
+    :param own: the sensors of this node's partition; None for all.
     :param batches: sensors with a batch that is not carried out yet; None when that is not known.
     """
 
@@ -26,15 +31,18 @@ class Knowledge:
     registrations: Mapping[str, Registration] = field(default_factory=dict)
     trigger_types: Mapping[str, TriggerType] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    own: frozenset[str] | None = None
     batches: frozenset[str] | None = field(default=None, compare=False)
 
     def may_have_batches(self, ref: str) -> bool:
         return self.batches is None or ref in self.batches
 
     def desired(self, only: str | None) -> dict[str, str]:
-        """The sensors that should run, with a digest each: all that are enabled, or one alone, enabled or not."""
+        """The sensors that should run, with a digest each: all of this node's that are enabled, or one alone, enabled or
+        not."""
         if only is None:
-            chosen = [sensor for sensor in self.sensors.values() if sensor.enabled]
+            mine = self.sensors.keys() if self.own is None else self.own
+            chosen = [sensor for sensor in self.sensors.values() if sensor.enabled and sensor.ref in mine]
         else:
             chosen = [self.sensors[only]] if only in self.sensors else []
         return {sensor.ref: self._digest(sensor) for sensor in chosen}
@@ -64,9 +72,10 @@ def save(knowledge: Knowledge, path: Path) -> None:
         COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
         for kind, known in _kinds(knowledge).items()
     }
+    noted = documents | {OWN: None if knowledge.own is None else sorted(knowledge.own)}
     draft = path.with_suffix(".new")
     with draft.open("w") as file:
-        json.dump(documents, file, default=str)
+        json.dump(noted, file, default=str)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
@@ -81,12 +90,14 @@ def load(path: Path) -> Knowledge | None:
     if not isinstance(documents, dict):
         return None
     reader = Documents()
+    own = documents.get(OWN)
     found = {kind: reader.read(kind, documents.get(COLLECTIONS[kind].name, [])) for kind in _kinds(Knowledge())}
     return Knowledge(
         sensors={item.ref: item for item in found[SensorType]},
         registrations={item.ref: item for item in found[Registration]},
         trigger_types={item.ref: item for item in found[TriggerType]},
         triggers={item.ref: item for item in found[Trigger]},
+        own=None if own is None else frozenset(own),
     )
 
 
@@ -99,13 +110,16 @@ def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
     }
 
 
-def read(storage: Storage) -> Knowledge:
-    """Read it all; blocks. Raises StorageError and StorageUnavailable."""
+def read(storage: Storage, partition: Provider) -> Knowledge:
+    """Read it all; blocks. Raises StorageError and StorageUnavailable, and ConfigError for partitions nobody tells."""
+    sensors = {item.ref: item for item in storage.all(SensorType)}
+    owns = partition(storage)
     return Knowledge(
-        sensors={item.ref: item for item in storage.all(SensorType)},
+        sensors=sensors,
         registrations={item.ref: item for item in storage.all(Registration)},
         trigger_types={item.ref: item for item in storage.all(TriggerType)},
         triggers={item.ref: item for item in storage.all(Trigger)},
+        own=frozenset(filter(owns, sensors)),
         # Last: whoever had one of these sensors before has begun nothing since.
         batches=frozenset(batch.sensor for batch in storage.batches()),
     )

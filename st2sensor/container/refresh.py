@@ -10,7 +10,8 @@ from pathlib import Path
 
 from st2sensor.container import knowledge as stored
 from st2sensor.container.knowledge import Knowledge
-from st2sensor.errors import StorageError
+from st2sensor.errors import ConfigError, StorageError
+from st2sensor.partition import Provider
 from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ RETRY = 1.0
 class Refresh:
     """For the loop's thread.
 
+    :param partition: says which sensors are this node's.
     :param threads: where storage is read, because it blocks.
     :param notes: file in which what is known is kept for a start without the database.
     :param interval: seconds between looks that nobody asked for.
@@ -32,6 +34,7 @@ class Refresh:
     def __init__(
         self,
         storage: Storage,
+        partition: Provider,
         threads: Executor,
         notes: Path,
         interval: float,
@@ -41,6 +44,7 @@ class Refresh:
         clock: Callable[[], float],
     ) -> None:
         self._storage = storage
+        self._partition = partition
         self._threads = threads
         self._notes = notes
         self._interval = interval
@@ -56,6 +60,8 @@ class Refresh:
         self._known: Knowledge | None = None
         self._noted: Knowledge | None = None
         self._failed = False
+        self._complaint = ""
+        """What was last said about partitions."""
         self._prepared = False
 
     def mark_stale(self) -> None:
@@ -100,12 +106,19 @@ class Refresh:
             if not self._failed:
                 LOG.warning("%s; %s", exception, self._without_storage())
             self._failed = True
+        except ConfigError as exception:
+            if str(exception) != self._complaint:
+                LOG.error(
+                    "%s; until then %s", exception, "no sensor runs" if self._known is None else "nothing changes"
+                )
+            self._complaint = str(exception)
         except Exception:
             LOG.exception("what the database holds cannot be used; what was known goes on")
         else:
             if self._failed:
                 LOG.info("the database answers again")
             self._failed = False
+            self._complaint = ""
             self._learn(known)
         finally:
             self._ended()
@@ -120,7 +133,7 @@ class Refresh:
         if not self._prepared:
             self._storage.prepare()
             self._prepared = True
-        known = stored.read(self._storage)
+        known = stored.read(self._storage, self._partition)
         if known != self._noted:
             try:
                 stored.save(known, self._notes)

@@ -36,6 +36,7 @@ from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNot
 from st2sensor.keyring import Keyring
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
 from st2sensor.outbox_file import Entry
+from st2sensor.partition import provider_of
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 
@@ -58,6 +59,8 @@ class Supervisor:
     :param sensors: what they inherit.
     :param only: run this sensor alone, and end with its exit code.
     :param before_stop: called before sensors are stopped.
+
+    Raises ConfigError for partitions that are wrong.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Supervisor:
         self._requests = Requests(self, dispatcher, user=settings.system_user)
         self._refresh = Refresh(
             storage,
+            provider_of({} if only else settings.container.partition_provider, settings.container.node_name),
             threads,
             state_dir / "known.json",
             settings.container.resync_interval,
