@@ -38,8 +38,10 @@ class Knowledge:
         return self.batches is None or ref in self.batches
 
     def desired(self, only: str | None) -> dict[str, str]:
-        """The sensors that should run, with a digest each: all of this node's that are enabled, or one alone, enabled or
-        not."""
+        """The sensors that should run, with a digest each.
+
+        :param only: run this one alone, whosever and whether enabled or not; None for all of this node's.
+        """
         if only is None:
             mine = self.sensors.keys() if self.own is None else self.own
             chosen = [sensor for sensor in self.sensors.values() if sensor.enabled and sensor.ref in mine]
