@@ -80,6 +80,9 @@ CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),
     cfg.StrOpt("packs_base_paths", default="", help="more folders of packs, separated by colons; they come first"),
 ]
+PACKS = [
+    cfg.BoolOpt("enable_common_libs", default=False, help="whether a pack's sensors can import from its lib/"),
+]
 SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
     cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
@@ -143,6 +146,7 @@ GROUPS = {
     "messaging": MESSAGING,
     "outbox": OUTBOX,
     "content": CONTENT,
+    "packs": PACKS,
     "system": SYSTEM,
     "system_user": SYSTEM_USER,
     "keyvalue": KEYVALUE,
@@ -211,6 +215,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             configs_path=base_path / "configs",
             virtualenvs_path=base_path / "virtualenvs",
             overrides_path=base_path / "overrides",
+            enable_common_libs=options.packs.enable_common_libs,
         ),
         container=_container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(

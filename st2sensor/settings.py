@@ -80,12 +80,14 @@ class Content:
     :param configs_path: folder of `<pack>.yaml` configuration files.
     :param virtualenvs_path: folder of packs' virtualenvs.
     :param overrides_path: folder of `_global.yaml` and `<pack>.yaml` with what operators override.
+    :param enable_common_libs: `[packs]`: whether a pack's lib/ is importable.
     """
 
     pack_paths: tuple[Path, ...]
     configs_path: Path
     virtualenvs_path: Path
     overrides_path: Path
+    enable_common_libs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

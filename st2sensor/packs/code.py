@@ -46,7 +46,10 @@ def code_of(sensor: SensorType, content: Content) -> Code:
     file = Path(sensor.artifact_uri.removeprefix("file://"))
     if not file.is_file():
         file = _in_local_pack(sensor, content) or file
-    folders = [file.parent] + [parent for parent in file.parents if parent.name == "sensors"]
+    sensors = [parent for parent in file.parents if parent.name == "sensors"]
+    folders = [file.parent, *sensors]
+    if content.enable_common_libs:
+        folders += [folder.parent / "lib" for folder in sensors]
     return Code(
         interpreter=interpreter(content.virtualenvs_path, sensor.pack),
         file=file,

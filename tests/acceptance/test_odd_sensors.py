@@ -391,3 +391,30 @@ def test_what_real_sensors_do_works(embedded: Workspace) -> None:
     assert "LoopsInSetup cleaned up" in container.log
     assert "Asyncio cleaned up" in container.log
     assert "starts again in" not in container.log
+
+
+def test_a_packs_lib_is_importable_where_common_libs_are_enabled(embedded: Workspace) -> None:
+    code = """
+    import time
+    import shared_things
+
+    class Uses(Sensor):
+        def run(self):
+            self.sensor_service.dispatch("s.found", {"value": shared_things.VALUE})
+            time.sleep(1000)
+    """
+    embedded.add_sensor("s", "Uses", code, trigger_types=[{"name": "found"}])
+    library = embedded.packs / "s" / "lib"
+    library.mkdir()
+    (library / "shared_things.py").write_text("VALUE = 1\n")
+    refused = embedded.reload()
+    assert refused.returncode != 0
+    assert "No module named 'shared_things'" in refused.stdout + refused.stderr
+    embedded.configure("[packs]\nenable_common_libs = true")
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    assert listener.wait_for("s.found")[0].payload == {"value": 1}
+    (library / "shared_things.py").write_text("VALUE = 2\n")
+    embedded.reload_well()
+    assert listener.wait_for("s.found", 2)[1].payload == {"value": 2}
