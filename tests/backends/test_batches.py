@@ -120,7 +120,7 @@ async def main():
             "name": "cursor", "value": "new", "local": True, "is_expected": True, "expected": "old",
         }
         requests.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
-        print(json.dumps(await answered))
+        print(json.dumps(await answered), flush=True)
     os._exit(0)
 
 
