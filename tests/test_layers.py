@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
-    "errors models sensor rpc settings payload": 0,
+    "errors models sensor rpc settings payload isotime command": 0,
     "config logs schema backoff crypto": 1,
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition": 3,

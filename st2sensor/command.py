@@ -1,0 +1,69 @@
+"""Runs a command for a pack's code, as StackStorm's helper does. Standard library only, CPython 3.9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
+
+TIMED_OUT = -9
+"""Exit code of a command that took too long."""
+
+
+class Finished(NamedTuple):
+    """What became of a command."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    timed_out: bool
+
+
+def run_command(
+    cmd: Union[str, Sequence[str]],
+    stdin: Any = None,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
+    shell: bool = False,
+    cwd: Optional[str] = None,
+    env: Optional[Mapping[str, str]] = None,
+    timeout: float = 60,
+    preexec_func: Optional[Callable[[], Any]] = None,
+    **_: Any,
+) -> Finished:
+    """Run a command; `(exit_code, stdout, stderr, timed_out)`.
+
+    :param timeout: seconds; then the command is killed with all that it has started.
+    :param env: instead of this process's own.
+
+    Raises OSError when it cannot be started. StackStorm's further arguments, for its own ways to kill and to read, are
+    taken and not needed.
+    """
+    process = subprocess.Popen(
+        cmd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        shell=shell,
+        cwd=cwd,
+        env=env,
+        preexec_fn=preexec_func,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    timed_out = False
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Finished(TIMED_OUT if timed_out else process.returncode, out or "", err or "", timed_out)

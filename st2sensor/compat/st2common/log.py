@@ -1,0 +1,5 @@
+"""StackStorm's name for logging."""
+
+from logging import getLogger
+
+__all__ = ["getLogger"]

@@ -1,0 +1,117 @@
+"""StackStorm's helpers that packs import, under StackStorm's names, in an interpreter with nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from st2sensor import isotime
+from st2sensor.command import TIMED_OUT, run_command
+from tests.workspace import ROOT
+
+COMPAT = ROOT / "st2sensor" / "compat"
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
+ELSEWHERE = timezone(timedelta(hours=5, minutes=30))
+
+
+def in_a_pack(code: str) -> Any:
+    """What code prints as JSON, where only StackStorm's names and the standard library are."""
+    script = f"import sys; sys.path[:0] = [{str(COMPAT)!r}, {str(ROOT)!r}]\nimport json\n{code}"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_names_that_packs_import_are_there() -> None:
+    code = """
+from st2common.log import getLogger
+from st2common.models.api.trace import TraceContext
+from st2common.util import date, isotime
+from st2common.util import isotime as times
+import st2common.util.date as date_utils
+from st2common.util.shell import run_command
+from st2reactor.container.sensor_wrapper import SensorService
+from st2reactor.sensor.base import PollingSensor, Sensor
+context = TraceContext(id_="1", trace_tag="t")
+now = date_utils.get_datetime_utc_now()
+print(json.dumps([
+    getLogger("x").name, vars(context), str(now.tzinfo), isotime.format(isotime.parse("2026-01-31T12:00:00Z")),
+    run_command(["echo", "hi"]), SensorService.__name__, date.convert_to_utc(now) == now,
+]))
+"""
+    assert in_a_pack(code) == [
+        *("x", {"id_": "1", "trace_tag": "t"}, "UTC", "2026-01-31T12:00:00.000000+00:00"),
+        *([0, "hi\n", "", False], "SensorService", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "options", "text"),
+    [
+        (NOON, {}, "2026-01-31T12:00:00.005000+00:00"),
+        (NOON, {"usec": False}, "2026-01-31T12:00:00+00:00"),
+        (NOON, {"offset": False}, "2026-01-31T12:00:00.005000Z"),
+        (NOON.replace(tzinfo=None), {}, "2026-01-31T12:00:00.005000+00:00"),
+        (NOON.replace(tzinfo=None), {"offset": False}, "2026-01-31T12:00:00.005000Z"),
+        (NOON.replace(tzinfo=ELSEWHERE), {}, "2026-01-31T12:00:00.005000+05:30"),
+        (0, {"usec": False}, "1970-01-01T00:00:00+00:00"),
+    ],
+)
+def test_a_time_becomes_text(moment: Any, options: dict[str, bool], text: str) -> None:
+    assert isotime.format(moment, **options) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-31T12:00:00.005000Z", NOON),
+        ("2026-01-31T12:00:00.005", NOON),
+        ("2026-01-31 12:00:00.005 +00:00", NOON),
+        ("2026-01-31T17:30:00.005000+05:30", NOON),
+        ("2026-01-31T17:30:00.005000123+0530", NOON),
+        ("2026-01-31T14:00:00.005+02", NOON),
+        ("2026-01-31T12:00:00", NOON.replace(microsecond=0)),
+    ],
+)
+def test_text_becomes_a_time_in_utc(text: str, moment: datetime) -> None:
+    parsed = isotime.parse(text)
+    assert (parsed, parsed.utcoffset()) == (moment, timedelta(0))
+    assert isotime.validate(text)
+
+
+def test_a_zone_is_kept_when_asked() -> None:
+    parsed = isotime.parse("2026-01-31T17:30:00.005000+05:30", preserve_original_tz=True)
+    assert (parsed, parsed.utcoffset()) == (NOON, timedelta(hours=5, minutes=30))
+
+
+@pytest.mark.parametrize("text", ["", "2026-01-31", "yesterday", "2026-01-31T12:00:00X"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    assert not isotime.validate(text, raise_exception=False)
+    with pytest.raises(ValueError, match="is no time; write it as in"):
+        isotime.parse(text)
+
+
+def test_a_date_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="day is out of range"):
+        isotime.parse("2026-02-31T12:00:00Z")
+
+
+def test_a_command_gives_code_and_output() -> None:
+    assert run_command("echo out; echo err >&2; exit 3", shell=True) == (3, "out\n", "err\n", False)
+    assert run_command(["cat"], stdin=subprocess.DEVNULL, env={"PATH": "/bin:/usr/bin"}) == (0, "", "", False)
+    with pytest.raises(FileNotFoundError):
+        run_command(["no such command"])
+
+
+def test_a_command_that_takes_too_long_is_killed_with_what_it_has_started() -> None:
+    began = time.monotonic()
+    done = run_command("echo began; sleep 100 & sleep 100", shell=True, timeout=0.5)
+    assert done == (TIMED_OUT, "began\n", "", True)
+    assert time.monotonic() - began < 50
