@@ -26,6 +26,9 @@ LOG = logging.getLogger(__name__)
 CANNOT_START = 127
 """Exit code, as a shell has it, of what was no process."""
 
+PRINTING = 0.2
+"""Seconds that a sensor has to print where its threads are, before it is stopped."""
+
 SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 
 
@@ -246,12 +249,19 @@ class Children:
         if running is None or self._states[ref].state is State.STOPPING:
             return
 
+        def stop() -> None:
+            if self._running.get(ref) is running and self._states[ref].state is not State.STOPPING:
+                self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
+
         def overdue() -> None:
             LOG.error("%s: %s has taken more than %g s; where its threads are:", ref, what, seconds)
             if running.greeted:
                 running.output.expect_stacks()
                 running.process.dump_stacks()
-            self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
+                # Any of its threads may be the one that prints them, and the stop ends the process.
+                asyncio.get_running_loop().call_later(PRINTING, stop)
+            else:
+                stop()
 
         running.expect(seconds, overdue)
 

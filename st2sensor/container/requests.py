@@ -12,21 +12,19 @@ from st2sensor.container.session import Session
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.models import TraceContext, Trigger, TriggerInstance
+from st2sensor.outbox_file import Entry
 
 LOG = logging.getLogger(__name__)
 
 
-class Node(Protocol):
-    """What the methods need of the supervisor."""
+class Sensors(Protocol):
+    """What wrappers tell of their sensors, and what they are told of them."""
 
     async def sensor_of(self, token: str) -> str | None:
         """The sensor that a token was given to."""
 
     def log_level(self, ref: str) -> int:
         """The least severe level of a sensor's records that is wanted."""
-
-    async def assignment(self, ref: str) -> dict[str, Any]:
-        """What a wrapper needs to run a sensor."""
 
     def is_ready(self, ref: str) -> None:
         """A sensor enters setup()."""
@@ -42,6 +40,13 @@ class Node(Protocol):
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:
         """A sensor logs."""
+
+
+class Node(Protocol):
+    """What the methods need of the supervisor."""
+
+    async def assignment(self, ref: str) -> dict[str, Any]:
+        """What a wrapper needs to run a sensor."""
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         """The triggers a sensor is to hear of."""
@@ -59,8 +64,9 @@ class Requests:
     :param user: the `[system_user]`.
     """
 
-    def __init__(self, node: Node, dispatcher: Dispatcher, *, user: str) -> None:
+    def __init__(self, node: Node, sensors: Sensors, dispatcher: Dispatcher, *, user: str) -> None:
         self._node = node
+        self._sensors = sensors
         self._dispatcher = dispatcher
         self._user = user
         self._heard: dict[Session, dict[str, Trigger]] = {}
@@ -75,11 +81,11 @@ class Requests:
             "assignment": self._assignment,
         }
         self._notifications: dict[str, Callable[[str, dict[str, Any]], None]] = {
-            "ready": lambda ref, _: node.is_ready(ref),
-            "set_up": lambda ref, _: node.is_set_up(ref),
-            "ending": lambda ref, _: node.ends(ref),
-            "poll": lambda ref, params: node.polls(ref, bool(params["running"])),
-            "log": _logged(node),
+            "ready": lambda ref, _: sensors.is_ready(ref),
+            "set_up": lambda ref, _: sensors.is_set_up(ref),
+            "ending": lambda ref, _: sensors.ends(ref),
+            "poll": lambda ref, params: sensors.polls(ref, bool(params["running"])),
+            "log": _logged(sensors),
         }
 
     def handle(self, session: Session, message: rpc.Message) -> None:
@@ -106,7 +112,7 @@ class Requests:
             self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
         elif method == "listen":
             self._listening.add(session)
-            session.notify("log.level", {"level": self._node.log_level(session.ref)})
+            session.notify("log.level", {"level": self._sensors.log_level(session.ref)})
         elif method == "subscribe":
             self._heard[session] = {}
             self._tell(session)
@@ -156,7 +162,7 @@ class Requests:
         self._heard[session] = current
 
     async def _hello(self, session: Session, identifier: int | None, token: str, version: Any) -> None:
-        ref = await self._node.sensor_of(token)
+        ref = await self._sensors.sensor_of(token)
         if session.is_closed:
             return
         if ref is None:
@@ -186,7 +192,7 @@ class Requests:
             session.answer(identifier, answer)
 
     def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        instance = instance_of(params)
+        instance = _instance_of(params)
         if self._dispatcher.knows(instance.trigger):
             self._accept(session, identifier, instance)
         else:
@@ -200,6 +206,13 @@ class Requests:
         except Exception as exception:
             LOG.exception("%s: a dispatch failed", session.ref)
             session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
+
+    async def entry_of(self, ref: str, event: dict[str, Any]) -> Entry:
+        """A trigger that a sensor dispatches, as it goes into the outbox."""
+        instance = _instance_of(event)
+        if not self._dispatcher.knows(instance.trigger):
+            await self._node.refresh()
+        return self._dispatcher.entry(ref, instance)
 
     def _accept(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         def done(error: Exception | None) -> None:
@@ -224,7 +237,7 @@ class Requests:
         task.add_done_callback(self._tasks.discard)
 
 
-def instance_of(params: dict[str, Any]) -> TriggerInstance:
+def _instance_of(params: dict[str, Any]) -> TriggerInstance:
     """A trigger instance as a wrapper dispatches it. Raises KeyError."""
     trace = params.get("trace_context")
     return TriggerInstance(
@@ -235,9 +248,9 @@ def instance_of(params: dict[str, Any]) -> TriggerInstance:
     )
 
 
-def _logged(node: Node) -> Callable[[str, dict[str, Any]], None]:
+def _logged(sensors: Sensors) -> Callable[[str, dict[str, Any]], None]:
     def log(ref: str, params: dict[str, Any]) -> None:
-        node.log(ref, str(params.get("logger", ref)), int(params.get("level", logging.INFO)), str(params["message"]))
+        sensors.log(ref, str(params.get("logger", ref)), int(params.get("level", logging.INFO)), str(params["message"]))
 
     return log
 

@@ -27,7 +27,7 @@ from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.refresh import Refresh
-from st2sensor.container.requests import Requests, instance_of
+from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Asker, Datastore
@@ -35,7 +35,6 @@ from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
 from st2sensor.keyring import Keyring
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
-from st2sensor.outbox_file import Entry
 from st2sensor.partition import provider_of
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
@@ -80,7 +79,6 @@ class Supervisor:
         self._settings = settings
         self._catalogue = catalogue
         self._dispatcher = dispatcher
-        self._threads = threads
         self._state_dir = state_dir
         self._inherited = sensors
         self._only = only
@@ -89,7 +87,6 @@ class Supervisor:
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._storage = storage
-        self._requests = Requests(self, dispatcher, user=settings.system_user)
         self._refresh = Refresh(
             storage,
             provider_of({} if only else settings.container.partition_provider, settings.container.node_name),
@@ -111,17 +108,6 @@ class Supervisor:
     async def run(self) -> int:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
-        self._endpoints = Endpoints(loop, self._requests)
-        self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
-        self._datastore = DatastoreRequests(
-            loop,
-            self,
-            Datastore(self._storage, Keyring(self._settings.key_values)),
-            self._storing,
-            self._dispatcher,
-            entry_of=self._entry_of,
-            emits=self._settings.datastore.emit_triggers,
-        )
         self._cgroups = cgroup.delegated()
         self._launcher = Launcher(
             loop,
@@ -133,12 +119,24 @@ class Supervisor:
         hooks = Hooks(
             launch=self._launch,
             blocking=self._in_files,
-            hang_up=self._requests.hang_up,
+            hang_up=lambda ref: self._requests.hang_up(ref),
             emit=self.emit,
             changed=self._changed,
             ended=self._ended,
         )
         self._children = Children(self._settings.container, self._launcher, hooks, self._clock)
+        self._requests = Requests(self, self._children, self._dispatcher, user=self._settings.system_user)
+        self._endpoints = Endpoints(loop, self._requests)
+        self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
+        self._datastore = DatastoreRequests(
+            loop,
+            self,
+            Datastore(self._storage, Keyring(self._settings.key_values)),
+            self._storing,
+            self._dispatcher,
+            entry_of=self._requests.entry_of,
+            emits=self._settings.datastore.emit_triggers,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
         # Whoever runs this loop has put it off until now.
@@ -170,12 +168,6 @@ class Supervisor:
 
     # What wrappers ask for: the Node of Requests.
 
-    async def sensor_of(self, token: str) -> str | None:
-        return await self._children.sensor_of(token)
-
-    def log_level(self, ref: str) -> int:
-        return self._children.log_level(ref)
-
     async def assignment(self, ref: str) -> dict[str, Any]:
         assert self._knowledge is not None
         sensor = self._knowledge.sensors.get(ref)
@@ -191,21 +183,6 @@ class Supervisor:
             "report_polls": self._children.poll_timeout(ref) is not None,
         }
         return await self._in_files(lambda: assignment_of(sensor, self._settings)) | mutable  # type: ignore[no-any-return]
-
-    def is_ready(self, ref: str) -> None:
-        self._children.is_ready(ref)
-
-    def is_set_up(self, ref: str) -> None:
-        self._children.is_set_up(ref)
-
-    def ends(self, ref: str) -> None:
-        self._children.ends(ref)
-
-    def polls(self, ref: str, running: bool) -> None:
-        self._children.polls(ref, running)
-
-    def log(self, ref: str, name: str, level: int, message: str) -> None:
-        self._children.log(ref, name, level, message)
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         return [] if self._knowledge is None else self._knowledge.triggers_of(ref)
@@ -230,12 +207,6 @@ class Supervisor:
     def is_stopping(self, ref: str) -> bool:
         child = self._children.states.get(ref)
         return self._stopping or (child is not None and child.state is State.STOPPING)
-
-    async def _entry_of(self, ref: str, event: dict[str, Any]) -> Entry:
-        instance = instance_of(event)
-        if not self._dispatcher.knows(instance.trigger):
-            await self._refresh.now()
-        return self._dispatcher.entry(ref, instance)
 
     # The loop's steps.
 
