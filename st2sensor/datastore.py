@@ -88,7 +88,7 @@ class Datastore:
     ) -> Change:
         """:param ttl: seconds that the entry lives; None for ever."""
         stored = _own_name(asker, name, local, scope)
-        _check_value(value)
+        check_value(value)
         entry = KeyValue(
             name=stored,
             value=self._keyring.encrypt(value) if encrypt else value,
@@ -104,7 +104,7 @@ class Datastore:
         """None when the value is not, or no longer, the expected one; expected None is no entry."""
         stored = _own_name(asker, name, local, SYSTEM_SCOPE)
         _check_expected(expected)
-        _check_value(value)
+        check_value(value)
         entry = KeyValue(name=stored, value=value, expire_timestamp=expiry(self._now(), ttl))
         return self._storage.swap_value(entry, expected, self._now())
 
@@ -140,7 +140,7 @@ class Datastore:
         """
         stored = _own_name(asker, draft.name, local, SYSTEM_SCOPE)
         _check_expected(draft.expected)
-        _check_value(draft.value)
+        check_value(draft.value)
         entry = self._storage.get_value(SYSTEM_SCOPE, stored, self._now())
         if entry is not None and (entry.secret or entry.expire_timestamp):
             raise DatastoreRefused(
@@ -186,23 +186,12 @@ def expiry(now: datetime, ttl: float | None) -> datetime | None:
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
 
 
-def check_name(name: str) -> None:
-    """Raises ValueError for what cannot be a name."""
-    _check_name(name)
-
-
-def check_entry(name: str, value: str) -> None:
-    """Raises TypeError and ValueError for what cannot be stored."""
-    _check_name(name)
-    _check_value(value)
-
-
 def _stored_name(asker: Asker, name: str, local: bool, scope: str) -> str:
-    _check_name(name)
+    check_name(name)
     if scope != SYSTEM_SCOPE:
         raise ValueError(f"scope {scope!r} is not one that sensors have; use {SYSTEM_SCOPE!r}")
     stored = f"{asker.sensor}{SEPARATOR}{name}" if local else name
-    _check_name(stored)
+    check_name(stored)
     return stored
 
 
@@ -236,7 +225,8 @@ def _may_decrypt(asker: Asker, stored: str) -> None:
         )
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises ValueError for what cannot be a name."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"a datastore key must be a non-empty string, not {name!r}")
     size = len(_text(name, "a datastore key").encode())
@@ -251,7 +241,8 @@ def _check_expected(expected: str | None) -> None:
         _text(expected, "the expected value")
 
 
-def _check_value(value: str) -> None:
+def check_value(value: str) -> None:
+    """Raises TypeError and ValueError for what cannot be a value."""
     if not isinstance(value, str):
         raise TypeError(f"a datastore value must be a string, not {value!r}")
     size = len(_text(value, "a datastore value").encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from st2sensor import isotime
 from st2sensor.models import Change, KeyValue
 
 CREATE, UPDATE, VALUE_CHANGE, DELETE = (
@@ -39,5 +40,5 @@ def _object(entry: KeyValue) -> dict[str, Any]:
         "secret": entry.secret,
     }
     if entry.expire_timestamp is not None:
-        fields["expire_timestamp"] = entry.expire_timestamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        fields["expire_timestamp"] = isotime.format(entry.expire_timestamp, offset=False)
     return {**fields, "id": entry.id, "encrypted": entry.secret}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from st2sensor.datastore import check_entry, check_name, expiry, utc_now
+from st2sensor.datastore import check_name, check_value, expiry, utc_now
 from st2sensor.errors import DatastoreError, KeyNotFound
 from st2sensor.keyring import Keyring
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, Change, KeyValue
@@ -35,7 +35,7 @@ class Keys:
         check_name(name)
         entry = self._storage.get_value(scope, name, self._now())
         if entry is None:
-            raise KeyNotFound(f"there is no key {name} in scope {scope}; st2sensor key list shows those that there are")
+            raise _missing(scope, name)
         return entry
 
     def decrypted(self, entry: KeyValue) -> KeyValue:
@@ -51,7 +51,8 @@ class Keys:
 
         Raises DatastoreError for a key that cannot be used, and for ciphertext that none of the keys can read.
         """
-        check_entry(name, value)
+        check_name(name)
+        check_value(value)
         expires = expiry(self._now(), ttl)
         if is_ciphertext:
             self._keyring.decrypt(name, value)
@@ -65,8 +66,10 @@ class Keys:
 
     def delete(self, scope: str, name: str) -> Change:
         """Raises KeyNotFound."""
-        self.get(scope, name)
+        check_name(name)
         removed = self._storage.remove_value(scope, name, self._now())
+        if removed is None:
+            raise _missing(scope, name)
         return Change(old=removed, new=None)
 
     def reencrypt(self) -> Iterator[tuple[KeyValue, bool | DatastoreError]]:
@@ -89,3 +92,7 @@ class Keys:
         anew = replace(entry, value=self._keyring.encrypt(text))
         # One that was changed meanwhile was encrypted under the current key by whoever did.
         return self._storage.swap_value(anew, entry.value, self._now(), secret=True) is not None
+
+
+def _missing(scope: str, name: str) -> KeyNotFound:
+    return KeyNotFound(f"there is no key {name} in scope {scope}; st2sensor key list shows those that there are")

@@ -9,12 +9,11 @@ from contextlib import closing
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from st2sensor import config
 from st2sensor.catalogue import Catalogue
-from st2sensor.cli.invocation import examples
+from st2sensor.cli.invocation import as_json, console, examples
 from st2sensor.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery import message_of
 from st2sensor.errors import BrokerUnavailable, MessageRefused
@@ -30,7 +29,6 @@ DAY = 86400.0
 
 chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
 every = click.option("--all", "everything", is_flag=True, help="All of them.")
-as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 
 
 @click.group(
@@ -61,10 +59,10 @@ def list_(settings: Settings, json_output: bool) -> None:
     for letter in letters:
         entry = letter.entry
         table.add_row(str(letter.id), _time(entry.created), entry.sensor, entry.trigger, entry.reason)
-    console = Console(highlight=False, markup=False, emoji=False)
+    out = console()
     if letters:
-        console.print(table)
-    console.print(f"{len(letters)} dead letters")
+        out.print(table)
+    out.print(f"{len(letters)} dead letters")
 
 
 @group.command()

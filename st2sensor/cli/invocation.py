@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+from rich.console import Console
 
 from st2sensor.errors import St2SensorError
 
@@ -20,12 +21,18 @@ config_file = click.option(
     metavar="FILE",
     help="Configuration; may be given several times, later files win. [default: $ST2_CONF or /etc/st2/st2.conf]",
 )
+as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 debug = click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command has."""
     return config_file(debug(function))
+
+
+def console() -> Console:
+    """For tables of what others have written: it is shown as it is."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def examples(*lines: str) -> str:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from st2sensor import config
-from st2sensor.cli.invocation import examples
+from st2sensor.cli.invocation import as_json, console, examples
 from st2sensor.datastore import MOST
 from st2sensor.delivery import message_of
 from st2sensor.errors import DatastoreError, TransportError
@@ -32,7 +31,6 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.codec import to_json
 
 named = click.argument("name")
-as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 decrypt = click.option("--decrypt", is_flag=True, help="Show the text of secrets.")
 of_user = click.option("--user", metavar="USER", help="Whose key, in scope user. [default: [system_user] user]")
 in_scope = click.option(
@@ -77,10 +75,10 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
         table.add_row(
             item["name"], item["value"], "yes" if item["secret"] else "", item["scope"], item["expire_timestamp"]
         )
-    console = Console(highlight=False, markup=False, emoji=False)
+    out = console()
     if shown:
-        console.print(table)
-    console.print(f"{len(shown)} keys")
+        out.print(table)
+    out.print(f"{len(shown)} keys")
 
 
 @group.command()
@@ -100,7 +98,7 @@ def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bo
     table = Table("property", "value", box=None, pad_edge=False)
     for item in shown.items():
         table.add_row(*map(str, item))
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    console().print(table)
 
 
 @group.command("set")

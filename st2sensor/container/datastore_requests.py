@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from st2sensor import rpc
+from st2sensor import isotime, rpc
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Asker, Datastore, Found
@@ -150,8 +150,6 @@ class DatastoreRequests:
         try:
             async with self._lock(ref):
                 await self._finish_all(ref)
-        except (DatastoreError, OutboxError) as exception:
-            session.refuse(identifier, exception)
         except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor waits for an answer)
             _refuse(session, identifier, exception)
         else:
@@ -307,5 +305,5 @@ def _found(found: Found | None) -> dict[str, Any] | None:
         "value": entry.value,
         "secret": entry.secret,
         "encrypted": found.encrypted,
-        "expire_timestamp": None if expires is None else expires.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "expire_timestamp": None if expires is None else isotime.format(expires, offset=False),
     }

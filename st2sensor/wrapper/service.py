@@ -77,7 +77,7 @@ class SensorService:
         time, bytes, set, Decimal, UUID and Enum do. A trigger that is not registered, or a payload that does not fit
         its schema, raises nothing, as in StackStorm: the container keeps it as a dead letter.
         """
-        self._dispatch(trigger, payload, {"id": None, "tag": trace_tag} if trace_tag else None)
+        self._dispatch(_event(trigger, payload, trace_tag))
 
     def dispatch_with_context(
         self,
@@ -89,15 +89,14 @@ class SensorService:
 
         :param trace_context: an object or dict with `id_` and `trace_tag`.
         """
-        self._dispatch(trigger, payload, None if trace_context is None else _trace(trace_context))
+        event = _event(trigger, payload)
+        self._dispatch({**event, "trace_context": None if trace_context is None else _trace(trace_context)})
 
-    def _dispatch(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> None:
-        params = {"trigger": trigger, "payload": {} if payload is None else payload, "trace_context": trace}
+    def _dispatch(self, event: Dict[str, Any]) -> None:
         try:
-            self._connection.call("dispatch", params)
+            self._connection.call("dispatch", event)
         except NotJson:
-            packed = {**params, "payload": pack(params["payload"]), "tagged": True}
-            self._connection.call("dispatch", packed)
+            self._connection.call("dispatch", _packed(event))
 
     def dispatch_and_set(
         self,
@@ -129,8 +128,8 @@ class SensorService:
         try:
             done: bool = self._connection.call("datastore.dispatch_and_set", params)
         except NotJson:
-            packed = [{**event, "payload": pack(event["payload"]), "tagged": True} for event in events]
-            done = self._connection.call("datastore.dispatch_and_set", {**params, "events": packed})
+            packed = {**params, "events": [_packed(event) for event in events]}
+            done = self._connection.call("datastore.dispatch_and_set", packed)
         return done
 
     def list_values(
@@ -221,11 +220,17 @@ class SensorService:
 def _event(
     trigger: Union[str, Dict[str, Any]], payload: Optional[Dict[str, Any]] = None, trace_tag: Optional[str] = None
 ) -> Dict[str, Any]:
+    """A trigger as it is dispatched."""
     return {
         "trigger": trigger,
         "payload": {} if payload is None else payload,
         "trace_context": {"id": None, "tag": trace_tag} if trace_tag else None,
     }
+
+
+def _packed(event: Dict[str, Any]) -> Dict[str, Any]:
+    """An event whose payload holds more than JSON. Raises TypeError for what cannot travel."""
+    return {**event, "payload": pack(event["payload"]), "tagged": True}
 
 
 def _trace(context: Any) -> Dict[str, Any]:
