@@ -5,7 +5,7 @@ Two more rules follow StackStorm: a property that is not required may be null, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import fastjsonschema
@@ -43,18 +43,24 @@ class Compiled:
 
         A schema that is none, or cannot be followed (a bad pattern, a reference to nowhere), is itself the violation.
         """
+        first = self.first_violation(instance)
+        if first is None:
+            return None
+        path, message = first
+        place = _dotted(path)
+        return f"{place}: {message}" if place else message
+
+    def first_violation(self, instance: Any) -> tuple[list[str | int], str] | None:
+        """What `violation` says, with the path to it apart."""
         if self._judge is None:
-            return f"the schema itself is wrong: {self._broken}"
+            return [], f"the schema itself is wrong: {self._broken}"
         if self._fast is not None and _passes(self._fast, instance):
             return None
         try:
             error = jsonschema.exceptions.best_match(self._judge.iter_errors(instance))
         except Exception as failure:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
-            return f"the schema cannot be applied: {failure}"
-        if error is None:
-            return None
-        place = _path(error)
-        return f"{place}: {error.message}" if place else str(error.message)
+            return [], f"the schema cannot be applied: {failure}"
+        return None if error is None else (list(error.absolute_path), str(error.message))
 
 
 def check(schema: Schema) -> str | None:
@@ -66,7 +72,7 @@ def check(schema: Schema) -> str | None:
         if dangling:
             return f"$ref: there is no {dangling[0]} in it, and references out of it are not followed"
     except jsonschema.SchemaError as error:
-        return f"{_path(error) or 'schema'}: {error.message}"
+        return f"{_dotted(error.absolute_path) or 'schema'}: {error.message}"
     except (TypeError, AttributeError, RecursionError) as error:
         return f"not a schema: {error}"
     return None
@@ -117,8 +123,8 @@ def _passes(fast: Callable[[Any], Any], instance: Any) -> bool:
     return True
 
 
-def _path(error: jsonschema.exceptions._Error) -> str:
-    return ".".join(str(part) for part in error.absolute_path)
+def _dotted(path: Iterable[str | int]) -> str:
+    return ".".join(map(str, path))
 
 
 def _draft4(schema: Any) -> Any:

@@ -29,6 +29,7 @@ OWNERS = {
     "kombu": "transport.amqp",
     "amqp": "transport.amqp",
     "cryptography": "crypto",
+    "jinja2": "packs.templates",
     "uvloop": "cli",
     "click": "cli",
     "rich": "cli",

@@ -13,9 +13,11 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from st2sensor.errors import TransportError
+from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result
 from st2sensor.packs.registry import KINDS, RULES, SENSORS, TRIGGERS, Registry, failures
+from st2sensor.packs.templates import Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
@@ -63,7 +65,13 @@ def register(settings: Settings, kinds: Collection[str], *, prune: bool) -> int:
                 tasks[step] = bar.add_task(step, total=total)
             bar.update(tasks[step], completed=done)
 
-        registry = Registry(storage=storage, content=settings.content, announcements=announcements, progress=progress)
+        registry = Registry(
+            storage=storage,
+            content=settings.content,
+            templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
+            announcements=announcements,
+            progress=progress,
+        )
         outcomes = registry.register(chosen, prune=prune)
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -84,8 +92,9 @@ def show(outcomes: Sequence[Outcome]) -> None:
         console.print(table)
         console.print()
     console.print(_counts(outcomes))
-    for outcome in failures(outcomes):
-        click.echo(f"error: {outcome.message}", err=True)
+    # Sensors of one pack may fail for one reason.
+    for message in dict.fromkeys(outcome.message for outcome in failures(outcomes)):
+        click.echo(f"error: {message}", err=True)
 
 
 def _counts(outcomes: Sequence[Outcome]) -> Table:

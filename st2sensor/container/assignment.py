@@ -10,8 +10,9 @@ from st2sensor.container.launch import Launch, limits, variables
 from st2sensor.models import Overrides, SensorType
 from st2sensor.packs import config
 from st2sensor.packs.code import Code, code_of
+from st2sensor.packs.config import Source
 from st2sensor.packs.imports import imports
-from st2sensor.settings import Settings
+from st2sensor.settings import Content, Settings
 
 ALWAYS, AUTO = "always", "auto"
 
@@ -39,14 +40,22 @@ def launch_of(
     )
 
 
-def assignment_of(sensor: SensorType, settings: Settings) -> dict[str, Any]:
-    """What a wrapper runs: the wrapper protocol's form. Raises ContentError for the pack's configuration."""
+def source_of(sensor: SensorType, content: Content) -> Source:
+    """The configuration of a sensor's pack as it is on disk. Raises ContentError."""
+    return config.load(content.configs_path, sensor.pack, code_of(sensor, content).pack)
+
+
+def assignment_of(sensor: SensorType, settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    """What a wrapper runs: the wrapper protocol's form.
+
+    :param values: the sensor's configuration.
+    """
     return {
         "ref": sensor.ref,
         "pack": sensor.pack,
         "code": code_of(sensor, settings.content).for_wrapper(),
         "poll_interval": sensor.poll_interval,
-        "config": config.load(settings.content.configs_path, sensor.pack),
+        "config": values,
     }
 
 

@@ -151,6 +151,11 @@ class Children:
     def poll_timeout(self, ref: str) -> float | None:
         return _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout)
 
+    def conceal(self, ref: str, secrets: frozenset[str]) -> None:
+        """What a sensor was told in confidence is masked where it says it."""
+        if ref in self._running:
+            self._running[ref].output.conceal(secrets)
+
     def is_ready(self, ref: str) -> None:
         """setup() is entered."""
         self._states[ref] = transitions.ready(self._states[ref], self._clock())

@@ -8,6 +8,7 @@ import re
 from asyncio import AbstractEventLoop, TimerHandle
 
 from st2sensor.container.throttle import Throttle
+from st2sensor.packs.config import masked
 
 CHUNK = 65536
 """Bytes read at a time."""
@@ -52,6 +53,7 @@ class Output:
         self._stacks = False
         self._last_line = ""
         self._last_error = ""
+        self._secrets: frozenset[str] = frozenset()
         loop.add_reader(fd, self._readable)
 
     @property
@@ -64,12 +66,17 @@ class Output:
         if self._log.level != level:
             self._log.setLevel(level)
 
+    def conceal(self, secrets: frozenset[str]) -> None:
+        """From now on these texts are masked."""
+        self._secrets = secrets
+
     def expect_stacks(self) -> None:
         """From now on stacks are logged, however much else there is."""
         self._stacks = True
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
+        message = masked(message, self._secrets)
         if level >= logging.ERROR:
             # A traceback ends with the exception.
             self._last_error = message.rstrip().rpartition("\n")[2]
@@ -123,7 +130,7 @@ class Output:
     def _write(self, line: bytes) -> None:
         if not line or not ((self._stacks and STACK.match(line)) or self._admits()):
             return
-        text = line.decode("utf-8", "replace").rstrip()
+        text = masked(line.decode("utf-8", "replace").rstrip(), self._secrets)
         if text:
             self._last_line = text
             self._log.info("%s", text)

@@ -17,7 +17,8 @@ from typing import Any
 
 from st2sensor.catalogue import Catalogue
 from st2sensor.container import cgroup
-from st2sensor.container.assignment import assignment_of, launch_of, socket_of
+from st2sensor.container.assignment import launch_of, socket_of
+from st2sensor.container.assignments import Assignments
 from st2sensor.container.child import Child, State
 from st2sensor.container.children import Children, Hooks
 from st2sensor.container.datastore_requests import DatastoreRequests
@@ -128,10 +129,12 @@ class Supervisor:
         self._requests = Requests(self, self._children, self._dispatcher, user=self._settings.system_user)
         self._endpoints = Endpoints(loop, self._requests)
         self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
+        keyring = Keyring(self._settings.key_values)
+        self._assignments = Assignments(self._settings, self._storage, keyring, self._storing, self._in_files)
         self._datastore = DatastoreRequests(
             loop,
             self,
-            Datastore(self._storage, Keyring(self._settings.key_values)),
+            Datastore(self._storage, keyring),
             self._storing,
             self._dispatcher,
             entry_of=self._requests.entry_of,
@@ -182,7 +185,9 @@ class Supervisor:
             "log_level": self._children.log_level(ref),
             "report_polls": self._children.poll_timeout(ref) is not None,
         }
-        return await self._in_files(lambda: assignment_of(sensor, self._settings)) | mutable  # type: ignore[no-any-return]
+        assignment, secrets = await self._assignments.of(sensor)
+        self._children.conceal(ref, secrets)
+        return assignment | mutable
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         return [] if self._knowledge is None else self._knowledge.triggers_of(ref)

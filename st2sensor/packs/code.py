@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.models import Overrides, SensorType
+from st2sensor.packs import config_schema
 from st2sensor.packs.config import config_file
 from st2sensor.packs.virtualenv import interpreter
 from st2sensor.settings import Content
@@ -24,6 +25,8 @@ class Code:
     file: Path
     class_name: str
     search_paths: tuple[Path, ...]
+    pack: Path
+    """The pack's folder."""
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
@@ -55,19 +58,23 @@ def code_of(sensor: SensorType, content: Content) -> Code:
         file=file,
         class_name=sensor.class_name,
         search_paths=tuple(dict.fromkeys(folders)),
+        pack=sensors[0].parent if sensors else file.parent,
     )
 
 
-def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content) -> str:
+def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str) -> str:
     """Of all that a running sensor was made from: metadata, overrides, configuration, and the pack's code.
 
     The level of its log is none of it: it changes while the sensor runs.
+
+    :param values: fingerprint of what the configuration takes from the datastore.
     """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
     fields["overrides"] = asdict(replace(overrides, log_level=None))
+    fields["values"] = values
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     code = [path for folder in ("sensors", "lib") for path in sorted((pack / folder).rglob("*.py"))]
-    for path in [config_file(content.configs_path, sensor.pack), pack / "config.schema.yaml", *code]:
+    for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
         if path.is_file():
             total.update(f"\0{path}\0".encode() + path.read_bytes())
     return total.hexdigest()

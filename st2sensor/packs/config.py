@@ -1,11 +1,83 @@
-"""A pack's configuration: `<base_path>/configs/<pack>.yaml`."""
+"""A pack's configuration: `<base_path>/configs/<pack>.yaml`, completed and checked by its `config.schema.yaml`.
+
+Follows StackStorm: expressions of the datastore in values and defaults are rendered, secrets among them decrypted, and
+missing values take the schema's defaults. Beyond it, a rendered value takes the type that its schema names, and a
+configuration that breaks its schema is an error.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from st2sensor.packs.files import read
+from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable
+from st2sensor.models import USER_SCOPE
+from st2sensor.packs import config_schema
+from st2sensor.packs.config_schema import Item
+from st2sensor.packs.files import File, read
+from st2sensor.packs.templates import MissingKey, Templates, is_template
+
+MASK = "********"
+
+SHORTEST_SECRET = 4
+"""Characters; shorter ones are not masked: they are in every other word."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+"""What a rendered text may become, by the type its schema names."""
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is on disk.
+
+    :param file: the configuration; None when there is none.
+    :param path: where it is, or would be.
+    :param schema: of the whole of it; None when the pack has none.
+    """
+
+    file: File | None
+    path: Path
+    schema: Item | None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {} if self.file is None or self.file.data is None else dict(self.file.data)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the datastore is needed to know the values."""
+        return any(is_template(text) for text in _texts([self.values, self.schema]))
+
+    def error(self, message: str, place: Place) -> ContentError:
+        if self.file is None:
+            return ContentError(message, file=str(self.path))
+        return self.file.error(message, place)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a sensor gets.
+
+    :param secrets: texts that are not to be shown.
+    :param warnings: what an operator should know.
+    """
+
+    values: dict[str, Any]
+    secrets: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
 
 
 def config_file(configs: Path, pack: str) -> Path:
@@ -13,14 +85,136 @@ def config_file(configs: Path, pack: str) -> Path:
     return configs / f"{pack}.yaml"
 
 
-def load(configs: Path, pack: str) -> dict[str, Any]:
-    """A pack's configuration, empty when there is none. Raises ContentError."""
+def load(configs: Path, pack: str, folder: Path) -> Source:
+    """Read a pack's configuration and schema. Raises ContentError.
+
+    :param folder: the pack's.
+    """
     path = config_file(configs, pack)
-    if not path.exists():
-        return {}
-    file = read(path)
-    if file.data is None:
-        return {}
-    if not isinstance(file.data, dict):
+    file = read(path) if path.exists() else None
+    if file is not None and file.data is not None and not isinstance(file.data, dict):
         raise file.error("must be a mapping of configuration keys to values")
-    return file.data
+    return Source(file=file, path=path, schema=config_schema.load(folder))
+
+
+def render(source: Source, templates: Templates) -> Config:
+    """Complete a configuration. Blocks on the datastore.
+
+    Raises ContentError with file, key and remedy, and what the lookup raises.
+    """
+    return _Rendering(source, templates).config()
+
+
+def fingerprint(source: Source, templates: Templates) -> str:
+    """Changes whenever a datastore entry changes that a configuration uses. Secrets stay encrypted."""
+    used: dict[str, str | None] = {}
+    noting = templates.noting(used)
+    for text in filter(is_template, _texts([source.values, source.schema])):
+        with suppress(MissingKey, ValueError):
+            noting.render(text)
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+
+
+def masked(text: str, secrets: frozenset[str]) -> str:
+    """Text with every secret replaced."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+@dataclass(slots=True)
+class _Rendering:
+    source: Source
+    templates: Templates
+    secrets: set[str] = field(default_factory=set)
+    missing: dict[Place, MissingKey] = field(default_factory=dict)
+
+    def config(self) -> Config:
+        whole = self.source.schema or {}
+        values = self._rendered(self.source.values, whole, ())
+        if self.source.schema is not None:
+            self._check(values)
+            values = config_schema.with_defaults(values, whole, lambda value, item: self._rendered(value, item, ()))
+        warnings = tuple(
+            f"{self.source.error(f'{_dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
+            for place, missing in self.missing.items()
+        )
+        return Config(values=values, secrets=frozenset(self.secrets), warnings=warnings)
+
+    def _rendered(self, value: Any, item: Item, place: Place) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: self._rendered(part, config_schema.property_of(item, key), (*place, key))
+                for key, part in value.items()
+            }
+        if isinstance(value, list):
+            return [
+                self._rendered(part, config_schema.item_of(item, index), (*place, index))
+                for index, part in enumerate(value)
+            ]
+        is_secret = item.get("secret") is True
+        if isinstance(value, str) and is_template(value):
+            try:
+                rendered = self.templates.render(value, secret=is_secret)
+            except MissingKey as exception:
+                self.missing[place] = exception
+                return None
+            except DatastoreUnavailable:
+                raise
+            except (ValueError, DatastoreError) as exception:
+                raise self.source.error(
+                    f"{_dotted(place)}: {value} cannot be rendered: {exception}; correct it, or the datastore", place
+                ) from exception
+            value = _typed(rendered.text, item.get("type")) if rendered.text else None
+            is_secret = is_secret or rendered.is_secret
+        if is_secret:
+            self.secrets |= {line for line in str(value).splitlines() if len(line) >= SHORTEST_SECRET}
+        return value
+
+    def _check(self, values: dict[str, Any]) -> None:
+        assert self.source.schema is not None
+        found = config_schema.violation(values, self.source.schema)
+        if found is None:
+            return
+        place, message = tuple(found[0]), masked(found[1], frozenset(self.secrets))
+        lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
+        problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
+        where = f"{_dotted(place)}: " if place else ""
+        raise self.source.error(
+            f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
+        )
+
+
+def _no_key(missing: MissingKey) -> str:
+    whose, name = "", missing.name
+    if missing.scope == USER_SCOPE:
+        user, _, name = name.partition(":")
+        whose = f"--scope user --user {user} "
+    return f"{missing}; set it with: st2sensor key set {whose}{name} VALUE"
+
+
+def _typed(text: str, kind: Any) -> Any:
+    """A rendered text as its schema names it, if it can be read so."""
+    wanted = TYPES.get(kind) if isinstance(kind, str) else None
+    if wanted is None:
+        return text
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, wanted) and (not isinstance(value, bool) or bool in wanted):
+            return value
+    return text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))

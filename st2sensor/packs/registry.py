@@ -10,7 +10,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError, StorageError, StorageUnavailable
 from st2sensor.models import Overrides, Pack, Registration, Rule, SensorType, Trigger, TriggerType
-from st2sensor.packs import metadata, overrides, rules
+from st2sensor.packs import config, metadata, overrides, rules
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
@@ -19,6 +19,7 @@ from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result
 from st2sensor.packs.overrides import PackOverrides
+from st2sensor.packs.templates import Templates
 from st2sensor.settings import Content
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
@@ -35,17 +36,21 @@ class Registry:
     """Registers what is found under the pack paths.
 
     :param content: where packs, configurations and virtualenvs are.
+    :param templates: renders what configurations take from the datastore.
     :param announcements: collects what containers are to be told.
     """
 
     storage: Storage
     content: Content
+    templates: Templates
     announcements: Announcements
     progress: Progress = lambda step, done, total: None  # noqa: ARG005
     warnings: list[str] = field(default_factory=list)
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
     """Trigger types declared so far, with the file that declared them."""
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
+    _configs: dict[str, str | ContentError] = field(default_factory=dict)
+    """By pack: a fingerprint of what its configuration takes from the datastore, or what is wrong with it."""
 
     def register(self, kinds: Collection[str], *, prune: bool = False) -> list[Outcome]:
         """Register content of some kinds, and unregister what is gone.
@@ -159,15 +164,33 @@ class Registry:
     def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[tuple[Outcome, SensorType]]:
         total = len(declared)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            futures = [pool.submit(self._checked, pack, declaration) for pack, declaration in declared]
+            futures = [
+                pool.submit(self._checked, pack, declaration, self._config(pack)) for pack, declaration in declared
+            ]
             for done, (future, (_, declaration)) in enumerate(zip(futures, declared, strict=True), start=1):
                 yield self._register_sensor(declaration, *future.result()), declaration.sensor
                 self.progress(SENSORS, done, total)
 
-    def _checked(self, pack: Pack, declaration: SensorDeclaration) -> tuple[str, ContentError | None]:
-        """The digest of what is on disk, and what is wrong with its code; code that passed once is not run again."""
+    def _config(self, pack: Pack) -> str | ContentError:
+        if pack.ref not in self._configs:
+            try:
+                source = config.load(self.content.configs_path, pack.ref, pack.path)
+                rendered = config.render(source, self.templates)
+                self._configs[pack.ref] = config.fingerprint(source, self.templates)
+                self.warnings += rendered.warnings
+            except ContentError as error:
+                self._configs[pack.ref] = error
+        return self._configs[pack.ref]
+
+    def _checked(
+        self, pack: Pack, declaration: SensorDeclaration, values: str | ContentError
+    ) -> tuple[str, ContentError | None]:
+        """The digest of what is on disk, and what is wrong with its configuration or code; code that passed once is not
+        run again."""
         sensor = declaration.sensor
-        current = digest(sensor, declaration.overrides, pack.path, self.content)
+        if isinstance(values, ContentError):
+            return "", values
+        current = digest(sensor, declaration.overrides, pack.path, self.content, values)
         known = self.storage.get(Registration, sensor.ref)
         if known is not None and known.digest == current and known.error is None:
             return current, None

@@ -1,0 +1,89 @@
+"""A pack's `config.schema.yaml`: defaults, types, and which values are secret. As StackStorm reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from st2sensor import schema
+from st2sensor.packs.files import read
+from st2sensor.schema import Compiled
+
+FILE = "config.schema.yaml"
+
+Item = Mapping[str, Any]
+"""The schema of one value."""
+
+
+def load(pack: Path) -> Item | None:
+    """The schema of a pack's whole configuration; None for a pack without one. Raises ContentError."""
+    path = pack / FILE
+    if not path.exists():
+        return None
+    file = read(path)
+    properties = {} if file.data is None else file.data
+    if not isinstance(properties, dict):
+        raise file.error("must be a mapping of configuration keys to schemas")
+    for key, item in properties.items():
+        if not isinstance(item, dict):
+            raise file.error(f"{key}: must be a schema, as in {{type: string}}", [key])
+    whole = {"type": "object", "properties": properties}
+    problem = schema.check(whole)
+    if problem is not None:
+        raise file.error(f"is not a valid JSON schema: {problem}; correct it")
+    return whole
+
+
+def property_of(item: Item, key: str) -> Item:
+    """The schema of a key of an object: its property's, else a pattern's, else that of additional ones."""
+    named = _mapping(item, "properties").get(key)
+    if isinstance(named, Mapping):
+        return named
+    for pattern, found in _mapping(item, "patternProperties").items():
+        if isinstance(found, Mapping) and re.search(pattern, key):
+            return found
+    return _mapping(item, "additionalProperties")
+
+
+def item_of(item: Item, index: int) -> Item:
+    """The schema of an array's item."""
+    items = item.get("items")
+    if isinstance(items, list):
+        found = items[index] if index < len(items) else item.get("additionalItems")
+        return found if isinstance(found, Mapping) else {}
+    return items if isinstance(items, Mapping) else {}
+
+
+def with_defaults(value: Any, item: Item, default: Callable[[Any, Item], Any]) -> Any:
+    """A value with what its schema says of missing parts. An object that has properties is there whenever one may be.
+
+    :param default: makes a default of what stands in the schema.
+    """
+    if value is None and "default" in item:
+        return default(item["default"], item)
+    properties = _mapping(item, "properties")
+    if value is None and item.get("type") == "object" and properties:
+        value = {}
+    if isinstance(value, dict):
+        filled = {key: with_defaults(part, property_of(item, key), default) for key, part in value.items()}
+        missing = {
+            key: with_defaults(None, found, default)
+            for key, found in properties.items()
+            if key not in value and isinstance(found, Mapping)
+        }
+        return filled | {key: part for key, part in missing.items() if part is not None or "default" in properties[key]}
+    if isinstance(value, list):
+        return [with_defaults(part, item_of(item, index), default) for index, part in enumerate(value)]
+    return value
+
+
+def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:
+    """Where and how values break their schema, or None."""
+    return Compiled(whole).first_violation(values)
+
+
+def _mapping(item: Item, keyword: str) -> Mapping[str, Any]:
+    found = item.get(keyword)
+    return found if isinstance(found, Mapping) else {}

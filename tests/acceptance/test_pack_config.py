@@ -1,0 +1,177 @@
+"""What sensors get as their configuration, and what becomes of a change to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.servers.mongodb import MongoDB
+from tests.servers.waiting import eventually
+from tests.workspace import Workspace
+
+SHOWS = """
+import json
+import os
+import time
+
+class {name}(Sensor):
+    def run(self):
+        with open("{folder}/{name}.new", "w") as file:
+            json.dump(self.config, file)
+        os.rename("{folder}/{name}.new", "{folder}/{name}.json")
+        self.sensor_service.get_logger(__name__).warning("configured with %s", self.config)
+        print("printed", self.config, flush=True)
+        time.sleep(1000)
+"""
+
+
+def add(workspace: Workspace, pack: str, name: str, values: str | None, schema: str | None) -> None:
+    path = workspace.add_sensor(pack, name, SHOWS.format(name=name, folder=workspace.folder))
+    configs = workspace.folder / "configs"
+    configs.mkdir(exist_ok=True)
+    if values is not None:
+        (configs / f"{pack}.yaml").write_text(values)
+    if schema is not None:
+        (path.parent.parent / "config.schema.yaml").write_text(schema)
+
+
+def key(workspace: Workspace, *arguments: str) -> None:
+    done = workspace.run("st2sensor", "--config-file", str(workspace.config), "key", *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def shown(workspace: Workspace, name: str) -> Any:
+    path = workspace.folder / f"{name}.json"
+    eventually(f"{name} has shown its configuration", path.exists)
+    return json.loads(path.read_text())
+
+
+def test_a_sensor_gets_rendered_values_and_its_secrets_are_masked_in_the_log(workspace: Workspace) -> None:
+    workspace.make_key()
+    key(workspace, "set", "api.host", "h1")
+    key(workspace, "set", "api_token", "open sesame", "--encrypt")
+    key(workspace, "set", "colour", "mauve", "--scope", "user")
+    add(
+        workspace,
+        "p",
+        "S",
+        "url: 'https://{{ st2kv.system.api.host }}/'\n"
+        "token: '{{ st2kv.system.api_token | decrypt_kv }}'\n"
+        "colour: '{{ st2kv.user.colour }}'\n"
+        "written: hunter22\n",
+        "token: {type: string, secret: true, required: true}\n"
+        "written: {type: string, secret: true}\n"
+        "size: {type: integer, default: 3}\n",
+    )
+    workspace.reload_well()
+    container = workspace.start("--debug")
+    assert shown(workspace, "S") == {
+        "url": "https://h1/",
+        "token": "open sesame",
+        "colour": "mauve",
+        "written": "hunter22",
+        "size": 3,
+    }
+    container.wait_for_log("printed {")
+    container.wait_for_log("configured with {")
+    for line in container.log.splitlines():
+        if "configured with" in line or "printed" in line:
+            assert "'https://h1/'" in line
+            assert line.count("********") == 2
+    assert "sesame" not in container.log
+    assert "hunter22" not in container.log
+    container.stop()
+
+
+def test_a_wrong_configuration_stops_its_own_sensors_alone_until_it_is_right(embedded: Workspace) -> None:
+    schema = "size: {type: integer, required: true}\n"
+    add(embedded, "good", "G", "size: 1\n", schema)
+    add(embedded, "bad", "B", "colour: red\nsize: large\n", schema)
+    add(embedded, "bad", "C", None, None)
+    done = embedded.reload()
+    assert done.returncode == 1
+    problem = (
+        f"{embedded.folder}/configs/bad.yaml:2: size: 'large' is not of type 'integer'; set it as the pack's "
+        "config.schema.yaml says, then run st2ctl reload"
+    )
+    assert done.stderr.splitlines() == [f"error: {problem}"]
+    container = embedded.start()
+    assert shown(embedded, "G") == {"size": 1}
+    assert list(container.wrappers()) == ["good.G"]
+
+    (embedded.folder / "configs" / "bad.yaml").write_text("size: 2\n")
+    embedded.reload_well()
+    assert shown(embedded, "B") == shown(embedded, "C") == {"size": 2}
+
+    # What is running goes on under the configuration that it was started with.
+    (embedded.folder / "configs" / "bad.yaml").write_text("size: [\n")
+    assert "malformed YAML" in embedded.reload().stderr
+    (embedded.folder / "configs" / "good.yaml").write_text("size: 3\n")
+    (embedded.folder / "G.json").unlink()
+    embedded.reload("--register-sensors")
+    assert shown(embedded, "G") == {"size": 3}
+    assert container.log.count("bad.B started") == 1
+
+
+def test_a_sensor_whose_configuration_broke_says_why_it_does_not_start(embedded: Workspace) -> None:
+    add(embedded, "p", "S", "size: 1\n", "size: {type: integer}\n")
+    embedded.reload_well()
+    (embedded.folder / "configs" / "p.yaml").write_text("size: large\n")
+    container = embedded.start()
+    container.wait_for_log(
+        f"{embedded.folder}/configs/p.yaml:1: size: 'large' is not of type 'integer', 'null'; set it"
+    )
+    container.wait_for_log("starts again in")
+    (embedded.folder / "configs" / "p.yaml").write_text("size: 5\n")
+    assert shown(embedded, "S") == {"size": 5}
+
+
+def test_a_changed_datastore_key_is_picked_up_by_a_reload_and_by_those_alone_who_use_it(embedded: Workspace) -> None:
+    key(embedded, "set", "host", "h1")
+    add(embedded, "p", "S", "host: '{{ st2kv.system.host }}'\nnone: '{{ st2kv.system.none }}'\n", None)
+    add(embedded, "q", "T", "host: fixed\n", None)
+    done = embedded.reload()
+    assert done.returncode == 0
+    assert "warning:" in done.stderr
+    assert (
+        "none: the datastore has no key none in scope st2kv.system; set it with: st2sensor key set none" in done.stderr
+    )
+    container = embedded.start()
+    assert shown(embedded, "S") == {"host": "h1", "none": None}
+    container.wait_for_log("p.S: ")
+    (embedded.folder / "S.json").unlink()
+    key(embedded, "set", "host", "h2")
+    key(embedded, "set", "none", "some")
+    embedded.reload_well()
+    assert shown(embedded, "S") == {"host": "h2", "none": "some"}
+    assert container.log.count("q.T started") == 1
+
+
+def test_while_the_database_is_away_a_sensor_starts_again_with_what_was_last_seen(folder: Path) -> None:
+    server = MongoDB(folder)
+    server.start()
+    (folder / "w").mkdir()
+    workspace = Workspace(folder / "w", database=server.url, messaging="local://")
+    try:
+        workspace.configure("restart_delay = 0.2\n[datastore]\ntimeout = 2")
+        key(workspace, "set", "host", "h1")
+        add(workspace, "p", "S", "host: '{{ st2kv.system.host }}'\n", None)
+        workspace.reload_well()
+        container = workspace.start()
+        assert shown(workspace, "S") == {"host": "h1"}
+        server.stop()
+        (workspace.folder / "S.json").unlink()
+        container.wrappers()["p.S"].kill()
+        assert shown(workspace, "S") == {"host": "h1"}
+        container.wait_for_log("its configuration is as the datastore was last seen")
+        # Without ever having seen it, a container cannot know.
+        container.stop()
+        (workspace.folder / "S.json").unlink()
+        container = workspace.start()
+        container.wait_for_log("the database is away, and the configuration needs host from it")
+        server.start()
+        assert shown(workspace, "S") == {"host": "h1"}
+    finally:
+        workspace.close()
+        server.stop()
