@@ -7,13 +7,13 @@ import random
 JITTER = 0.2
 """Share of a delay by which it is shortened or lengthened, unless said, so that many do not retry at one moment."""
 
-FIRST_RECONNECT, LAST_RECONNECT = 0.25, 15.0
-"""Seconds between attempts to reach the broker."""
+FIRST_RECONNECT = 0.25
+"""Seconds until the broker is tried again for the first time."""
 
 
-def reconnect(failures: int) -> float:
+def reconnect(failures: int, cap: float) -> float:
     """Seconds until the broker is tried again after so many failures in a row, from 1."""
-    return delay(failures, first=FIRST_RECONNECT, cap=LAST_RECONNECT)
+    return delay(failures, first=min(FIRST_RECONNECT, cap), cap=cap)
 
 
 def delay(failures: int, *, first: float, cap: float, jitter: float = JITTER) -> float:

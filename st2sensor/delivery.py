@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from st2sensor import backoff
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError
+from st2sensor.metrics import NONE, Metrics
 from st2sensor.outbox import Outbox, Row
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Messaging
@@ -38,12 +40,25 @@ IDLE = 1.0
 
 
 class Delivery:
-    """:param encode: makes the message of an outbox entry."""
+    """:param encode: makes the message of an outbox entry.
+    :param retry_wait: seconds between attempts to reach the broker, at the most.
+    :param metrics: told of each round of messages that the broker has confirmed.
+    """
 
-    def __init__(self, outbox: Outbox, transport: Transport, encode: Callable[[Entry], Message]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        transport: Transport,
+        encode: Callable[[Entry], Message],
+        *,
+        retry_wait: float = 10.0,
+        metrics: Metrics = NONE,
+    ) -> None:
         self._outbox = outbox
         self._transport = transport
         self._encode = encode
+        self._retry_wait = retry_wait
+        self._metrics = metrics
         self._closing = threading.Event()
         self._cursor = outbox.cursor
         """Id of the last row that is settled."""
@@ -77,7 +92,7 @@ class Delivery:
             except Exception as exception:
                 LOG.exception("the publisher failed, and goes on")
                 self._failed(exception)
-            self._closing.wait(backoff.reconnect(max(1, self._failures)))
+            self._closing.wait(backoff.reconnect(max(1, self._failures), self._retry_wait))
         publisher.close()
 
     def _failed(self, exception: Exception) -> None:
@@ -93,6 +108,7 @@ class Delivery:
                 self._failures = 0
                 continue
             messages, unfit = self._messages(rows)
+            began = time.monotonic()
             try:
                 publisher.publish(messages)
             except MessageNotTaken:
@@ -103,6 +119,8 @@ class Delivery:
                 self._refused(rows, refusal)
                 raise
             self._settled(rows, unfit)
+            if messages:
+                self._metrics.published(messages[0].exchange, len(messages), time.monotonic() - began)
             if len(rows) < FEW:
                 # A lone sensor waits for its commits: publishing each message at once would only take turns from it.
                 self._closing.wait(LINGER)

@@ -2,15 +2,104 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import logging.config
 import sys
+from configparser import ConfigParser
+from configparser import Error as MalformedFile
+from pathlib import Path
+
+from st2sensor import log_files
+from st2sensor.errors import ConfigError
+from st2sensor.settings import Log
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+AUDIT = logging.CRITICAL + 10
+"""StackStorm's level above all others, which its logging.conf files name."""
+
+STACKSTORMS = {
+    "st2common.log.FormatNamedFileHandler": log_files.FormatNamedFileHandler,
+    "st2common.logging.formatters.ConsoleLogFormatter": log_files.ConsoleLogFormatter,
+    "st2common.logging.formatters.GelfLogFormatter": log_files.GelfLogFormatter,
+}
+"""Classes that StackStorm's logging.conf files name."""
+
+LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
 
 
 def configure(*, debug: bool = False, quiet: bool = False) -> None:
     """Log to stderr: everything with debug, warnings only when quiet, else one line per state change."""
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format=FORMAT, force=True)
-    for library in ("amqp", "kombu", "pymongo", "asyncio"):
+    _quieten_libraries(debug)
+
+
+def configure_as(settings: Log, *, debug: bool) -> None:
+    """Log as a daemon is told to. Raises ConfigError.
+
+    :param debug: everything, whatever the file says of levels.
+    """
+    if settings.file is not None:
+        _read(settings.file)
+        root = logging.getLogger()
+        if debug:
+            root.setLevel(logging.DEBUG)
+            for handler in root.handlers:
+                handler.setLevel(logging.DEBUG)
+        _quieten_libraries(debug)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: not _is_below(record.name, settings.excludes))
+    if settings.redirect_stderr:
+        sys.stderr = _LoggedLines(logging.getLogger("stderr"))
+
+
+def reopen() -> None:
+    """Open log files anew, by their names: they may have been renamed by logrotate."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            log_files.reopen(handler)
+
+
+def _read(file: Path) -> None:
+    logging.addLevelName(AUDIT, "AUDIT")
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text(), source=str(file))
+        for name in parser.sections():
+            known = STACKSTORMS.get(parser[name].get("class", ""))
+            if known is not None:
+                parser[name]["class"] = f"{known.__module__}.{known.__qualname__}"
+        logging.config.fileConfig(parser, disable_existing_loggers=False)
+    # Classes and arguments in it are evaluated: anything may be wrong with them.
+    except (MalformedFile, Exception) as exception:
+        raise ConfigError(
+            f"[sensorcontainer] logging: {file}: {type(exception).__name__}: {exception}; correct it, or remove the key"
+        ) from exception
+
+
+def _quieten_libraries(debug: bool) -> None:
+    for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.INFO if debug else logging.WARNING)
+
+
+def _is_below(name: str, starts: tuple[str, ...]) -> bool:
+    return any(name == start or name.startswith(f"{start}.") for start in starts)
+
+
+class _LoggedLines(io.TextIOBase):
+    """A stream each of whose lines becomes a log record."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._partial = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in filter(None, lines):
+            self._logger.error("%s", line)
+        return len(text)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,13 +13,15 @@ class Database:
     """`[database]`.
 
     :param url: `mongodb://...` or `sqlite:///<absolute path>`.
-    :param name: MongoDB's database.
+    :param name: MongoDB's database, unless the URL names one.
     :param connection_timeout: milliseconds until a server counts as unreachable.
+    :param client: what pymongo's client is given beside the URL: TLS, login, compression.
     """
 
     url: str
     name: str
     connection_timeout: int
+    client: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,8 @@ class Messaging:
     :param routing_key: of trigger instances: `trigger_instance`, or `trigger` for the reference of the trigger's type.
     :param tls: how to speak TLS; None without.
     :param login_method: SASL mechanism; None leaves it to the broker.
+    :param compression: of bodies: `zstd`, `lzma`, `bz2` or `gzip`; None without.
+    :param retry_wait: seconds between attempts to reach the broker, at the most.
     :param local_path: database file behind `local://`.
     """
 
@@ -53,6 +58,8 @@ class Messaging:
     routing_key: str
     tls: Tls | None
     login_method: str | None
+    compression: str | None = None
+    retry_wait: float = 10.0
     local_path: Path
 
 
@@ -171,12 +178,47 @@ class Datastore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """`[log]`, and `[sensorcontainer] logging`.
+
+    :param file: in logging.conf format; None logs to stderr.
+    :param excludes: loggers, by the start of their names, that are not heard.
+    :param redirect_stderr: whether what the container writes to stderr becomes log records.
+    :param mask_secrets: whether secrets of packs' configurations are masked in the log.
+    :param secret_keys: keys of configurations that are secret whatever the schema says.
+    """
+
+    file: Path | None = None
+    excludes: tuple[str, ...] = ()
+    redirect_stderr: bool = False
+    mask_secrets: bool = True
+    secret_keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """`[metrics]`.
+
+    :param driver: `noop`, `echo` for the log, or `statsd`.
+    :param prefix: put before each metric's name; None without.
+    :param sample_rate: share of the metrics that is sent.
+    """
+
+    driver: str = "noop"
+    host: str = "127.0.0.1"
+    port: int = 8125
+    prefix: str | None = None
+    sample_rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything.
 
     :param source: the configuration files that were read, for messages.
     :param system_user: `[system_user] user`.
     :param validate_trigger_payload: `[system]`; false publishes invalid payloads with a warning.
+    :param warnings: what looks misspelt in the files.
     """
 
     source: str
@@ -187,5 +229,8 @@ class Settings:
     container: Container
     key_values: KeyValues
     datastore: Datastore
+    log: Log
+    metrics: Metrics
     system_user: str
     validate_trigger_payload: bool
+    warnings: tuple[str, ...] = ()

@@ -21,11 +21,15 @@ class Watch:
 
     :param exchanges: to listen on.
     :param changed: called in the thread after announcements, and after a reconnect, since some may have been missed.
+    :param retry_wait: seconds between attempts to reach the broker, at the most.
     """
 
-    def __init__(self, transport: Transport, exchanges: Sequence[str], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: Transport, exchanges: Sequence[str], changed: Callable[[], None], *, retry_wait: float
+    ) -> None:
         self._subscription = transport.subscription(exchanges)
         self._changed = changed
+        self._retry_wait = retry_wait
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -46,7 +50,7 @@ class Watch:
             except BrokerUnavailable as exception:
                 failures += 1
                 LOG.debug("%s; changes are noticed at the next resync", exception)
-                self._closing.wait(backoff.reconnect(failures))
+                self._closing.wait(backoff.reconnect(failures, self._retry_wait))
         self._subscription.close()
 
     def _listen(self, subscription: Subscription) -> None:

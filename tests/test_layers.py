@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
     "errors models sensor rpc settings payload isotime command": 0,
-    "config logs schema backoff crypto": 1,
+    "config logs log_files metrics schema backoff crypto": 1,
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
@@ -30,6 +30,7 @@ OWNERS = {
     "amqp": "transport.amqp",
     "cryptography": "crypto",
     "jinja2": "packs.templates",
+    "statsd": "metrics",
     "uvloop": "cli",
     "click": "cli",
     "rich": "cli",

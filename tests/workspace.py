@@ -16,7 +16,7 @@ import textwrap
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Seen:
     content_type: str
     message_id: str | None
     raw: bytes
+    headers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -326,6 +327,7 @@ class _RabbitListener(Listener):
                 content_type=str(properties.content_type),
                 message_id=properties.message_id,
                 raw=body,
+                headers=dict(properties.headers or {}),
             )
         )
 

@@ -27,6 +27,7 @@ from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound, StateDirectoryBusy
+from st2sensor.metrics import open_metrics
 from st2sensor.outbox import Outbox
 from st2sensor.outbox_file import set_aside
 from st2sensor.settings import Settings
@@ -66,10 +67,15 @@ SENSOR_REF = re.compile(r"\w+\.\w+")
 def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None, set_aside_damaged_outbox: bool) -> int:
     """Run every registered and enabled sensor, each in a process of its own.
 
-    SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database.
+    SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database, SIGUSR1
+    opens the log files anew.
     """
     logs.configure(debug=debug)
-    return serve(config.load(config_files), sensor_ref, set_aside_damaged=set_aside_damaged_outbox)
+    settings = config.load(config_files)
+    logs.configure_as(settings.log, debug=debug)
+    for warning in settings.warnings:
+        LOG.warning("%s", warning)
+    return serve(settings, sensor_ref, set_aside_damaged=set_aside_damaged_outbox)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,7 +111,13 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         catalogue = Catalogue()
         dispatcher = Dispatcher(outbox, catalogue, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
-        delivery = Delivery(outbox, transport, lambda entry: message_of(entry, settings.messaging))
+        delivery = Delivery(
+            outbox,
+            transport,
+            lambda entry: message_of(entry, settings.messaging),
+            retry_wait=settings.messaging.retry_wait,
+            metrics=open_metrics(settings.metrics),
+        )
         supervisor = Supervisor(
             settings,
             storage,
@@ -122,6 +134,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             transport,
             [topology.sensors, topology.triggers],
             changed=lambda: _call_in(loop, supervisor.mark_stale),
+            retry_wait=settings.messaging.retry_wait,
         )
         delivery.start()
         if only is None:

@@ -13,8 +13,8 @@ from st2sensor.errors import DatastoreUnavailable
 from st2sensor.keyring import Keyring
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs import config
-from st2sensor.packs.config import Config
-from st2sensor.packs.templates import Templates
+from st2sensor.packs.config import SECRET_KEYS, Config, Source
+from st2sensor.packs.templates import Lookup, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 
@@ -44,26 +44,28 @@ class Assignments:
         """What configurations have used, for starts while the database is away."""
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
-        """The wrapper protocol's form, and what of it is secret. Raises ContentError and DatastoreError."""
+        """The wrapper protocol's form, and what of it is to be masked. Raises ContentError and DatastoreError."""
         found = await self._config(sensor)
         for warning in found.warnings:
             LOG.warning("%s: %s", sensor.ref, warning)
         assignment = await self._blocking(lambda: assignment_of(sensor, self._settings, found.values))
-        return assignment, found.secrets
+        return assignment, found.secrets if self._settings.log.mask_secrets else frozenset()
 
     async def _config(self, sensor: SensorType) -> Config:
         source = await self._blocking(lambda: source_of(sensor, self._settings.content))
         if not source.is_dynamic:
-            return config.render(source, self._templates(self._remembered))
+            return self._rendered(source, self._remembered)
         try:
-            templates = self._templates(self._look_up)
-            return await self._storing.run(sensor.ref, lambda: config.render(source, templates), patient=not self._seen)
+            return await self._storing.run(
+                sensor.ref, lambda: self._rendered(source, self._look_up), patient=not self._seen
+            )
         except DatastoreUnavailable as exception:
             LOG.warning("%s: %s; its configuration is as the datastore was last seen", sensor.ref, exception)
-            return config.render(source, self._templates(self._remembered))
+            return self._rendered(source, self._remembered)
 
-    def _templates(self, lookup: Callable[[str, str], KeyValue | None]) -> Templates:
-        return Templates(lookup, self._keyring.decrypt, self._settings.system_user)
+    def _rendered(self, source: Source, lookup: Lookup) -> Config:
+        templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user)
+        return config.render(source, templates, SECRET_KEYS | self._settings.log.secret_keys)
 
     def _look_up(self, scope: str, name: str) -> KeyValue | None:
         entry = self._seen[scope, name] = self._storage.get_value(scope, name, utc_now())

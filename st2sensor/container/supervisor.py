@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from st2sensor import logs
 from st2sensor.catalogue import Catalogue
 from st2sensor.container import cgroup
 from st2sensor.container.assignment import launch_of, socket_of
@@ -145,6 +146,7 @@ class Supervisor:
         # Whoever runs this loop has put it off until now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
+        loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
         try:

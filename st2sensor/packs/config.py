@@ -27,6 +27,9 @@ MASK = "********"
 SHORTEST_SECRET = 4
 """Characters; shorter ones are not masked: they are in every other word."""
 
+SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
+"""Keys whose values are secret whatever the schema says, as in StackStorm."""
+
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
@@ -97,12 +100,14 @@ def load(configs: Path, pack: str, folder: Path) -> Source:
     return Source(file=file, path=path, schema=config_schema.load(folder))
 
 
-def render(source: Source, templates: Templates) -> Config:
+def render(source: Source, templates: Templates, secret_keys: frozenset[str] = SECRET_KEYS) -> Config:
     """Complete a configuration. Blocks on the datastore.
+
+    :param secret_keys: keys whose values are secret beside those that the schema says are.
 
     Raises ContentError with file, key and remedy, and what the lookup raises.
     """
-    return _Rendering(source, templates).config()
+    return _Rendering(source, templates, secret_keys).config()
 
 
 def fingerprint(source: Source, templates: Templates) -> str:
@@ -126,6 +131,7 @@ def masked(text: str, secrets: frozenset[str]) -> str:
 class _Rendering:
     source: Source
     templates: Templates
+    secret_keys: frozenset[str]
     secrets: set[str] = field(default_factory=set)
     missing: dict[Place, MissingKey] = field(default_factory=dict)
 
@@ -167,7 +173,7 @@ class _Rendering:
                 ) from exception
             value = _typed(rendered.text, item.get("type")) if rendered.text else None
             is_secret = is_secret or rendered.is_secret
-        if is_secret:
+        if is_secret or (place and place[-1] in self.secret_keys):
             self.secrets |= {line for line in str(value).splitlines() if len(line) >= SHORTEST_SECRET}
         return value
 

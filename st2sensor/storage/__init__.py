@@ -20,7 +20,12 @@ def open_storage(settings: Database) -> Storage:
 
 
 def _mongo(settings: Database) -> Storage:
-    return MongoStorage(settings.url, database=settings.name, timeout=settings.connection_timeout / 1000)
+    return MongoStorage(
+        settings.url,
+        database=settings.name,
+        timeout=settings.connection_timeout / 1000,
+        client=settings.client,
+    )
 
 
 def _sqlite(settings: Database) -> Storage:

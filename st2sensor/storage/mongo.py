@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -46,9 +46,13 @@ UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.Network
 
 
 class MongoStorage:
-    """:param url: `mongodb://...`; :param database: its database; :param timeout: seconds to find a server."""
+    """:param url: `mongodb://...`.
+    :param database: used unless the URL names one, as in StackStorm.
+    :param timeout: seconds to find a server.
+    :param client: pymongo's options beside the URL's.
+    """
 
-    def __init__(self, url: str, *, database: str, timeout: float) -> None:
+    def __init__(self, url: str, *, database: str, timeout: float, client: Mapping[str, Any] | None = None) -> None:
         milliseconds = int(timeout * 1000)
         try:
             self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
@@ -58,10 +62,11 @@ class MongoStorage:
                 socketTimeoutMS=ANSWER_TIMEOUT,
                 appname="st2sensor",
                 connect=False,
+                **(client or {}),
             )
+            self._database = self._client.get_default_database(database)
         except (errors.PyMongoError, ValueError, TypeError) as exception:
-            raise ConfigError(f"[database] connection, or host: {_without_password(str(exception))}") from exception
-        self._database = self._client[database]
+            raise ConfigError(f"[database]: {_without_password(str(exception))}") from exception
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
         # A batch is deleted after its key is set: that must not be what is lost.
         self._safe_entries = self._entries.with_options(write_concern=WriteConcern("majority"))

@@ -19,7 +19,7 @@ def open_transport(settings: Messaging) -> Transport:
 
 def _amqp(settings: Messaging) -> Transport:
     broker = Broker(urls=settings.urls, tls=settings.tls, login_method=settings.login_method)
-    return AmqpTransport(broker, Topology(settings.prefix))
+    return AmqpTransport(broker, Topology(settings.prefix), settings.compression)
 
 
 def _local(settings: Messaging) -> Transport:

@@ -23,6 +23,7 @@ from st2sensor.outbox_file import Entry
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.servers import mongodb, rabbitmq
+from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
 from tests.servers.ports import free_port
 from tests.servers.proxy import Proxy
@@ -428,15 +429,7 @@ def test_with_routing_key_trigger_a_consumer_binds_to_just_what_it_wants(
 def test_the_broker_is_spoken_to_by_tls(folder: Path) -> None:
     if rabbitmq.executable() is None:
         missing("no RabbitMQ")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    key, certificate = make_certificate(folder)
     port = free_port()
     server = RabbitMQ(
         folder,

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -31,10 +32,15 @@ def executable() -> Path | None:
 
 
 class MongoDB:
-    """:param folder: holds data and log."""
+    """:param folder: holds data and log.
+    :param options: of the command line, beside those that make it private.
+    :param client: how pymongo is to ask whether it answers.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, client: dict[str, Any] | None = None) -> None:
         self._folder = folder
+        self._options = options
+        self._client = client or {}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,7 +59,14 @@ class MongoDB:
         data = self._folder / "mongodb"
         data.mkdir(parents=True, exist_ok=True)
         command = [str(mongod), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
-        command += ["--logpath", str(self._folder / "mongod.log"), "--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]
+        command += [
+            "--logpath",
+            str(self._folder / "mongod.log"),
+            "--wiredTigerCacheSizeGB",
+            "0.25",
+            "--nounixsocket",
+            *self._options,
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
         eventually("mongod answers", self._answers, timeout=60)
 
@@ -64,7 +77,9 @@ class MongoDB:
             self._process = None
 
     def _answers(self) -> bool:
-        with pymongo.MongoClient[dict[str, object]](self.url, serverSelectionTimeoutMS=200) as client:
+        with pymongo.MongoClient[Any](
+            self.url, serverSelectionTimeoutMS=200, directConnection=True, **self._client
+        ) as client:
             try:
                 client.admin.command("ping")
             except PyMongoError:

@@ -30,11 +30,47 @@ def test_an_empty_file_gives_stackstorms_defaults(tmp_path: Path) -> None:
     assert settings.container.state_dir == Path("/var/lib/st2sensor")
 
 
-def test_stackstorms_database_keys_make_a_url(tmp_path: Path) -> None:
+def test_stackstorms_database_keys_make_a_url_and_a_login(tmp_path: Path) -> None:
     text = "[database]\nhost = db\nport = 1234\nusername = me\npassword = p@ss/word\ndb_name = other\n"
     settings = load(tmp_path, text)
-    assert settings.database.url == "mongodb://me:p%40ss%2Fword@db:1234"
+    assert settings.database.url == "mongodb://db:1234"
+    assert settings.database.client == {"username": "me", "password": "p@ss/word"}
     assert settings.database.name == "other"
+
+
+TRUSTING = {"tls": True, "tlsAllowInvalidCertificates": False, "tlsAllowInvalidHostnames": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "client"),
+    [
+        ("", {}),
+        ("ssl = True", TRUSTING),
+        ("tls = true", TRUSTING),
+        ("tls_ca_file = ca.pem", {**TRUSTING, "tlsCAFile": "ca.pem"}),
+        ("ssl_ca_certs = ca.pem\nssl_cert_reqs = required", {**TRUSTING, "tlsCAFile": "ca.pem"}),
+        ("ssl_certfile = c.pem\nssl_keyfile = c.pem", {**TRUSTING, "tlsCertificateKeyFile": "c.pem"}),
+        (
+            "tls_certificate_key_file = c.pem\ntls_certificate_key_file_password = x",
+            {**TRUSTING, "tlsCertificateKeyFile": "c.pem", "tlsCertificateKeyFilePassword": "x"},
+        ),
+        ("ssl_cert_reqs = none", {**TRUSTING, "tlsAllowInvalidCertificates": True}),
+        ("tls = true\ntls_allow_invalid_certificates = true", {**TRUSTING, "tlsAllowInvalidCertificates": True}),
+        ("ssl = true\nssl_match_hostname = false", {**TRUSTING, "tlsAllowInvalidHostnames": True}),
+        ("authentication_mechanism = MONGODB-X509", {"authMechanism": "MONGODB-X509"}),
+        (
+            "compressors = zstd,zlib\nzlib_compression_level = 9",
+            {"compressors": "zstd,zlib", "zlibCompressionLevel": 9},
+        ),
+    ],
+)
+def test_what_mongodbs_client_is_told(tmp_path: Path, text: str, client: dict[str, object]) -> None:
+    assert load(tmp_path, f"[database]\n{text}\n").database.client == client
+
+
+def test_certificate_and_key_of_mongodb_must_be_one_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ssl_keyfile: .* set tls_certificate_key_file = FILE"):
+        load(tmp_path, "[database]\nssl_keyfile = k.pem\nssl_certfile = c.pem\n")
 
 
 def test_a_host_may_be_a_uri(tmp_path: Path) -> None:
@@ -73,7 +109,43 @@ def test_later_files_win_and_user_packs_come_first(tmp_path: Path) -> None:
 
 
 def test_keys_of_stackstorm_that_mean_nothing_here_are_accepted(tmp_path: Path) -> None:
-    assert load(tmp_path, "[auth]\nhost = 127.0.0.1\n[sensorcontainer]\nlogging = /etc/st2/logging.conf\n")
+    settings = load(
+        tmp_path,
+        "[auth]\nhost = 127.0.0.1\n[coordination]\nurl = redis://x\n[messaging]\nconnection_retries = 10\n"
+        "[database]\nconnection_retry_max_delay_m = 3\nconnection_retry_backoff_mul = 1\n"
+        "[sensorcontainer]\nprovider = x\n[system]\ndebug = True\n",
+    )
+    assert settings.warnings == ()
+
+
+def test_what_looks_misspelt_is_warned_of(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, "[sensorcontainer]\nstop_timeuot = 5\nsurprise = 1\n[sensorcontanier]\nx = 1\n[strange]\ny = 1\n"
+    )
+    assert settings.warnings == (
+        f"{tmp_path}/st2.conf: [sensorcontainer] stop_timeuot is not known and has no effect; "
+        "did you mean stop_timeout?",
+        f"{tmp_path}/st2.conf: section [sensorcontanier] is not known and has no effect; did you mean sensorcontainer?",
+    )
+
+
+def test_variables_go_over_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ST2_DATABASE__PASSWORD", "hidden")
+    monkeypatch.setenv("ST2_DATABASE__USERNAME", "me")
+    monkeypatch.setenv("ST2_SENSORCONTAINER__STOP_TIMEOUT", "2.5")
+    settings = load(tmp_path, "[database]\npassword = written\n")
+    assert settings.database.client == {"username": "me", "password": "hidden"}
+    assert settings.container.stop_timeout == 2.5
+    monkeypatch.setenv("ST2_DATABASE__PORT", "many")
+    with pytest.raises(ConfigError, match=r"ST2_DATABASE__PORT: .*many"):
+        load(tmp_path, "")
+
+
+def test_a_file_of_logging_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[sensorcontainer\] logging: there is no file /nowhere/logging.conf"):
+        load(tmp_path, "[sensorcontainer]\nlogging = /nowhere/logging.conf\n")
+    (tmp_path / "logging.conf").write_text("")
+    assert load(tmp_path, "[sensorcontainer]\nlogging = logging.conf\n").log.file == tmp_path / "logging.conf"
 
 
 def test_a_value_of_the_wrong_kind_names_file_and_key(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import amqp
 import kombu
+from kombu.compression import decompress
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
@@ -53,15 +54,17 @@ class AmqpSubscription:
 
     def _on_message(self, message: amqp.Message) -> None:
         properties = message.properties
-        body = message.body
+        raw = message.body.encode() if isinstance(message.body, str) else message.body
+        headers = properties.get("application_headers", {})
+        kind = headers.get("compression")
         self._received.append(
             Message(
                 exchange=message.delivery_info["exchange"],
                 routing_key=message.delivery_info["routing_key"],
-                body=body.encode() if isinstance(body, str) else body,
+                body=decompress(raw, kind) if kind else raw,
                 content_type=properties.get("content_type", ""),
                 content_encoding=properties.get("content_encoding", ""),
                 id=properties.get("message_id"),
-                headers=properties.get("application_headers", {}),
+                headers=headers,
             )
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import amqp
 import kombu
 from amqp import spec
+from kombu.compression import compress
 
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken
 from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
@@ -20,8 +22,9 @@ PERSISTENT = 2
 class AmqpPublisher:
     """One connection and channel in confirm mode; for one thread."""
 
-    def __init__(self, broker: Broker, topology: Topology) -> None:
+    def __init__(self, broker: Broker, topology: Topology, compression: str | None = None) -> None:
         self._broker = broker
+        self._compression = compression
         self._topology = topology
         self._frames = FrameBuffer()
         self._connection: kombu.Connection | None = None
@@ -67,7 +70,9 @@ class AmqpPublisher:
         self._unconfirmed.add(self._published)
         # Not basic_publish(), which looks for news from the broker before each message.
         arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
-        channel.send_method(spec.Basic.Publish, "Bssbb", arguments, _amqp_message(message))
+        channel.send_method(
+            spec.Basic.Publish, "Bssbb", arguments, _amqp_message(_compressed(message, self._compression))
+        )
 
     def keep_alive(self) -> None:
         if self._connection is not None:
@@ -92,6 +97,14 @@ class AmqpPublisher:
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
         # It comes before the confirm of the same message. Connecting anew declares what takes it.
         self._problem = f"has no queue for {routing_key} on {exchange}"
+
+
+def _compressed(message: Message, compression: str | None) -> Message:
+    """As kombu's consumers, StackStorm's among them, take it; announcements are too small."""
+    if compression is None or message.id is None:
+        return message
+    body, kind = compress(message.body, compression)
+    return replace(message, body=body, headers={**message.headers, "compression": kind})
 
 
 def _amqp_message(message: Message) -> amqp.Message:

@@ -11,15 +11,18 @@ from st2sensor.transport.topology import Topology
 
 
 class AmqpTransport:
-    """:param broker: how to reach it."""
+    """:param broker: how to reach it.
+    :param compression: of the bodies of trigger instances; None without.
+    """
 
-    def __init__(self, broker: Broker, topology: Topology) -> None:
+    def __init__(self, broker: Broker, topology: Topology, compression: str | None = None) -> None:
         self._broker = broker
+        self._compression = compression
         self._topology = topology
         self.address = broker.address
 
     def publisher(self) -> AmqpPublisher:
-        return AmqpPublisher(self._broker, self._topology)
+        return AmqpPublisher(self._broker, self._topology, self._compression)
 
     def subscription(self, exchanges: Sequence[str]) -> AmqpSubscription:
         return AmqpSubscription(self._broker, self._topology, exchanges)

@@ -1,0 +1,225 @@
+"""Reads st2.conf into Settings. The package is the only importer of oslo.config.
+
+Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder of the last
+configuration file, so that a checkout can be moved.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from st2sensor.config.files import misspelt, parse
+from st2sensor.config.urls import MONGODB, checked, database_url, public
+from st2sensor.errors import ConfigError
+from st2sensor.settings import (
+    Container,
+    Content,
+    Database,
+    Datastore,
+    KeyValues,
+    Log,
+    Messaging,
+    Metrics,
+    Outbox,
+    Restarts,
+    Settings,
+    Tls,
+)
+
+DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
+DEFAULT_LOG_FILE = "/etc/st2/logging.sensorcontainer.conf"
+
+
+def load(config_files: Sequence[str]) -> Settings:
+    """Read configuration files, later ones over earlier ones, and `ST2_<SECTION>__<KEY>` variables over all.
+
+    Without any, `$ST2_CONF` or /etc/st2/st2.conf is read. Raises ConfigError naming file, key and remedy.
+    """
+    files = [os.path.abspath(path) for path in config_files] or [os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)]
+    for path in files:
+        if not os.path.isfile(path):
+            raise ConfigError(f"no configuration file at {path}: name one with --config-file")
+    try:
+        return _settings(parse(files, os.environ), files)
+    except (cfg.Error, ValueError) as exception:
+        raise ConfigError(f"{', '.join(files)}: {exception}") from exception
+
+
+def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
+    folder = Path(files[-1]).parent
+
+    def resolve(path: str) -> Path:
+        return Path(os.path.normpath(folder / os.path.expanduser(path)))
+
+    state_dir = resolve(options.sensorcontainer.state_dir)
+    base_path = resolve(options.system.base_path)
+    database = _database(options.database, resolve, state_dir)
+    embedded = database.url.removeprefix("sqlite://") if database.url.startswith("sqlite:") else state_dir / "st2.db"
+    user_paths = [path for path in options.content.packs_base_paths.split(":") if path]
+    return Settings(
+        source=", ".join(files),
+        database=database,
+        messaging=_messaging(options.messaging, Path(embedded)),
+        outbox=Outbox(
+            durability=options.outbox.durability,
+            max_size=options.outbox.max_size,
+            dead_letters_max_age=options.outbox.dead_letters_max_age,
+            dead_letters_max_number=options.outbox.dead_letters_max_number,
+        ),
+        content=Content(
+            pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),
+            configs_path=base_path / "configs",
+            virtualenvs_path=base_path / "virtualenvs",
+            overrides_path=base_path / "overrides",
+            enable_common_libs=options.packs.enable_common_libs,
+        ),
+        container=_container(options.sensorcontainer, state_dir, resolve),
+        key_values=KeyValues(
+            enable_encryption=options.keyvalue.enable_encryption,
+            encryption_key_path=resolve(options.keyvalue.encryption_key_path),
+            previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
+        ),
+        datastore=Datastore(
+            timeout=options.datastore.timeout,
+            global_write=options.datastore.global_write,
+            decrypt_global=options.datastore.decrypt_global,
+            emit_triggers=options.datastore.emit_triggers,
+        ),
+        log=Log(
+            file=_log_file(options.sensorcontainer.logging, resolve),
+            excludes=tuple(options.log.excludes),
+            redirect_stderr=options.log.redirect_stderr,
+            mask_secrets=options.log.mask_secrets,
+            secret_keys=frozenset(options.log.mask_secrets_blacklist),
+        ),
+        metrics=Metrics(
+            driver=options.metrics.driver,
+            host=options.metrics.host,
+            port=options.metrics.port,
+            prefix=options.metrics.prefix,
+            sample_rate=options.metrics.sample_rate,
+        ),
+        system_user=options.system_user.user,
+        validate_trigger_payload=options.system.validate_trigger_payload,
+        warnings=tuple(misspelt(files)),
+    )
+
+
+def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callable[[str], Path]) -> Container:
+    provider = dict(group.partition_provider)
+    if "partition_file" in provider:
+        provider["partition_file"] = str(resolve(provider["partition_file"]))
+    return Container(
+        state_dir=state_dir,
+        resync_interval=group.resync_interval,
+        start_timeout=group.start_timeout,
+        setup_timeout=group.setup_timeout or None,
+        poll_timeout=group.poll_timeout or None,
+        stop_timeout=group.stop_timeout,
+        restarts=Restarts(
+            delay=group.restart_delay,
+            delay_max=group.restart_delay_max,
+            jitter=group.restart_jitter,
+            healthy_after=group.healthy_after,
+            failing_after=group.failing_after,
+        ),
+        changes_at_once=group.changes_at_once,
+        output_rate=group.output_rate,
+        eventlet=group.eventlet,
+        node_name=group.sensor_node_name,
+        partition_provider=provider,
+    )
+
+
+def _database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], state_dir: Path) -> Database:
+    if group.connection is not None:
+        url = database_url(group.connection, resolve, state_dir)
+    elif group.host.startswith(tuple(f"{scheme}://" for scheme in MONGODB)):
+        url = group.host
+    else:
+        url = f"mongodb://{group.host}:{group.port}"
+    return Database(
+        url=url,
+        name=group.db_name,
+        connection_timeout=group.connection_timeout,
+        client=_client(group),
+    )
+
+
+def _client(group: cfg.ConfigOpts.GroupAttr) -> dict[str, Any]:
+    """What pymongo's client is given beside the URL. Raises ValueError."""
+    if group.ssl_keyfile and group.ssl_keyfile != group.ssl_certfile:
+        raise ValueError(
+            "[database] ssl_keyfile: certificate and key must be in one file: put both into it, and set "
+            "tls_certificate_key_file = FILE instead of ssl_keyfile and ssl_certfile"
+        )
+    options: dict[str, Any] = {}
+    if group.username:
+        options |= {"username": group.username, "password": group.password}
+    certificate = group.tls_certificate_key_file or group.ssl_certfile
+    authority = group.tls_ca_file or group.ssl_ca_certs
+    if group.tls or group.ssl or certificate or authority or group.ssl_cert_reqs:
+        lax = group.tls_allow_invalid_certificates
+        options |= {
+            "tls": True,
+            "tlsCertificateKeyFile": certificate,
+            "tlsCertificateKeyFilePassword": group.tls_certificate_key_file_password,
+            "tlsCAFile": authority,
+            "tlsAllowInvalidCertificates": group.ssl_cert_reqs == "none" if lax is None else lax,
+            "tlsAllowInvalidHostnames": group.tls_allow_invalid_hostnames or not group.ssl_match_hostname,
+        }
+    options |= {
+        "authMechanism": group.authentication_mechanism,
+        "compressors": ",".join(group.compressors) or None,
+        "zlibCompressionLevel": group.zlib_compression_level,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _log_file(path: str, resolve: Callable[[str], Path]) -> Path | None:
+    """A file of one's own must be there; StackStorm's need not. Raises ValueError."""
+    file = resolve(path)
+    if file.is_file():
+        return file
+    if path == DEFAULT_LOG_FILE:
+        return None
+    raise ValueError(f"[sensorcontainer] logging: there is no file {file}; correct the path, or remove the key")
+
+
+def _messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path) -> Messaging:
+    urls = tuple(group.cluster_urls) or (group.url,)
+    schemes = {checked("[messaging] url", url).scheme for url in urls}
+    if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
+        raise ValueError(
+            f"[messaging] url = {', '.join(map(public, urls))}: unknown transport; use amqp://... or local://"
+        )
+    serializer = group.serializer or ("json" if "local" in schemes else "pickle")
+    return Messaging(
+        urls=urls,
+        prefix=group.prefix,
+        serializer=serializer,
+        routing_key=group.routing_key,
+        tls=_tls(group, schemes),
+        login_method=group.login_method,
+        compression=group.compression,
+        retry_wait=group.connection_retry_wait / 1000,
+        local_path=local_path,
+    )
+
+
+def _tls(group: cfg.ConfigOpts.GroupAttr, schemes: set[str]) -> Tls | None:
+    """TLS is asked for by `ssl`, by an amqps:// URL, or by any of the files, as in StackStorm."""
+    asked = group.ssl or "amqps" in schemes or group.ssl_keyfile or group.ssl_certfile or group.ssl_ca_certs
+    if not (asked or group.ssl_cert_reqs):
+        return None
+    return Tls(
+        key_file=group.ssl_keyfile,
+        certificate_file=group.ssl_certfile,
+        ca_file=group.ssl_ca_certs,
+        verify=group.ssl_cert_reqs or ("required" if group.ssl_ca_certs else "none"),
+    )

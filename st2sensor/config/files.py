@@ -1,0 +1,54 @@
+"""Configuration files and the variables that go over them, as oslo.config reads them; and keys that nobody reads."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from oslo_config import cfg
+
+from st2sensor.config.options import GROUPS, STACKSTORMS
+
+CLOSE = 0.8
+"""How alike two words are, from 0 to 1, when one may be the other misspelt."""
+
+
+def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
+    """The values of all options. Raises cfg.Error, and ValueError that names the key."""
+    options = cfg.ConfigOpts()
+    for group, registered in GROUPS.items():
+        options.register_opts(registered, group=group)
+    options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
+    for group, registered in GROUPS.items():
+        for option in registered:
+            variable = f"ST2_{group}__{option.name}".upper()
+            try:
+                if variable in variables:
+                    options.set_override(option.name, variables[variable], group=group)
+                options[group][option.dest]
+            except (cfg.ConfigFileValueError, ValueError) as exception:
+                reason = str(exception).partition(" is not valid: ")[2] or exception
+                place = variable if variable in variables else f"[{group}] {option.name}"
+                raise ValueError(f"{place}: {reason}; it is: {option.help}") from exception
+    return options
+
+
+def misspelt(files: Sequence[str]) -> Iterator[str]:
+    """What stands in the files and looks like one of our words, but is none. What StackStorm knows is not said."""
+    for path in files:
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        for section, keys in sections.items():
+            if section not in GROUPS:
+                yield from _said(path, f"section [{section}]", section, GROUPS)
+                continue
+            ours = [option.name for option in GROUPS[section]]
+            for key in keys:
+                if key not in ours and key not in STACKSTORMS.get(section, "").split():
+                    yield from _said(path, f"[{section}] {key}", key, ours)
+
+
+def _said(path: str, what: str, word: str, known: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
+    for meant in difflib.get_close_matches(word, list(known), n=1, cutoff=CLOSE):
+        yield f"{Path(path)}: {what} is not known and has no effect; did you mean {meant}?"

@@ -1,0 +1,42 @@
+"""The URLs of the database and the brokers, in messages never with their passwords."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+MONGODB = ("mongodb", "mongodb+srv")
+
+
+def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> str:
+    """`[database] connection`, with an absolute path. Raises ValueError."""
+    scheme = checked("[database] connection", url).scheme
+    if scheme in MONGODB:
+        return url
+    if scheme == "sqlite":
+        # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
+        path = url.removeprefix("sqlite://").removeprefix("/")
+        return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
+    raise ValueError(
+        f"[database] connection = {public(url)}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
+    )
+
+
+def checked(key: str, url: str) -> SplitResult:
+    """The parts of a URL. Raises ValueError naming the key, and no password."""
+    if "#" in url:
+        raise ValueError(f"{key} = {public(url)}: write # in it as %23")
+    try:
+        parts = urlsplit(url)
+        if "," not in parts.netloc:
+            _ = parts.port
+    except ValueError as exception:
+        raise ValueError(f"{key} = {public(url)}: {exception}") from exception
+    return parts
+
+
+def public(url: str) -> str:
+    """A URL without its password, however malformed it is."""
+    return re.sub(r"//.*@", "//***@", url)

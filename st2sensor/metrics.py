@@ -1,0 +1,70 @@
+"""`[metrics]`: counts and times of what is published, under StackStorm's names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from statsd import StatsClient
+
+from st2sensor.settings import Metrics as Settings
+
+LOG = logging.getLogger(__name__)
+
+PUBLISHED = "amqp.pool_publisher.publish_with_retries"
+
+
+class Metrics(Protocol):
+    """Where metrics go. Methods neither raise nor wait."""
+
+    def published(self, exchange: str, count: int, seconds: float) -> None:
+        """So many messages were published together, in so many seconds."""
+
+
+class _None:
+    def published(self, exchange: str, count: int, seconds: float) -> None:
+        pass
+
+
+NONE: Metrics = _None()
+"""For nobody."""
+
+
+class _Echo:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def published(self, exchange: str, count: int, seconds: float) -> None:
+        LOG.info("%s: %d in %.6f s", _named(self._settings, exchange), count, seconds)
+
+
+class _Statsd:
+    """A datagram a metric; what nobody takes is lost, as statsd has it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: StatsClient | None = None
+
+    def published(self, exchange: str, count: int, seconds: float) -> None:
+        name, rate = _named(self._settings, exchange), self._settings.sample_rate
+        try:
+            if self._client is None:
+                # It looks its host up.
+                self._client = StatsClient(host=self._settings.host, port=self._settings.port)
+            self._client.incr(name, count, rate)
+            self._client.timing(name, seconds * 1000, rate)
+        except OSError as exception:
+            LOG.debug("[metrics] %s:%d: %s", self._settings.host, self._settings.port, exception)
+
+
+def open_metrics(settings: Settings) -> Metrics:
+    """Where `[metrics]` says."""
+    return DRIVERS[settings.driver](settings)
+
+
+DRIVERS: dict[str, Callable[[Settings], Metrics]] = {"noop": lambda _: NONE, "echo": _Echo, "statsd": _Statsd}
+
+
+def _named(settings: Settings, exchange: str) -> str:
+    return ".".join(part for part in ("st2", settings.prefix, PUBLISHED, exchange) if part)

@@ -1,0 +1,260 @@
+"""What a StackStorm's st2.conf says of databases, brokers and logs, against real ones."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import socket
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from tests.conftest import missing
+from tests.servers import mongodb
+from tests.servers.certificate import make_certificate
+from tests.servers.mongodb import MongoDB
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import eventually
+from tests.workspace import Workspace
+
+KEEPS = """
+import time
+
+class Keeps(Sensor):
+    def run(self):
+        self.sensor_service.set_value("k", "v")
+        self.sensor_service.dispatch("p.kept", {"value": self.sensor_service.get_value("k")})
+        time.sleep(1000)
+"""
+
+
+def add_sensor(workspace: Workspace) -> None:
+    types = [{"name": "kept", "payload_schema": {"type": "object"}}]
+    workspace.add_sensor("p", "Keeps", KEEPS, trigger_types=types)
+
+
+def connect_as_stackstorm(workspace: Workspace, options: str) -> None:
+    """Let StackStorm's keys say where the database is."""
+    workspace.configure(f"[database]\n{options}")
+    text = workspace.config.read_text().replace(f"connection = {workspace.database}\n", "")
+    workspace.config.write_text(text)
+
+
+@pytest.fixture
+def mongod() -> None:
+    if mongodb.executable() is None:
+        missing("no mongod")
+
+
+@pytest.mark.usefixtures("mongod")
+def test_mongodb_is_spoken_to_by_tls_and_with_a_login(folder: Path) -> None:
+    key, certificate = make_certificate(folder)
+    both = folder / "both.pem"
+    both.write_text(key.read_text() + certificate.read_text())
+    trusting: dict[str, Any] = {"tls": True, "tlsCAFile": str(certificate), "tlsCertificateKeyFile": str(both)}
+    options = [
+        "--tlsMode",
+        "requireTLS",
+        "--tlsCertificateKeyFile",
+        str(both),
+        "--tlsCAFile",
+        str(certificate),
+        "--auth",
+    ]
+    server = MongoDB(folder, *options, client=trusting)
+    server.start()
+    (folder / "w").mkdir()
+    workspace = Workspace(folder / "w", database=server.url, messaging="local://")
+    try:
+        with pymongo.MongoClient[dict[str, object]](server.url, **trusting) as client:
+            client["admin"].command("createUser", "me", pwd="p@ss/word", roles=["root"])
+        add_sensor(workspace)
+        tls = f"ssl = True\nssl_ca_certs = {certificate}\nssl_cert_reqs = required\nssl_certfile = {both}\n"
+        address = f"host = 127.0.0.1\nport = {server.port}\n"
+        connect_as_stackstorm(workspace, f"{address}{tls}username = me\npassword = p@ss/word\n")
+        workspace.reload_well()
+        listener = workspace.listen()
+        workspace.start()
+        assert listener.wait_for("p.kept")[0].payload == {"value": "v"}
+        with pymongo.MongoClient[dict[str, object]](
+            server.url, **trusting, username="me", password="p@ss/word"
+        ) as client:
+            assert client[workspace.name]["sensor_type_d_b"].count_documents({}) == 1
+
+        for wrong, problem in [
+            (f"{address}{tls}username = me\npassword = wrong\n", "Authentication failed"),
+            (f"{address}ssl = True\nusername = me\npassword = p@ss/word\n", "certificate verify failed"),
+        ]:
+            connect_as_stackstorm(workspace, wrong)
+            done = workspace.reload()
+            assert done.returncode == 69
+            assert problem in done.stderr
+            assert "p@ss" not in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+    finally:
+        workspace.database = "sqlite://"
+        workspace.close()
+        server.stop()
+
+
+@pytest.mark.usefixtures("mongod")
+def test_a_replica_set_is_found_by_a_uri_that_names_the_database(folder: Path) -> None:
+    server = MongoDB(folder, "--replSet", "rs")
+    server.start()
+    (folder / "w").mkdir()
+    workspace = Workspace(folder / "w", database=server.url, messaging="local://")
+    address = f"127.0.0.1:{server.port}"
+    try:
+        with pymongo.MongoClient[dict[str, object]](server.url, directConnection=True) as client:
+            client.admin.command("replSetInitiate", {"_id": "rs", "members": [{"_id": 0, "host": address}]})
+            eventually("it has a primary", lambda: bool(client.admin.command("hello")["isWritablePrimary"]))
+            add_sensor(workspace)
+            connect_as_stackstorm(workspace, f"host = mongodb://{address}/named?replicaSet=rs")
+            workspace.reload_well()
+            listener = workspace.listen()
+            workspace.start()
+            assert listener.wait_for("p.kept")[0].payload == {"value": "v"}
+            assert client["named"]["key_value_pair_d_b"].count_documents({"value": "v"}) == 1
+    finally:
+        workspace.database = "sqlite://"
+        workspace.close()
+        server.stop()
+
+
+def test_bodies_are_compressed_as_stackstorms_consumers_take_them(folder: Path, rabbit_server: RabbitMQ) -> None:
+    workspace = Workspace(folder, database="sqlite://", messaging=rabbit_server.url, serializer="pickle")
+    try:
+        add_sensor(workspace)
+        workspace.configure("[messaging]\ncompression = gzip")
+        workspace.reload_well()
+        listener = workspace.listen()
+        workspace.start()
+        eventually("it has arrived", lambda: len(listener.seen) > 2)
+        for seen in listener.seen:
+            assert seen.headers == {"compression": "application/x-gzip"}
+        bodies = [pickle.loads(zlib.decompress(seen.raw)) for seen in listener.seen]
+        assert "p.kept" in [body["trigger"] for body in bodies]
+    finally:
+        workspace.close()
+
+
+LOGGING = """\
+[loggers]
+keys=root
+
+[handlers]
+keys=console, file, audit
+
+[formatters]
+keys=plain, gelf
+
+[logger_root]
+level=INFO
+handlers=console, file, audit
+
+[handler_console]
+class=StreamHandler
+level=WARNING
+formatter=plain
+args=(sys.stdout,)
+
+[handler_file]
+class=st2common.log.FormatNamedFileHandler
+level=INFO
+formatter=plain
+args=("{folder}/container.log",)
+
+[handler_audit]
+class=st2common.log.FormatNamedFileHandler
+level=INFO
+formatter=gelf
+args=("{folder}/audit.{{pid}}.log",)
+
+[formatter_plain]
+class=st2common.logging.formatters.ConsoleLogFormatter
+format=%(asctime)s %(thread)s %(levelname)s %(module)s [-] %(name)s %(message)s
+datefmt=
+
+[formatter_gelf]
+class=st2common.logging.formatters.GelfLogFormatter
+format=%(message)s
+"""
+
+
+def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_anew(embedded: Workspace) -> None:
+    folder = embedded.folder
+    (folder / "logging.conf").write_text(LOGGING.format(folder=folder))
+    embedded.configure("logging = logging.conf\n[log]\nexcludes = p.Noisy.inner\nredirect_stderr = True")
+    embedded.add_sensor(
+        "p",
+        "Noisy",
+        """
+        import time
+
+        class Noisy(Sensor):
+            def run(self):
+                for number in range(10**6):
+                    self.sensor_service.get_logger("inner").warning("never heard")
+                    self.sensor_service.get_logger("outer").warning("heard %d", number)
+                    time.sleep(0.05)
+        """,
+    )
+    embedded.reload_well()
+    container = embedded.start()
+    log = folder / "container.log"
+    eventually("it logs", lambda: log.exists() and "heard 1" in log.read_text())
+    log.rename(folder / "old.log")
+    container.process.send_signal(signal.SIGUSR1)
+    eventually("it logs into a new file", lambda: log.exists() and "heard" in log.read_text())
+    container.stop()
+    assert "stopped" in log.read_text()
+    assert "stopped" not in (folder / "old.log").read_text()
+    assert "never heard" not in log.read_text() + (folder / "old.log").read_text()
+    # Warnings and worse.
+    assert "heard 1" in container.log
+    assert "started, pid" not in container.log
+    (audit,) = folder.glob("audit.*.log")
+    assert audit.name == f"audit.{container.process.pid}.log"
+    messages = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert {message["version"] for message in messages} == {"1.1"}
+    assert any("heard 1" in message["short_message"] and message["level"] == 4 for message in messages)
+
+    (folder / "logging.conf").write_text("[loggers]\nkeys=nobody\n")
+    done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
+    assert done.returncode == 78
+    assert f"error: [sensorcontainer] logging: {folder}/logging.conf: " in done.stderr
+    assert "correct it, or remove the key" in done.stderr
+
+
+@pytest.fixture
+def statsd() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as received:
+        received.bind(("127.0.0.1", 0))
+        received.settimeout(20)
+        yield received
+
+
+def test_what_is_published_is_counted_and_timed_by_statsd(embedded: Workspace, statsd: socket.socket) -> None:
+    add_sensor(embedded)
+    embedded.configure(f"[metrics]\ndriver = statsd\nport = {statsd.getsockname()[1]}\nprefix = here")
+    embedded.reload_well()
+    embedded.start()
+    name = f"st2.here.amqp.pool_publisher.publish_with_retries.{embedded.prefix}.trigger_instances_dispatch"
+    counted = statsd.recv(1000).decode()
+    assert counted.startswith(f"{name}:")
+    assert counted.endswith("|c")
+    timed = statsd.recv(1000).decode()
+    assert timed.startswith(f"{name}:")
+    assert timed.endswith("|ms")
+
+
+def test_a_misspelt_key_is_warned_of_in_the_log(embedded: Workspace) -> None:
+    embedded.configure("stop_timout = 3")
+    embedded.start().wait_for_log(
+        "[sensorcontainer] stop_timout is not known and has no effect; did you mean stop_timeout?"
+    )
