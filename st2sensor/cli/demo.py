@@ -32,7 +32,7 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
     state_dir = settings.container.state_dir
     watched = _write_pack(state_dir)
     # What is wrong with one pack has been told, and does not keep the others from running.
-    registration.register(settings, (), prune=False)
+    registration.register(settings)
     log = state_dir / "container.log"
     command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
     for path in config_files:

@@ -31,10 +31,29 @@ COLOURS = {
     Result.FAILED: "red",
 }
 
+MISSING, ANEW = "missing", "anew"
+"""Which virtualenvs to make."""
+
+ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners", "runner-dir", "pack"))
+"""Options of StackStorm's command for what sensors have no need of."""
+
 
 def flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say what to register."""
     for option in (
+        *(click.option(name, "elsewhere", flag_value=name, multiple=True, hidden=True) for name in ELSEWHERE),
+        click.option("--register-no-fail-on-failure", "lenient", is_flag=True, help="End with 0 whatever failed."),
+        click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
+        click.option(
+            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="Make every virtualenv anew first."
+        ),
+        click.option(
+            "--register-setup-virtualenvs",
+            "virtualenvs",
+            flag_value=MISSING,
+            help="First make the virtualenvs of packs with requirements that lack one, or whose requirements changed.",
+        ),
+        click.option("--register-configs", "kinds", flag_value=SENSORS, multiple=True, hidden=True),
         click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
         click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
         click.option("--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."),
@@ -45,19 +64,61 @@ def flags(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def register(settings: Settings, kinds: Collection[str], *, prune: bool) -> int:
+def register(
+    settings: Settings,
+    kinds: Collection[str] = (),
+    *,
+    prune: bool = False,
+    virtualenvs: str | None = None,
+    lenient: bool = False,
+    elsewhere: Collection[str] = (),
+) -> int:
     """Register, and show what came of it; returns 1 when anything failed.
 
     :param kinds: of KINDS; `all`, or none, means every one.
+    :param virtualenvs: MISSING or ANEW: those to make first.
+    :param lenient: return 0 whatever failed.
+    :param elsewhere: what was asked for that is left to StackStorm.
     """
+    for option in elsewhere:
+        click.echo(f"{option} is left to StackStorm: st2sensor registers sensors, triggers and rules", err=True)
+    if elsewhere and not kinds and virtualenvs is None:
+        return 0
     chosen = KINDS if not kinds or "all" in kinds else tuple(kinds)
     announcements = Announcements(Topology(settings.messaging.prefix))
-    terminal = Console(stderr=True)
-    with (
-        closing(open_storage(settings.database)) as storage,
-        Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar,
-    ):
+    with closing(open_storage(settings.database)) as storage:
         storage.prepare()
+        registry = Registry(
+            storage=storage,
+            content=settings.content,
+            templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
+            announcements=announcements,
+        )
+        made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
+        outcomes = made + _registered(registry, chosen, prune=prune)
+    for warning in registry.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    show(outcomes)
+    _announce(announcements, settings)
+    return 1 if failures(outcomes) and not lenient else 0
+
+
+def _set_up_virtualenvs(registry: Registry, which: str) -> list[Outcome]:
+    terminal = Console(stderr=True, highlight=False, markup=False)
+    with terminal.status("making virtualenvs") as status:
+
+        def progress(line: str) -> None:
+            if terminal.is_terminal:
+                status.update(line[: terminal.width - 4])
+            else:
+                terminal.print(line, soft_wrap=True)
+
+        return list(registry.set_up_virtualenvs(anew=which == ANEW, progress=progress))
+
+
+def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> list[Outcome]:
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(step: str, done: int, total: int) -> None:
@@ -65,19 +126,8 @@ def register(settings: Settings, kinds: Collection[str], *, prune: bool) -> int:
                 tasks[step] = bar.add_task(step, total=total)
             bar.update(tasks[step], completed=done)
 
-        registry = Registry(
-            storage=storage,
-            content=settings.content,
-            templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
-            announcements=announcements,
-            progress=progress,
-        )
-        outcomes = registry.register(chosen, prune=prune)
-    for warning in registry.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    show(outcomes)
-    _announce(announcements, settings)
-    return 1 if failures(outcomes) else 0
+        registry.progress = progress
+        return registry.register(kinds, prune=prune)
 
 
 def show(outcomes: Sequence[Outcome]) -> None:

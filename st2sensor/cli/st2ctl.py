@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -28,12 +29,12 @@ def root(context: click.Context, config_files: Sequence[str], debug: bool) -> No
 )
 @registration.flags
 @click.pass_obj
-def reload(config_files: Sequence[str], kinds: Sequence[str], prune: bool) -> int:
+def reload(config_files: Sequence[str], /, **options: Any) -> int:
     """Register what is on disk; running containers start, restart and stop just the sensors that changed.
 
     Ends with exit code 1 when anything failed to register; the rest is registered all the same.
     """
-    return registration.register(config.load(config_files), kinds, prune=prune)
+    return registration.register(config.load(config_files), **options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

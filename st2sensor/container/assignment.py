@@ -25,7 +25,7 @@ def launch_of(
     state_dir: Path,
     cgroups: Cgroups | None,
 ) -> Launch:
-    """What a sensor is started with. Raises ConfigError and OSError."""
+    """What a sensor is started with. Raises ConfigError, ContentError and OSError."""
     code = code_of(sensor, settings.content)
     taken_on = limits(overrides)
     return Launch(
@@ -49,6 +49,8 @@ def assignment_of(sensor: SensorType, settings: Settings, values: dict[str, Any]
     """What a wrapper runs: the wrapper protocol's form.
 
     :param values: the sensor's configuration.
+
+    Raises ContentError.
     """
     return {
         "ref": sensor.ref,

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.models import Overrides, SensorType
-from st2sensor.packs import config_schema
+from st2sensor.packs import config_schema, virtualenv
 from st2sensor.packs.config import config_file
-from st2sensor.packs.virtualenv import interpreter
 from st2sensor.settings import Content
 
 
@@ -45,20 +44,22 @@ class Code:
 
 
 def code_of(sensor: SensorType, content: Content) -> Code:
-    """Where a registered sensor's code is on this host."""
+    """Where a registered sensor's code is on this host. Raises ContentError for a pack that lacks its virtualenv."""
     file = Path(sensor.artifact_uri.removeprefix("file://"))
     if not file.is_file():
         file = _in_local_pack(sensor, content) or file
     sensors = [parent for parent in file.parents if parent.name == "sensors"]
+    pack = sensors[0].parent if sensors else file.parent
+    virtualenv.check(content.virtualenvs_path, sensor.pack, pack)
     folders = [file.parent, *sensors]
     if content.enable_common_libs:
         folders += [folder.parent / "lib" for folder in sensors]
     return Code(
-        interpreter=interpreter(content.virtualenvs_path, sensor.pack),
+        interpreter=virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
         file=file,
         class_name=sensor.class_name,
         search_paths=tuple(dict.fromkeys(folders)),
-        pack=sensors[0].parent if sensors else file.parent,
+        pack=pack,
     )
 
 
@@ -72,6 +73,7 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
     fields["overrides"] = asdict(replace(overrides, log_level=None))
     fields["values"] = values
+    fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     code = [path for folder in ("sensors", "lib") for path in sorted((pack / folder).rglob("*.py"))]
     for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:

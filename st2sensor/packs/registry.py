@@ -10,7 +10,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError, StorageError, StorageUnavailable
 from st2sensor.models import Overrides, Pack, Registration, Rule, SensorType, Trigger, TriggerType
-from st2sensor.packs import config, metadata, overrides, rules
+from st2sensor.packs import config, metadata, overrides, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
@@ -60,8 +60,7 @@ class Registry:
 
         Raises StorageError and StorageUnavailable; what is wrong with content is in the outcomes.
         """
-        packs, errors = find_packs(self.content.pack_paths)
-        outcomes = [Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors]
+        packs, outcomes = self._packs()
         outcomes += [self._core_trigger_type(item) for item in core_trigger_types()]
         if TRIGGERS in kinds:
             outcomes += self._trigger_files(packs)
@@ -70,6 +69,31 @@ class Registry:
         if RULES in kinds:
             outcomes += self._rules(packs, prune)
         return outcomes
+
+    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> Iterator[Outcome]:
+        """Make the virtualenvs that packs need.
+
+        :param anew: also those that exist.
+        :param progress: told what is done.
+        """
+        packs, outcomes = self._packs()
+        yield from outcomes
+        for pack in packs:
+            exists = (self.content.virtualenvs_path / pack.ref).exists()
+            try:
+                made = virtualenv.set_up(pack, self.content.virtualenvs_path, anew=anew, progress=progress)
+            except ContentError as error:
+                yield _failed("virtualenv", pack.ref, error)
+                continue
+            result = Result.UNCHANGED if not made else Result.CHANGED if exists else Result.CREATED
+            if made or exists:
+                yield Outcome(kind="virtualenv", ref=pack.ref, result=result)
+
+    def _packs(self) -> tuple[list[Pack], list[Outcome]]:
+        packs, errors = find_packs(self.content.pack_paths)
+        return packs, [
+            Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors
+        ]
 
     def _core_trigger_type(self, declared: TriggerType) -> Outcome:
         """Registered when missing; a StackStorm that shares the database keeps its own."""
