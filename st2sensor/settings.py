@@ -88,6 +88,7 @@ class Content:
     :param virtualenvs_path: folder of packs' virtualenvs.
     :param overrides_path: folder of `_global.yaml` and `<pack>.yaml` with what operators override.
     :param enable_common_libs: `[packs]`: whether a pack's lib/ is importable.
+    :param shadow_stackstorm: `[packs]`: whether our names hide a StackStorm that a pack's interpreter can import.
     """
 
     pack_paths: tuple[Path, ...]
@@ -95,6 +96,7 @@ class Content:
     virtualenvs_path: Path
     overrides_path: Path
     enable_common_libs: bool = False
+    shadow_stackstorm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

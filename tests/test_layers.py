@@ -13,13 +13,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
-    "errors models sensor rpc settings payload isotime command": 0,
+    "errors models sensor rpc settings payload isotime command trace": 0,
     "config logs log_files metrics schema backoff crypto": 1,
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
     "container wrapper": 4,
-    "cli": 5,
+    "cli testing": 5,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
 
@@ -39,7 +39,7 @@ OWNERS = {
 
 NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
 
-WRAPPER = {"wrapper", "sensor", "rpc", "errors", "payload"}
+WRAPPER = {"testing", "wrapper", "sensor", "rpc", "errors", "payload", "trace"}
 
 MODULES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent

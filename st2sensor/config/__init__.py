@@ -77,6 +77,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             virtualenvs_path=base_path / "virtualenvs",
             overrides_path=base_path / "overrides",
             enable_common_libs=options.packs.enable_common_libs,
+            shadow_stackstorm=options.packs.shadow_stackstorm,
         ),
         container=_container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(

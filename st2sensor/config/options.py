@@ -77,6 +77,11 @@ CONTENT = [
 ]
 PACKS = [
     cfg.BoolOpt("enable_common_libs", default=False, help="whether a pack's sensors can import from its lib/"),
+    cfg.BoolOpt(
+        "shadow_stackstorm",
+        default=False,
+        help="whether st2reactor and st2common are ours also where a pack's interpreter can import StackStorm's",
+    ),
 ]
 SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),

@@ -26,6 +26,8 @@ class Code:
     search_paths: tuple[Path, ...]
     pack: Path
     """The pack's folder."""
+    shadow_stackstorm: bool = False
+    """Whether our names for StackStorm's modules come before a StackStorm that the interpreter can import."""
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
@@ -40,6 +42,7 @@ class Code:
             "search_paths": [str(path) for path in self.search_paths],
             "fallback_paths": list(self.fallback_paths),
             "fallback_version": list(sys.version_info[:2]),
+            "shadow_stackstorm": self.shadow_stackstorm,
         }
 
 
@@ -60,6 +63,7 @@ def code_of(sensor: SensorType, content: Content) -> Code:
         class_name=sensor.class_name,
         search_paths=tuple(dict.fromkeys(folders)),
         pack=pack,
+        shadow_stackstorm=content.shadow_stackstorm,
     )
 
 

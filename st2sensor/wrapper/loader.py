@@ -10,16 +10,19 @@ import struct
 import sys
 import traceback
 from contextlib import suppress
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type
 
 import st2sensor
-from st2sensor.sensor import Sensor
 from st2sensor.wrapper.stop import StopSensor
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(st2sensor.__file__)), "compat")
+
+
+BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
+"""Where Sensor and PollingSensor are defined: here, and in a StackStorm that a pack's interpreter can import."""
 
 
 class LoadError(Exception):
@@ -35,7 +38,7 @@ class LoadError(Exception):
         self.in_metadata = in_metadata
 
 
-def load_class(code: Dict[str, Any]) -> Type[Sensor]:
+def load_class(code: Dict[str, Any]) -> Type[Any]:
     """Load the class that `code`, as the container describes it, names. Raises LoadError."""
     extend_path(code)
     file, class_name = code["file"], code["class_name"]
@@ -48,7 +51,7 @@ def load_class(code: Dict[str, Any]) -> Type[Sensor]:
             file=file,
             in_metadata=True,
         )
-    if not issubclass(found, Sensor):
+    if not derives(found, "Sensor"):
         message = f"class {class_name} does not derive from Sensor or PollingSensor of st2reactor.sensor.base"
         raise LoadError(f"{message}; derive it from one of them", file=file, line=_line_of(found))
     missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
@@ -58,8 +61,21 @@ def load_class(code: Dict[str, Any]) -> Type[Sensor]:
     return found
 
 
+def derives(found: type, base: str) -> bool:
+    """Whether a class derives from `Sensor` or `PollingSensor`, whoever's."""
+    return any(parent.__name__ == base and parent.__module__ in BASE_MODULES for parent in found.__mro__)
+
+
 def extend_path(code: Dict[str, Any]) -> None:
-    """Make the pack's modules, StackStorm's names, and the container's libraries importable, in this order."""
+    """Make the pack's modules, StackStorm's names, and the container's libraries importable, in this order.
+
+    A StackStorm that the interpreter has comes before our names for it, unless the container says otherwise.
+    """
+    if code["shadow_stackstorm"]:
+        sys.path.insert(0, COMPAT)
+    elif PathFinder.find_spec("st2reactor", sys.path) is not None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "st2reactor"]:
+            del sys.modules[name]
     same_version = list(sys.version_info[:2]) == code["fallback_version"]
     for path in [*code["search_paths"], COMPAT, *(code["fallback_paths"] if same_version else [])]:
         if path not in sys.path:
@@ -141,7 +157,7 @@ def _compiled(file: str) -> Optional[CodeType]:
 
 def _sensor_classes(module: ModuleType) -> List[str]:
     members: List[Tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
-    return [name for name, value in members if issubclass(value, Sensor) and value.__module__ == module.__name__]
+    return [name for name, value in members if derives(value, "Sensor") and value.__module__ == module.__name__]
 
 
 def _line_of(found: type) -> Optional[int]:

@@ -14,11 +14,11 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 from st2sensor import rpc
 from st2sensor.errors import St2SensorError
-from st2sensor.sensor import PollingSensor, Sensor
+from st2sensor.sensor import Sensor
 from st2sensor.wrapper import logs
 from st2sensor.wrapper.connection import Caller, Connection
 from st2sensor.wrapper.green import GreenConnection
-from st2sensor.wrapper.loader import LoadError, load_class
+from st2sensor.wrapper.loader import LoadError, derives, load_class
 from st2sensor.wrapper.service import SensorService
 from st2sensor.wrapper.stop import Stop, StopSensor
 from st2sensor.wrapper.title import LIBC
@@ -146,8 +146,9 @@ class Life:
     def _run(self) -> None:
         connection = self._connection
         sensor = self._sensor = _instance(self._class, SensorService(connection, self._ref), self._assignment)
-        if self._assignment["report_polls"] and isinstance(sensor, PollingSensor):
-            sensor.poll = _reported(sensor.poll, connection)  # type: ignore[method-assign]
+        if self._assignment["report_polls"] and derives(self._class, "PollingSensor"):
+            polling: Any = sensor
+            polling.poll = _reported(polling.poll, connection)
         callbacks = Callbacks(sensor, self._told)
         callbacks.start()
         connection.notify("ready", {})
@@ -161,7 +162,7 @@ class Life:
 def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, Any]) -> Sensor:
     arguments: Dict[str, Any] = {"sensor_service": service, "config": assignment["config"]}
     # Without a poll_interval in its metadata a polling sensor keeps its class's own default.
-    if issubclass(sensor_class, PollingSensor) and assignment["poll_interval"] is not None:
+    if derives(sensor_class, "PollingSensor") and assignment["poll_interval"] is not None:
         arguments["poll_interval"] = assignment["poll_interval"]
     sensor: Sensor = sensor_class(**arguments)
     return sensor

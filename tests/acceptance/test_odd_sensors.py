@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import time
+import venv
 from contextlib import closing
 from pathlib import Path
 
@@ -418,3 +419,63 @@ def test_a_packs_lib_is_importable_where_common_libs_are_enabled(embedded: Works
     (library / "shared_things.py").write_text("VALUE = 2\n")
     embedded.reload_well()
     assert listener.wait_for("s.found", 2)[1].payload == {"value": 2}
+
+
+STACKSTORMS_BASE = """
+import abc
+
+WHO = "StackStorm's"
+
+class Sensor(abc.ABC):
+    def __init__(self, sensor_service, config=None):
+        self.sensor_service = sensor_service
+        self.config = config
+
+class PollingSensor(Sensor):
+    def __init__(self, sensor_service, config=None, poll_interval=5):
+        super().__init__(sensor_service, config)
+        self._poll_interval = poll_interval
+    def run(self):
+        self.poll()
+"""
+
+LOOKS_WHO = """
+import st2reactor.sensor.base
+from st2reactor.sensor.base import PollingSensor
+
+class Looks(PollingSensor):
+    def poll(self):
+        who = getattr(st2reactor.sensor.base, "WHO", "ours")
+        try:
+            from st2common import only_stackstorm_has_it
+        except ImportError:
+            who += ", alone"
+        self.sensor_service.dispatch("p.who", {"who": who, "interval": self._poll_interval})
+    def setup(self): pass
+    def cleanup(self): pass
+    def add_trigger(self, trigger): pass
+    def update_trigger(self, trigger): pass
+    def remove_trigger(self, trigger): pass
+"""
+
+
+def test_a_stackstorm_that_the_interpreter_has_is_not_shadowed_unless_asked(embedded: Workspace) -> None:
+    sensor = embedded.add_sensor("p", "Looks", "", poll_interval=3, trigger_types=[{"name": "who"}])
+    sensor.write_text(LOOKS_WHO)
+    home = embedded.folder / "virtualenvs" / "p"
+    venv.create(home)
+    (packages,) = home.glob("lib/python3.*/site-packages")
+    (packages / "st2reactor" / "sensor").mkdir(parents=True)
+    (packages / "st2reactor" / "sensor" / "base.py").write_text(STACKSTORMS_BASE)
+    (packages / "st2common").mkdir()
+    (packages / "st2common" / "only_stackstorm_has_it.py").touch()
+    for package in ("st2reactor", "st2reactor/sensor", "st2common"):
+        (packages / package / "__init__.py").touch()
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    assert listener.wait_for("p.who")[0].payload == {"who": "StackStorm's", "interval": 3}
+    container.stop()
+    embedded.configure("[packs]\nshadow_stackstorm = true")
+    embedded.start()
+    assert listener.wait_for("p.who", 2)[1].payload == {"who": "ours, alone", "interval": 3}

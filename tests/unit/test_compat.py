@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,77 @@ print(json.dumps([
         *("x", {"id_": "1", "trace_tag": "t"}, "UTC", "2026-01-31T12:00:00.000000+00:00"),
         *([0, "hi\n", "", False], "SensorService", True),
     ]
+
+
+PACKS_TEST = """
+import io
+import os
+import sys
+import unittest
+from st2common.models.api.trace import TraceContext
+from st2reactor.sensor.base import PollingSensor
+from st2tests.base import BaseSensorTestCase
+from st2tests.mocks.sensor import MockSensorService, MockSensorWrapper
+
+class Watches(PollingSensor):
+    def setup(self):
+        self.log = self.sensor_service.get_logger(__name__)
+    def poll(self):
+        self.log.info("polled")
+        service = self.sensor_service
+        seen = service.get_value("seen") or []
+        service.set_value("seen", [*seen, len(seen)])
+        service.set_value("all", 1, local=False)
+        service.dispatch("p.one", {"count": len(seen)})
+        service.dispatch(trigger="p.two", payload={"x": {1}}, trace_tag="t")
+    def cleanup(self): pass
+    def add_trigger(self, trigger): pass
+    def update_trigger(self, trigger): pass
+    def remove_trigger(self, trigger): pass
+
+class WatchesTestCase(BaseSensorTestCase):
+    sensor_cls = Watches
+
+    def test_works(self):
+        sensor = self.get_sensor_instance(config={"a": 1}, poll_interval=7)
+        self.assertEqual((sensor.config, sensor.get_poll_interval()), ({"a": 1}, 7))
+        sensor.setup()
+        sensor.poll()
+        sensor.poll()
+        self.assertEqual(self.sensor_service.get_value("seen"), [0, 1])
+        self.assertEqual([item.name for item in self.sensor_service.list_values()], ["tests.Watches:seen"])
+        self.assertEqual([item.value for item in self.sensor_service.list_values(local=False, prefix="al")], [1])
+        self.assertEqual([self.sensor_service.delete_value("seen") for _ in range(2)], [True, False])
+        self.assertTriggerDispatched(trigger="p.one", payload={"count": 1})
+        self.assertTriggerDispatched("p.two")
+        with self.assertRaises(AssertionError):
+            self.assertTriggerDispatched(trigger="p.one", payload={"count": 2})
+        first, last = self.get_dispatched_triggers()[0], self.get_last_dispatched_trigger()
+        self.assertEqual(first, {"trigger": "p.one", "payload": {"count": 0}, "trace_context": None})
+        self.assertEqual((last["payload"], last["trace_context"].trace_tag), ({"x": {1}}, "t"))
+        sensor.log.info.assert_called_with("polled")
+        self.sensor_service.dispatched_triggers = []
+        self.assertEqual(self.get_dispatched_triggers(), [])
+        self.assertEqual(self.get_fixture_content("deep/a.txt"), "held")
+
+if __name__ == "__main__":
+    unittest.main()
+"""
+
+
+def test_a_packs_own_test_of_its_sensor_runs(tmp_path: Path) -> None:
+    (tmp_path / "fixtures" / "deep").mkdir(parents=True)
+    (tmp_path / "fixtures" / "deep" / "a.txt").write_text("held")
+    (tmp_path / "test_watches.py").write_text(PACKS_TEST)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "test_watches.py"), "-v"],
+        env={"PYTHONPATH": f"{COMPAT}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ran 1 test" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,5 @@
 """StackStorm's name for what links trigger instances."""
 
-from typing import Optional
+from st2sensor.trace import TraceContext
 
-
-class TraceContext:
-    """:param id_: of a trace; :param trace_tag: of a new one."""
-
-    def __init__(self, id_: Optional[str] = None, trace_tag: Optional[str] = None) -> None:
-        self.id_ = id_
-        self.trace_tag = trace_tag
+__all__ = ["TraceContext"]

@@ -1,0 +1,1 @@
+"""StackStorm's names for what packs test with."""

@@ -1,0 +1,1 @@
+"""StackStorm's names for what stands in for its services."""
