@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import fcntl
 import logging
 import os
 import re
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, closing, suppress
 
 import click
 import uvloop
@@ -22,11 +20,12 @@ import uvloop
 from st2sensor import adoption, config, logs
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
+from st2sensor.cli.state_dir import held
 from st2sensor.container.launch import Inherited
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import SensorNotFound, StateDirectoryBusy
+from st2sensor.errors import SensorNotFound
 from st2sensor.metrics import open_metrics
 from st2sensor.outbox import Outbox
 from st2sensor.outbox_file import set_aside
@@ -99,7 +98,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
-        stack.enter_context(_held(state_dir))
+        stack.enter_context(held(state_dir))
         if set_aside_damaged and (aside := set_aside(state_dir / "outbox.db")):
             LOG.warning("the damaged outbox is kept as %s", aside)
         storage = stack.enter_context(closing(open_storage(settings.database)))
@@ -150,31 +149,6 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
         LOG.info("stopped")
         return code
-
-
-@contextmanager
-def _held(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory, which one container at a time may use. Raises StateDirectoryBusy."""
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-        lock = (state_dir / "lock").open("a+")
-    except OSError as exception:
-        raise StateDirectoryBusy(
-            f"[sensorcontainer] state_dir: cannot use {state_dir}: {exception}; make it writable or name another"
-        ) from exception
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exception:
-            lock.seek(0)
-            raise StateDirectoryBusy(
-                f"[sensorcontainer] state_dir: {state_dir} is in use by process {lock.read().strip() or '?'}; stop "
-                "that container, or give this one a state_dir of its own"
-            ) from exception
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:

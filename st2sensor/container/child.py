@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import signal
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from st2sensor import backoff
@@ -21,6 +23,12 @@ class State(enum.Enum):
 
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
 """States in which there is a process, or one on its way."""
+
+
+def summary(children: Iterable[Child]) -> str:
+    """How many sensors are in which state, for people."""
+    counts = Counter(child.state for child in children)
+    return ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state]) or "no sensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,8 @@ class Refresh:
         self._complaint = ""
         """What was last said about partitions."""
         self._prepared = False
+        self.has_looked = False
+        """Whether a look is over, whatever came of it."""
 
     def mark_stale(self) -> None:
         """Something may have changed: look at the next opportunity."""
@@ -121,6 +123,7 @@ class Refresh:
             self._complaint = ""
             self._learn(known)
         finally:
+            self.has_looked = True
             self._ended()
 
     def _learn(self, known: Knowledge | None) -> None:

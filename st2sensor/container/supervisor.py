@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.container import cgroup
 from st2sensor.container.assignment import launch_of, socket_of
 from st2sensor.container.assignments import Assignments
-from st2sensor.container.child import Child, State
+from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children, Hooks
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoints
@@ -32,6 +33,7 @@ from st2sensor.container.refresh import Refresh
 from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
+from st2sensor.container.systemd import Systemd
 from st2sensor.datastore import Asker, Datastore
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
@@ -149,13 +151,19 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
+        systemd = Systemd(loop, os.environ)
         try:
             while not self._stopping:
                 self._refresh.look_when_stale()
                 self._reconcile()
+                if self._refresh.has_looked and not self._held_back:
+                    systemd.ready()
+                systemd.status(summary(self._children.states.values()))
                 await self._sleep()
         finally:
+            systemd.stopping()
             await self._stop_all()
+            systemd.close()
             self._endpoints.close()
             self._refresh.close()
             self._storing.close()

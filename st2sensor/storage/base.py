@@ -77,6 +77,9 @@ class Storage(Protocol):
     def remove_batch(self, batch: Batch) -> None:
         """Delete a batch, if it is still there."""
 
+    def clear(self) -> None:
+        """Delete everything."""
+
     def ping(self) -> None:
         """Do nothing but reach the database."""
 

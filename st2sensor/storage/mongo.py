@@ -218,6 +218,10 @@ class MongoStorage:
         with self._failures():
             self._safe_batches.delete_one({"_id": batch.id})
 
+    def clear(self) -> None:
+        with self._failures():
+            self._client.drop_database(self._database)
+
     def ping(self) -> None:
         with self._failures():
             self._database.command("ping")

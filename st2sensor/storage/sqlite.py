@@ -42,6 +42,8 @@ SPACE = ""
 LIVE = "coalesce(json_extract(document, '$.expire_timestamp') > ?, 1)"
 """Whether an entry has not expired at some second since the epoch."""
 
+TABLES = [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES, BATCHES]
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
     space TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (space, name)
@@ -72,8 +74,14 @@ class SqliteStorage:
         with self._locked() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            for name in [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES, BATCHES]:
+            for name in TABLES:
                 connection.execute(TABLE.format(name=name))
+
+    def clear(self) -> None:
+        self.prepare()
+        with self._transaction() as connection:
+            for name in TABLES:
+                connection.execute(f"DELETE FROM {name}")
 
     def all(self, kind: type[T]) -> list[T]:
         collection = COLLECTIONS[kind]

@@ -1,0 +1,138 @@
+"""Starts, stops and looks at the container as a service: through systemd where that runs, else by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from st2sensor.cli.state_dir import held, holder
+from st2sensor.errors import StateDirectoryBusy
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+
+SERVICE = "st2sensorcontainer"
+
+BOOTED = Path("/run/systemd/system")
+"""Is there where systemd runs."""
+
+START_TIMEOUT = 10.0
+"""Seconds that a container has to take its state directory."""
+
+STOP_GRACE = 10.0
+"""Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""
+
+LOOK_AGAIN = 0.05
+"""Seconds."""
+
+OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
+"""What a container keeps in its state directory, and those that ran one sensor alone in theirs."""
+
+NOT_RUNNING = 3
+"""Exit code of a status, as of systemctl."""
+
+
+def start(settings: Settings, config_files: Sequence[str]) -> int:
+    """Start the container; nothing is done when it runs. Returns the exit code."""
+    if BOOTED.exists():
+        return _systemctl("start")
+    if holder(settings.container.state_dir) is None:
+        log = settings.container.state_dir / f"{SERVICE}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = _spawn(config_files, log)
+        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _is_held(settings), START_TIMEOUT)
+        if not _is_held(settings):
+            click.echo(f"{SERVICE} did not start; {log} says why", err=True)
+            return 1
+    return status(settings)
+
+
+def stop(settings: Settings) -> int:
+    """Stop the container, and wait for its end. Returns the exit code."""
+    if BOOTED.exists():
+        return _systemctl("stop")
+    process = holder(settings.container.state_dir)
+    if process is not None:
+        os.kill(process, signal.SIGTERM)
+        _wait(lambda: not _is_held(settings), settings.container.stop_timeout + STOP_GRACE)
+        if _is_held(settings):
+            click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
+            return 1
+    status(settings)
+    return 0
+
+
+def restart(settings: Settings, config_files: Sequence[str]) -> int:
+    """Stop and start the container. Returns the exit code."""
+    if BOOTED.exists():
+        return _systemctl("restart")
+    return stop(settings) or start(settings, config_files)
+
+
+def status(settings: Settings) -> int:
+    """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
+    process = holder(settings.container.state_dir)
+    click.echo(f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}")
+    return NOT_RUNNING if process is None else 0
+
+
+def reopen_log_files(settings: Settings) -> int:
+    """Have the container open its log files anew. Returns the exit code."""
+    process = holder(settings.container.state_dir)
+    if process is None:
+        return status(settings)
+    os.kill(process, signal.SIGUSR1)
+    return 0
+
+
+def clean(settings: Settings) -> int:
+    """Delete the database, and what the container keeps. Raises StateDirectoryBusy while it runs."""
+    state_dir = settings.container.state_dir
+    if holder(state_dir) is not None:
+        raise StateDirectoryBusy(f"{SERVICE} runs, and would go on with what it knows; run st2ctl stop first")
+    with held(state_dir):
+        storage = open_storage(settings.database)
+        try:
+            storage.clear()
+        finally:
+            storage.close()
+        for pattern in OWN_FILES:
+            for path in state_dir.glob(pattern):
+                path.unlink()
+    return 0
+
+
+def _spawn(config_files: Sequence[str], log: Path) -> int:
+    """Start a container that outlives this process; returns its number."""
+    options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "st2sensor.cli", SERVICE, *options],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _is_held(settings: Settings) -> bool:
+    return holder(settings.container.state_dir) is not None
+
+
+def _systemctl(action: str) -> int:
+    return subprocess.run(["systemctl", action, SERVICE], check=False).returncode
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(LOOK_AGAIN)

@@ -1,0 +1,63 @@
+"""The state directory of a container, which one at a time may use: who holds it, and holding it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from st2sensor.errors import StateDirectoryBusy
+
+LOCK = "lock"
+
+
+@contextmanager
+def held(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory. Raises StateDirectoryBusy."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        lock = (state_dir / LOCK).open("a+")
+    except OSError as exception:
+        raise StateDirectoryBusy(
+            f"[sensorcontainer] state_dir: cannot use {state_dir}: {exception}; make it writable or name another"
+        ) from exception
+    with lock:
+        if not _take(lock, fcntl.LOCK_EX):
+            raise StateDirectoryBusy(
+                f"[sensorcontainer] state_dir: {state_dir} is in use by process {_number_in(lock) or '?'}; stop "
+                "that container, or give this one a state_dir of its own"
+            )
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def holder(state_dir: Path) -> int | None:
+    """The process that holds the state directory; None when nobody does. Raises StateDirectoryBusy."""
+    try:
+        with (state_dir / LOCK).open() as lock:
+            return None if _take(lock, fcntl.LOCK_SH) else _number_in(lock)
+    except FileNotFoundError:
+        return None
+    except OSError as exception:
+        raise StateDirectoryBusy(
+            f"[sensorcontainer] state_dir: cannot look into {state_dir}: {exception}; do it as the container's user"
+        ) from exception
+
+
+def _take(lock: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _number_in(lock: TextIO) -> int | None:
+    lock.seek(0)
+    text = lock.read().strip()
+    return int(text) if text.isdigit() else None

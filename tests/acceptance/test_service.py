@@ -1,0 +1,275 @@
+"""The container as a service: what systemd is told, st2ctl's words, and the files in conf/."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from st2sensor import config
+from tests.servers.waiting import eventually
+from tests.workspace import ROOT, Workspace, alive
+
+CONF = ROOT / "conf"
+
+SLEEPS = "import time\n\nclass {name}(Sensor):\n    def run(self):\n        time.sleep(1000)\n"
+
+
+class SystemdSocket:
+    """What systemd would hear."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notify.sock"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self._socket.settimeout(0.05)
+        self.heard: list[tuple[float, str]] = []
+
+    def wait_for(self, message: str) -> float:
+        """Returns when it was heard."""
+
+        def look() -> float:
+            try:
+                while True:
+                    self.heard.append((time.monotonic(), self._socket.recv(1000).decode()))
+            except TimeoutError:
+                pass
+            return next((when for when, text in self.heard if text == message), 0.0)
+
+        return eventually(f"{message} is heard", look)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def systemd(embedded: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdSocket]:
+    listening = SystemdSocket(embedded.folder)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(listening.path))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    yield listening
+    listening.close()
+
+
+def test_systemd_hears_that_it_is_ready_how_it_is_and_that_it_lives(
+    embedded: Workspace, systemd: SystemdSocket
+) -> None:
+    names = [f"S{number}" for number in range(5)]
+    for name in names:
+        embedded.add_sensor("p", name, SLEEPS.format(name=name))
+    embedded.configure("changes_at_once = 2")
+    embedded.reload_well()
+    container = embedded.start()
+    ready = systemd.wait_for("READY=1")
+    assert container.log.count(" started, pid") >= 3
+    systemd.wait_for("STATUS=5 running")
+    before = len([text for _, text in systemd.heard if text == "WATCHDOG=1"])
+    eventually(
+        "it says that it lives",
+        lambda: systemd.wait_for("READY=1") and [text for _, text in systemd.heard].count("WATCHDOG=1") >= before + 3,
+    )
+    # No sensor hears of it.
+    assert "NOTIFY_SOCKET" not in container.wrappers()["p.S1"].environ()
+    os.kill(container.wrappers()["p.S1"].pid, signal.SIGKILL)
+    systemd.wait_for("STATUS=4 running, 1 backoff")
+    container.stop()
+    systemd.wait_for("STOPPING=1")
+    assert [text for _, text in systemd.heard].count("READY=1") == 1
+    assert ready > 0
+
+
+def test_without_a_database_systemd_is_not_kept_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = SystemdSocket(folder)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(listening.path))
+    workspace = Workspace(folder, database="mongodb://127.0.0.1:1", messaging="local://")
+    try:
+        workspace.start()
+        listening.wait_for("READY=1")
+        listening.wait_for("STATUS=no sensors")
+    finally:
+        workspace.database = "sqlite://"
+        workspace.close()
+        listening.close()
+
+
+def ctl(workspace: Workspace, *arguments: str, code: int = 0) -> str:
+    done = workspace.run("st2ctl", "--config-file", str(workspace.config), *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def number_in(text: str) -> int:
+    found = re.fullmatch(r"st2sensorcontainer PID: (\d+)\n", text)
+    assert found is not None, text
+    return int(found[1])
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs here, and starts what is installed")
+def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace) -> None:
+    embedded.add_sensor("p", "S", SLEEPS.format(name="S"))
+    embedded.reload_well()
+    log = embedded.state / "st2sensorcontainer.log"
+    assert ctl(embedded, "status", code=3) == "st2sensorcontainer is not running.\n"
+    try:
+        first = number_in(ctl(embedded, "start"))
+        eventually("its sensor runs", lambda: "p.S started" in log.read_text())
+        assert number_in(ctl(embedded, "start")) == number_in(ctl(embedded, "status")) == first
+        moved = log.rename(log.with_suffix(".old"))
+        assert "runs, and would go on with what it knows; run st2ctl stop first" in ctl(
+            embedded, "clean", "--yes", code=75
+        )
+        assert ctl(embedded, "reopen-log-files") == ""
+        last = ctl(embedded, "restart").splitlines()
+        assert last[0] == "st2sensorcontainer is not running."
+        second = number_in(last[1] + "\n")
+        assert second != first
+        assert not alive(first)
+        assert "stopped" in moved.read_text()
+    finally:
+        assert ctl(embedded, "stop") == "st2sensorcontainer is not running.\n"
+    assert not alive(second)
+    assert ctl(embedded, "stop") == "st2sensorcontainer is not running.\n"
+    embedded.configure("stop_timeout = soon")
+    assert "[sensorcontainer] stop_timeout" in ctl(embedded, "start", code=78)
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs here, and starts what is installed")
+def test_a_container_that_does_not_start_says_where_to_look(embedded: Workspace) -> None:
+    embedded.configure("[database]\nconnection = sqlite:///packs")
+    said = ctl(embedded, "start", code=1)
+    assert said == f"st2sensorcontainer did not start; {embedded.state}/st2sensorcontainer.log says why\n"
+    assert "error: " in (embedded.state / "st2sensorcontainer.log").read_text()
+
+
+def test_st2ctl_clean_deletes_what_is_registered_and_stored_but_only_when_told(workspace: Workspace) -> None:
+    workspace.add_sensor("p", "S", SLEEPS.format(name="S"))
+    workspace.reload_well()
+    key = ("st2sensor", "--config-file", str(workspace.config), "key")
+    assert workspace.run(*key, "set", "k", "v").returncode == 0
+    container = workspace.start()
+    container.wait_for_log("p.S started")
+    container.stop()
+    assert (workspace.state / "outbox.db").exists()
+    asked = workspace.run("st2ctl", "--config-file", str(workspace.config), "clean")
+    assert asked.returncode != 0
+    assert "Delete everything in" in asked.stdout
+    assert workspace.documents("sensor_type_d_b")
+    ctl(workspace, "clean", "--yes")
+    assert not workspace.documents("sensor_type_d_b")
+    assert not workspace.documents("key_value_pair_d_b")
+    assert not (workspace.state / "outbox.db").exists()
+    workspace.reload_well()
+    assert workspace.documents("sensor_type_d_b")
+
+
+# The files in conf/.
+
+
+def unit() -> configparser.ConfigParser:
+    # Keys may be repeated, and the last counts for what is asked here.
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(CONF / "st2sensorcontainer.service")
+    return parser
+
+
+def test_the_unit_starts_what_is_installed_with_the_arguments_of_its_environment_file(
+    embedded: Workspace, systemd: SystemdSocket
+) -> None:
+    service = unit()["Service"]
+    command, arguments = shlex.split(service["ExecStart"])
+    assert (Path(command).name, arguments) == ("st2sensorcontainer", "$DAEMON_ARGS")
+    assert shutil.which(Path(command).name, path=str(Path(sys.executable).parent))
+    (line,) = [line for line in (CONF / "st2sensorcontainer.default").read_text().splitlines() if line.startswith("D")]
+    (assignment,) = shlex.split(line)
+    assert shlex.split(service["Environment"]) == [assignment]
+    given = assignment.removeprefix("DAEMON_ARGS=").replace("/etc/st2/st2.conf", str(embedded.config)).split()
+    process = subprocess.Popen([Path(sys.executable).parent / "st2sensorcontainer", *given], cwd=embedded.folder)
+    try:
+        systemd.wait_for("READY=1")
+        number = {"HUP": signal.SIGHUP}[re.fullmatch(r"/bin/kill -(\w+) \$MAINPID", service["ExecReload"])[1]]  # type: ignore[index]
+        process.send_signal(number)
+        assert psutil.Process(process.pid).is_running()
+    finally:
+        process.terminate()
+    assert process.wait(30) == 0
+    defaults = config.load([str(CONF / "st2.conf")])
+    assert int(service["TimeoutStopSec"]) > defaults.container.stop_timeout
+    assert (service["Type"], service["KillMode"], service["User"], service["Delegate"]) == (
+        "notify",
+        "mixed",
+        "st2",
+        "yes",
+    )
+    assert str(defaults.container.state_dir) == f"/var/lib/{service['StateDirectory']}"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    text = (CONF / "st2sensorcontainer.service").read_text()
+    path = tmp_path / "st2sensorcontainer.service"
+    # Neither the user nor the program is on this host.
+    path.write_text(
+        text.replace("/opt/stackstorm/st2sensor/bin/st2sensorcontainer", "/bin/true").replace("=st2\n", "=root\n")
+    )
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
+    assert [line for line in done.stderr.splitlines() if path.name in line] == []
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-sysusers") is None or os.geteuid() != 0, reason="no systemd-sysusers, or not root"
+)
+def test_the_user_and_the_folders_can_be_made(tmp_path: Path) -> None:
+    for folder in ("etc", "var/lib", "opt"):
+        (tmp_path / folder).mkdir(parents=True)
+    root = f"--root={tmp_path}"
+    copied = []
+    for name in ("st2sensor.sysusers", "st2sensor.tmpfiles"):
+        shutil.copy(CONF / name, tmp_path / f"{name}.conf")
+        copied.append(f"{tmp_path}/{name}.conf")
+    users, files = copied
+    subprocess.run(["systemd-sysusers", root, users], check=True, capture_output=True)
+    subprocess.run(["systemd-tmpfiles", root, "--create", files], check=True, capture_output=True)
+    user = re.search(r"^st2:x:(\d+):", (tmp_path / "etc" / "passwd").read_text(), re.MULTILINE)
+    assert user is not None
+    state = tmp_path / "var/lib/st2sensor"
+    assert (state.stat().st_uid, state.stat().st_mode & 0o777) == (int(user[1]), 0o750)
+    assert (tmp_path / "opt/stackstorm/packs").is_dir()
+
+
+@pytest.mark.skipif(shutil.which("logrotate") is None, reason="no logrotate")
+def test_logrotate_takes_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "st2"
+    path.write_text((CONF / "st2sensorcontainer.logrotate").read_text().replace("st2 st2", "root root"))
+    path.chmod(0o644)
+    done = subprocess.run(
+        ["logrotate", "--debug", "--state", str(tmp_path / "state"), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr.lower()
+
+
+def test_the_sample_of_logging_is_one(embedded: Workspace) -> None:
+    text = (CONF / "logging.sensorcontainer.conf").read_text().replace("/var/log/st2", str(embedded.folder))
+    (embedded.folder / "logging.conf").write_text(text)
+    embedded.configure("logging = logging.conf")
+    container = embedded.start()
+    log = embedded.folder / "st2sensorcontainer.log"
+    eventually("it logs", lambda: log.exists() and "configured by" in log.read_text())
+    container.stop()
+    assert container.log == ""
