@@ -183,6 +183,7 @@ class Registration:
 
     :param digest: of metadata, configuration and code as last registered; None before the first success.
     :param error: why the newest content was refused; None when it was not.
+    :param enabled: what the content last said; a sensor that is registered otherwise was set so by an operator.
     """
 
     pack: str
@@ -191,6 +192,7 @@ class Registration:
     digest: str | None = None
     error: str | None = None
     overrides: Overrides = Overrides()
+    enabled: bool | None = None
     id: str | None = field(default=None, compare=False)
 
     @property

@@ -235,11 +235,20 @@ class Registry:
             digest=current if error is None else getattr(registered, "digest", None),
             error=None if error is None else str(error),
             overrides=declaration.overrides if error is None else getattr(registered, "overrides", Overrides()),
+            enabled=sensor.enabled if error is None else getattr(registered, "enabled", None),
         )
         if registered != wanted:
             self.storage.put(wanted)
         if error is not None:
             return _failed("sensor", sensor.ref, error)
+        if (
+            known is not None
+            and known.enabled != sensor.enabled
+            and known.enabled != getattr(registered, "enabled", None)
+        ):
+            state = "enabled" if known.enabled else "disabled"
+            self.warnings.append(f"sensor {sensor.ref} stays {state}, as an operator has set it")
+            sensor = replace(sensor, enabled=known.enabled)
         result = _result(known, sensor)
         if result is Result.UNCHANGED and registered != wanted:
             result = Result.CHANGED

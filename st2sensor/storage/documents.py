@@ -178,6 +178,7 @@ def _registration_document(registration: Registration) -> Document:
         "digest": registration.digest,
         "error": registration.error,
         "overrides": {name: value for name, value in asdict(registration.overrides).items() if value is not None},
+        "enabled": registration.enabled,
     }
 
 
@@ -190,6 +191,7 @@ def _registration(document: Mapping[str, Any]) -> Registration:
         digest=document.get("digest"),
         error=document.get("error"),
         overrides=Overrides(**document.get("overrides", {})),
+        enabled=document.get("enabled"),
     )
 
 
