@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import select
+import shlex
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import jsonschema
 
@@ -18,6 +21,7 @@ from tests.workspace import ROOT, Workspace
 
 SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
 SUPERVISION = (ROOT / "docs" / "supervision.md").read_text()
+PACKS = (ROOT / "docs" / "packs.md").read_text()
 DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
 
 
@@ -116,3 +120,56 @@ def test_supervision_is_as_described(embedded: Workspace) -> None:
 def test_states_are_those_that_there_are() -> None:
     table = SUPERVISION.partition("## States")[2].partition("A sensor that fails")[0]
     assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:] == [state.value for state in State]
+
+
+SHOWS_CONFIG = """
+import time
+
+class Shows(Sensor):
+    def run(self):
+        self.sensor_service.dispatch("p.shown", self.config)
+        time.sleep(1000)
+"""
+
+
+def test_a_packs_configuration_is_as_described(embedded: Workspace) -> None:
+    schema, values = re.findall(r"```yaml\n(.*?)```", PACKS, re.DOTALL)
+    sensor = embedded.add_sensor("p", "Shows", SHOWS_CONFIG, trigger_types=[{"name": "shown"}])
+    (sensor.parent.parent / "config.schema.yaml").write_text(schema)
+    (embedded.folder / "configs").mkdir()
+    (embedded.folder / "configs" / "p.yaml").write_text(values)
+    embedded.make_key()
+    commands = re.findall(r"^    st2sensor (key set .*)$", PACKS, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        done = embedded.run("st2sensor", "--config-file", str(embedded.config), *shlex.split(command))
+        assert done.returncode == 0, done.stderr
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    assert listener.wait_for("p.shown")[0].payload == {
+        "url": "https://api.example.org/v1",
+        "token": "s3cret-token",
+        "retries": 5,
+        "targets": [{"name": "blue", "weight": 1}],
+    }
+
+
+def test_a_packs_own_test_is_run_as_described(tmp_path: Path) -> None:
+    (test,) = re.findall(r"```python\n(.*?)```", PACKS, re.DOTALL)
+    (sensor,) = re.findall(r"```python\n(import shutil.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (commands,) = re.findall(r"^(    COMPAT=.*\n    PYTHONPATH.*)$", PACKS, re.MULTILINE)
+    for folder, name, text in (("sensors", "disk_sensor.py", sensor), ("tests", "test_disk_sensor.py", test)):
+        path = tmp_path / "packs" / "default" / folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    done = subprocess.run(
+        ["bash", "-c", textwrap.dedent(commands)],
+        cwd=tmp_path,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ran 1 test" in done.stderr
