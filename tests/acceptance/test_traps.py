@@ -42,10 +42,13 @@ PACKS: dict[str, dict[str, str]] = {
     "undeclared": {
         "undeclared.py": """
             import time
+            import dateutil.parser
             import eventlet
             import kombu
+            import pytz
+            import requests
+            import six
             import yaml
-            import jinja2
             import orjson
 
             class Undeclared(Sensor):
