@@ -31,7 +31,9 @@ def root(context: click.Context, config_files: Sequence[str], debug: bool) -> No
 @registration.flags
 @click.pass_obj
 def reload(config_files: Sequence[str], /, **options: Any) -> int:
-    """Register what is on disk; running containers start, restart and stop just the sensors that changed.
+    """Register what is on disk.
+
+    Running containers start, restart and stop just the sensors that changed.
 
     Ends with exit code 1 when anything failed to register; the rest is registered all the same.
     """
@@ -41,14 +43,17 @@ def reload(config_files: Sequence[str], /, **options: Any) -> int:
 @root.command(epilog=examples("st2ctl start"))
 @click.pass_obj
 def start(config_files: Sequence[str]) -> int:
-    """Start st2sensorcontainer: by systemd where that runs, else in the background."""
+    """Start st2sensorcontainer.
+
+    By systemd where that runs, else in the background.
+    """
     return daemon.start(config.load(config_files), config_files)
 
 
 @root.command(epilog=examples("st2ctl stop"))
 @click.pass_obj
 def stop(config_files: Sequence[str]) -> int:
-    """Stop st2sensorcontainer, and wait until every sensor has ended."""
+    """Stop st2sensorcontainer and its sensors."""
     return daemon.stop(config.load(config_files))
 
 
@@ -62,14 +67,20 @@ def restart(config_files: Sequence[str]) -> int:
 @root.command(epilog=examples("st2ctl status"))
 @click.pass_obj
 def status(config_files: Sequence[str]) -> int:
-    """Say whether st2sensorcontainer runs; ends with exit code 3 when it does not."""
+    """Say whether st2sensorcontainer runs.
+
+    Ends with exit code 3 when it does not.
+    """
     return daemon.status(config.load(config_files))
 
 
 @root.command("reopen-log-files", epilog=examples("st2ctl reopen-log-files"))
 @click.pass_obj
 def reopen_log_files(config_files: Sequence[str]) -> int:
-    """Have st2sensorcontainer open its log files anew, after they were renamed."""
+    """Open log files anew.
+
+    For the running st2sensorcontainer, after they were renamed.
+    """
     return daemon.reopen_log_files(config.load(config_files))
 
 
@@ -77,7 +88,10 @@ def reopen_log_files(config_files: Sequence[str]) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def clean(config_files: Sequence[str], yes: bool) -> int:
-    """Delete the whole database, which a StackStorm may share, and triggers that wait for the broker."""
+    """Delete all that is registered and stored.
+
+    That is the whole database, which a StackStorm may share, and triggers that wait for the broker.
+    """
     settings = config.load(config_files)
     if not yes:
         click.confirm(
