@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: demo test lint types bench soak rabbitmq
+.PHONY: demo test lint types bench soak packs rabbitmq
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
@@ -29,6 +29,10 @@ bench: .venv/tested rabbitmq
 
 soak: .venv/tested rabbitmq
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
+
+# Tries real packs, which lie in a folder, one folder each.
+packs: .venv/tested
+	$(BIN)/python -m tests.real_packs $(PACKS)
 
 # The broker that the tests run privately comes from Debian's package.
 rabbitmq:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import os
 import socket
-import time
+from datetime import UTC, datetime
 from typing import Any
 
 SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Severities of GELF by level."""
 
 
-class FormatNamedFileHandler(logging.FileHandler):
-    """A file whose name may hold {timestamp}, {ts} (seconds of now) and {pid}."""
+class FormatNamedFileHandler(logging.handlers.RotatingFileHandler):
+    """A file whose name may hold {timestamp} (seconds), {ts} (ISO 8601) and {pid}, rotated where maxBytes is given."""
 
-    def __init__(self, filename: str, mode: str = "a", encoding: str | None = None, delay: bool = False) -> None:
-        now = int(time.time())
-        self.template = filename
-        super().__init__(filename.format(timestamp=now, ts=now, pid=os.getpid()), mode, encoding, delay)
+    def __init__(
+        self,
+        filename: str,
+        mode: str = "a",
+        maxBytes: int = 0,
+        backupCount: int = 0,
+        encoding: str | None = None,
+        delay: bool = False,
+    ) -> None:
+        now = datetime.now(UTC)
+        name = filename.format(timestamp=int(now.timestamp()), ts=now.isoformat(), pid=os.getpid())
+        super().__init__(name, mode, maxBytes, backupCount, encoding, delay)
 
 
 class ConsoleLogFormatter(logging.Formatter):
@@ -46,10 +55,11 @@ class GelfLogFormatter(logging.Formatter):
 
 
 def reopen(handler: logging.FileHandler) -> None:
-    """Open a handler's file anew."""
+    """Open a handler's file anew. When that cannot be done the old one goes on. Raises OSError."""
     handler.acquire()
     try:
-        handler.close()
-        handler.stream = handler._open()
+        previous, handler.stream = handler.stream, handler._open()
+        if previous is not None:
+            previous.close()
     finally:
         handler.release()

@@ -14,6 +14,8 @@ from st2sensor import log_files
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Log
 
+LOG = logging.getLogger(__name__)
+
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 AUDIT = logging.CRITICAL + 10
@@ -25,6 +27,9 @@ STACKSTORMS = {
     "st2common.logging.formatters.GelfLogFormatter": log_files.GelfLogFormatter,
 }
 """Classes that StackStorm's logging.conf files name."""
+
+SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
+"""Goes where `[syslog]` says."""
 
 LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
 
@@ -42,14 +47,14 @@ def configure_as(settings: Log, *, debug: bool) -> None:
     :param debug: everything, whatever the file says of levels.
     """
     if settings.file is not None:
-        _read(settings.file)
+        _read(settings.file, settings)
         root = logging.getLogger()
         if debug:
             root.setLevel(logging.DEBUG)
             for handler in root.handlers:
                 handler.setLevel(logging.DEBUG)
         _quieten_libraries(debug)
-    for handler in logging.getLogger().handlers:
+    for handler in _handlers():
         handler.addFilter(lambda record: not _is_below(record.name, settings.excludes))
     if settings.redirect_stderr:
         sys.stderr = _LoggedLines(logging.getLogger("stderr"))
@@ -57,12 +62,21 @@ def configure_as(settings: Log, *, debug: bool) -> None:
 
 def reopen() -> None:
     """Open log files anew, by their names: they may have been renamed by logrotate."""
-    for handler in logging.getLogger().handlers:
+    for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
-            log_files.reopen(handler)
+            try:
+                log_files.reopen(handler)
+            except OSError as exception:
+                LOG.warning("%s cannot be opened anew: %s; the old file goes on", handler.baseFilename, exception)
 
 
-def _read(file: Path) -> None:
+def _handlers() -> list[logging.Handler]:
+    """Those of every logger."""
+    named = [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    return list(dict.fromkeys(handler for logger in (logging.root, *named) for handler in logger.handlers))
+
+
+def _read(file: Path, settings: Log) -> None:
     logging.addLevelName(AUDIT, "AUDIT")
     parser = ConfigParser(interpolation=None)
     try:
@@ -71,6 +85,9 @@ def _read(file: Path) -> None:
             known = STACKSTORMS.get(parser[name].get("class", ""))
             if known is not None:
                 parser[name]["class"] = f"{known.__module__}.{known.__qualname__}"
+            elif parser[name].get("class") == SYSLOG_HANDLER:
+                parser[name]["class"] = "handlers.SysLogHandler"
+                parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
         logging.config.fileConfig(parser, disable_existing_loggers=False)
     # Classes and arguments in it are evaluated: anything may be wrong with them.
     except (MalformedFile, Exception) as exception:
@@ -94,12 +111,20 @@ class _LoggedLines(io.TextIOBase):
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._partial = ""
+        self._is_writing = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._partial = (self._partial + text).split("\n")
-        for line in filter(None, lines):
-            self._logger.error("%s", line)
+        if self._is_writing:
+            # A handler that fails says so here: to log that would have it fail again.
+            return len(text)
+        self._is_writing = True
+        try:
+            *lines, self._partial = (self._partial + text).split("\n")
+            for line in filter(None, lines):
+                self._logger.error("%s", line)
+        finally:
+            self._is_writing = False
         return len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from statsd import StatsClient
 from st2sensor.settings import Metrics as Settings
 
 LOG = logging.getLogger(__name__)
+
+LOOK_UP_AGAIN = 60.0
+"""Seconds until a host that was not found is looked up again."""
 
 PUBLISHED = "amqp.pool_publisher.publish_with_retries"
 
@@ -45,17 +49,22 @@ class _Statsd:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: StatsClient | None = None
+        self._look_up_at = 0.0
 
     def published(self, exchange: str, count: int, seconds: float) -> None:
         name, rate = _named(self._settings, exchange), self._settings.sample_rate
+        if time.monotonic() < self._look_up_at:
+            return
         try:
             if self._client is None:
-                # It looks its host up.
+                # It looks its host up, which may take its time.
+                self._look_up_at = time.monotonic() + LOOK_UP_AGAIN
                 self._client = StatsClient(host=self._settings.host, port=self._settings.port)
+                self._look_up_at = 0.0
             self._client.incr(name, count, rate)
             self._client.timing(name, seconds * 1000, rate)
-        except OSError as exception:
-            LOG.debug("[metrics] %s:%d: %s", self._settings.host, self._settings.port, exception)
+        except (OSError, ValueError) as exception:
+            LOG.warning("[metrics] %s:%d: %s", self._settings.host, self._settings.port, exception)
 
 
 def open_metrics(settings: Settings) -> Metrics:

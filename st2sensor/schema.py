@@ -20,6 +20,9 @@ from st2sensor.models import Schema
 CONSTRAINTS = frozenset({"enum", "anyOf", "oneOf", "allOf", "not", "$ref"})
 """Keywords that may refuse a null which the type allows."""
 
+META = jsonschema.Draft4Validator(jsonschema.Draft4Validator.META_SCHEMA)
+"""What a schema itself has to follow."""
+
 
 class Compiled:
     """A schema, ready to be applied.
@@ -66,12 +69,16 @@ class Compiled:
 def check(schema: Schema) -> str | None:
     """Say what is wrong with a schema, or None."""
     try:
-        jsonschema.Draft4Validator.check_schema(_draft4(schema))
+        problems = list(META.iter_errors(_draft4(schema)))
+        if problems:
+            # The same one each time.
+            first = min(problems, key=lambda problem: (list(map(str, problem.absolute_path)), problem.message))
+            raise jsonschema.exceptions.best_match([first])
         registry = REGISTRY.with_resource("", Resource.from_contents(schema, default_specification=DRAFT4))
         dangling = [reference for reference in _references(schema) if not _leads_somewhere(registry, reference)]
         if dangling:
             return f"$ref: there is no {dangling[0]} in it, and references out of it are not followed"
-    except jsonschema.SchemaError as error:
+    except jsonschema.ValidationError as error:
         return f"{_dotted(error.absolute_path) or 'schema'}: {error.message}"
     except (TypeError, AttributeError, RecursionError) as error:
         return f"not a schema: {error}"

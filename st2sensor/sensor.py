@@ -65,7 +65,7 @@ class PollingSensor(Sensor):
     The interval runs from the start of one poll to the start of the next. It is read again before each wait, so a
     change takes effect at once.
 
-    :param poll_interval: seconds, may be fractional.
+    :param poll_interval: seconds, may be fractional; None leaves the class's own.
     """
 
     _poll_interval: float = DEFAULT_POLL_INTERVAL
@@ -74,10 +74,12 @@ class PollingSensor(Sensor):
         self,
         sensor_service: Any,
         config: Optional[Dict[str, Any]] = None,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        poll_interval: Optional[float] = DEFAULT_POLL_INTERVAL,
     ) -> None:
         super().__init__(sensor_service=sensor_service, config=config)
-        self.set_poll_interval(poll_interval)
+        # Real packs pass their own default of None on.
+        if poll_interval is not None:
+            self.set_poll_interval(poll_interval)
 
     @abc.abstractmethod
     def poll(self) -> None:

@@ -131,6 +131,8 @@ class Container:
     :param changes_at_once: sensors that are started or restarted at the same time.
     :param output_rate: lines a second of one sensor that go to the log; 0 for all.
     :param eventlet: `auto`, `always` or `never`: which sensors eventlet is patched into before all else.
+    :param sensor_ref: a sensor to run alone; None for all.
+    :param single_sensor_mode: whether there must be one.
     :param node_name: what this node is called where sensors are shared out among nodes.
     :param partition_provider: how they are: `name`, and what that provider needs.
     """
@@ -145,6 +147,8 @@ class Container:
     changes_at_once: int
     output_rate: float
     eventlet: str
+    sensor_ref: str | None
+    single_sensor_mode: bool
     node_name: str
     partition_provider: Mapping[str, str]
 
@@ -188,6 +192,9 @@ class Log:
     :param redirect_stderr: whether what the container writes to stderr becomes log records.
     :param mask_secrets: whether secrets of packs' configurations are masked in the log.
     :param secret_keys: keys of configurations that are secret whatever the schema says.
+    :param syslog_address: `[syslog]`: host and port.
+    :param syslog_facility: as in `local7`.
+    :param syslog_socket: kind of the socket, as the socket module numbers them.
     """
 
     file: Path | None = None
@@ -195,6 +202,9 @@ class Log:
     redirect_stderr: bool = False
     mask_secrets: bool = True
     secret_keys: frozenset[str] = frozenset()
+    syslog_address: tuple[str, int] = ("127.0.0.1", 514)
+    syslog_facility: str = "local7"
+    syslog_socket: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

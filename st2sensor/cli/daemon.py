@@ -59,7 +59,7 @@ def stop(settings: Settings) -> int:
         return _systemctl("stop")
     process = holder(settings.container.state_dir)
     if process is not None:
-        os.kill(process, signal.SIGTERM)
+        _signal(process, signal.SIGTERM)
         _wait(lambda: not _is_held(settings), settings.container.stop_timeout + STOP_GRACE)
         if _is_held(settings):
             click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
@@ -87,7 +87,7 @@ def reopen_log_files(settings: Settings) -> int:
     process = holder(settings.container.state_dir)
     if process is None:
         return status(settings)
-    os.kill(process, signal.SIGUSR1)
+    _signal(process, signal.SIGUSR1)
     return 0
 
 
@@ -113,7 +113,7 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
     options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "st2sensor.cli", SERVICE, *options],
+        [sys.executable, "-P", "-m", "st2sensor.cli", SERVICE, *options],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -126,6 +126,18 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
 
 def _is_held(settings: Settings) -> bool:
     return holder(settings.container.state_dir) is not None
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    """Raises StateDirectoryBusy when this user may not; a process that has just ended is as good as told."""
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError as exception:
+        raise StateDirectoryBusy(
+            f"{SERVICE} is process {process}, of another user; do this as that user, or as root"
+        ) from exception
 
 
 def _systemctl(action: str) -> int:

@@ -95,7 +95,8 @@ def clean(config_files: Sequence[str], yes: bool) -> int:
     settings = config.load(config_files)
     if not yes:
         click.confirm(
-            f"Delete everything in {public(settings.database.url)}, database {settings.database.name}: all that is "
+            f"Delete everything in {public(settings.database.url)}, database {settings.database.name} unless the URL "
+            "names another: all that is "
             "registered, the datastore, and what a StackStorm keeps there; and the triggers that wait in "
             f"{settings.container.state_dir}?",
             abort=True,

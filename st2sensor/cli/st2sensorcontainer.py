@@ -25,7 +25,7 @@ from st2sensor.container.launch import Inherited
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import SensorNotFound
+from st2sensor.errors import ConfigError, SensorNotFound
 from st2sensor.metrics import open_metrics
 from st2sensor.outbox import Outbox
 from st2sensor.outbox_file import set_aside
@@ -62,8 +62,15 @@ SENSOR_REF = re.compile(r"\w+\.\w+")
 @click.option(
     "--set-aside-damaged-outbox", is_flag=True, help="Rename an outbox that is damaged, and start with an empty one."
 )
+@click.option("--single-sensor-mode", is_flag=True, hidden=True, help="As in StackStorm: --sensor-ref says it all.")
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
-def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None, set_aside_damaged_outbox: bool) -> int:
+def root(
+    config_files: Sequence[str],
+    debug: bool,
+    sensor_ref: str | None,
+    single_sensor_mode: bool,
+    set_aside_damaged_outbox: bool,
+) -> int:
     """Run every registered and enabled sensor, each in a process of its own.
 
     SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database, SIGUSR1
@@ -74,7 +81,10 @@ def root(config_files: Sequence[str], debug: bool, sensor_ref: str | None, set_a
     logs.configure_as(settings.log, debug=debug)
     for warning in settings.warnings:
         LOG.warning("%s", warning)
-    return serve(settings, sensor_ref, set_aside_damaged=set_aside_damaged_outbox)
+    only = sensor_ref or settings.container.sensor_ref
+    if only is None and (single_sensor_mode or settings.container.single_sensor_mode):
+        raise ConfigError("single-sensor mode needs --sensor-ref=PACK.CLASS, or [sensorcontainer] sensor_ref")
+    return serve(settings, only, set_aside_damaged=set_aside_damaged_outbox)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,8 +95,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     """Run the container until it is told to stop; returns the exit code."""
     if only is not None and not SENSOR_REF.fullmatch(only):
         raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
-    # A SIGTERM that comes before the loop waits for it: a stop is orderly from the start.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    # What comes before the loop waits for it: a stop is orderly from the start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
     # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import TextIO
 from st2sensor.errors import StateDirectoryBusy
 
 LOCK = "lock"
+
+PATIENCE, LOOK_AGAIN = 0.5, 0.01
+"""Seconds."""
 
 
 @contextmanager
@@ -25,7 +29,11 @@ def held(state_dir: Path) -> Iterator[None]:
             f"[sensorcontainer] state_dir: cannot use {state_dir}: {exception}; make it writable or name another"
         ) from exception
     with lock:
-        if not _take(lock, fcntl.LOCK_EX):
+        until = time.monotonic() + PATIENCE
+        while not (taken := _take(lock, fcntl.LOCK_EX)) and time.monotonic() < until:
+            # Whoever asks who holds it holds it for a moment.
+            time.sleep(LOOK_AGAIN)
+        if not taken:
             raise StateDirectoryBusy(
                 f"[sensorcontainer] state_dir: {state_dir} is in use by process {_number_in(lock) or '?'}; stop "
                 "that container, or give this one a state_dir of its own"

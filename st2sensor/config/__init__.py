@@ -7,14 +7,15 @@ configuration file, so that a checkout can be moved.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
 from st2sensor.config.files import misspelt, parse
-from st2sensor.config.urls import MONGODB, checked, database_url, public
+from st2sensor.config.urls import MONGODB, checked, database_url, mongodb_url, public
 from st2sensor.errors import ConfigError
 from st2sensor.settings import (
     Container,
@@ -33,6 +34,9 @@ from st2sensor.settings import (
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 DEFAULT_LOG_FILE = "/etc/st2/logging.sensorcontainer.conf"
+
+
+SOCKETS = {"udp": int(socket.SOCK_DGRAM), "tcp": int(socket.SOCK_STREAM)}
 
 
 def load(config_files: Sequence[str]) -> Settings:
@@ -97,6 +101,9 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             redirect_stderr=options.log.redirect_stderr,
             mask_secrets=options.log.mask_secrets,
             secret_keys=frozenset(options.log.mask_secrets_blacklist),
+            syslog_address=(options.syslog.host, options.syslog.port),
+            syslog_facility=options.syslog.facility,
+            syslog_socket=SOCKETS[options.syslog.protocol],
         ),
         metrics=Metrics(
             driver=options.metrics.driver,
@@ -107,7 +114,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
         ),
         system_user=options.system_user.user,
         validate_trigger_payload=options.system.validate_trigger_payload,
-        warnings=tuple(misspelt(files)),
+        warnings=(*misspelt(files), *_older_certificate(options.database)),
     )
 
 
@@ -132,6 +139,8 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         changes_at_once=group.changes_at_once,
         output_rate=group.output_rate,
         eventlet=group.eventlet,
+        sensor_ref=group.sensor_ref,
+        single_sensor_mode=group.single_sensor_mode,
         node_name=group.sensor_node_name,
         partition_provider=provider,
     )
@@ -143,7 +152,7 @@ def _database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], s
     elif group.host.startswith(tuple(f"{scheme}://" for scheme in MONGODB)):
         url = group.host
     else:
-        url = f"mongodb://{group.host}:{group.port}"
+        url = mongodb_url(group.host, group.port)
     return Database(
         url=url,
         name=group.db_name,
@@ -153,18 +162,14 @@ def _database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], s
 
 
 def _client(group: cfg.ConfigOpts.GroupAttr) -> dict[str, Any]:
-    """What pymongo's client is given beside the URL. Raises ValueError."""
-    if group.ssl_keyfile and group.ssl_keyfile != group.ssl_certfile:
-        raise ValueError(
-            "[database] ssl_keyfile: certificate and key must be in one file: put both into it, and set "
-            "tls_certificate_key_file = FILE instead of ssl_keyfile and ssl_certfile"
-        )
+    """What pymongo's client is given beside the URL, whose own login comes first."""
     options: dict[str, Any] = {}
-    if group.username:
+    if group.username and "@" not in group.host:
         options |= {"username": group.username, "password": group.password}
-    certificate = group.tls_certificate_key_file or group.ssl_certfile
+    certificate = group.tls_certificate_key_file
     authority = group.tls_ca_file or group.ssl_ca_certs
-    if group.tls or group.ssl or certificate or authority or group.ssl_cert_reqs:
+    mechanism = group.authentication_mechanism
+    if group.tls or group.ssl or certificate or authority or group.ssl_cert_reqs or mechanism:
         lax = group.tls_allow_invalid_certificates
         options |= {
             "tls": True,
@@ -175,11 +180,19 @@ def _client(group: cfg.ConfigOpts.GroupAttr) -> dict[str, Any]:
             "tlsAllowInvalidHostnames": group.tls_allow_invalid_hostnames or not group.ssl_match_hostname,
         }
     options |= {
-        "authMechanism": group.authentication_mechanism,
+        "authMechanism": mechanism,
         "compressors": ",".join(group.compressors) or None,
         "zlibCompressionLevel": group.zlib_compression_level,
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _older_certificate(group: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
+    if group.connection is None and (group.ssl_keyfile or group.ssl_certfile) and not group.tls_certificate_key_file:
+        yield (
+            "[database] ssl_keyfile and ssl_certfile have no effect, as in StackStorm from 3.9 on: put certificate and "
+            "key into one file, and set tls_certificate_key_file to it"
+        )
 
 
 def _log_file(path: str, resolve: Callable[[str], Path]) -> Path | None:

@@ -24,12 +24,15 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
         for option in registered:
             variable = f"ST2_{group}__{option.name}".upper()
             try:
-                if variable in variables:
+                if variables.get(variable):
                     options.set_override(option.name, variables[variable], group=group)
                 options[group][option.dest]
+            except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+                place = variable if variables.get(variable) else f"[{group}] {option.name}"
+                raise ValueError(f"{place}: what follows the $ in it is no key: write $ as $$") from None
             except (cfg.ConfigFileValueError, ValueError) as exception:
                 reason = str(exception).partition(" is not valid: ")[2] or exception
-                place = variable if variable in variables else f"[{group}] {option.name}"
+                place = variable if variables.get(variable) else f"[{group}] {option.name}"
                 raise ValueError(f"{place}: {reason}; it is: {option.help}") from exception
     return options
 

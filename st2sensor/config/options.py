@@ -19,8 +19,8 @@ DATABASE = [
     cfg.BoolOpt("tls_allow_invalid_certificates", help="take any certificate"),
     cfg.BoolOpt("tls_allow_invalid_hostnames", default=False, help="take a certificate of another host"),
     cfg.BoolOpt("ssl", default=False, help="older name of tls"),
-    cfg.StrOpt("ssl_keyfile", help="file of the client's private key, unless it is in ssl_certfile"),
-    cfg.StrOpt("ssl_certfile", help="older name of tls_certificate_key_file"),
+    cfg.StrOpt("ssl_keyfile", help="of no effect, as in StackStorm: see tls_certificate_key_file"),
+    cfg.StrOpt("ssl_certfile", help="of no effect, as in StackStorm: see tls_certificate_key_file"),
     cfg.StrOpt("ssl_ca_certs", help="older name of tls_ca_file"),
     cfg.StrOpt(
         "ssl_cert_reqs",
@@ -119,6 +119,12 @@ LOG = [
     cfg.BoolOpt("mask_secrets", default=True, help="replace secrets of packs' configurations in the log"),
     cfg.ListOpt("mask_secrets_blacklist", default=[], help="keys of configurations that are secret, too"),
 ]
+SYSLOG = [
+    cfg.StrOpt("host", default="127.0.0.1", help="where StackStorm's ConfigurableSyslogHandler of [log] sends to"),
+    cfg.PortOpt("port", default=514, help="of that"),
+    cfg.StrOpt("facility", default="local7", help="as syslog names it"),
+    cfg.StrOpt("protocol", default="udp", choices=["udp", "tcp"], help="of that"),
+]
 METRICS = [
     cfg.StrOpt("driver", default="noop", choices=["noop", "echo", "statsd"], help="where counts and times go"),
     cfg.StrOpt("host", default="127.0.0.1", help="of statsd"),
@@ -151,6 +157,8 @@ SENSORCONTAINER = [
         choices=["auto", "always", "never"],
         help="which sensors eventlet is patched into before all else; auto: those whose code imports it",
     ),
+    cfg.StrOpt("sensor_ref", help="run this sensor alone, as --sensor-ref does"),
+    cfg.BoolOpt("single_sensor_mode", default=False, help="insist on sensor_ref or --sensor-ref"),
     cfg.StrOpt("sensor_node_name", default="sensornode1", help="what this node is called where sensors are shared out"),
     cfg.DictOpt(
         "partition_provider",
@@ -170,6 +178,7 @@ GROUPS = {
     "keyvalue": KEYVALUE,
     "datastore": DATASTORE,
     "log": LOG,
+    "syslog": SYSLOG,
     "metrics": METRICS,
     "sensorcontainer": SENSORCONTAINER,
 }

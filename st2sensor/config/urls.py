@@ -24,6 +24,17 @@ def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> s
     )
 
 
+def mongodb_url(hosts: str, port: int) -> str:
+    """The URL of one host, or of several separated by commas; the port is for those that have none."""
+    found = []
+    for host in filter(None, map(str.strip, hosts.split(","))):
+        is_bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+        name = f"[{host}]" if is_bare_ipv6 else host
+        has_port = re.search(r"[^:\]]:\d+$|\]:\d+$", name) is not None
+        found.append(name if has_port else f"{name}:{port}")
+    return f"mongodb://{','.join(found)}"
+
+
 def checked(key: str, url: str) -> SplitResult:
     """The parts of a URL. Raises ValueError naming the key, and no password."""
     if "#" in url:

@@ -12,7 +12,7 @@ from st2sensor.packs import config
 from st2sensor.packs.code import Code, code_of
 from st2sensor.packs.config import Source
 from st2sensor.packs.imports import imports
-from st2sensor.settings import Content, Settings
+from st2sensor.settings import Settings
 
 ALWAYS, AUTO = "always", "auto"
 
@@ -40,25 +40,19 @@ def launch_of(
     )
 
 
-def source_of(sensor: SensorType, content: Content) -> Source:
-    """The configuration of a sensor's pack as it is on disk. Raises ContentError."""
-    return config.load(content.configs_path, sensor.pack, code_of(sensor, content).pack)
-
-
-def assignment_of(sensor: SensorType, settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
-    """What a wrapper runs: the wrapper protocol's form.
-
-    :param values: the sensor's configuration.
+def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any], Source]:
+    """What a wrapper runs, in the wrapper protocol's form but for `config`; and what that is made from.
 
     Raises ContentError.
     """
-    return {
+    code = code_of(sensor, settings.content)
+    assignment = {
         "ref": sensor.ref,
         "pack": sensor.pack,
-        "code": code_of(sensor, settings.content).for_wrapper(),
+        "code": code.for_wrapper(),
         "poll_interval": sensor.poll_interval,
-        "config": values,
     }
+    return assignment, config.load(settings.content.configs_path, sensor.pack, code.pack)
 
 
 def socket_of(state_dir: Path, user: list[Any] | None) -> Path:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from st2sensor.container.assignment import assignment_of, source_of
-from st2sensor.container.storing import Storing
+from st2sensor.container.assignment import assignment_of
 from st2sensor.datastore import utc_now
-from st2sensor.errors import DatastoreUnavailable
+from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.keyring import Keyring
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs import config
@@ -19,6 +20,14 @@ from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger(__name__)
+
+THREADS = 4
+
+DEADLINE = 20.0
+"""Seconds that rendering a configuration may take, with the database there."""
+
+LOOK_AGAIN = 0.25
+"""Seconds between looks for a database that is away."""
 
 
 class Assignments:
@@ -32,40 +41,59 @@ class Assignments:
         settings: Settings,
         storage: Storage,
         keyring: Keyring,
-        storing: Storing,
         blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
     ) -> None:
         self._settings = settings
         self._storage = storage
         self._keyring = keyring
-        self._storing = storing
+        # Of their own: whatever an operator has written must hold up no other file or call.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="configurations")
         self._blocking = blocking
         self._seen: dict[tuple[str, str], KeyValue | None] = {}
         """What configurations have used, for starts while the database is away."""
 
+    def close(self) -> None:
+        """Render no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
         """The wrapper protocol's form, and what of it is to be masked. Raises ContentError and DatastoreError."""
-        found = await self._config(sensor)
+        assignment, source = await self._blocking(lambda: assignment_of(sensor, self._settings))
+        found = Config(values={}) if source.is_empty else await self._config(sensor, source)
         for warning in found.warnings:
             LOG.warning("%s: %s", sensor.ref, warning)
-        assignment = await self._blocking(lambda: assignment_of(sensor, self._settings, found.values))
-        return assignment, found.secrets if self._settings.log.mask_secrets else frozenset()
+        return assignment | {"config": found.values}, found.secrets if self._settings.log.mask_secrets else frozenset()
 
-    async def _config(self, sensor: SensorType) -> Config:
-        source = await self._blocking(lambda: source_of(sensor, self._settings.content))
-        if not source.is_dynamic:
-            return self._rendered(source, self._remembered)
-        try:
-            return await self._storing.run(
-                sensor.ref, lambda: self._rendered(source, self._look_up), patient=not self._seen
-            )
-        except DatastoreUnavailable as exception:
-            LOG.warning("%s: %s; its configuration is as the datastore was last seen", sensor.ref, exception)
-            return self._rendered(source, self._remembered)
+    async def _config(self, sensor: SensorType, source: Source) -> Config:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._settings.datastore.timeout
+        while True:
+            try:
+                return await self._rendered(sensor, source, self._look_up)
+            except StorageUnavailable as exception:
+                try:
+                    found = await self._rendered(sensor, source, self._remembered)
+                except DatastoreUnavailable:
+                    # One that this container has never seen.
+                    if loop.time() >= until:
+                        raise
+                else:
+                    LOG.warning("%s: %s; its configuration is as the datastore was last seen", sensor.ref, exception)
+                    return found
+            await asyncio.sleep(LOOK_AGAIN)
 
-    def _rendered(self, source: Source, lookup: Lookup) -> Config:
+    async def _rendered(self, sensor: SensorType, source: Source, lookup: Lookup) -> Config:
         templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user)
-        return config.render(source, templates, SECRET_KEYS | self._settings.log.secret_keys)
+        secret_keys = SECRET_KEYS | self._settings.log.secret_keys
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: config.render(source, templates, secret_keys)
+        )
+        try:
+            return await asyncio.wait_for(work, DEADLINE)
+        except TimeoutError:
+            raise source.error(
+                f"{sensor.ref}: rendering the configuration took more than {DEADLINE:g} s; simplify its expressions", ()
+            ) from None
 
     def _look_up(self, scope: str, name: str) -> KeyValue | None:
         entry = self._seen[scope, name] = self._storage.get_value(scope, name, utc_now())

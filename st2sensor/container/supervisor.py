@@ -133,7 +133,7 @@ class Supervisor:
         self._endpoints = Endpoints(loop, self._requests)
         self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
         keyring = Keyring(self._settings.key_values)
-        self._assignments = Assignments(self._settings, self._storage, keyring, self._storing, self._in_files)
+        self._assignments = Assignments(self._settings, self._storage, keyring, self._in_files)
         self._datastore = DatastoreRequests(
             loop,
             self,
@@ -145,10 +145,10 @@ class Supervisor:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
-        # Whoever runs this loop has put it off until now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
         loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
+        # Whoever runs this loop has put them off until now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
         systemd = Systemd(loop, os.environ)
@@ -167,6 +167,7 @@ class Supervisor:
             self._endpoints.close()
             self._refresh.close()
             self._storing.close()
+            self._assignments.close()
             self._datastore.close()
             self._launcher.close()
             if self._cgroups is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,9 @@ from typing import Any
 from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs import config_schema
-from st2sensor.packs.config_schema import Item
+from st2sensor.packs.config_schema import Item, Place
 from st2sensor.packs.files import File, read
-from st2sensor.packs.templates import MissingKey, Templates, is_template
+from st2sensor.packs.templates import MissingKey, NotRendered, Rendered, Templates, is_template
 
 MASK = "********"
 
@@ -38,8 +38,6 @@ TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
 }
 """What a rendered text may become, by the type its schema names."""
-
-Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +58,13 @@ class Source:
         return {} if self.file is None or self.file.data is None else dict(self.file.data)
 
     @property
-    def is_dynamic(self) -> bool:
-        """Whether the datastore is needed to know the values."""
-        return any(is_template(text) for text in _texts([self.values, self.schema]))
+    def is_empty(self) -> bool:
+        """Whether there is neither a configuration nor a schema."""
+        return self.file is None and self.schema is None
+
+    def templates(self) -> Iterator[str]:
+        """The expressions in values and defaults."""
+        return filter(is_template, _texts([self.values, *config_schema.defaults(self.schema or {})]))
 
     def error(self, message: str, place: Place) -> ContentError:
         if self.file is None:
@@ -114,8 +116,8 @@ def fingerprint(source: Source, templates: Templates) -> str:
     """Changes whenever a datastore entry changes that a configuration uses. Secrets stay encrypted."""
     used: dict[str, str | None] = {}
     noting = templates.noting(used)
-    for text in filter(is_template, _texts([source.values, source.schema])):
-        with suppress(MissingKey, ValueError):
+    for text in source.templates():
+        with suppress(MissingKey, NotRendered, DatastoreError):
             noting.render(text)
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
@@ -133,6 +135,7 @@ class _Rendering:
     templates: Templates
     secret_keys: frozenset[str]
     secrets: set[str] = field(default_factory=set)
+    secret_places: set[Place] = field(default_factory=set)
     missing: dict[Place, MissingKey] = field(default_factory=dict)
 
     def config(self) -> Config:
@@ -140,55 +143,105 @@ class _Rendering:
         values = self._rendered(self.source.values, whole, ())
         if self.source.schema is not None:
             self._check(values)
-            values = config_schema.with_defaults(values, whole, lambda value, item: self._rendered(value, item, ()))
+            values = config_schema.with_defaults(values, whole, (), self._rendered)
         warnings = tuple(
             f"{self.source.error(f'{_dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
             for place, missing in self.missing.items()
         )
-        return Config(values=values, secrets=frozenset(self.secrets), warnings=warnings)
+        return Config(values=values, secrets=_lines(self.secrets), warnings=warnings)
 
-    def _rendered(self, value: Any, item: Item, place: Place) -> Any:
+    def _rendered(self, value: Any, item: Item, place: Place, inherited: bool = False) -> Any:
+        """:param inherited: whether what it is a part of is secret."""
+        is_secret = inherited or item.get("secret") is True or bool(place and place[-1] in self.secret_keys)
         if isinstance(value, dict):
             return {
-                key: self._rendered(part, config_schema.property_of(item, key), (*place, key))
+                key: self._rendered(part, config_schema.property_of(item, key), (*place, key), is_secret)
                 for key, part in value.items()
             }
         if isinstance(value, list):
             return [
-                self._rendered(part, config_schema.item_of(item, index), (*place, index))
+                self._rendered(part, config_schema.item_of(item, index), (*place, index), is_secret)
                 for index, part in enumerate(value)
             ]
-        is_secret = item.get("secret") is True
         if isinstance(value, str) and is_template(value):
-            try:
-                rendered = self.templates.render(value, secret=is_secret)
-            except MissingKey as exception:
-                self.missing[place] = exception
+            rendered = self._render(value, item, place, is_secret)
+            if rendered is None:
                 return None
-            except DatastoreUnavailable:
-                raise
-            except (ValueError, DatastoreError) as exception:
-                raise self.source.error(
-                    f"{_dotted(place)}: {value} cannot be rendered: {exception}; correct it, or the datastore", place
-                ) from exception
-            value = _typed(rendered.text, item.get("type")) if rendered.text else None
+            self.secrets |= rendered.decrypted
             is_secret = is_secret or rendered.is_secret
-        if is_secret or (place and place[-1] in self.secret_keys):
-            self.secrets |= {line for line in str(value).splitlines() if len(line) >= SHORTEST_SECRET}
+            if is_secret:
+                self.secrets.add(rendered.text)
+            value = _typed(rendered.text, item) if rendered.text else None
+        if is_secret:
+            self.secret_places.add(place)
+            self.secrets |= set(map(str, _leaves(value)))
         return value
+
+    def _render(self, text: str, item: Item, place: Place, is_secret: bool) -> Rendered | None:
+        """None when the datastore lacks a key. Raises ContentError."""
+        try:
+            return self.templates.render(text, secret=item.get("secret") is True)
+        except MissingKey as exception:
+            self.missing[place] = exception
+            return None
+        except DatastoreUnavailable:
+            raise
+        except (NotRendered, DatastoreError) as exception:
+            secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
+            shown = MASK if is_secret and not text.lstrip().startswith("{") else text
+            reason = masked(str(exception), _forms(secrets | self.secrets))
+            raise self.source.error(
+                f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
+            ) from None
 
     def _check(self, values: dict[str, Any]) -> None:
         assert self.source.schema is not None
         found = config_schema.violation(values, self.source.schema)
         if found is None:
             return
-        place, message = tuple(found[0]), masked(found[1], frozenset(self.secrets))
+        place, message = tuple(found[0]), found[1]
+        if place in self.secret_places:
+            message = message.replace(repr(_at(values, place)), MASK)
+        message = masked(message, _forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
         problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
         where = f"{_dotted(place)}: " if place else ""
         raise self.source.error(
             f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
         )
+
+
+def _lines(secrets: Iterable[str]) -> frozenset[str]:
+    """What is looked for in a log, which is written line by line."""
+    return frozenset(line for secret in secrets for line in secret.splitlines() if len(line) >= SHORTEST_SECRET)
+
+
+def _forms(secrets: Iterable[str]) -> frozenset[str]:
+    """Secrets as messages of Python's and JSON's show them, too."""
+    return frozenset(
+        form
+        for secret in secrets
+        for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
+        if len(secret) >= SHORTEST_SECRET
+    )
+
+
+def _leaves(value: Any) -> Iterator[str | int | float]:
+    """What a value is made of, but for what says nothing: null, true and false."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _leaves(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _leaves(part)
+    elif value is not None and not isinstance(value, bool):
+        yield value
+
+
+def _at(values: Any, place: Place) -> Any:
+    for part in place:
+        values = values[part]
+    return values
 
 
 def _no_key(missing: MissingKey) -> str:
@@ -199,14 +252,16 @@ def _no_key(missing: MissingKey) -> str:
     return f"{missing}; set it with: st2sensor key set {whose}{name} VALUE"
 
 
-def _typed(text: str, kind: Any) -> Any:
+def _typed(text: str, item: Item) -> Any:
     """A rendered text as its schema names it, if it can be read so."""
-    wanted = TYPES.get(kind) if isinstance(kind, str) else None
-    if wanted is None:
+    wanted = {kind for name in config_schema.types_of(item) for kind in TYPES.get(name, ())}
+    if not wanted or "string" in config_schema.types_of(item):
         return text
+    # Python's words for them, too: values of the datastore are what str() makes of them.
+    text_of_json = text.lower() if text in ("True", "False") else text
     with suppress(ValueError, RecursionError):
-        value = json.loads(text)
-        if isinstance(value, wanted) and (not isinstance(value, bool) or bool in wanted):
+        value = json.loads(text_of_json)
+        if type(value) in wanted:
             return value
     return text
 

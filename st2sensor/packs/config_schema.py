@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ FILE = "config.schema.yaml"
 
 Item = Mapping[str, Any]
 """The schema of one value."""
+
+Place = tuple[str | int, ...]
+"""Keys and indexes on the way to a value."""
 
 
 def load(pack: Path) -> Item | None:
@@ -30,10 +33,37 @@ def load(pack: Path) -> Item | None:
         if not isinstance(item, dict):
             raise file.error(f"{key}: must be a schema, as in {{type: string}}", [key])
     whole = {"type": "object", "properties": properties}
-    problem = schema.check(whole)
+    problem = schema.check(whole) or _bad_pattern(whole)
     if problem is not None:
         raise file.error(f"is not a valid JSON schema: {problem}; correct it")
     return whole
+
+
+def defaults(item: Item) -> Iterator[Any]:
+    """What a schema gives where nothing is given, at every depth."""
+    if "default" in item:
+        yield item["default"]
+    for inner in _inner(item):
+        yield from defaults(inner)
+
+
+def _inner(item: Item) -> Iterator[Item]:
+    """The schemas of the parts of what a schema describes."""
+    for keyword in ("properties", "patternProperties"):
+        yield from (found for found in _mapping(item, keyword).values() if isinstance(found, Mapping))
+    items = item.get("items")
+    for found in (item.get("additionalProperties"), *(items if isinstance(items, list) else [items])):
+        if isinstance(found, Mapping):
+            yield found
+
+
+def _bad_pattern(item: Item) -> str | None:
+    for pattern in _mapping(item, "patternProperties"):
+        try:
+            re.compile(pattern)
+        except re.error as exception:
+            return f"patternProperties: {pattern} is no regular expression: {exception}"
+    return next(filter(None, map(_bad_pattern, _inner(item))), None)
 
 
 def property_of(item: Item, key: str) -> Item:
@@ -56,26 +86,34 @@ def item_of(item: Item, index: int) -> Item:
     return items if isinstance(items, Mapping) else {}
 
 
-def with_defaults(value: Any, item: Item, default: Callable[[Any, Item], Any]) -> Any:
+def types_of(item: Item) -> list[str]:
+    """The types that a schema allows; empty for any."""
+    named = item.get("type")
+    return [named] if isinstance(named, str) else list(named) if isinstance(named, list) else []
+
+
+def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any]) -> Any:
     """A value with what its schema says of missing parts. An object that has properties is there whenever one may be.
 
     :param default: makes a default of what stands in the schema.
     """
     if value is None and "default" in item:
-        return default(item["default"], item)
+        return default(item["default"], item, place)
     properties = _mapping(item, "properties")
-    if value is None and item.get("type") == "object" and properties:
+    if value is None and "object" in types_of(item) and properties:
         value = {}
     if isinstance(value, dict):
-        filled = {key: with_defaults(part, property_of(item, key), default) for key, part in value.items()}
+        filled = {
+            key: with_defaults(part, property_of(item, key), (*place, key), default) for key, part in value.items()
+        }
         missing = {
-            key: with_defaults(None, found, default)
+            key: with_defaults(None, found, (*place, key), default)
             for key, found in properties.items()
             if key not in value and isinstance(found, Mapping)
         }
         return filled | {key: part for key, part in missing.items() if part is not None or "default" in properties[key]}
     if isinstance(value, list):
-        return [with_defaults(part, item_of(item, index), default) for index, part in enumerate(value)]
+        return [with_defaults(part, item_of(item, index), (*place, index), default) for index, part in enumerate(value)]
     return value
 
 

@@ -7,14 +7,16 @@ Follows StackStorm: `st2kv.system.NAME` and `st2kv.user.NAME`, with dots in the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from st2sensor.datastore import utc_now
+from st2sensor.errors import St2SensorError
 from st2sensor.keyring import Keyring
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
 from st2sensor.storage.base import Storage
@@ -37,12 +39,23 @@ class MissingKey(Exception):
         self.name = name
 
 
+class NotRendered(Exception):
+    """:param secrets: texts that the message may hold, and nobody may see."""
+
+    def __init__(self, message: str, secrets: frozenset[str]) -> None:
+        super().__init__(message)
+        self.secrets = secrets
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """:param is_secret: whether something that was encrypted went into the text."""
+    """:param is_secret: whether something that was encrypted went into the text.
+    :param decrypted: what, in the clear.
+    """
 
     text: str
     is_secret: bool
+    decrypted: frozenset[str]
 
 
 class Templates:
@@ -72,11 +85,14 @@ class Templates:
         return Templates(note, lambda _, ciphertext: ciphertext, self._user)
 
     def render(self, text: str, *, secret: bool = False) -> Rendered:
-        """Render one value. Raises MissingKey, ValueError for what is no template, and what lookup and decrypt raise.
+        """Render one value.
+
+        Raises MissingKey, NotRendered for what is no template or cannot be rendered, and what lookup and decrypt raise.
 
         :param secret: as in StackStorm, an encrypted value that is the whole of it is decrypted without being asked.
         """
         used: list[KeyValue] = []
+        decrypted: set[str] = set()
 
         def look_up(scope: str, name: str) -> KeyValue:
             entry = self._lookup(scope, name)
@@ -87,27 +103,42 @@ class Templates:
 
         def decrypt(value: object) -> str:
             name = value.stored_name if isinstance(value, _Key) else "of the expression"
-            return self._decrypt(name, str(value))
+            plain = self._decrypt(name, str(value))
+            decrypted.add(plain)
+            return plain
 
-        environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+        environment = _Sandbox(undefined=jinja2.StrictUndefined)
         environment.filters |= {
             "decrypt_kv": decrypt,
             "from_json_string": lambda value: json.loads(str(value)),
             "to_json_string": json.dumps,
         }
-        scopes = {
-            "system": _Key(look_up, SYSTEM_SCOPE, "", ""),
-            "user": _Key(look_up, USER_SCOPE, f"{self._user}:", ""),
-        }
+        system = _Key(look_up, SYSTEM_SCOPE, "", "")
+        user = _Key(look_up, USER_SCOPE, f"{self._user}:", "")
+        # The names without a parent are older ones of StackStorm's.
+        names = {PARENT_SCOPE: {"system": system, "user": user}, "system": system, "user": user}
         try:
-            rendered = environment.from_string(text).render({PARENT_SCOPE: scopes})
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as exception:
-            raise ValueError(f"{type(exception).__name__}: {exception}") from exception
+            rendered = environment.from_string(text).render(names)
+        except (MissingKey, St2SensorError):
+            raise
+        except Exception as exception:
+            raise NotRendered(f"{type(exception).__name__}: {exception}", frozenset(decrypted)) from exception
         if secret:
             for entry in used:
                 if entry.secret and entry.value == rendered:
-                    rendered = self._decrypt(entry.name, rendered)
-        return Rendered(text=rendered, is_secret=any(entry.secret for entry in used))
+                    rendered = decrypt(rendered)
+        return Rendered(text=rendered, is_secret=any(entry.secret for entry in used), decrypted=frozenset(decrypted))
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Nothing of Python can be reached, and no product of a few characters fills the memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError(f"{operator} is for numbers, and ** is not for configurations")
+        return super().call_binop(context, operator, left, right)
 
 
 def is_template(text: str) -> bool:
@@ -141,3 +172,24 @@ class _Key:
 
     def __bool__(self) -> bool:
         return bool(str(self))
+
+    def __int__(self) -> int:
+        return int(str(self))
+
+    def __float__(self) -> float:
+        return float(str(self))
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __contains__(self, part: object) -> bool:
+        return str(part) in str(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == (str(other) if isinstance(other, _Key) else other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))

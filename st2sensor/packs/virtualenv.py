@@ -79,24 +79,30 @@ def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> 
     if exists and not anew and mark(virtualenvs, pack.ref).startswith(stamp):
         return False
     previous = virtualenvs / f".{pack.ref}.previous"
-    if anew and home.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        home.rename(previous)
-        exists = False
+    is_aside = anew and home.exists()
     try:
+        shutil.rmtree(previous, ignore_errors=True)
+        if is_aside:
+            home.rename(previous)
+            exists = False
         if not exists:
             progress(f"{pack.ref}: making a virtualenv with {python}")
             _run([python, "-m", "venv", str(home)], pack, progress)
         if wanted:
             pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
             _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
-    except (ContentError, KeyboardInterrupt):
+        (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
+    except (ContentError, OSError, KeyboardInterrupt) as exception:
         if not exists:
             shutil.rmtree(home, ignore_errors=True)
-        if previous.exists():
+        if is_aside and previous.exists():
             previous.rename(home)
+        if isinstance(exception, OSError):
+            raise ContentError(
+                f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user who may",
+                file=str(pack.path / REQUIREMENTS),
+            ) from exception
         raise
-    (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
     shutil.rmtree(previous, ignore_errors=True)
     return True
 

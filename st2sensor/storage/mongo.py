@@ -268,4 +268,5 @@ def _first_line(exception: Exception) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//.*@", "//", url)
+    # Options may hold passwords, too.
+    return re.sub(r"//.*@", "//", url).partition("?")[0]

@@ -16,6 +16,7 @@ from types import CodeType, ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type
 
 import st2sensor
+from st2sensor.wrapper import remedy
 from st2sensor.wrapper.stop import StopSensor
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(st2sensor.__file__)), "compat")
@@ -106,11 +107,11 @@ def _load_module(file: str) -> ModuleType:
         assert code is not None
         exec(code, module.__dict__)
     except SyntaxError as error:
-        raise LoadError(
-            f"syntax error: {error.msg}; correct the code", file=error.filename or file, line=error.lineno
-        ) from error
+        place = error.filename or file
+        message = f"syntax error: {error.msg}; {remedy.of_syntax(place, file)}"
+        raise LoadError(message, file=place, line=error.lineno) from error
     except ModuleNotFoundError as error:
-        message = f"cannot be imported: {error}; add it to the pack's requirements.txt and install them"
+        message = f"cannot be imported: {error}; {remedy.of_missing_module(error.name or '', file)}"
         raise LoadError(message, file=file, line=_line_in(error, file)) from error
     except StopSensor:
         raise

@@ -175,3 +175,16 @@ def test_while_the_database_is_away_a_sensor_starts_again_with_what_was_last_see
     finally:
         workspace.close()
         server.stop()
+
+
+def test_an_expression_that_python_stumbles_over_harms_its_own_pack_alone(embedded: Workspace) -> None:
+    add(embedded, "good", "G", "size: 1\n", None)
+    add(embedded, "bad", "B", "k: '{{ 5 | dictsort }}'\n", None)
+    add(embedded, "worse", "W", "k: 1\n", "k: {patternProperties: {'[': {type: string}}}\n")
+    done = embedded.reload()
+    assert done.returncode == 1
+    assert "bad.yaml:1: k: {{ 5 | dictsort }} cannot be rendered: AttributeError" in done.stderr
+    assert "config.schema.yaml:1: is not a valid JSON schema: patternProperties: [ is no regular" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    embedded.start()
+    assert shown(embedded, "G") == {"size": 1}

@@ -265,11 +265,11 @@ def test_logrotate_takes_its_file(tmp_path: Path) -> None:
 
 
 def test_the_sample_of_logging_is_one(embedded: Workspace) -> None:
-    text = (CONF / "logging.sensorcontainer.conf").read_text().replace("/var/log/st2", str(embedded.folder))
+    text = (CONF / "logging.sensorcontainer.conf").read_text().replace("/var/log/st2sensor", str(embedded.folder))
     (embedded.folder / "logging.conf").write_text(text)
     embedded.configure("logging = logging.conf")
     container = embedded.start()
-    log = embedded.folder / "st2sensorcontainer.log"
+    log = embedded.folder / "container.log"
     eventually("it logs", lambda: log.exists() and "configured by" in log.read_text())
     container.stop()
     assert container.log == ""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import bz2
 import json
+import lzma
 import pickle
 import signal
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pika
 import pymongo
 import pytest
+from backports import zstd
 
 from tests.conftest import missing
 from tests.servers import mongodb
 from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.rabbitmq import RabbitMQ, parameters
 from tests.servers.waiting import eventually
 from tests.workspace import Workspace
 
@@ -74,7 +78,7 @@ def test_mongodb_is_spoken_to_by_tls_and_with_a_login(folder: Path) -> None:
         with pymongo.MongoClient[dict[str, object]](server.url, **trusting) as client:
             client["admin"].command("createUser", "me", pwd="p@ss/word", roles=["root"])
         add_sensor(workspace)
-        tls = f"ssl = True\nssl_ca_certs = {certificate}\nssl_cert_reqs = required\nssl_certfile = {both}\n"
+        tls = f"ssl = True\nssl_ca_certs = {certificate}\nssl_cert_reqs = required\ntls_certificate_key_file = {both}\n"
         address = f"host = 127.0.0.1\nport = {server.port}\n"
         connect_as_stackstorm(workspace, f"{address}{tls}username = me\npassword = p@ss/word\n")
         workspace.reload_well()
@@ -126,18 +130,29 @@ def test_a_replica_set_is_found_by_a_uri_that_names_the_database(folder: Path) -
         server.stop()
 
 
-def test_bodies_are_compressed_as_stackstorms_consumers_take_them(folder: Path, rabbit_server: RabbitMQ) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind", "decompress"),
+    [
+        ("gzip", "application/x-gzip", zlib.decompress),
+        ("bz2", "application/x-bz2", bz2.decompress),
+        ("lzma", "application/x-lzma", lzma.decompress),
+        ("zstd", "application/zstd", zstd.decompress),
+    ],
+)
+def test_bodies_are_compressed_as_stackstorms_consumers_take_them(
+    folder: Path, rabbit_server: RabbitMQ, name: str, kind: str, decompress: Callable[[bytes], bytes]
+) -> None:
     workspace = Workspace(folder, database="sqlite://", messaging=rabbit_server.url, serializer="pickle")
     try:
         add_sensor(workspace)
-        workspace.configure("[messaging]\ncompression = gzip")
+        workspace.configure(f"[messaging]\ncompression = {name}")
         workspace.reload_well()
         listener = workspace.listen()
         workspace.start()
         eventually("it has arrived", lambda: len(listener.seen) > 2)
         for seen in listener.seen:
-            assert seen.headers == {"compression": "application/x-gzip"}
-        bodies = [pickle.loads(zlib.decompress(seen.raw)) for seen in listener.seen]
+            assert seen.headers == {"compression": kind}
+        bodies = [pickle.loads(decompress(seen.raw)) for seen in listener.seen]
         assert "p.kept" in [body["trigger"] for body in bodies]
     finally:
         workspace.close()
@@ -208,9 +223,14 @@ def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_anew
     container = embedded.start()
     log = folder / "container.log"
     eventually("it logs", lambda: log.exists() and "heard 1" in log.read_text())
+    # A name that cannot be opened leaves the old file.
     log.rename(folder / "old.log")
+    log.mkdir()
     container.process.send_signal(signal.SIGUSR1)
-    eventually("it logs into a new file", lambda: log.exists() and "heard" in log.read_text())
+    eventually("the old file goes on", lambda: "cannot be opened anew" in (folder / "old.log").read_text())
+    log.rmdir()
+    container.process.send_signal(signal.SIGUSR1)
+    eventually("it logs into a new file", lambda: log.is_file() and "heard" in log.read_text())
     container.stop()
     assert "stopped" in log.read_text()
     assert "stopped" not in (folder / "old.log").read_text()
@@ -258,3 +278,37 @@ def test_a_misspelt_key_is_warned_of_in_the_log(embedded: Workspace) -> None:
     embedded.start().wait_for_log(
         "[sensorcontainer] stop_timout is not known and has no effect; did you mean stop_timeout?"
     )
+
+
+def test_one_sensor_alone_may_be_asked_for_as_stackstorms_charts_do(embedded: Workspace) -> None:
+    add_sensor(embedded)
+    embedded.add_sensor("q", "Other", KEEPS.replace("Keeps", "Other"))
+    embedded.reload_well()
+    for extra, arguments in (("", ["--single-sensor-mode", "--sensor-ref=p.Keeps"]), ("sensor_ref = p.Keeps", [])):
+        embedded.configure(extra)
+        container = embedded.start(*arguments)
+        container.wait_for_log("p.Keeps started")
+        assert list(container.wrappers()) == ["p.Keeps"]
+        container.stop()
+    embedded.configure("single_sensor_mode = true")
+    done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
+    assert done.returncode == 78
+    assert "single-sensor mode needs --sensor-ref=PACK.CLASS, or [sensorcontainer] sensor_ref" in done.stderr
+
+
+def test_a_compressed_announcement_that_is_broken_harms_nobody(folder: Path, rabbit_server: RabbitMQ) -> None:
+    workspace = Workspace(folder, database="sqlite://", messaging=rabbit_server.url)
+    try:
+        workspace.configure("resync_interval = 600")
+        container = workspace.start()
+        container.wait_for_log("connected to")
+        with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
+            properties = pika.BasicProperties(headers={"compression": "application/x-gzip"})
+            channel = connection.channel()
+            channel.exchange_declare(f"{workspace.prefix}.sensor", "topic", durable=True)
+            channel.basic_publish(f"{workspace.prefix}.sensor", "update", b"no gzip", properties)
+        add_sensor(workspace)
+        workspace.reload_well()
+        container.wait_for_log("p.Keeps started")
+    finally:
+        workspace.close()

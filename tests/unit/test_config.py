@@ -49,7 +49,6 @@ TRUSTING = {"tls": True, "tlsAllowInvalidCertificates": False, "tlsAllowInvalidH
         ("tls = true", TRUSTING),
         ("tls_ca_file = ca.pem", {**TRUSTING, "tlsCAFile": "ca.pem"}),
         ("ssl_ca_certs = ca.pem\nssl_cert_reqs = required", {**TRUSTING, "tlsCAFile": "ca.pem"}),
-        ("ssl_certfile = c.pem\nssl_keyfile = c.pem", {**TRUSTING, "tlsCertificateKeyFile": "c.pem"}),
         (
             "tls_certificate_key_file = c.pem\ntls_certificate_key_file_password = x",
             {**TRUSTING, "tlsCertificateKeyFile": "c.pem", "tlsCertificateKeyFilePassword": "x"},
@@ -57,7 +56,7 @@ TRUSTING = {"tls": True, "tlsAllowInvalidCertificates": False, "tlsAllowInvalidH
         ("ssl_cert_reqs = none", {**TRUSTING, "tlsAllowInvalidCertificates": True}),
         ("tls = true\ntls_allow_invalid_certificates = true", {**TRUSTING, "tlsAllowInvalidCertificates": True}),
         ("ssl = true\nssl_match_hostname = false", {**TRUSTING, "tlsAllowInvalidHostnames": True}),
-        ("authentication_mechanism = MONGODB-X509", {"authMechanism": "MONGODB-X509"}),
+        ("authentication_mechanism = MONGODB-X509", {**TRUSTING, "authMechanism": "MONGODB-X509"}),
         (
             "compressors = zstd,zlib\nzlib_compression_level = 9",
             {"compressors": "zstd,zlib", "zlibCompressionLevel": 9},
@@ -68,9 +67,39 @@ def test_what_mongodbs_client_is_told(tmp_path: Path, text: str, client: dict[st
     assert load(tmp_path, f"[database]\n{text}\n").database.client == client
 
 
-def test_certificate_and_key_of_mongodb_must_be_one_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ssl_keyfile: .* set tls_certificate_key_file = FILE"):
-        load(tmp_path, "[database]\nssl_keyfile = k.pem\nssl_certfile = c.pem\n")
+def test_older_keys_of_mongodbs_certificate_are_warned_of(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, "[database]\nssl_keyfile = k.pem\nssl_certfile = c.pem\n").warnings
+    assert "put certificate and key into one file, and set tls_certificate_key_file" in warning
+
+
+@pytest.mark.parametrize(
+    ("options", "url"),
+    [
+        ("host = a:27018", "mongodb://a:27018"),
+        ("host = a:27018, b\nport = 5", "mongodb://a:27018,b:5"),
+        ("host = a,b\nport = 5", "mongodb://a:5,b:5"),
+        ("host = ::1", "mongodb://[::1]:27017"),
+        ("host = [::1]:5", "mongodb://[::1]:5"),
+    ],
+)
+def test_hosts_take_the_port_unless_they_have_one(tmp_path: Path, options: str, url: str) -> None:
+    assert load(tmp_path, f"[database]\n{options}\n").database.url == url
+
+
+def test_the_login_of_a_uri_comes_first(tmp_path: Path) -> None:
+    text = "[database]\nhost = mongodb://other:x@h/\nusername = me\npassword = y\n"
+    assert load(tmp_path, text).database.client == {}
+
+
+def test_a_dollar_that_oslo_stumbles_over_is_explained_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"\[database\] password: .*: write \$ as \$\$") as caught:
+        load(tmp_path, "[database]\npassword = pa$word\n")
+    assert "word in" not in str(caught.value)
+    assert load(tmp_path, "[database]\nusername = u\npassword = pa$$word\n").database.client["password"] == "pa$word"
+    monkeypatch.setenv("ST2_MESSAGING__COMPRESSION", "")
+    assert load(tmp_path, "").messaging.compression is None
 
 
 def test_a_host_may_be_a_uri(tmp_path: Path) -> None:

@@ -164,6 +164,59 @@ def test_secrets_are_decrypted_by_the_filter_or_where_the_schema_says_so(pack: P
     assert config.masked("say open sesame, in the file", found.secrets) == "say ********, ********"
 
 
+def test_every_part_of_a_secret_is_one_and_nothing_that_says_nothing(pack: Pack) -> None:
+    pack.store("json", '{"pw": "hunter23"}', secret=True)
+    pack.write(
+        "creds: {pw: hunter22, deep: [{pin: 4711}, null, true]}\n"
+        "rendered: '{{ st2kv.system.json | decrypt_kv }}'\n"
+        "credentials: [abcd1]\nempty:\nflag: true\n",
+        "creds: {type: object, secret: true}\nrendered: {type: object}\nempty: {secret: true}\nflag: {secret: true}\n"
+        "password: {type: string, default: fallback9}\n",
+    )
+    found = pack.render()
+    assert found.values["rendered"] == {"pw": "hunter23"}
+    assert found.secrets == {"hunter22", "4711", "hunter23", '{"pw": "hunter23"}', "abcd1", "fallback9"}
+
+
+def test_a_key_is_like_its_text_in_expressions(pack: Pack) -> None:
+    pack.store("n", "5")
+    pack.store("env", "prod-eu")
+    pack.write(
+        "number: '{{ st2kv.system.n | int + 1 }}'\n"
+        "equal: \"{{ st2kv.system.n == '5' }}\"\n"
+        "within: \"{{ 'prod' in st2kv.system.env }}\"\n"
+        "length: '{{ st2kv.system.env | length }}'\n"
+        "letters: \"{{ st2kv.system.n | list | join(',') }}\"\n"
+        "old: '{{ system.n }}'\n"
+        "flag: \"{{ st2kv.system.n == '5' }}\"\n"
+        "either: '{{ st2kv.system.n }}'\n",
+        "flag: {type: boolean}\neither: {type: [integer, 'null']}\n",
+    )
+    assert pack.render().values == {
+        "number": "6",
+        "equal": "True",
+        "within": "True",
+        "length": "7",
+        "letters": "5",
+        "old": "5",
+        "flag": True,
+        "either": 5,
+    }
+
+
+def test_a_secret_that_an_expression_stumbles_over_is_not_shown(pack: Pack) -> None:
+    pack.store("token", "open sesame", secret=True)
+    pack.write("a: '{{ {}[st2kv.system.token | decrypt_kv] }}'\n")
+    with pytest.raises(ContentError) as caught:
+        pack.render()
+    assert "has no attribute '********'" in str(caught.value)
+
+
+def test_what_looks_like_an_expression_in_a_description_is_none(pack: Pack) -> None:
+    pack.write("a: 1\n", "a: {type: integer, description: 'as in {{ 5 | dictsort }}'}\n")
+    assert pack.render().values == {"a": 1}
+
+
 def test_each_line_of_a_secret_is_one_and_short_ones_are_not_masked(pack: Pack) -> None:
     pack.write("key: |\n  -----BEGIN\n  abc\n  defgh\n", "key: {type: string, secret: true}\n")
     assert pack.render().secrets == {"-----BEGIN", "defgh"}
@@ -207,9 +260,15 @@ def test_a_missing_key_takes_the_default(pack: Pack) -> None:
             None,
             "cannot be rendered: SecurityError: access to attribute '__class__'",
         ),
+        ('token: "hun\'ter\\"22"\n', "token: {type: integer}", "p.yaml:1: token: ******** is not of type 'integer'"),
         ("a: '{{ 1 / 0 }}'", None, "cannot be rendered: ZeroDivisionError"),
         ("a: '{{ '", None, "cannot be rendered: TemplateSyntaxError"),
         ("a: \"{{ 'x' | decrypt_kv }}\"", None, "cannot be rendered: the secret of the expression cannot be decrypted"),
+        ("a: '{{ 5 | dictsort }}'", None, "cannot be rendered: AttributeError: 'int' object has no attribute 'items'"),
+        ("a: \"{{ 'a' * 10000000000000 }}\"", None, "cannot be rendered: SecurityError: * is for numbers"),
+        ("a: '{{ 10 ** 10 ** 8 }}'", None, "cannot be rendered: SecurityError: ** is for numbers"),
+        ("password: 'hun{{ter22'", None, "p.yaml:1: password: ******** cannot be rendered: TemplateSyntaxError"),
+        ("a: {b: 1}", "a: {patternProperties: {'[': {}}}", "patternProperties: [ is no regular expression: untermin"),
         ("a: 1", "a: string", "config.schema.yaml:1: a: must be a schema, as in {type: string}"),
         ("a: 1", "- a", "config.schema.yaml:1: must be a mapping of configuration keys to schemas"),
         ("a: 1", "a: {type: strange}", "config.schema.yaml:1: is not a valid JSON schema: properties.a.type"),
@@ -230,7 +289,7 @@ def test_a_secret_is_in_no_message(pack: Pack) -> None:
     with pytest.raises(ContentError) as caught:
         pack.render()
     assert "sesame" not in str(caught.value)
-    assert "'********' is not of type 'integer'" in str(caught.value)
+    assert "token: ******** is not of type 'integer'" in str(caught.value)
 
 
 def test_a_fingerprint_tells_changes_of_what_is_used_alone(pack: Pack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 
@@ -13,6 +14,8 @@ from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
+
+LOG = logging.getLogger(__name__)
 
 
 class AmqpSubscription:
@@ -54,17 +57,31 @@ class AmqpSubscription:
 
     def _on_message(self, message: amqp.Message) -> None:
         properties = message.properties
-        raw = message.body.encode() if isinstance(message.body, str) else message.body
         headers = properties.get("application_headers", {})
-        kind = headers.get("compression")
+        body = message.body.encode() if isinstance(message.body, str) else message.body
+        if message.delivery_info["exchange"] == self._topology.dispatch:
+            # Announcements are not read.
+            body = _decompressed(body, headers.get("compression"))
         self._received.append(
             Message(
                 exchange=message.delivery_info["exchange"],
                 routing_key=message.delivery_info["routing_key"],
-                body=decompress(raw, kind) if kind else raw,
+                body=body,
                 content_type=properties.get("content_type", ""),
                 content_encoding=properties.get("content_encoding", ""),
                 id=properties.get("message_id"),
                 headers=headers,
             )
         )
+
+
+def _decompressed(body: bytes, kind: str | None) -> bytes:
+    """What others have published may be anything: what cannot be decompressed stays as it is."""
+    if kind is None:
+        return body
+    try:
+        decompressed: bytes = decompress(body, kind)
+    except Exception as exception:  # noqa: BLE001 (each library has errors of its own)
+        LOG.warning("a message says that it is %s, and is not: %r", kind, exception)
+        return body
+    return decompressed

@@ -18,6 +18,9 @@ from st2sensor.transport.topology import Topology
 
 PERSISTENT = 2
 
+COMPRESSIONS = {"bz2": "bzip2"}
+"""StackStorm's names of what kombu calls otherwise."""
+
 
 class AmqpPublisher:
     """One connection and channel in confirm mode; for one thread."""
@@ -103,7 +106,7 @@ def _compressed(message: Message, compression: str | None) -> Message:
     """As kombu's consumers, StackStorm's among them, take it; announcements are too small."""
     if compression is None or message.id is None:
         return message
-    body, kind = compress(message.body, compression)
+    body, kind = compress(message.body, COMPRESSIONS.get(compression, compression))
     return replace(message, body=body, headers={**message.headers, "compression": kind})
 
 

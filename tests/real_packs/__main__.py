@@ -1,0 +1,70 @@
+"""`make packs PACKS=FOLDER`: tries the packs in a folder, each in a workspace of its own, and prints the outcome."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.real_packs import environments, own_tests, packs, report, trial
+from tests.real_packs.own_tests import TestRow
+from tests.real_packs.packs import RealPack
+from tests.real_packs.scenarios import SCENARIOS
+from tests.real_packs.trial import SensorRow
+from tests.workspace import Workspace
+
+
+def main() -> int:
+    """Try the packs; returns 0 whatever they do, and 2 for a folder or a pack that is not there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.real_packs", description=__doc__)
+    parser.add_argument("folder", type=Path, help="of packs, a folder each")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="try this pack; repeatable")
+    parser.add_argument("--keep-venvs", type=Path, metavar="FOLDER", help="keep virtualenvs for the next run")
+    options = parser.parse_args()
+    out, progress = Console(), Console(stderr=True, highlight=False, markup=False)
+    try:
+        chosen = packs.find(options.folder, options.only)
+    except LookupError as error:
+        progress.print(f"error: {error}")
+        return 2
+    if options.keep_venvs is not None:
+        options.keep_venvs.mkdir(parents=True, exist_ok=True)
+    sensor_rows: list[SensorRow] = []
+    test_rows: list[TestRow] = []
+    for number, pack in enumerate(chosen, start=1):
+        progress.print(f"{number}/{len(chosen)} {pack.name}")
+        sensors, tests = attempt(pack, options.keep_venvs)
+        sensor_rows += sensors
+        test_rows += tests
+    out.print(report.sensors(sensor_rows))
+    if test_rows:
+        out.print(report.tests(test_rows))
+    return 0
+
+
+def attempt(pack: RealPack, keep: Path | None) -> tuple[list[SensorRow], list[TestRow]]:
+    """Try one pack: its sensors, then its tests."""
+    with tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True) as name:
+        home, props = Path(name) / "w", Path(name) / "props"
+        home.mkdir()
+        props.mkdir()
+        workspace = Workspace(home, database="sqlite://", messaging="local://")
+        workspace.warnings = "default"
+        try:
+            trial.copy(pack, workspace)
+            left_out = environments.set_up(pack, workspace, keep)
+            rows = trial.perform(pack, workspace, props, SCENARIOS.get(pack.name))
+            tests = own_tests.run(pack, workspace)
+        finally:
+            workspace.close()
+    if left_out:
+        lacks = f"without {', '.join(left_out)}"
+        rows = [replace(row, note="; ".join(filter(None, [row.note, lacks]))) for row in rows]
+    return rows, tests
+
+
+sys.exit(main())

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from st2sensor.wrapper import remedy
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("Queue", "that is a module of Python 2; correct the code for Python 3"),
+        ("shared.deep", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"),
+        ("acts", "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or sensors/"),
+        ("json.gone", "the json that is installed has no such module; name another version in the pack's requirements"),
+        ("nowhere", "add it to the pack's requirements.txt and install them"),
+    ],
+)
+def test_the_remedy_for_a_missing_module_is_where_it_could_come_from(
+    tmp_path: Path, module: str, expected: str
+) -> None:
+    for path in ("sensors", "lib/shared", "actions/lib"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "actions" / "lib" / "acts.py").touch()
+    assert remedy.of_missing_module(module, str(tmp_path / "sensors" / "s.py")).startswith(expected)
+
+
+def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path) -> None:
+    sensor = str(tmp_path / "p" / "sensors" / "s.py")
+    assert remedy.of_syntax(sensor, sensor) == "correct the code"
+    assert remedy.of_syntax(str(tmp_path / "p" / "lib" / "x.py"), sensor) == "correct the code"
+    assert remedy.of_syntax("/venv/lib/kafka.py", sensor).startswith("that library is not for this Python")
