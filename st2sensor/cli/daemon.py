@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -58,12 +59,9 @@ def stop(settings: Settings) -> int:
     if BOOTED.exists():
         return _systemctl("stop")
     process = holder(settings.container.state_dir)
-    if process is not None:
-        _signal(process, signal.SIGTERM)
-        _wait(lambda: not _is_held(settings), settings.container.stop_timeout + STOP_GRACE)
-        if _is_held(settings):
-            click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
-            return 1
+    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
+        click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
+        return 1
     status(settings)
     return 0
 
@@ -126,6 +124,19 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
 
 def _is_held(settings: Settings) -> bool:
     return holder(settings.container.state_dir) is not None
+
+
+def _stopped(process: int, seconds: float) -> bool:
+    """Ask a process to stop; whether it ends in time. Raises StateDirectoryBusy when this user may not."""
+    try:
+        fd = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        _signal(process, signal.SIGTERM)
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
 
 
 def _signal(process: int, number: signal.Signals) -> None:
