@@ -18,6 +18,10 @@ from tests.real_packs.trial import SensorRow
 from tests.workspace import Workspace
 
 
+FILE_WIDTH = 200
+"""Characters."""
+
+
 def main() -> int:
     """Try the packs; returns 0 whatever they do, and 2 for a folder or a pack that is not there."""
     parser = argparse.ArgumentParser(prog="python -m tests.real_packs", description=__doc__)
@@ -25,7 +29,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="try this pack; repeatable")
     parser.add_argument("--keep-venvs", type=Path, metavar="FOLDER", help="keep virtualenvs for the next run")
     options = parser.parse_args()
-    out, progress = Console(), Console(stderr=True, highlight=False, markup=False)
+    # A table in a file needs its room.
+    out = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
+    progress = Console(stderr=True, highlight=False, markup=False)
     try:
         chosen = packs.find(options.folder, options.only)
     except LookupError as error:
