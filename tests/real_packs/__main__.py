@@ -17,7 +17,6 @@ from tests.real_packs.scenarios import SCENARIOS
 from tests.real_packs.trial import SensorRow
 from tests.workspace import Workspace
 
-
 FILE_WIDTH = 200
 """Characters."""
 
