@@ -322,6 +322,6 @@ def test_the_demonstration_shows_triggers_until_it_is_interrupted(
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert log.read_text().count("cleanup() called") == 4
     assert "Everything has stopped." in output.read_text()
