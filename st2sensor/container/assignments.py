@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 from st2sensor.container.assignment import assignment_of
@@ -21,7 +22,7 @@ from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger(__name__)
 
-THREADS = 4
+THREADS = 2
 
 DEADLINE = 20.0
 """Seconds that rendering a configuration may take, with the database there."""
@@ -46,8 +47,11 @@ class Assignments:
         self._settings = settings
         self._storage = storage
         self._keyring = keyring
+        started = Barrier(THREADS)
         # Of their own: whatever an operator has written must hold up no other file or call.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="configurations")
+        # All there from the start, so that a container which holds more threads than it did has lost some.
+        list(self._threads.map(lambda _: started.wait(), range(THREADS)))
         self._blocking = blocking
         self._seen: dict[tuple[str, str], KeyValue | None] = {}
         """What configurations have used, for starts while the database is away."""
