@@ -7,7 +7,6 @@ import logging
 import logging.config
 import sys
 from configparser import ConfigParser
-from configparser import Error as MalformedFile
 from pathlib import Path
 
 from st2sensor import log_files
@@ -90,7 +89,7 @@ def _read(file: Path, settings: Log) -> None:
                 parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
         logging.config.fileConfig(parser, disable_existing_loggers=False)
     # Classes and arguments in it are evaluated: anything may be wrong with them.
-    except (MalformedFile, Exception) as exception:
+    except Exception as exception:
         raise ConfigError(
             f"[sensorcontainer] logging: {file}: {type(exception).__name__}: {exception}; correct it, or remove the key"
         ) from exception

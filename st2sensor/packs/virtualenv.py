@@ -39,7 +39,8 @@ def check(virtualenvs: Path, pack: str, folder: Path) -> None:
 
     :param folder: the pack's.
     """
-    if requirements(folder) and not (virtualenvs / pack / "bin" / "python").exists():
+    # In this order: it is asked at every start, and most packs have what they need.
+    if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
         raise ContentError(
             f"pack {pack} has requirements and no virtualenv at {virtualenvs / pack}; "
             "make it with: st2ctl reload --register-setup-virtualenvs",
