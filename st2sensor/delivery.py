@@ -10,10 +10,13 @@ from dataclasses import replace
 
 from st2sensor import backoff
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError
+from st2sensor.health import Health, changed
+from st2sensor.logs import of_sensor
 from st2sensor.metrics import NONE, Metrics
 from st2sensor.outbox import Outbox, Row
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Messaging
+from st2sensor.traffic import Traffic
 from st2sensor.transport.base import Message, Publisher, Transport
 from st2sensor.transport.codec import trigger_message
 from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
@@ -43,6 +46,7 @@ class Delivery:
     """:param encode: makes the message of an outbox entry.
     :param retry_wait: seconds between attempts to reach the broker, at the most.
     :param metrics: told of each round of messages that the broker has confirmed.
+    :param traffic: counts these, and what becomes a dead letter here.
     """
 
     def __init__(
@@ -53,12 +57,16 @@ class Delivery:
         *,
         retry_wait: float = 10.0,
         metrics: Metrics = NONE,
+        traffic: Traffic | None = None,
     ) -> None:
         self._outbox = outbox
         self._transport = transport
         self._encode = encode
         self._retry_wait = retry_wait
         self._metrics = metrics
+        self._traffic = traffic or Traffic()
+        self.health = Health(reason="the broker has not been reached yet")
+        """Of the broker; replaced by the publisher's thread."""
         self._closing = threading.Event()
         self._cursor = outbox.cursor
         """Id of the last row that is settled."""
@@ -83,6 +91,7 @@ class Delivery:
             try:
                 publisher.connect()
                 LOG.info("connected to %s", self._transport.address)
+                self.health = changed(self.health, "")
                 self._publish(publisher)
             except MessageRefused:
                 # It has been dealt with; the broker has closed the channel over it.
@@ -97,6 +106,7 @@ class Delivery:
 
     def _failed(self, exception: Exception) -> None:
         self._failures += 1
+        self.health = changed(self.health, str(exception))
         if self._failures == 1:
             LOG.warning("%s; triggers wait in the outbox", exception)
 
@@ -120,7 +130,9 @@ class Delivery:
                 raise
             self._settled(rows, unfit)
             if messages:
-                self._metrics.published(messages[0].exchange, len(messages), time.monotonic() - began)
+                seconds = time.monotonic() - began
+                self._metrics.published(messages[0].exchange, len(messages), seconds)
+                self._traffic.published(seconds)
             if len(rows) < FEW:
                 # A lone sensor waits for its commits: publishing each message at once would only take turns from it.
                 self._closing.wait(LINGER)
@@ -145,7 +157,9 @@ class Delivery:
     def _settled(self, rows: list[Row], unfit: list[Entry]) -> None:
         """Rows are done with: the broker has them, or they are dead letters on disk. Raises OutboxError."""
         for entry in unfit:
-            LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, entry.reason)
+            self._traffic.refused(entry)
+            said = of_sensor(entry.sensor)
+            LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, entry.reason, extra=said)
         self._outbox.put(unfit)
         self._failures = 0
         self._suspects = max(0, self._suspects - len(rows))

@@ -6,17 +6,21 @@ nothing is lost silently.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from st2sensor.catalogue import Catalogue, name_of
+from st2sensor.logs import of_sensor
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Done, Outbox
 from st2sensor.outbox_file import Entry
 from st2sensor.payload import plain
+from st2sensor.traffic import Traffic
 from st2sensor.transport.codec import to_json
 
 LOG = logging.getLogger(__name__)
@@ -25,12 +29,14 @@ LOG = logging.getLogger(__name__)
 class Dispatcher:
     """For the supervisor's thread.
 
+    :param traffic: counts what is dispatched.
     :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
     """
 
-    def __init__(self, outbox: Outbox, catalogue: Catalogue, *, validate: bool) -> None:
+    def __init__(self, outbox: Outbox, catalogue: Catalogue, traffic: Traffic, *, validate: bool) -> None:
         self._outbox = outbox
         self._catalogue = catalogue
+        self._traffic = traffic
         self._validate = validate
 
     def knows(self, trigger: str | Mapping[str, object]) -> bool:
@@ -42,7 +48,7 @@ class Dispatcher:
 
         :param done: told once the instance, or the dead letter, is on disk.
         """
-        self._outbox.submit(self.entry(sensor, instance), done)
+        self.submit(self.entry(sensor, instance), done)
 
     @property
     def has_room(self) -> bool:
@@ -51,7 +57,29 @@ class Dispatcher:
 
     def submit(self, entry: Entry, done: Done) -> None:
         """Put an entry on its way that `entry` has made, now or before."""
+        self._traffic.dispatched(entry)
         self._outbox.submit(entry, done)
+
+    async def put(self, entry: Entry) -> None:
+        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError."""
+        loop = asyncio.get_running_loop()
+        settled: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not settled.done():
+                settled.set_result(None) if error is None else settled.set_exception(error)
+
+        def done(error: Exception | None) -> None:
+            # A loop that has ended has nobody left to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, error)
+
+        self.submit(entry, done)
+        await settled
+
+    def problem(self, instance: TriggerInstance) -> str | None:
+        """Why an instance whose payload is JSON must not be published, or None."""
+        return self._catalogue.objection(instance, self._catalogue.type_of(instance.trigger))
 
     def entry(self, sensor: str, instance: TriggerInstance) -> Entry:
         """An instance as it goes into the outbox, or as a dead letter.
@@ -62,7 +90,8 @@ class Dispatcher:
         reason = self._objection(sensor, instance, trigger_type)
         name = name_of(instance.trigger)
         if reason is not None:
-            LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason)
+            said = of_sensor(sensor)
+            LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=said)
         return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
@@ -79,7 +108,8 @@ class Dispatcher:
         problem = self._catalogue.objection(seen, trigger_type)
         if problem is None or self._validate or trigger_type is None or not isinstance(seen.payload, dict):
             return problem
-        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name_of(instance.trigger), problem)
+        name = name_of(instance.trigger)
+        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem, extra=of_sensor(sensor))
         return None
 
 

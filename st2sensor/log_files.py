@@ -1,4 +1,4 @@
-"""The handlers and formatters that StackStorm's logging.conf files name."""
+"""Handlers and formatters of log files: those that StackStorm's logging.conf files name, and JSON."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ class GelfLogFormatter(logging.Formatter):
             "_python": {"name": record.name, "module": record.module, "lineno": record.lineno},
         }
         return json.dumps(fields)
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object a line.
+
+    :param sensor: attribute of records that names the sensor they concern.
+    """
+
+    def __init__(self, sensor: str) -> None:
+        super().__init__()
+        self._sensor = sensor
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "sensor": getattr(record, self._sensor, None),
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps({name: value for name, value in fields.items() if value is not None}, ensure_ascii=False)
 
 
 def reopen(handler: logging.FileHandler) -> None:

@@ -6,8 +6,10 @@ import io
 import logging
 import logging.config
 import sys
+from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
+from typing import TextIO
 
 from st2sensor import log_files
 from st2sensor.errors import ConfigError
@@ -15,7 +17,10 @@ from st2sensor.settings import Log
 
 LOG = logging.getLogger(__name__)
 
-FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+SENSOR = "sensor"
+"""Attribute of log records that concern one sensor: its reference."""
+
+FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 
 AUDIT = logging.CRITICAL + 10
 """StackStorm's level above all others, which its logging.conf files name."""
@@ -33,6 +38,19 @@ SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
 LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
 
 
+STREAMS: dict[str, Callable[[], TextIO]] = {"stderr": lambda: sys.stderr, "stdout": lambda: sys.stdout}
+
+FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
+    "text": lambda: logging.Formatter(FORMAT),
+    "json": lambda: log_files.JsonFormatter(SENSOR),
+}
+
+
+def of_sensor(ref: str) -> dict[str, str]:
+    """What a log record that concerns one sensor has beside the rest: for `extra`."""
+    return {SENSOR: ref}
+
+
 def configure(*, debug: bool = False, quiet: bool = False) -> None:
     """Log to stderr: everything with debug, warnings only when quiet, else one line per state change."""
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
@@ -45,7 +63,12 @@ def configure_as(settings: Log, *, debug: bool) -> None:
 
     :param debug: everything, whatever the file says of levels.
     """
-    if settings.file is not None:
+    if settings.file is None:
+        stream = logging.StreamHandler(STREAMS[settings.stream]())
+        stream.setFormatter(FORMATTERS[settings.format]())
+        logging.basicConfig(level=logging.DEBUG if debug else settings.level, handlers=[stream], force=True)
+        _quieten_libraries(debug)
+    else:
         _read(settings.file, settings)
         root = logging.getLogger()
         if debug:
@@ -57,6 +80,15 @@ def configure_as(settings: Log, *, debug: bool) -> None:
         handler.addFilter(lambda record: not _is_below(record.name, settings.excludes))
     if settings.redirect_stderr:
         sys.stderr = _LoggedLines(logging.getLogger("stderr"))
+
+
+def set_level(level: str) -> None:
+    """Log records from this level on, from now on."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    for handler in root.handlers:
+        if handler.level > root.level:
+            handler.setLevel(level)
 
 
 def reopen() -> None:

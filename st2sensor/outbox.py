@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,25 @@ class Outbox:
         """How many entries wait for the broker."""
         with self._changed:
             return self._depth
+
+    def oldest(self) -> float | None:
+        """When the entry was made that waits longest, in seconds since the epoch; None when none waits.
+
+        May read the disk. Raises OutboxError.
+        """
+        with self._changed:
+            if not self._depth:
+                return None
+            if len(self._tail) == self._depth:
+                return self._tail[0].entry.created
+            after = max(self.cursor, self._confirmed)
+        # Not by the reader, which is the delivery thread's.
+        try:
+            with closing(open_file(self._path, self._options.durability)) as connection:
+                row = connection.execute(SELECT, (after, 1)).fetchone()
+        except sqlite3.Error as exception:
+            raise OutboxError(f"cannot read the outbox {self._path}: {exception}") from exception
+        return None if row is None else _row(row).entry.created
 
     @property
     def has_room(self) -> bool:

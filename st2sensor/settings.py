@@ -135,6 +135,9 @@ class Container:
     :param single_sensor_mode: whether there must be one.
     :param node_name: what this node is called where sensors are shared out among nodes.
     :param partition_provider: how they are: `name`, and what that provider needs.
+    :param control_group: the group that may use the control socket, where there is one of that name.
+    :param http: host and port of the status page; None for none.
+    :param http_token: what is asked of who looks at it; None for nothing.
     """
 
     state_dir: Path
@@ -151,6 +154,9 @@ class Container:
     single_sensor_mode: bool
     node_name: str
     partition_provider: Mapping[str, str]
+    control_group: str
+    http: tuple[str, int] | None
+    http_token: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +193,8 @@ class Datastore:
 class Log:
     """`[log]`, and `[sensorcontainer] logging`.
 
-    :param file: in logging.conf format; None logs to stderr.
+    :param file: in logging.conf format; without one, lines go to a stream.
+    :param stream: `stderr` or `stdout`; `format`: `text` or `json`; `level`: the least severe that is logged.
     :param excludes: loggers, by the start of their names, that are not heard.
     :param redirect_stderr: whether what the container writes to stderr becomes log records.
     :param mask_secrets: whether secrets of packs' configurations are masked in the log.
@@ -198,6 +205,9 @@ class Log:
     """
 
     file: Path | None = None
+    stream: str = "stderr"
+    format: str = "text"
+    level: str = "INFO"
     excludes: tuple[str, ...] = ()
     redirect_stderr: bool = False
     mask_secrets: bool = True

@@ -13,11 +13,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
-    "errors models sensor rpc settings payload isotime command trace": 0,
+    "errors models sensor rpc settings payload isotime command trace reports health": 0,
     "config logs log_files metrics schema backoff crypto": 1,
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition": 3,
-    "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption": 3,
+    "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption traffic": 3,
     "container wrapper": 4,
     "cli testing": 5,
 }

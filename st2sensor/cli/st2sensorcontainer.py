@@ -22,6 +22,7 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.cli.state_dir import held
 from st2sensor.container.launch import Inherited
+from st2sensor.container.management import Pipeline
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
@@ -31,6 +32,7 @@ from st2sensor.outbox import Outbox
 from st2sensor.outbox_file import set_aside
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
+from st2sensor.traffic import Traffic
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
 from st2sensor.watch import Watch
@@ -118,7 +120,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         stack.callback(loop.close)
         outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
         catalogue = Catalogue()
-        dispatcher = Dispatcher(outbox, catalogue, validate=settings.validate_trigger_payload)
+        traffic = Traffic()
+        dispatcher = Dispatcher(outbox, catalogue, traffic, validate=settings.validate_trigger_payload)
         transport = open_transport(settings.messaging)
         delivery = Delivery(
             outbox,
@@ -126,17 +129,17 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             lambda entry: message_of(entry, settings.messaging),
             retry_wait=settings.messaging.retry_wait,
             metrics=open_metrics(settings.metrics),
+            traffic=traffic,
         )
         supervisor = Supervisor(
             settings,
             storage,
             catalogue,
-            dispatcher,
+            Pipeline(dispatcher=dispatcher, traffic=traffic, outbox=outbox, broker=lambda: delivery.health),
             threads,
             state_dir=state_dir,
             sensors=sensors,
             only=only,
-            before_stop=outbox.give_up_waiting,
         )
         topology = Topology(settings.messaging.prefix)
         watch = Watch(

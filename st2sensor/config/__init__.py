@@ -15,7 +15,7 @@ from typing import Any
 from oslo_config import cfg
 
 from st2sensor.config.files import misspelt, parse
-from st2sensor.config.urls import MONGODB, checked, database_url, mongodb_url, public
+from st2sensor.config.urls import MONGODB, checked, database_url, listening, mongodb_url, public
 from st2sensor.errors import ConfigError
 from st2sensor.settings import (
     Container,
@@ -97,6 +97,9 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
         ),
         log=Log(
             file=_log_file(options.sensorcontainer.logging, resolve),
+            stream=options.log.stream,
+            format=options.log.format,
+            level=options.log.level,
             excludes=tuple(options.log.excludes),
             redirect_stderr=options.log.redirect_stderr,
             mask_secrets=options.log.mask_secrets,
@@ -143,6 +146,9 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         single_sensor_mode=group.single_sensor_mode,
         node_name=group.sensor_node_name,
         partition_provider=provider,
+        control_group=group.control_group,
+        http=None if group.http is None else listening("[sensorcontainer] http", group.http, group.http_token),
+        http_token=group.http_token or None,
     )
 
 

@@ -114,6 +114,14 @@ DATASTORE = [
 ]
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
 LOG = [
+    cfg.StrOpt("format", default="text", choices=["text", "json"], help="of lines, where no logging file is read"),
+    cfg.StrOpt("stream", default="stderr", choices=["stderr", "stdout"], help="where they go"),
+    cfg.StrOpt(
+        "level",
+        default="INFO",
+        choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        help="the least severe that are logged",
+    ),
     cfg.ListOpt("excludes", default=[], help="loggers, by the start of their names, that are not heard"),
     cfg.BoolOpt("redirect_stderr", default=False, help="what is written to stderr becomes log records"),
     cfg.BoolOpt("mask_secrets", default=True, help="replace secrets of packs' configurations in the log"),
@@ -165,6 +173,9 @@ SENSORCONTAINER = [
         default={"name": "default"},
         help="which sensors are this node's, as in name:hash, hash_ranges:0..1024|2048..MAX",
     ),
+    cfg.StrOpt("control_group", default="st2", help="the group whose members may use st2sensor's control socket"),
+    cfg.StrOpt("http", help="HOST:PORT of the status page, health and metrics; unset: none"),
+    cfg.StrOpt("http_token", secret=True, help="what they ask for; a HOST beyond loopback needs one"),
 ]
 
 GROUPS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -46,6 +47,26 @@ def checked(key: str, url: str) -> SplitResult:
     except ValueError as exception:
         raise ValueError(f"{key} = {public(url)}: {exception}") from exception
     return parts
+
+
+def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
+    """Host and port of HOST:PORT; an IPv6 address is in brackets. Raises ValueError naming the key.
+
+    :param token: what who comes from elsewhere has to know.
+    """
+    parts = checked(key, f"//{address}")
+    if not parts.hostname or parts.port is None or parts.path or parts.username is not None:
+        raise ValueError(f"{key} = {address}: write HOST:PORT, as in 127.0.0.1:9105")
+    if not token and not _is_loopback(parts.hostname):
+        raise ValueError(f"{key} = {address} is beyond loopback: set http_token, too, or use 127.0.0.1")
+    return parts.hostname, parts.port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def public(url: str) -> str:

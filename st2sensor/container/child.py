@@ -72,6 +72,12 @@ def stopping(child: Child, now: float, reason: str, *, failed: bool = False, hea
     return replace(child, state=State.STOPPING, since=now, reason=reason, failed=failed, failures=failures)
 
 
+def unwaited(child: Child, now: float, reason: str) -> Child:
+    """One that needs not wait for its next start any longer."""
+    # BACKOFF, FINISHED -> STOPPED
+    return replace(child, state=State.STOPPED, since=now, reason=reason, failures=0, due=None)
+
+
 def exited(child: Child, how: str, now: float, restarts: Restarts, *, success: bool) -> Child:
     """The state after the process ended.
 

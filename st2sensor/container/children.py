@@ -8,11 +8,13 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from st2sensor.container import child as transitions
 from st2sensor.container import memory
 from st2sensor.container.child import ALIVE, Child, State, describe_exit
+from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.launch import Launch
 from st2sensor.container.output import Output
 from st2sensor.container.process import Process
@@ -65,10 +67,13 @@ class Hooks:
 class Children:
     """For the loop's thread."""
 
-    def __init__(self, settings: Container, launcher: Launcher, hooks: Hooks, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Container, launcher: Launcher, hooks: Hooks, chronicle: Chronicle, clock: Callable[[], float]
+    ) -> None:
         self._settings = settings
         self._launcher = launcher
         self._hooks = hooks
+        self._chronicle = chronicle
         self._clock = clock
         self._states: dict[str, Child] = {}
         self._running: dict[str, Running] = {}
@@ -95,6 +100,10 @@ class Children:
     def process_ids(self) -> set[int]:
         return {running.process.pid for running in self._running.values()}
 
+    def process_id(self, ref: str) -> int | None:
+        """Of a sensor that has a process."""
+        return self._running[ref].process.pid if ref in self._running else None
+
     # What the supervisor decides.
 
     def start(self, sensor: SensorType, overrides: Overrides, digest: str) -> None:
@@ -103,7 +112,7 @@ class Children:
         previous = self._states.get(ref)
         same = previous is not None and previous.digest == digest
         failures, reason = (previous.failures, "it is due again") if same and previous else (0, "it is new or changed")
-        self._states[ref] = transitions.starting(ref, digest, self._clock(), failures, reason)
+        self._move(transitions.starting(ref, digest, self._clock(), failures, reason))
         self._overrides[ref] = overrides
         task = asyncio.get_running_loop().create_task(self._start(sensor, overrides))
         self._tasks.add(task)
@@ -111,7 +120,13 @@ class Children:
 
     def stop(self, ref: str, reason: str) -> None:
         """Ask a sensor to stop; when the time is over it is killed."""
+        self._chronicle.stops(ref, reason)
         self._stop(ref, reason, failed=False)
+
+    def start_now(self, ref: str) -> None:
+        """A sensor that has no process does not wait for its next start."""
+        self._move(transitions.unwaited(self._states[ref], self._clock(), "an operator starts it"))
+        self._hooks.changed()
 
     def forget(self, ref: str) -> None:
         """A sensor that does not run is not wanted any more."""
@@ -148,9 +163,6 @@ class Children:
         name = self._overrides[ref].log_level
         return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
 
-    def poll_timeout(self, ref: str) -> float | None:
-        return _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout)
-
     def conceal(self, ref: str, secrets: frozenset[str]) -> None:
         """What a sensor was told in confidence is masked where it says it."""
         if ref in self._running:
@@ -158,7 +170,7 @@ class Children:
 
     def is_ready(self, ref: str) -> None:
         """setup() is entered."""
-        self._states[ref] = transitions.ready(self._states[ref], self._clock())
+        self._move(transitions.ready(self._states[ref], self._clock()))
         self._expect(ref, "setup()", _chosen(self._overrides[ref].setup_timeout, self._settings.setup_timeout))
         self._hooks.changed()
 
@@ -172,12 +184,16 @@ class Children:
 
     def polls(self, ref: str, running: bool) -> None:
         """A poll() begins, or is over."""
-        self._expect(ref, "poll()", self.poll_timeout(ref) if running else None)
+        self._chronicle.polls(ref, running)
+        self._expect(ref, "poll()", self._poll_timeout(ref) if running else None)
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:
         """A record of the sensor's."""
         if ref in self._running:
             self._running[ref].output.record(name, level, message)
+
+    def _poll_timeout(self, ref: str) -> float | None:
+        return _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout)
 
     # The life of a process.
 
@@ -206,22 +222,23 @@ class Children:
         child = self._states[ref]
         if child.state is State.STOPPING:
             # STOPPING -> STOPPED
-            self._states[ref] = transitions.exited(child, reason, self._clock(), self._settings.restarts, success=False)
+            child = transitions.exited(child, reason, self._clock(), self._settings.restarts, success=False)
         else:
             child = transitions.backing_off(child, reason, self._clock(), self._settings.restarts)
-            self._states[ref] = child
-            self._report_failure(child)
-        self._hooks.ended(self._states[ref], CANNOT_START)
+        self._move(child)
+        self._chronicle.cannot_start(child)
+        self._hooks.ended(child, CANNOT_START)
 
     def _started(self, sensor: SensorType, launch: Launch, process: Process) -> None:
         ref = sensor.ref
         loop = asyncio.get_running_loop()
-        output = Output(loop, process.output, ref, self._settings.output_rate)
+        failed = partial(self._chronicle.failed, ref)
+        output = Output(loop, process.output, ref, process.pid, self._settings.output_rate, failed)
         running = self._running[ref] = Running(loop, process, output, launch.token, launch.cgroup)
         self._refs[launch.token] = ref
         self._set_log_level(ref, running)
         loop.add_reader(process.pidfd, self._exited, ref)
-        LOG.info("%s started, pid %d", ref, process.pid)
+        self._chronicle.started(ref, process.pid)
         payload = {"id": sensor.name, "timestamp": int(time.time()), "pid": process.pid, "cmd": process.command}
         self._hooks.emit(SPAWNED, payload)
         if self._states[ref].state is State.STOPPING:
@@ -236,7 +253,7 @@ class Children:
     def _stop(self, ref: str, reason: str, *, failed: bool) -> None:
         child, now = self._states[ref], self._clock()
         healthy = transitions.is_healthy(child, now, self._settings.restarts)
-        self._states[ref] = transitions.stopping(child, now, reason, failed=failed, healthy=healthy)
+        self._move(transitions.stopping(child, now, reason, failed=failed, healthy=healthy))
         if ref in self._running:
             self._interrupt(ref, self._running[ref])
 
@@ -244,7 +261,7 @@ class Children:
         patience = self._settings.stop_timeout
 
         def overdue() -> None:
-            LOG.warning("%s did not stop within %g s: killed", ref, patience)
+            self._chronicle.insisted(ref, patience)
             running.process.kill()
 
         running.stop(patience, overdue)
@@ -256,10 +273,11 @@ class Children:
 
         def stop() -> None:
             if self._running.get(ref) is running and self._states[ref].state is not State.STOPPING:
+                self._chronicle.stacks(ref, running.output.stacks)
                 self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
 
         def overdue() -> None:
-            LOG.error("%s: %s has taken more than %g s; where its threads are:", ref, what, seconds)
+            self._chronicle.overdue(ref, f"{what} has taken more than {seconds:g} s")
             if running.greeted:
                 running.output.expect_stacks()
                 running.process.dump_stacks()
@@ -300,35 +318,16 @@ class Children:
         elif code != 0 and not asked and running.output.last_error:
             how = f"{how} ({running.output.last_error})"
         child = transitions.exited(self._states[ref], how, self._clock(), self._settings.restarts, success=code == 0)
-        self._states[ref] = child
+        self._move(child)
         if running.cgroup is not None:
             running.cgroup.remove(asyncio.get_running_loop())
-        self._report(child, code)
+        self._chronicle.ended(child, code, child.reason if child.state is State.BACKOFF else how)
         self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._hooks.ended(child, code)
 
-    # What people are told.
-
-    def _report(self, child: Child, code: int) -> None:
-        if child.state is State.BACKOFF:
-            self._report_failure(child)
-        elif child.state is State.FINISHED:
-            LOG.info("%s finished with %s", child.ref, describe_exit(code))
-        elif code < 0:
-            LOG.info("%s stopped with %s", child.ref, describe_exit(code))
-        else:
-            LOG.info("%s stopped", child.ref)
-
-    def _report_failure(self, child: Child) -> None:
-        assert child.due is not None
-        LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since)
-        if child.failures == self._settings.restarts.failing_after:
-            LOG.warning(
-                "%s keeps failing: %d times in a row; it is tried again for ever, every %g s in the end",
-                child.ref,
-                child.failures,
-                self._settings.restarts.delay_max,
-            )
+    def _move(self, child: Child) -> None:
+        self._states[child.ref] = child
+        self._chronicle.moved(child)
 
     def _set_log_level(self, ref: str, running: Running) -> None:
         running.log_level = self.log_level(ref)

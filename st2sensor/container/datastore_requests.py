@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -228,25 +228,10 @@ class DatastoreRequests:
             entries = [Entry(**event) for event in batch.events]
         except TypeError as exception:
             raise DatastoreError(f"a batch of {batch.sensor} is of another version of st2sensor: {exception}") from None
-        await asyncio.gather(*[self._put(entry) for entry in entries])
+        await asyncio.gather(*[self._dispatcher.put(entry) for entry in entries])
         change = await self._run(ref, partial(self._datastore.finish, batch))
         if change is not None:
             self._announce(change)
-
-    async def _put(self, entry: Entry) -> None:
-        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError."""
-        settled: Future[None] = self._loop.create_future()
-
-        def settle(error: Exception | None) -> None:
-            if not settled.done():
-                settled.set_result(None) if error is None else settled.set_exception(error)
-
-        def done(error: Exception | None) -> None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(settle, error)
-
-        self._dispatcher.submit(entry, done)
-        await settled
 
     async def _run(self, ref: str, call: Callable[[], Any], *, patient: bool = True) -> Any:
         return await self._storing.run(ref, call, patient=patient and not self._node.is_stopping(ref))

@@ -62,15 +62,17 @@ class Endpoints:
 class Endpoint:
     """Listens, and makes a session of each connection; for the loop's thread.
 
+    :param mode: who may connect.
+
     Raises ConfigError when the path is too long for a socket.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, handler: Handler) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, handler: Handler, mode: int = 0o600) -> None:
         if len(os.fsencode(path)) > PATH_LIMIT:
             raise ConfigError(f"[sensorcontainer] state_dir: {path} is too long for a socket; use a shorter path")
         self._loop = loop
         self._handler = handler
-        self._socket = _listening(path)
+        self._socket = _listening(path, mode)
         self._closed = False
         self._listen()
 
@@ -89,17 +91,17 @@ class Endpoint:
             connection, _ = self._socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                LOG.error("no wrapper can connect for now: %s; raise the limit of open files (LimitNOFILE)", error)
+                LOG.error("nobody can connect for now: %s; raise the limit of open files (LimitNOFILE)", error)
                 self._loop.remove_reader(self._socket)
                 self._loop.call_later(RETRY, self._listen)
             return
         Session(self._loop, connection, self._handler)
 
 
-def _listening(path: Path) -> socket.socket:
+def _listening(path: Path, mode: int) -> socket.socket:
     path.unlink(missing_ok=True)
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    previous = os.umask(0o177)
+    previous = os.umask(0o777 & ~mode)
     try:
         endpoint.bind(str(path))
     finally:

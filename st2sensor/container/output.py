@@ -6,8 +6,10 @@ import logging
 import os
 import re
 from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
 
 from st2sensor.container.throttle import Throttle
+from st2sensor.logs import of_sensor
 from st2sensor.packs.config import masked
 
 CHUNK = 65536
@@ -28,6 +30,9 @@ REPORT = 5.0
 STACK = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+ |  File \"|  \.\.\.|Fatal Python error|  <no Python frame>")
 """Begins a line of a stack, as faulthandler prints it."""
 
+STACK_LINES = 200
+"""Of stacks that are kept, at the most."""
+
 WRAPPER_LOGGERS = ("root", "st2sensor")
 """First parts of the names of loggers whose records are shown as the sensor's own."""
 
@@ -37,20 +42,26 @@ class Output:
 
     :param fd: read end, non-blocking; closed by this object.
     :param ref: the sensor's reference.
+    :param pid: of the sensor's process.
     :param rate: lines a second that go to the log; 0 for all.
+    :param failed: told each error that the sensor logs.
     """
 
-    def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, rate: float) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, failed: Callable[[str], None]
+    ) -> None:
         self._loop = loop
         self._fd = fd
         self._ref = ref
+        self._pid = pid
+        self._failed = failed
         self._log = logging.getLogger(ref)
         self._rate = rate
         self._throttle = Throttle(rate, loop.time())
         self._partial = b""
         self._resume: TimerHandle | None = None
         self._report: TimerHandle | None = None
-        self._stacks = False
+        self._stacks: list[str] | None = None
         self._last_line = ""
         self._last_error = ""
         self._secrets: frozenset[str] = frozenset()
@@ -70,9 +81,14 @@ class Output:
         """From now on these texts are masked."""
         self._secrets = secrets
 
+    @property
+    def stacks(self) -> list[str]:
+        """Those printed since they were expected, line by line."""
+        return self._stacks or []
+
     def expect_stacks(self) -> None:
         """From now on stacks are logged, however much else there is."""
-        self._stacks = True
+        self._stacks = []
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
@@ -80,8 +96,9 @@ class Output:
         if level >= logging.ERROR:
             # A traceback ends with the exception.
             self._last_error = message.rstrip().rpartition("\n")[2]
+            self._failed(message)
         if self._log.isEnabledFor(level) and self._admits():
-            self._log.handle(logging.LogRecord(self._tagged(name), level, "", 0, "%s", (message,), None))
+            self._say(self._tagged(name), level, message)
 
     def close(self) -> None:
         """Log what is left, and stop following: a process that got away may go on writing for ever."""
@@ -128,12 +145,23 @@ class Output:
         self._partial = b""
 
     def _write(self, line: bytes) -> None:
-        if not line or not ((self._stacks and STACK.match(line)) or self._admits()):
+        is_stack = self._stacks is not None and STACK.match(line)
+        if not line or not (is_stack or self._admits()):
             return
         text = masked(line.decode("utf-8", "replace").rstrip(), self._secrets)
+        if is_stack and self._stacks is not None and len(self._stacks) < STACK_LINES:
+            self._stacks.append(text)
         if text:
             self._last_line = text
-            self._log.info("%s", text)
+            if self._log.isEnabledFor(logging.INFO):
+                self._say(self._ref, logging.INFO, text)
+
+    def _say(self, name: str, level: int, text: str) -> None:
+        """As if the sensor's own process had logged it."""
+        record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
+        record.process = self._pid
+        vars(record).update(of_sensor(self._ref))
+        self._log.handle(record)
 
     def _admits(self) -> bool:
         if self._throttle.admits(self._loop.time()):
@@ -144,7 +172,8 @@ class Output:
 
     def _tell_dropped(self) -> None:
         self._report = None
-        self._log.warning("%d lines were dropped: more than %g a second", self._throttle.settle(), self._rate)
+        text = f"{self._throttle.settle()} lines were dropped: more than {self._rate:g} a second"
+        self._log.warning("%s", text, extra=of_sensor(self._ref))
 
     def _tagged(self, name: str) -> str:
         if name == self._ref or name.startswith(f"{self._ref}."):

@@ -11,6 +11,7 @@ from pathlib import Path
 from st2sensor.container import knowledge as stored
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.errors import ConfigError, StorageError
+from st2sensor.health import Health, changed
 from st2sensor.partition import Provider
 from st2sensor.storage.base import Storage
 
@@ -63,6 +64,8 @@ class Refresh:
         self._complaint = ""
         """What was last said about partitions."""
         self._prepared = False
+        self.health = Health(reason="the database has not been looked into yet")
+        """Of the database, as of the last look."""
         self.has_looked = False
         """Whether a look is over, whatever came of it."""
 
@@ -105,10 +108,12 @@ class Refresh:
         except StorageError as exception:
             if self._known is None:
                 self._learn(stored.load(self._notes))
+            self.health = changed(self.health, f"{exception}; {self._without_storage()}")
             if not self._failed:
-                LOG.warning("%s; %s", exception, self._without_storage())
+                LOG.warning("%s", self.health.reason)
             self._failed = True
         except ConfigError as exception:
+            self.health = changed(self.health, str(exception))
             if str(exception) != self._complaint:
                 LOG.error(
                     "%s; until then %s", exception, "no sensor runs" if self._known is None else "nothing changes"
@@ -119,6 +124,7 @@ class Refresh:
         else:
             if self._failed:
                 LOG.info("the database answers again")
+            self.health = changed(self.health, "")
             self._failed = False
             self._complaint = ""
             self._learn(known)

@@ -30,6 +30,9 @@ TURN = 16
 BACKLOG = 256
 """Messages that may wait for their turn before the socket is left unread."""
 
+CONGESTED = 1_000_000
+"""Bytes that wait to be sent."""
+
 
 class Handler(Protocol):
     """What answers the messages of a session."""
@@ -67,6 +70,11 @@ class Session:
     @property
     def is_closed(self) -> bool:
         return self._closed
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the other side does not read what it is sent."""
+        return len(self._unsent) > CONGESTED
 
     def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request, or refuse it when the answer is too long; does nothing when the wrapper has hung up."""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
+from st2sensor.health import Health, changed
 
 LOG = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Storing:
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._away: StorageUnavailable | None = None
         """Why calls are held."""
+        self.health = Health(reason="")
+        """Of the database, as the last calls found it."""
         self._held: dict[Call, TimerHandle] = {}
         self._closing = False
         self._impatient: set[str] = set()
@@ -128,8 +131,9 @@ class Storing:
 
     def _failed(self, call: Call, reason: StorageUnavailable) -> None:
         if self._away is None and not self._closing:
-            LOG.warning("%s; the datastore's calls wait up to %g s", reason, self._timeout)
             self._away = reason
+            self.health = changed(self.health, f"{reason}; the datastore's calls wait up to {self._timeout:g} s")
+            LOG.warning("%s", self.health.reason)
             self._loop.call_later(PROBE, self._probe)
         if reason.uncertain and not call.repeatable:
             message = f"{reason}; whether it was carried out is not known"
@@ -172,6 +176,7 @@ class Storing:
     def _release(self) -> None:
         LOG.info("the datastore's calls go on")
         self._away = None
+        self.health = changed(self.health, "")
         for call, timer in self._held.items():
             timer.cancel()
             self._queue.put(call)

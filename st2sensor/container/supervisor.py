@@ -23,19 +23,24 @@ from st2sensor.container.assignment import launch_of, socket_of
 from st2sensor.container.assignments import Assignments
 from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children, Hooks
+from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoints
+from st2sensor.container.hub import Hub
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
+from st2sensor.container.management import MakePage, Management, Pipeline
+from st2sensor.container.operations import Operations
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.refresh import Refresh
+from st2sensor.container.reporter import Sources
 from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
+from st2sensor.container.usage import Sampler
 from st2sensor.datastore import Asker, Datastore
-from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
 from st2sensor.keyring import Keyring
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
@@ -61,7 +66,7 @@ class Supervisor:
     :param threads: where storage is used, because it blocks.
     :param sensors: what they inherit.
     :param only: run this sensor alone, and end with its exit code.
-    :param before_stop: called before sensors are stopped.
+    :param make_page: makes the server of the status page; None for none.
 
     Raises ConfigError for partitions that are wrong.
     """
@@ -71,22 +76,23 @@ class Supervisor:
         settings: Settings,
         storage: Storage,
         catalogue: Catalogue,
-        dispatcher: Dispatcher,
+        pipeline: Pipeline,
         threads: Executor,
         *,
         state_dir: Path,
         sensors: Inherited,
         only: str | None = None,
-        before_stop: Callable[[], None] = lambda: None,
+        make_page: MakePage | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._catalogue = catalogue
-        self._dispatcher = dispatcher
+        self._pipeline = pipeline
+        self._dispatcher = pipeline.dispatcher
         self._state_dir = state_dir
         self._inherited = sensors
         self._only = only
-        self._before_stop = before_stop
+        self._make_page = make_page
         self._clock = clock
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
@@ -128,7 +134,9 @@ class Supervisor:
             changed=self._changed,
             ended=self._ended,
         )
-        self._children = Children(self._settings.container, self._launcher, hooks, self._clock)
+        events = Hub()
+        chronicle = Chronicle(events, self._settings.container.restarts, self._clock)
+        self._children = Children(self._settings.container, self._launcher, hooks, chronicle, self._clock)
         self._requests = Requests(self, self._children, self._dispatcher, user=self._settings.system_user)
         self._endpoints = Endpoints(loop, self._requests)
         self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
@@ -143,6 +151,21 @@ class Supervisor:
             entry_of=self._requests.entry_of,
             emits=self._settings.datastore.emit_triggers,
         )
+        self._operations = Operations(
+            self._children, self._dispatcher, self._refresh.now, self._requests.tell_log_level
+        )
+        self._management = Management(
+            self._settings,
+            self._sources(),
+            self._children,
+            chronicle,
+            self._operations,
+            self._pipeline,
+            Sampler(self._in_files, self._clock),
+            events,
+            self._make_page,
+            self._clock,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
         loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
@@ -153,6 +176,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
         systemd = Systemd(loop, os.environ)
         try:
+            await self._management.open(self._state_dir)
             while not self._stopping:
                 self._refresh.look_when_stale()
                 self._reconcile()
@@ -164,6 +188,7 @@ class Supervisor:
             systemd.stopping()
             await self._stop_all()
             systemd.close()
+            await self._management.close()
             self._endpoints.close()
             self._refresh.close()
             self._storing.close()
@@ -192,13 +217,9 @@ class Supervisor:
                 await self._datastore.carry_out_batches(ref)
             except (DatastoreError, OutboxError) as exception:
                 LOG.warning("%s: what it has begun to store is carried out later: %s", ref, exception)
-        mutable = {
-            "log_level": self._children.log_level(ref),
-            "report_polls": self._children.poll_timeout(ref) is not None,
-        }
         assignment, secrets = await self._assignments.of(sensor)
         self._children.conceal(ref, secrets)
-        return assignment | mutable
+        return assignment | {"log_level": self._children.log_level(ref)}
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         return [] if self._knowledge is None else self._knowledge.triggers_of(ref)
@@ -224,6 +245,14 @@ class Supervisor:
         child = self._children.states.get(ref)
         return self._stopping or (child is not None and child.state is State.STOPPING)
 
+    def _sources(self) -> Sources:
+        return Sources(
+            known=lambda: self._knowledge,
+            desired=lambda: self._desired,
+            broker=self._pipeline.broker,
+            database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
+        )
+
     # The loop's steps.
 
     def _reconcile(self) -> None:
@@ -245,7 +274,6 @@ class Supervisor:
             self._children.forget(ref)
         else:
             reason = "it has changed" if action.do is Do.RESTART else "it is disabled or unregistered"
-            LOG.info("%s stops: %s", ref, reason)
             self._children.stop(ref, reason)
             self._datastore.give_up(ref)
 
@@ -264,7 +292,7 @@ class Supervisor:
         self._wake.clear()
 
     async def _stop_all(self) -> None:
-        self._before_stop()
+        self._pipeline.outbox.give_up_waiting()
         self._storing.give_up()
         alive = self._children.alive
         if alive:
@@ -286,10 +314,9 @@ class Supervisor:
         self._desired = known.desired(self._only)
         self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
         self._requests.tell_triggers()
+        self._management.keep_only(frozenset(known.sensors))
         for ref in self._children.states:
-            level = self._children.override(ref, known.overrides_of(ref))
-            if level is not None:
-                self._requests.tell_log_level(ref, level)
+            self._operations.override(ref, known.overrides_of(ref))
 
     def _ended(self, child: Child, code: int) -> None:
         if self._only is not None and child.state is not State.STOPPED:

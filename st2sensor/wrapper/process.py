@@ -146,7 +146,7 @@ class Life:
     def _run(self) -> None:
         connection = self._connection
         sensor = self._sensor = _instance(self._class, SensorService(connection, self._ref), self._assignment)
-        if self._assignment["report_polls"] and derives(self._class, "PollingSensor"):
+        if derives(self._class, "PollingSensor"):
             polling: Any = sensor
             polling.poll = _reported(polling.poll, connection)
         callbacks = Callbacks(sensor, self._told)

@@ -39,6 +39,7 @@ from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
+from st2sensor.traffic import Traffic
 
 kind, address, name, outbox, what, step = sys.argv[1:]
 left = int(step)
@@ -103,7 +104,7 @@ async def main():
     storage = Dying(real)
     catalogue = Catalogue()
     catalogue.learn([TriggerType(pack="p", name="t")], [])
-    dispatcher = DyingDispatcher(Outbox(Path(outbox)), catalogue, validate=True)
+    dispatcher = DyingDispatcher(Outbox(Path(outbox)), catalogue, Traffic(), validate=True)
 
     async def entry_of(ref, event):
         return dispatcher.entry(ref, TriggerInstance(trigger=event["trigger"], payload=event["payload"]))

@@ -14,6 +14,7 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.dispatch import Dispatcher
 from st2sensor.models import Trigger, TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
+from st2sensor.traffic import Traffic
 from tests.unit.test_outbox import on_disk
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "required": True}}}
@@ -37,7 +38,7 @@ def outcome(
     """How many are to be published, and the reasons of the dead letters."""
     catalogue = Catalogue()
     catalogue.learn(TYPES, TRIGGERS)
-    dispatcher = Dispatcher(outbox, catalogue, validate=validate)
+    dispatcher = Dispatcher(outbox, catalogue, Traffic(), validate=validate)
     dispatcher.dispatch("p.S", TriggerInstance(trigger=trigger, payload=payload), lambda _: None)
     outbox.close()
     path = tmp_path / "outbox.db"
@@ -95,7 +96,7 @@ def test_without_validation_an_invalid_payload_is_published_with_a_warning(
 def test_a_schema_that_changes_is_compiled_anew(outbox: Outbox, tmp_path: Path) -> None:
     catalogue = Catalogue()
     catalogue.learn(TYPES, TRIGGERS)
-    dispatcher = Dispatcher(outbox, catalogue, validate=True)
+    dispatcher = Dispatcher(outbox, catalogue, Traffic(), validate=True)
     dispatcher.dispatch("p.S", TriggerInstance(trigger="p.strict", payload={"n": 1}), lambda _: None)
     catalogue.learn([TriggerType(pack="p", name="strict", payload_schema={"required": ["m"]})], [])
     dispatcher.dispatch("p.S", TriggerInstance(trigger="p.strict", payload={"m": 1}), lambda _: None)

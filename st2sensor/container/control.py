@@ -1,0 +1,161 @@
+"""What operators may ask of the container: the methods of the control socket, in JSON-RPC as wrappers speak it."""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from st2sensor import logs, rpc
+from st2sensor.container import hub
+from st2sensor.container.endpoint import Endpoint
+from st2sensor.container.hub import Hub
+from st2sensor.container.journal import Journal
+from st2sensor.container.reporter import Reporter
+from st2sensor.container.session import Session
+from st2sensor.errors import RpcError, St2SensorError
+from st2sensor.models import CORE_PACK, TraceContext, TriggerInstance
+
+LOG = logging.getLogger(__name__)
+
+NAME = "control.sock"
+
+MODE = 0o660
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class Node(Protocol):
+    """What the methods need of the supervisor."""
+
+    async def refresh(self) -> None:
+        """Look into storage now."""
+
+    def restart(self, ref: str) -> None:
+        """Stop a sensor and start it again. Raises SensorNotFound."""
+
+    def set_log_level(self, ref: str, level: str) -> None:
+        """Change the level of a sensor's log. Raises SensorNotFound."""
+
+    async def dispatch(self, sensor: str, instance: TriggerInstance) -> None:
+        """Put a trigger instance into the outbox. Raises ValueError for one that must not be published."""
+
+
+class Control:
+    """Answers every session; for the loop's thread."""
+
+    def __init__(self, node: Node, reporter: Reporter, journal: Journal, events: Hub) -> None:
+        self._node = node
+        self._reporter = reporter
+        self._journal = journal
+        self._events = events
+        self._tasks: dict[Session, set[asyncio.Task[None]]] = {}
+        self._methods: dict[str, Callable[..., Awaitable[Any]]] = {
+            "node": self._report,
+            "sensors": self._sensors,
+            "sensor": self._sensor,
+            "logs": self._logs,
+            "restart": self._restart,
+            "log_level": self._log_level,
+            "refresh": self._refresh,
+            "dispatch": self._dispatch,
+        }
+
+    def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
+        """Listen in the state directory, for members of a group where there is one. Raises ConfigError, OSError."""
+        path = state_dir / NAME
+        endpoint = Endpoint(loop, path, self, MODE)
+        try:
+            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        except KeyError:
+            LOG.debug("there is no group %s: the control socket is for this user's group", group)
+        except OSError as exception:
+            LOG.warning("%s stays with this user's group: %s", path, exception)
+        return endpoint
+
+    def close(self) -> None:
+        """Hang up on everybody."""
+        for session in list(self._tasks):
+            session.close()
+
+    def handle(self, session: Session, message: rpc.Message) -> None:
+        identifier, method = message.get("id"), message.get("method")
+        params = message.get("params") or {}
+        if not isinstance(identifier, int) or not isinstance(params, dict):
+            session.refuse(None, RpcError("a request has an integer as its id, and named parameters"))
+        elif method == "follow":
+            self._spawn(session, self._follow(session, identifier, params))
+        elif method in self._methods:
+            self._spawn(session, self._answer(session, identifier, self._methods[method], params))
+        else:
+            session.refuse(identifier, RpcError(f"there is no method {method!r}"), rpc.METHOD_NOT_FOUND)
+
+    def closed(self, session: Session) -> None:
+        for task in self._tasks.pop(session, set()):
+            task.cancel()
+
+    async def _answer(
+        self, session: Session, identifier: int, method: Callable[..., Awaitable[Any]], params: dict[str, Any]
+    ) -> None:
+        try:
+            answer = await method(**params)
+        except (St2SensorError, TypeError, ValueError) as exception:
+            session.refuse(identifier, exception)
+        except Exception as exception:
+            LOG.exception("a request on the control socket failed")
+            session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
+        else:
+            session.answer(identifier, answer)
+
+    async def _report(self) -> dict[str, Any]:
+        return asdict(await self._reporter.node())
+
+    async def _sensors(self) -> list[dict[str, Any]]:
+        return [asdict(report) for report in await self._reporter.sensors()]
+
+    async def _sensor(self, ref: str) -> dict[str, Any] | None:
+        report = await self._reporter.sensor(ref)
+        return None if report is None else asdict(report)
+
+    async def _logs(self, ref: str) -> list[dict[str, Any]]:
+        return self._journal.lines(ref)
+
+    async def _restart(self, ref: str) -> None:
+        self._node.restart(ref)
+
+    async def _log_level(self, level: str, ref: str | None = None) -> None:
+        if level not in LEVELS:
+            raise ValueError(f"{level!r} is no level; use one of {', '.join(LEVELS)}")
+        if ref is None:
+            logs.set_level(level)
+        else:
+            self._node.set_log_level(ref, level)
+
+    async def _refresh(self) -> None:
+        await self._node.refresh()
+
+    async def _dispatch(self, trigger: str, payload: dict[str, Any], trace_tag: str | None = None) -> None:
+        trace = TraceContext(tag=trace_tag) if trace_tag else None
+        instance = TriggerInstance(trigger=trigger, payload=payload, trace_context=trace)
+        await self._node.dispatch(CORE_PACK, instance)
+
+    async def _follow(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+        """Tell events of some kinds, of one sensor or all, for as long as somebody listens."""
+        kinds, ref = set(params.get("kinds") or hub.KINDS), params.get("ref")
+        with self._events.watched() as events:
+            session.answer(identifier, None)
+            while True:
+                event = await events.get()
+                if event["kind"] in kinds and ref in (None, event["sensor"]) and not session.is_congested:
+                    session.notify("event", event)
+
+    def _spawn(self, session: Session, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks = self._tasks.setdefault(session, set())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

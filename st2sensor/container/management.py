@@ -1,0 +1,114 @@
+"""The operators' side of the container: reports, the control socket, and the status page where one is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from st2sensor.container import hub
+from st2sensor.container.children import Children
+from st2sensor.container.chronicle import Chronicle
+from st2sensor.container.control import Control
+from st2sensor.container.endpoint import Endpoint
+from st2sensor.container.hub import Hub
+from st2sensor.container.journal import Journal, Line
+from st2sensor.container.operations import Operations
+from st2sensor.container.reporter import Reporter, Sources
+from st2sensor.container.usage import Sampler
+from st2sensor.dispatch import Dispatcher
+from st2sensor.health import Health
+from st2sensor.outbox import Outbox
+from st2sensor.outbox_file import Entry
+from st2sensor.settings import Settings
+from st2sensor.traffic import Traffic
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What triggers go through.
+
+    :param broker: how the broker is.
+    """
+
+    dispatcher: Dispatcher
+    traffic: Traffic
+    outbox: Outbox
+    broker: Callable[[], Health]
+
+
+class Page(Protocol):
+    """A server of the status page."""
+
+    async def open(self) -> None:
+        """Serve, as soon as that can be done. Does not wait for it."""
+
+    async def close(self) -> None:
+        """Serve no more."""
+
+
+MakePage = Callable[[Reporter, Hub], Page]
+
+
+class Management:
+    """For the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        children: Children,
+        chronicle: Chronicle,
+        operations: Operations,
+        pipeline: Pipeline,
+        sampler: Sampler,
+        events: Hub,
+        make_page: MakePage | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._chronicle = chronicle
+        self._events = events
+        self._journal = Journal(asyncio.get_running_loop(), self._logged)
+        reporter = Reporter(settings, sources, children, chronicle, pipeline.traffic, pipeline.outbox, sampler, clock)
+        self._control = Control(operations, reporter, self._journal, events)
+        self._page = None if make_page is None else make_page(reporter, events)
+        self._endpoint: Endpoint | None = None
+        pipeline.traffic.watch(self._dispatched)
+
+    async def open(self, state_dir: Path) -> None:
+        """Raises ConfigError and OSError when there can be no control socket."""
+        logging.getLogger().addHandler(self._journal)
+        loop = asyncio.get_running_loop()
+        self._endpoint = self._control.listen(loop, state_dir, self._settings.container.control_group)
+        if self._page is not None:
+            await self._page.open()
+
+    async def close(self) -> None:
+        logging.getLogger().removeHandler(self._journal)
+        if self._endpoint is not None:
+            self._endpoint.close()
+        self._control.close()
+        if self._page is not None:
+            await self._page.close()
+
+    def keep_only(self, sensors: frozenset[str]) -> None:
+        """Forget what became of sensors that are not registered any more."""
+        for ref in self._chronicle.sensors:
+            if ref not in sensors:
+                self._chronicle.forget(ref)
+                self._journal.forget(ref)
+
+    def _logged(self, ref: str, line: Line) -> None:
+        self._events.tell(hub.LINE, ref, **line)
+
+    def _dispatched(self, entry: Entry) -> None:
+        if entry.reason is None:
+            self._events.tell(hub.TRIGGER, entry.sensor, trigger=entry.trigger_type)
+        else:
+            self._events.tell(hub.INVALID, entry.sensor, trigger=entry.trigger_type, reason=entry.reason)

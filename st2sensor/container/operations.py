@@ -1,0 +1,75 @@
+"""What operators may do to the sensors of a running container."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from st2sensor.container.child import State
+from st2sensor.container.children import Children
+from st2sensor.dispatch import Dispatcher
+from st2sensor.errors import SensorNotFound
+from st2sensor.models import Overrides, TriggerInstance
+
+
+class Operations:
+    """For the loop's thread.
+
+    :param look: looks into storage now.
+    :param tell_level: tells a sensor the level of its log.
+    """
+
+    def __init__(
+        self,
+        children: Children,
+        dispatcher: Dispatcher,
+        look: Callable[[], Awaitable[None]],
+        tell_level: Callable[[str, int], None],
+    ) -> None:
+        self._children = children
+        self._dispatcher = dispatcher
+        self._look = look
+        self._tell_level = tell_level
+        self._levels: dict[str, str] = {}
+        """Of sensors whose level an operator has changed."""
+
+    async def refresh(self) -> None:
+        """Look into storage now."""
+        await self._look()
+
+    def restart(self, ref: str) -> None:
+        """Stop a sensor and start it again; one that waits for its next start is started now. Raises SensorNotFound."""
+        state = self._state_of(ref)
+        if state in (State.STARTING, State.RUNNING):
+            self._children.stop(ref, "an operator restarts it")
+        elif state is not State.STOPPING:
+            self._children.start_now(ref)
+
+    def set_log_level(self, ref: str, level: str) -> None:
+        """Change the level of a sensor's log, for as long as this container runs. Raises SensorNotFound."""
+        self._state_of(ref)
+        self._levels[ref] = level
+        self.override(ref, self._children.overrides_of(ref))
+
+    def override(self, ref: str, overrides: Overrides) -> None:
+        """What is registered for a sensor may have changed: what an operator has said since goes over it."""
+        if ref in self._levels:
+            overrides = replace(overrides, log_level=self._levels[ref])
+        level = self._children.override(ref, overrides)
+        if level is not None:
+            self._tell_level(ref, level)
+
+    async def dispatch(self, sensor: str, instance: TriggerInstance) -> None:
+        """Put a trigger instance into the outbox. Raises ValueError for one that must not be published, OutboxError."""
+        if not self._dispatcher.knows(instance.trigger):
+            await self._look()
+        problem = self._dispatcher.problem(instance)
+        if problem is not None:
+            raise ValueError(problem)
+        await self._dispatcher.put(self._dispatcher.entry(sensor, instance))
+
+    def _state_of(self, ref: str) -> State:
+        child = self._children.states.get(ref)
+        if child is None:
+            raise SensorNotFound(f"sensor {ref} does not run here; st2sensor show {ref} says why")
+        return child.state

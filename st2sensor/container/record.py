@@ -1,0 +1,52 @@
+"""What has become of one sensor since the container started, through all its processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from st2sensor.reports import Event, Poll
+
+LONGEST = 16384
+"""Characters of an error that are kept: the last ones, where a traceback has its point."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """Changed by the chronicle alone.
+
+    :ivar began: when the poll() that runs began, on the monotonic clock; None while none does.
+    """
+
+    starts: int = 0
+    last_exit: Event | None = None
+    last_error: Event | None = None
+    last_poll: Poll | None = None
+    polls: int = 0
+    poll_seconds: float = 0.0
+    began: float | None = None
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self.starts - 1)
+
+    def failed(self, text: str, at: float) -> None:
+        self.last_error = Event(at=at, text=text[-LONGEST:])
+
+    def poll_begins(self, at: float, now: float) -> None:
+        self.began = now
+        self.last_poll = Poll(at=at, seconds=0.0, running=True)
+
+    def poll_ends(self, now: float) -> None:
+        if self.began is None or self.last_poll is None:
+            return
+        took = now - self.began
+        self.polls += 1
+        self.poll_seconds += took
+        self.last_poll = Poll(at=self.last_poll.at, seconds=took, running=False)
+        self.began = None
+
+    def poll_of(self, now: float) -> Poll | None:
+        """The newest poll(), with how long it takes already."""
+        if self.began is None or self.last_poll is None:
+            return self.last_poll
+        return Poll(at=self.last_poll.at, seconds=now - self.began, running=True)

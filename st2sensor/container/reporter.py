@@ -1,0 +1,194 @@
+"""Says how the container and its sensors are: what commands, the status page and metrics show."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import st2sensor
+from st2sensor.container.child import Child, State, summary
+from st2sensor.container.children import Children
+from st2sensor.container.chronicle import Chronicle
+from st2sensor.container.knowledge import Knowledge
+from st2sensor.container.usage import Sampler
+from st2sensor.health import Health, changed
+from st2sensor.models import SensorType
+from st2sensor.outbox import Outbox
+from st2sensor.reports import Check, NodeReport, SensorReport
+from st2sensor.settings import Settings
+from st2sensor.traffic import Traffic, per_minute
+
+DISABLED, ELSEWHERE, WAITING, REFUSED = "disabled", "elsewhere", "waiting", "refused"
+"""States of sensors that have no process here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where a report comes from.
+
+    :param known: what storage says; None until that is known.
+    :param desired: the sensors that should run here.
+    :param broker: how the broker is; :param database: how the database is.
+    """
+
+    known: Callable[[], Knowledge | None]
+    desired: Callable[[], Mapping[str, str]]
+    broker: Callable[[], Health]
+    database: Callable[[], Health]
+
+
+class Reporter:
+    """For the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        children: Children,
+        chronicle: Chronicle,
+        traffic: Traffic,
+        outbox: Outbox,
+        sampler: Sampler,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._children = children
+        self._chronicle = chronicle
+        self._traffic = traffic
+        self._outbox = outbox
+        self._sampler = sampler
+        self._clock = clock
+        self._started = time.time()
+        self._room = Health(reason="")
+        self._calm = Health(reason="")
+
+    async def sensors(self) -> list[SensorReport]:
+        """Every registered sensor, by reference."""
+        await self._sampler.sample_all([os.getpid(), *self._children.process_ids()])
+        known = self._sources.known()
+        refs = self._children.states.keys() | (known.sensors.keys() | known.registrations.keys() if known else set())
+        return [self._sensor(ref) for ref in sorted(refs)]
+
+    async def sensor(self, ref: str) -> SensorReport | None:
+        """One sensor; None when it is not registered."""
+        known = self._sources.known()
+        is_known = known is not None and (ref in known.sensors or ref in known.registrations)
+        if not is_known and ref not in self._children.states:
+            return None
+        pid = self._children.process_id(ref)
+        if pid is not None:
+            await self._sampler.sample(pid)
+        return self._sensor(ref)
+
+    async def node(self) -> NodeReport:
+        """The container itself."""
+        pid = os.getpid()
+        await self._sampler.sample_all([pid, *self._children.process_ids()])
+        usage = self._sampler.of(pid)
+        states = self._children.states.values()
+        return NodeReport(
+            name=self._settings.container.node_name,
+            version=st2sensor.__version__,
+            pid=pid,
+            started=self._started,
+            source=self._settings.source,
+            summary=summary(states),
+            states=dict(Counter(child.state.value for child in states)),
+            checks=self.checks(),
+            outbox_depth=self._outbox.depth,
+            outbox_oldest=self._outbox.oldest(),
+            latencies=tuple(self._traffic.latencies),
+            latency_sum=self._traffic.latency_sum,
+            memory=None if usage is None else usage.memory,
+            cpu=None if usage is None else usage.cpu,
+        )
+
+    def checks(self) -> tuple[Check, ...]:
+        """What the container needs, and whether its sensors stay alive."""
+        depth = self._outbox.depth
+        full = "" if self._outbox.has_room else f"{depth} triggers wait and there is no room for more: dispatch() waits"
+        self._room = changed(self._room, full)
+        self._calm = changed(self._calm, _crash_loops(self._failing()))
+        broker = self._sources.broker()
+        waiting = f"; {depth} triggers wait in the outbox and are sent when it is back" if not broker.ok else ""
+        return (
+            _check("broker", broker, waiting),
+            _check("database", self._sources.database()),
+            _check("outbox", self._room),
+            _check("sensors", self._calm),
+        )
+
+    def _failing(self) -> list[Child]:
+        return [child for child in self._children.states.values() if self._is_failing(child)]
+
+    def _is_failing(self, child: Child) -> bool:
+        return child.failures >= self._settings.container.restarts.failing_after
+
+    def _sensor(self, ref: str) -> SensorReport:
+        known = self._sources.known() or Knowledge()
+        child, sensor = self._children.states.get(ref), known.sensors.get(ref)
+        registration = known.registrations.get(ref)
+        record, flow, recent = self._chronicle.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
+        pid = self._children.process_id(ref)
+        usage = self._sampler.of(pid)
+        refused = registration.error if registration else None
+        state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused)
+        return SensorReport(
+            ref=ref,
+            state=state,
+            reason=reason,
+            since=self._wall(child.since) if child else None,
+            pid=pid,
+            restarts=record.restarts,
+            failures=child.failures if child else 0,
+            failing=child is not None and self._is_failing(child),
+            next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
+            last_exit=record.last_exit,
+            last_error=record.last_error,
+            refused=refused,
+            last_poll=record.poll_of(self._clock()),
+            polls=record.polls,
+            poll_seconds=record.poll_seconds,
+            trigger=flow.last_trigger,
+            triggered_at=flow.last_at or None,
+            triggers_per_minute=per_minute(recent),
+            recent=tuple(recent),
+            dispatched=flow.dispatched,
+            invalid=flow.invalid,
+            dead=self._traffic.dead(ref),
+            memory=usage.memory if usage else None,
+            cpu=usage.cpu if usage else None,
+            digest=child.digest if child else None,
+            file=sensor.artifact_uri.removeprefix("file://") if sensor else None,
+            poll_interval=sensor.poll_interval if sensor else None,
+            trigger_types=sensor.trigger_types if sensor else (),
+        )
+
+    def _without_child(self, ref: str, sensor: SensorType | None, refused: str | None) -> tuple[str, str]:
+        if sensor is None:
+            return REFUSED, refused or "it is not registered"
+        if not sensor.enabled:
+            return DISABLED, f"it is disabled; st2sensor enable {ref} starts it"
+        if ref in self._sources.desired():
+            return WAITING, "its turn to start has not come yet"
+        return ELSEWHERE, "another node runs it, as partition_provider says"
+
+    def _wall(self, monotonic: float | None) -> float | None:
+        return None if monotonic is None else time.time() - (self._clock() - monotonic)
+
+
+def _check(name: str, health: Health, more: str = "") -> Check:
+    return Check(name=name, ok=health.ok, since=health.since, reason=health.reason + more)
+
+
+def _crash_loops(failing: Iterable[Child]) -> str:
+    """Which sensors fail again and again, the first few by name."""
+    refs = sorted(child.ref for child in failing)
+    if not refs:
+        return ""
+    named = ", ".join(refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
+    return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"

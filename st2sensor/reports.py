@@ -1,0 +1,129 @@
+"""What the container tells of itself and of its sensors, to commands and pages. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a sensor.
+
+    :param text: in words; of an error with its traceback.
+    """
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """The newest poll().
+
+    :param at: when it began.
+    :param seconds: how long it took, or takes.
+    """
+
+    at: float
+    seconds: float
+    running: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorReport:
+    """One sensor.
+
+    :param state: of a process's life as in `running`; or `disabled`, `elsewhere` for one that another node runs,
+        `waiting` for one whose turn has not come, `refused` for content that was never registered, `down` where no
+        container runs.
+    :param since: when it entered that state; None where nobody knows.
+    :param reason: why it did, in words.
+    :param restarts: how often its process was started again since the container started.
+    :param failures: exits in a row that were failures.
+    :param failing: whether these are so many that somebody should look.
+    :param next_start: when it is started again after a failure.
+    :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.
+    :param trigger: reference of the last trigger's type.
+    :param triggers_per_minute: as of the last minute.
+    :param recent: triggers in spans of 10 seconds, oldest first.
+    :param dispatched: triggers since the container started; `invalid` were none that could be published, and `dead` are
+        these and what the broker refused.
+    :param polls: since the container started; `poll_seconds` all of them together.
+    :param memory: bytes, as of the last sample; `cpu` seconds of processor time.
+    :param digest: of the code, metadata and configuration that run.
+    """
+
+    ref: str
+    state: str
+    since: float | None = None
+    reason: str = ""
+    pid: int | None = None
+    restarts: int = 0
+    failures: int = 0
+    failing: bool = False
+    next_start: float | None = None
+    last_exit: Event | None = None
+    last_error: Event | None = None
+    refused: str | None = None
+    last_poll: Poll | None = None
+    polls: int = 0
+    poll_seconds: float = 0.0
+    trigger: str | None = None
+    triggered_at: float | None = None
+    triggers_per_minute: int = 0
+    recent: tuple[int, ...] = ()
+    dispatched: int = 0
+    invalid: int = 0
+    dead: int = 0
+    memory: int | None = None
+    cpu: float | None = None
+    digest: str | None = None
+    file: str | None = None
+    poll_interval: float | None = None
+    trigger_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Something the node needs: `broker`, `database`, `outbox`, or that no sensor crashes again and again.
+
+    :param reason: what is wrong and what that means; empty when nothing is.
+    """
+
+    name: str
+    ok: bool
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """The container.
+
+    :param started: when.
+    :param source: the configuration files.
+    :param summary: how many sensors are in which state, for people.
+    :param states: the same by state.
+    :param outbox_depth: triggers that wait for the broker; `outbox_oldest` is when the oldest was dispatched.
+    :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
+    :param memory: bytes of the container alone; `cpu` seconds of processor time.
+    """
+
+    name: str
+    version: str
+    pid: int
+    started: float
+    source: str
+    summary: str
+    states: dict[str, int]
+    checks: tuple[Check, ...]
+    outbox_depth: int
+    outbox_oldest: float | None
+    latencies: tuple[int, ...]
+    latency_sum: float
+    memory: int | None
+    cpu: float | None
+
+    @property
+    def is_ready(self) -> bool:
+        return all(check.ok for check in self.checks)
