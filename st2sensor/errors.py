@@ -6,6 +6,7 @@
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── KeyNotFound                     66   the datastore has no such key
     ├── StateDirectoryBusy              75   another container holds the state directory
+    ├── ContainerAway                   69   no container listens on the control socket
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is no database, or a broken one
     ├── StorageError                    69   the database refused an operation
@@ -68,6 +69,10 @@ class KeyNotFound(St2SensorError):
 
 class StateDirectoryBusy(St2SensorError):
     exit_code = 75
+
+
+class ContainerAway(St2SensorError):
+    exit_code = 69
 
 
 class OutboxError(St2SensorError):

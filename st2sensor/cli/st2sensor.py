@@ -10,18 +10,45 @@ import click
 from rich.console import Console
 
 from st2sensor import config, logs
-from st2sensor.cli import dead_letters, key
+from st2sensor.cli import completion, dead_letters, dispatching, key, sensor_logs, sensors, show, top
 from st2sensor.cli import demo as demonstration
 from st2sensor.cli import tail as triggers
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.storage import open_storage
 
+SECTIONS = {
+    "For authors of sensors": ("init", "dev", "validate", "run", "replay", "demo"),
+    "What runs": ("list", "show", "top", "logs", "tail"),
+    "Changing it": ("restart", "enable", "disable", "log-level", "dispatch"),
+    "What is stored": ("triggers", "rules", "key", "dead-letters"),
+    "Others": ("completion",),
+}
+"""Commands in the order of the help."""
 
-@click.group()
+
+class Sections(click.Group):
+    """Shows its commands by section."""
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so)
+        return [name for names in SECTIONS.values() for name in names if name in self.commands]
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(
+                    [
+                        (name, self.commands[name].get_short_help_str(formatter.width - 20))
+                        for name in names
+                        if name in self.commands
+                    ]
+                )
+
+
+@click.group(cls=Sections, epilog=examples("st2sensor list", "st2sensor show linux.FileWatchSensor"))
 @command
 @click.pass_context
 def root(context: click.Context, config_files: Sequence[str], debug: bool) -> None:
-    """Look at, and try, a sensor runtime."""
+    """Write, run and look at StackStorm sensors."""
     logs.configure(debug=debug, quiet=True)
     context.obj = config_files
 
@@ -50,8 +77,21 @@ def demo(config_files: Sequence[str]) -> int:
     return demonstration.run(config.load(config_files), config_files)
 
 
-root.add_command(dead_letters.group)
-root.add_command(key.group)
+for subcommand in (
+    completion.completion,
+    dead_letters.group,
+    dispatching.dispatch,
+    key.group,
+    sensor_logs.log_level,
+    sensor_logs.logs,
+    sensors.disable,
+    sensors.enable,
+    sensors.list_,
+    sensors.restart,
+    show.show,
+    top.top,
+):
+    root.add_command(subcommand)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

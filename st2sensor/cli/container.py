@@ -1,0 +1,118 @@
+"""Speaks with the running container of this host, over its control socket."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from st2sensor import rpc
+from st2sensor.container.control import NAME
+from st2sensor.errors import ContainerAway, ContainerGone, RpcError, SensorNotFound
+
+CHUNK = 65536
+
+PATIENCE = 30.0
+"""Seconds that a container has to answer."""
+
+
+class Container:
+    """A connection; for one thread. Methods raise ContainerGone when it is lost, and what the container refuses with.
+
+    Raises ContainerAway when no container listens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(PATIENCE)
+        self._ids = itertools.count(1)
+        self._lines = rpc.LineBuffer()
+        self._received: list[bytes] = []
+        try:
+            self._socket.connect(str(path))
+        except OSError as exception:
+            self._socket.close()
+            raise _away(path, exception) from exception
+
+    def call(self, method: str, **params: Any) -> Any:
+        """Ask, and wait for the answer. Raises SensorNotFound, RpcError."""
+        self._socket.sendall(rpc.request(next(self._ids), method, params))
+        while True:
+            message = self._receive()
+            if "method" not in message:
+                return _answer(message)
+
+    def events(self, kinds: list[str], sensor: str | None = None) -> Iterator[dict[str, Any]]:
+        """What happens from now on, until the container ends.
+
+        :param kinds: as the hub of the container names them.
+        :param sensor: only what concerns this one.
+        """
+        self.call("follow", kinds=kinds, ref=sensor)
+        self._socket.settimeout(None)
+        while True:
+            try:
+                yield self._receive()["params"]
+            except ContainerGone:
+                return
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self) -> rpc.Message:
+        while not self._received:
+            try:
+                data = self._socket.recv(CHUNK)
+            except OSError as exception:
+                raise ContainerGone(f"the container at {self._path} does not answer: {exception}") from exception
+            if not data:
+                raise ContainerGone(f"the container at {self._path} has ended")
+            self._received = self._lines.feed(data)
+        return rpc.decode(self._received.pop(0))
+
+
+@contextmanager
+def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
+    """The container of a state directory, or the one beside it that runs a sensor alone. Raises ContainerAway.
+
+    :param ref: that sensor.
+    """
+    alone = [] if ref is None else [state_dir / ref / NAME]
+    for path in alone:
+        try:
+            connected = Container(path)
+            break
+        except ContainerAway:
+            continue
+    else:
+        connected = Container(state_dir / NAME)
+    with closing(connected) as container:
+        yield container
+
+
+def all_reached(state_dir: Path) -> list[Path]:
+    """The control sockets of a state directory, of containers that run one sensor alone, too."""
+    return [path for path in (state_dir / NAME, *sorted(state_dir.glob(f"*/{NAME}"))) if path.exists()]
+
+
+def _answer(message: rpc.Message) -> Any:
+    refusal = message.get("error")
+    if refusal is None:
+        return message.get("result")
+    kind = {"SensorNotFound": SensorNotFound}.get((refusal.get("data") or {}).get("type", ""), RpcError)
+    raise kind(refusal["message"])
+
+
+def _away(path: Path, exception: OSError) -> ContainerAway:
+    if isinstance(exception, PermissionError):
+        return ContainerAway(
+            f"{path}: {exception.strerror}; become a member of the group that owns it, or do this as the container's "
+            "user"
+        )
+    return ContainerAway(
+        f"no container listens at {path}; st2ctl start starts it, and its log says why it is not there"
+    )

@@ -1,0 +1,89 @@
+"""`st2sensor dispatch`: injects a trigger by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from contextlib import closing
+from typing import Any
+
+import click
+
+from st2sensor import config
+from st2sensor.catalogue import Catalogue
+from st2sensor.cli.container import reached
+from st2sensor.cli.invocation import examples
+from st2sensor.delivery import message_of
+from st2sensor.errors import ContainerAway, RpcError
+from st2sensor.models import CORE_PACK, TraceContext, Trigger, TriggerInstance, TriggerType
+from st2sensor.outbox_file import Entry
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.codec import to_json
+
+
+@click.command(
+    epilog=examples(
+        """st2sensor dispatch linux.file_watch.line '{"file_path": "/var/log/syslog", "line": "hello"}'""",
+        "st2sensor dispatch examples.event - < payload.json",
+    )
+)
+@click.argument("trigger")
+@click.argument("payload", default="{}")
+@click.option("--trace-tag", help="Links the trigger instance to others of the same tag.")
+@click.pass_obj
+def dispatch(config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None) -> None:
+    """Inject TRIGGER with a PAYLOAD in JSON, or - to read that from standard input.
+
+    It takes the way of a sensor's trigger: through the running container's outbox, or, where none runs, straight to the
+    broker. One that is not registered, or does not fit its schema, is refused.
+    """
+    settings = config.load(config_files)
+    content = _payload(payload)
+    try:
+        with reached(settings.container.state_dir) as container:
+            container.call("dispatch", trigger=trigger, payload=content, trace_tag=trace_tag)
+        click.echo(f"{trigger} is on its way")
+    except ContainerAway:
+        _publish(settings, trigger, content, trace_tag)
+        click.echo(f"{trigger} is published; no container runs here")
+    except RpcError as exception:
+        raise click.ClickException(str(exception)) from exception
+
+
+def _payload(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(sys.stdin.read() if text == "-" else text)
+    except ValueError as exception:
+        raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
+    if not isinstance(content, dict):
+        raise click.BadParameter('a payload is a JSON object, as in \'{"line": "hello"}\'', param_hint="PAYLOAD")
+    return content
+
+
+def _publish(settings: Settings, trigger: str, payload: dict[str, Any], trace_tag: str | None) -> None:
+    instance = TriggerInstance(
+        trigger=trigger, payload=payload, trace_context=TraceContext(tag=trace_tag) if trace_tag else None
+    )
+    catalogue = Catalogue()
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    trigger_type = catalogue.type_of(trigger)
+    problem = catalogue.objection(instance, trigger_type)
+    if problem is not None or trigger_type is None:
+        raise click.ClickException(problem or f"trigger {trigger} is not registered")
+    entry = Entry(
+        message_id=uuid.uuid4().hex,
+        sensor=CORE_PACK,
+        trigger=trigger,
+        trigger_type=trigger_type.ref,
+        created=time.time(),
+        body=to_json(instance),
+    )
+    with closing(open_transport(settings.messaging).publisher()) as publisher:
+        publisher.connect()
+        publisher.publish([message_of(entry, settings.messaging)])

@@ -1,0 +1,46 @@
+"""Times, spans and sizes for people."""
+
+from __future__ import annotations
+
+import time
+
+UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def clock(at: float | None) -> str:
+    """A time of today by its hour, others with the date; empty for none."""
+    if at is None:
+        return ""
+    local = time.localtime(at)
+    is_today = time.strftime("%Y%m%d", local) == time.strftime("%Y%m%d")
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", local)
+
+
+def span(seconds: float) -> str:
+    """A span by its largest unit, and the next one: `3 h 12 min`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for (size, unit), (next_size, next_unit) in zip(UNITS, (*UNITS[1:], (1.0, "s")), strict=True):
+        if seconds >= size:
+            rest = int(seconds % size // next_size)
+            return f"{int(seconds // size)} {unit}" + (f" {rest} {next_unit}" if rest else "")
+    return f"{seconds:.3g} s"
+
+
+def ago(at: float | None) -> str:
+    """How long ago something was; empty for never."""
+    return "" if at is None else f"{span(max(0.0, time.time() - at))} ago"
+
+
+def size(number: int | None) -> str:
+    """Bytes as megabytes."""
+    return "" if number is None else f"{number / 2**20:.1f} MB"
+
+
+def sparkline(counts: list[int] | tuple[int, ...], width: int) -> str:
+    """Counts as bars, the newest `width` of them."""
+    shown = list(counts[-width:])
+    top = max(shown, default=0) or 1
+    return "".join(BARS[-(-count * (len(BARS) - 1) // top)] for count in shown)

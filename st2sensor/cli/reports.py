@@ -1,0 +1,77 @@
+"""What is known of the sensors: from the running containers of this host, else from the database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+from st2sensor.cli.container import Container, all_reached, reached
+from st2sensor.errors import ContainerAway, SensorNotFound
+from st2sensor.models import Registration, SensorType
+from st2sensor.reports import SensorReport
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+
+DOWN, DISABLED, REFUSED = "down", "disabled", "refused"
+
+NOBODY = "no container runs on this host; st2ctl start starts it"
+
+Report = dict[str, Any]
+"""A SensorReport, as JSON has it."""
+
+
+def every(settings: Settings) -> list[Report]:
+    """Every sensor, by reference. Raises StorageError, StorageUnavailable when the database is needed."""
+    found: dict[str, Report] = {}
+    reachable = False
+    for path in all_reached(settings.container.state_dir):
+        try:
+            with closing(Container(path)) as container:
+                for report in container.call("sensors"):
+                    reachable = True
+                    if report["pid"] is not None or report["ref"] not in found:
+                        found[report["ref"]] = report
+        except ContainerAway:
+            continue
+    return [found[ref] for ref in sorted(found)] if reachable else _registered(settings)
+
+
+def one(settings: Settings, ref: str) -> tuple[Report, Report | None]:
+    """One sensor, and the container that runs it, if there is one. Raises SensorNotFound, StorageError."""
+    try:
+        with reached(settings.container.state_dir, ref) as container:
+            report = container.call("sensor", ref=ref)
+            node = container.call("node")
+    except ContainerAway:
+        node = None
+        report = next((found for found in _registered(settings) if found["ref"] == ref), None)
+    if report is None:
+        raise SensorNotFound(
+            f"sensor {ref} is not registered: check the name with st2sensor list, or run st2ctl reload"
+        )
+    return report, node
+
+
+def _registered(settings: Settings) -> list[Report]:
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
+        registrations = {item.ref: item for item in storage.all(Registration)}
+    refs = sorted(sensors.keys() | registrations.keys())
+    return [asdict(_report(ref, sensors.get(ref), registrations.get(ref))) for ref in refs]
+
+
+def _report(ref: str, sensor: SensorType | None, registration: Registration | None) -> SensorReport:
+    refused = registration.error if registration else None
+    if sensor is None:
+        return SensorReport(ref=ref, state=REFUSED, reason=refused or "", refused=refused)
+    return SensorReport(
+        ref=ref,
+        state=DOWN if sensor.enabled else DISABLED,
+        reason=NOBODY if sensor.enabled else f"it is disabled; st2sensor enable {ref} enables it",
+        refused=refused,
+        file=sensor.artifact_uri.removeprefix("file://"),
+        poll_interval=sensor.poll_interval,
+        trigger_types=sensor.trigger_types,
+    )

@@ -1,0 +1,139 @@
+"""`st2sensor list`, `restart`, `enable`, `disable`: which sensors there are, and whether they run."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing, suppress
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from st2sensor import config
+from st2sensor.cli import moments, reports
+from st2sensor.cli.completion import named_sensor
+from st2sensor.cli.container import reached
+from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.errors import ContainerAway, TransportError
+from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.enabling import set_enabled
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.topology import Topology
+
+COLOURS = {
+    "running": "green",
+    "starting": "cyan",
+    "stopping": "cyan",
+    "waiting": "cyan",
+    "finished": "blue",
+    "backoff": "yellow",
+    "refused": "red",
+    "down": "red",
+    "stopped": "dim",
+    "disabled": "dim",
+    "elsewhere": "dim",
+}
+"""Of states."""
+
+
+@click.command("list", epilog=examples("st2sensor list", "st2sensor list --state backoff", "st2sensor list --json"))
+@click.option("--state", "states", multiple=True, type=click.Choice(list(COLOURS)), help="Only those in this state.")
+@click.option("--failing", is_flag=True, help="Only those that fail again and again.")
+@as_json
+@click.pass_obj
+def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool, json_output: bool) -> None:
+    """Show every sensor and its state."""
+    found = [
+        report
+        for report in reports.every(config.load(config_files))
+        if (not states or report["state"] in states) and (report["failing"] or not failing)
+    ]
+    if json_output:
+        click.echo(json.dumps(found))
+        return
+    table = Table("sensor", "state", "since", "restarts", "triggers/min", "last trigger", "memory", "why", box=None)
+    table.pad_edge = False
+    for report in found:
+        table.add_row(*row(report))
+    out = console()
+    if found:
+        out.print(table)
+    out.print(f"{len(found)} sensors")
+
+
+@click.command(epilog=examples("st2sensor restart linux.FileWatchSensor"))
+@named_sensor
+@click.pass_obj
+def restart(config_files: tuple[str, ...], ref: str) -> None:
+    """Stop a sensor and start it again.
+
+    One that waits for its next start after a failure is started at once.
+    """
+    with reached(config.load(config_files).container.state_dir, ref) as container:
+        container.call("restart", ref=ref)
+    click.echo(f"{ref} is restarted")
+
+
+@click.command(epilog=examples("st2sensor enable linux.FileWatchSensor"))
+@named_sensor
+@click.pass_obj
+def enable(config_files: tuple[str, ...], ref: str) -> None:
+    """Have a sensor run, on every node that has it."""
+    _set_enabled(config.load(config_files), ref, enabled=True)
+
+
+@click.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
+@named_sensor
+@click.pass_obj
+def disable(config_files: tuple[str, ...], ref: str) -> None:
+    """Stop a sensor, and keep it stopped, also over the next st2ctl reload."""
+    _set_enabled(config.load(config_files), ref, enabled=False)
+
+
+def row(report: dict[str, Any]) -> list[Any]:
+    """A sensor as a row of a table."""
+    state = Text(report["state"], COLOURS[report["state"]])
+    if report["failing"]:
+        state = Text("failing", "bold red")
+    return [
+        report["ref"],
+        state,
+        moments.ago(report["since"]),
+        str(report["restarts"] or ""),
+        str(report["triggers_per_minute"] or ""),
+        moments.ago(report["triggered_at"]),
+        moments.size(report["memory"]),
+        "" if report["state"] == "running" else _first_line(report["reason"]),
+    ]
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _set_enabled(settings: Settings, ref: str, *, enabled: bool) -> None:
+    announcements = Announcements(Topology(settings.messaging.prefix))
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        is_changed = set_enabled(storage, announcements, ref, enabled=enabled)
+    word = "enabled" if enabled else "disabled"
+    click.echo(f"{ref} is {word}" if is_changed else f"{ref} was {word} already")
+    if is_changed:
+        tell(announcements, settings)
+
+
+def tell(announcements: Announcements, settings: Settings) -> None:
+    """Tell every container what has changed in the database: this host's also where the broker is away."""
+    with suppress(ContainerAway), reached(settings.container.state_dir) as container:
+        container.call("refresh")
+    try:
+        announcements.send(open_transport(settings.messaging))
+    except TransportError as error:
+        click.echo(
+            f"warning: {error}; other nodes notice within {settings.container.resync_interval:g} s "
+            "([sensorcontainer] resync_interval)",
+            err=True,
+        )

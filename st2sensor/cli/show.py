@@ -1,0 +1,126 @@
+"""`st2sensor show`: all that is known of one sensor, and above all why it does not do what it should."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from st2sensor import config
+from st2sensor.cli import moments, reports
+from st2sensor.cli.completion import named_sensor
+from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.sensors import COLOURS
+from st2sensor.dead_letters import DeadLetters
+from st2sensor.errors import OutboxError
+from st2sensor.settings import Settings
+
+WIDTH = 30
+"""Bars of the sparkline: five minutes."""
+
+
+@click.command(epilog=examples("st2sensor show linux.FileWatchSensor", "st2sensor show linux.FileWatchSensor --json"))
+@named_sensor
+@as_json
+@click.pass_obj
+def show(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
+    """Show one sensor: its state, why, its last error, exit, poll and trigger, and what it uses."""
+    settings = config.load(config_files)
+    report, node = reports.one(settings, ref)
+    letters = _dead_letters(settings, ref)
+    if json_output:
+        click.echo(json.dumps({**report, "dead_letters": len(letters), "node": node}))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in [*_life(report), *_work(report), *_trouble(report, letters, node)]:
+        if text:
+            table.add_row(name, text)
+    out = console()
+    out.print(Text.assemble((ref, "bold"), "  ", _state(report)))
+    out.print(table)
+
+
+def _state(report: dict[str, Any]) -> Text:
+    if report["failing"]:
+        return Text(f"failing ({report['state']})", "bold red")
+    return Text(report["state"], COLOURS[report["state"]])
+
+
+def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    next_start, last_exit = report["next_start"], report["last_exit"]
+    since = f"{moments.clock(report['since'])}, {moments.ago(report['since'])}" if report["since"] else ""
+    uses = [str(report["pid"] or ""), moments.size(report["memory"])]
+    if report["cpu"] is not None:
+        uses.append(f"{report['cpu']:.2f} s of processor time")
+    return [
+        ("since", since),
+        ("why", report["reason"]),
+        ("next start", moments.clock(next_start) if next_start else ""),
+        ("process", ", ".join(filter(None, uses))),
+        ("restarts", f"{report['restarts']}, {report['failures']} failures in a row" if report["restarts"] else "0"),
+        ("last exit", _event(last_exit)),
+    ]
+
+
+def _work(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    poll = report["last_poll"]
+    polled = ""
+    if poll is not None:
+        how = (
+            f"takes {moments.span(poll['seconds'])} so far"
+            if poll["running"]
+            else f"took {moments.span(poll['seconds'])}"
+        )
+        polled = f"{moments.ago(poll['at'])}, {how}; {report['polls']} since the container started"
+    triggered = ""
+    if report["trigger"]:
+        triggered = f"{report['trigger']}, {moments.ago(report['triggered_at'])}"
+    counts = f"{report['triggers_per_minute']} a minute, {report['dispatched']} since the container started"
+    bars = moments.sparkline(report["recent"], WIDTH).strip()
+    return [
+        ("last poll", polled),
+        ("last trigger", triggered),
+        ("triggers", f"{counts}  {bars}" if report["dispatched"] or report["invalid"] else ""),
+        ("may emit", ", ".join(report["trigger_types"])),
+        ("code", report["file"]),
+        ("digest", (report["digest"] or "")[:16]),
+    ]
+
+
+def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    checks = [] if node is None else [check for check in node["checks"] if not check["ok"]]
+    found: list[tuple[str, Any]] = [
+        (check["name"], Text(f"since {moments.clock(check['since'])}: {check['reason']}", "red"))
+        for check in checks
+        if check["name"] != "sensors"
+    ]
+    if letters:
+        what = f"{len(letters)}, the newest: {letters[-1]}\nst2sensor dead-letters list shows them"
+        found.append(("dead letters", Text(what, "red")))
+    if report["refused"]:
+        text = f"{report['refused']}\nWhat runs is the content before it." if report["pid"] else report["refused"]
+        found.append(("refused", Text(text, "red")))
+    error = report["last_error"]
+    if error is not None:
+        found.append(
+            ("last error", Text(f"{moments.clock(error['at'])}, {moments.ago(error['at'])}\n{error['text']}", "red"))
+        )
+    return found
+
+
+def _event(event: dict[str, Any] | None) -> str:
+    return "" if event is None else f"{moments.clock(event['at'])}: {event['text']}"
+
+
+def _dead_letters(settings: Settings, ref: str) -> list[str]:
+    """Why a sensor's dead letters are dead, oldest first."""
+    try:
+        letters = DeadLetters(settings.container.state_dir / "outbox.db").all()
+    except OutboxError:
+        return []
+    return [f"{letter.entry.trigger}: {letter.entry.reason}" for letter in letters if letter.entry.sensor == ref]
