@@ -17,6 +17,7 @@ setup(
     packages=find_packages(include=["st2sensor", "st2sensor.*"]),
     package_data={
         "st2sensor": ["py.typed", "compat/**/*.py"],
+        "st2sensor.status": ["page/*"],
         "st2sensor.packs": ["core_triggers.yaml", "schemas/*.json"],
     },
     install_requires=(HERE / "requirements.txt").read_text().split(),

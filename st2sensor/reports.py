@@ -48,6 +48,7 @@ class SensorReport:
     :param recent: triggers in spans of 10 seconds, oldest first.
     :param dispatched: triggers since the container started; `invalid` were none that could be published, and `dead` are
         these and what the broker refused.
+    :param last_invalid: the newest of those, and why.
     :param polls: since the container started; `poll_seconds` all of them together.
     :param memory: bytes, as of the last sample; `cpu` seconds of processor time.
     :param digest: of the code, metadata and configuration that run.
@@ -74,6 +75,7 @@ class SensorReport:
     recent: tuple[int, ...] = ()
     dispatched: int = 0
     invalid: int = 0
+    last_invalid: Event | None = None
     dead: int = 0
     memory: int | None = None
     cpu: float | None = None
@@ -121,8 +123,8 @@ class NodeReport:
     outbox_oldest: float | None
     latencies: tuple[int, ...]
     latency_sum: float
-    memory: int | None
-    cpu: float | None
+    memory: int
+    cpu: float
 
     @property
     def is_ready(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from st2sensor.outbox_file import Entry
+from st2sensor.reports import Event
 
 SLOT, SLOTS = 10.0, 60
 """Seconds that are counted together, and how many such counts are kept."""
@@ -24,13 +25,14 @@ class Flow:
     """What one sensor has dispatched.
 
     :ivar dispatched: trigger instances that went into the outbox.
-    :ivar invalid: those that became dead letters at once.
+    :ivar invalid: those that became dead letters at once; `last_invalid` says why the newest did.
     :ivar last_trigger: reference of the newest one; None before the first.
     :ivar last_at: when that was, in seconds since the epoch.
     """
 
     dispatched: int = 0
     invalid: int = 0
+    last_invalid: Event | None = None
     last_trigger: str | None = None
     last_at: float = 0.0
     _counts: deque[int] = field(default_factory=lambda: deque(maxlen=SLOTS))
@@ -42,9 +44,10 @@ class Flow:
         self._counts[-1] += 1
         if entry.reason is None:
             self.dispatched += 1
+            self.last_trigger, self.last_at = entry.trigger_type, entry.created
         else:
             self.invalid += 1
-        self.last_trigger, self.last_at = entry.trigger_type, entry.created
+            self.last_invalid = Event(at=entry.created, text=f"{entry.trigger}: {entry.reason}")
 
     def recent(self, now: float) -> list[int]:
         """Counts by SLOT, oldest first, the last one of the slot that has begun."""

@@ -18,7 +18,7 @@ LAYERS = {
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption traffic": 3,
-    "container wrapper": 4,
+    "container wrapper status": 4,
     "cli testing": 5,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
@@ -31,6 +31,8 @@ OWNERS = {
     "cryptography": "crypto",
     "jinja2": "packs.templates",
     "statsd": "metrics",
+    "aiohttp": "status",
+    "prometheus_client": "status",
     "uvloop": "cli",
     "click": "cli",
     "rich": "cli",

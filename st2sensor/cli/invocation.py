@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from rich.console import Console
 from st2sensor.errors import St2SensorError
 
 INTERNAL_ERROR = 70
+
+UNLIMITED = 500
+"""Columns, where no terminal sets a limit."""
 
 config_file = click.option(
     "--config-file",
@@ -32,7 +36,8 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def console() -> Console:
     """For tables of what others have written: it is shown as it is."""
-    return Console(highlight=False, markup=False, emoji=False)
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
+    return Console(highlight=False, markup=False, emoji=False, width=wide)
 
 
 def examples(*lines: str) -> str:

@@ -31,7 +31,10 @@ def span(seconds: float) -> str:
 
 def ago(at: float | None) -> str:
     """How long ago something was; empty for never."""
-    return "" if at is None else f"{span(max(0.0, time.time() - at))} ago"
+    if at is None:
+        return ""
+    seconds = time.time() - at
+    return "now" if seconds < 1 else f"{span(int(seconds))} ago"
 
 
 def size(number: int | None) -> str:

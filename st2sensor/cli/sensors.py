@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
@@ -38,6 +39,9 @@ COLOURS = {
 }
 """Of states."""
 
+BARS = 18
+"""Of a sparkline: three minutes."""
+
 
 @click.command("list", epilog=examples("st2sensor list", "st2sensor list --state backoff", "st2sensor list --json"))
 @click.option("--state", "states", multiple=True, type=click.Choice(list(COLOURS)), help="Only those in this state.")
@@ -54,13 +58,9 @@ def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool,
     if json_output:
         click.echo(json.dumps(found))
         return
-    table = Table("sensor", "state", "since", "restarts", "triggers/min", "last trigger", "memory", "why", box=None)
-    table.pad_edge = False
-    for report in found:
-        table.add_row(*row(report))
     out = console()
     if found:
-        out.print(table)
+        out.print(table(found))
     out.print(f"{len(found)} sensors")
 
 
@@ -93,8 +93,20 @@ def disable(config_files: tuple[str, ...], ref: str) -> None:
     _set_enabled(config.load(config_files), ref, enabled=False)
 
 
-def row(report: dict[str, Any]) -> list[Any]:
-    """A sensor as a row of a table."""
+def table(found: Sequence[reports.Report]) -> Table:
+    """A row a sensor, in a line each."""
+    made = Table(box=None, pad_edge=False)
+    made.add_column("sensor", no_wrap=True)
+    for name in ("state", "since", "restarts", "/min", "last trigger", "memory"):
+        made.add_column(name, no_wrap=True, justify="right" if name in ("restarts", "/min", "memory") else "left")
+    made.add_column("last 3 min", no_wrap=True)
+    made.add_column("why", no_wrap=True, ratio=1)
+    for report in found:
+        made.add_row(*_row(report))
+    return made
+
+
+def _row(report: reports.Report) -> list[Any]:
     state = Text(report["state"], COLOURS[report["state"]])
     if report["failing"]:
         state = Text("failing", "bold red")
@@ -106,6 +118,7 @@ def row(report: dict[str, Any]) -> list[Any]:
         str(report["triggers_per_minute"] or ""),
         moments.ago(report["triggered_at"]),
         moments.size(report["memory"]),
+        moments.sparkline(report["recent"], BARS).strip(),
         "" if report["state"] == "running" else _first_line(report["reason"]),
     ]
 

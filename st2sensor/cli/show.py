@@ -54,15 +54,16 @@ def _state(report: dict[str, Any]) -> Text:
 def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
     next_start, last_exit = report["next_start"], report["last_exit"]
     since = f"{moments.clock(report['since'])}, {moments.ago(report['since'])}" if report["since"] else ""
+    failures = f", failures in a row: {report['failures']}" if report["failures"] else ""
     uses = [str(report["pid"] or ""), moments.size(report["memory"])]
     if report["cpu"] is not None:
         uses.append(f"{report['cpu']:.2f} s of processor time")
     return [
         ("since", since),
-        ("why", report["reason"]),
+        ("why", "" if report["state"] == "running" else report["reason"]),
         ("next start", moments.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
-        ("restarts", f"{report['restarts']}, {report['failures']} failures in a row" if report["restarts"] else "0"),
+        ("restarts", str(report["restarts"]) + failures),
         ("last exit", _event(last_exit)),
     ]
 
@@ -99,8 +100,10 @@ def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | 
         for check in checks
         if check["name"] != "sensors"
     ]
+    if report["last_invalid"]:
+        found.append(("invalid", Text(_event(report["last_invalid"]), "red")))
     if letters:
-        what = f"{len(letters)}, the newest: {letters[-1]}\nst2sensor dead-letters list shows them"
+        what = f"{len(letters)} are kept; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
         found.append(("dead letters", Text(what, "red")))
     if report["refused"]:
         text = f"{report['refused']}\nWhat runs is the content before it." if report["pid"] else report["refused"]

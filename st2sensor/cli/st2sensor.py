@@ -32,7 +32,7 @@ class Sections(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so)
         return [name for names in SECTIONS.values() for name in names if name in self.commands]
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for section, names in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl(

@@ -8,14 +8,13 @@ from typing import Any
 import click
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from st2sensor import config
 from st2sensor.cli import moments
 from st2sensor.cli.container import reached
 from st2sensor.cli.invocation import console, examples
-from st2sensor.cli.sensors import row
+from st2sensor.cli.sensors import table
 
 SORTS = {
     "state": lambda report: (not report["failing"], report["state"] == "running", report["ref"]),
@@ -28,9 +27,6 @@ SORTS = {
 
 HEAD = 6
 """Lines of the screen that are no rows."""
-
-WIDTH = 18
-"""Bars of a sparkline: three minutes."""
 
 
 @click.command(epilog=examples("st2sensor top", "st2sensor top --sort memory --interval 5", "st2sensor top --once"))
@@ -67,11 +63,6 @@ def _screen(node: dict[str, Any], sensors: list[dict[str, Any]], sort: str, room
         waiting.append(
             f"{check['name']} {'ok' if check['ok'] else check['reason']}  ", "green" if check["ok"] else "red"
         )
-    table = Table("sensor", "state", "since", "restarts", "triggers/min", "last trigger", "memory", "why", box=None)
-    table.pad_edge = False
-    table.add_column("")
     ordered = sorted(sensors, key=SORTS[sort])
-    for report in ordered[:room]:
-        table.add_row(*row(report), moments.sparkline(report["recent"], WIDTH))
     hidden = 0 if room is None else len(ordered) - room
-    return Group(head, waiting, Text(), table, Text(f"and {hidden} more" if hidden > 0 else "", "dim"))
+    return Group(head, waiting, Text(), table(ordered[:room]), Text(f"and {hidden} more" if hidden > 0 else "", "dim"))

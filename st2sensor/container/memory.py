@@ -16,6 +16,11 @@ def used_by(pid: int) -> int:
     return sum(_pss(member) for member in _family(pid))
 
 
+def used_alone(pid: int) -> int:
+    """Bytes that a process uses without its descendants. 0 when it has gone."""
+    return _pss(pid)
+
+
 def shown(size: int) -> str:
     """A size for people."""
     return f"{size / 2**20:.0f} MB"

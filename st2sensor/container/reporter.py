@@ -68,7 +68,7 @@ class Reporter:
 
     async def sensors(self) -> list[SensorReport]:
         """Every registered sensor, by reference."""
-        await self._sampler.sample_all([os.getpid(), *self._children.process_ids()])
+        await self._sampler.sample_all(self._children.process_ids())
         known = self._sources.known()
         refs = self._children.states.keys() | (known.sensors.keys() | known.registrations.keys() if known else set())
         return [self._sensor(ref) for ref in sorted(refs)]
@@ -86,14 +86,13 @@ class Reporter:
 
     async def node(self) -> NodeReport:
         """The container itself."""
-        pid = os.getpid()
-        await self._sampler.sample_all([pid, *self._children.process_ids()])
-        usage = self._sampler.of(pid)
+        await self._sampler.sample_all(self._children.process_ids())
+        usage = self._sampler.own
         states = self._children.states.values()
         return NodeReport(
             name=self._settings.container.node_name,
             version=st2sensor.__version__,
-            pid=pid,
+            pid=os.getpid(),
             started=self._started,
             source=self._settings.source,
             summary=summary(states),
@@ -103,8 +102,8 @@ class Reporter:
             outbox_oldest=self._outbox.oldest(),
             latencies=tuple(self._traffic.latencies),
             latency_sum=self._traffic.latency_sum,
-            memory=None if usage is None else usage.memory,
-            cpu=None if usage is None else usage.cpu,
+            memory=usage.memory,
+            cpu=usage.cpu,
         )
 
     def checks(self) -> tuple[Check, ...]:
@@ -159,9 +158,10 @@ class Reporter:
             recent=tuple(recent),
             dispatched=flow.dispatched,
             invalid=flow.invalid,
+            last_invalid=flow.last_invalid,
             dead=self._traffic.dead(ref),
-            memory=usage.memory if usage else None,
-            cpu=usage.cpu if usage else None,
+            memory=round(usage.memory, -5) if usage else None,
+            cpu=round(usage.cpu, 2) if usage else None,
             digest=child.digest if child else None,
             file=sensor.artifact_uri.removeprefix("file://") if sensor else None,
             poll_interval=sensor.poll_interval if sensor else None,
@@ -178,7 +178,8 @@ class Reporter:
         return ELSEWHERE, "another node runs it, as partition_provider says"
 
     def _wall(self, monotonic: float | None) -> float | None:
-        return None if monotonic is None else time.time() - (self._clock() - monotonic)
+        # Rounded, so that it is the same each time.
+        return None if monotonic is None else round(time.time() - (self._clock() - monotonic), 1)
 
 
 def _check(name: str, health: Health, more: str = "") -> Check:

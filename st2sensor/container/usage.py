@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,15 @@ class Sampler:
         self._clock = clock
         self._sampled_at = -FRESH
         self._usages: dict[int, Usage] = {}
+        self.own = Usage(memory=0, cpu=0.0)
+        """Of this process, as of the last sample of all."""
 
     async def sample_all(self, pids: Iterable[int]) -> None:
         """Look at every process, unless that was done a moment ago."""
         if self._clock() >= self._sampled_at + FRESH:
             self._sampled_at = self._clock()
             wanted = list(pids)
-            self._usages = await self._blocking(lambda: {pid: _usage(pid) for pid in wanted})
+            self._usages, self.own = await self._blocking(lambda: ({pid: _usage(pid) for pid in wanted}, _own()))
 
     async def sample(self, pid: int) -> None:
         """Look at one process now."""
@@ -54,6 +57,10 @@ class Sampler:
 
 def _usage(pid: int) -> Usage:
     return Usage(memory=memory.used_by(pid), cpu=_cpu(pid))
+
+
+def _own() -> Usage:
+    return Usage(memory=memory.used_alone(os.getpid()), cpu=time.process_time())
 
 
 def _cpu(pid: int) -> float:

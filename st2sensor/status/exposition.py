@@ -1,0 +1,139 @@
+"""The container's metrics in Prometheus' format."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from st2sensor.reports import NodeReport, SensorReport
+from st2sensor.traffic import LATENCIES
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
+    "st2sensor_sensor_restarts": ("Starts of a sensor's process after its first.", lambda report: report.restarts),
+    "st2sensor_sensor_cpu_seconds": ("Processor time of a sensor's process.", lambda report: report.cpu or 0.0),
+    "st2sensor_triggers_dispatched": ("Triggers put into the outbox.", lambda report: report.dispatched),
+    "st2sensor_triggers_invalid": (
+        "Triggers that were not registered or did not fit their schema.",
+        lambda report: report.invalid,
+    ),
+    "st2sensor_triggers_dead": (
+        "Triggers that became dead letters: the invalid ones, and those that the broker refused.",
+        lambda report: report.dead,
+    ),
+}
+"""Of each sensor."""
+
+GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
+    "st2sensor_sensor_running": ("Whether a sensor runs.", lambda report: report.state == "running"),
+    "st2sensor_sensor_failing": ("Whether a sensor fails again and again.", lambda report: report.failing),
+    "st2sensor_sensor_refused": (
+        "Whether the newest content of a sensor was refused at its registration.",
+        lambda report: report.refused is not None,
+    ),
+    "st2sensor_sensor_memory_bytes": ("Memory of a sensor's processes.", lambda report: report.memory),
+    "st2sensor_sensor_last_trigger_timestamp_seconds": (
+        "When a sensor dispatched its last trigger.",
+        lambda report: report.triggered_at,
+    ),
+    "st2sensor_sensor_last_poll_timestamp_seconds": (
+        "When a sensor's last poll() began.",
+        lambda report: report.last_poll.at if report.last_poll else None,
+    ),
+    "st2sensor_sensor_last_poll_duration_seconds": (
+        "How long a sensor's last poll() took, or takes already.",
+        lambda report: report.last_poll.seconds if report.last_poll else None,
+    ),
+}
+"""Of each sensor; None leaves a sample out."""
+
+
+def exposed(node: NodeReport, sensors: Sequence[SensorReport]) -> bytes:
+    """The page that Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(node, sensors))
+    return generate_latest(registry)
+
+
+class _Collector(Collector):
+    def __init__(self, node: NodeReport, sensors: Sequence[SensorReport]) -> None:
+        self._node = node
+        self._sensors = sensors
+
+    def collect(self) -> Iterable[Metric]:
+        yield from _of_node(self._node)
+        yield from _of_sensors(self._sensors)
+
+
+def _of_node(node: NodeReport) -> Iterable[Metric]:
+    info = InfoMetricFamily("st2sensor", "The container.")
+    info.add_metric([], {"version": node.version, "node": node.name})
+    yield info
+    up = {check.name: check.ok for check in node.checks}
+    age = 0.0 if node.outbox_oldest is None else max(0.0, time.time() - node.outbox_oldest)
+    for name, text, value in (
+        ("st2sensor_broker_up", "Whether the broker can be reached.", up["broker"]),
+        ("st2sensor_database_up", "Whether the database can be reached.", up["database"]),
+        ("st2sensor_outbox_has_room", "Whether the outbox takes triggers without waiting.", up["outbox"]),
+        ("st2sensor_outbox_depth", "Triggers that wait for the broker.", node.outbox_depth),
+        ("st2sensor_outbox_head_age_seconds", "How long the oldest of them waits.", age),
+        ("st2sensor_container_memory_bytes", "Memory of the container, without its sensors.", node.memory),
+        ("st2sensor_container_start_time_seconds", "When the container started.", node.started),
+    ):
+        yield GaugeMetricFamily(name, text, value=float(value))
+    yield CounterMetricFamily("st2sensor_container_cpu_seconds", "Processor time of the container.", value=node.cpu)
+    states = GaugeMetricFamily("st2sensor_sensors", "Sensors by state.", labels=["state"])
+    for state, count in sorted(node.states.items()):
+        states.add_metric([state], count)
+    yield states
+    yield _latency(node)
+
+
+def _latency(node: NodeReport) -> Metric:
+    family = HistogramMetricFamily(
+        "st2sensor_publish_duration_seconds", "How long the broker took to confirm a round of triggers."
+    )
+    buckets, total = [], 0
+    for bound, count in zip([*map(str, LATENCIES), "+Inf"], node.latencies, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    family.add_metric([], buckets, sum_value=node.latency_sum)
+    return family
+
+
+def _of_sensors(sensors: Sequence[SensorReport]) -> Iterable[Metric]:
+    state = GaugeMetricFamily("st2sensor_sensor_state", "The state of a sensor.", labels=["sensor", "state"])
+    polls = SummaryMetricFamily(
+        "st2sensor_sensor_poll_duration_seconds", "How long a sensor's poll() took.", labels=["sensor"]
+    )
+    for report in sensors:
+        state.add_metric([report.ref, report.state], 1)
+        if report.polls:
+            polls.add_metric([report.ref], count_value=report.polls, sum_value=report.poll_seconds)
+    yield state
+    yield polls
+    for name, (text, value) in COUNTERS.items():
+        counter = CounterMetricFamily(name, text, labels=["sensor"])
+        for report in sensors:
+            counter.add_metric([report.ref], value(report))
+        yield counter
+    for name, (text, measure) in GAUGES.items():
+        gauge = GaugeMetricFamily(name, text, labels=["sensor"])
+        for report in sensors:
+            measured = measure(report)
+            if measured is not None:
+                gauge.add_metric([report.ref], float(measured))
+        yield gauge

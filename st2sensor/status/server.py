@@ -1,0 +1,174 @@
+"""The HTTP server of a container: `/live`, `/ready`, `/metrics`, `/sensors`, `/events`, the status page. Read-only."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import resources
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from st2sensor.container.hub import Hub
+from st2sensor.container.reporter import Reporter
+from st2sensor.settings import Container
+from st2sensor.status.exposition import CONTENT_TYPE, exposed
+from st2sensor.status.feed import Feed
+
+LOG = logging.getLogger(__name__)
+
+RETRY = 5.0
+"""Seconds between attempts to listen at an address that is taken."""
+
+COOKIE = "st2sensor"
+
+OPEN = "/live"
+"""Asks for no token: it tells nothing."""
+
+FILES = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """For the loop's thread.
+
+    :param settings: with an `http`.
+    """
+
+    def __init__(self, settings: Container, reporter: Reporter, events: Hub) -> None:
+        assert settings.http is not None
+        self._host, self._port = settings.http
+        self._token = settings.http_token
+        self._reporter = reporter
+        self._feed = Feed(reporter, events)
+        self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Listen, now or once the address is free."""
+        application = web.Application(middlewares=[self._guard])
+        application.router.add_get("/live", self._live)
+        application.router.add_get("/ready", self._ready)
+        application.router.add_get("/metrics", self._metrics)
+        application.router.add_get("/sensors", self._sensors)
+        application.router.add_get("/sensors/{ref}", self._sensor)
+        application.router.add_get("/events", self._events)
+        for path in FILES:
+            application.router.add_get(path, self._file)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        self._listening = asyncio.get_running_loop().create_task(self._listen(self._runner))
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        self._feed.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        complained = False
+        while True:
+            try:
+                await web.TCPSite(runner, self._host, self._port, reuse_address=True).start()
+            except OSError as exception:
+                if not complained:
+                    LOG.error("[sensorcontainer] http: %s; the sensors run, and it is tried again", exception.strerror)
+                complained = True
+                await asyncio.sleep(RETRY)
+            else:
+                LOG.info("the status page is at http://%s:%d/", self._host, self._port)
+                return
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in who knows the token; without one, who asks for this host by its own name."""
+        if request.path != OPEN and not self._may_look(request):
+            raise web.HTTPUnauthorized(
+                text="Send the header Authorization: Bearer TOKEN, or open /?token=TOKEN once in a browser.\n",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if self._token and "token" in request.query:
+            answer: web.StreamResponse = web.HTTPSeeOther("/")
+            answer.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict")
+            return answer
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.update(HEADERS)
+        return response
+
+    def _may_look(self, request: web.Request) -> bool:
+        if not self._token:
+            # A page elsewhere whose name was made to point here would ask by that name.
+            return _is_local(request.url.host or "")
+        shown = [
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+            request.query.get("token", ""),
+            request.cookies.get(COOKIE, ""),
+        ]
+        return any(hmac.compare_digest(token.encode(), self._token.encode()) for token in shown)
+
+    async def _live(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
+        return web.Response(text="alive\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        checks = self._reporter.checks()
+        is_ready = all(check.ok for check in checks)
+        body = {"ready": is_ready, "checks": [asdict(check) for check in checks]}
+        return web.json_response(body, status=200 if is_ready else 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        page = exposed(await self._reporter.node(), await self._reporter.sensors())
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _sensors(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response(body=await self._feed.whole(), content_type="application/json")
+
+    async def _sensor(self, request: web.Request) -> web.Response:
+        report = await self._reporter.sensor(request.match_info["ref"])
+        if report is None:
+            raise web.HTTPNotFound(text=f"sensor {request.match_info['ref']} is not registered\n")
+        return web.json_response(asdict(report))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Everything once, then what changes, as server-sent events."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
+        await response.prepare(request)
+        page = self._feed.join()
+        # Whoever looks may go at any time.
+        with suppress(ConnectionError):
+            try:
+                await response.write(b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
+                while (message := await page.get()) is not None:
+                    await response.write(b"data: " + message + b"\n\n")
+            finally:
+                self._feed.leave(page)
+        return response
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name, kind = FILES[request.path]
+        body = resources.files("st2sensor.status").joinpath("page", name).read_bytes()
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
