@@ -30,11 +30,14 @@ def span(seconds: float) -> str:
 
 
 def ago(at: float | None) -> str:
-    """How long ago something was; empty for never."""
+    """How long ago something was, by the largest unit; empty for never."""
     if at is None:
         return ""
     seconds = time.time() - at
-    return "now" if seconds < 1 else f"{span(int(seconds))} ago"
+    if seconds < 1:
+        return "now"
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1.0, "s"))
+    return f"{int(seconds // size)} {unit} ago"
 
 
 def size(number: int | None) -> str:

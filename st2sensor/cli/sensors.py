@@ -39,6 +39,13 @@ COLOURS = {
 }
 """Of states."""
 
+COLUMNS = ("sensor", "state", "since", "restarts", "/min", "last trigger", "memory", "last 3 min", "why")
+NUMBERS = frozenset({"restarts", "/min", "memory"})
+SPARED = frozenset({"last trigger", "last 3 min"})
+
+WIDE = 120
+"""Columns of a terminal that has room for all."""
+
 BARS = 18
 """Of a sparkline: three minutes."""
 
@@ -60,7 +67,7 @@ def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool,
         return
     out = console()
     if found:
-        out.print(table(found))
+        out.print(table(found, out.width))
     out.print(f"{len(found)} sensors")
 
 
@@ -93,16 +100,15 @@ def disable(config_files: tuple[str, ...], ref: str) -> None:
     _set_enabled(config.load(config_files), ref, enabled=False)
 
 
-def table(found: Sequence[reports.Report]) -> Table:
-    """A row a sensor, in a line each."""
+def table(found: Sequence[reports.Report], width: int) -> Table:
+    """A row a sensor, in a line each; where the terminal is narrow, without what matters least."""
+    shown = [name for name in COLUMNS if width >= WIDE or name not in SPARED]
     made = Table(box=None, pad_edge=False)
-    made.add_column("sensor", no_wrap=True)
-    for name in ("state", "since", "restarts", "/min", "last trigger", "memory"):
-        made.add_column(name, no_wrap=True, justify="right" if name in ("restarts", "/min", "memory") else "left")
-    made.add_column("last 3 min", no_wrap=True)
-    made.add_column("why", no_wrap=True, ratio=1)
+    for name in shown:
+        made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left", ratio=name == "why" or None)
     for report in found:
-        made.add_row(*_row(report))
+        cells = dict(zip(COLUMNS, _row(report), strict=True))
+        made.add_row(*[cells[name] for name in shown])
     return made
 
 
@@ -119,12 +125,17 @@ def _row(report: reports.Report) -> list[Any]:
         moments.ago(report["triggered_at"]),
         moments.size(report["memory"]),
         moments.sparkline(report["recent"], BARS).strip(),
-        "" if report["state"] == "running" else _first_line(report["reason"]),
+        _why(report),
     ]
 
 
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
+def _why(report: reports.Report) -> str:
+    """What is wrong with a sensor, if anything is, in a line."""
+    if report["state"] != "running":
+        return str(report["reason"]).partition("\n")[0]
+    if report["failing"] and report["last_error"]:
+        return str(report["last_error"]["text"]).rstrip().rpartition("\n")[2]
+    return ""
 
 
 def _set_enabled(settings: Settings, ref: str, *, enabled: bool) -> None:

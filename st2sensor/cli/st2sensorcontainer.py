@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
-import importlib
 import logging
-import os
-import re
-import resource
-import signal
-import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Sequence
 
 import click
-import uvloop
 
-from st2sensor import adoption, config, logs
-from st2sensor.catalogue import Catalogue
+from st2sensor import config, logs
 from st2sensor.cli.invocation import command, examples, invoke
-from st2sensor.cli.state_dir import held
-from st2sensor.container.launch import Inherited
-from st2sensor.container.management import MakePage, Pipeline
-from st2sensor.container.supervisor import Supervisor
-from st2sensor.delivery import Delivery, message_of
-from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import ConfigError, SensorNotFound
-from st2sensor.metrics import open_metrics
-from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import set_aside
-from st2sensor.settings import Container, Settings
-from st2sensor.storage import open_storage
-from st2sensor.traffic import Traffic
-from st2sensor.transport import open_transport
-from st2sensor.transport.topology import Topology
-from st2sensor.watch import Watch
-
-PR_SET_DUMPABLE = 4
+from st2sensor.cli.serving import serve
+from st2sensor.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
-
-FLUSH = 1.0
-"""Seconds that the last triggers have to reach the broker at the end; what does not is sent at the next start."""
-
-STORAGE_THREADS = 4
-
-SWITCH_INTERVAL = 0.001
-"""Seconds that a thread may run while others wait."""
-
-PRIVATE_UMASK = 0o027
-
-SENSOR_REF = re.compile(r"\w+\.\w+")
 
 
 @click.command(
@@ -92,89 +52,3 @@ def root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     return invoke(root, argv, "st2sensorcontainer")
-
-
-def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False) -> int:
-    """Run the container until it is told to stop; returns the exit code."""
-    if only is not None and not SENSOR_REF.fullmatch(only):
-        raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
-    # What comes before the loop waits for it: a stop is orderly from the start.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
-    # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-    # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A sensor takes four file descriptors here.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
-    # The outbox and the embedded database hold payloads and values: they are no one else's to read.
-    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files)
-    state_dir = settings.container.state_dir / only if only else settings.container.state_dir
-    with ExitStack() as stack:
-        stack.enter_context(held(state_dir))
-        if set_aside_damaged and (aside := set_aside(state_dir / "outbox.db")):
-            LOG.warning("the damaged outbox is kept as %s", aside)
-        storage = stack.enter_context(closing(open_storage(settings.database)))
-        threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
-        stack.callback(threads.shutdown, cancel_futures=True)
-        loop = uvloop.new_event_loop()
-        stack.callback(loop.close)
-        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
-        catalogue = Catalogue()
-        traffic = Traffic()
-        dispatcher = Dispatcher(outbox, catalogue, traffic, validate=settings.validate_trigger_payload)
-        transport = open_transport(settings.messaging)
-        delivery = Delivery(
-            outbox,
-            transport,
-            lambda entry: message_of(entry, settings.messaging),
-            retry_wait=settings.messaging.retry_wait,
-            metrics=open_metrics(settings.metrics),
-            traffic=traffic,
-        )
-        supervisor = Supervisor(
-            settings,
-            storage,
-            catalogue,
-            Pipeline(dispatcher=dispatcher, traffic=traffic, outbox=outbox, broker=lambda: delivery.health),
-            threads,
-            state_dir=state_dir,
-            sensors=sensors,
-            only=only,
-            make_page=_page(settings.container),
-        )
-        topology = Topology(settings.messaging.prefix)
-        watch = Watch(
-            transport,
-            [topology.sensors, topology.triggers],
-            changed=lambda: _call_in(loop, supervisor.mark_stale),
-            retry_wait=settings.messaging.retry_wait,
-        )
-        delivery.start()
-        if only is None:
-            adoption.start(state_dir, outbox)
-        stack.callback(delivery.close)
-        watch.start()
-        stack.callback(watch.close)
-        LOG.info("configured by %s", settings.source)
-        code = loop.run_until_complete(supervisor.run())
-        # The exits of the sensors were announced last.
-        outbox.wait_empty(FLUSH)
-        if outbox.depth:
-            LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
-        LOG.info("stopped")
-        return code
-
-
-def _page(settings: Container) -> MakePage | None:
-    """The status page's server; its libraries are loaded only for it: they take 18 MB and a fifth of a second."""
-    if settings.http is None:
-        return None
-    server = importlib.import_module("st2sensor.status.server").Server
-    return lambda reporter, events: server(settings, reporter, events)
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
-    """Call in the loop's thread; a loop that has ended has nobody left to tell."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)

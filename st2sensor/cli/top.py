@@ -39,19 +39,20 @@ def top(config_files: tuple[str, ...], sort: str, interval: float, once: bool) -
     out = console()
     with reached(config.load(config_files).container.state_dir) as container:
         if once:
-            out.print(_screen(container.call("node"), container.call("sensors"), sort, None))
+            out.print(_screen(container.call("node"), container.call("sensors"), sort, out.width, None))
             return
         with Live(console=out, screen=True, auto_refresh=False) as live:
             try:
                 while True:
                     room = max(1, out.size.height - HEAD)
-                    live.update(_screen(container.call("node"), container.call("sensors"), sort, room), refresh=True)
+                    screen = _screen(container.call("node"), container.call("sensors"), sort, out.width, room)
+                    live.update(screen, refresh=True)
                     time.sleep(interval)
             except KeyboardInterrupt:
                 return
 
 
-def _screen(node: dict[str, Any], sensors: list[dict[str, Any]], sort: str, room: int | None) -> Group:
+def _screen(node: dict[str, Any], sensors: list[dict[str, Any]], sort: str, width: int, room: int | None) -> Group:
     """:param room: rows that fit; None for all."""
     running = moments.span(time.time() - node["started"])
     head = Text.assemble(
@@ -65,4 +66,6 @@ def _screen(node: dict[str, Any], sensors: list[dict[str, Any]], sort: str, room
         )
     ordered = sorted(sensors, key=SORTS[sort])
     hidden = 0 if room is None else len(ordered) - room
-    return Group(head, waiting, Text(), table(ordered[:room]), Text(f"and {hidden} more" if hidden > 0 else "", "dim"))
+    return Group(
+        head, waiting, Text(), table(ordered[:room], width), Text(f"and {hidden} more" if hidden > 0 else "", "dim")
+    )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from st2sensor.container.children import Children, Hooks
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoints
+from st2sensor.container.foreground import Foreground
 from st2sensor.container.hub import Hub
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Inherited, Launch
@@ -66,6 +68,7 @@ class Supervisor:
     :param threads: where storage is used, because it blocks.
     :param sensors: what they inherit.
     :param only: run this sensor alone, and end with its exit code.
+    :param foreground: give that sensor this terminal, and all the time it wants.
     :param make_page: makes the server of the status page; None for none.
 
     Raises ConfigError for partitions that are wrong.
@@ -82,6 +85,7 @@ class Supervisor:
         state_dir: Path,
         sensors: Inherited,
         only: str | None = None,
+        foreground: bool = False,
         make_page: MakePage | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,6 +96,7 @@ class Supervisor:
         self._state_dir = state_dir
         self._inherited = sensors
         self._only = only
+        self._foreground = foreground
         self._make_page = make_page
         self._clock = clock
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
@@ -119,13 +124,7 @@ class Supervisor:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
         self._cgroups = cgroup.delegated()
-        self._launcher = Launcher(
-            loop,
-            self._state_dir / "zygotes",
-            socket_of(self._state_dir, None),
-            self._inherited,
-            None if self._cgroups is None else self._cgroups.prefix,
-        )
+        self._launcher: Launcher | Foreground = Foreground() if self._foreground else self._forking(loop)
         hooks = Hooks(
             launch=self._launch,
             blocking=self._in_files,
@@ -245,6 +244,19 @@ class Supervisor:
         child = self._children.states.get(ref)
         return self._stopping or (child is not None and child.state is State.STOPPING)
 
+    def _forking(self, loop: asyncio.AbstractEventLoop) -> Launcher:
+        return Launcher(
+            loop,
+            self._state_dir / "zygotes",
+            socket_of(self._state_dir, None),
+            self._inherited,
+            None if self._cgroups is None else self._cgroups.prefix,
+        )
+
+    def _overrides_of(self, ref: str, known: Knowledge) -> Overrides:
+        found = known.overrides_of(ref)
+        return replace(found, setup_timeout=0.0, poll_timeout=0.0) if self._foreground else found
+
     def _sources(self) -> Sources:
         return Sources(
             known=lambda: self._knowledge,
@@ -269,7 +281,7 @@ class Supervisor:
     def _act(self, action: Action, known: Knowledge) -> None:
         ref = action.ref
         if action.do is Do.START:
-            self._children.start(known.sensors[ref], known.overrides_of(ref), self._desired[ref])
+            self._children.start(known.sensors[ref], self._overrides_of(ref, known), self._desired[ref])
         elif action.do is Do.FORGET:
             self._children.forget(ref)
         else:
@@ -316,7 +328,7 @@ class Supervisor:
         self._requests.tell_triggers()
         self._management.keep_only(frozenset(known.sensors))
         for ref in self._children.states:
-            self._operations.override(ref, known.overrides_of(ref))
+            self._operations.override(ref, self._overrides_of(ref, known))
 
     def _ended(self, child: Child, code: int) -> None:
         if self._only is not None and child.state is not State.STOPPED:

@@ -25,7 +25,7 @@ from st2sensor.wrapper.title import LIBC
 
 LOG = logging.getLogger("st2sensor.wrapper")
 
-FAILED, CONTENT_ERROR, CONTAINER_GONE, STOPPED = 1, 65, 70, 143
+FAILED, CONTENT_ERROR, CONTAINER_GONE, INTERRUPTED, STOPPED = 1, 65, 70, 130, 143
 """Exit codes."""
 
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
@@ -128,6 +128,10 @@ class Life:
             raise
         except SystemExit as exit_:
             return _exit_code(exit_)
+        except KeyboardInterrupt:
+            if not os.isatty(0):
+                logging.getLogger(self._ref).exception("the sensor failed")
+            return INTERRUPTED
         except BaseException:
             logging.getLogger(self._ref).exception("the sensor failed")
             return FAILED
