@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
+from st2sensor import payload as payload_forms
 from st2sensor.testing import stackstorm
 from st2sensor.testing.memory import Dispatched
 from st2sensor.testing.service import MemorySensorService
@@ -37,19 +38,31 @@ class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
         """Some trigger was dispatched so. What is not given is not compared. Raises AssertionError.
 
         :param payload: compared as it travels: a tuple is a list.
-        :param trace_context: a TraceContext or a dict, as dispatch_with_context() takes it.
+        :param trace_context: a TraceContext, or a dict with `id_` and `trace_tag`.
         """
-        scratch = MemorySensorService()
-        scratch.dispatch_with_context(trigger, payload, trace_context)
-        wanted = scratch.dispatched[0]
+        wanted = _as_it_travels(payload)
         for found in self.sensor_service.dispatched:
             if (
-                found.trigger == wanted.trigger
-                and (not payload or found.payload == wanted.payload)
-                and (not trace_context or (found.trace_id, found.trace_tag) == (wanted.trace_id, wanted.trace_tag))
+                found.trigger == trigger
+                and (not payload or found.payload == wanted)
+                and (not trace_context or (found.trace_id, found.trace_tag) == _trace(trace_context))
             ):
                 return True
-        raise AssertionError(f"{wanted} was not among what was dispatched: {self.sensor_service.dispatched}")
+        shown = {"trigger": trigger, "payload": payload, "trace_context": trace_context}
+        raise AssertionError(f"{shown} was not among what was dispatched: {self.sensor_service.dispatched}")
+
+
+def _as_it_travels(sent: Any) -> Any:
+    try:
+        return payload_forms.objects(payload_forms.pack(sent))
+    except TypeError:
+        # It holds what is only there to be compared with, as mock.ANY.
+        return sent
+
+
+def _trace(context: Any) -> Tuple[Optional[str], Optional[str]]:
+    fields = context if isinstance(context, dict) else vars(context)
+    return fields.get("id_"), fields.get("trace_tag")
 
 
 def _fields(dispatched: Dispatched) -> Dict[str, Any]:

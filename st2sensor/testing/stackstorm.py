@@ -18,6 +18,7 @@ class BaseSensorTestCase(unittest.TestCase):
     """
 
     sensor_cls: Any = None
+    sensor_service: Any
 
     def setUp(self) -> None:
         super().setUp()
@@ -43,10 +44,11 @@ class BaseSensorTestCase(unittest.TestCase):
         return self.sensor_cls(**arguments)
 
     def get_dispatched_triggers(self) -> List[Dict[str, Any]]:
-        return self.sensor_service.dispatched_triggers
+        found: List[Dict[str, Any]] = self.sensor_service.dispatched_triggers
+        return found
 
     def get_last_dispatched_trigger(self) -> Dict[str, Any]:
-        return self.sensor_service.dispatched_triggers[-1]
+        return self.get_dispatched_triggers()[-1]
 
     def assertTriggerDispatched(
         self, trigger: str, payload: Optional[Dict[str, Any]] = None, trace_context: Any = None
