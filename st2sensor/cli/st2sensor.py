@@ -13,6 +13,7 @@ from st2sensor import config, logs
 from st2sensor.cli import dead_letters, key
 from st2sensor.cli import demo as demonstration
 from st2sensor.cli import tail as triggers
+from st2sensor.cli.init import init
 from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.storage import open_storage
 
@@ -51,6 +52,7 @@ def demo(config_files: Sequence[str]) -> int:
 
 
 root.add_command(dead_letters.group)
+root.add_command(init)
 root.add_command(key.group)
 
 
