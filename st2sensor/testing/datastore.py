@@ -35,9 +35,9 @@ class Entry:
 
 @dataclass
 class Clock:
-    """Stands still until it is told to advance."""
+    """Stands still until it is told to advance. It starts at a whole second, so that a ttl is over when it is."""
 
-    now: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    now: datetime = field(default_factory=lambda: datetime.now(timezone.utc).replace(microsecond=0))
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
