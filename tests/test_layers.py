@@ -109,6 +109,7 @@ def test_the_vocabulary_and_the_wrapper_import_the_standard_library_alone() -> N
         for full in imports(path):
             root = full.partition(".")[0]
             if OWNERS.get(root) == "testing.plugin":
+                # pytest brings itself; nothing but that one module needs it.
                 continue
             assert root == "st2sensor" or root in sys.stdlib_module_names, f"{name_of(path)} imports {full}"
         if room in WRAPPER:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from st2sensor.cli.init import init
+from st2sensor.cli.invocation import invoke
 from tests.workspace import Workspace, environment
 
 PACKS = {
@@ -29,11 +31,11 @@ def run(folder: Path, *arguments: str) -> str:
 def test_what_it_makes_registers_runs_and_passes_its_own_test(embedded: Workspace) -> None:
     (embedded.folder / "configs").mkdir()
     for pack, (options, *_) in PACKS.items():
-        done = embedded.run("st2sensor", "init", f"packs/{pack}", *options)
-        assert done.returncode == 0, done.stderr
+        assert invoke(init, [str(embedded.packs / pack), *options], "st2sensor init") == 0
         if pack not in ("fresh", "null"):
             example = (embedded.packs / pack / f"{pack}.yaml.example").read_text()
             (embedded.folder / "configs" / f"{pack}.yaml").write_text(example)
+    assert embedded.run("st2sensor", "init", "packs/spare").returncode == 0
     done = embedded.reload()
     assert (done.returncode, done.stderr) == (0, "")
     assert not re.search("warning|error", done.stdout, re.IGNORECASE)
