@@ -21,8 +21,8 @@ lint: .venv/tested
 # The wrapper's code also as of the oldest Python that mypy knows; its tests run on 3.9.
 types: .venv/tested
 	$(BIN)/mypy
-	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py errors.py isotime.py payload.py \
-		rpc.py sensor.py trace.py)
+	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py errors.py isotime.py keyspace.py \
+		payload.py rpc.py sensor.py trace.py)
 
 bench: .venv/tested rabbitmq
 	$(BIN)/python -m tests.bench

@@ -18,6 +18,7 @@ setup(
     package_data={
         "st2sensor": ["py.typed", "compat/**/*.py"],
         "st2sensor.status": ["page/*"],
+        "st2sensor.cli": ["templates/**/*"],
         "st2sensor.packs": ["core_triggers.yaml", "schemas/*.json"],
     },
     install_requires=(HERE / "requirements.txt").read_text().split(),
@@ -28,6 +29,8 @@ setup(
             "st2-register-content = st2sensor.cli.st2_register_content:main",
             "st2-generate-symmetric-crypto-key = st2sensor.cli.st2_generate_symmetric_crypto_key:main",
             "st2sensor = st2sensor.cli.st2sensor:main",
-        ]
+        ],
+        # By the module's own name, so that `-p st2sensor.testing.plugin` does not register it a second time.
+        "pytest11": ["st2sensor.testing.plugin = st2sensor.testing.plugin"],
     },
 )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from st2sensor.datastore import check_name, check_value, expiry, utc_now
+from st2sensor.datastore import utc_now
 from st2sensor.errors import DatastoreError, KeyNotFound
 from st2sensor.keyring import Keyring
+from st2sensor.keyspace import check_name, check_value, expiry
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, Change, KeyValue
 from st2sensor.storage.base import Storage
 

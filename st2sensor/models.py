@@ -10,7 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-SYSTEM_SCOPE, USER_SCOPE = "st2kv.system", "st2kv.user"
+from st2sensor import keyspace
+
+SYSTEM_SCOPE, USER_SCOPE = keyspace.SYSTEM_SCOPE, "st2kv.user"
 CORE_PACK = "core"
 
 Schema = Mapping[str, Any]

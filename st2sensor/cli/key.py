@@ -16,12 +16,12 @@ from rich.table import Table
 
 from st2sensor import config
 from st2sensor.cli.invocation import as_json, console, examples
-from st2sensor.datastore import MOST
 from st2sensor.delivery import message_of
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
 from st2sensor.keyring import Keyring
 from st2sensor.keys import SCOPES, Keys
+from st2sensor.keyspace import MOST
 from st2sensor.models import CORE_PACK, USER_SCOPE, Change, KeyValue, TriggerInstance
 from st2sensor.outbox_file import Entry
 from st2sensor.packs.metadata import validated

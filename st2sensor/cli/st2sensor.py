@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from st2sensor import config, logs
-from st2sensor.cli import completion, dead_letters, dispatching, key, run, sensor_logs, sensors, show, top
+from st2sensor.cli import completion, dead_letters, dispatching, init, key, run, sensor_logs, sensors, show, top
 from st2sensor.cli import demo as demonstration
 from st2sensor.cli import tail as triggers
 from st2sensor.cli.invocation import command, examples, invoke
@@ -81,6 +81,7 @@ for subcommand in (
     completion.completion,
     dead_letters.group,
     dispatching.dispatch,
+    init.init,
     key.group,
     run.run,
     sensor_logs.log_level,

@@ -20,10 +20,11 @@ from typing import Any, Protocol
 from st2sensor import isotime, rpc
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
-from st2sensor.datastore import Asker, Datastore, Found
+from st2sensor.datastore import Datastore, Found
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import DatastoreError, OutboxError, RpcError, St2SensorError
 from st2sensor.key_value_triggers import triggers_of
+from st2sensor.keyspace import Asker
 from st2sensor.models import Batch, Change
 from st2sensor.outbox_file import Entry
 

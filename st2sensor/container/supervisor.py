@@ -42,9 +42,10 @@ from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
 from st2sensor.container.usage import Sampler
-from st2sensor.datastore import Asker, Datastore
+from st2sensor.datastore import Datastore
 from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
 from st2sensor.keyring import Keyring
+from st2sensor.keyspace import Asker
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
 from st2sensor.partition import provider_of
 from st2sensor.settings import Settings

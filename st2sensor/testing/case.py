@@ -1,63 +1,72 @@
-"""The base class of tests of sensors, with StackStorm's interface."""
+"""The base class of tests of sensors, on the real sensor service with a container in memory."""
 
 from __future__ import annotations
 
-import inspect
-import os
-import unittest
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
-from st2sensor.testing.mocks import MockSensorService, MockSensorWrapper
+from st2sensor import payload as payload_forms
+from st2sensor.testing import stackstorm
+from st2sensor.testing.memory import Dispatched
+from st2sensor.testing.service import MemorySensorService
+from st2sensor.trace import TraceContext
 
 
-class BaseSensorTestCase(unittest.TestCase):
-    """Tests one sensor class, without a container.
+class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
+    """Tests one sensor class. The methods are StackStorm's; what a sensor is given is what it is given in a container.
 
     :cvar sensor_cls: the class.
+    :cvar pack: the pack's name, which its keys in the datastore begin with.
     :ivar sensor_service: what its instances are given.
     """
 
-    sensor_cls: Any = None
+    pack: str = "tests"
+    sensor_service: MemorySensorService
 
-    def setUp(self) -> None:
-        super().setUp()
-        name = getattr(self.sensor_cls, "__name__", "Sensor")
-        self.sensor_service = MockSensorService(MockSensorWrapper(pack="tests", class_name=name))
-
-    def get_sensor_instance(
-        self, config: Optional[Dict[str, Any]] = None, poll_interval: Optional[float] = None
-    ) -> Any:
-        """A new instance of the class.
-
-        :param poll_interval: seconds; None leaves it to the class.
-        """
-        arguments: Dict[str, Any] = {"sensor_service": self.sensor_service}
-        if config:
-            arguments["config"] = config
-        if poll_interval is not None:
-            arguments["poll_interval"] = poll_interval
-        return self.sensor_cls(**arguments)
+    def make_sensor_service(self, class_name: str) -> Any:
+        return MemorySensorService(f"{self.pack}.{class_name}")
 
     def get_dispatched_triggers(self) -> List[Dict[str, Any]]:
-        return self.sensor_service.dispatched_triggers
+        """Dicts of `trigger`, `payload` and `trace_context`, in order."""
+        return [_fields(dispatched) for dispatched in self.sensor_service.dispatched]
 
     def get_last_dispatched_trigger(self) -> Dict[str, Any]:
-        return self.sensor_service.dispatched_triggers[-1]
+        return self.get_dispatched_triggers()[-1]
 
     def assertTriggerDispatched(
         self, trigger: str, payload: Optional[Dict[str, Any]] = None, trace_context: Any = None
     ) -> bool:
-        """Some trigger was dispatched so. What is not given is not compared. Raises AssertionError."""
-        wanted: Dict[str, Any] = {"trigger": trigger}
-        wanted.update({"payload": payload} if payload else {})
-        wanted.update({"trace_context": trace_context} if trace_context else {})
-        for dispatched in self.sensor_service.dispatched_triggers:
-            if all(dispatched[name] == value for name, value in wanted.items()):
-                return True
-        raise AssertionError(f"{wanted} was not among what was dispatched: {self.sensor_service.dispatched_triggers}")
+        """Some trigger was dispatched so. What is not given is not compared. Raises AssertionError.
 
-    def get_fixture_content(self, fixture_path: str) -> str:
-        """What a file below the `fixtures` folder beside the test holds. Raises OSError."""
-        folder = os.path.dirname(os.path.abspath(inspect.getfile(type(self))))
-        with open(os.path.join(folder, "fixtures", fixture_path), encoding="utf-8") as file:
-            return file.read()
+        :param payload: compared as it travels: a tuple is a list.
+        :param trace_context: a TraceContext, or a dict with `id_` and `trace_tag`.
+        """
+        wanted = _as_it_travels(payload)
+        for found in self.sensor_service.dispatched:
+            if (
+                found.trigger == trigger
+                and (not payload or found.payload == wanted)
+                and (not trace_context or (found.trace_id, found.trace_tag) == _trace(trace_context))
+            ):
+                return True
+        shown = {"trigger": trigger, "payload": payload, "trace_context": trace_context}
+        raise AssertionError(f"{shown} was not among what was dispatched: {self.sensor_service.dispatched}")
+
+
+def _as_it_travels(sent: Any) -> Any:
+    try:
+        return payload_forms.objects(payload_forms.pack(sent))
+    except TypeError:
+        # It holds what is only there to be compared with, as mock.ANY.
+        return sent
+
+
+def _trace(context: Any) -> Tuple[Optional[str], Optional[str]]:
+    fields = context if isinstance(context, dict) else vars(context)
+    return fields.get("id_"), fields.get("trace_tag")
+
+
+def _fields(dispatched: Dispatched) -> Dict[str, Any]:
+    trace = None
+    if dispatched.trace_id or dispatched.trace_tag:
+        trace = TraceContext(id_=dispatched.trace_id, trace_tag=dispatched.trace_tag)
+    return {"trigger": dispatched.trigger, "payload": dispatched.payload, "trace_context": trace}

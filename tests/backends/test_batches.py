@@ -33,7 +33,8 @@ from pathlib import Path
 from st2sensor.catalogue import Catalogue
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.storing import Storing
-from st2sensor.datastore import Asker, Datastore
+from st2sensor.datastore import Datastore
+from st2sensor.keyspace import Asker
 from st2sensor.dispatch import Dispatcher
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from st2sensor import crypto
-from st2sensor.datastore import NAME_LIMIT, VALUE_LIMIT, Asker, Datastore
+from st2sensor.datastore import Datastore
 from st2sensor.errors import DatastoreError, DatastoreRefused, StorageUnavailable
 from st2sensor.keyring import Keyring
+from st2sensor.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.models import SYSTEM_SCOPE, Change
 from st2sensor.settings import KeyValues
 from st2sensor.storage.base import Storage
@@ -265,7 +266,8 @@ INCREMENT = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from st2sensor.datastore import Asker, Datastore
+from st2sensor.datastore import Datastore
+from st2sensor.keyspace import Asker
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 

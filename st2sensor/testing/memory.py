@@ -1,0 +1,146 @@
+"""A container in memory: it answers the wrapper protocol, and keeps what is dispatched."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Union
+
+from st2sensor import payload, rpc
+from st2sensor.errors import RpcError
+from st2sensor.keyspace import SYSTEM_SCOPE, Asker
+from st2sensor.testing.datastore import Clock, MemoryDatastore
+
+
+@dataclass(frozen=True)
+class Dispatched:
+    """A trigger as it went out.
+
+    :param trigger: a reference, or a trigger's fields as add_trigger() got them.
+    :param payload: as consumers get it: what was a tuple is a list, and keys are text. What is not JSON but can travel,
+        as a datetime, is what it was.
+    :param trace_id: of the trace that it belongs to, when it was dispatched with one.
+    """
+
+    trigger: Union[str, Dict[str, Any]]
+    payload: Any
+    trace_tag: Optional[str] = None
+    trace_id: Optional[str] = None
+
+
+class MemoryContainer:
+    """What the sensors of one test share. Every thread may use it.
+
+    :param user: the `[system_user]`.
+    :ivar dispatched: what was dispatched, in order.
+    """
+
+    def __init__(self, user: str = "stanley") -> None:
+        self.dispatched: List[Dispatched] = []
+        self._user = user
+        self._clock = Clock()
+        self._datastore = MemoryDatastore(self._clock)
+        self._changed = threading.Condition()
+        self._methods: Dict[str, Callable[..., Any]] = {
+            "user.info": self._user_info,
+            "dispatch": self._dispatch,
+            "datastore.get": self._datastore.get,
+            "datastore.list": self._datastore.list,
+            "datastore.set": self._datastore.set,
+            "datastore.compare_and_set": self._datastore.compare_and_set,
+            "datastore.delete": self._datastore.delete,
+            "datastore.dispatch_and_set": self._dispatch_and_set,
+        }
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the keys that have a ttl."""
+        with self._changed:
+            self._clock.advance(seconds)
+
+    def wait_for(self, count: int, timeout: float) -> List[Dispatched]:
+        """What was dispatched, once it is so many. Raises AssertionError when that takes longer than `timeout`."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while len(self.dispatched) < count:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(
+                        f"{len(self.dispatched)} triggers, not {count}, were dispatched in {timeout} seconds"
+                    )
+                self._changed.wait(left)
+            return list(self.dispatched)
+
+    def answer(self, sensor: str, line: bytes) -> bytes:
+        """Answer a request of a sensor, both as they are on the wire."""
+        message = rpc.decode(line)
+        method = self._methods.get(message["method"])
+        if method is None:
+            error = RpcError(f"there is no method {message['method']!r}")
+            return rpc.error(message["id"], error, rpc.METHOD_NOT_FOUND)
+        try:
+            with self._changed:
+                result = method(Asker(sensor), **message["params"])
+        except Exception as exception:  # noqa: BLE001 (what it is the sensor is told, as by a container)
+            return rpc.error(message["id"], exception)
+        return rpc.result(message["id"], result)
+
+    def _user_info(self, asker: Asker) -> Dict[str, Any]:  # noqa: ARG002 (one for all)
+        return {
+            "username": self._user,
+            "rbac": {"enabled": False, "roles": [], "is_admin": False},
+            "authentication": {"method": "system user", "location": None},
+        }
+
+    def _dispatch(self, asker: Asker, **event: Any) -> None:  # noqa: ARG002
+        self._keep([_dispatched(event)])
+
+    def _dispatch_and_set(
+        self,
+        asker: Asker,
+        *,
+        events: List[Dict[str, Any]],
+        name: str,
+        value: str,
+        local: bool,
+        is_expected: bool,
+        expected: Optional[str],
+    ) -> bool:
+        kept = [_dispatched(event) for event in events]
+        if not self._datastore.settable(asker, name, value, local=local, is_expected=is_expected, expected=expected):
+            return False
+        self._keep(kept)
+        return self._datastore.set(asker, name, value, local=local, scope=SYSTEM_SCOPE, ttl=None, encrypt=False)
+
+    def _keep(self, kept: List[Dispatched]) -> None:
+        self.dispatched += kept
+        self._changed.notify_all()
+
+
+class MemoryConnection:
+    """A sensor's connection to a container in memory: what passes over it is encoded as on the wire.
+
+    :param sensor: its reference.
+    """
+
+    def __init__(self, container: MemoryContainer, sensor: str) -> None:
+        self._container = container
+        self._sensor = sensor
+
+    def call(self, method: str, params: rpc.Message) -> Any:
+        """Make a request. Raises the error that the container answers with, and TypeError when params are not JSON."""
+        return rpc.answer_of(rpc.decode(self._container.answer(self._sensor, rpc.request(1, method, params))))
+
+    def notify(self, method: str, params: rpc.Message) -> None:
+        """Tell the container, which does not mind. Raises TypeError when params are not JSON."""
+        rpc.notification(method, params)
+
+
+def _dispatched(event: Dict[str, Any]) -> Dispatched:
+    trace = event["trace_context"] or {}
+    return Dispatched(
+        trigger=event["trigger"],
+        payload=payload.objects(event["payload"]) if event.get("tagged") else event["payload"],
+        trace_tag=trace.get("tag"),
+        trace_id=trace.get("id"),
+    )

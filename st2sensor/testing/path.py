@@ -1,0 +1,26 @@
+"""Where the tests of a pack find its modules: what a sensor can import in a container."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Union
+
+from st2sensor.wrapper.loader import COMPAT
+
+
+def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
+    """Make a pack's sensors/ and lib/ importable, first of all, and StackStorm's names, last of all.
+
+    A StackStorm that the interpreter has hides those. Raises NotADirectoryError when the folder has no sensors/.
+
+    :param folder: the pack's, which holds pack.yaml.
+    """
+    pack = os.path.abspath(folder)
+    sensors, lib = os.path.join(pack, "sensors"), os.path.join(pack, "lib")
+    if not os.path.isdir(sensors):
+        raise NotADirectoryError(f"{sensors} is no folder; name the folder that holds pack.yaml")
+    wanted = [path for path in (sensors, lib) if os.path.isdir(path) and path not in sys.path]
+    sys.path[:0] = wanted
+    if COMPAT not in sys.path:
+        sys.path.append(COMPAT)

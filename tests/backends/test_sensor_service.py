@@ -1,0 +1,423 @@
+"""The sensor service as sensors see it: on a container's own parts over a socket, and on the one in memory.
+
+What holds in a pack's tests, which run on the second, has to hold in production.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import pytest
+
+from st2sensor import crypto
+from st2sensor.catalogue import Catalogue
+from st2sensor.container.datastore_requests import DatastoreRequests
+from st2sensor.container.endpoint import Endpoint
+from st2sensor.container.requests import Requests
+from st2sensor.container.session import Session
+from st2sensor.container.storing import Storing
+from st2sensor.datastore import Datastore
+from st2sensor.dispatch import Dispatcher
+from st2sensor.errors import DatastoreRefused
+from st2sensor.keyring import Keyring
+from st2sensor.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
+from st2sensor.models import Trigger, TriggerType
+from st2sensor.outbox import Outbox
+from st2sensor.payload import objects
+from st2sensor.settings import KeyValues
+from st2sensor.storage.sqlite import SqliteStorage
+from st2sensor.testing import Dispatched
+from st2sensor.testing.memory import MemoryConnection, MemoryContainer
+from st2sensor.wrapper.connection import Connection
+from st2sensor.wrapper.service import SensorService
+
+
+class Container(Protocol):
+    """What both are to a test."""
+
+    def service(self, sensor: str) -> SensorService:
+        """The service of a sensor."""
+
+    def dispatched(self) -> list[Dispatched]:
+        """What was dispatched, in order."""
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the datastore."""
+
+
+class InMemory:
+    def __init__(self) -> None:
+        self._container = MemoryContainer()
+
+    def service(self, sensor: str) -> SensorService:
+        return SensorService(MemoryConnection(self._container, sensor), sensor)
+
+    def dispatched(self) -> list[Dispatched]:
+        return self._container.dispatched
+
+    def advance(self, seconds: float) -> None:
+        self._container.advance(seconds)
+
+
+class Real:
+    """A container's requests, datastore and outbox, on the embedded storage; tokens are references."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "control.sock"
+        self._loop = asyncio.new_event_loop()
+        self._now = datetime.now(UTC)
+        self._storage = SqliteStorage(folder / "st2.db")
+        self._storage.prepare()
+        self._outbox = Outbox(folder / "outbox.db")
+        self._storing = Storing(self._loop, self._storage.ping, 5)
+        key = folder / "key.json"
+        key.write_text(crypto.generate())
+        key.chmod(0o600)
+        catalogue = Catalogue()
+        catalogue.learn([TriggerType(pack="p", name="t")], [])
+        self._dispatcher = Dispatcher(self._outbox, catalogue, validate=True)
+        requests = Requests(self, self, self._dispatcher, user="stanley")
+        keyring = Keyring(KeyValues(enable_encryption=True, encryption_key_path=key, previous_key_paths=()))
+        self._datastore_requests = DatastoreRequests(
+            self._loop,
+            self,
+            Datastore(self._storage, keyring, lambda: self._now),
+            self._storing,
+            self._dispatcher,
+            entry_of=requests.entry_of,
+            emits=False,
+        )
+        self._endpoint = Endpoint(self._loop, self._path, requests)
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._connections: list[Connection] = []
+
+    def service(self, sensor: str) -> SensorService:
+        connection = Connection(str(self._path), sensor, gone=lambda: None)
+        self._connections.append(connection)
+        return SensorService(connection, sensor)
+
+    def dispatched(self) -> list[Dispatched]:
+        entries = [row.entry for row in self._outbox.read(0, 1000, 0)]
+        return [_dispatched(json.loads(entry.body), entry.tagged) for entry in entries]
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection._reset()
+        self._loop.call_soon_threadsafe(self._endpoint.close)
+        # Sessions end when they have read the end of their connection.
+        self._loop.call_soon_threadsafe(self._loop.call_later, 0.01, self._loop.stop)
+        self._thread.join()
+        self._storing.close()
+        self._outbox.close()
+        self._storage.close()
+        self._loop.close()
+
+    # What the requests need of a node and its sensors.
+
+    async def sensor_of(self, token: str) -> str | None:
+        return token
+
+    async def assignment(self, ref: str) -> dict[str, Any]:
+        raise NotImplementedError(ref)
+
+    def triggers_of(self, ref: str) -> list[Trigger]:
+        raise NotImplementedError(ref)
+
+    async def refresh(self) -> None:
+        pass
+
+    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
+        self._datastore_requests.handle(session, identifier, method, params)
+
+    def asker(self, ref: str) -> Asker:
+        return Asker(sensor=ref)
+
+    def is_stopping(self, ref: str) -> bool:
+        return ref == ""
+
+    def emit(self, trigger: str, payload: dict[str, Any]) -> None:
+        raise NotImplementedError(trigger)
+
+    def log_level(self, ref: str) -> int:
+        raise NotImplementedError(ref)
+
+    def is_ready(self, ref: str) -> None:
+        raise NotImplementedError(ref)
+
+    def is_set_up(self, ref: str) -> None:
+        raise NotImplementedError(ref)
+
+    def ends(self, ref: str) -> None:
+        raise NotImplementedError(ref)
+
+    def polls(self, ref: str, running: bool) -> None:
+        raise NotImplementedError(ref)
+
+    def log(self, ref: str, name: str, level: int, message: str) -> None:
+        raise NotImplementedError(ref)
+
+
+def _dispatched(body: dict[str, Any], tagged: bool) -> Dispatched:
+    trace = body["trace_context"] or {}
+    return Dispatched(
+        trigger=body["trigger"],
+        payload=objects(body["payload"]) if tagged else body["payload"],
+        trace_tag=trace.get("trace_tag"),
+        trace_id=trace.get("id_"),
+    )
+
+
+@pytest.fixture(params=["real", "memory"])
+def container(request: pytest.FixtureRequest, folder: Path) -> Iterator[Container]:
+    if request.param == "memory":
+        yield InMemory()
+        return
+    with closing(Real(folder)) as real:
+        yield real
+
+
+@pytest.fixture
+def a(container: Container) -> SensorService:
+    return container.service("p.A")
+
+
+@pytest.fixture
+def b(container: Container) -> SensorService:
+    return container.service("p.B")
+
+
+def names(service: SensorService, **options: Any) -> list[str]:
+    return [value.name for value in service.list_values(**options)]
+
+
+def test_what_is_dispatched_arrives_as_it_was_and_in_order(container: Container, a: SensorService) -> None:
+    first: dict[Any, Any] = {"n": 1, "x": (1, [None, True]), 5: "é\ud800"}
+    a.dispatch("p.t", first)
+    a.dispatch(trigger={"pack": "p", "name": "t", "type": "p.t"}, payload={"n": 2}, trace_tag="tag")
+    a.dispatch_with_context("p.t", {"n": 3}, {"id_": "i", "trace_tag": "t"})
+    a.dispatch("p.t")
+    assert container.dispatched() == [
+        Dispatched("p.t", {"n": 1, "x": [1, [None, True]], "5": "é\ud800"}),
+        Dispatched({"pack": "p", "name": "t", "type": "p.t"}, {"n": 2}, "tag"),
+        Dispatched("p.t", {"n": 3}, "t", "i"),
+        Dispatched("p.t", {}),
+    ]
+
+
+def test_more_than_json_travels(container: Container, a: SensorService) -> None:
+    payload = {
+        "at": datetime(2026, 1, 31, 12, tzinfo=UTC),
+        "day": date(2026, 1, 31),
+        "raw": b"\0\xff",
+        "seen": {(1, 2), "x"},
+        "price": Decimal("1.10"),
+        "id": UUID(int=5),
+        "$st2": "mine",
+    }
+    a.dispatch("p.t", payload)
+    a.dispatch_and_set([("p.t", payload, "tag")], "cursor", 1)
+    assert container.dispatched() == [Dispatched("p.t", payload), Dispatched("p.t", payload, "tag")]
+
+
+@pytest.mark.parametrize("value", [object(), {"deep": [object]}, {(1, 2): 3}], ids=["object", "class", "key"])
+def test_what_cannot_travel_raises_type_error_and_leaves_no_trace(
+    container: Container, a: SensorService, value: Any
+) -> None:
+    with pytest.raises(TypeError, match="payload"):
+        a.dispatch("p.t", {"x": value})
+    with pytest.raises(TypeError, match="payload"):
+        a.dispatch_and_set([("p.t", {}), ("p.t", {"x": value})], "cursor", 1)
+    circular: dict[str, Any] = {}
+    circular["self"] = circular
+    with pytest.raises(TypeError, match="contains itself"):
+        a.dispatch("p.t", circular)
+    assert container.dispatched() == []
+    assert a.get_value("cursor") is None
+
+
+def test_the_user_is_told_as_stackstorm_does(a: SensorService) -> None:
+    assert a.get_user_info() == {
+        "username": "stanley",
+        "rbac": {"enabled": False, "roles": [], "is_admin": False},
+        "authentication": {"method": "system user", "location": None},
+    }
+
+
+def test_a_value_is_text_and_knows_its_name(a: SensorService) -> None:
+    assert a.set_value("n", 42) is True
+    found = a.get_value("n")
+    assert found is not None
+    assert (found, int(found), found.value, found.name) == ("42", 42, "42", "p.A:n")
+    assert (found.secret, found.encrypted, found.expire_timestamp) == (False, False, None)
+    assert a.get_value("missing") is None
+    assert a.delete_value("n") is True
+    assert a.delete_value("n") is False
+
+
+def test_local_keys_are_a_sensors_own_and_global_ones_are_shared(a: SensorService, b: SensorService) -> None:
+    a.set_value("key", "a")
+    b.set_value("key", "b")
+    a.set_value("key", "everybody's", local=False)
+    assert (a.get_value("key"), b.get_value("key"), b.get_value("key", local=False)) == ("a", "b", "everybody's")
+    assert b.get_value("p.A:key", local=False) == "a"
+    changes: list[Callable[[], object]] = [
+        lambda: b.set_value("p.A:key", "x", local=False),
+        lambda: b.delete_value("p.A:key", local=False),
+        lambda: b.compare_and_set("p.A:key", "a", "x", local=False),
+        lambda: b.dispatch_and_set([("p.t", {})], "p.A:key", "x", local=False),
+    ]
+    for change in changes:
+        with pytest.raises(DatastoreRefused, match="is that sensor's own"):
+            change()
+    assert a.get_value("key") == "a"
+
+
+def test_a_list_is_by_name_by_prefix_and_in_pages(a: SensorService, b: SensorService) -> None:
+    for name in ("é", "b", "a.2", "Z", "a.10", "\U0001f600", "\ufeff"):
+        a.set_value(name, 1)
+    b.set_value("a.1", 1)
+    a.set_value("a.0", 1, local=False)
+    ordered = [f"p.A:{name}" for name in ("Z", "a.10", "a.2", "b", "é", "\ufeff", "\U0001f600")]
+    assert names(a) == ordered
+    assert names(a, prefix="a.") == ["p.A:a.10", "p.A:a.2"]
+    assert names(a, limit=2, offset=1) == ["p.A:a.10", "p.A:a.2"]
+    assert names(a, limit=0) == []
+    assert names(a, offset=100) == []
+    assert names(a, local=False) == ["a.0", *ordered, "p.B:a.1"]
+    assert names(a, local=False, prefix="p.B") == ["p.B:a.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prefix": 5}, "prefix must be a string, not 5"),
+        ({"prefix": "\ud800"}, "a prefix must be text that UTF-8 has a form for"),
+        ({"limit": -1}, "limit must be a whole number"),
+        ({"offset": None}, "offset must be a whole number"),
+    ],
+)
+def test_what_cannot_be_a_page_is_refused(a: SensorService, options: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        a.list_values(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ttl", "message"),
+    [
+        ("", "", None, "a datastore key must be a non-empty string, not ''"),
+        (5, "", None, "a datastore key must be a non-empty string, not 5"),
+        ("\ud800", "", None, "a datastore key must be text that UTF-8 has a form for"),
+        ("x" * NAME_LIMIT, "", None, "1028 bytes is too long: 1024 is the limit"),
+        ("k", "x" * (VALUE_LIMIT + 1), None, "4194305 bytes is too long: 4194304 is the limit"),
+        ("k", "v", 0, "ttl must be more than 0 seconds, not 0"),
+        ("k", "v", "5", "ttl must be a number of seconds, not '5'"),
+        ("k", "v", 1e30, "the ttl is too long"),
+    ],
+    ids=range(8),
+)
+def test_what_cannot_be_stored_is_refused_in_the_same_words(
+    a: SensorService, name: Any, value: str, ttl: Any, message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        a.set_value(name, value, ttl=ttl)
+    with pytest.raises((TypeError, ValueError), match=message):
+        a.compare_and_set(name, None, value, ttl=ttl)
+    assert names(a) == []
+
+
+def test_another_scope_is_refused(a: SensorService) -> None:
+    with pytest.raises(ValueError, match=r"scope 'st2kv\.user' is not one that sensors have"):
+        a.get_value("k", scope="st2kv.user")
+
+
+def test_a_key_is_there_until_its_time(container: Container, a: SensorService) -> None:
+    a.set_value("k", "v", ttl=1.5)
+    found = a.get_value("k")
+    assert found is not None
+    assert found.expire_timestamp is not None
+    assert datetime.fromisoformat(found.expire_timestamp).microsecond % 1000 == 0
+    assert found.expire_timestamp.endswith("Z")
+    container.advance(1.4)
+    assert names(a) == ["p.A:k"]
+    container.advance(0.2)
+    assert a.get_value("k") is None
+    assert names(a) == []
+    assert a.delete_value("k") is False
+    a.set_value("k", "v", ttl=1)
+    a.set_value("k", "v")
+    container.advance(1e6)
+    assert a.get_value("k") == "v"
+
+
+def test_only_the_expected_value_is_replaced(container: Container, a: SensorService) -> None:
+    assert a.compare_and_set("k", "1", "2") is False
+    assert a.compare_and_set("k", None, "1", ttl=5) is True
+    assert a.compare_and_set("k", None, "2") is False
+    assert a.compare_and_set("k", "1", "2", ttl=5) is True
+    container.advance(5.1)
+    assert a.compare_and_set("k", "2", "3") is False
+    assert a.compare_and_set("k", None, 4) is True
+    assert a.get_value("k") == "4"
+    with pytest.raises(ValueError, match="the expected value must be text"):
+        a.compare_and_set("k", "\ud800", "1")
+
+
+def test_a_secret_is_text_only_where_it_is_decrypted(a: SensorService, b: SensorService) -> None:
+    a.set_value("k", "hush", encrypt=True)
+    found, text = a.get_value("k"), a.get_value("k", decrypt=True)
+    assert found is not None
+    assert text is not None
+    assert "hush" not in found
+    assert (found.secret, found.encrypted) == (True, True)
+    assert (text, text.secret, text.encrypted) == ("hush", True, False)
+    assert a.list_values() == [found]
+    assert a.compare_and_set("k", found, "x") is False
+    assert a.compare_and_set("k", "hush", "x") is False
+    assert a.compare_and_set("k", None, "x") is False
+    assert b.get_value("p.A:k", local=False) == found
+    with pytest.raises(DatastoreRefused, match="another sensor's own"):
+        b.get_value("p.A:k", local=False, decrypt=True)
+    assert a.get_value("p.A:k", local=False, decrypt=True) == "hush"
+    a.set_value("k", "open")
+    assert a.get_value("k") == "open"
+
+
+def test_triggers_and_cursor_are_both_done_or_neither(container: Container, a: SensorService) -> None:
+    events = [("p.t", {"n": 1}), ("p.t", {"n": 2}, "tag")]
+    assert a.dispatch_and_set(events, "cursor", 2) is True
+    assert a.get_value("cursor") == "2"
+    assert container.dispatched() == [Dispatched("p.t", {"n": 1}), Dispatched("p.t", {"n": 2}, "tag")]
+    assert a.dispatch_and_set(events, "cursor", 4, expected="1") is False
+    assert a.dispatch_and_set(events, "cursor", 4, expected=None) is False
+    assert len(container.dispatched()) == 2
+    assert a.dispatch_and_set([], "cursor", 4, expected="2") is True
+    assert a.dispatch_and_set(events, "shared", 1, local=False, expected=None) is True
+    assert (a.get_value("cursor"), a.get_value("shared", local=False)) == ("4", "1")
+    assert len(container.dispatched()) == 4
+
+
+@pytest.mark.parametrize("options", [{"ttl": 60}, {"encrypt": True}], ids=["ttl", "secret"])
+def test_triggers_do_not_go_with_a_secret_or_a_ttl(
+    container: Container, a: SensorService, options: dict[str, Any]
+) -> None:
+    a.set_value("k", "v", **options)
+    with pytest.raises(DatastoreRefused, match=r"p\.A:k cannot be set together with triggers"):
+        a.dispatch_and_set([("p.t", {})], "k", "w")
+    for name, value in (("", "v"), ("k", "\ud800")):
+        with pytest.raises(ValueError, match="a datastore"):
+            a.dispatch_and_set([("p.t", {})], name, value)
+    assert container.dispatched() == []
+    assert a.get_value("k", decrypt=True) == "v"
