@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from st2sensor import config, logs
-from st2sensor.cli import dead_letters, key
+from st2sensor.cli import dead_letters, key, validate
 from st2sensor.cli import demo as demonstration
 from st2sensor.cli import tail as triggers
 from st2sensor.cli.invocation import command, examples, invoke
@@ -52,6 +52,7 @@ def demo(config_files: Sequence[str]) -> int:
 
 root.add_command(dead_letters.group)
 root.add_command(key.group)
+root.add_command(validate.command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

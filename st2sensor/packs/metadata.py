@@ -167,7 +167,7 @@ def violations(file: File, schema_name: str) -> list[ContentError]:
     return [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
 
 
-def _explained(file: File, error: jsonschema.exceptions.ValidationError) -> ContentError:
+def _explained(file: File, error: Any) -> ContentError:
     """With place and remedy."""
     if error.validator == "required":
         missing = error.message.split("'")[1]

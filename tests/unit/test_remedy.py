@@ -12,7 +12,11 @@ from st2sensor.wrapper import remedy
     [
         ("Queue", "python-2", "that is a module of Python 2; correct the code for Python 3"),
         ("shared.deep", "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"),
-        ("acts", "actions-lib", "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or"),
+        (
+            "acts",
+            "actions-lib",
+            "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or",
+        ),
         ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
         ("nowhere", "missing-module", "add it to the pack's requirements.txt and install them"),
     ],
