@@ -82,12 +82,15 @@ def violations(schema: Schema, instance: Any) -> list[Violation]:
         return []
     judge = jsonschema.Draft4Validator(_draft4(schema), registry=REGISTRY)
     try:
-        return [
-            Violation(place=tuple(error.absolute_path), message=error.message, keyword=str(error.validator))
-            for error in judge.iter_errors(instance)
-        ]
+        # Of alternatives, what is wrong with the one that comes closest.
+        errors = [jsonschema.exceptions.best_match([error]) for error in judge.iter_errors(instance)]
     except Exception:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
         return []
+    return [
+        Violation(place=tuple(error.absolute_path), message=error.message, keyword=str(error.validator))
+        for error in errors
+        if error is not None
+    ]
 
 
 def check(schema: Schema) -> str | None:

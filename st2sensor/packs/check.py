@@ -45,10 +45,13 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) ->
     raise ContentError(problem.message, file=problem.file, line=problem.line)
 
 
-def problem_of(code: Code, *, deadline: float = DEADLINE) -> Problem | None:
-    """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said."""
+def problem_of(code: Code, *, deadline: float = DEADLINE, keep_compiled: bool = True) -> Problem | None:
+    """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said.
+
+    :param keep_compiled: leave what Python has compiled beside the code, where the container will find it.
+    """
     try:
-        output = _run(code, deadline)
+        output = _run(code, deadline, keep_compiled)
     except OSError as exception:
         raise ContentError(
             f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv anew",
@@ -77,9 +80,9 @@ def problem_of(code: Code, *, deadline: float = DEADLINE) -> Problem | None:
     )
 
 
-def _run(code: Code, deadline: float) -> str:
+def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
     with subprocess.Popen(
-        [code.interpreter, WRAPPER, "--check"],
+        [code.interpreter, *([] if keep_compiled else ["-B"]), WRAPPER, "--check"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

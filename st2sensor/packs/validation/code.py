@@ -53,19 +53,22 @@ def check(sensor: SensorDeclaration, content: Content, *, are_met: bool, is_conf
 def _loading(sensor: SensorDeclaration, code: Code, *, are_met: bool, is_configured: bool) -> Iterator[Finding]:
     pack = sensor.sensor.pack
     try:
-        problem = problem_of(code)
+        problem = problem_of(code, keep_compiled=False)
         if problem is not None and problem.kind == "common-libs" and not is_configured:
             # Whether a pack's lib/ is importable is set where it will run.
             yield found(pack, _error(sensor, problem), problem.kind, Severity.WARNING)
-            problem = problem_of(replace(code, search_paths=(*code.search_paths, code.pack / "lib")))
+            with_lib = replace(code, search_paths=(*code.search_paths, code.pack / "lib"))
+            problem = problem_of(with_lib, keep_compiled=False)
     except ContentError as error:
         yield found(pack, error, "not-importable")
         return
-    if problem is not None:
-        # What it lacks has been told with the requirements.
-        is_uncertain = not are_met and problem.kind in UNCERTAIN
-        severity = Severity.WARNING if is_uncertain else Severity.ERROR
-        yield found(pack, _error(sensor, problem), problem.kind, severity)
+    if problem is not None and problem.kind in UNCERTAIN and not are_met:
+        reason = problem.message.rpartition("; ")[0]
+        message = f"{reason}; whether it can be is not known before the pack's requirements are installed"
+        doubt = ContentError(message, file=problem.file, line=problem.line)
+        yield found(pack, doubt, "not-checked", Severity.WARNING)
+    elif problem is not None:
+        yield found(pack, _error(sensor, problem), problem.kind)
 
 
 def _error(sensor: SensorDeclaration, problem: Problem) -> ContentError:

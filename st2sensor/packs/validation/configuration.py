@@ -1,4 +1,4 @@
-"""A pack's configuration against its config.schema.yaml, without the datastore: what an expression gives is not known."""
+"""A pack's configuration against its config.schema.yaml. There is no datastore: what an expression gives is unknown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from st2sensor.packs.validation.finding import Finding, Severity, found
 CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords that break whatever an expression gives."""
 
-UNKNOWN = Templates(lambda scope, name: None, lambda name, ciphertext: ciphertext, "")
+UNKNOWN = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "")
 """A datastore without keys."""
 
 
@@ -34,13 +34,14 @@ def check(pack: Pack, file: Path | None) -> Iterator[Finding]:
         return
     example = pack.path / f"{pack.ref}.yaml.example"
     if file is not None:
-        yield from (found(pack.ref, error, "config") for error in _errors(file, pack.path))
+        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path))
     if example.is_file():
-        for error in _errors(example, pack.path):
-            yield found(pack.ref, error, "config-example", Severity.WARNING)
+        for problem in _problems(example, pack.path, has_blanks=True):
+            yield found(pack.ref, problem, "config-example", Severity.WARNING)
 
 
-def _errors(file: Path, folder: Path) -> Iterator[ContentError]:
+def _problems(file: Path, folder: Path, *, has_blanks: bool = False) -> Iterator[ContentError]:
+    """:param has_blanks: whether what is null is left to be filled in."""
     try:
         source = config.source_of(file, folder)
     except ContentError as error:
@@ -51,13 +52,17 @@ def _errors(file: Path, folder: Path) -> Iterator[ContentError]:
         return
     for violation in schema.violations(source.schema, source.values):
         value = _at(source.values, violation.place)
-        if violation.keyword in CERTAIN or not any(map(is_template, config_texts(value))):
+        is_known = violation.keyword in CERTAIN or not any(map(is_template, _texts(value)))
+        if is_known and not (has_blanks and value is None):
             yield source.error(_message(violation, source.schema, value), violation.place)
 
 
 def _message(violation: schema.Violation, whole: Item, value: Any) -> str:
     message = violation.message
-    if _is_secret(whole, violation.place):
+    if isinstance(value, dict | list):
+        # Secrets may be in it.
+        message = message.replace(repr(value), "it")
+    elif value is not None and _is_secret(whole, violation.place):
         message = message.replace(repr(value), MASK)
     where = ".".join(map(str, violation.place))
     return (
@@ -91,16 +96,16 @@ def _bad_expressions(source: Source, value: Any, place: Place) -> Iterator[Conte
             yield source.error(f"{where}: the expression cannot be rendered: {problem}; correct it", place)
 
 
-def config_texts(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str]:
     """The texts in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for part in value.values():
-            yield from config_texts(part)
+            yield from _texts(part)
     elif isinstance(value, list):
         for part in value:
-            yield from config_texts(part)
+            yield from _texts(part)
 
 
 def _at(values: Any, place: Place) -> Any:

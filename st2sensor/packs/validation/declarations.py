@@ -46,20 +46,24 @@ class Declarations:
 
 def declarations(path: Path) -> Declarations:
     """Read a pack. Raises ContentError for a folder that is none."""
-    if not (path / "pack.yaml").is_file():
-        problem = "this folder is no pack: it has no pack.yaml; name the folders of packs, as in packs/*"
-        raise ContentError(problem, file=str(path))
-    findings = []
-    try:
-        ref = metadata.pack_ref(path / "pack.yaml")
-    except ContentError as error:
-        ref = path.name
-        findings = [found(ref, problem, "pack-metadata") for problem in _all(path / "pack.yaml", "pack.json", error)]
+    ref, findings = reference(path)
     whole = Declarations(pack=Pack(ref=ref, path=path), findings=findings)
     _read_triggers(whole)
     _read_sensors(whole)
     _read_rules(whole)
     return whole
+
+
+def reference(path: Path) -> tuple[str, list[Finding]]:
+    """A pack's reference, its folder's name where pack.yaml is wrong, and how. Raises ContentError for no pack."""
+    if not (path / "pack.yaml").is_file():
+        problem = "this folder is no pack: it has no pack.yaml; name the folders of packs, as in packs/*"
+        raise ContentError(problem, file=str(path))
+    try:
+        return metadata.pack_ref(path / "pack.yaml"), []
+    except ContentError as error:
+        problems = _all(path / "pack.yaml", "pack.json", error)
+    return path.name, [found(path.name, problem, "pack-metadata") for problem in problems]
 
 
 def _all(path: Path, schema: str, error: ContentError) -> list[ContentError]:

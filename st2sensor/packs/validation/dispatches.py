@@ -160,9 +160,9 @@ class _Reader:
         return ref if isinstance(ref, str) else None
 
     def _payload(self, arguments: _Arguments) -> Payload | None:
-        if not arguments.has_payload:
-            return Payload(known={}, keys=frozenset())
         payload = arguments.payload
+        if not arguments.has_payload or (isinstance(payload, ast.Constant) and payload.value is None):
+            return Payload(known={}, keys=frozenset())
         if isinstance(payload, ast.Name):
             payload = self._unchanged(payload)
         return self._literal(payload) if isinstance(payload, ast.Dict) else None

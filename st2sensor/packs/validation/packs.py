@@ -11,7 +11,7 @@ from pathlib import Path
 from st2sensor.errors import ContentError
 from st2sensor.packs.config import config_file
 from st2sensor.packs.validation import code, configuration, requirements, triggers
-from st2sensor.packs.validation.declarations import Declarations, declarations
+from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, found
 from st2sensor.packs.validation.triggers import Known
 from st2sensor.settings import Content
@@ -51,7 +51,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
 
 def pack_refs(folders: Sequence[Path]) -> list[str]:
     """The references of packs, in order. Raises ContentError."""
-    return [declarations(Path(os.path.abspath(folder))).pack.ref for folder in folders]
+    return [reference(Path(os.path.abspath(folder)))[0] for folder in folders]
 
 
 def _duplicates(whole: Sequence[Declarations]) -> Iterator[Finding]:
