@@ -17,6 +17,9 @@ SERVICE = "service"
 METHODS = ("dispatch", "dispatch_with_context")
 TRANSACTION = "dispatch_and_set"
 
+NAMING = frozenset({"type", "ref", "pack", "name"})
+"""Fields of a trigger that say which one it is."""
+
 LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "print"})
 """Calls that do not change what they are given."""
 
@@ -150,10 +153,10 @@ class _Reader:
 
     def _described(self, literal: ast.Dict) -> str | None:
         """The reference of a trigger that is given by its fields."""
-        payload = self._literal(literal)
-        if payload is None or payload.keys != payload.known.keys():
+        described = self._literal(literal)
+        if described is None or not described.keys & NAMING <= described.known.keys():
             return None
-        fields = payload.known
+        fields = described.known
         ref = fields.get("type") or fields.get("ref")
         if ref is None and {"pack", "name"} <= fields.keys():
             ref = f"{fields['pack']}.{fields['name']}"
