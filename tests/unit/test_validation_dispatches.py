@@ -135,7 +135,13 @@ def test_what_is_not_certain_is_passed_over(tmp_path: Path, call: str) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["self.events.dispatch('p.a')", "dispatch('p.a')", "self.sensor_service.get_value('p.a')", "bus.dispatch(x)"],
+    [
+        "self.events.dispatch('p.a')",
+        "self.mail_service.dispatch('p.a')",
+        "dispatch('p.a')",
+        "self.sensor_service.get_value('p.a')",
+        "bus.dispatch(x)",
+    ],
 )
 def test_other_calls_are_no_dispatches(tmp_path: Path, call: str) -> None:
     assert read(tmp_path, f"class S(Sensor):\n    def run(self):\n        {call}\n") == []
@@ -176,6 +182,7 @@ def test_a_method_that_passes_a_trigger_on_dispatches_where_it_is_called(tmp_pat
     [
         ("dispatch('p.a', {'n': 1, 'm': f()})", {"n": 1}, {"n", "m"}),
         ("dispatch('p.a', payload={KEY: 'x'})", {"key": "x"}, {"key"}),
+        ("dispatch('p.a', {'b': b'x', 't': (1, 2)})", {}, {"b", "t"}),
         ("dispatch('p.a')", {}, set()),
         ("dispatch('p.a', None)", {}, set()),
         ("dispatch_and_set([('p.a', {'n': 1})], 'c', 1)", {"n": 1}, {"n"}),

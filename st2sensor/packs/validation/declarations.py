@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Pack, TriggerType
 from st2sensor.packs import metadata
 from st2sensor.packs.discovery import metadata_files
-from st2sensor.packs.files import File, read
+from st2sensor.packs.files import read
 from st2sensor.packs.metadata import RuleDeclaration, SensorDeclaration
 from st2sensor.packs.registry import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.validation.finding import Finding, Severity, found
@@ -150,12 +150,11 @@ def _read_rules(whole: Declarations) -> None:
         whole.rules.append(rule)
 
 
-def _note_names(whole: Declarations, path: Path, items: Any) -> None:
+def _note_names(whole: Declarations, path: Path, items: Callable[[Any], Iterable[Any]]) -> None:
     """Names of trigger types, as far as they can be told in a file that may be wrong."""
     try:
-        file: File = read(path)
-        found_items = items(file.data) if isinstance(file.data, dict) else []
-        names = [item["name"] for item in found_items]
+        data = read(path).data
+        names = [item["name"] for item in items(data)] if isinstance(data, dict) else []
     except (ContentError, TypeError, KeyError):
         whole.is_whole = False
         return

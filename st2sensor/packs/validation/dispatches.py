@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 from st2sensor.packs.validation.constants import Constants
 from st2sensor.packs.validation.program import FUNCTIONS, Module, Program, parameters, terminal
 
-SERVICE = "service"
-"""How names of a sensor service end."""
+SERVICE = re.compile(r"(.*sensor_?)?_?service", re.IGNORECASE)
+"""Names of a sensor service; other services may dispatch, too."""
 
 METHODS = ("dispatch", "dispatch_with_context")
 TRANSACTION = "dispatch_and_set"
 
 NAMING = frozenset({"type", "ref", "pack", "name"})
 """Fields of a trigger that say which one it is."""
+
+JSON = (str, int, float, type(None))
+"""Constants that a payload's schema meets as they are."""
 
 LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "print"})
 """Calls that do not change what they are given."""
@@ -80,7 +84,8 @@ class _Reader:
         return any(self._escapes(node) for node in ast.walk(self._module.tree))
 
     def _is_service(self, node: ast.AST) -> bool:
-        return terminal(node) in self._services or terminal(node).lower().endswith(SERVICE)
+        name = terminal(node)
+        return name in self._services or SERVICE.fullmatch(name) is not None
 
     def _escapes(self, node: ast.AST) -> bool:
         if not isinstance(node, ast.Name | ast.Attribute) or not self._is_service(node):
@@ -201,7 +206,7 @@ class _Reader:
                 return None
             keys.add(names[0])
             values = self._constants.values(value)
-            if values is not None and len(values) == 1 and not isinstance(values[0], tuple):
+            if values is not None and len(values) == 1 and isinstance(values[0], JSON):
                 known[names[0]] = values[0]
         return Payload(known=known, keys=frozenset(keys))
 
@@ -210,7 +215,7 @@ def _aliases(module: Module) -> set[str]:
     """Names that a sensor service is assigned to."""
     found: set[str] = set()
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Assign) and terminal(node.value).lower().endswith(SERVICE):
+        if isinstance(node, ast.Assign) and SERVICE.fullmatch(terminal(node.value)):
             found |= set(map(terminal, node.targets))
     return found - {""}
 

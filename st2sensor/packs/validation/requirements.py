@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -46,8 +46,17 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
     except (OSError, UnicodeDecodeError) as exception:
         error = ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path))
         return Requirements(findings=(found(pack, error, "requirement"),), are_met=False)
-    findings, lacking, is_known = [], list[tuple[_Line, Requirement]](), True
+    findings, wanted, is_known = _read(pack, path, lines)
     installed = _Installed(virtualenvs / pack)
+    lacking = [(line, requirement) for line, requirement in wanted if not installed.has(requirement)]
+    if lacking:
+        findings.append(_not_installed(pack, path, lacking, installed))
+    return Requirements(findings=tuple(findings), are_met=is_known and not lacking)
+
+
+def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding], list[tuple[_Line, Requirement]], bool]:
+    """What is wrong with lines, what the others require, and whether that is all there is."""
+    findings, wanted, is_known = list[Finding](), list[tuple[_Line, Requirement]](), True
     for line in lines:
         try:
             requirement = _parsed(line, path)
@@ -57,11 +66,9 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
             continue
         if requirement is None:
             is_known = False
-        elif not installed.has(requirement):
-            lacking.append((line, requirement))
-    if lacking:
-        findings.append(_not_installed(pack, path, lacking, installed))
-    return Requirements(findings=tuple(findings), are_met=is_known and not lacking)
+        else:
+            wanted.append((line, requirement))
+    return findings, wanted, is_known
 
 
 def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement]], installed: _Installed) -> Finding:

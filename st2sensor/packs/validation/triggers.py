@@ -55,28 +55,24 @@ def check_dispatches(sensor: SensorDeclaration, dispatches: Sequence[Dispatch], 
 
 
 def _undeclared(sensor: SensorDeclaration, dispatch: Dispatch, trigger: str, types: Known) -> Iterator[Finding]:
-    pack, dot, _ = trigger.partition(".")
-    if pack in types.partial:
+    pack, dot, name = trigger.partition(".")
+    own, file = sensor.sensor.pack, sensor.sensor.metadata_file
+    if dot and pack not in types.packs:
+        if pack not in types.partial:
+            message = (
+                f"trigger {trigger} is dispatched here and belongs to pack {pack}, which is not checked: name its "
+                f"folder, too; if there is no such pack, write {own}.{name} and declare that in {file}"
+            )
+            yield _at(sensor, dispatch, Severity.WARNING, "foreign-trigger", message)
         return
-    own = sensor.sensor.pack
-    file = sensor.sensor.metadata_file
-    severity, rule = Severity.ERROR, "undeclared-trigger"
     if not dot:
         remedy = f"a trigger is named by pack and name, as in {own}.{trigger}"
     elif pack == own:
         remedy = f"add it to trigger_types in {file}"
-    elif pack in types.packs:
-        remedy = f"correct the name, or declare it in pack {pack}"
     else:
-        severity, rule = Severity.WARNING, "foreign-trigger"
-        message = (
-            f"trigger {trigger} is dispatched here and belongs to pack {pack}, which is not checked: name its folder, "
-            f"too; if there is no such pack, write {own}.{trigger.partition('.')[2]} and declare that in {file}"
-        )
-        yield _at(sensor, dispatch, severity, rule, message)
-        return
+        remedy = f"correct the name, or declare it in pack {pack}"
     message = f"trigger {trigger} is dispatched here and declared nowhere: it would become a dead letter; {remedy}"
-    yield _at(sensor, dispatch, severity, rule, message)
+    yield _at(sensor, dispatch, Severity.ERROR, "undeclared-trigger", message)
 
 
 def _misfits(
