@@ -6,6 +6,7 @@ Two more rules follow StackStorm: a property that is not required may be null, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import fastjsonschema
@@ -22,6 +23,15 @@ CONSTRAINTS = frozenset({"enum", "anyOf", "oneOf", "allOf", "not", "$ref"})
 
 META = jsonschema.Draft4Validator(jsonschema.Draft4Validator.META_SCHEMA)
 """What a schema itself has to follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """:param place: of what breaks the schema; :param keyword: the schema's, as in `required`."""
+
+    place: tuple[str | int, ...]
+    message: str
+    keyword: str
 
 
 class Compiled:
@@ -64,6 +74,23 @@ class Compiled:
         except Exception as failure:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
             return [], f"the schema cannot be applied: {failure}"
         return None if error is None else (list(error.absolute_path), str(error.message))
+
+
+def violations(schema: Schema, instance: Any) -> list[Violation]:
+    """Every way in which an instance breaks a schema; none when the schema is itself broken."""
+    if check(schema) is not None:
+        return []
+    judge = jsonschema.Draft4Validator(_draft4(schema), registry=REGISTRY)
+    try:
+        # Of alternatives, what is wrong with the one that comes closest.
+        errors = [jsonschema.exceptions.best_match([error]) for error in judge.iter_errors(instance)]
+    except Exception:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
+        return []
+    return [
+        Violation(place=tuple(error.absolute_path), message=error.message, keyword=str(error.validator))
+        for error in errors
+        if error is not None
+    ]
 
 
 def check(schema: Schema) -> str | None:

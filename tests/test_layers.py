@@ -30,6 +30,7 @@ OWNERS = {
     "amqp": "transport.amqp",
     "cryptography": "crypto",
     "jinja2": "packs.templates",
+    "packaging": "packs.validation",
     "statsd": "metrics",
     "aiohttp": "status",
     "prometheus_client": "status",

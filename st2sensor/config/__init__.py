@@ -54,6 +54,13 @@ def load(config_files: Sequence[str]) -> Settings:
         raise ConfigError(f"{', '.join(files)}: {exception}") from exception
 
 
+def load_if_any(config_files: Sequence[str]) -> Settings | None:
+    """The same; None when no file is named and there is none at the default place."""
+    if not config_files and "ST2_CONF" not in os.environ and not os.path.isfile(DEFAULT_CONFIG_FILE):
+        return None
+    return load(config_files)
+
+
 def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     folder = Path(files[-1]).parent
 

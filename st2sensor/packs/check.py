@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import st2sensor
@@ -19,10 +20,38 @@ DEADLINE = 10.0
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a sensor's class cannot be had.
+
+    :param kind: a short name of what is wrong.
+    :param in_metadata: whether the remedy is in the metadata file rather than in the code.
+    """
+
+    kind: str
+    message: str
+    file: str
+    line: int | None
+    in_metadata: bool = False
+
+
 def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) -> None:
     """Import the code and look for the class. Raises ContentError with cause and remedy."""
+    problem = problem_of(code, deadline=deadline)
+    if problem is None:
+        return
+    if problem.in_metadata:
+        raise ContentError(problem.message, file=metadata_file)
+    raise ContentError(problem.message, file=problem.file, line=problem.line)
+
+
+def problem_of(code: Code, *, deadline: float = DEADLINE, keep_compiled: bool = True) -> Problem | None:
+    """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said.
+
+    :param keep_compiled: leave what Python has compiled beside the code, where the container will find it.
+    """
     try:
-        output = _run(code, deadline)
+        output = _run(code, deadline, keep_compiled)
     except OSError as exception:
         raise ContentError(
             f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv anew",
@@ -41,15 +70,19 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) ->
             file=str(code.file),
         ) from None
     if verdict["problem"] is None:
-        return
-    if verdict["in_metadata"]:
-        raise ContentError(verdict["problem"], file=metadata_file)
-    raise ContentError(verdict["problem"], file=verdict["file"], line=verdict["line"])
+        return None
+    return Problem(
+        kind=verdict["kind"],
+        message=verdict["problem"],
+        file=verdict["file"],
+        line=verdict["line"],
+        in_metadata=verdict["in_metadata"],
+    )
 
 
-def _run(code: Code, deadline: float) -> str:
+def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
     with subprocess.Popen(
-        [code.interpreter, WRAPPER, "--check"],
+        [code.interpreter, *([] if keep_compiled else ["-B"]), WRAPPER, "--check"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -48,12 +48,18 @@ class Code:
 
 def code_of(sensor: SensorType, content: Content) -> Code:
     """Where a registered sensor's code is on this host. Raises ContentError for a pack that lacks its virtualenv."""
+    code = located(sensor, content)
+    virtualenv.check(content.virtualenvs_path, sensor.pack, code.pack)
+    return code
+
+
+def located(sensor: SensorType, content: Content) -> Code:
+    """The same, whether or not the pack has the virtualenv that it needs."""
     file = Path(sensor.artifact_uri.removeprefix("file://"))
     if not file.is_file():
         file = _in_local_pack(sensor, content) or file
     sensors = [parent for parent in file.parents if parent.name == "sensors"]
     pack = sensors[0].parent if sensors else file.parent
-    virtualenv.check(content.virtualenvs_path, sensor.pack, pack)
     folders = [file.parent, *sensors]
     if content.enable_common_libs:
         folders += [folder.parent / "lib" for folder in sensors]

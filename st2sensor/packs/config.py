@@ -95,7 +95,11 @@ def load(configs: Path, pack: str, folder: Path) -> Source:
 
     :param folder: the pack's.
     """
-    path = config_file(configs, pack)
+    return source_of(config_file(configs, pack), folder)
+
+
+def source_of(path: Path, folder: Path) -> Source:
+    """The same, of a configuration wherever it is. Raises ContentError."""
     file = read(path) if path.exists() else None
     if file is not None and file.data is not None and not isinstance(file.data, dict):
         raise file.error("must be a mapping of configuration keys to values")

@@ -18,18 +18,27 @@ def imports(file: Path, folders: Sequence[Path]) -> set[str]:
 
     :param folders: where the pack's own modules are, as on the module search path.
     """
+    return {name for _, imported in _walk(file, folders) for level, name in imported if level == 0}
+
+
+def modules(file: Path, folders: Sequence[Path]) -> list[Path]:
+    """The file, and those in `folders` that it imports, on its own or through others of them."""
+    return [path for path, _ in _walk(file, folders)]
+
+
+def _walk(file: Path, folders: Sequence[Path]) -> Iterator[tuple[Path, tuple[tuple[int, str], ...]]]:
+    """Each file once, with what it imports."""
     seen: set[Path] = set()
-    waiting, found = [file], set()
+    waiting = [file]
     while waiting:
         current = waiting.pop()
         if current in seen:
             continue
         seen.add(current)
-        for level, name in _imports_of(current):
-            if level == 0:
-                found.add(name)
+        imported = _imports_of(current)
+        yield current, imported
+        for level, name in imported:
             waiting += _modules(name, _origin(current, level, folders))
-    return found
 
 
 def _imports_of(file: Path) -> tuple[tuple[int, str], ...]:

@@ -37,7 +37,7 @@ class SensorDeclaration:
     code: Path
     trigger_types: tuple[TriggerType, ...]
     errors: tuple[tuple[str, ContentError], ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[ContentError, ...]
     overrides: Overrides
 
 
@@ -157,17 +157,27 @@ def validated(path: Path, schema_name: str) -> File:
     """Read a file that has to follow one of schemas/. Raises ContentError with place and remedy."""
     file = read(path)
     error = jsonschema.exceptions.best_match(_validator(schema_name).iter_errors(file.data))
-    if error is None:
-        return file
+    if error is not None:
+        raise _explained(file, error)
+    return file
+
+
+def violations(file: File, schema_name: str) -> list[ContentError]:
+    """Everything in which a file does not follow one of schemas/."""
+    return [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
+
+
+def _explained(file: File, error: Any) -> ContentError:
+    """With place and remedy."""
     if error.validator == "required":
         missing = error.message.split("'")[1]
         remedy = error.schema["properties"][missing]["description"]
-        raise file.error(f"{missing} is missing; add it: {remedy}", list(error.absolute_path))
+        return file.error(f"{missing} is missing; add it: {remedy}", list(error.absolute_path))
     if not error.absolute_path:
-        raise file.error(f"must be {error.schema.get('description', 'a mapping of keys to values')}")
+        return file.error(f"must be {error.schema.get('description', 'a mapping of keys to values')}")
     key = ".".join(str(part) for part in error.absolute_path)
     remedy = error.schema.get("description", "correct it")
-    raise file.error(f"{key}: {error.message}; it must be {remedy}", list(error.absolute_path))
+    return file.error(f"{key}: {error.message}; it must be {remedy}", list(error.absolute_path))
 
 
 def _check_pack(pack: Pack, file: File) -> None:
@@ -176,11 +186,11 @@ def _check_pack(pack: Pack, file: File) -> None:
         raise file.error(f"pack: it stands in pack {pack.ref}, and names {named}; correct or remove the key", ["pack"])
 
 
-def _unknown_keys(file: File, schema_name: str) -> Iterable[str]:
+def _unknown_keys(file: File, schema_name: str) -> Iterable[ContentError]:
     known = _schema(schema_name)["properties"]
     for key in file.data:
         if key not in known:
-            yield f"{file.shown}:{file.line([key])}: {key} is not a key of a sensor and has no effect"
+            yield file.error(f"{key} is not a key of a sensor and has no effect", [key])
 
 
 @cache

@@ -153,7 +153,7 @@ class Registry:
                     yield _failed("sensor", ref, declaration.file.error(problem, ["class_name"]))
                     continue
                 declared[ref] = (pack, declaration)
-                self.warnings += declaration.warnings
+                self.warnings += map(str, declaration.warnings)
                 yield from self._declared_trigger_types(declaration)
         for outcome, sensor in self._register_sensors(list(declared.values())):
             if outcome.result is Result.FAILED:

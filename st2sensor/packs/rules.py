@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
+from st2sensor.errors import ContentError
 from st2sensor.models import Rule, Trigger, TriggerType
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
@@ -35,21 +36,32 @@ def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> No
     _let_go(rule, storage, announcements)
 
 
+def unknown_type(declared: RuleDeclaration) -> ContentError:
+    return declared.file.error(
+        f"there is no trigger type {declared.trigger_type}; correct trigger.type, or register the pack whose "
+        "sensor or triggers/ declares it",
+        ["trigger", "type"],
+    )
+
+
+def parameters_error(declared: RuleDeclaration, trigger_type: TriggerType) -> ContentError | None:
+    """How a rule's parameters break their trigger type's schema, or None."""
+    if not trigger_type.parameters_schema:
+        return None
+    problem = Compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
+    if problem is None:
+        return None
+    message = f"parameters do not fit trigger type {declared.trigger_type}: {problem}"
+    return declared.file.error(message, ["trigger", "parameters"])
+
+
 def _validated_type(declared: RuleDeclaration, storage: Storage) -> TriggerType:
     trigger_type = storage.get(TriggerType, declared.trigger_type)
     if trigger_type is None:
-        raise declared.file.error(
-            f"there is no trigger type {declared.trigger_type}; correct trigger.type, or register the pack whose "
-            "sensor or triggers/ declares it",
-            ["trigger", "type"],
-        )
-    if trigger_type.parameters_schema:
-        problem = Compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
-        if problem is not None:
-            raise declared.file.error(
-                f"parameters do not fit trigger type {declared.trigger_type}: {problem}",
-                ["trigger", "parameters"],
-            )
+        raise unknown_type(declared)
+    misfit = parameters_error(declared, trigger_type)
+    if misfit is not None:
+        raise misfit
     return trigger_type
 
 

@@ -11,7 +11,7 @@ from st2sensor.wrapper.loader import LoadError, load_class
 
 
 def main(code: Dict[str, Any]) -> int:
-    """Print one line of JSON: `problem` (null when there is none), and where it is."""
+    """Print one line of JSON: `problem` (null when there is none), what kind, and where it is."""
     # What the code prints must not be taken for the verdict.
     verdict_fd = os.dup(1)
     os.dup2(2, 1)
@@ -22,6 +22,7 @@ def main(code: Dict[str, Any]) -> int:
         problem = error
     verdict = {
         "problem": None if problem is None else str(problem),
+        "kind": None if problem is None else problem.kind,
         "file": code["file"] if problem is None else problem.file,
         "line": None if problem is None else problem.line,
         "in_metadata": problem is not None and problem.in_metadata,

@@ -29,11 +29,15 @@ BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
 class LoadError(Exception):
     """The class cannot be had.
 
+    :param kind: a short name of what is wrong, for `st2sensor validate`.
     :param in_metadata: whether the remedy is in the metadata file rather than in the code.
     """
 
-    def __init__(self, message: str, *, file: str, line: Optional[int] = None, in_metadata: bool = False) -> None:
+    def __init__(
+        self, message: str, *, kind: str, file: str, line: Optional[int] = None, in_metadata: bool = False
+    ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.file = file
         self.line = line
         self.in_metadata = in_metadata
@@ -49,16 +53,17 @@ def load_class(code: Dict[str, Any]) -> Type[Any]:
         classes = ", ".join(sorted(_sensor_classes(module))) or "none that derives from Sensor or PollingSensor"
         raise LoadError(
             f"class_name: there is no class {class_name} in {file}, which has {classes}; correct class_name",
+            kind="class-name",
             file=file,
             in_metadata=True,
         )
     if not derives(found, "Sensor"):
         message = f"class {class_name} does not derive from Sensor or PollingSensor of st2reactor.sensor.base"
-        raise LoadError(f"{message}; derive it from one of them", file=file, line=_line_of(found))
+        raise LoadError(f"{message}; derive it from one of them", kind="base-class", file=file, line=_line_of(found))
     missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
     if missing:
         message = f"class {class_name} lacks {missing}; define every method of its base"
-        raise LoadError(message, file=file, line=_line_of(found))
+        raise LoadError(message, kind="abstract-methods", file=file, line=_line_of(found))
     return found
 
 
@@ -94,7 +99,9 @@ def preload() -> None:
 
 def _load_module(file: str) -> ModuleType:
     if not file.endswith(".py") or not os.access(file, os.F_OK):
-        raise LoadError("there is no such Python file; correct entry_point", file=file, in_metadata=True)
+        raise LoadError(
+            "there is no such Python file; correct entry_point", kind="entry-point", file=file, in_metadata=True
+        )
     name = _module_name(file)
     loader = SourceFileLoader(name, file)
     module = ModuleType(name)
@@ -109,15 +116,17 @@ def _load_module(file: str) -> ModuleType:
     except SyntaxError as error:
         place = error.filename or file
         message = f"syntax error: {error.msg}; {remedy.of_syntax(place, file)}"
-        raise LoadError(message, file=place, line=error.lineno) from error
+        raise LoadError(message, kind="syntax", file=place, line=error.lineno) from error
     except ModuleNotFoundError as error:
-        message = f"cannot be imported: {error}; {remedy.of_missing_module(error.name or '', file)}"
-        raise LoadError(message, file=file, line=_line_in(error, file)) from error
+        kind, what_to_do = remedy.of_missing_module(error.name or "", file)
+        message = f"cannot be imported: {error}; {what_to_do}"
+        raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
     except StopSensor:
         raise
     except BaseException as error:
         message = f"cannot be imported: {type(error).__name__}: {error}; correct the code"
-        raise LoadError(message, file=file, line=_line_in(error, file)) from error
+        kind = "import" if isinstance(error, (ImportError, AttributeError)) else "not-importable"
+        raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
     return module
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.machinery import PathFinder
+from typing import Tuple
 
 PYTHON_2 = frozenset(
     [
@@ -32,19 +33,24 @@ PYTHON_2 = frozenset(
 """Modules that only Python 2 has."""
 
 
-def of_missing_module(name: str, file: str) -> str:
-    """:param name: of the module; :param file: the sensor's."""
+def of_missing_module(name: str, file: str) -> Tuple[str, str]:
+    """What kind of problem it is, and what to do.
+
+    :param name: of the module; :param file: the sensor's.
+    """
     top = name.partition(".")[0]
     pack = _pack_of(file)
     if top in PYTHON_2:
-        return "that is a module of Python 2; correct the code for Python 3"
+        return "python-2", "that is a module of Python 2; correct the code for Python 3"
     if _is_in(top, os.path.join(pack, "lib")):
-        return "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"
+        return "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"
     if _is_in(top, os.path.join(pack, "actions", "lib")):
-        return "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or sensors/"
+        problem = "it is in the pack's actions/lib/, where sensors cannot import from"
+        return "actions-lib", f"{problem}; move it to lib/ or sensors/"
     if top != name and PathFinder.find_spec(top) is not None:
-        return f"the {top} that is installed has no such module; name another version in the pack's requirements.txt"
-    return "add it to the pack's requirements.txt and install them"
+        problem = f"the {top} that is installed has no such module"
+        return "missing-module", f"{problem}; name another version in the pack's requirements.txt"
+    return "missing-module", "add it to the pack's requirements.txt and install them"
 
 
 def of_syntax(bad_file: str, file: str) -> str:

@@ -185,3 +185,16 @@ def test_a_value_of_the_wrong_kind_names_file_and_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("*.conf")), ids=lambda path: path.name)
 def test_the_samples_in_conf_load(path: Path) -> None:
     assert config.load([str(path)])
+
+
+def test_without_any_file_there_may_be_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ST2_CONF", raising=False)
+    monkeypatch.setattr(config, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
+    assert config.load_if_any([]) is None
+    (tmp_path / "st2.conf").touch()
+    found = config.load_if_any([])
+    assert found is not None
+    assert found.source == str(tmp_path / "st2.conf")
+    monkeypatch.setenv("ST2_CONF", str(tmp_path / "other.conf"))
+    with pytest.raises(ConfigError, match=r"no configuration file at .*other\.conf"):
+        config.load_if_any([])

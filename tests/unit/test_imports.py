@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.packs.imports import imports
+from st2sensor.packs.imports import imports, modules
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -65,3 +65,9 @@ def test_files_that_cannot_be_read_import_nothing(tmp_path: Path) -> None:
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
     assert imports(tmp_path / "binary.py", []) == set()
     assert imports(tmp_path / "missing.py", []) == set()
+
+
+def test_the_modules_of_a_sensor_are_its_file_and_what_it_imports_from_the_pack(tmp_path: Path) -> None:
+    write(tmp_path, {"sensor": "import os, near", "near": "from deep import far", "deep/far": "", "other": ""})
+    found = modules(tmp_path / "sensor.py", [tmp_path])
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["sensor.py", "near.py", "deep/far.py"]

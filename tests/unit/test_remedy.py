@@ -8,22 +8,28 @@ from st2sensor.wrapper import remedy
 
 
 @pytest.mark.parametrize(
-    ("module", "expected"),
+    ("module", "kind", "expected"),
     [
-        ("Queue", "that is a module of Python 2; correct the code for Python 3"),
-        ("shared.deep", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"),
-        ("acts", "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or sensors/"),
-        ("json.gone", "the json that is installed has no such module; name another version in the pack's requirements"),
-        ("nowhere", "add it to the pack's requirements.txt and install them"),
+        ("Queue", "python-2", "that is a module of Python 2; correct the code for Python 3"),
+        ("shared.deep", "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"),
+        (
+            "acts",
+            "actions-lib",
+            "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or",
+        ),
+        ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
+        ("nowhere", "missing-module", "add it to the pack's requirements.txt and install them"),
     ],
 )
 def test_the_remedy_for_a_missing_module_is_where_it_could_come_from(
-    tmp_path: Path, module: str, expected: str
+    tmp_path: Path, module: str, kind: str, expected: str
 ) -> None:
     for path in ("sensors", "lib/shared", "actions/lib"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "actions" / "lib" / "acts.py").touch()
-    assert remedy.of_missing_module(module, str(tmp_path / "sensors" / "s.py")).startswith(expected)
+    found, what_to_do = remedy.of_missing_module(module, str(tmp_path / "sensors" / "s.py"))
+    assert found == kind
+    assert what_to_do.startswith(expected)
 
 
 def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path) -> None:

@@ -131,3 +131,14 @@ def stored_trigger_types() -> list[TriggerType]:
     found: list[TriggerType] = Documents().read(TriggerType, sample("documents/trigger_type_d_b.json"))
     assert len(found) > 10
     return found
+
+
+def test_every_violation_is_told_with_place_and_keyword() -> None:
+    declared = {**NAMED, "additionalProperties": False}
+    found = schema.violations(declared, {"n": "one", "m": 1})
+    assert sorted((item.place, item.keyword) for item in found) == [
+        ((), "additionalProperties"),
+        ((), "required"),
+        (("n",), "type"),
+    ]
+    assert schema.violations({"type": "nonsense"}, {}) == []

@@ -1,0 +1,134 @@
+"""`st2sensor validate`: says what is wrong with packs before anything runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from st2sensor import config
+from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.packs.validation.finding import Finding, Severity
+from st2sensor.packs.validation.packs import Report, pack_refs, validate
+
+STYLES = {Severity.ERROR: Style(color="red", bold=True), Severity.WARNING: Style(color="yellow")}
+
+
+@click.command(
+    "validate",
+    epilog=examples(
+        "st2sensor validate .",
+        "st2sensor validate --strict --json packs/*",
+        "st2sensor validate --config my_pack.yaml packs/my_pack",
+        "st2sensor --config-file /etc/st2/st2.conf validate /opt/stackstorm/packs/my_pack",
+    ),
+)
+@click.argument(
+    "folders", nargs=-1, required=True, metavar="PACK_DIR...", type=click.Path(exists=True, file_okay=False)
+)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A pack's configuration to check; with several packs it is that of the pack it is named after.",
+)
+@click.option("--strict", is_flag=True, help="End with exit code 1 also when there are only warnings.")
+@as_json
+@click.pass_obj
+def command(
+    config_files: Sequence[str], folders: Sequence[str], configs: Sequence[str], strict: bool, json_output: bool
+) -> int:
+    """Say all that is wrong with some packs, as far as it can be known without running them.
+
+    Needs no server, no database and no configuration. With one, packs' virtualenvs and configurations are those that it
+    names; without, code is loaded by this Python.
+
+    Ends with exit code 1 when there are errors.
+    """
+    settings = config.load_if_any(config_files)
+    packs = list(map(Path, folders))
+    report = validate(packs, None if settings is None else settings.content, _configs(packs, configs))
+    if json_output:
+        click.echo(json.dumps([_fields(finding) for finding in report.findings], indent=2))
+    else:
+        _show(report, console())
+    errors = sum(finding.severity is Severity.ERROR for finding in report.findings)
+    return 1 if errors or (strict and report.findings) else 0
+
+
+def _configs(packs: Sequence[Path], files: Sequence[str]) -> Mapping[str, Path]:
+    """Configurations by pack. Raises click.UsageError for one that is nobody's."""
+    if not files:
+        return {}
+    refs = pack_refs(packs)
+    if len(refs) == len(files) == 1:
+        return {refs[0]: Path(files[0])}
+    found = {Path(file).name.partition(".")[0]: Path(file) for file in files}
+    unknown = [str(path) for ref, path in found.items() if ref not in refs]
+    if unknown or len(found) < len(files):
+        raise click.UsageError(f"--config {unknown[0] if unknown else files[-1]}: name the file after its pack, once")
+    return found
+
+
+def _show(report: Report, out: Console) -> None:
+    if not report.findings:
+        out.print(f"{_counted(report.packs, 'pack')}, {_counted(report.sensors, 'sensor')}: nothing is wrong")
+        return
+    if out.is_terminal:
+        out.print(_table(report.findings))
+    else:
+        for finding in report.findings:
+            place = f"{_shown(finding)}:{finding.line or 1}"
+            message = " ".join(finding.message.split())
+            click.echo(f"{place}: {finding.severity.value}: {message} [{finding.rule}]")
+    counts = [
+        _counted(sum(finding.severity is severity for finding in report.findings), severity.value)
+        for severity in Severity
+    ]
+    out.print(f"{', '.join(counts)} in {_counted(report.packs, 'pack')}, {_counted(report.sensors, 'sensor')}")
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(overflow="fold", ratio=2)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=3)
+    for pack, group in groupby(findings, key=lambda finding: finding.pack):
+        table.add_row(Text(pack, style="bold"))
+        for finding in group:
+            place = _shown(finding) + (f":{finding.line}" if finding.line else "")
+            severity = Text(finding.severity.value, style=STYLES[finding.severity])
+            table.add_row(f"  {place}", severity, f"{finding.message} [{finding.rule}]")
+    return table
+
+
+def _fields(finding: Finding) -> dict[str, Any]:
+    return {
+        "pack": finding.pack,
+        "file": _shown(finding),
+        "line": finding.line,
+        "severity": finding.severity.value,
+        "rule": finding.rule,
+        "message": finding.message,
+    }
+
+
+def _shown(finding: Finding) -> str:
+    """The file as it is reached from here, unless it is elsewhere."""
+    here = os.getcwd()
+    return os.path.relpath(finding.file) if Path(finding.file).is_relative_to(here) else finding.file
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

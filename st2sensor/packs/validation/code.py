@@ -1,0 +1,104 @@
+"""A sensor's code: whether it loads in its pack's interpreter, what its class is, and what it dispatches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from st2sensor.errors import ContentError
+from st2sensor.packs import imports
+from st2sensor.packs.check import Problem, problem_of
+from st2sensor.packs.code import Code, located
+from st2sensor.packs.metadata import SensorDeclaration
+from st2sensor.packs.validation import dispatches, program
+from st2sensor.packs.validation.classes import BASES, Class, class_of
+from st2sensor.packs.validation.dispatches import Dispatch
+from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.settings import Content
+
+UNCERTAIN = frozenset({"missing-module", "import"})
+"""Kinds of problems that a missing requirement may be the cause of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """:param is_certain: whether `dispatches` are all there are, each with a trigger that is known."""
+
+    findings: tuple[Finding, ...]
+    dispatches: tuple[Dispatch, ...]
+    is_certain: bool
+
+
+def check(sensor: SensorDeclaration, content: Content, *, are_met: bool, is_configured: bool) -> Reading:
+    """Load the code in a process of its own, and read it.
+
+    :param are_met: whether all that the pack requires is installed.
+    :param is_configured: whether `content` is what an operator has set.
+    """
+    code = located(sensor.sensor, content)
+    own = [path for path in (*code.search_paths, code.pack / "lib") if path.is_relative_to(code.pack)]
+    read = program.read(imports.modules(code.file, own))
+    seen = dispatches.dispatches(read)
+    shape = class_of(read, sensor.sensor.class_name)
+    findings = list(_loading(sensor, code, are_met=are_met, is_configured=is_configured))
+    if shape is not None:
+        findings += _class(sensor, shape, {(finding.rule, finding.line) for finding in findings})
+    is_certain = (
+        shape is not None and dispatches.is_all(read) and all(dispatch.triggers is not None for dispatch in seen)
+    )
+    return Reading(findings=tuple(findings), dispatches=tuple(seen), is_certain=is_certain)
+
+
+def _loading(sensor: SensorDeclaration, code: Code, *, are_met: bool, is_configured: bool) -> Iterator[Finding]:
+    pack = sensor.sensor.pack
+    try:
+        problem = problem_of(code, keep_compiled=False)
+        if problem is not None and problem.kind == "common-libs" and not is_configured:
+            # Whether a pack's lib/ is importable is set where it will run.
+            yield found(pack, _error(sensor, problem), problem.kind, Severity.WARNING)
+            with_lib = replace(code, search_paths=(*code.search_paths, code.pack / "lib"))
+            problem = problem_of(with_lib, keep_compiled=False)
+    except ContentError as error:
+        yield found(pack, error, "not-importable")
+        return
+    if problem is not None and problem.kind in UNCERTAIN and not are_met:
+        reason = problem.message.rpartition("; ")[0]
+        message = f"{reason}; whether it can be is not known before the pack's requirements are installed"
+        doubt = ContentError(message, file=problem.file, line=problem.line)
+        yield found(pack, doubt, "not-checked", Severity.WARNING)
+    elif problem is not None:
+        yield found(pack, _error(sensor, problem), problem.kind)
+
+
+def _error(sensor: SensorDeclaration, problem: Problem) -> ContentError:
+    if problem.in_metadata:
+        return sensor.file.error(problem.message, ["class_name" if problem.kind == "class-name" else "entry_point"])
+    return ContentError(problem.message, file=problem.file, line=problem.line)
+
+
+def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | None]]) -> Iterator[Finding]:
+    """What reading the class shows, but for what loading it has told."""
+    pack, name = sensor.sensor.pack, sensor.sensor.class_name
+    if shape.missing and ("abstract-methods", shape.line) not in told:
+        lacks = f"class {name} lacks {', '.join(shape.missing)}; define every method of its base"
+        yield found(pack, ContentError(lacks, file=str(shape.file), line=shape.line), "abstract-methods")
+    if shape.kind == "Sensor" and sensor.sensor.poll_interval is not None:
+        message = f"poll_interval has no effect: {name} derives from Sensor; derive it from PollingSensor, or remove it"
+        yield found(pack, sensor.file.error(message, ["poll_interval"]), "poll-interval", Severity.WARNING)
+    for kind, method in BASES.items():
+        place = shape.methods.get(method)
+        if kind != shape.kind and place is not None and method not in shape.names:
+            yield found(pack, _never_called(name, shape, method, place), "unused-method", Severity.WARNING)
+
+
+def _never_called(name: str, shape: Class, method: str, place: tuple[Path, int]) -> ContentError:
+    message = (
+        f"{method}() is never called: {name} derives from {shape.kind}; derive it from PollingSensor, or remove it"
+    )
+    if shape.kind == "PollingSensor":
+        message = (
+            f"run() stands in for the loop that calls poll(): {name} derives from PollingSensor; derive it from "
+            "Sensor, or remove it"
+        )
+    return ContentError(message, file=str(place[0]), line=place[1])

@@ -1,0 +1,114 @@
+"""A pack's configuration against its config.schema.yaml. There is no datastore: what an expression gives is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from st2sensor import schema
+from st2sensor.errors import ContentError, St2SensorError
+from st2sensor.models import Pack
+from st2sensor.packs import config, config_schema
+from st2sensor.packs.config import MASK, SECRET_KEYS, Source
+from st2sensor.packs.config_schema import Item, Place
+from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
+from st2sensor.packs.validation.finding import Finding, Severity, found
+
+CERTAIN = frozenset({"required", "additionalProperties"})
+"""Keywords that break whatever an expression gives."""
+
+UNKNOWN = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "")
+"""A datastore without keys."""
+
+
+def check(pack: Pack, file: Path | None) -> Iterator[Finding]:
+    """Check the schema, a configuration, and the example that the pack brings.
+
+    :param file: the configuration; None without.
+    """
+    try:
+        config_schema.load(pack.path)
+    except ContentError as error:
+        yield found(pack.ref, error, "config-schema")
+        return
+    example = pack.path / f"{pack.ref}.yaml.example"
+    if file is not None:
+        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path))
+    if example.is_file():
+        for problem in _problems(example, pack.path, has_blanks=True):
+            yield found(pack.ref, problem, "config-example", Severity.WARNING)
+
+
+def _problems(file: Path, folder: Path, *, has_blanks: bool = False) -> Iterator[ContentError]:
+    """:param has_blanks: whether what is null is left to be filled in."""
+    try:
+        source = config.source_of(file, folder)
+    except ContentError as error:
+        yield error
+        return
+    yield from _bad_expressions(source, source.values, ())
+    if source.schema is None:
+        return
+    for violation in schema.violations(source.schema, source.values):
+        value = _at(source.values, violation.place)
+        is_known = violation.keyword in CERTAIN or not any(map(is_template, _texts(value)))
+        if is_known and not (has_blanks and value is None):
+            yield source.error(_message(violation, source.schema, value), violation.place)
+
+
+def _message(violation: schema.Violation, whole: Item, value: Any) -> str:
+    message = violation.message
+    if isinstance(value, dict | list):
+        # Secrets may be in it.
+        message = message.replace(repr(value), "it")
+    elif value is not None and _is_secret(whole, violation.place):
+        message = message.replace(repr(value), MASK)
+    where = ".".join(map(str, violation.place))
+    return (
+        f"{where}: {message}; set it as {config_schema.FILE} says" if where else f"{message}; see {config_schema.FILE}"
+    )
+
+
+def _is_secret(item: Item, place: Place) -> bool:
+    for part in place:
+        if item.get("secret") is True or part in SECRET_KEYS:
+            return True
+        item = config_schema.property_of(item, part) if isinstance(part, str) else config_schema.item_of(item, part)
+    return item.get("secret") is True
+
+
+def _bad_expressions(source: Source, value: Any, place: Place) -> Iterator[ContentError]:
+    """Expressions that cannot be rendered whatever the datastore holds."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _bad_expressions(source, part, (*place, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _bad_expressions(source, part, (*place, index))
+    elif isinstance(value, str) and is_template(value):
+        try:
+            UNKNOWN.render(value)
+        except (MissingKey, St2SensorError):
+            return
+        except NotRendered as problem:
+            where = ".".join(map(str, place))
+            yield source.error(f"{where}: the expression cannot be rendered: {problem}; correct it", place)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+
+
+def _at(values: Any, place: Place) -> Any:
+    for part in place:
+        values = values[part]
+    return values

@@ -1,0 +1,165 @@
+"""Reads what a pack declares: sensors, trigger types and rules; and collects what is wrong with the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack, TriggerType
+from st2sensor.packs import metadata
+from st2sensor.packs.discovery import metadata_files
+from st2sensor.packs.files import read
+from st2sensor.packs.metadata import RuleDeclaration, SensorDeclaration
+from st2sensor.packs.registry import RULES, SENSORS, TRIGGERS
+from st2sensor.packs.validation.finding import Finding, Severity, found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A trigger type, with where it stands. :param owner: metadata file of its sensor; None for one in triggers/."""
+
+    type: TriggerType
+    file: str
+    line: int | None
+    owner: Path | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Declarations:
+    """Of one pack.
+
+    :param named: references of trigger types, those in files with mistakes included.
+    :param is_whole: whether every file of sensors/ and triggers/ could be parsed, so that no declaration is unknown.
+    """
+
+    pack: Pack
+    sensors: list[SensorDeclaration] = field(default_factory=list)
+    triggers: list[Declared] = field(default_factory=list)
+    rules: list[RuleDeclaration] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    is_whole: bool = True
+
+
+def declarations(path: Path) -> Declarations:
+    """Read a pack. Raises ContentError for a folder that is none."""
+    ref, findings = reference(path)
+    whole = Declarations(pack=Pack(ref=ref, path=path), findings=findings)
+    _read_triggers(whole)
+    _read_sensors(whole)
+    _read_rules(whole)
+    return whole
+
+
+def reference(path: Path) -> tuple[str, list[Finding]]:
+    """A pack's reference, its folder's name where pack.yaml is wrong, and how. Raises ContentError for no pack."""
+    if not (path / "pack.yaml").is_file():
+        problem = "this folder is no pack: it has no pack.yaml; name the folders of packs, as in packs/*"
+        raise ContentError(problem, file=str(path))
+    try:
+        return metadata.pack_ref(path / "pack.yaml"), []
+    except ContentError as error:
+        problems = _all(path / "pack.yaml", "pack.json", error)
+    return path.name, [found(path.name, problem, "pack-metadata") for problem in problems]
+
+
+def _all(path: Path, schema: str, error: ContentError) -> list[ContentError]:
+    """Everything that is wrong with a metadata file, of which an error tells one thing."""
+    try:
+        return metadata.violations(read(path), schema) or [error]
+    except ContentError:
+        return [error]
+
+
+def _read_triggers(whole: Declarations) -> None:
+    for path in metadata_files(whole.pack, TRIGGERS):
+        _note_names(whole, path, lambda data: [data])
+        try:
+            declared, problem = metadata.trigger_type(whole.pack, path)
+        except ContentError as error:
+            _add(whole, "trigger-metadata", *_all(path, "trigger.json", error))
+            continue
+        if problem is not None:
+            _add(whole, "trigger-schema", problem)
+            continue
+        _add_trigger(whole, Declared(type=declared, file=str(path), line=1, owner=None))
+
+
+def _read_sensors(whole: Declarations) -> None:
+    first: dict[str, str] = {}
+    for path in metadata_files(whole.pack, SENSORS):
+        _note_names(whole, path, lambda data: data.get("trigger_types") or [])
+        try:
+            declaration = metadata.sensor(whole.pack, path)
+        except ContentError as error:
+            _add(whole, "sensor-metadata", *_all(path, "sensor.json", error))
+            continue
+        whole.findings += [
+            found(whole.pack.ref, warning, "unknown-key", Severity.WARNING) for warning in declaration.warnings
+        ]
+        _add(whole, "trigger-schema", *(error for _, error in declaration.errors))
+        ref = declaration.sensor.ref
+        if first.setdefault(ref, str(path)) != str(path):
+            problem = f"sensor {ref} is already declared in {first[ref]}; give one of them another class_name"
+            _add(whole, "duplicate", declaration.file.error(problem, ["class_name"]))
+            continue
+        whole.sensors.append(declaration)
+        for declared in _of_sensor(declaration, path):
+            _add_trigger(whole, declared)
+
+
+def _of_sensor(declaration: SensorDeclaration, path: Path) -> Iterator[Declared]:
+    types = {item.ref: item for item in declaration.trigger_types}
+    for index, ref in enumerate(declaration.sensor.trigger_types):
+        if ref in types:
+            line = declaration.file.line(["trigger_types", index])
+            yield Declared(type=types[ref], file=str(path), line=line, owner=path)
+
+
+def _add_trigger(whole: Declarations, declared: Declared) -> None:
+    """Keep a trigger type; the same one with other schemas is a mistake."""
+    for other in whole.triggers:
+        if other.type.ref == declared.type.ref and _schemas(other.type) != _schemas(declared.type):
+            problem = (
+                f"trigger type {declared.type.ref} has another schema in {other.file}; make both equal or remove one"
+            )
+            _add(whole, "duplicate", ContentError(problem, file=declared.file, line=declared.line))
+            return
+    whole.triggers.append(declared)
+
+
+def _schemas(trigger_type: TriggerType) -> tuple[Any, Any]:
+    return trigger_type.payload_schema, trigger_type.parameters_schema
+
+
+def _read_rules(whole: Declarations) -> None:
+    first: dict[str, str] = {}
+    for path in metadata_files(whole.pack, RULES):
+        try:
+            rule = metadata.rule(whole.pack, path)
+        except ContentError as error:
+            _add(whole, "rule-metadata", *_all(path, "rule.json", error))
+            continue
+        if first.setdefault(rule.name, str(path)) != str(path):
+            problem = f"rule {whole.pack.ref}.{rule.name} is already declared in {first[rule.name]}; rename one of them"
+            _add(whole, "duplicate", rule.file.error(problem, ["name"]))
+            continue
+        whole.rules.append(rule)
+
+
+def _note_names(whole: Declarations, path: Path, items: Callable[[Any], Iterable[Any]]) -> None:
+    """Names of trigger types, as far as they can be told in a file that may be wrong."""
+    try:
+        data = read(path).data
+        names = [item["name"] for item in items(data)] if isinstance(data, dict) else []
+    except (ContentError, TypeError, KeyError):
+        whole.is_whole = False
+        return
+    whole.named |= {f"{whole.pack.ref}.{name}" for name in names}
+
+
+def _add(whole: Declarations, rule: str, *errors: ContentError) -> None:
+    whole.findings += [found(whole.pack.ref, error, rule) for error in errors]

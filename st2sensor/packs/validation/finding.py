@@ -1,0 +1,30 @@
+"""One thing that is wrong with a pack, and where."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from st2sensor.errors import ContentError
+
+
+class Severity(enum.Enum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """:param line: from 1, when known; :param rule: a short name of what is wrong; :param message: with the remedy."""
+
+    pack: str
+    file: str
+    line: int | None
+    severity: Severity
+    rule: str
+    message: str
+
+
+def found(pack: str, error: ContentError, rule: str, severity: Severity = Severity.ERROR) -> Finding:
+    """What an error says."""
+    return Finding(pack=pack, file=error.file, line=error.line, severity=severity, rule=rule, message=error.message)

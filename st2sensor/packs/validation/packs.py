@@ -1,0 +1,88 @@
+"""Validates packs together: what one declares another may dispatch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from st2sensor.errors import ContentError
+from st2sensor.packs.config import config_file
+from st2sensor.packs.validation import code, configuration, requirements, triggers
+from st2sensor.packs.validation.declarations import Declarations, declarations, reference
+from st2sensor.packs.validation.finding import Finding, found
+from st2sensor.packs.validation.triggers import Known
+from st2sensor.settings import Content
+
+NOWHERE = Path(os.devnull)
+"""Holds no configuration and no virtualenv."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """:param findings: by pack, file and line; :param packs: how many were read, and `sensors`."""
+
+    findings: tuple[Finding, ...]
+    packs: int
+    sensors: int
+
+
+def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[str, Path] | None = None) -> Report:
+    """Say all that is wrong with some packs. Raises ContentError for a folder that is no pack.
+
+    :param content: where virtualenvs and configurations are; None when nothing is configured.
+    :param configs: configurations to check in place of those of `content`, by pack.
+    """
+    whole = [declarations(Path(os.path.abspath(folder))) for folder in folders]
+    types = triggers.known(whole)
+    findings = [*_duplicates(whole)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for pack in whole:
+            findings += pack.findings
+            findings += triggers.check_rules(pack, types)
+            findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}))
+            findings += _code(pack, content, types, pool)
+    # Sensors share modules.
+    unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
+    return Report(findings=tuple(unique), packs=len(whole), sensors=sum(len(pack.sensors) for pack in whole))
+
+
+def pack_refs(folders: Sequence[Path]) -> list[str]:
+    """The references of packs, in order. Raises ContentError."""
+    return [reference(Path(os.path.abspath(folder)))[0] for folder in folders]
+
+
+def _duplicates(whole: Sequence[Declarations]) -> Iterator[Finding]:
+    first: dict[str, Path] = {}
+    for pack in whole:
+        path = first.setdefault(pack.pack.ref, pack.pack.path)
+        if path != pack.pack.path:
+            problem = f"pack {pack.pack.ref} is already in {path}; give one of them another ref"
+            yield found(pack.pack.ref, ContentError(problem, file=str(pack.pack.path / "pack.yaml")), "duplicate")
+
+
+def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> Path | None:
+    if pack in configs or content is None:
+        return configs.get(pack)
+    path = config_file(content.configs_path, pack)
+    return path if path.is_file() else None
+
+
+def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
+    used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
+    required = requirements.check(pack.pack.ref, pack.pack.path, used.virtualenvs_path)
+    yield from required.findings
+    readings = list(
+        pool.map(
+            lambda sensor: code.check(sensor, used, are_met=required.are_met, is_configured=content is not None),
+            pack.sensors,
+        )
+    )
+    for sensor, reading in zip(pack.sensors, readings, strict=True):
+        yield from reading.findings
+        yield from triggers.check_dispatches(sensor, reading.dispatches, types)
+    if pack.is_whole and all(reading.is_certain for reading in readings):
+        dispatched = [dispatch for reading in readings for dispatch in reading.dispatches]
+        yield from triggers.check_undispatched(pack, dispatched)

@@ -1,0 +1,138 @@
+"""A pack's requirements.txt: which lines pip would refuse, and what is not installed for the pack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from st2sensor.errors import ContentError
+from st2sensor.packs import virtualenv
+from st2sensor.packs.validation.finding import Finding, Severity, found
+
+COMMENT = re.compile(r"(^|\s+)#.*$")
+OPTION = re.compile(r"\s--\w.*$")
+NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
+PLACE = re.compile(r"://|^\.{0,2}/|^[\w.-]+\s*@|\.(whl|zip|tar\.gz|tgz)$|\$\{")
+"""What names a package by a place, which is not asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """:param are_met: whether all of them are known to be installed for the pack."""
+
+    findings: tuple[Finding, ...]
+    are_met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    number: int
+    text: str
+
+
+def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
+    """Read a pack's requirements.
+
+    :param folder: the pack's.
+    """
+    path = folder / virtualenv.REQUIREMENTS
+    try:
+        lines = list(_lines(path.read_text(encoding="utf-8"))) if path.exists() else []
+    except (OSError, UnicodeDecodeError) as exception:
+        error = ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path))
+        return Requirements(findings=(found(pack, error, "requirement"),), are_met=False)
+    findings, wanted, is_known = _read(pack, path, lines)
+    installed = _Installed(virtualenvs / pack)
+    lacking = [(line, requirement) for line, requirement in wanted if not installed.has(requirement)]
+    if lacking:
+        findings.append(_not_installed(pack, path, lacking, installed))
+    return Requirements(findings=tuple(findings), are_met=is_known and not lacking)
+
+
+def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding], list[tuple[_Line, Requirement]], bool]:
+    """What is wrong with lines, what the others require, and whether that is all there is."""
+    findings, wanted, is_known = list[Finding](), list[tuple[_Line, Requirement]](), True
+    for line in lines:
+        try:
+            requirement = _parsed(line, path)
+        except ContentError as error:
+            findings.append(found(pack, error, "requirement"))
+            is_known = False
+            continue
+        if requirement is None:
+            is_known = False
+        else:
+            wanted.append((line, requirement))
+    return findings, wanted, is_known
+
+
+def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement]], installed: _Installed) -> Finding:
+    names = ", ".join(str(requirement) for _, requirement in lacking)
+    return Finding(
+        pack=pack,
+        file=str(path),
+        line=lacking[0][0].number,
+        severity=Severity.WARNING,
+        rule="not-installed",
+        message=f"{installed.where} lacks {names}, so that not all of the code can be checked; make the pack's "
+        "virtualenv with: st2ctl reload --register-setup-virtualenvs",
+    )
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    """Without comments; a line that goes on behind a backslash is one, at its first number."""
+    start, joined = 0, ""
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        start = start if joined else number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            joined += line[:-1]
+            continue
+        whole, joined = COMMENT.sub("", joined + line).strip(), ""
+        if whole:
+            yield _Line(number=start, text=whole)
+
+
+def _parsed(line: _Line, path: Path) -> Requirement | None:
+    """None for what cannot be asked for: an option, an address. Raises ContentError."""
+    nested = NESTED.fullmatch(line.text)
+    if nested is not None and not PLACE.search(nested[1]) and not (path.parent / nested[1]).is_file():
+        message = f"there is no file {nested[1]} beside it; correct the name, or add the file"
+        raise ContentError(message, file=str(path), line=line.number)
+    if line.text.startswith("-") or PLACE.search(line.text):
+        return None
+    try:
+        return Requirement(OPTION.sub("", line.text))
+    except InvalidRequirement as exception:
+        reason = str(exception).splitlines()[0]
+        raise ContentError(
+            f"{line.text!r} is no requirement: {reason}; write one a line, as in requests>=2.5",
+            file=str(path),
+            line=line.number,
+        ) from exception
+
+
+class _Installed:
+    """What the interpreter that runs a pack's code can import.
+
+    :param home: the pack's virtualenv, if it has one.
+    """
+
+    def __init__(self, home: Path) -> None:
+        libraries = sorted(home.glob("lib/python3*/site-packages"))
+        self._folders = [str(folder) for folder in libraries] or None
+        self._version = {"python_version": libraries[0].parent.name.removeprefix("python")} if libraries else None
+        self.where = f"the virtualenv {home}" if libraries else "this Python, which stands for the missing virtualenv,"
+
+    def has(self, requirement: Requirement) -> bool:
+        """Also one that is not for this Python."""
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
+            return True
+        wanted = {"name": requirement.name}
+        places = wanted if self._folders is None else {**wanted, "path": self._folders}
+        installed = next(iter(metadata.distributions(**places)), None)
+        return installed is not None and requirement.specifier.contains(installed.version, prereleases=True)
