@@ -34,6 +34,7 @@ OWNERS = {
     "uvloop": "cli",
     "click": "cli",
     "rich": "cli",
+    "watchfiles": "cli",
 }
 """Third-party packages that belong to one place."""
 

@@ -1,0 +1,101 @@
+"""The container's log, which holds its sensors' records and output, as it is shown while a pack is developed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import IO
+
+from st2sensor.cli.development.folder import Folder
+from st2sensor.cli.development.screen import Screen
+
+LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
+"""Kinds of lines, by GELF's severities; the rest is critical."""
+
+CONTAINER = "container"
+
+OWN = "st2sensor."
+"""How the names of the container's loggers begin."""
+
+SHOWN_OTHERWISE = " is kept as a dead letter: "
+"""In lines about what is shown as an invalid trigger, with its payload."""
+
+TRACEBACK = "Traceback (most recent call last):"
+
+LAST_LINES = 5
+"""Of the container, that are shown again when it dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """:param name: of the logger; :param below: further lines, as of a traceback."""
+
+    moment: float | None
+    kind: str
+    name: str
+    text: str
+    below: str = ""
+
+
+class Log:
+    """Shows what a container writes, for a thread of its own."""
+
+    def __init__(self, folder: Folder, screen: Screen) -> None:
+        self._folder = folder
+        self._screen = screen
+        self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+):? (.*)", re.DOTALL)
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        """What the container itself has said last."""
+
+    def follow(self, stream: IO[bytes]) -> None:
+        """Show each record until the stream ends."""
+        for record in _records(stream):
+            self._show(record)
+
+    def _show(self, record: Record) -> None:
+        kind, name, text = record.kind, record.name, self._folder.as_given(record.text)
+        if name.startswith(OWN) or not name:
+            if SHOWN_OTHERWISE in text:
+                return
+            self.last.append(text)
+            name = CONTAINER
+            about = self._sensor.fullmatch(text)
+            if about is not None:
+                name, text = about.groups()
+                kind = "sensor" if kind == "info" else kind
+        self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
+
+
+def _records(stream: IO[bytes]) -> Iterator[Record]:
+    """Each record; the lines of a traceback that a sensor prints come as one."""
+    traces: dict[str, Record] = {}
+    for line in stream:
+        record = _record(line.decode("utf-8", "replace").rstrip("\n"))
+        begun = traces.pop(record.name, None)
+        if begun is not None:
+            begun = replace(begun, below=f"{begun.below}\n{record.text}".lstrip("\n"))
+            if record.text.startswith(" "):
+                traces[record.name] = begun
+            else:
+                # The last line of a traceback is the exception.
+                yield replace(begun, kind="error", text=record.text)
+        elif record.text == TRACEBACK and not record.below:
+            traces[record.name] = record
+        else:
+            yield record
+    yield from traces.values()
+
+
+def _record(line: str) -> Record:
+    try:
+        fields = json.loads(line)
+        name = str(fields["_python"]["name"])
+        text, _, below = str(fields["full_message"]).partition("\n")
+        kind = LEVELS.get(fields["level"], "critical")
+        return Record(moment=float(fields["timestamp_f"]), kind=kind, name=name, text=text, below=below)
+    except (ValueError, TypeError, KeyError):
+        # Before the log is configured, and from what writes past it.
+        return Record(moment=None, kind="info", name="", text=line)
