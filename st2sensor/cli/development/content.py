@@ -116,6 +116,7 @@ class Content:
         with self._lock:
             try:
                 made = self._set_up() if any(name.endswith(virtualenv.REQUIREMENTS) for name in names) else []
+                before = self._digests()
                 outcomes = [*made, *self._register()]
                 self._ask(lenient=True)
                 self._send()
@@ -124,7 +125,9 @@ class Content:
                 return
             changed = [item for item in outcomes if item.result in VERBS and item.kind != "virtualenv"]
             for outcome in changed:
-                self._screen.show("saved", shown, self._consequence(outcome))
+                is_same = outcome.kind == SENSOR and before.get(outcome.ref) == self._digests().get(outcome.ref)
+                consequence = f"{outcome.ref} is mended, and went on" if is_same else self._consequence(outcome)
+                self._screen.show("saved", shown, consequence)
             failed = failures(outcomes)
             told = self._show_failures(failed, names)
             if not changed and not told:
@@ -172,6 +175,10 @@ class Content:
                 told = True
         self._failing = frozenset(messages)
         return told
+
+    def _digests(self) -> dict[str, str | None]:
+        """Of the code that sensors run, by reference."""
+        return {known.ref: known.digest for known in self._storage.all(Registration)}
 
     def _goes_on(self, outcome: Outcome) -> bool:
         return outcome.kind == SENSOR and self._is_enabled(outcome.ref)

@@ -22,8 +22,11 @@ SOCKET = "wrapper.sock"
 SOCKET_LIMIT = 107
 """Bytes of a socket's path."""
 
-DATA = ("st2.db*", "outbox.db*", "known.json")
-"""What a fresh start is without."""
+LEFT = ("outbox.db*", "known.json")
+"""What the container of an earlier run leaves, and this one is to know nothing of."""
+
+DATA = ("st2.db*",)
+"""What a fresh start is without, too."""
 
 LINKS = ("packs", "configs", "overrides")
 """What is made anew at each start."""
@@ -134,8 +137,11 @@ def opened(
             (home / "configs" / f"{ref}.yaml").symlink_to(given[ref].absolute())
         if sensors:
             (home / "overrides" / f"{ref}.yaml").write_text(json.dumps(_only(ref, sensors)))
-    with _short(home) as path:
-        yield Folder(path=path, home=home, packs=found, configs=given)
+    try:
+        with _short(home) as path:
+            yield Folder(path=path, home=home, packs=found, configs=given)
+    finally:
+        (home / SOCKET).unlink(missing_ok=True)
 
 
 def _packs(folders: Sequence[Path]) -> dict[str, Path]:
@@ -190,7 +196,7 @@ def _make(home: Path, fresh: bool) -> None:
                 f"{home} is in use by process {process}: these packs are being developed already; stop that, or give "
                 "this one a folder by --state-dir"
             )
-        for pattern in DATA if fresh else ():
+        for pattern in (*LEFT, *DATA) if fresh else LEFT:
             for path in home.glob(pattern):
                 path.unlink()
         for name in LINKS:

@@ -15,10 +15,11 @@ from st2sensor.cli.development.screen import Screen
 LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
 """Kinds of lines, by GELF's severities; the rest is critical."""
 
-CONTAINER = "container"
-
 OWN = "st2sensor."
 """How the names of the container's loggers begin."""
+
+OF_NO_USE = (f"{OWN}cli", f"{OWN}delivery")
+"""Loggers whose information says nothing about a pack: where the configuration is, that the bus is there."""
 
 SHOWN_OTHERWISE = " is kept as a dead letter: "
 """In lines about what is shown as an invalid trigger, with its payload."""
@@ -56,17 +57,27 @@ class Log:
             self._show(record)
 
     def _show(self, record: Record) -> None:
-        kind, name, text = record.kind, record.name, self._folder.as_given(record.text)
+        text = self._folder.as_given(record.text)
+        if SHOWN_OTHERWISE in text:
+            return
+        kind, name = record.kind, record.name
         if name.startswith(OWN) or not name:
-            if SHOWN_OTHERWISE in text:
-                return
             self.last.append(text)
-            name = CONTAINER
-            about = self._sensor.fullmatch(text)
-            if about is not None:
-                name, text = about.groups()
-                kind = "sensor" if kind == "info" else kind
+            if kind == "info" and name.startswith(OF_NO_USE):
+                return
+            kind, name, text = self._of_container(kind, text)
+        else:
+            # Many a logger is named after the class, below the sensor's own.
+            ref, _, rest = name.rpartition(".")
+            name = ref if ref.endswith(f".{rest}") else name
         self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
+
+    def _of_container(self, kind: str, text: str) -> tuple[str, str, str]:
+        """Kind, name and text of what the container says, which may be about a sensor."""
+        about = self._sensor.fullmatch(text)
+        if about is None:
+            return ("container", "", text) if kind == "info" else (kind, "container", text)
+        return "sensor" if kind == "info" else kind, about[1], about[2]
 
 
 def _records(stream: IO[bytes]) -> Iterator[Record]:

@@ -20,7 +20,7 @@ STYLES = {
     "datastore": "magenta",
     "saved": "bold blue",
     "sensor": "green",
-    "pack": "dim",
+    "container": "dim",
     "setup": "dim",
     "debug": "dim",
     "info": "",
@@ -31,8 +31,8 @@ STYLES = {
 }
 """What there are lines of, and how the word is shown."""
 
-LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red"}
-"""Kinds whose text is coloured, too."""
+LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red", "sensor": "", "saved": ""}
+"""How the text is shown, where that is not how the word is."""
 
 KIND_WIDTH = max(map(len, STYLES))
 WIDEST_NAME = 32
@@ -62,35 +62,49 @@ class Screen:
             self._console.print(text, soft_wrap=True)
 
     def show(
-        self, kind: str, name: str, text: str | Text = "", *, below: str | Text = "", moment: float | None = None
+        self,
+        kind: str,
+        name: str,
+        text: str | Text = "",
+        *,
+        payload: Text | None = None,
+        below: str = "",
+        moment: float | None = None,
     ) -> None:
         """A line.
 
         :param kind: one of STYLES.
-        :param below: what is shown under it, as it is.
+        :param payload: what the text is about.
+        :param below: further lines, as of a traceback, whose last says most.
         :param moment: seconds since the epoch; now unless given.
         """
         stamp = time.strftime("%H:%M:%S", time.localtime(moment))
-        words = text if isinstance(text, Text) else Text(printable(text), LOUD.get(kind, ""))
+        words = text if isinstance(text, Text) else Text(printable(text), LOUD.get(kind, STYLES[kind]))
+        body = Text.assemble((f"{printable(name):{self._name_width}}", "bold"), "  ", words) if name else words
+        if payload is not None:
+            body = Text.assemble(body, "\n" if self._console.is_terminal else "  ", payload)
         with self._lock:
             if self._console.is_terminal:
-                self._console.print(self._columns(kind, stamp, name, words))
+                self._console.print(_columns(stamp, kind, body))
             else:
-                line = f"{stamp}  {kind:{KIND_WIDTH}}  {printable(name):{self._name_width}}  {words.plain}"
-                self._console.print(Text(line.rstrip()), soft_wrap=True)
+                self._console.print(Text(f"{stamp}  {kind:{KIND_WIDTH}}  {body.plain}".rstrip()), soft_wrap=True)
             if below:
-                lines = below if isinstance(below, Text) else Text(printable(below), "dim")
-                lines.rstrip()
-                self._console.print(Padding(lines, (0, 0, 0, BELOW)), soft_wrap=not self._console.is_terminal)
+                self._console.print(Padding(_traceback(below, kind), (0, 0, 0, BELOW)), soft_wrap=True)
 
-    def _columns(self, kind: str, stamp: str, name: str, words: Text) -> Table:
-        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        table.add_column(width=len(stamp), no_wrap=True, style="dim")
-        table.add_column(width=KIND_WIDTH, no_wrap=True)
-        table.add_column(width=self._name_width, overflow="fold")
-        table.add_column(ratio=1, overflow="fold")
-        table.add_row(stamp, Text(kind, STYLES[kind]), Text(printable(name), "bold"), words)
-        return table
+
+def _columns(stamp: str, kind: str, body: Text) -> Table:
+    """A table of one line: what is too long for it is wrapped below its beginning."""
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(width=len(stamp), no_wrap=True)
+    table.add_column(width=KIND_WIDTH, no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(stamp, "dim"), Text(kind, STYLES[kind]), body)
+    return table
+
+
+def _traceback(text: str, kind: str) -> Text:
+    before, newline, last = printable(text).rstrip().rpartition("\n")
+    return Text.assemble((before + newline, "dim"), (last, LOUD.get(kind, "dim")))
 
 
 def highlighted(payload: Any) -> Text:

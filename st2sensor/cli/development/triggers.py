@@ -33,7 +33,7 @@ class Triggers:
         self._outbox = outbox
         self._screen = screen
         self._record = record
-        self._last_letter = max((letter.id for letter in self._letters(0)), default=0)
+        self._last_letter = 0
 
     def show(self, message: Message) -> None:
         """One from the exchange."""
@@ -45,23 +45,22 @@ class Triggers:
         if seen.trigger_type in (CREATE, UPDATE):
             self._show_entry(seen.payload["object"])
         elif seen.trigger_type == DELETE:
-            self._screen.show("datastore", seen.payload["object"]["name"], "is deleted")
+            self._screen.show("datastore", "", Text(f"{printable(seen.payload['object']['name'])} is deleted"))
         elif seen.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
             self._screen.show("trigger", seen.trigger_type, _text(seen))
 
     def show_invalid(self) -> None:
         """Those that became dead letters since the last time."""
-        for letter in self._letters(self._last_letter):
+        letters = DeadLetters(self._outbox).after(self._last_letter) if self._outbox.exists() else []
+        for letter in letters:
             body = json.loads(letter.entry.body)
             payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
-            self._screen.show("invalid", letter.entry.trigger, f"{letter.entry.reason}", below=highlighted(payload))
+            self._screen.show("invalid", letter.entry.trigger, letter.entry.reason or "", payload=highlighted(payload))
             self._last_letter = letter.id
 
-    def _letters(self, after: int) -> list[Any]:
-        return DeadLetters(self._outbox).after(after) if self._outbox.exists() else []
-
     def _show_entry(self, entry: Mapping[str, Any]) -> None:
-        self._screen.show("datastore", entry["name"], Text.assemble(("= ", "dim"), printable(entry["value"])))
+        name, value = printable(entry["name"]), printable(entry["value"])
+        self._screen.show("datastore", "", Text.assemble((name, "bold"), (" = ", "dim"), value))
 
 
 def _text(seen: Seen) -> Text:
