@@ -92,7 +92,7 @@ def _records(stream: IO[bytes]) -> Iterator[Record]:
                 traces[record.name] = begun
             else:
                 # The last line of a traceback is the exception.
-                yield replace(begun, kind="error", text=record.text)
+                yield replace(begun, kind="error")
         elif record.text == TRACEBACK and not record.below:
             traces[record.name] = record
         else:

@@ -7,11 +7,11 @@ import re
 import threading
 import time
 from collections.abc import Iterable
+from textwrap import indent
 from typing import Any
 
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -89,7 +89,7 @@ class Screen:
             else:
                 self._console.print(Text(f"{stamp}  {kind:{KIND_WIDTH}}  {body.plain}".rstrip()), soft_wrap=True)
             if below:
-                self._console.print(Padding(_traceback(below, kind), (0, 0, 0, BELOW)), soft_wrap=True)
+                self._console.print(_traceback(indent(below.rstrip(), " " * BELOW), kind), soft_wrap=True)
 
 
 def _columns(stamp: str, kind: str, body: Text) -> Table:
@@ -103,7 +103,7 @@ def _columns(stamp: str, kind: str, body: Text) -> Table:
 
 
 def _traceback(text: str, kind: str) -> Text:
-    before, newline, last = printable(text).rstrip().rpartition("\n")
+    before, newline, last = printable(text).rpartition("\n")
     return Text.assemble((before + newline, "dim"), (last, LOUD.get(kind, "dim")))
 
 
