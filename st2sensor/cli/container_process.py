@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -27,14 +28,17 @@ def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Po
     command = [sys.executable, "-P", "-m", "st2sensor.cli", "st2sensorcontainer"]
     for path in config_files:
         command += ["--config-file", path]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=_stopped_with_parent(),
-    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads: what runs in the child before the container takes no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_stopped_with_parent(),
+        )
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         _introduce(folder, screen)
         content = Content(folder, settings, storage, screen, triggers=options.triggers, virtualenvs=options.virtualenvs)
         # Before the start, so that no save is missed meanwhile.
-        stack.enter_context(watching(folder, content.saved))
+        stack.enter_context(watching(folder, content.saved, lambda name, problem: screen.show("error", name, problem)))
         content.start(options.sensors)
         log = Log(folder, screen)
         triggers = Triggers(storage, settings.container.state_dir / "outbox.db", screen, record)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import Change, watch
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from st2sensor.cli.development.folder import Folder
 from st2sensor.packs.files import SUFFIXES
@@ -46,14 +47,16 @@ class Watched:
 
 
 @contextmanager
-def watching(folder: Folder, saved: Callable[[set[str]], None]) -> Iterator[None]:
+def watching(folder: Folder, saved: Callable[[set[str]], None], failed: Callable[[str, str], None]) -> Iterator[None]:
     """While this lasts, hand on the names of files that are saved.
 
     :param saved: called in threads, one call at a time for each pack.
+    :param failed: told of a folder that cannot be watched, and why.
     """
     stop = threading.Event()
     threads = [
-        threading.Thread(target=_watch, args=(item, saved, stop), name="saves", daemon=True) for item in _all(folder)
+        threading.Thread(target=_watch, args=(item, saved, failed, stop), name="saves", daemon=True)
+        for item in _all(folder)
     ]
     for thread in threads:
         thread.start()
@@ -75,13 +78,22 @@ def _all(folder: Folder) -> Iterator[Watched]:
             yield Watched(root=file.parent.resolve(), given=file.parent, only=file.name)
 
 
-def _watch(watched: Watched, saved: Callable[[set[str]], None], stop: threading.Event) -> None:
-    for changes in watch(
-        watched.root,
-        watch_filter=watched.concerns,
-        debounce=GATHER,
-        step=SETTLE,
-        stop_event=stop,
-        recursive=watched.only is None,
-    ):
-        saved({watched.name(path) for _, path in changes})
+def _watch(
+    watched: Watched,
+    saved: Callable[[set[str]], None],
+    failed: Callable[[str, str], None],
+    stop: threading.Event,
+) -> None:
+    try:
+        for changes in watch(
+            watched.root,
+            watch_filter=watched.concerns,
+            debounce=GATHER,
+            step=SETTLE,
+            stop_event=stop,
+            recursive=watched.only is None,
+        ):
+            saved({watched.name(path) for _, path in changes})
+    except (OSError, WatchfilesRustInternalError) as exception:
+        # As when the system has no more inotify watches to give.
+        failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
