@@ -52,9 +52,10 @@ class Log:
         """What the container itself has said last."""
 
     def follow(self, stream: IO[bytes]) -> None:
-        """Show each record until the stream ends."""
-        for record in _records(stream):
-            self._show(record)
+        """Show each record until the stream ends, and close it."""
+        with stream:
+            for record in _records(stream):
+                self._show(record)
 
     def _show(self, record: Record) -> None:
         text = self._folder.as_given(record.text)

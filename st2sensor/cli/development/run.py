@@ -23,6 +23,7 @@ from st2sensor.cli.development.saves import watching
 from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.development.triggers import Triggers
 from st2sensor.cli.recording import recorder
+from st2sensor.outbox_file import open_file
 from st2sensor.storage import open_storage
 
 REST = 1.0
@@ -84,7 +85,10 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         stack.enter_context(watching(folder, content.saved, lambda name, problem: screen.show("error", name, problem)))
         content.start(options.sensors)
         log = Log(folder, screen)
-        triggers = Triggers(storage, settings.container.state_dir / "outbox.db", screen, record)
+        outbox = settings.container.state_dir / "outbox.db"
+        # There before the container makes it, which is not done in one step.
+        open_file(outbox, settings.outbox.durability).close()
+        triggers = Triggers(storage, outbox, screen, record)
         container = container_process.start([str(folder.config_file)], subprocess.PIPE)
         assert container.stdout is not None
         reader = threading.Thread(target=log.follow, args=(container.stdout,), name="log", daemon=True)

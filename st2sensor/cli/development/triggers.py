@@ -25,12 +25,12 @@ SENSOR_EVENTS = ("core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 class Triggers:
     """Shows and records them, for the main thread.
 
-    :param outbox: the container's, which need not be there yet.
+    :param outbox: the container's.
     """
 
     def __init__(self, storage: Storage, outbox: Path, screen: Screen, record: Record) -> None:
         self._storage = storage
-        self._outbox = outbox
+        self._dead = DeadLetters(outbox)
         self._screen = screen
         self._record = record
         self._last_letter = 0
@@ -51,8 +51,7 @@ class Triggers:
 
     def show_invalid(self) -> None:
         """Those that became dead letters since the last time."""
-        letters = DeadLetters(self._outbox).after(self._last_letter) if self._outbox.exists() else []
-        for letter in letters:
+        for letter in self._dead.after(self._last_letter):
             body = json.loads(letter.entry.body)
             payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
             self._screen.show("invalid", letter.entry.trigger, letter.entry.reason or "", payload=highlighted(payload))
