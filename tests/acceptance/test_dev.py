@@ -44,7 +44,8 @@ class Other(Sensor):
         import threading
         threading.Event().wait()
     def add_trigger(self, trigger):
-        print("asked for", trigger["type"], sorted(trigger["parameters"].items()))
+        parameters = sorted(trigger["parameters"].items())
+        self.sensor_service.get_logger("Other").info("asked for %s %s", trigger["type"], parameters)
 """
 
 TICK = {
