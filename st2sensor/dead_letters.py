@@ -44,6 +44,10 @@ class DeadLetters:
             raise OutboxError(f"there is no dead letter {', '.join(map(str, sorted(missing)))} in {self._path}")
         return found
 
+    def after(self, identifier: int) -> list[DeadLetter]:
+        """Those that came after one, oldest first."""
+        return self._read(f"{SELECT} WHERE id > ? ORDER BY id", (identifier,))
+
     def remove(self, identifiers: Sequence[int]) -> None:
         """Delete some."""
         with self._open() as connection:

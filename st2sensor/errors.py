@@ -3,6 +3,8 @@
     St2SensorError                      1
     ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; names file, place and remedy
+    ├── TriggerRefused                  65   a trigger that is asked for has no type, or its parameters do not fit
+    ├── RecordingError                  1    a file of recorded triggers is wrong; names the line
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── KeyNotFound                     66   the datastore has no such key
     ├── StateDirectoryBusy              75   another container holds the state directory
@@ -57,6 +59,20 @@ class ContentError(St2SensorError):
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.message}"
+
+
+class TriggerRefused(St2SensorError):
+    """:param key: what of it is wrong: `type` or `parameters`."""
+
+    exit_code = 65
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class RecordingError(St2SensorError):
+    pass
 
 
 class SensorNotFound(St2SensorError):

@@ -25,10 +25,13 @@ FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 AUDIT = logging.CRITICAL + 10
 """StackStorm's level above all others, which its logging.conf files name."""
 
+GELF = "st2common.logging.formatters.GelfLogFormatter"
+"""Writes each record as one line of JSON."""
+
 STACKSTORMS = {
     "st2common.log.FormatNamedFileHandler": log_files.FormatNamedFileHandler,
     "st2common.logging.formatters.ConsoleLogFormatter": log_files.ConsoleLogFormatter,
-    "st2common.logging.formatters.GelfLogFormatter": log_files.GelfLogFormatter,
+    GELF: log_files.GelfLogFormatter,
 }
 """Classes that StackStorm's logging.conf files name."""
 

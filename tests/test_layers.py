@@ -38,6 +38,7 @@ OWNERS = {
     "click": "cli",
     "rich": "cli",
     "pytest": "testing.plugin",
+    "watchfiles": "cli",
 }
 """Third-party packages that belong to one place."""
 

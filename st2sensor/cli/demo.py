@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from st2sensor.cli import registration, tail
+from st2sensor.cli import container_process, passing, registration
+from st2sensor.cli.seen import not_shown, seen_in
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from st2sensor.transport.base import Message
 
 PACK = """\
 name: demo
@@ -34,46 +30,27 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
     # What is wrong with one pack has been told, and does not keep the others from running.
     registration.register(settings)
     log = state_dir / "container.log"
-    command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
-    for path in config_files:
-        command += ["--config-file", path]
     with (
-        closing(tail.subscribe(settings.messaging)) as subscription,
+        closing(passing.subscribe(settings.messaging)) as subscription,
         closing(open_storage(settings.database)) as storage,
     ):
-        with log.open("a") as stream:
-            # A session of its own: Ctrl-C reaches this process alone, which passes on one stop.
-            container = subprocess.Popen(command, stderr=stream, stdin=subprocess.DEVNULL, start_new_session=True)
-        with _stopping(container):
+
+        def show(message: Message) -> None:
+            seen = seen_in(message, storage)
+            console.print(not_shown(message) if seen is None else passing.line(seen), soft_wrap=True)
+
+        with log.open("ab") as stream:
+            container = container_process.start(config_files, stream)
+        with container_process.stopping(container):
             intro = f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
             console.print(intro, soft_wrap=True)
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
-            tail.follow(subscription, storage, console, lambda: container.poll() is not None)
+            passing.follow(subscription, show, lambda: container.poll() is not None)
     if container.returncode:
         console.print(f"The container ended with exit code {container.returncode}; see {log}")
     else:
         console.print("Everything has stopped.")
     return container.returncode
-
-
-@contextmanager
-def _stopping(container: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass a stop on to the container, once; also that of a terminal which is closed."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        for handled in STOPS:
-            signal.signal(handled, signal.SIG_IGN)
-        container.terminate()
-
-    previous = {number: signal.signal(number, stop) for number in STOPS}
-    try:
-        yield
-    finally:
-        if container.poll() is None:
-            container.terminate()
-            container.wait()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _write_pack(state_dir: Path) -> Path:

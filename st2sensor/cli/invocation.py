@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +27,12 @@ config_file = click.option(
     help="Configuration; may be given several times, later files win. [default: $ST2_CONF or /etc/st2/st2.conf]",
 )
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+recorded = click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append each trigger to FILE, for st2sensor replay.",
+)
 debug = click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
 
 

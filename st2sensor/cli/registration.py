@@ -20,6 +20,7 @@ from st2sensor.packs.registry import KINDS, RULES, SENSORS, TRIGGERS, Registry, 
 from st2sensor.packs.templates import Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
+from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
 
@@ -88,12 +89,7 @@ def register(
     announcements = Announcements(Topology(settings.messaging.prefix))
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        registry = Registry(
-            storage=storage,
-            content=settings.content,
-            templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
-            announcements=announcements,
-        )
+        registry = registry_of(settings, storage, announcements)
         made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
         outcomes = made + _registered(registry, chosen, prune=prune)
     for warning in registry.warnings:
@@ -101,6 +97,16 @@ def register(
     show(outcomes)
     _announce(announcements, settings)
     return 1 if failures(outcomes) and not lenient else 0
+
+
+def registry_of(settings: Settings, storage: Storage, announcements: Announcements) -> Registry:
+    """A registry of what is configured."""
+    return Registry(
+        storage=storage,
+        content=settings.content,
+        templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
+        announcements=announcements,
+    )
 
 
 def _set_up_virtualenvs(registry: Registry, which: str) -> list[Outcome]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from contextlib import closing
 
 import click
-from rich.console import Console
 
 from st2sensor import config, logs
-from st2sensor.cli import completion, dead_letters, dispatching, init, key, run, sensor_logs, sensors, show, top, validate
+from st2sensor.cli import (
+    completion,
+    dead_letters,
+    dev,
+    dispatching,
+    init,
+    key,
+    replay,
+    run,
+    sensor_logs,
+    sensors,
+    show,
+    tail,
+    top,
+    validate,
+)
 from st2sensor.cli import demo as demonstration
-from st2sensor.cli import tail as triggers
+from st2sensor.cli import triggers as asked
 from st2sensor.cli.invocation import command, examples, invoke
-from st2sensor.storage import open_storage
 
 SECTIONS = {
     "For authors of sensors": ("init", "dev", "validate", "run", "replay", "demo"),
@@ -53,23 +64,6 @@ def root(context: click.Context, config_files: Sequence[str], debug: bool) -> No
     context.obj = config_files
 
 
-@root.command(epilog=examples("st2sensor --config-file conf/st2.dev.conf tail"))
-@click.pass_obj
-def tail(config_files: Sequence[str]) -> int:
-    """Show each trigger as it passes over the exchange, until Ctrl-C."""
-    settings = config.load(config_files)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (
-        closing(open_storage(settings.database)) as storage,
-        closing(triggers.subscribe(settings.messaging)) as subscription,
-    ):
-        try:
-            triggers.follow(subscription, storage, Console(highlight=False), lambda: False)
-        except KeyboardInterrupt:
-            return 0
-    return 0
-
-
 @root.command(epilog=examples("st2sensor --config-file conf/st2.dev.conf demo"))
 @click.pass_obj
 def demo(config_files: Sequence[str]) -> int:
@@ -80,9 +74,11 @@ def demo(config_files: Sequence[str]) -> int:
 for subcommand in (
     completion.completion,
     dead_letters.group,
+    dev.dev,
     dispatching.dispatch,
     init.init,
     key.group,
+    replay.replay,
     run.run,
     sensor_logs.log_level,
     sensor_logs.logs,
@@ -91,7 +87,10 @@ for subcommand in (
     sensors.list_,
     sensors.restart,
     show.show,
+    tail.tail,
     top.top,
+    asked.rules,
+    asked.triggers,
     validate.command,
 ):
     root.add_command(subcommand)

@@ -1,70 +1,106 @@
-"""Shows trigger instances as they pass over the exchange."""
+"""`st2sensor tail`: shows each trigger as it passes."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
-from rich.text import Text
 
-from st2sensor.errors import StorageError
-from st2sensor.models import Trigger
-from st2sensor.settings import Messaging
-from st2sensor.storage.base import Storage
-from st2sensor.transport import open_transport
-from st2sensor.transport.base import Message, Subscription
-from st2sensor.transport.codec import JSON_TYPE
-from st2sensor.transport.topology import Topology
+from st2sensor import config, isotime
+from st2sensor.cli.container import reached
+from st2sensor.cli.invocation import as_json, examples, recorded
+from st2sensor.cli.passing import follow, line, subscribe
+from st2sensor.cli.recording import recorder
+from st2sensor.cli.seen import Seen, not_shown, seen_in
+from st2sensor.errors import ContainerAway
+from st2sensor.payload import plain
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport.base import Message
 
-WAIT = 0.2
-"""Seconds between two looks whether to end."""
-
-
-def subscribe(messaging: Messaging) -> Subscription:
-    """Listen from now on. Raises BrokerUnavailable."""
-    subscription = open_transport(messaging).subscription([Topology(messaging.prefix).dispatch])
-    subscription.connect()
-    return subscription
+Handle = Callable[[Seen], None]
 
 
-def follow(subscription: Subscription, storage: Storage, console: Console, ended: Callable[[], bool]) -> None:
-    """Print each trigger instance until `ended` says so and nothing more has arrived."""
-    while True:
-        last = ended()
-        messages = subscription.receive(WAIT)
-        for message in messages:
-            console.print(_line(message, storage), soft_wrap=True)
-        if last and not messages:
-            return
+@click.command(
+    epilog=examples(
+        "st2sensor --config-file conf/st2.dev.conf tail",
+        "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
+        "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",
+    )
+)
+@click.option("--trigger", "wanted", metavar="TYPE", multiple=True, help="Only triggers of this type.")
+@as_json
+@recorded
+@click.pass_obj
+def tail(config_files: Sequence[str], wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
+    """Show each trigger as it passes over the exchange, until Ctrl-C.
+
+    With [messaging] serializer = pickle nobody can look into what passes without trusting it: then what this host's
+    container accepts is shown.
+    """
+    settings = config.load(config_files)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(highlight=False)
+    with recorder(record) as note:
+
+        def handle(seen: Seen) -> None:
+            if wanted and seen.trigger_type not in wanted:
+                return
+            note(seen)
+            if json_output:
+                click.echo(json.dumps(asdict(seen)))
+            else:
+                console.print(line(seen), soft_wrap=True)
+
+        try:
+            if settings.messaging.serializer == "json" or not _follow_container(settings, handle):
+                _follow_exchange(settings, handle)
+        except KeyboardInterrupt:
+            return 0
+    return 0
 
 
-def _line(message: Message, storage: Storage) -> Text:
-    stamp = time.strftime("%H:%M:%S")
-    if message.content_type != JSON_TYPE:
-        return Text(f"{stamp}  {len(message.body)} bytes of {message.content_type}: set [messaging] serializer = json")
-    body = json.loads(message.body)
-    line = Text.assemble((stamp, "dim"), "  ", (_trigger_type(body["trigger"], storage), "bold cyan"))
-    trace = body.get("trace_context")
-    if trace and trace.get("trace_tag"):
-        line.append(f"  #{trace['trace_tag']}", "magenta")
-    for name, value in body["payload"].items():
-        line.append(f"  {name}=", "dim").append(_short(value))
-    return line
+def _follow_exchange(settings: Settings, handle: Handle) -> None:
+    with (
+        closing(open_storage(settings.database)) as storage,
+        closing(subscribe(settings.messaging)) as subscription,
+    ):
+
+        def see(message: Message) -> None:
+            seen = seen_in(message, storage)
+            if seen is None:
+                click.echo(not_shown(message), err=True)
+            else:
+                handle(seen)
+
+        follow(subscription, see, lambda: False)
 
 
-def _trigger_type(trigger: Any, storage: Storage) -> str:
-    """The type's reference: a trigger with parameters is named by a uuid, which tells a person nothing."""
-    if isinstance(trigger, dict):
-        return str(trigger.get("type") or trigger.get("ref"))
+def _follow_container(settings: Settings, handle: Handle) -> bool:
+    """Show what the container accepts, until it ends; False when there is none."""
     try:
-        known = storage.get(Trigger, trigger)
-    except StorageError:
-        return str(trigger)
-    return str(trigger) if known is None else known.type
+        with reached(settings.container.state_dir) as container:
+            for event in container.events(["trigger"]):
+                handle(_seen(event))
+    except ContainerAway:
+        return False
+    return True
 
 
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _seen(event: dict[str, Any]) -> Seen:
+    body = json.loads(event["body"])
+    return Seen(
+        time=isotime.format(event["at"]),
+        trigger=body["trigger"],
+        trigger_type=event["trigger"],
+        payload=plain(body["payload"]) if event["tagged"] else body["payload"],
+        trace_context=body["trace_context"],
+        message_id=event["message_id"],
+    )

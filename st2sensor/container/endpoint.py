@@ -72,6 +72,7 @@ class Endpoint:
             raise ConfigError(f"[sensorcontainer] state_dir: {path} is too long for a socket; use a shorter path")
         self._loop = loop
         self._handler = handler
+        self._path = path
         self._socket = _listening(path, mode)
         self._closed = False
         self._listen()
@@ -81,6 +82,7 @@ class Endpoint:
         self._closed = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
+        self._path.unlink(missing_ok=True)
 
     def _listen(self) -> None:
         if not self._closed:

@@ -109,6 +109,7 @@ class Management:
 
     def _dispatched(self, entry: Entry) -> None:
         if entry.reason is None:
-            self._events.tell(hub.TRIGGER, entry.sensor, trigger=entry.trigger_type)
+            told = {"body": entry.body, "tagged": entry.tagged, "message_id": entry.message_id}
+            self._events.tell(hub.TRIGGER, entry.sensor, trigger=entry.trigger_type, **told)
         else:
             self._events.tell(hub.INVALID, entry.sensor, trigger=entry.trigger_type, reason=entry.reason)

@@ -87,6 +87,14 @@ def read(path: Path) -> File:
     return _json_only(File(shown=shown, data=data, _root=root))
 
 
+def value(text: str) -> Any:
+    """A value that is written as it would be in a file. Raises ValueError."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as exception:
+        raise ValueError(str(getattr(exception, "problem", None) or exception)) from exception
+
+
 def _json_only(file: File) -> File:
     """Refuse what JSON has no form for: binary, sets, infinities, an anchor that contains itself."""
     try:

@@ -1,11 +1,13 @@
-"""Registers rules as far as sensors need them: each asks for a trigger, which lives while a rule asks for it."""
+"""Registers rules as far as sensors need them: each asks for a trigger, which lives while anybody asks for it."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from st2sensor.errors import ContentError
+from st2sensor.errors import ContentError, TriggerRefused
 from st2sensor.models import Rule, Trigger, TriggerType
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
@@ -17,51 +19,80 @@ from st2sensor.transport.topology import CREATE, DELETE, UPDATE
 
 def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Result:
     """Make the trigger that a rule asks for, or change the one it asked for before. Raises ContentError."""
-    trigger_type = _validated_type(declared, storage)
+    trigger_type = _type_for(declared, storage.get(TriggerType, declared.trigger_type))
     known = storage.get(Rule, f"{declared.pack}.{declared.name}")
     if known is not None and _same(known, declared) and storage.get(Trigger, known.trigger) is not None:
         return Result.UNCHANGED
     trigger = _reparametrised(known, declared, storage, announcements) or _asked_for(
-        declared, trigger_type, storage, announcements
+        trigger_type, declared.parameters, storage, announcements
     )
     storage.put(_rule(declared, trigger.ref))
     if known is not None and known.trigger != trigger.ref:
-        _let_go(known, storage, announcements)
+        withdraw(known.trigger, storage, announcements)
     return Result.CREATED if known is None else Result.CHANGED
 
 
 def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> None:
-    """Forget a rule, and its trigger when no other rule asks for it."""
+    """Forget a rule, and its trigger when nobody else asks for it."""
     storage.remove(Rule, rule.ref)
-    _let_go(rule, storage, announcements)
+    withdraw(rule.trigger, storage, announcements)
 
 
-def unknown_type(declared: RuleDeclaration) -> ContentError:
-    return declared.file.error(
-        f"there is no trigger type {declared.trigger_type}; correct trigger.type, or register the pack whose "
-        "sensor or triggers/ declares it",
-        ["trigger", "type"],
-    )
+def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements) -> Trigger:
+    """Ask for a trigger as a rule does, until it is withdrawn as often as it was asked for.
+
+    :param trigger_type: its reference.
+
+    Raises TriggerRefused.
+    """
+    found = _fitting(trigger_type, storage.get(TriggerType, trigger_type), parameters)
+    return _asked_for(found, parameters, storage, announcements)
 
 
-def parameters_error(declared: RuleDeclaration, trigger_type: TriggerType) -> ContentError | None:
-    """How a rule's parameters break their trigger type's schema, or None."""
-    if not trigger_type.parameters_schema:
-        return None
-    problem = Compiled(trigger_type.parameters_schema).violation(dict(declared.parameters))
-    if problem is None:
-        return None
-    message = f"parameters do not fit trigger type {declared.trigger_type}: {problem}"
-    return declared.file.error(message, ["trigger", "parameters"])
+def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> None:
+    """Ask for a trigger no longer; it is gone when nobody else does. One without parameters is its type's, and stays.
+
+    :param trigger: its reference.
+    """
+    known = storage.get(Trigger, trigger)
+    if known is None or not known.parameters:
+        return
+    storage.count_reference(trigger, -1)
+    if storage.get(Trigger, trigger) is None:
+        announcements.add(known, DELETE)
 
 
-def _validated_type(declared: RuleDeclaration, storage: Storage) -> TriggerType:
-    trigger_type = storage.get(TriggerType, declared.trigger_type)
+def misfit(declared: RuleDeclaration, trigger_type: TriggerType | None) -> ContentError | None:
+    """Why a rule cannot be registered, with the place in its file, or None.
+
+    :param trigger_type: that of the rule's trigger; None when it is not known.
+    """
+    try:
+        _type_for(declared, trigger_type)
+    except ContentError as error:
+        return error
+    return None
+
+
+def _type_for(declared: RuleDeclaration, trigger_type: TriggerType | None) -> TriggerType:
+    try:
+        return _fitting(declared.trigger_type, trigger_type, declared.parameters)
+    except TriggerRefused as refusal:
+        raise declared.file.error(str(refusal), ["trigger", refusal.key]) from refusal
+
+
+def _fitting(ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any]) -> TriggerType:
+    """A trigger type that may be asked for with some parameters. Raises TriggerRefused."""
     if trigger_type is None:
-        raise unknown_type(declared)
-    misfit = parameters_error(declared, trigger_type)
-    if misfit is not None:
-        raise misfit
+        raise TriggerRefused(
+            f"there is no trigger type {ref}; correct the type, or register the pack whose sensor or triggers/ "
+            "declares it",
+            key="type",
+        )
+    if trigger_type.parameters_schema:
+        problem = Compiled(trigger_type.parameters_schema).violation(dict(parameters))
+        if problem is not None:
+            raise TriggerRefused(f"parameters do not fit trigger type {ref}: {problem}", key="parameters")
     return trigger_type
 
 
@@ -80,9 +111,9 @@ def _rule(declared: RuleDeclaration, trigger: str) -> Rule:
     )
 
 
-def _find(declared: RuleDeclaration, storage: Storage) -> Trigger | None:
+def _find(trigger_type: str, parameters: Mapping[str, Any], storage: Storage) -> Trigger | None:
     for trigger in storage.all(Trigger):
-        if trigger.type == declared.trigger_type and dict(trigger.parameters) == dict(declared.parameters):
+        if trigger.type == trigger_type and dict(trigger.parameters) == dict(parameters):
             return trigger
     return None
 
@@ -94,7 +125,9 @@ def _reparametrised(
     if known is None or known.trigger_type != declared.trigger_type or not declared.parameters:
         return None
     current = storage.get(Trigger, known.trigger)
-    if current is None or not current.parameters or current.ref_count > 1 or _find(declared, storage) is not None:
+    if current is None or not current.parameters or current.ref_count > 1:
+        return None
+    if _find(declared.trigger_type, declared.parameters, storage) is not None:
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
@@ -103,25 +136,14 @@ def _reparametrised(
 
 
 def _asked_for(
-    declared: RuleDeclaration, trigger_type: TriggerType, storage: Storage, announcements: Announcements
+    trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
 ) -> Trigger:
-    trigger = _find(declared, storage)
+    trigger = _find(trigger_type.ref, parameters, storage)
     if trigger is None:
-        name = str(uuid.uuid4()) if declared.parameters else trigger_type.name
-        trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=declared.parameters)
+        name = str(uuid.uuid4()) if parameters else trigger_type.name
+        trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
         storage.put(trigger)
         announcements.add(trigger, CREATE)
-    if declared.parameters:
+    if parameters:
         storage.count_reference(trigger.ref, 1)
     return trigger
-
-
-def _let_go(rule: Rule, storage: Storage, announcements: Announcements) -> None:
-    if not rule.parameters:
-        return
-    trigger = storage.get(Trigger, rule.trigger)
-    if trigger is None:
-        return
-    storage.count_reference(trigger.ref, -1)
-    if storage.get(Trigger, rule.trigger) is None:
-        announcements.add(trigger, DELETE)

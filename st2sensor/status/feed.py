@@ -77,7 +77,7 @@ class Feed:
         self, known: dict[str, SensorReport], events: asyncio.Queue[dict[str, Any]]
     ) -> dict[str, SensorReport]:
         reports = {report.ref: report for report in await self._reporter.sensors()}
-        happened = [event for event in _taken(events) if event["kind"] in SHOWN]
+        happened = [_without_payload(event) for event in _taken(events) if event["kind"] in SHOWN]
         message = orjson.dumps(
             {
                 "node": await self._reporter.node(),
@@ -94,6 +94,10 @@ class Feed:
                 self._pages.discard(page)
                 _end(page)
         return reports
+
+
+def _without_payload(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name != "body"}
 
 
 def _taken(events: asyncio.Queue[dict[str, Any]]) -> list[dict[str, Any]]:

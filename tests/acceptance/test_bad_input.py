@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "rule for an unknown type": (
         rule("name: bad\ntrigger:\n  type: no.such\n"),
-        ["bad.yaml:3: there is no trigger type no.such; correct trigger.type"],
+        ["bad.yaml:3: there is no trigger type no.such; correct the type"],
     ),
     "rule with bad parameters": (
         rule("name: bad\ntrigger:\n  type: core.st2.IntervalTimer\n  parameters: {unit: years, delta: 1}\n"),

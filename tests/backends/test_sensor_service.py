@@ -37,6 +37,7 @@ from st2sensor.settings import KeyValues
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
+from st2sensor.traffic import Traffic
 from st2sensor.wrapper.connection import Connection
 from st2sensor.wrapper.service import SensorService
 
@@ -84,7 +85,7 @@ class Real:
         key.chmod(0o600)
         catalogue = Catalogue()
         catalogue.learn([TriggerType(pack="p", name="t")], [])
-        self._dispatcher = Dispatcher(self._outbox, catalogue, validate=True)
+        self._dispatcher = Dispatcher(self._outbox, catalogue, Traffic(), validate=True)
         requests = Requests(self, self, self._dispatcher, user="stanley")
         keyring = Keyring(KeyValues(enable_encryption=True, encryption_key_path=key, previous_key_paths=()))
         self._datastore_requests = DatastoreRequests(

@@ -120,8 +120,10 @@ def check_rules(pack: Declarations, types: Known) -> Iterator[Finding]:
     for rule in pack.rules:
         declared = types.types.get(rule.trigger_type)
         if declared is not None:
-            misfit = rules.parameters_error(rule, declared)
-            if misfit is not None:
-                yield found(pack.pack.ref, misfit, "rule-parameters")
+            problem = rules.misfit(rule, declared)
+            if problem is not None:
+                yield found(pack.pack.ref, problem, "rule-parameters")
         elif rule.trigger_type not in types.named and rule.trigger_type.partition(".")[0] in types.packs:
-            yield found(pack.pack.ref, rules.unknown_type(rule), "unknown-trigger")
+            missing = rules.misfit(rule, None)
+            assert missing is not None
+            yield found(pack.pack.ref, missing, "unknown-trigger")

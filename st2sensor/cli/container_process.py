@@ -1,0 +1,73 @@
+"""A container that runs as the child of a command, and ends with it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PR_SET_PDEATHSIG = 1
+
+
+def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
+    """Start a container in a session of its own: Ctrl-C reaches this process alone, which passes on one stop.
+
+    For the main thread: the container stops when that ends, however it does.
+
+    :param output: where the container writes to.
+    """
+    command = [sys.executable, "-P", "-m", "st2sensor.cli", "st2sensorcontainer"]
+    for path in config_files:
+        command += ["--config-file", path]
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads: what runs in the child before the container takes no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_stopped_with_parent(),
+        )
+
+
+@contextmanager
+def stopping(container: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass a stop on to the container, once; also that of a terminal which is closed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        for handled in STOPS:
+            signal.signal(handled, signal.SIG_IGN)
+        container.terminate()
+
+    previous = {number: signal.signal(number, stop) for number in STOPS}
+    try:
+        yield
+    finally:
+        if container.poll() is None:
+            container.terminate()
+            container.wait()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stopped_with_parent() -> Callable[[], None]:
+    """What the child does before it becomes the container."""
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def arm() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(0)
+
+    return arm

@@ -1,0 +1,1 @@
+"""What `st2sensor dev` is made of."""

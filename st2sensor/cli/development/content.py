@@ -1,0 +1,228 @@
+"""What is registered of the packs that are developed: at the start, and again whenever a file is saved."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import threading
+import venv
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from st2sensor.cli.development.folder import Folder
+from st2sensor.cli.development.screen import Screen
+from st2sensor.cli.registration import registry_of
+from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
+from st2sensor.models import Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.packs import files, rules, virtualenv
+from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.registry import KINDS, failures
+from st2sensor.settings import Settings
+from st2sensor.storage.base import Storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.topology import Topology
+
+SENSOR = "sensor"
+
+VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "stops"}
+"""What becomes of a sensor that is enabled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A trigger that is asked for, as a rule would."""
+
+    trigger_type: str
+    parameters: dict[str, Any]
+
+
+def asked(text: str) -> Asked:
+    """From `TYPE key=value ...`, whose values are written as in YAML. Raises ConfigError."""
+    try:
+        trigger_type, *pairs = shlex.split(text)
+        parameters = {}
+        for pair in pairs:
+            name, equals, value = pair.partition("=")
+            if not name or not equals:
+                raise ValueError(f"{pair} is no key=value")
+            parameters[name] = files.value(value)
+    except ValueError as exception:
+        raise ConfigError(
+            f"--trigger {text!r}: {exception}; write it as in 'linux.file_watch.line file_path=/tmp/x'"
+        ) from exception
+    return Asked(trigger_type=trigger_type, parameters=parameters)
+
+
+class Content:
+    """For several threads.
+
+    :param triggers: that are asked for.
+    :param virtualenvs: whether packs' requirements are installed.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        settings: Settings,
+        storage: Storage,
+        screen: Screen,
+        *,
+        triggers: Sequence[Asked],
+        virtualenvs: bool,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._storage = storage
+        self._screen = screen
+        self._missing = list(triggers)
+        self._virtualenvs = virtualenvs
+        self._announcements = Announcements(Topology(settings.messaging.prefix))
+        self._failing: frozenset[str] = frozenset()
+        """Messages of what is wrong already."""
+        self._lock = threading.Lock()
+
+    def start(self, sensors: Sequence[str]) -> None:
+        """Register everything, as if for the first time.
+
+        :param sensors: those that must be there, by class or reference.
+
+        Raises ConfigError for a sensor that is not there, and TriggerRefused.
+        """
+        with self._lock:
+            for kind in (SensorType, Registration, TriggerType, Rule, Trigger):
+                for item in self._storage.all(kind):
+                    self._storage.remove(kind, item.ref)
+            outcomes = [*self._set_up(), *self._register()]
+            failed = failures(outcomes)
+            self._make_room()
+            self._show_failures(failed, ())
+            # What is missing may be in what is broken, and come once it is mended.
+            self._ask(lenient=bool(failed))
+            if not failed:
+                _check(sensors, [outcome.ref for outcome in outcomes if outcome.kind == SENSOR])
+            for outcome in outcomes:
+                if outcome.kind == SENSOR and outcome.result is not Result.FAILED and not self._is_enabled(outcome.ref):
+                    self._screen.show("sensor", outcome.ref, "is disabled")
+            self._send()
+
+    def saved(self, names: Collection[str]) -> None:
+        """Register what has changed, and show what came of it.
+
+        :param names: of the files, as they are shown.
+        """
+        shown = ", ".join(sorted(names))
+        with self._lock:
+            try:
+                made = self._set_up() if any(name.endswith(virtualenv.REQUIREMENTS) for name in names) else []
+                before = self._digests()
+                outcomes = [*made, *self._register()]
+                self._ask(lenient=True)
+                self._send()
+            except St2SensorError as exception:
+                self._screen.show("error", shown, self._folder.as_given(str(exception)))
+                return
+            changed = [item for item in outcomes if item.result in VERBS and item.kind != "virtualenv"]
+            for outcome in changed:
+                is_same = outcome.kind == SENSOR and before.get(outcome.ref) == self._digests().get(outcome.ref)
+                consequence = f"{outcome.ref} is mended, and went on" if is_same else self._consequence(outcome)
+                self._screen.show("saved", shown, consequence)
+            failed = failures(outcomes)
+            told = self._show_failures(failed, names)
+            if not changed and not told:
+                self._screen.show("saved", shown, "nothing to do")
+
+    def _register(self) -> list[Outcome]:
+        registry = registry_of(self._settings, self._storage, self._announcements)
+        outcomes = registry.register(KINDS)
+        for warning in registry.warnings:
+            if warning not in self._failing:
+                self._screen.show("warning", "registration", self._folder.as_given(warning))
+        self._failing |= set(registry.warnings)
+        return outcomes
+
+    def _set_up(self) -> list[Outcome]:
+        """Make the virtualenvs that packs need."""
+        home = self._settings.content.virtualenvs_path
+        for ref, path in self._folder.packs.items():
+            has_pip = (home / ref / "bin" / "pip").exists()
+            if self._virtualenvs and not has_pip:
+                shutil.rmtree(home / ref, ignore_errors=True)
+            elif not self._virtualenvs and not (home / ref).exists() and virtualenv.requirements(path):
+                # Empty: the sensor finds what the container's own interpreter has.
+                venv.create(home / ref, with_pip=False, symlinks=True)
+        if not self._virtualenvs:
+            return []
+        registry = registry_of(self._settings, self._storage, self._announcements)
+        return list(registry.set_up_virtualenvs(anew=False, progress=self._progress))
+
+    def _progress(self, line: str) -> None:
+        ref, _, text = line.partition(": ")
+        self._screen.show("setup", ref, self._folder.as_given(text))
+
+    def _show_failures(self, failed: Sequence[Outcome], names: Collection[str]) -> bool:
+        """Show what is wrong since the last time, or still is in a file that was saved; whether there was any."""
+        told = False
+        messages = dict.fromkeys(outcome.message for outcome in failed)
+        for message in messages:
+            text = self._folder.as_given(message)
+            if message not in self._failing or any(name in text for name in names):
+                place, _, problem = text.partition(": ")
+                running = [item.ref for item in failed if item.message == message and self._goes_on(item)]
+                after = f"; {', '.join(running)} goes on as it was" if running else ""
+                self._screen.show("error", place, f"{problem}{after}")
+                told = True
+        self._failing = frozenset(messages)
+        return told
+
+    def _digests(self) -> dict[str, str | None]:
+        """Of the code that sensors run, by reference."""
+        return {known.ref: known.digest for known in self._storage.all(Registration)}
+
+    def _goes_on(self, outcome: Outcome) -> bool:
+        return outcome.kind == SENSOR and self._is_enabled(outcome.ref)
+
+    def _is_enabled(self, ref: str) -> bool:
+        sensor = self._storage.get(SensorType, ref)
+        return sensor is not None and sensor.enabled
+
+    def _consequence(self, outcome: Outcome) -> str:
+        if outcome.kind != SENSOR:
+            return f"{outcome.kind} {outcome.ref} {outcome.result.value}"
+        if outcome.result is Result.CHANGED and not self._is_enabled(outcome.ref):
+            return f"{outcome.ref} is disabled"
+        return f"{outcome.ref} {VERBS[outcome.result]}"
+
+    def _ask(self, *, lenient: bool) -> None:
+        """Ask for the triggers that are not there yet. Raises TriggerRefused."""
+        for wanted in list(self._missing):
+            try:
+                trigger = rules.ask(wanted.trigger_type, wanted.parameters, self._storage, self._announcements)
+            except TriggerRefused as refusal:
+                if not lenient:
+                    raise
+                self._screen.show("error", wanted.trigger_type, f"--trigger: {refusal}")
+                continue
+            self._missing.remove(wanted)
+            shown = " ".join(f"{name}={value}" for name, value in trigger.parameters.items())
+            self._screen.show("trigger", wanted.trigger_type, f"is asked for: {shown}" if shown else "is asked for")
+
+    def _send(self) -> None:
+        self._announcements.send(open_transport(self._settings.messaging))
+
+    def _make_room(self) -> None:
+        packs = self._folder.packs
+        self._screen.make_room(self._names(packs))
+
+    def _names(self, packs: Collection[str]) -> Iterator[str]:
+        for kind in (SensorType, TriggerType):
+            for item in self._storage.all(kind):
+                if item.pack in packs:
+                    yield item.ref
+
+
+def _check(wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if not any(name in (ref, ref.partition(".")[2]) for ref in known):
+            raise ConfigError(f"--sensor {name}: there is no such sensor; there are: {', '.join(known) or 'none'}")

@@ -1,0 +1,224 @@
+"""The state folder of `st2sensor dev`: a configuration of its own, with links to the packs that are developed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from st2sensor import crypto, logs
+from st2sensor.cli.state_dir import holder
+from st2sensor.errors import ConfigError, StateDirectoryBusy
+from st2sensor.packs import config_schema
+from st2sensor.packs.metadata import pack_ref
+
+SOCKET = "wrapper.sock"
+SOCKET_LIMIT = 107
+"""Bytes of a socket's path."""
+
+LEFT = ("outbox.db*", "known.json")
+"""What the container of an earlier run leaves, and this one is to know nothing of."""
+
+DATA = ("st2.db*",)
+"""What a fresh start is without, too."""
+
+LINKS = ("packs", "configs", "overrides")
+"""What is made anew at each start."""
+
+CONFIG = """\
+# Written by st2sensor dev at each start.
+[system]
+base_path = .
+[content]
+system_packs_base_path = packs
+[packs]
+enable_common_libs = {common_libs}
+[database]
+connection = sqlite://
+[messaging]
+url = local://
+serializer = json
+[outbox]
+durability = process
+[keyvalue]
+encryption_key_path = datastore_key.json
+[sensorcontainer]
+state_dir = .
+logging = logging.conf
+resync_interval = 5
+restart_delay = 0.5
+restart_delay_max = 5
+healthy_after = 5
+stop_timeout = 5
+"""
+
+LOGGING = f"""\
+[loggers]
+keys = root
+[handlers]
+keys = stderr
+[formatters]
+keys = gelf
+[logger_root]
+level = INFO
+handlers = stderr
+[handler_stderr]
+class = StreamHandler
+formatter = gelf
+args = (sys.stderr,)
+[formatter_gelf]
+class = {logs.GELF}
+format = %(message)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """:param path: the folder, under a name that is short enough for sockets.
+    :param home: where it is.
+    :param packs: the given folders, by the packs' references.
+    :param configs: the given configuration files, by the packs' references.
+    """
+
+    path: Path
+    home: Path
+    packs: Mapping[str, Path]
+    configs: Mapping[str, Path]
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "st2.conf"
+
+    def as_given(self, text: str) -> str:
+        """A message in terms of what the user has given, instead of the links in this folder."""
+        for ref, given in self.packs.items():
+            text = text.replace(f"{self.path}/packs/{ref}/", "" if given == Path() else f"{given}/")
+            config = self.configs.get(ref)
+            text = text.replace(f"{self.path}/configs/{ref}.yaml", str(config or given / config_schema.FILE))
+            advice = "" if config else " in a file, and name it by --config"
+            text = text.replace(", then run st2ctl reload", advice)
+        return text.replace("st2sensor key set", f"st2sensor --config-file {self.home / 'st2.conf'} key set")
+
+
+@contextmanager
+def opened(
+    packs: Sequence[Path],
+    state_dir: Path | None,
+    configs: Sequence[Path],
+    sensors: Sequence[str],
+    *,
+    fresh: bool,
+    common_libs: bool,
+) -> Iterator[Folder]:
+    """The folder, ready for a container.
+
+    :param state_dir: where it is; None for one below the user's cache, the same for the same packs.
+    :param sensors: the only ones that run, by class or reference; none for all.
+    :param fresh: begin with an empty datastore.
+
+    Raises ContentError for what is no pack, ConfigError, and StateDirectoryBusy when another run uses the folder.
+    """
+    found = _packs(packs)
+    home = (state_dir or _below_cache(found)).absolute()
+    _make(home, fresh)
+    given = _configs(configs, found)
+    (home / "st2.conf").write_text(CONFIG.format(common_libs=common_libs))
+    (home / "logging.conf").write_text(LOGGING)
+    _make_key(home / "datastore_key.json")
+    for ref, path in found.items():
+        (home / "packs" / ref).symlink_to(path.resolve())
+        if ref in given:
+            (home / "configs" / f"{ref}.yaml").symlink_to(given[ref].absolute())
+        if sensors:
+            (home / "overrides" / f"{ref}.yaml").write_text(json.dumps(_only(ref, sensors)))
+    try:
+        with _short(home) as path:
+            yield Folder(path=path, home=home, packs=found, configs=given)
+    finally:
+        (home / SOCKET).unlink(missing_ok=True)
+
+
+def _packs(folders: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not (folder / "pack.yaml").is_file():
+            raise ConfigError(f"{folder} is no pack: it has no pack.yaml; name a pack's folder, or add one")
+        ref = pack_ref(folder / "pack.yaml")
+        if ref in found:
+            raise ConfigError(f"{folder} and {found[ref]} are both pack {ref}; name one of them")
+        found[ref] = folder
+    return found
+
+
+def _configs(files: Sequence[Path], packs: Mapping[str, Path]) -> dict[str, Path]:
+    """Whose configuration each file is: the only pack's, or the one's that it is named after."""
+    found: dict[str, Path] = {}
+    for file in files:
+        ref = next(iter(packs)) if len(packs) == 1 else file.stem
+        if ref not in packs:
+            raise ConfigError(f"--config {file}: whose is it? With several packs, name it <pack>.yaml")
+        if ref in found:
+            raise ConfigError(f"--config {file}: pack {ref} has {found[ref]} already; name one of them")
+        found[ref] = file
+    return found
+
+
+def _only(pack: str, sensors: Sequence[str]) -> object:
+    """Overrides that leave some sensors alone enabled."""
+    classes = [name.rpartition(".")[2] for name in sensors if "." not in name or name.startswith(f"{pack}.")]
+    return {
+        "default": {"sensors": {"enabled": False}},
+        "exceptions": {"sensors": {name: {"enabled": True} for name in classes}},
+    }
+
+
+def _below_cache(packs: Mapping[str, Path]) -> Path:
+    """A folder that is the same for the same packs, so that a cursor survives from run to run."""
+    paths = "\n".join(str(path.resolve()) for path in packs.values())
+    digest = hashlib.sha256(paths.encode()).hexdigest()[:8]
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "st2sensor" / "dev" / f"{'-'.join(packs)[:64]}-{digest}"
+
+
+def _make(home: Path, fresh: bool) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
+        process = holder(home)
+        if process is not None:
+            raise StateDirectoryBusy(
+                f"{home} is in use by process {process}: these packs are being developed already; stop that, or give "
+                "this one a folder by --state-dir"
+            )
+        for pattern in (*LEFT, *DATA) if fresh else LEFT:
+            for path in home.glob(pattern):
+                path.unlink()
+        for name in LINKS:
+            shutil.rmtree(home / name, ignore_errors=True)
+            (home / name).mkdir()
+    except OSError as exception:
+        raise ConfigError(f"cannot use {home}: {exception.strerror}; name another folder by --state-dir") from exception
+
+
+def _make_key(path: Path) -> None:
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as key:
+            key.write(crypto.generate())
+
+
+@contextmanager
+def _short(home: Path) -> Iterator[Path]:
+    """The folder itself, or a link to it where its own name is too long for sockets."""
+    if len(os.fsencode(home / SOCKET)) <= SOCKET_LIMIT:
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="st2sensor-") as folder:
+        link = Path(folder) / "dev"
+        link.symlink_to(home)
+        yield link

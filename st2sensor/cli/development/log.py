@@ -1,0 +1,113 @@
+"""The container's log, which holds its sensors' records and output, as it is shown while a pack is developed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import IO
+
+from st2sensor.cli.development.folder import Folder
+from st2sensor.cli.development.screen import Screen
+
+LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
+"""Kinds of lines, by GELF's severities; the rest is critical."""
+
+OWN = "st2sensor."
+"""How the names of the container's loggers begin."""
+
+OF_NO_USE = (f"{OWN}cli", f"{OWN}delivery")
+"""Loggers whose information says nothing about a pack: where the configuration is, that the bus is there."""
+
+SHOWN_OTHERWISE = " is kept as a dead letter: "
+"""In lines about what is shown as an invalid trigger, with its payload."""
+
+TRACEBACK = "Traceback (most recent call last):"
+
+LAST_LINES = 5
+"""Of the container, that are shown again when it dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """:param name: of the logger; :param below: further lines, as of a traceback."""
+
+    moment: float | None
+    kind: str
+    name: str
+    text: str
+    below: str = ""
+
+
+class Log:
+    """Shows what a container writes, for a thread of its own."""
+
+    def __init__(self, folder: Folder, screen: Screen) -> None:
+        self._folder = folder
+        self._screen = screen
+        self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+):? (.*)", re.DOTALL)
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        """What the container itself has said last."""
+
+    def follow(self, stream: IO[bytes]) -> None:
+        """Show each record until the stream ends, and close it."""
+        with stream:
+            for record in _records(stream):
+                self._show(record)
+
+    def _show(self, record: Record) -> None:
+        text = self._folder.as_given(record.text)
+        if SHOWN_OTHERWISE in text:
+            return
+        kind, name = record.kind, record.name
+        if name.startswith(OWN) or not name:
+            self.last.append(text)
+            if kind == "info" and name.startswith(OF_NO_USE):
+                return
+            kind, name, text = self._of_container(kind, text)
+        else:
+            # Many a logger is named after the class, below the sensor's own.
+            ref, _, rest = name.rpartition(".")
+            name = ref if ref.endswith(f".{rest}") else name
+        self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
+
+    def _of_container(self, kind: str, text: str) -> tuple[str, str, str]:
+        """Kind, name and text of what the container says, which may be about a sensor."""
+        about = self._sensor.fullmatch(text)
+        if about is None:
+            return ("container", "", text) if kind == "info" else (kind, "container", text)
+        return "sensor" if kind == "info" else kind, about[1], about[2]
+
+
+def _records(stream: IO[bytes]) -> Iterator[Record]:
+    """Each record; the lines of a traceback that a sensor prints come as one."""
+    traces: dict[str, Record] = {}
+    for line in stream:
+        record = _record(line.decode("utf-8", "replace").rstrip("\n"))
+        begun = traces.pop(record.name, None)
+        if begun is not None:
+            begun = replace(begun, below=f"{begun.below}\n{record.text}".lstrip("\n"))
+            if record.text.startswith(" "):
+                traces[record.name] = begun
+            else:
+                # The last line of a traceback is the exception.
+                yield replace(begun, kind="error")
+        elif record.text == TRACEBACK and not record.below:
+            traces[record.name] = record
+        else:
+            yield record
+    yield from traces.values()
+
+
+def _record(line: str) -> Record:
+    try:
+        fields = json.loads(line)
+        name = str(fields["_python"]["name"])
+        text, _, below = str(fields["full_message"]).partition("\n")
+        kind = LEVELS.get(fields["level"], "critical")
+        return Record(moment=float(fields["timestamp_f"]), kind=kind, name=name, text=text, below=below)
+    except (ValueError, TypeError, KeyError):
+        # Before the log is configured, and from what writes past it.
+        return Record(moment=None, kind="info", name="", text=line)

@@ -1,0 +1,122 @@
+"""One run of `st2sensor dev`: a container on a folder of its own, and everything that shows what it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from st2sensor import config
+from st2sensor.cli import container_process, passing
+from st2sensor.cli.development.content import Asked, Content
+from st2sensor.cli.development.folder import Folder, opened
+from st2sensor.cli.development.log import Log
+from st2sensor.cli.development.saves import watching
+from st2sensor.cli.development.screen import Screen
+from st2sensor.cli.development.triggers import Triggers
+from st2sensor.cli.recording import recorder
+from st2sensor.outbox_file import open_file
+from st2sensor.storage import open_storage
+
+REST = 1.0
+"""Seconds that the rest of the log may take; a process that got away from its sensor may hold it open for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    packs: Sequence[Path]
+    sensors: Sequence[str]
+    configs: Sequence[Path]
+    triggers: Sequence[Asked]
+    record: Path | None
+    state_dir: Path | None
+    fresh: bool
+    virtualenvs: bool
+    common_libs: bool
+
+
+def run(options: Options) -> int:
+    """Run the packs' sensors until SIGINT or SIGTERM; returns the exit code."""
+    _isolate()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    screen = Screen(Console(highlight=False, emoji=False))
+    try:
+        with opened(
+            options.packs,
+            options.state_dir,
+            options.configs,
+            options.sensors,
+            fresh=options.fresh,
+            common_libs=options.common_libs,
+        ) as folder:
+            return _run(options, folder, screen)
+    except KeyboardInterrupt:
+        screen.say("Stopped.")
+        return 0
+
+
+def _isolate() -> None:
+    """Let nothing else configure the container, and nothing write into the packs' folders."""
+    for name in [name for name in os.environ if name.startswith("ST2_") and "__" in name]:
+        del os.environ[name]
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def _run(options: Options, folder: Folder, screen: Screen) -> int:
+    settings = config.load([str(folder.config_file)])
+    with ExitStack() as stack:
+        storage = stack.enter_context(closing(open_storage(settings.database)))
+        storage.prepare()
+        record = stack.enter_context(recorder(options.record))
+        subscription = stack.enter_context(closing(passing.subscribe(settings.messaging)))
+        _introduce(folder, screen)
+        content = Content(folder, settings, storage, screen, triggers=options.triggers, virtualenvs=options.virtualenvs)
+        # Before the start, so that no save is missed meanwhile.
+        stack.enter_context(watching(folder, content.saved, lambda name, problem: screen.show("error", name, problem)))
+        content.start(options.sensors)
+        log = Log(folder, screen)
+        outbox = settings.container.state_dir / "outbox.db"
+        # There before the container makes it, which is not done in one step.
+        open_file(outbox, settings.outbox.durability).close()
+        triggers = Triggers(storage, outbox, screen, record)
+        container = container_process.start([str(folder.config_file)], subprocess.PIPE)
+        assert container.stdout is not None
+        reader = threading.Thread(target=log.follow, args=(container.stdout,), name="log", daemon=True)
+        reader.start()
+
+        def ended() -> bool:
+            triggers.show_invalid()
+            return container.poll() is not None
+
+        with container_process.stopping(container):
+            passing.follow(subscription, triggers.show, ended)
+            reader.join(REST)
+            triggers.show_invalid()
+    return _end(container.returncode, log, screen)
+
+
+def _introduce(folder: Folder, screen: Screen) -> None:
+    packs = ", ".join(f"[bold]{ref}[/]" for ref in folder.packs)
+    shared = escape(f"st2sensor --config-file {folder.home / 'st2.conf'}")
+    screen.say(f"\nDeveloping {packs}: save a file, and its sensors restart; Ctrl-C stops everything.")
+    screen.say(f"[dim]Its datastore, from another terminal:  {shared} key list[/]\n")
+
+
+def _end(code: int, log: Log, screen: Screen) -> int:
+    if code == 0:
+        screen.say("\nEverything has stopped.")
+        return 0
+    screen.say(f"\n[bold red]The container ended with exit code {code}.[/] It said last:")
+    for line in log.last:
+        screen.say(f"  {escape(line)}")
+    return code if code > 0 else 128 - code

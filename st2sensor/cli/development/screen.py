@@ -1,0 +1,119 @@
+"""What `st2sensor dev` shows: one stream of lines in columns, with colours on a terminal and plain elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterable
+from textwrap import indent
+from typing import Any
+
+from rich.console import Console
+from rich.highlighter import JSONHighlighter
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "trigger": "bold cyan",
+    "datastore": "magenta",
+    "saved": "bold blue",
+    "sensor": "green",
+    "container": "dim",
+    "setup": "dim",
+    "debug": "dim",
+    "info": "",
+    "warning": "yellow",
+    "error": "bold red",
+    "critical": "bold red",
+    "invalid": "bold red",
+}
+"""What there are lines of, and how the word is shown."""
+
+LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red", "sensor": "", "saved": ""}
+"""How the text is shown, where that is not how the word is."""
+
+KIND_WIDTH = max(map(len, STYLES))
+WIDEST_NAME = 32
+BELOW = 10
+"""Columns before what stands below a line."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+HIGHLIGHTER = JSONHighlighter()
+
+
+class Screen:
+    """For several threads."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._name_width = 12
+        self._lock = threading.Lock()
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """Names that will be shown."""
+        self._name_width = min(WIDEST_NAME, max([self._name_width, *map(len, names)]))
+
+    def say(self, text: str = "") -> None:
+        """A line without columns, with markup."""
+        with self._lock:
+            self._console.print(text, soft_wrap=True)
+
+    def show(
+        self,
+        kind: str,
+        name: str,
+        text: str | Text = "",
+        *,
+        payload: Text | None = None,
+        below: str = "",
+        moment: float | None = None,
+    ) -> None:
+        """A line.
+
+        :param kind: one of STYLES.
+        :param payload: what the text is about.
+        :param below: further lines, as of a traceback, whose last says most.
+        :param moment: seconds since the epoch; now unless given.
+        """
+        stamp = time.strftime("%H:%M:%S", time.localtime(moment))
+        words = text if isinstance(text, Text) else Text(printable(text), LOUD.get(kind, STYLES[kind]))
+        body = Text.assemble((f"{printable(name):{self._name_width}}", "bold"), "  ", words) if name else words
+        if payload is not None:
+            body = Text.assemble(body, "\n" if self._console.is_terminal else "  ", payload)
+        with self._lock:
+            if self._console.is_terminal:
+                self._console.print(_columns(stamp, kind, body))
+            else:
+                self._console.print(Text(f"{stamp}  {kind:{KIND_WIDTH}}  {body.plain}".rstrip()), soft_wrap=True)
+            if below:
+                self._console.print(_traceback(indent(below.rstrip(), " " * BELOW), kind), soft_wrap=True)
+
+
+def _columns(stamp: str, kind: str, body: Text) -> Table:
+    """A table of one line: what is too long for it is wrapped below its beginning."""
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(width=len(stamp), no_wrap=True)
+    table.add_column(width=KIND_WIDTH, no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(stamp, "dim"), Text(kind, STYLES[kind]), body)
+    return table
+
+
+def _traceback(text: str, kind: str) -> Text:
+    before, newline, last = printable(text).rpartition("\n")
+    return Text.assemble((before + newline, "dim"), (last, LOUD.get(kind, "dim")))
+
+
+def highlighted(payload: Any) -> Text:
+    """JSON in its colours."""
+    text = Text(printable(json.dumps(payload, ensure_ascii=False)))
+    HIGHLIGHTER.highlight(text)
+    return text
+
+
+def printable(text: str) -> str:
+    """Without what would steer the terminal, and what it has no form for."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.encode("utf-8", "backslashreplace").decode())

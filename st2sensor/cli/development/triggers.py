@@ -1,0 +1,67 @@
+"""Triggers as they are shown while a pack is developed: from the exchange, and those that never came there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from st2sensor.cli.development.screen import Screen, highlighted, printable
+from st2sensor.cli.recording import Record
+from st2sensor.cli.seen import Seen, not_shown, seen_in
+from st2sensor.dead_letters import DeadLetters
+from st2sensor.key_value_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
+from st2sensor.payload import plain
+from st2sensor.storage.base import Storage
+from st2sensor.transport.base import Message
+
+SENSOR_EVENTS = ("core.st2.sensor.process_spawn", "core.st2.sensor.process_exit")
+"""The log says more."""
+
+
+class Triggers:
+    """Shows and records them, for the main thread.
+
+    :param outbox: the container's.
+    """
+
+    def __init__(self, storage: Storage, outbox: Path, screen: Screen, record: Record) -> None:
+        self._storage = storage
+        self._dead = DeadLetters(outbox)
+        self._screen = screen
+        self._record = record
+        self._last_letter = 0
+
+    def show(self, message: Message) -> None:
+        """One from the exchange."""
+        seen = seen_in(message, self._storage)
+        if seen is None:
+            self._screen.show("warning", "exchange", not_shown(message))
+            return
+        self._record(seen)
+        if seen.trigger_type in (CREATE, UPDATE):
+            self._show_entry(seen.payload["object"])
+        elif seen.trigger_type == DELETE:
+            self._screen.show("datastore", "", Text(f"{printable(seen.payload['object']['name'])} is deleted"))
+        elif seen.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
+            self._screen.show("trigger", seen.trigger_type, _text(seen))
+
+    def show_invalid(self) -> None:
+        """Those that became dead letters since the last time."""
+        for letter in self._dead.after(self._last_letter):
+            body = json.loads(letter.entry.body)
+            payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
+            self._screen.show("invalid", letter.entry.trigger, letter.entry.reason or "", payload=highlighted(payload))
+            self._last_letter = letter.id
+
+    def _show_entry(self, entry: Mapping[str, Any]) -> None:
+        name, value = printable(entry["name"]), printable(entry["value"])
+        self._screen.show("datastore", "", Text.assemble((name, "bold"), (" = ", "dim"), value))
+
+
+def _text(seen: Seen) -> Text:
+    text = highlighted(seen.payload)
+    return text.append(f"  #{printable(seen.trace_tag)}", "magenta") if seen.trace_tag else text

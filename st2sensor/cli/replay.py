@@ -1,0 +1,137 @@
+"""`st2sensor replay`: feeds recorded triggers to the exchange."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from st2sensor import config, isotime
+from st2sensor.catalogue import Catalogue
+from st2sensor.cli import recording
+from st2sensor.cli.invocation import examples
+from st2sensor.cli.seen import Seen
+from st2sensor.delivery import message_of
+from st2sensor.errors import MessageRefused
+from st2sensor.models import Trigger, TriggerInstance, TriggerType
+from st2sensor.outbox_file import Entry
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport import open_transport
+from st2sensor.transport.base import Publisher
+
+SENSOR = "replay"
+"""Stands for the sensor, which a recording does not know."""
+
+HEARTBEAT = 1.0
+"""Seconds that the broker waits for a sign of life, at the most."""
+
+
+@click.command(
+    epilog=examples(
+        "st2sensor dev packs/linux --record seen.jsonl",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --to linux.file_watch.line",
+    )
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="N",
+    help="So many times as fast as it was recorded.",
+)
+@click.option("--at-once", is_flag=True, help="Without the pauses.")
+@click.option("--to", "types", multiple=True, metavar="TYPE", help="Only triggers of this type; may be repeated.")
+@click.option("--keep-ids", is_flag=True, help="With the recorded message_id; consumers may drop those as duplicates.")
+@click.option("--force", is_flag=True, help="Publish also what is unknown or does not fit its schema.")
+@click.pass_obj
+def replay(
+    config_files: Sequence[str],
+    file: Path,
+    speed: float,
+    at_once: bool,
+    types: Sequence[str],
+    keep_ids: bool,
+    force: bool,
+) -> int:
+    """Publish the triggers that --record wrote to FILE, in order, at the pace of their recording.
+
+    Nothing is published unless the whole file is sound. A trigger that is unknown here, or does not fit its schema, is
+    left out.
+    """
+    settings = config.load(config_files)
+    chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
+    refused = {} if force else _objections(settings, chosen)
+    for line, problem in refused.items():
+        click.echo(f"{file}:{line} is left out: {problem}", err=True)
+    accepted = [(line, seen) for line, seen in chosen if line not in refused]
+    published = 0
+    with closing(open_transport(settings.messaging).publisher()) as publisher:
+        publisher.connect()
+        for line, seen in _paced(accepted, publisher, None if at_once else speed):
+            try:
+                publisher.publish([message_of(_entry(seen, keep_ids), settings.messaging)])
+                published += 1
+            except MessageRefused as problem:
+                click.echo(f"{file}:{line} is left out: {problem}", err=True)
+                # The broker closes the channel over a message that it refuses.
+                publisher.connect()
+    click.echo(f"{published} published, {len(chosen) - published} left out")
+    return 0 if published == len(chosen) else 1
+
+
+def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[int, str]:
+    """Why some lines must not be published."""
+    catalogue = Catalogue()
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    found = {}
+    for line, seen in chosen:
+        instance = TriggerInstance(trigger=seen.trigger, payload=seen.payload)
+        objection = catalogue.objection(instance, catalogue.type_of(seen.trigger))
+        if objection is not None:
+            found[line] = objection
+    return found
+
+
+def _paced(
+    recorded: Sequence[tuple[int, Seen]], publisher: Publisher, speed: float | None
+) -> Iterator[tuple[int, Seen]]:
+    """Each line when its time has come; at once when there is no speed."""
+    if speed is None:
+        yield from recorded
+        return
+    began = time.monotonic()
+    first = None
+    for line, seen in recorded:
+        moment = isotime.parse(seen.time)
+        first = first or moment
+        _wait_until(began + (moment - first).total_seconds() / speed, publisher)
+        yield line, seen
+
+
+def _wait_until(due: float, publisher: Publisher) -> None:
+    while (remaining := due - time.monotonic()) > 0:
+        time.sleep(min(remaining, HEARTBEAT))
+        publisher.keep_alive()
+
+
+def _entry(seen: Seen, keep_id: bool) -> Entry:
+    body = {"trigger": seen.trigger, "payload": seen.payload, "trace_context": seen.trace_context}
+    return Entry(
+        message_id=(seen.message_id if keep_id else None) or uuid.uuid4().hex,
+        sensor=SENSOR,
+        trigger=seen.trigger_type,
+        trigger_type=seen.trigger_type,
+        created=time.time(),
+        body=json.dumps(body),
+    )

@@ -1,0 +1,145 @@
+"""`st2sensor triggers` and `rules`: what is asked of sensors, and asking for more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from st2sensor import config
+from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.sensors import tell
+from st2sensor.models import Rule, SensorType, Trigger, TriggerType
+from st2sensor.packs import rules as registered
+from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.files import value
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.storage.base import Storage
+from st2sensor.transport.topology import Topology
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "st2sensor triggers",
+        "st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog",
+        "st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5",
+    ),
+)
+@as_json
+@click.pass_context
+def triggers(context: click.Context, json_output: bool) -> None:
+    """Show the triggers that sensors are asked for; add and remove some."""
+    settings = context.obj = config.load(context.obj)
+    if context.invoked_subcommand is None:
+        _list(settings, json_output)
+
+
+@triggers.command(epilog=examples("st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog"))
+@click.argument("trigger_type", metavar="TYPE")
+@click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
+@click.pass_obj
+def add(settings: Settings, trigger_type: str, parameters: Sequence[str]) -> None:
+    """Ask for a trigger of a TYPE, as a rule would: its sensor's add_trigger() is called.
+
+    A VALUE is read as YAML has it: 5 is a number, "5" is text.
+    """
+    asked = dict(map(_parameter, parameters))
+    with _changing(settings) as (storage, announcements):
+        trigger = registered.ask(trigger_type, asked, storage, announcements)
+    click.echo(f"{trigger.ref} is asked for")
+
+
+@triggers.command(epilog=examples("st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5"))
+@click.argument("ref", metavar="REF")
+@click.pass_obj
+def remove(settings: Settings, ref: str) -> None:
+    """Ask for a trigger no longer. It goes when no rule and nobody else asks for it."""
+    with _changing(settings) as (storage, announcements):
+        known = storage.get(Trigger, ref)
+        if known is None:
+            raise click.ClickException(f"there is no trigger {ref}; st2sensor triggers lists them")
+        if not known.parameters:
+            raise click.ClickException(f"{ref} has no parameters: it is its type's, and stays as long as that")
+        registered.withdraw(ref, storage, announcements)
+        left = storage.get(Trigger, ref)
+    click.echo(f"{ref} is gone" if left is None else f"{ref} stays: {left.ref_count} others ask for it")
+
+
+@click.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
+@as_json
+@click.pass_obj
+def rules(config_files: Sequence[str], json_output: bool) -> None:
+    """Show the registered rules, as far as sensors need them: which trigger each asks for."""
+    with closing(open_storage(config.load(config_files).database)) as storage:
+        storage.prepare()
+        found = storage.all(Rule)
+    if json_output:
+        click.echo(json.dumps([{"ref": rule.ref, **asdict(rule)} for rule in found], default=str))
+        return
+    table = Table("rule", "trigger type", "parameters", "trigger", box=None, pad_edge=False)
+    for rule in found:
+        table.add_row(rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)
+    _print(table, len(found), "rules")
+
+
+def _list(settings: Settings, json_output: bool) -> None:
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        found, types = storage.all(Trigger), storage.all(TriggerType)
+        sensors = {ref: sensor.ref for sensor in storage.all(SensorType) for ref in sensor.trigger_types}
+    # A type with parameters is there before anybody asks for a trigger of it.
+    asked = {trigger.type for trigger in found}
+    found += [Trigger(pack=item.pack, name=item.name, type=item.ref) for item in types if item.ref not in asked]
+    rows: list[dict[str, Any]] = [
+        {
+            "ref": trigger.ref,
+            "type": trigger.type,
+            "parameters": dict(trigger.parameters),
+            "asked_by": trigger.ref_count,
+            "sensor": sensors.get(trigger.type),
+        }
+        for trigger in sorted(found, key=lambda trigger: (trigger.type, trigger.ref))
+    ]
+    if json_output:
+        click.echo(json.dumps(rows, default=str))
+        return
+    table = Table("type", "parameters", "asked by", "trigger", "sensor", box=None, pad_edge=False)
+    for row in rows:
+        ref = row["ref"] if row["ref"] != row["type"] else ""
+        table.add_row(row["type"], _text(row["parameters"]), str(row["asked_by"] or ""), ref, row["sensor"] or "")
+    _print(table, len(rows), "triggers")
+
+
+def _print(table: Table, number: int, what: str) -> None:
+    out = console()
+    if number:
+        out.print(table)
+    out.print(f"{number} {what}")
+
+
+def _text(parameters: dict[str, object]) -> str:
+    return " ".join(f"{name}={json.dumps(item, default=str)}" for name, item in parameters.items())
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    name, separator, shown = text.partition("=")
+    if not name or not separator:
+        raise click.BadParameter(f"{text!r}: write NAME=VALUE", param_hint="PARAMETERS")
+    return name, value(shown)
+
+
+@contextmanager
+def _changing(settings: Settings) -> Iterator[tuple[Storage, Announcements]]:
+    """What is changed in the database, and then told to the containers."""
+    announcements = Announcements(Topology(settings.messaging.prefix))
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        yield storage, announcements
+    tell(announcements, settings)
