@@ -5,13 +5,13 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: demo test lint types bench soak packs rabbitmq
+.PHONY: demo test lint types bench soak packs rabbitmq chromium
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
 # Two files of tests at a time: most of them wait. A worker that dies ends the run.
-test: .venv/tested rabbitmq
+test: .venv/tested rabbitmq chromium
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 lint: .venv/tested
@@ -36,8 +36,14 @@ packs: .venv/tested
 
 # The broker that the tests run privately comes from Debian's package.
 rabbitmq:
-	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || [ "$$(id -u)" != 0 ] || \
-		(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rabbitmq-server)
+	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || $(call debian,rabbitmq-server)
+
+# The browser that looks at the status page, too.
+chromium:
+	@command -v chromedriver >/dev/null || $(call debian,chromium chromium-driver)
+
+debian = [ "$$(id -u)" != 0 ] || \
+	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))
 
 .venv/installed: requirements.txt setup.py
 	$(PYTHON) -m venv .venv

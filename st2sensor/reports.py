@@ -49,6 +49,7 @@ class SensorReport:
     :param dispatched: triggers since the container started; `invalid` were none that could be published, and `dead` are
         these and what the broker refused.
     :param last_invalid: the newest of those, and why.
+    :param dropped: lines of its log that were dropped, because it says more than [sensorcontainer] output_rate.
     :param polls: since the container started; `poll_seconds` all of them together.
     :param memory: bytes, as of the last sample; `cpu` seconds of processor time.
     :param digest: of the code, metadata and configuration that run.
@@ -66,6 +67,7 @@ class SensorReport:
     last_exit: Event | None = None
     last_error: Event | None = None
     refused: str | None = None
+    dropped: int = 0
     last_poll: Poll | None = None
     polls: int = 0
     poll_seconds: float = 0.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser, executables
 from tests.servers import mongodb, rabbitmq
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
@@ -46,6 +47,15 @@ def rabbit_server(server_folder: Path) -> Iterator[RabbitMQ]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(server_folder: Path) -> Iterator[Browser]:
+    if executables() is None:
+        missing("no chromium: as root, make test installs Debian's chromium and chromium-driver")
+    opened = Browser(server_folder / "browser")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

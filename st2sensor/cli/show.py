@@ -18,6 +18,9 @@ from st2sensor.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
 from st2sensor.settings import Settings
 
+TOLD_ELSEWHERE = ("running", "refused")
+"""States that need no reason, or have it further below."""
+
 WIDTH = 30
 """Bars of the sparkline: five minutes."""
 
@@ -60,7 +63,7 @@ def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
         uses.append(f"{report['cpu']:.2f} s of processor time")
     return [
         ("since", since),
-        ("why", "" if report["state"] == "running" else report["reason"]),
+        ("why", "" if report["state"] in TOLD_ELSEWHERE else report["reason"]),
         ("next start", moments.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
         ("restarts", str(report["restarts"]) + failures),
@@ -100,6 +103,9 @@ def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | 
         for check in checks
         if check["name"] != "sensors"
     ]
+    if report["dropped"]:
+        what = f"{report['dropped']} lines of its log were dropped: it says more than [sensorcontainer] output_rate"
+        found.append(("floods", Text(what, "red")))
     if report["last_invalid"]:
         found.append(("invalid", Text(_event(report["last_invalid"]), "red")))
     if letters:

@@ -8,7 +8,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from st2sensor.container import child as transitions
@@ -232,8 +231,7 @@ class Children:
     def _started(self, sensor: SensorType, launch: Launch, process: Process) -> None:
         ref = sensor.ref
         loop = asyncio.get_running_loop()
-        failed = partial(self._chronicle.failed, ref)
-        output = Output(loop, process.output, ref, process.pid, self._settings.output_rate, failed)
+        output = Output(loop, process.output, ref, process.pid, self._settings.output_rate, self._chronicle)
         running = self._running[ref] = Running(loop, process, output, launch.token, launch.cgroup)
         self._refs[launch.token] = ref
         self._set_log_level(ref, running)

@@ -98,6 +98,12 @@ class Chronicle:
         self._record(ref).failed(text, time.time())
         self._events.tell(hub.ERROR, ref, text=text)
 
+    def dropped(self, ref: str, lines: int, rate: float) -> None:
+        """Lines of a sensor's log were dropped, because they were more than so many a second."""
+        self._record(ref).dropped += lines
+        text = f"{lines} lines were dropped: more than {rate:g} a second"
+        logging.getLogger(ref).warning("%s", text, extra=of_sensor(ref))
+
     def polls(self, ref: str, running: bool) -> None:
         """A poll() begins, or is over."""
         if running:

@@ -6,8 +6,8 @@ import logging
 import os
 import re
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable
 
+from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.throttle import Throttle
 from st2sensor.logs import of_sensor
 from st2sensor.packs.config import masked
@@ -44,17 +44,15 @@ class Output:
     :param ref: the sensor's reference.
     :param pid: of the sensor's process.
     :param rate: lines a second that go to the log; 0 for all.
-    :param failed: told each error that the sensor logs.
+    :param chronicle: told of errors, and of lines that were dropped.
     """
 
-    def __init__(
-        self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, failed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, chronicle: Chronicle) -> None:
         self._loop = loop
         self._fd = fd
         self._ref = ref
         self._pid = pid
-        self._failed = failed
+        self._chronicle = chronicle
         self._log = logging.getLogger(ref)
         self._rate = rate
         self._throttle = Throttle(rate, loop.time())
@@ -96,7 +94,7 @@ class Output:
         if level >= logging.ERROR:
             # A traceback ends with the exception.
             self._last_error = message.rstrip().rpartition("\n")[2]
-            self._failed(message)
+            self._chronicle.failed(self._ref, message)
         if self._log.isEnabledFor(level) and self._admits():
             self._say(self._tagged(name), level, message)
 
@@ -172,8 +170,7 @@ class Output:
 
     def _tell_dropped(self) -> None:
         self._report = None
-        text = f"{self._throttle.settle()} lines were dropped: more than {self._rate:g} a second"
-        self._log.warning("%s", text, extra=of_sensor(self._ref))
+        self._chronicle.dropped(self._ref, self._throttle.settle(), self._rate)
 
     def _tagged(self, name: str) -> str:
         if name == self._ref or name.startswith(f"{self._ref}."):

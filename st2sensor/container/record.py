@@ -14,6 +14,7 @@ LONGEST = 16384
 class Record:
     """Changed by the chronicle alone.
 
+    :ivar dropped: lines of its log that were too many.
     :ivar began: when the poll() that runs began, on the monotonic clock; None while none does.
     """
 
@@ -21,6 +22,7 @@ class Record:
     last_exit: Event | None = None
     last_error: Event | None = None
     last_poll: Poll | None = None
+    dropped: int = 0
     polls: int = 0
     poll_seconds: float = 0.0
     began: float | None = None

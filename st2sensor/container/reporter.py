@@ -148,6 +148,7 @@ class Reporter:
             next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
             last_exit=record.last_exit,
             last_error=record.last_error,
+            dropped=record.dropped,
             refused=refused,
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,

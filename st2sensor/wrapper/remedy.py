@@ -50,7 +50,7 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     if top != name and PathFinder.find_spec(top) is not None:
         problem = f"the {top} that is installed has no such module"
         return "missing-module", f"{problem}; name another version in the pack's requirements.txt"
-    return "missing-module", "add it to the pack's requirements.txt and install them"
+    return "missing-module", "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
 
 
 def of_syntax(bad_file: str, file: str) -> str:

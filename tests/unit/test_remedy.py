@@ -18,7 +18,11 @@ from st2sensor.wrapper import remedy
             "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or",
         ),
         ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
-        ("nowhere", "missing-module", "add it to the pack's requirements.txt and install them"),
+        (
+            "nowhere",
+            "missing-module",
+            "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs",
+        ),
     ],
 )
 def test_the_remedy_for_a_missing_module_is_where_it_could_come_from(

@@ -50,6 +50,7 @@ function trouble(report) {
   if (report.state !== "running" && report.failures) return report.reason.split("\n")[0];
   if (report.last_error) return lastLine(report.last_error.text);
   if (report.last_invalid) return report.last_invalid.text;
+  if (report.dropped) return `floods its log: ${report.dropped} lines were dropped`;
   return "";
 }
 
@@ -205,7 +206,7 @@ function details(report) {
   const took = poll && (poll.running ? `takes ${span(poll.seconds)} so far` : `took ${span(poll.seconds)}`);
   return [
     ["state", `${stateOf(report)} since ${clock(report.since)}`],
-    ["why", report.state === "running" ? "" : report.reason],
+    ["why", ["running", "refused"].includes(report.state) ? "" : report.reason],
     ["next start", clock(report.next_start)],
     ["process", report.pid && `${report.pid}, ${megabytes(report.memory)}, ${(report.cpu ?? 0).toFixed(2)} s of processor time`],
     ["restarts", `${report.restarts}${report.failures ? `, failures in a row: ${report.failures}` : ""}`],
@@ -214,6 +215,7 @@ function details(report) {
     ["last trigger", report.trigger && `${report.trigger}, ${clock(report.triggered_at)}`],
     ["triggers", `${report.dispatched} dispatched, ${report.invalid} invalid, ${report.dead} dead letters`],
     ["invalid", report.last_invalid && `${clock(report.last_invalid.at)}: ${report.last_invalid.text}`, "bad"],
+    ["floods", report.dropped && `${report.dropped} lines of its log were dropped: it says more than [sensorcontainer] output_rate`, "bad"],
     ["may emit", report.trigger_types.join(", ")],
     ["code", report.file],
     ["digest", report.digest && report.digest.slice(0, 16)],
