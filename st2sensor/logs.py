@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 SENSOR = "sensor"
 """Attribute of log records that concern one sensor: its reference."""
 
-FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s"
 
 AUDIT = logging.CRITICAL + 10
 """StackStorm's level above all others, which its logging.conf files name."""

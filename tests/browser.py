@@ -37,6 +37,9 @@ class Browser:
         self.driver = Chrome(options=options, service=Service(found[1]))
 
     def open(self, url: str) -> None:
+        """Go to a page; what was said of those before it is forgotten."""
+        self.driver.get("about:blank")
+        self.complaints()
         self.driver.get(url)
 
     def all(self, selector: str) -> list[WebElement]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from st2sensor import logs, rpc
+from st2sensor import rpc
 from st2sensor.container import hub
 from st2sensor.container.endpoint import Endpoint
 from st2sensor.container.hub import Hub
@@ -38,6 +38,9 @@ class Node(Protocol):
 
     def restart(self, ref: str) -> None:
         """Stop a sensor and start it again. Raises SensorNotFound."""
+
+    def set_level(self, level: str) -> None:
+        """Change the level of the container's log."""
 
     def set_log_level(self, ref: str, level: str) -> None:
         """Change the level of a sensor's log. Raises SensorNotFound."""
@@ -132,7 +135,7 @@ class Control:
         if level not in LEVELS:
             raise ValueError(f"{level!r} is no level; use one of {', '.join(LEVELS)}")
         if ref is None:
-            logs.set_level(level)
+            self._node.set_level(level)
         else:
             self._node.set_log_level(ref, level)
 

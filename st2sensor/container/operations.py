@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from st2sensor import logs
 from st2sensor.container.child import State
 from st2sensor.container.children import Children
 from st2sensor.dispatch import Dispatcher
@@ -44,6 +45,12 @@ class Operations:
             self._children.stop(ref, "an operator restarts it")
         elif state is not State.STOPPING:
             self._children.start_now(ref)
+
+    def set_level(self, level: str) -> None:
+        """Change the level of the container's log, and of the sensors that have none of their own."""
+        logs.set_level(level)
+        for ref in self._children.states:
+            self.override(ref, self._children.overrides_of(ref))
 
     def set_log_level(self, ref: str, level: str) -> None:
         """Change the level of a sensor's log, for as long as this container runs. Raises SensorNotFound."""

@@ -105,7 +105,7 @@ class Server:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if self._token and "token" in request.query:
-            answer: web.StreamResponse = web.HTTPSeeOther("/")
+            answer = web.Response(status=303, headers={"Location": "/"})
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict")
             return answer
         response = await handler(request)

@@ -1,0 +1,241 @@
+"""The container over HTTP: health, metrics, sensors, and the status page in a real browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.browser import Browser
+from tests.servers.ports import free_port
+from tests.servers.waiting import eventually
+from tests.workspace import Container, Workspace
+
+COUNTS = """
+class Counts(PollingSensor):
+    number = 0
+
+    def poll(self):
+        self.number += 1
+        self.sensor_service.dispatch("p.counted", {"count": self.number if self.number % 3 else "no"})
+"""
+
+SCHEMA = {"type": "object", "properties": {"count": {"type": "integer"}}}
+
+FAILS = "class Fails(Sensor):\n    def run(self):\n        raise RuntimeError('<b>always</b>')\n"
+
+MANY = 1000
+
+
+class Page:
+    """The HTTP side of a container."""
+
+    def __init__(self, workspace: Workspace, extra: str = "") -> None:
+        self.port = free_port()
+        workspace.configure(f"http = 127.0.0.1:{self.port}\n{extra}")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        request = urllib.request.Request(self.url + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path)[1])
+
+    def metrics(self) -> dict[str, Metric]:
+        status, text = self.get("/metrics")
+        assert status == 200
+        return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def sample(family: Metric, **labels: str) -> float:
+    (found,) = [item.value for item in family.samples if labels.items() <= item.labels.items()]
+    return float(found)
+
+
+def started(workspace: Workspace) -> Container:
+    workspace.add_sensor(
+        "p", "Counts", COUNTS, poll_interval=0.1, trigger_types=[{"name": "counted", "payload_schema": SCHEMA}]
+    )
+    workspace.add_sensor("p", "Fails", FAILS)
+    workspace.reload_well()
+    container = workspace.start()
+    container.wait_for_log("the status page is at")
+    return container
+
+
+def test_health_sensors_and_metrics_are_told(embedded: Workspace) -> None:
+    page = Page(embedded, "restart_delay = 0.1\nrestart_delay_max = 0.1\nfailing_after = 2")
+    container = started(embedded)
+    assert page.get("/live") == (200, "alive\n")
+    eventually("a crash loop", lambda: page.get("/ready")[0] == 503)
+    checks = {check["name"]: check for check in page.json("/ready")["checks"]}
+    assert {name: check["ok"] for name, check in checks.items()} == {
+        "broker": True,
+        "database": True,
+        "outbox": True,
+        "sensors": False,
+    }
+    assert checks["sensors"]["reason"] == "p.Fails keeps failing; st2sensor show p.Fails says why"
+
+    eventually("polls", lambda: page.json("/sensors/p.Counts")["polls"] > 6)
+    reports = {report["ref"]: report for report in page.json("/sensors")["sensors"]}
+    assert reports.keys() == {"p.Counts", "p.Fails"}
+    assert page.get("/sensors/p.Nobody")[0] == 404
+
+    metrics = page.metrics()
+    assert sample(metrics["st2sensor_broker_up"]) == sample(metrics["st2sensor_database_up"]) == 1
+    assert sample(metrics["st2sensor_sensor_state"], sensor="p.Counts") == 1
+    assert sample(metrics["st2sensor_sensor_failing"], sensor="p.Fails") == 1
+    assert sample(metrics["st2sensor_sensor_restarts"], sensor="p.Fails") >= 1
+    polls = metrics["st2sensor_sensor_poll_duration_seconds"].samples
+    assert {item.name: item.value for item in polls}["st2sensor_sensor_poll_duration_seconds_count"] > 6
+    assert sample(metrics["st2sensor_triggers_invalid"], sensor="p.Counts") >= 2
+    assert sample(metrics["st2sensor_triggers_dispatched"], sensor="p.Counts") >= 4
+    buckets = [item for item in metrics["st2sensor_publish_duration_seconds"].samples if item.name.endswith("_bucket")]
+    assert buckets[-1].labels == {"le": "+Inf"}
+    assert buckets[-1].value > 0
+    assert [item.value for item in buckets] == sorted(item.value for item in buckets)
+    assert all(family.documentation for family in metrics.values())
+    assert container.stop() == 0
+
+
+def test_the_outbox_is_told_while_the_broker_is_away(embedded: Workspace) -> None:
+    page = Page(embedded, f"failing_after = 100\n[messaging]\nurl = amqp://127.0.0.1:{free_port()}//\n")
+    text = embedded.config.read_text().replace("url = local://\n", "", 1)
+    embedded.config.write_text(text)
+    container = started(embedded)
+    eventually("triggers wait", lambda: sample(page.metrics()["st2sensor_outbox_depth"]) > 3)
+    metrics = page.metrics()
+    assert sample(metrics["st2sensor_broker_up"]) == 0
+    assert sample(metrics["st2sensor_outbox_head_age_seconds"]) > 0
+    (broker,) = [check for check in page.json("/ready")["checks"] if check["name"] == "broker"]
+    assert "triggers wait in the outbox and are sent when it is back" in broker["reason"]
+    assert container.stop() == 0
+
+
+def test_a_token_is_asked_for_and_other_names_are_not_answered(embedded: Workspace) -> None:
+    page = Page(embedded, "http_token = sesame\n")
+    container = started(embedded)
+    assert page.get("/live")[0] == 200
+    for path in ("/", "/sensors", "/metrics", "/events", "/ready"):
+        assert page.get(path)[0] == 401, path
+        assert page.get(path, Authorization="Bearer open")[0] == 401, path
+    assert page.get("/sensors", Authorization="Bearer sesame")[0] == 200
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+    connection.request("GET", "/?token=sesame")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    answer.read()
+    connection.request("GET", "/", headers={"Cookie": answer.headers["Set-Cookie"].partition(";")[0]})
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    connection.close()
+    assert container.stop() == 0
+
+    # Without a token: a name elsewhere may point here, and a page there must not read this.
+    page = Page(embedded)
+    container = embedded.start()
+    container.wait_for_log("the status page is at")
+    assert page.get("/sensors", Host="evil.example")[0] == 401
+    assert page.get("/sensors", Host=f"localhost:{page.port}")[0] == 200
+    assert container.stop() == 0
+
+
+def test_beyond_loopback_a_token_is_needed(embedded: Workspace) -> None:
+    embedded.configure("http = 0.0.0.0:9105\n")
+    done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
+    assert done.returncode == 78
+    assert "set http_token, too" in done.stderr
+
+
+def test_the_sensors_run_though_the_port_is_taken(embedded: Workspace) -> None:
+    page = Page(embedded)
+    with socket.create_server(("127.0.0.1", page.port)):
+        embedded.add_sensor("p", "Fails", FAILS)
+        embedded.reload_well()
+        container = embedded.start()
+        container.wait_for_log("[sensorcontainer] http:")
+        container.wait_for_log("the sensor failed")
+    container.wait_for_log("the status page is at")
+    assert page.get("/live")[0] == 200
+
+
+def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> None:
+    page = Page(embedded, "restart_delay = 100\n")
+    container = started(embedded)
+    browser.open(page.url)
+    browser.wait_for("tr[data-ref='p.Counts']", "running")
+    browser.wait_for("tr[data-ref='p.Fails']", "backoff")
+    browser.wait_for("#events", "p.Counts: p.counted")
+    browser.wait_for("#events", "is a dead letter: the payload does not fit")
+    eventually("a sparkline", lambda: browser.all("tr[data-ref='p.Counts'] svg path[d^=M]"))
+
+    # What a sensor says is text, not markup.
+    browser.click("tr[data-ref='p.Fails']")
+    assert "RuntimeError: <b>always</b>" in browser.wait_for("#detail dl", "RuntimeError")
+    browser.click("#detail form button")
+
+    (button,) = [item for item in browser.all("#states button") if "backoff" in item.text]
+    button.click()
+    eventually("one row", lambda: len(browser.all("tbody tr")) == 1)
+    button = next(item for item in browser.all("#states button") if "backoff" in item.text)
+    button.click()
+    (box,) = browser.all("#filter")
+    box.send_keys("counts")
+    eventually("one row", lambda: browser.text("tbody tr").startswith("p.Counts"))
+    box.clear()
+    box.send_keys(" ")
+    assert container.stop() == 0
+    browser.wait_for("#connection:not([hidden])", "The container does not answer")
+    # Another one takes its place, and the page goes on.
+    embedded.start().wait_for_log("the status page is at")
+    eventually("it goes on", lambda: not browser.all("#connection:not([hidden])"))
+    assert [item for item in browser.complaints() if "ERR_" not in item] == []
+
+
+@pytest.mark.timeout(200)
+def test_the_page_works_with_a_thousand_sensors(embedded: Workspace, browser: Browser) -> None:
+    page = Page(embedded, "changes_at_once = 100\n")
+    code = "class Idle(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
+    path = embedded.add_sensor("many", "Idle", code)
+    metadata = yaml.safe_load(path.with_suffix(".yaml").read_text())
+    lines = path.read_text()
+    for number in range(1, MANY):
+        name = f"Idle{number}"
+        (path.parent / f"{name}.yaml").write_text(json.dumps({**metadata, "class_name": name}))
+        lines += f"\n\nclass {name}(Idle):\n    pass\n"
+    path.write_text(lines)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("the status page is at")
+    browser.open(page.url)
+    eventually("all run", lambda: f"{MANY} running" in browser.text("#states"), 90)
+    assert len(browser.all("tbody tr")) == MANY
+    (box,) = browser.all("#filter")
+    box.send_keys("idle77")
+    # Idle77, and Idle770 to Idle779.
+    eventually("some rows", lambda: len(browser.all("tbody tr")) == 11)
+    assert embedded.run("st2sensor", "--config-file", str(embedded.config), "restart", "many.Idle77").returncode == 0
+    browser.wait_for("#events", "many.Idle77: stopping: an operator restarts it")
+    browser.wait_for("tr[data-ref='many.Idle77']", "1")
+    assert sample(page.metrics()["st2sensor_sensors"], state="running") >= MANY - 1
+    assert browser.complaints() == []
+    assert container.stop() == 0
