@@ -5,7 +5,9 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: demo test lint types bench soak packs rabbitmq chromium
+.PHONY: install demo test lint types bench soak packs rabbitmq chromium
+
+install: .venv/installed
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo

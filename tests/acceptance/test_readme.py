@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import IO
 
-from tests.workspace import ROOT, Workspace
+from tests.workspace import ROOT, Workspace, environment
 
 README = (ROOT / "README.md").read_text()
 
@@ -15,14 +22,63 @@ def block(language: str, word: str) -> str:
     return str(found)
 
 
+def printed(after: str) -> list[str]:
+    """The output that the README shows below a command, or below a sentence, without what differs from run to run."""
+    lines = README.partition(after)[2].splitlines()[1:]
+    shown = [line.strip() for line in itertools.takewhile(lambda line: re.match(r"    (?!\$)|$", line), lines)]
+    return [steady(line) for line in shown if line]
+
+
+def steady(line: str) -> str:
+    """A line without times, numbers and folders, in single blanks."""
+    return " ".join(re.sub(r"\d+", "0", re.sub(r"/\S*/st2sensor/", "/", line)).split())
+
+
+def test_the_first_sensor_is_written_as_described(folder: Path) -> None:
+    home = folder / "st2sensor"
+    home.mkdir()
+    command = [sys.executable, "-m", "st2sensor.cli", "st2sensor"]
+    variables = {**environment(), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "300"}
+    run = partial(subprocess.run, cwd=home, env=variables, check=True, capture_output=True, text=True)
+    assert "$ st2sensor init disk --polling " in README
+    run([*command, "init", "disk", "--polling"])
+    with subprocess.Popen(
+        [*command, "dev", "disk"], cwd=home, env=variables, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        wait_for(printed("$ st2sensor dev disk "), running.stdout)
+        sensors = home / "disk" / "sensors"
+        (sensors / "usage_sensor.py").write_text(block("python", "UsageSensor"))
+        (sensors / "usage_sensor.yaml").write_text(block("yaml", "UsageSensor"))
+        wait_for(printed("It runs within a second, and again at each save:"), running.stdout)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+    assert [steady(run([*command, "validate", "disk"]).stdout)] == printed("$ st2sensor validate disk ")
+    done = run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "st2sensor.testing.plugin", "disk"]
+    )
+    assert steady(done.stdout.splitlines()[-1]) == printed("pytest -q disk ")[0]
+
+
+def wait_for(wanted: list[str], output: IO[str]) -> None:
+    """Read until every line was there; the rest of a line may follow."""
+    assert wanted
+    left = set(wanted)
+    for line in output:
+        left -= {item for item in left if steady(line).startswith(item)}
+        if not left:
+            return
+    raise AssertionError(f"never printed: {left}")
+
+
 def test_the_sensor_runs(workspace: Workspace) -> None:
-    sensors = workspace.add_pack("default") / "sensors"
-    (sensors / "disk_sensor.yaml").write_text(block("yaml", "DiskSensor"))
-    (sensors / "disk_sensor.py").write_text(block("python", "DiskSensor"))
+    sensors = workspace.add_pack("disk") / "sensors"
+    (sensors / "usage_sensor.yaml").write_text(block("yaml", "UsageSensor"))
+    (sensors / "usage_sensor.py").write_text(block("python", "UsageSensor"))
     workspace.reload_well()
     listener = workspace.listen()
     workspace.start()
-    (seen,) = listener.wait_for("default.disk_usage")
+    (seen,) = listener.wait_for("disk.usage")
     assert 0 < seen.payload["percent"] <= 100
     assert set(seen.body) == {"trigger", "payload", "trace_context"}
 
