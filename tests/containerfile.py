@@ -1,7 +1,7 @@
 """A Containerfile's instructions, and a build of them without an engine, in a folder that stands for the root.
 
-Two ways: in a chroot with read-only views of this host's folders, as root in a mount namespace; or, where that cannot be
-had, on this host with every path of the image below the folder.
+Two ways: in a chroot with read-only views of this host's folders, as root in a mount namespace; or, where that cannot
+be had, on this host with every path of the image below the folder.
 """
 
 from __future__ import annotations

@@ -73,6 +73,10 @@ class Running:
         command = shlex.join([*entry.words, "--config-file=/etc/st2/st2.conf"])
         self._process = self._started(f"exec {command}", stdout=subprocess.PIPE)
 
+    @property
+    def is_chrooted(self) -> bool:
+        return self._build.chrooted
+
     def run(self, script: str) -> int:
         """The exit code of a command in the image."""
         process = self._started(script, stdout=subprocess.DEVNULL)
@@ -129,6 +133,10 @@ def test_the_image_runs_sensors_gets_ready_and_stops(running: Running) -> None:
     probe = shlex.join(json.loads(check.text[check.text.index("[") :]))
     assert [running.run(probe), running.run(f"{probe}/absent")] == [0, 1]
     assert running.run(probe.replace("/live", "/ready")) == 0
+    if running.is_chrooted:
+        # As an orchestrator runs it: not as root, and nothing but its volumes can be written.
+        assert running.run('test "$(id -u)" = 10001') == 0
+        assert [running.run(f"touch {path}/written") for path in (STATE, "/etc/st2")] == [0, 1]
     code, log = running.stop()
     assert code == 0
     records = [json.loads(line) for line in log.splitlines()]
