@@ -1,0 +1,27 @@
+"""Command lines in text that people paste: whether the product's commands take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from st2sensor.cli import st2_generate_symmetric_crypto_key, st2ctl, st2sensor, st2sensorcontainer
+
+ROOTS: dict[str, click.Command] = {
+    "st2ctl": st2ctl.root,
+    "st2sensor": st2sensor.root,
+    "st2sensorcontainer": st2sensorcontainer.root,
+    "st2-generate-symmetric-crypto-key": st2_generate_symmetric_crypto_key.root,
+}
+
+
+def accept(name: str, arguments: Sequence[str]) -> None:
+    """Have a command line parsed, without the options before a subcommand. Raises click.UsageError."""
+    command: click.Command = ROOTS[name]
+    context, rest = click.Context(command, info_name=name), list(arguments)
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None, f"{name} {' '.join(arguments)}: no such command"
+        command, context = found, click.Context(found, parent=context, info_name=found.name)
+    command.make_context(command.name, rest, parent=context.parent)
