@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STATES = (
+    "starting",
+    "running",
+    "stopping",
+    "stopped",
+    "backoff",
+    "finished",
+    "waiting",
+    "disabled",
+    "elsewhere",
+    "refused",
+    "down",
+)
+"""Of sensors: see SensorReport."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -107,8 +122,8 @@ class NodeReport:
     :param started: when.
     :param source: the configuration files.
     :param summary: how many sensors are in which state, for people.
-    :param states: the same by state.
-    :param outbox_depth: triggers that wait for the broker; `outbox_oldest` is when the oldest was dispatched.
+    :param outbox_depth: triggers that wait for the broker, of `outbox_size` that may; the oldest was dispatched at
+        `outbox_oldest`.
     :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
     :param memory: bytes of the container alone; `cpu` seconds of processor time.
     """
@@ -119,9 +134,9 @@ class NodeReport:
     started: float
     source: str
     summary: str
-    states: dict[str, int]
     checks: tuple[Check, ...]
     outbox_depth: int
+    outbox_size: int
     outbox_oldest: float | None
     latencies: tuple[int, ...]
     latency_sum: float

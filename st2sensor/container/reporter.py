@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -88,17 +87,16 @@ class Reporter:
         """The container itself."""
         await self._sampler.sample_all(self._children.process_ids())
         usage = self._sampler.own
-        states = self._children.states.values()
         return NodeReport(
             name=self._settings.container.node_name,
             version=st2sensor.__version__,
             pid=os.getpid(),
             started=self._started,
             source=self._settings.source,
-            summary=summary(states),
-            states=dict(Counter(child.state.value for child in states)),
+            summary=summary(self._children.states.values()),
             checks=self.checks(),
             outbox_depth=self._outbox.depth,
+            outbox_size=self._settings.outbox.max_size,
             outbox_oldest=self._outbox.oldest(),
             latencies=tuple(self._traffic.latencies),
             latency_sum=self._traffic.latency_sum,

@@ -24,6 +24,9 @@ MARK = "st2sensor-requirements"
 LAST_LINES = 8
 """Of pip's, that a message shows."""
 
+PRIVATE = ("PYTHON", "NOTIFY_SOCKET", "ST2_")
+"""Starts of the names of variables that are not for what a pack's requirements run: ours hold passwords."""
+
 Progress = Callable[[str], None]
 """Told what is done, line by line."""
 
@@ -128,7 +131,7 @@ def _python(pack: Pack) -> str:
 
 def _run(command: list[str], pack: Pack, progress: Progress) -> None:
     # What this process was told of its own Python is not for another.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
     environment["PYTHONUNBUFFERED"] = "1"
     last: deque[str] = deque(maxlen=LAST_LINES)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -17,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from st2sensor.reports import NodeReport, SensorReport
+from st2sensor.reports import STATES, NodeReport, SensorReport
 from st2sensor.traffic import LATENCIES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -43,6 +44,10 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
     "st2sensor_sensor_refused": (
         "Whether the newest content of a sensor was refused at its registration.",
         lambda report: report.refused is not None,
+    ),
+    "st2sensor_sensor_poll_interval_seconds": (
+        "How often a sensor polls, where its metadata says so.",
+        lambda report: report.poll_interval,
     ),
     "st2sensor_sensor_memory_bytes": ("Memory of a sensor's processes.", lambda report: report.memory),
     "st2sensor_sensor_last_trigger_timestamp_seconds": (
@@ -89,16 +94,17 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
         ("st2sensor_database_up", "Whether the database can be reached.", up["database"]),
         ("st2sensor_outbox_has_room", "Whether the outbox takes triggers without waiting.", up["outbox"]),
         ("st2sensor_outbox_depth", "Triggers that wait for the broker.", node.outbox_depth),
+        (
+            "st2sensor_outbox_capacity",
+            "Triggers that may wait for the broker before dispatch() waits.",
+            node.outbox_size,
+        ),
         ("st2sensor_outbox_head_age_seconds", "How long the oldest of them waits.", age),
         ("st2sensor_container_memory_bytes", "Memory of the container, without its sensors.", node.memory),
         ("st2sensor_container_start_time_seconds", "When the container started.", node.started),
     ):
         yield GaugeMetricFamily(name, text, value=float(value))
     yield CounterMetricFamily("st2sensor_container_cpu_seconds", "Processor time of the container.", value=node.cpu)
-    states = GaugeMetricFamily("st2sensor_sensors", "Sensors by state.", labels=["state"])
-    for state, count in sorted(node.states.items()):
-        states.add_metric([state], count)
-    yield states
     yield _latency(node)
 
 
@@ -115,6 +121,11 @@ def _latency(node: NodeReport) -> Metric:
 
 
 def _of_sensors(sensors: Sequence[SensorReport]) -> Iterable[Metric]:
+    counts = Counter(report.state for report in sensors)
+    states = GaugeMetricFamily("st2sensor_sensors", "Sensors by state.", labels=["state"])
+    for name in STATES:
+        states.add_metric([name], counts[name])
+    yield states
     state = GaugeMetricFamily("st2sensor_sensor_state", "The state of a sensor.", labels=["sensor", "state"])
     polls = SummaryMetricFamily(
         "st2sensor_sensor_poll_duration_seconds", "How long a sensor's poll() took.", labels=["sensor"]

@@ -26,8 +26,8 @@ RETRY = 5.0
 
 COOKIE = "st2sensor"
 
-OPEN = "/live"
-"""Asks for no token: it tells nothing."""
+OPEN = ("/live", "/ready")
+"""Ask for no token: they tell no more than yes or no. A probe of Kubernetes has no secret to send."""
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -99,7 +99,7 @@ class Server:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in who knows the token; without one, who asks for this host by its own name."""
-        if request.path != OPEN and not self._may_look(request):
+        if request.path not in OPEN and not self._may_look(request):
             raise web.HTTPUnauthorized(
                 text="Send the header Authorization: Bearer TOKEN, or open /?token=TOKEN once in a browser.\n",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -127,10 +127,13 @@ class Server:
     async def _live(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
         return web.Response(text="alive\n")
 
-    async def _ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def _ready(self, request: web.Request) -> web.Response:
+        """With the reasons for who may look."""
         checks = self._reporter.checks()
         is_ready = all(check.ok for check in checks)
-        body = {"ready": is_ready, "checks": [asdict(check) for check in checks]}
+        body: dict[str, object] = {"ready": is_ready}
+        if self._may_look(request):
+            body["checks"] = [asdict(check) for check in checks]
         return web.json_response(body, status=200 if is_ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002

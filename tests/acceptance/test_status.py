@@ -134,7 +134,8 @@ def test_a_token_is_asked_for_and_other_names_are_not_answered(embedded: Workspa
     page = Page(embedded, "http_token = sesame\n")
     container = started(embedded)
     assert page.get("/live")[0] == 200
-    for path in ("/", "/sensors", "/metrics", "/events", "/ready"):
+    assert page.json("/ready").keys() == {"ready"}, "the reasons are for who knows the token"
+    for path in ("/", "/sensors", "/metrics", "/events"):
         assert page.get(path)[0] == 401, path
         assert page.get(path, Authorization="Bearer open")[0] == 401, path
     assert page.get("/sensors", Authorization="Bearer sesame")[0] == 200
