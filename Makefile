@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: demo test lint types bench soak packs rabbitmq
+.PHONY: demo test lint types docs bench soak packs rabbitmq
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
@@ -23,6 +23,10 @@ types: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py errors.py isotime.py keyspace.py \
 		payload.py rpc.py sensor.py trace.py)
+
+# The reference of all options, from the options; a test compares.
+docs: .venv/installed
+	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
 
 bench: .venv/tested rabbitmq
 	$(BIN)/python -m tests.bench
