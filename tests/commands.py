@@ -49,6 +49,7 @@ def _become(order: Mapping[str, Any]) -> int:
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
         os.dup2(file, stream)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.stdin = open(os.devnull)  # noqa: SIM115 (for as long as the process lives)
     name, *arguments = order["argv"]
     return COMMANDS[name](arguments)
