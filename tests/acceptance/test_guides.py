@@ -294,6 +294,8 @@ SITES = {
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_what_a_guide_shows_is_so(section: Section, request: pytest.FixtureRequest, runner: Runner) -> None:
+    if section.title == "Start and stop" and Path("/run/systemd/system").exists():
+        pytest.skip("systemd runs here, and starts what is installed")
     site: Site = request.getfixturevalue(SITES.get(section.name) or SITES[section.guide])
     for step in section.steps:
         if isinstance(step, Snippet):
