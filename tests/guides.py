@@ -1,7 +1,7 @@
 """The guides in docs/, taken apart: files that they show, commands, and what these print.
 
-A file is a block of Python, YAML or INI whose first line is a comment with its path. A command is a line after `$ ` in a
-console block; what follows it is its output, in parts: a line `...` stands for any lines, `...` in a line for any text.
+A file is a block of Python, YAML or INI whose first line is a comment with its path. A command is a line after `$ ` in
+a console block; what follows it is its output, in parts: a line `...` stands for any lines, and in a line for any text.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ HEAD = """\
 Every section and key of `st2.conf`. This page is made from the options by `make docs`; `conf/st2.conf` shows the same
 keys as a file. StackStorm's keys have its names, defaults and meaning.
 
-- The file is `--config-file FILE`, else `$ST2_CONF`, else `/etc/st2/st2.conf`. The option may be repeated; later files win.
+- The file is `--config-file FILE`, else `$ST2_CONF`, else `/etc/st2/st2.conf`. The option may be repeated; later files
+  win.
 - `ST2_<SECTION>__<KEY>` in the environment goes over the files, as in `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`. An empty
   variable is as none.
 - A relative path is relative to the folder of the last file. `$section.key` in a value is another key's; `$$` is a `$`.
@@ -28,8 +29,8 @@ keys as a file. StackStorm's keys have its names, defaults and meaning.
 TAIL = """\
 ## Keys that have no effect
 
-StackStorm knows these, and st2sensor passes over them in silence. Those for retries are among them: brokers and databases
-are tried for ever. Sections of other StackStorm services are not looked at.
+StackStorm knows these, and st2sensor passes over them in silence. Those for retries are among them: brokers and
+databases are tried for ever. Sections of other StackStorm services are not looked at.
 """
 
 TYPES: dict[type[cfg.Opt], str] = {
@@ -49,7 +50,9 @@ def reference() -> str:
 
 
 def _section(name: str) -> str:
-    rows = [f"| `{option.name}` | {_type(option)} | {_default(option)} | {_cell(option.help)} |" for option in GROUPS[name]]
+    rows = [
+        f"| `{option.name}` | {_type(option)} | {_default(option)} | {_cell(option.help)} |" for option in GROUPS[name]
+    ]
     return "\n".join([f"## [{name}]", "", "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
@@ -78,4 +81,4 @@ def _without_effect() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")  # noqa: T201 (it is what the module is for)
+    print(reference(), end="")
