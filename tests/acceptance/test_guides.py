@@ -116,7 +116,10 @@ exceptions:
 class Site:
     """An installation, to which the guides' paths and ports are translated, and what it prints is translated back."""
 
-    def __init__(self, folder: Path, database: str = "sqlite://", messaging: str = "local://") -> None:
+    def __init__(
+        self, folder: Path, runner: Runner, *, database: str = "sqlite://", messaging: str = "local://"
+    ) -> None:
+        self.runner = runner
         self.workspace = Workspace(folder, database=database, messaging=messaging)
         self.port = free_port()
         log = folder / "log"
@@ -151,6 +154,11 @@ class Site:
         self.workspace.link_pack("linux")
         self.workspace.add_rule("default", "watch", "linux.file_watch.line", file_path=str(self.app_log))
 
+    def register(self) -> None:
+        output = self.workspace.temporary / "output"
+        words = ["st2ctl", "reload", "--register-all"]
+        assert self.runner.run(words, self.workspace.folder, settings(self), output) == 0, output.read_text()
+
     def start(self) -> Container:
         """With its log where a service's may be."""
         self.container = self.workspace.start()
@@ -175,13 +183,13 @@ def runner() -> Iterator[Runner]:
 
 
 @pytest.fixture(scope="module")
-def make_site() -> Iterator[Callable[..., Site]]:
+def make_site(runner: Runner) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
     with ExitStack() as stack:
 
         def make(**addresses: str) -> Site:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True))
-            site = Site(Path(folder), **addresses)
+            site = Site(Path(folder), runner, **addresses)
             stack.callback(site.close)
             sites.append(site)
             return site
@@ -213,7 +221,7 @@ def operator(make_site: Callable[..., Site]) -> Site:
     site.workspace.configure(f"http = 127.0.0.1:{site.port}\nhttp_token = s3cret\nrestart_delay = 0.1")
     site.watch_a_file()
     site.workspace.add_sensor("net", "PingSensor", PING)
-    site.workspace.reload_well()
+    site.register()
     site.start().wait_for_log(f"following {site.app_log}")
     with site.app_log.open("a") as file:
         file.write("hello\n")
@@ -225,7 +233,7 @@ def newcomer(make_site: Callable[..., Site]) -> Site:
     """What a StackStorm ran runs here; all is well."""
     site = make_site()
     site.watch_a_file()
-    site.workspace.reload_well()
+    site.register()
     site.start()
     return site
 
@@ -248,7 +256,7 @@ def trouble(make_site: Callable[..., Site]) -> Site:
         workspace.add_sensor("net", name, code, **more)
     (workspace.folder / "overrides").mkdir()
     (workspace.folder / "overrides" / "net.yaml").write_text(OVERRIDES)
-    workspace.reload_well()
+    site.register()
     site.start()
     return site
 
@@ -265,7 +273,7 @@ def no_broker(make_site: Callable[..., Site]) -> Site:
     site = make_site(messaging=f"amqp://127.0.0.1:{free_port()}//")
     site.workspace.configure("[outbox]\nmax_size = 3")
     site.workspace.add_sensor("net", "FloodSensor", FLOOD, trigger_types=[EVENT])
-    site.workspace.reload()
+    site.register()
     site.start()
     return site
 
@@ -305,7 +313,7 @@ SITES = {
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
-def test_what_a_guide_shows_is_so(section: Section, request: pytest.FixtureRequest, runner: Runner) -> None:
+def test_what_a_guide_shows_is_so(section: Section, request: pytest.FixtureRequest) -> None:
     if section.title == "Start and stop" and Path("/run/systemd/system").exists():
         pytest.skip("systemd runs here, and starts what is installed")
     site: Site = request.getfixturevalue(SITES.get(section.name) or SITES[section.guide])
@@ -313,7 +321,7 @@ def test_what_a_guide_shows_is_so(section: Section, request: pytest.FixtureReque
         if isinstance(step, Snippet):
             write(step, site)
         elif not step.line.startswith(tuple(NOT_RUN)):
-            follow(section, step, site, runner)
+            follow(section, step, site)
 
 
 def write(snippet: Snippet, site: Site) -> None:
@@ -328,13 +336,13 @@ def write(snippet: Snippet, site: Site) -> None:
         assert not config.load([str(path)]).warnings
 
 
-def follow(section: Section, command: Command, site: Site, runner: Runner) -> None:
+def follow(section: Section, command: Command, site: Site) -> None:
     if ENDLESS.match(command.line):
         until_interrupted(command, site)
         return
     deadline = time.monotonic() + PATIENCE
     while True:
-        code, printed = run(site.here(command.line), site, runner)
+        code, printed = run(site.here(command.line), site)
         lacking = missing(command.output, site.there(printed))
         wanted = EXITS.get((section.name, command.line), 0)
         if lacking is None and code == wanted:
@@ -345,7 +353,7 @@ def follow(section: Section, command: Command, site: Site, runner: Runner) -> No
     pytest.fail(f"{command.place}: {command.line}\nended with {code}, without {lacking!r}:\n{site.there(printed)}")
 
 
-def run(line: str, site: Site, runner: Runner) -> tuple[int, str]:
+def run(line: str, site: Site) -> tuple[int, str]:
     """A command of the product alone is run by the runner, all else by a shell."""
     words = shlex.split(line)
     variables = {}
@@ -354,7 +362,7 @@ def run(line: str, site: Site, runner: Runner) -> tuple[int, str]:
         variables[name] = value
     if words[0] in COMMANDS and not set(words) & {"|", "<", ">"}:
         output = site.workspace.temporary / "output"
-        code = runner.run(words, site.workspace.folder, {**settings(site), **variables}, output)
+        code = site.runner.run(words, site.workspace.folder, {**settings(site), **variables}, output)
         return code, output.read_text()
     done = subprocess.run(
         ["bash", "-c", line],
