@@ -444,17 +444,36 @@ def test_the_commands_that_a_text_names_exist(runner: Runner, tmp_path: Path) ->
     # The groups of key and dead-letters want a configuration before they help.
     variables = {"ST2_CONF": str(ROOT / "conf" / "st2.conf")}
     named = set()
-    for guide in GUIDES:
-        text = re.sub(r"\s+", " ", re.sub(r"```.*?```", "", (DOCS / guide).read_text(), flags=re.DOTALL))
+    for path in (*DOCS.glob("*.md"), ROOT / "README.md"):
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        named |= set(re.findall(r"^    (?:\.venv/bin/)?((?:st2sensor|st2ctl) [a-z-].*)$", text, re.MULTILINE))
+        text = re.sub(r"\s+", " ", text)
         named |= set(re.findall(r"`((?:st2sensor|st2ctl) [a-z][^`]*)`", text))
     for line in sorted(named):
-        words = line.split()
+        words = re.sub(r"--config-file \S+ ", "", line).split()
         inner = 3 if words[1] in ("key", "dead-letters", "triggers") and len(words) > 2 else 2
         code = runner.run([*words[:inner], "--help"], tmp_path, variables, tmp_path / "help")
         printed = (tmp_path / "help").read_text()
         assert code == 0, f"{line}: {printed}"
-        for option in re.findall(r"--[a-z-]+", line):
+        for option in re.findall(r"--[a-z-]+", " ".join(words)):
             assert option in printed, line
+
+
+def test_the_commands_for_keys_are_run_as_they_stand(idle: Site) -> None:
+    text = (DOCS / "datastore.md").read_text()
+    (keys,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    folder = idle.workspace.folder
+    (folder / "keys.yaml").write_text(keys)
+    (folder / "keys").mkdir()
+    idle.workspace.configure("[keyvalue]\nencryption_key_path = keys/datastore_key.json")
+    commands = re.findall(r"^    (st2.*)$", text, re.MULTILINE)
+    # The new key is made first, and all is encrypted anew last.
+    commands.append(commands.pop(1))
+    assert "reencrypt" in commands[-1]
+    said = {command: run(idle.here(command), idle) for command in commands}
+    assert len(said) == 9
+    assert {code for code, _ in said.values()} == {0}, said
+    assert "hush" in said["st2sensor key get github.token --decrypt"][1]
 
 
 def test_the_configuration_reference_is_that_of_the_options() -> None:
