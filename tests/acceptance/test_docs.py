@@ -113,7 +113,7 @@ def test_supervision_is_as_described(embedded: Workspace) -> None:
     shown = [line.strip() for line in SUPERVISION.splitlines() if line.startswith("    ") and " p.S " in line]
     assert len(shown) == 2
     for line in shown:
-        pattern = re.sub(r"\d+\\\.\d+", r"\\d+\\.\\d+", re.escape(line))
+        pattern = re.sub(r"\d+\\\.\d+", r"\\d+\\.\\d+", re.escape(line)).replace("4711", r"\d+")
         assert re.search(pattern, container.log), line
 
 
