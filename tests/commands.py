@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -16,6 +17,10 @@ from typing import Any
 
 from st2sensor.cli.__main__ import COMMANDS
 from tests.workspace import ROOT, environment
+
+
+PATIENCE = 60
+"""Seconds until a command that does not end is killed."""
 
 
 class Runner:
@@ -44,6 +49,7 @@ class Runner:
 
 
 def _become(order: Mapping[str, Any]) -> int:
+    signal.alarm(PATIENCE)
     os.chdir(order["folder"])
     os.environ.update(order["environment"])
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
