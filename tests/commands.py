@@ -18,7 +18,6 @@ from typing import Any
 from st2sensor.cli.__main__ import COMMANDS
 from tests.workspace import ROOT, environment
 
-
 PATIENCE = 60
 """Seconds until a command that does not end is killed."""
 
