@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: install demo test lint types bench soak packs rabbitmq chromium
+.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium
 
 install: .venv/installed
 
@@ -25,6 +25,10 @@ types: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py errors.py isotime.py keyspace.py \
 		payload.py rpc.py sensor.py trace.py)
+
+# The reference of all options, from the options; a test compares.
+docs: .venv/installed
+	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
 
 bench: .venv/tested rabbitmq
 	$(BIN)/python -m tests.bench

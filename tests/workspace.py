@@ -213,11 +213,11 @@ class Container:
     """A running st2sensorcontainer."""
 
     def __init__(self, workspace: Workspace, arguments: Sequence[str], within: Path | None = None) -> None:
-        self._log = workspace.folder / f"container-{uuid.uuid4().hex[:6]}.log"
+        self.log_file = workspace.folder / f"container-{uuid.uuid4().hex[:6]}.log"
         command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
         if within is not None:
             command = ["sh", "-c", f'echo $$ > {within}/cgroup.procs && exec "$@"', "sh", *command]
-        with self._log.open("w") as log:
+        with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--config-file", str(workspace.config), *arguments],
                 cwd=workspace.folder,
@@ -230,7 +230,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        return self._log.read_text()
+        return self.log_file.read_text()
 
     def wait_for_log(self, text: str, count: int = 1, timeout: float = 20) -> None:
         def look() -> bool:

@@ -159,8 +159,8 @@ def test_a_packs_own_test_is_run_as_described(tmp_path: Path) -> None:
     (test,) = re.findall(r"```python\n(.*?)```", PACKS, re.DOTALL)
     (sensor,) = re.findall(r"```python\n(import shutil.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (commands,) = re.findall(r"^(    COMPAT=.*\n    PYTHONPATH.*)$", PACKS, re.MULTILINE)
-    for folder, name, text in (("sensors", "disk_sensor.py", sensor), ("tests", "test_disk_sensor.py", test)):
-        path = tmp_path / "packs" / "default" / folder / name
+    for folder, name, text in (("sensors", "usage_sensor.py", sensor), ("tests", "test_usage_sensor.py", test)):
+        path = tmp_path / "packs" / "disk" / folder / name
         path.parent.mkdir(parents=True)
         path.write_text(text)
     done = subprocess.run(

@@ -82,6 +82,7 @@ def page() -> str:
     )
     polled = Poll(at=now, seconds=1.5, running=False)
     full = SensorReport(
+        poll_interval=60.0,
         ref="p.Full",
         state="running",
         last_poll=polled,
