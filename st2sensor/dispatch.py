@@ -19,7 +19,8 @@ from st2sensor.logs import of_sensor
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Done, Outbox
 from st2sensor.outbox_file import Entry
-from st2sensor.payload import plain
+from st2sensor.packs.config import masked
+from st2sensor.payload import plain, valid
 from st2sensor.traffic import Traffic
 from st2sensor.transport.codec import to_json
 
@@ -38,6 +39,11 @@ class Dispatcher:
         self._catalogue = catalogue
         self._traffic = traffic
         self._validate = validate
+        self._secrets: dict[str, frozenset[str]] = {}
+
+    def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
+        """What a sensor was told in confidence is masked where a reason quotes its payload."""
+        self._secrets[sensor] = secrets
 
     def knows(self, trigger: str | Mapping[str, object]) -> bool:
         """Whether a dispatch of this trigger would find its type."""
@@ -90,17 +96,18 @@ class Dispatcher:
         reason = self._objection(sensor, instance, trigger_type)
         name = name_of(instance.trigger)
         if reason is not None:
+            reason = masked(valid(reason), self._secrets.get(sensor, frozenset()))
             said = of_sensor(sensor)
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=said)
         return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
-            trigger=_printable(name),
-            trigger_type=_printable(name) if trigger_type is None else trigger_type.ref,
+            trigger=valid(name),
+            trigger_type=valid(name) if trigger_type is None else trigger_type.ref,
             created=time.time(),
             body=to_json(instance),
             tagged=instance.tagged,
-            reason=None if reason is None else _printable(reason),
+            reason=reason,
         )
 
     def _objection(self, sensor: str, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:
@@ -111,8 +118,3 @@ class Dispatcher:
         name = name_of(instance.trigger)
         LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem, extra=of_sensor(sensor))
         return None
-
-
-def _printable(text: str) -> str:
-    """A sensor's text may hold lone surrogates, which no database takes; the body has them escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -146,3 +146,8 @@ _OBJECTS: dict[str, Callable[[Any], Any]] = {
     "uuid": UUID,
     "float": float,
 }
+
+
+def valid(text: str) -> str:
+    """A text with its lone surrogates escaped, which no encoder and no database takes."""
+    return text.encode("utf-8", "backslashreplace").decode()

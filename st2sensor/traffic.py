@@ -40,9 +40,9 @@ class Flow:
     """Number of the slot that is counted now, on the monotonic clock."""
 
     def count(self, entry: Entry, now: float) -> None:
-        self._turn(now)
-        self._counts[-1] += 1
         if entry.reason is None:
+            self._turn(now)
+            self._counts[-1] += 1
             self.dispatched += 1
             self.last_trigger, self.last_at = entry.trigger_type, entry.created
         else:

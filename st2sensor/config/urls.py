@@ -55,7 +55,7 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     :param token: what who comes from elsewhere has to know.
     """
     parts = checked(key, f"//{address}")
-    if not parts.hostname or parts.port is None or parts.path or parts.username is not None:
+    if not parts.hostname or not parts.port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, as in 127.0.0.1:9105")
     if not token and not _is_loopback(parts.hostname):
         raise ValueError(f"{key} = {address} is beyond loopback: set http_token, too, or use 127.0.0.1")

@@ -307,7 +307,6 @@ class Children:
         running = self._running.pop(ref)
         asyncio.get_running_loop().remove_reader(running.process.pidfd)
         code = running.reap()
-        self._launcher.forget(running.process.pid)
         del self._refs[running.token]
         asked = self._states[ref].state is State.STOPPING
         how = f"ended with {describe_exit(code)}"
@@ -320,6 +319,7 @@ class Children:
         if running.cgroup is not None:
             running.cgroup.remove(asyncio.get_running_loop())
         self._chronicle.ended(child, code, child.reason if child.state is State.BACKOFF else how)
+        self._launcher.forget(running.process.pid)
         self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._hooks.ended(child, code)
 

@@ -20,10 +20,11 @@ LOG = logging.getLogger(__name__)
 class Chronicle:
     """For the loop's thread.
 
+    :param restarts: when a sensor that failed starts again; None where none does.
     :param clock: monotonic; times that people see are the wall clock's.
     """
 
-    def __init__(self, events: Hub, restarts: Restarts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, events: Hub, restarts: Restarts | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._events = events
         self._restarts = restarts
         self._clock = clock
@@ -117,6 +118,9 @@ class Chronicle:
     def _report_failure(self, child: Child) -> None:
         assert child.due is not None
         said = of_sensor(child.ref)
+        if self._restarts is None:
+            LOG.info("%s %s", child.ref, child.reason, extra=said)
+            return
         LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since, extra=said)
         if child.failures == self._restarts.failing_after:
             LOG.warning(

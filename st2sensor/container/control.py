@@ -6,8 +6,9 @@ import asyncio
 import grp
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,9 @@ LOG = logging.getLogger(__name__)
 NAME = "control.sock"
 
 MODE = 0o660
+
+AT_ONCE = 16
+"""Requests of one session that may wait for their answers."""
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -91,9 +95,12 @@ class Control:
         params = message.get("params") or {}
         if not isinstance(identifier, int) or not isinstance(params, dict):
             session.refuse(None, RpcError("a request has an integer as its id, and named parameters"))
+        elif len(self._tasks.get(session, ())) >= AT_ONCE or session.is_congested:
+            # It asks on and on, and reads nothing.
+            session.close()
         elif method == "follow":
-            self._spawn(session, self._follow(session, identifier, params))
-        elif method in self._methods:
+            self._spawn(session, self._answer(session, identifier, partial(self._follow, session, identifier), params))
+        elif isinstance(method, str) and method in self._methods:
             self._spawn(session, self._answer(session, identifier, self._methods[method], params))
         else:
             session.refuse(identifier, RpcError(f"there is no method {method!r}"), rpc.METHOD_NOT_FOUND)
@@ -143,18 +150,21 @@ class Control:
         await self._node.refresh()
 
     async def _dispatch(self, trigger: str, payload: dict[str, Any], trace_tag: str | None = None) -> None:
+        if not isinstance(trigger, str) or not isinstance(payload, dict):
+            raise TypeError("trigger is a reference, and payload an object")
         trace = TraceContext(tag=trace_tag) if trace_tag else None
         instance = TriggerInstance(trigger=trigger, payload=payload, trace_context=trace)
         await self._node.dispatch(CORE_PACK, instance)
 
-    async def _follow(self, session: Session, identifier: int, params: dict[str, Any]) -> None:
+    async def _follow(
+        self, session: Session, identifier: int, kinds: Sequence[str] = hub.KINDS, ref: str | None = None
+    ) -> None:
         """Tell events of some kinds, of one sensor or all, for as long as somebody listens."""
-        kinds, ref = set(params.get("kinds") or hub.KINDS), params.get("ref")
-        with self._events.watched() as events:
+        with self._events.watched(kinds) as events:
             session.answer(identifier, None)
-            while True:
-                event = await events.get()
-                if event["kind"] in kinds and ref in (None, event["sensor"]) and not session.is_congested:
+            while not session.is_closed:
+                event = await events.next()
+                if ref in (None, event["sensor"]) and not session.is_congested:
                     session.notify("event", event)
 
     def _spawn(self, session: Session, work: Any) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from st2sensor.container.launch import WRAPPER, Launch, inherited
 from st2sensor.container.process import Process
@@ -17,6 +17,9 @@ TERMINAL = 0
 
 class Foreground:
     """Stands for a launcher. The sensor runs as this process's user, without limits of its own."""
+
+    def __init__(self) -> None:
+        self._has_terminal = False
 
     async def start(self, launch: Launch) -> Process:
         """Start the wrapper, and give it the terminal, where there is one. Raises OSError."""
@@ -32,12 +35,16 @@ class Foreground:
             )
         # Whoever supervises it collects it by its handle.
         pid, started.returncode = started.pid, 0
-        _hand_terminal(pid)
+        # One that was started in the background leaves the terminal to whom it belongs.
+        self._has_terminal = os.isatty(TERMINAL) and os.tcgetpgrp(TERMINAL) == os.getpgrp()
+        if self._has_terminal:
+            _hand_terminal(pid)
         return Process(pid, os.pidfd_open(pid), output, launch.command)
 
     def forget(self, group: int) -> None:  # noqa: ARG002 (a launcher is told)
         """The wrapper is gone: the terminal is this process's again."""
-        _hand_terminal(os.getpgrp())
+        if self._has_terminal:
+            _hand_terminal(os.getpgrp())
 
     def reap_strangers(self, known: Container[int]) -> bool:  # noqa: ARG002
         """There is no subreaper here: nobody comes to this process."""
@@ -48,9 +55,8 @@ class Foreground:
 
 
 def _hand_terminal(group: int) -> None:
-    if not os.isatty(TERMINAL):
-        return
-    with _deaf_to(signal.SIGTTOU):
+    # It may have been closed meanwhile.
+    with _deaf_to(signal.SIGTTOU), suppress(OSError):
         os.tcsetpgrp(TERMINAL, group)
 
 

@@ -23,11 +23,14 @@ Line = dict[str, Any]
 class Journal(logging.Handler):
     """A handler of the root logger's; from any thread, but for `told`.
 
-    :param told: called in the loop's thread with each sensor and line.
+    :param told: called in the loop's thread with each sensor and line, while `is_watched` says that somebody wants it.
     """
 
-    def __init__(self, loop: AbstractEventLoop, told: Callable[[str, Line], None]) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, told: Callable[[str, Line], None], is_watched: Callable[[], bool]
+    ) -> None:
         super().__init__()
+        self._is_watched = is_watched
         self._loop = loop
         self._told = told
         self._lines: dict[str, deque[tuple[float, int, str]]] = {}
@@ -38,9 +41,10 @@ class Journal(logging.Handler):
             return
         kept = (record.created, record.levelno, self.format(record)[:LONGEST])
         self._lines.setdefault(sensor, deque(maxlen=LINES)).append(kept)
-        # A loop that has ended has nobody left to tell.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._told, sensor, _line(*kept))
+        if self._is_watched():
+            # A loop that has ended has nobody left to tell.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._told, sensor, _line(*kept))
 
     def lines(self, sensor: str) -> list[Line]:
         """Oldest first."""

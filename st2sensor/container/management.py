@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from st2sensor.container import hub
 from st2sensor.container.children import Children
@@ -66,7 +66,7 @@ class Management:
         chronicle: Chronicle,
         operations: Operations,
         pipeline: Pipeline,
-        sampler: Sampler,
+        blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
         events: Hub,
         make_page: MakePage | None,
         clock: Callable[[], float],
@@ -74,8 +74,11 @@ class Management:
         self._settings = settings
         self._chronicle = chronicle
         self._events = events
-        self._journal = Journal(asyncio.get_running_loop(), self._logged)
-        reporter = Reporter(settings, sources, children, chronicle, pipeline.traffic, pipeline.outbox, sampler, clock)
+        self._journal = Journal(asyncio.get_running_loop(), self._logged, lambda: events.is_watched(hub.LINE))
+        sampler = Sampler(blocking, clock)
+        reporter = Reporter(
+            settings, sources, children, chronicle, pipeline.traffic, pipeline.outbox, sampler, blocking, clock
+        )
         self._control = Control(operations, reporter, self._journal, events)
         self._page = None if make_page is None else make_page(reporter, events)
         self._endpoint: Endpoint | None = None

@@ -11,6 +11,7 @@ from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.throttle import Throttle
 from st2sensor.logs import of_sensor
 from st2sensor.packs.config import masked
+from st2sensor.payload import valid
 
 CHUNK = 65536
 """Bytes read at a time."""
@@ -29,6 +30,9 @@ REPORT = 5.0
 
 STACK = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+ |  File \"|  \.\.\.|Fatal Python error|  <no Python frame>")
 """Begins a line of a stack, as faulthandler prints it."""
+
+LONGEST_REASON = 500
+"""Characters of an error that an exit is explained by."""
 
 STACK_LINES = 200
 """Of stacks that are kept, at the most."""
@@ -90,10 +94,10 @@ class Output:
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
-        message = masked(message, self._secrets)
+        message = masked(valid(message), self._secrets)
         if level >= logging.ERROR:
             # A traceback ends with the exception.
-            self._last_error = message.rstrip().rpartition("\n")[2]
+            self._last_error = message.rstrip().rpartition("\n")[2][:LONGEST_REASON]
             self._chronicle.failed(self._ref, message)
         if self._log.isEnabledFor(level) and self._admits():
             self._say(self._tagged(name), level, message)
@@ -150,7 +154,7 @@ class Output:
         if is_stack and self._stacks is not None and len(self._stacks) < STACK_LINES:
             self._stacks.append(text)
         if text:
-            self._last_line = text
+            self._last_line = text[:LONGEST_REASON]
             if self._log.isEnabledFor(logging.INFO):
                 self._say(self._ref, logging.INFO, text)
 

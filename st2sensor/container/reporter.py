@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import st2sensor
 from st2sensor.container.child import Child, State, summary
@@ -13,12 +15,15 @@ from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.usage import Sampler
+from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
 from st2sensor.models import SensorType
 from st2sensor.outbox import Outbox
 from st2sensor.reports import Check, NodeReport, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.traffic import Traffic, per_minute
+
+LOG = logging.getLogger(__name__)
 
 DISABLED, ELSEWHERE, WAITING, REFUSED = "disabled", "elsewhere", "waiting", "refused"
 """States of sensors that have no process here."""
@@ -40,7 +45,10 @@ class Sources:
 
 
 class Reporter:
-    """For the loop's thread."""
+    """For the loop's thread.
+
+    :param blocking: runs what reads files elsewhere.
+    """
 
     def __init__(
         self,
@@ -51,6 +59,7 @@ class Reporter:
         traffic: Traffic,
         outbox: Outbox,
         sampler: Sampler,
+        blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -60,6 +69,7 @@ class Reporter:
         self._traffic = traffic
         self._outbox = outbox
         self._sampler = sampler
+        self._blocking = blocking
         self._clock = clock
         self._started = time.time()
         self._room = Health(reason="")
@@ -97,7 +107,7 @@ class Reporter:
             checks=self.checks(),
             outbox_depth=self._outbox.depth,
             outbox_size=self._settings.outbox.max_size,
-            outbox_oldest=self._outbox.oldest(),
+            outbox_oldest=await self._blocking(self._oldest),
             latencies=tuple(self._traffic.latencies),
             latency_sum=self._traffic.latency_sum,
             memory=usage.memory,
@@ -118,6 +128,13 @@ class Reporter:
             _check("outbox", self._room),
             _check("sensors", self._calm),
         )
+
+    def _oldest(self) -> float | None:
+        try:
+            return self._outbox.oldest()
+        except OutboxError as exception:
+            LOG.warning("%s", exception)
+            return None
 
     def _failing(self) -> list[Child]:
         return [child for child in self._children.states.values() if self._is_failing(child)]

@@ -41,7 +41,6 @@ from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
-from st2sensor.container.usage import Sampler
 from st2sensor.datastore import Datastore
 from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
 from st2sensor.keyring import Keyring
@@ -135,7 +134,7 @@ class Supervisor:
             ended=self._ended,
         )
         events = Hub()
-        chronicle = Chronicle(events, self._settings.container.restarts, self._clock)
+        chronicle = Chronicle(events, None if self._only else self._settings.container.restarts, self._clock)
         self._children = Children(self._settings.container, self._launcher, hooks, chronicle, self._clock)
         self._requests = Requests(self, self._children, self._dispatcher, user=self._settings.system_user)
         self._endpoints = Endpoints(loop, self._requests)
@@ -161,14 +160,15 @@ class Supervisor:
             chronicle,
             self._operations,
             self._pipeline,
-            Sampler(self._in_files, self._clock),
+            self._in_files,
             events,
             self._make_page,
             self._clock,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
-        loop.add_signal_handler(signal.SIGHUP, self.mark_stale)
+        # In the foreground it means that the terminal is closed.
+        loop.add_signal_handler(signal.SIGHUP, self._stop_asked if self._foreground else self.mark_stale)
         loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
         # Whoever runs this loop has put them off until now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
@@ -219,6 +219,7 @@ class Supervisor:
                 LOG.warning("%s: what it has begun to store is carried out later: %s", ref, exception)
         assignment, secrets = await self._assignments.of(sensor)
         self._children.conceal(ref, secrets)
+        self._dispatcher.conceal(ref, secrets)
         return assignment | {"log_level": self._children.log_level(ref)}
 
     def triggers_of(self, ref: str) -> list[Trigger]:

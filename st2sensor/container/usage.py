@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -35,16 +36,18 @@ class Sampler:
         self._blocking = blocking
         self._clock = clock
         self._sampled_at = -FRESH
+        self._sampling = asyncio.Lock()
         self._usages: dict[int, Usage] = {}
         self.own = Usage(memory=0, cpu=0.0)
         """Of this process, as of the last sample of all."""
 
     async def sample_all(self, pids: Iterable[int]) -> None:
         """Look at every process, unless that was done a moment ago."""
-        if self._clock() >= self._sampled_at + FRESH:
-            self._sampled_at = self._clock()
-            wanted = list(pids)
-            self._usages, self.own = await self._blocking(lambda: ({pid: _usage(pid) for pid in wanted}, _own()))
+        async with self._sampling:
+            if self._clock() >= self._sampled_at + FRESH:
+                wanted = list(pids)
+                self._usages, self.own = await self._blocking(lambda: ({pid: _usage(pid) for pid in wanted}, _own()))
+                self._sampled_at = self._clock()
 
     async def sample(self, pid: int) -> None:
         """Look at one process now."""

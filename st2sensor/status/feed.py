@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from st2sensor.container import hub
-from st2sensor.container.hub import Hub
+from st2sensor.container.hub import Hub, Watcher
 from st2sensor.container.reporter import Reporter
 from st2sensor.reports import SensorReport
 
@@ -23,6 +23,9 @@ MOST = 50
 """Events that are told at a time, the newest."""
 
 SHOWN = (hub.STATE, hub.TRIGGER, hub.INVALID, hub.ERROR)
+
+PAGES = 50
+"""That may be open at a time."""
 
 BACKLOG = 30
 """Messages that wait for a page which does not read them, before it is given up."""
@@ -38,6 +41,10 @@ class Feed:
         self._events = events
         self._pages: Pages = set()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._pages) >= PAGES
 
     async def whole(self) -> bytes:
         """Everything, as JSON."""
@@ -64,7 +71,7 @@ class Feed:
             self.leave(page)
 
     async def _tell(self) -> None:
-        with self._events.watched() as events:
+        with self._events.watched(SHOWN) as events:
             known: dict[str, SensorReport] = {}
             while True:
                 await asyncio.sleep(INTERVAL)
@@ -73,39 +80,29 @@ class Feed:
                 except Exception:
                     LOG.exception("the status page is not told what has changed")
 
-    async def _tell_once(
-        self, known: dict[str, SensorReport], events: asyncio.Queue[dict[str, Any]]
-    ) -> dict[str, SensorReport]:
+    async def _tell_once(self, known: dict[str, SensorReport], events: Watcher) -> dict[str, SensorReport]:
         reports = {report.ref: report for report in await self._reporter.sensors()}
-        happened = [_without_payload(event) for event in _taken(events) if event["kind"] in SHOWN]
+        happened = [_without_payload(event) for event in events.taken()]
         message = orjson.dumps(
             {
                 "node": await self._reporter.node(),
                 "sensors": [report for ref, report in reports.items() if known.get(ref) != report],
                 "gone": [ref for ref in known if ref not in reports],
                 "events": happened[-MOST:],
-                "more": max(0, len(happened) - MOST),
+                "more": max(0, len(happened) - MOST) + events.missed(),
             }
         )
         for page in list(self._pages):
             try:
                 page.put_nowait(message)
             except asyncio.QueueFull:
-                self._pages.discard(page)
                 _end(page)
+                self.leave(page)
         return reports
 
 
 def _without_payload(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name != "body"}
-
-
-def _taken(events: asyncio.Queue[dict[str, Any]]) -> list[dict[str, Any]]:
-    taken = []
-    with suppress(asyncio.QueueEmpty):
-        while True:
-            taken.append(events.get_nowait())
-    return taken
 
 
 def _end(page: asyncio.Queue[bytes | None]) -> None:

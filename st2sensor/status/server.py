@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from importlib import resources
 from ipaddress import ip_address
@@ -23,6 +22,9 @@ LOG = logging.getLogger(__name__)
 
 RETRY = 5.0
 """Seconds between attempts to listen at an address that is taken."""
+
+PATIENCE = 10.0
+"""Seconds that a page has to read what it is told."""
 
 COOKIE = "st2sensor"
 
@@ -68,9 +70,11 @@ class Server:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/sensors", self._sensors)
         application.router.add_get("/sensors/{ref}", self._sensor)
-        application.router.add_get("/events", self._events)
+        application.router.add_get("/events", self._events, allow_head=False)
         for path in FILES:
             application.router.add_get(path, self._file)
+        # Requests that are none are their senders' business, not worth a traceback in the log.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         self._listening = asyncio.get_running_loop().create_task(self._listen(self._runner))
@@ -85,26 +89,33 @@ class Server:
     async def _listen(self, runner: web.AppRunner) -> None:
         complained = False
         while True:
+            site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
             try:
-                await web.TCPSite(runner, self._host, self._port, reuse_address=True).start()
+                await site.start()
             except OSError as exception:
+                await site.stop()
                 if not complained:
                     LOG.error("[sensorcontainer] http: %s; the sensors run, and it is tried again", exception.strerror)
                 complained = True
                 await asyncio.sleep(RETRY)
             else:
-                LOG.info("the status page is at http://%s:%d/", self._host, self._port)
+                LOG.info("the status page is at %s/", site.name)
                 return
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in who knows the token; without one, who asks for this host by its own name."""
-        if request.path not in OPEN and not self._may_look(request):
+        try:
+            asked = request.query.get("token", "")
+            may_look = request.path in OPEN or self._may_look(request)
+        except ValueError:
+            raise web.HTTPBadRequest(text="The Host of the request is none.\n") from None
+        if not may_look:
             raise web.HTTPUnauthorized(
                 text="Send the header Authorization: Bearer TOKEN, or open /?token=TOKEN once in a browser.\n",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        if self._token and "token" in request.query:
+        if request.path == "/" and self._token and self._is_token(asked):
             answer = web.Response(status=303, headers={"Location": "/"})
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict")
             return answer
@@ -122,7 +133,12 @@ class Server:
             request.query.get("token", ""),
             request.cookies.get(COOKIE, ""),
         ]
-        return any(hmac.compare_digest(token.encode(), self._token.encode()) for token in shown)
+        return any(map(self._is_token, shown))
+
+    def _is_token(self, shown: str) -> bool:
+        assert self._token is not None
+        # Headers may hold any bytes.
+        return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._token.encode())
 
     async def _live(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
         return web.Response(text="alive\n")
@@ -151,23 +167,32 @@ class Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Everything once, then what changes, as server-sent events."""
+        if self._feed.is_full:
+            raise web.HTTPServiceUnavailable(text="So many pages are open that this is one too many.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
         await response.prepare(request)
         page = self._feed.join()
-        # Whoever looks may go at any time.
-        with suppress(ConnectionError):
-            try:
-                await response.write(b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
-                while (message := await page.get()) is not None:
-                    await response.write(b"data: " + message + b"\n\n")
-            finally:
-                self._feed.leave(page)
+        # Whoever looks may go at any time, and who does not read is not waited for.
+        try:
+            await _write(response, b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
+            while (message := await page.get()) is not None:
+                await _write(response, b"data: " + message + b"\n\n")
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._feed.leave(page)
         return response
 
     async def _file(self, request: web.Request) -> web.Response:
         name, kind = FILES[request.path]
         body = resources.files("st2sensor.status").joinpath("page", name).read_bytes()
         return web.Response(body=body, content_type=kind, charset="utf-8")
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await response.write(data)
 
 
 def _is_local(host: str) -> bool:

@@ -139,6 +139,9 @@ def test_a_token_is_asked_for_and_other_names_are_not_answered(embedded: Workspa
         assert page.get(path)[0] == 401, path
         assert page.get(path, Authorization="Bearer open")[0] == 401, path
     assert page.get("/sensors", Authorization="Bearer sesame")[0] == 200
+    assert page.get("/sensors", Authorization="Bearer \xff")[0] == 401
+    for path in ("/live?token=open", "/ready?token=open", "/?token=open", "/live?token=sesame"):
+        assert "st2sensor=" not in cookies(page, path), path
     connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
     connection.request("GET", "/?token=sesame")
     answer = connection.getresponse()
@@ -156,8 +159,50 @@ def test_a_token_is_asked_for_and_other_names_are_not_answered(embedded: Workspa
     container = embedded.start()
     container.wait_for_log("the status page is at")
     assert page.get("/sensors", Host="evil.example")[0] == 401
+    assert page.get("/sensors", Host="a:b:c")[0] in (400, 401)
     assert page.get("/sensors", Host=f"localhost:{page.port}")[0] == 200
     assert container.stop() == 0
+
+
+def cookies(page: Page, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+    connection.request("GET", path)
+    found = connection.getresponse().headers.get("Set-Cookie", "")
+    connection.close()
+    return found
+
+
+def test_what_a_sensor_says_harms_no_page_and_tells_no_secret(embedded: Workspace) -> None:
+    page = Page(embedded)
+    code = """
+    import logging
+
+    class Odd(Sensor):
+        def run(self):
+            self.sensor_service.dispatch("odd.counted", {"count": self.config["token"]})
+            logging.error("half a pair: \\ud800, %s", "x" * 100_000)
+            raise RuntimeError("y" * 100_000)
+    """
+    embedded.add_sensor("odd", "Odd", code, trigger_types=[{"name": "counted", "payload_schema": SCHEMA}])
+    (embedded.packs / "odd" / "config.schema.yaml").write_text("token: {type: string, secret: true}\n")
+    (embedded.folder / "configs").mkdir()
+    (embedded.folder / "configs" / "odd.yaml").write_text("token: hunter2hunter2\n")
+    embedded.configure(f"http = 127.0.0.1:{page.port}\nrestart_delay = 100\n")
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("starts again in")
+    container.wait_for_log("the status page is at")
+    report = page.json("/sensors/odd.Odd")
+    assert "is not of type 'integer'" in report["last_invalid"]["text"]
+    assert len(report["reason"]) < 1000
+    assert page.get("/sensors")[0] == 200
+    for seen in (
+        container.log,
+        page.get("/sensors")[1],
+        embedded.run("st2sensor", "--config-file", str(embedded.config), "show", "odd.Odd").stdout,
+    ):
+        assert "hunter2" not in seen
+        assert "odd.Odd" in seen
 
 
 def test_beyond_loopback_a_token_is_needed(embedded: Workspace) -> None:

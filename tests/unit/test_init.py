@@ -25,7 +25,7 @@ def test_it_says_what_it_has_made_and_what_to_do_next(here: Path, capsys: pytest
     shown = capsys.readouterr().out
     made = set(content(here / "more packs" / "fresh"))
     assert made == {
-        *("README.md", "config.schema.yaml", "fresh.yaml.example", "pack.yaml", "requirements.txt"),
+        *("README.md", "config.schema.yaml", "fresh.yaml.example", "pack.yaml", "pytest.ini", "requirements.txt"),
         *("sensors/fresh_sensor.py", "sensors/fresh_sensor.yaml", "rules/on_file_changed.yaml"),
         *("tests/conftest.py", "tests/test_fresh_sensor.py"),
     }

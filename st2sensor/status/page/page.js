@@ -4,6 +4,7 @@
 const EVENTS = 60; // that are shown
 const ROOM = 120, HEIGHT = 18; // pixels of a sparkline
 const SECOND = 1000;
+const AGAIN = 5 * SECOND; // until a container that refused is asked again
 
 const sensors = new Map(); // reports by reference
 const rows = new Map(); // table rows by reference
@@ -270,7 +271,11 @@ function listen() {
   });
   source.addEventListener("message", (message) => take(JSON.parse(message.data)));
   source.addEventListener("open", () => ($("#connection").hidden = true));
-  source.addEventListener("error", () => ($("#connection").hidden = false));
+  source.addEventListener("error", () => {
+    $("#connection").hidden = false;
+    // After an answer that is no stream a browser does not try again by itself.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
+  });
 }
 
 document.querySelector("thead").addEventListener("click", (event) => {
