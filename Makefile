@@ -12,9 +12,9 @@ install: .venv/installed
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
-# Two files of tests at a time: most of them wait. A worker that dies ends the run.
+# Three tests at a time: most of them wait. A worker that dies ends the run.
 test: .venv/tested rabbitmq chromium
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
+	$(BIN)/pytest --numprocesses 3 --dist worksteal --max-worker-restart 0
 
 lint: .venv/tested
 	$(BIN)/ruff check .

@@ -7,13 +7,15 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 import pytest
-import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from st2sensor.models import SensorType
+from st2sensor.storage.sqlite import SqliteStorage
 from tests.browser import Browser
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
@@ -31,6 +33,8 @@ class Counts(PollingSensor):
 SCHEMA = {"type": "object", "properties": {"count": {"type": "integer"}}}
 
 FAILS = "class Fails(Sensor):\n    def run(self):\n        raise RuntimeError('<b>always</b>')\n"
+
+IDLE = "class Idle(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
 
 MANY = 1000
 
@@ -260,16 +264,16 @@ def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> N
 @pytest.mark.timeout(200)
 def test_the_page_works_with_a_thousand_sensors(embedded: Workspace, browser: Browser) -> None:
     page = Page(embedded, "changes_at_once = 100\n")
-    code = "class Idle(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
-    path = embedded.add_sensor("many", "Idle", code)
-    metadata = yaml.safe_load(path.with_suffix(".yaml").read_text())
-    lines = path.read_text()
-    for number in range(1, MANY):
-        name = f"Idle{number}"
-        (path.parent / f"{name}.yaml").write_text(json.dumps({**metadata, "class_name": name}))
-        lines += f"\n\nclass {name}(Idle):\n    pass\n"
-    path.write_text(lines)
-    embedded.reload_well()
+    path = embedded.add_sensor("many", "Idle", IDLE)
+    # Registering them one by one is another test's business.
+    with closing(SqliteStorage(embedded.state / "st2.db")) as storage:
+        storage.prepare()
+        for number in range(MANY):
+            storage.put(
+                SensorType(
+                    pack="many", name=f"Idle{number}", artifact_uri=f"file://{path}", entry_point="sensors.idle.Idle"
+                )
+            )
     container = embedded.start()
     container.wait_for_log("the status page is at")
     browser.open(page.url)
