@@ -64,7 +64,7 @@ class Source:
 
     def templates(self) -> Iterator[str]:
         """The expressions in values and defaults."""
-        return filter(is_template, _texts([self.values, *config_schema.defaults(self.schema or {})]))
+        return filter(is_template, texts([self.values, *config_schema.defaults(self.schema or {})]))
 
     def error(self, message: str, place: Place) -> ContentError:
         if self.file is None:
@@ -270,15 +270,16 @@ def _typed(text: str, item: Item) -> Any:
     return text
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """The texts in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts(part)
     elif isinstance(value, list):
         for part in value:
-            yield from _texts(part)
+            yield from texts(part)
 
 
 def _dotted(place: Place) -> str:

@@ -10,7 +10,7 @@ from st2sensor import schema
 from st2sensor.errors import ContentError, St2SensorError
 from st2sensor.models import Pack
 from st2sensor.packs import config, config_schema
-from st2sensor.packs.config import MASK, SECRET_KEYS, Source
+from st2sensor.packs.config import MASK, SECRET_KEYS, Source, texts
 from st2sensor.packs.config_schema import Item, Place
 from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
@@ -52,7 +52,7 @@ def _problems(file: Path, folder: Path, *, has_blanks: bool = False) -> Iterator
         return
     for violation in schema.violations(source.schema, source.values):
         value = _at(source.values, violation.place)
-        is_known = violation.keyword in CERTAIN or not any(map(is_template, _texts(value)))
+        is_known = violation.keyword in CERTAIN or not any(map(is_template, texts(value)))
         if is_known and not (has_blanks and value is None):
             yield source.error(_message(violation, source.schema, value), violation.place)
 
@@ -94,18 +94,6 @@ def _bad_expressions(source: Source, value: Any, place: Place) -> Iterator[Conte
         except NotRendered as problem:
             where = ".".join(map(str, place))
             yield source.error(f"{where}: the expression cannot be rendered: {problem}; correct it", place)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """The texts in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
 
 
 def _at(values: Any, place: Place) -> Any:
