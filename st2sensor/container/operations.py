@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import replace
 
 from st2sensor import logs
@@ -16,6 +16,7 @@ from st2sensor.models import Overrides, TriggerInstance
 class Operations:
     """For the loop's thread.
 
+    :param desired: the sensors that should run.
     :param look: looks into storage now.
     :param tell_level: tells a sensor the level of its log.
     """
@@ -24,11 +25,13 @@ class Operations:
         self,
         children: Children,
         dispatcher: Dispatcher,
+        desired: Callable[[], Container[str]],
         look: Callable[[], Awaitable[None]],
         tell_level: Callable[[str, int], None],
     ) -> None:
         self._children = children
         self._dispatcher = dispatcher
+        self._desired = desired
         self._look = look
         self._tell_level = tell_level
         self._levels: dict[str, str] = {}
@@ -41,6 +44,8 @@ class Operations:
     def restart(self, ref: str) -> None:
         """Stop a sensor and start it again; one that waits for its next start is started now. Raises SensorNotFound."""
         state = self._state_of(ref)
+        if ref not in self._desired():
+            raise SensorNotFound(f"sensor {ref} is not to run here: it is disabled, or another node's")
         if state in (State.STARTING, State.RUNNING):
             self._children.stop(ref, "an operator restarts it")
         elif state is not State.STOPPING:

@@ -123,6 +123,28 @@ class Supervisor:
     async def run(self) -> int:
         """Supervise until a signal says stop; returns the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
+        self._assemble(loop)
+        self._hear_signals(loop)
+        systemd = Systemd(loop, os.environ)
+        try:
+            await self._management.open(self._state_dir)
+            while not self._stopping:
+                self._refresh.look_when_stale()
+                self._reconcile()
+                if self._refresh.has_looked and not self._held_back:
+                    systemd.ready()
+                systemd.status(summary(self._children.states.values()))
+                await self._sleep()
+        finally:
+            systemd.stopping()
+            await self._stop_all()
+            systemd.close()
+            await self._management.close()
+            self._close()
+        return self._exit_code
+
+    def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make the parts, of which some need the loop."""
         self._cgroups = cgroup.delegated()
         self._launcher: Launcher | Foreground = Foreground() if self._foreground else self._forking(loop)
         hooks = Hooks(
@@ -151,7 +173,11 @@ class Supervisor:
             emits=self._settings.datastore.emit_triggers,
         )
         self._operations = Operations(
-            self._children, self._dispatcher, self._refresh.now, self._requests.tell_log_level
+            self._children,
+            self._dispatcher,
+            lambda: self._desired,
+            self._refresh.now,
+            self._requests.tell_log_level,
         )
         self._management = Management(
             self._settings,
@@ -165,6 +191,8 @@ class Supervisor:
             self._make_page,
             self._clock,
         )
+
+    def _hear_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked)
         # In the foreground it means that the terminal is closed.
@@ -174,31 +202,17 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
-        systemd = Systemd(loop, os.environ)
-        try:
-            await self._management.open(self._state_dir)
-            while not self._stopping:
-                self._refresh.look_when_stale()
-                self._reconcile()
-                if self._refresh.has_looked and not self._held_back:
-                    systemd.ready()
-                systemd.status(summary(self._children.states.values()))
-                await self._sleep()
-        finally:
-            systemd.stopping()
-            await self._stop_all()
-            systemd.close()
-            await self._management.close()
-            self._endpoints.close()
-            self._refresh.close()
-            self._storing.close()
-            self._assignments.close()
-            self._datastore.close()
-            self._launcher.close()
-            if self._cgroups is not None:
-                self._cgroups.clear()
-            self._files.shutdown()
-        return self._exit_code
+
+    def _close(self) -> None:
+        self._endpoints.close()
+        self._refresh.close()
+        self._storing.close()
+        self._assignments.close()
+        self._datastore.close()
+        self._launcher.close()
+        if self._cgroups is not None:
+            self._cgroups.clear()
+        self._files.shutdown()
 
     def mark_stale(self) -> None:
         """Something may have changed: look into storage at the next opportunity. For the loop's thread."""
