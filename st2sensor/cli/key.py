@@ -14,8 +14,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli import moments
+from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.printable import printable
 from st2sensor.delivery import message_of
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
@@ -49,19 +50,17 @@ in_scope = click.option(
         "st2sensor key reencrypt",
     ),
 )
-@click.pass_context
-def group(context: click.Context) -> None:
+def group() -> None:
     """Keys of the datastore. A sensor's own begin with its reference and a colon."""
-    context.obj = config.load(context.obj)
 
 
-@group.command("list")
+@group.command("list", epilog=examples("st2sensor key list", "st2sensor key list --prefix github. --json"))
 @click.option("--prefix", default="", help="Only keys that begin so.")
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
 @click.option("--limit", type=click.IntRange(min=0, max=MOST), help="So many of each scope at the most. [default: all]")
 @decrypt
 @as_json
-@click.pass_obj
+@configured
 def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool) -> None:
     """Show keys, by name. Secrets are masked."""
     with _keys(settings) as keys, _said():
@@ -73,21 +72,25 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
     table = Table("name", "value", "secret", "scope", "expires", box=None, pad_edge=False)
     for item in shown:
         table.add_row(
-            item["name"], item["value"], "yes" if item["secret"] else "", item["scope"], item["expire_timestamp"]
+            printable(item["name"]),
+            printable(item["value"]),
+            "yes" if item["secret"] else "",
+            item["scope"],
+            item["expire_timestamp"],
         )
     out = console()
     if shown:
         out.print(table)
-    out.print(f"{len(shown)} keys")
+    out.print(moments.count(len(shown), "key"))
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key get github.token", "st2sensor key get github.token --decrypt"))
 @named
 @in_scope
 @of_user
 @decrypt
 @as_json
-@click.pass_obj
+@configured
 def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool) -> None:
     """Show one key."""
     with _keys(settings) as keys, _said():
@@ -96,19 +99,21 @@ def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bo
         click.echo(json.dumps(shown))
         return
     table = Table("property", "value", box=None, pad_edge=False)
-    for item in shown.items():
-        table.add_row(*map(str, item))
+    for name_of, item in shown.items():
+        table.add_row(name_of, printable(str(item)))
     console().print(table)
 
 
-@group.command("set")
+@group.command(
+    "set", epilog=examples("st2sensor key set github.token hush --encrypt", "st2sensor key set lock me --ttl 60")
+)
 @named
 @click.argument("value")
 @in_scope
 @of_user
 @click.option("--ttl", type=float, metavar="SECONDS", help="Until the key ceases to be. [default: never]")
 @click.option("--encrypt", is_flag=True, help="Store a secret.")
-@click.pass_obj
+@configured
 def set_(
     settings: Settings, name: str, value: str, scope: str, user: str | None, ttl: float | None, encrypt: bool
 ) -> None:
@@ -120,11 +125,11 @@ def set_(
     click.echo(f"{stored} is stored")
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key delete github.token"))
 @named
 @in_scope
 @of_user
-@click.pass_obj
+@configured
 def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     """Delete a key."""
     stored_scope, stored = _place(settings, name, scope, user)
@@ -134,10 +139,10 @@ def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     click.echo(f"{stored} is deleted")
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--convert", is_flag=True, help="Store what is not text as JSON; otherwise it is refused.")
-@click.pass_obj
+@configured
 def load(settings: Settings, file: Path, convert: bool) -> None:
     """Store the keys of a JSON or YAML file: a list of mappings with name and value.
 
@@ -158,11 +163,11 @@ def load(settings: Settings, file: Path, convert: bool) -> None:
         ]
         changes = [keys.put(entry) for entry in entries]
     _announce(settings, changes)
-    click.echo(f"{len(changes)} keys are stored")
+    click.echo(f"{moments.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
 
 
-@group.command()
-@click.pass_obj
+@group.command(epilog=examples("st2sensor key reencrypt"))
+@configured
 def reencrypt(settings: Settings) -> int:
     """Encrypt every secret under the key of [keyvalue] encryption_key_path.
 
@@ -174,7 +179,7 @@ def reencrypt(settings: Settings) -> int:
     with _keys(settings) as keys:
         for entry, outcome in keys.reencrypt():
             if isinstance(outcome, DatastoreError):
-                click.echo(f"{entry.name} stays: {outcome}", err=True)
+                click.echo(f"{printable(entry.name)} stays: {printable(str(outcome))}", err=True)
                 failed = True
             else:
                 done, current = done + outcome, current + (not outcome)
