@@ -33,8 +33,11 @@ SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "si
 
 WHY = "why"
 
-ENOUGH = 20
+ENOUGH = 16
 """Columns of a reason, before another column goes for it."""
+
+GAP = 2
+"""Columns between two."""
 
 BARS = 18
 """Of a sparkline: three minutes."""
@@ -103,4 +106,4 @@ def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
 
 def _taken(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> int:
     """The width of some columns, with the gap after each."""
-    return sum(max(len(name), *(row[name].cell_len for row in rows)) + 1 for name in names)
+    return sum(max(len(name), *(row[name].cell_len for row in rows)) + GAP for name in names)

@@ -158,7 +158,7 @@ def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -
     seen = eventually("it", lambda: [item for item in listener.of("p.counted") if item.payload == {"count": 4711}])
     assert seen[0].body["trace_context"] == {"id_": None, "trace_tag": "by-hand"}
     refused = (
-        ("p.counted", '{"count": "x"}', 65, "st2sensor: error: payload does not fit"),
+        ("p.counted", '{"count": "x"}', 65, "st2sensor: error: the payload does not fit"),
         ("p.nowhere", "{}", 65, "st2sensor: error: trigger p.nowhere is not registered"),
         ("p.counted", "{", 2, "not JSON"),
         ("p.counted", '{"count": NaN}', 2, "cannot be sent"),
