@@ -14,7 +14,7 @@ import click
 from st2sensor import config, rpc
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import examples
+from st2sensor.cli.invocation import as_json, examples, report
 from st2sensor.delivery import message_of
 from st2sensor.errors import ContainerAway, TriggerRefused
 from st2sensor.models import CORE_PACK, TraceContext, Trigger, TriggerInstance, TriggerType
@@ -34,12 +34,16 @@ from st2sensor.transport.codec import to_json
 @click.argument("trigger")
 @click.argument("payload", default="{}")
 @click.option("--trace-tag", help="Links the trigger instance to others of the same tag.")
+@as_json
 @click.pass_obj
-def dispatch(config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None) -> None:
+def dispatch(
+    config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None, json_output: bool
+) -> None:
     """Inject TRIGGER with a PAYLOAD in JSON, or - to read that from standard input.
 
     It takes the way of a sensor's trigger: through the running container's outbox, or, where none runs, straight to the
-    broker. One that is not registered, or does not fit its schema, is refused.
+    broker. One that is not registered, or does not fit its schema, is refused. In JSON `published` says whether the
+    broker has it already.
     """
     settings = config.load(config_files)
     content = _payload(payload)
@@ -48,10 +52,10 @@ def dispatch(config_files: tuple[str, ...], trigger: str, payload: str, trace_ta
     try:
         with reached(settings.container.state_dir) as container:
             container.call("dispatch", **params)
-        click.echo(f"{trigger} is on its way")
+        report(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
     except ContainerAway:
         _publish(settings, trigger, content, trace_tag)
-        click.echo(f"{trigger} is published; no container runs here")
+        report(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
     except ValueError as exception:
         raise TriggerRefused(str(exception), key="payload") from exception
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import os
 import sys
 import traceback
@@ -54,6 +55,11 @@ def configured(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(config.load(config_files), *args, **kwargs)
 
     return loaded
+
+
+def report(json_output: bool, line: str, **fields: object) -> None:
+    """Say what a command has done: in a line, or as JSON."""
+    click.echo(json.dumps(fields) if json_output else line)
 
 
 def console() -> Console:

@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
+from st2sensor import isotime
 from st2sensor.cli import moments
 from st2sensor.cli.invocation import as_json, configured, console, examples
 from st2sensor.cli.printable import printable
@@ -146,23 +148,18 @@ def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
 def load(settings: Settings, file: Path, convert: bool) -> None:
     """Store the keys of a JSON or YAML file: a list of mappings with name and value.
 
-    Each may have scope, user and ttl, secret: true for what is to be encrypted, and encrypted: true for what already
-    is. Nothing is stored unless the whole file is sound.
+    Each may have scope, user, ttl or expire_timestamp, secret: true for what is to be encrypted, and encrypted: true
+    for what already is. So what key list --decrypt --json prints can be loaded. Nothing is stored unless the whole file
+    is sound; keys that have expired are left out.
     """
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _said():
-        entries = [
-            keys.entry(
-                *_place(settings, item["name"], item.get("scope", "system"), item.get("user")),
-                item["value"],
-                ttl=item.get("ttl"),
-                encrypt=item.get("secret", False) and not item.get("encrypted", False),
-                is_ciphertext=item.get("encrypted", False),
-            )
-            for item in items
-        ]
-        changes = [keys.put(entry) for entry in entries]
+        entries = [_entry(settings, keys, item) for item in items]
+        living = [entry for entry in entries if not _is_over(entry)]
+        changes = [keys.put(entry) for entry in living]
     _announce(settings, changes)
+    if len(living) < len(entries):
+        click.echo(f"{moments.count(len(entries) - len(living), 'key')} left out: expired", err=True)
     click.echo(f"{moments.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
 
 
@@ -230,6 +227,41 @@ def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
             f"the value of {item['name']} is no text: quote it, or store it as JSON by --convert"
         )
     return {**item, "value": json.dumps(item["value"])}
+
+
+def _entry(settings: Settings, keys: Keys, item: Mapping[str, Any]) -> KeyValue:
+    """What an item of a file asks to be stored. Raises ValueError, TypeError, DatastoreError."""
+    name, scope, user = item["name"], item.get("scope", "system"), item.get("user")
+    if item.get("secret", False) and item["value"] == MASK:
+        raise ValueError(f"the value of {name} is masked: list the keys with --decrypt")
+    is_listed = scope == USER_SCOPE and user is None and ":" in name
+    stored_scope, stored = (scope, name) if is_listed else _place(settings, name, scope, user)
+    entry = keys.entry(
+        stored_scope,
+        stored,
+        item["value"],
+        ttl=item.get("ttl"),
+        encrypt=item.get("secret", False) and not item.get("encrypted", False),
+        is_ciphertext=item.get("encrypted", False),
+    )
+    until = item.get("expire_timestamp")
+    if until is None:
+        return entry
+    if entry.expire_timestamp is not None:
+        raise ValueError(f"{name} has both ttl and expire_timestamp; leave one away")
+    return replace(entry, expire_timestamp=_moment(name, until))
+
+
+def _moment(name: str, text: str) -> datetime:
+    """A time, which counts as UTC where it has no zone. Raises ValueError."""
+    try:
+        return isotime.parse(text)
+    except ValueError as exception:
+        raise ValueError(f"expire_timestamp of {name}: {exception}") from exception
+
+
+def _is_over(entry: KeyValue) -> bool:
+    return entry.expire_timestamp is not None and entry.expire_timestamp <= datetime.now(UTC)
 
 
 def _announce(settings: Settings, changes: Sequence[Change]) -> None:

@@ -15,7 +15,7 @@ from st2sensor import config
 from st2sensor.cli import moments
 from st2sensor.cli.completion import named_sensor
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.invocation import as_json, console, examples, report
 from st2sensor.cli.printable import printable
 from st2sensor.errors import SensorNotFound
 
@@ -58,12 +58,13 @@ def logs(config_files: tuple[str, ...], ref: str, follow: bool, json_output: boo
 )
 @click.argument("level", type=LEVELS)
 @click.option("--sensor", "ref", metavar="PACK.CLASS", help="Of this sensor alone.")
+@as_json
 @click.pass_obj
-def log_level(config_files: tuple[str, ...], level: str, ref: str | None) -> None:
+def log_level(config_files: tuple[str, ...], level: str, ref: str | None, json_output: bool) -> None:
     """Change what the running container logs, until it ends: this level and worse."""
     with reached(config.load(config_files).container.state_dir, ref) as container:
         container.call("log_level", level=level, ref=ref)
-    click.echo(f"{ref or 'the container'} logs {level} and worse")
+    report(json_output, f"{ref or 'the container'} logs {level} and worse", ref=ref, level=level)
 
 
 def _once(kept: Sequence[Line], events: Iterable[Line]) -> Iterator[Line]:

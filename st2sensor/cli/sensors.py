@@ -11,7 +11,7 @@ from st2sensor import config
 from st2sensor.cli import moments, reports
 from st2sensor.cli.completion import named_sensor
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.invocation import as_json, console, examples, report
 from st2sensor.cli.sensor_table import COLOURS, table
 from st2sensor.errors import ContainerAway, ContainerForbidden, TransportError
 from st2sensor.packs.announcements import Announcements
@@ -30,9 +30,9 @@ from st2sensor.transport.topology import Topology
 def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool, json_output: bool) -> None:
     """Show every sensor and its state."""
     found = [
-        report
-        for report in reports.every(config.load(config_files))
-        if (not states or report["state"] in states) and (report["failing"] or not failing)
+        sensor
+        for sensor in reports.every(config.load(config_files))
+        if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
     ]
     if json_output:
         click.echo(json.dumps(found))
@@ -45,40 +45,44 @@ def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool,
 
 @click.command(epilog=examples("st2sensor restart linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def restart(config_files: tuple[str, ...], ref: str) -> None:
+def restart(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Stop a sensor and start it again.
 
     One that waits for its next start after a failure is started at once.
     """
     with reached(config.load(config_files).container.state_dir, ref) as container:
         container.call("restart", ref=ref)
-    click.echo(f"{ref} is restarted")
+    report(json_output, f"{ref} is restarted", ref=ref, restarted=True)
 
 
 @click.command(epilog=examples("st2sensor enable linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def enable(config_files: tuple[str, ...], ref: str) -> None:
+def enable(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Have a sensor run, on every node that has it."""
-    _set_enabled(config.load(config_files), ref, enabled=True)
+    _set_enabled(config.load(config_files), ref, enabled=True, json_output=json_output)
 
 
 @click.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def disable(config_files: tuple[str, ...], ref: str) -> None:
+def disable(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Stop a sensor, and keep it stopped, also over the next st2ctl reload."""
-    _set_enabled(config.load(config_files), ref, enabled=False)
+    _set_enabled(config.load(config_files), ref, enabled=False, json_output=json_output)
 
 
-def _set_enabled(settings: Settings, ref: str, *, enabled: bool) -> None:
+def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bool) -> None:
     announcements = Announcements(Topology(settings.messaging.prefix))
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         is_changed = set_enabled(storage, announcements, ref, enabled=enabled)
     word = "enabled" if enabled else "disabled"
-    click.echo(f"{ref} is {word}" if is_changed else f"{ref} was {word} already")
+    line = f"{ref} is {word}" if is_changed else f"{ref} was {word} already"
+    report(json_output, line, ref=ref, enabled=enabled, changed=is_changed)
     if is_changed:
         tell(announcements, settings)
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from st2sensor import config
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.invocation import as_json, configured, console, examples, report
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensors import tell
 from st2sensor.errors import TriggerNotFound, TriggerRefused
@@ -46,8 +46,9 @@ def triggers(context: click.Context, json_output: bool) -> None:
 @triggers.command(epilog=examples("st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog"))
 @click.argument("trigger_type", metavar="TYPE")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
+@as_json
 @configured
-def add(settings: Settings, trigger_type: str, parameters: Sequence[str]) -> None:
+def add(settings: Settings, trigger_type: str, parameters: Sequence[str], json_output: bool) -> None:
     """Ask for a trigger of a TYPE, as a rule would: its sensor's add_trigger() is called.
 
     A VALUE is read as YAML has it: 5 is a number, "5" is text.
@@ -55,13 +56,14 @@ def add(settings: Settings, trigger_type: str, parameters: Sequence[str]) -> Non
     asked = dict(map(_parameter, parameters))
     with _changing(settings) as (storage, announcements):
         trigger = registered.ask(trigger_type, asked, storage, announcements)
-    click.echo(f"{trigger.ref} is asked for")
+    report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
 
 
 @triggers.command(epilog=examples("st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5"))
 @click.argument("ref", metavar="REF")
+@as_json
 @configured
-def remove(settings: Settings, ref: str) -> None:
+def remove(settings: Settings, ref: str, json_output: bool) -> None:
     """Ask for a trigger no longer. It goes when no rule and nobody else asks for it."""
     with _changing(settings) as (storage, announcements):
         known = storage.get(Trigger, ref)
@@ -73,7 +75,8 @@ def remove(settings: Settings, ref: str) -> None:
             )
         registered.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
-    click.echo(f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it")
+    line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
+    report(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
 
 
 @click.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))

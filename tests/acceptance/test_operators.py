@@ -100,6 +100,8 @@ def test_sensors_are_listed_shown_restarted_and_switched(workspace: Workspace) -
     told(workspace, "disable", "p.Waits")
     eventually("it is stopped", lambda: states(workspace)["p.Waits"] == "disabled")
     assert "p.Waits was disabled already" in told(workspace, "disable", "p.Waits")
+    switched = json.loads(told(workspace, "disable", "p.Waits", "--json"))
+    assert switched == {"ref": "p.Waits", "enabled": False, "changed": False}
     assert "p.Waits" not in container.wrappers()
     workspace.reload_well()
     assert states(workspace)["p.Waits"] == "disabled", "a reload undid what an operator has said"
@@ -180,7 +182,7 @@ def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -
         "asked_by": 1,
         "sensor": "p.Counts",
     }
-    assert "is gone" in told(workspace, "triggers", "remove", ref)
+    assert json.loads(told(workspace, "triggers", "remove", ref, "--json")) == {"ref": ref, "asked_by": 0}
     assert st2sensor(workspace, "triggers", "remove", ref).returncode == 66
     workspace.add_rule("p", "asks", "p.asked", path="/tmp/y")
     workspace.reload_well()

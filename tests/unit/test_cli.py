@@ -390,6 +390,50 @@ def test_a_trigger_that_must_not_be_published_is_refused_with_and_without_a_cont
     assert str(refused) == "trigger p.t is not registered"
 
 
+# What is listed can be loaded.
+
+
+def test_keys_that_were_listed_can_be_loaded(config_file: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=config_file.parent) as folder:
+        other = Path(folder) / "st2.conf"
+        other.write_text(CONFIG)
+        file = Path(folder) / "keys.json"
+        settings = ["key", "set", "--ttl", "3600"]
+        said(run(config_file, *settings, "p.S:a", "1"))
+        said(run(config_file, "key", "set", "--scope", "user", "--user", "ann", "b", "2"))
+        listed = said(run(config_file, "key", "list", "--scope", "all", "--json"))
+        file.write_text(listed)
+        assert said(run(other, "key", "load", str(file))) == "2 keys are stored\n"
+        assert said(run(other, "key", "list", "--scope", "all", "--json")) == listed
+        assert json.loads(listed)[1]["name"] == "ann:b"
+        for item, problem in (
+            ({"value": "********", "secret": True}, "--decrypt"),
+            ({"expire_timestamp": "soon"}, "expire_timestamp of k: 'soon' is no time"),
+            ({"expire_timestamp": "2100-01-01T00:00:00Z", "ttl": 5}, "both ttl and expire_timestamp"),
+        ):
+            file.write_text(json.dumps([{"name": "k", "value": "v", **item}]))
+            assert problem in run(other, "key", "load", str(file)).stderr
+        file.write_text(json.dumps([{"name": "k", "value": "v", "expire_timestamp": "2000-01-01T00:00:00Z"}]))
+        done = run(other, "key", "load", str(file))
+        assert (done.stdout, done.stderr) == ("0 keys are stored\n", "1 key left out: expired\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["restart", "p.S"], {"ref": "p.S", "restarted": True}),
+        (["log-level", "INFO"], {"ref": None, "level": "INFO"}),
+        (["dispatch", "p.t"], {"trigger": "p.t", "published": False}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_was_done_is_told_as_json(
+    config_file: Path, peer: Callable[..., Peer], arguments: list[str], told: dict[str, Any]
+) -> None:
+    peer(dict.fromkeys(("restart", "log_level", "dispatch"), lambda **_: None))
+    assert json.loads(said(run(config_file, *arguments, "--json"))) == told
+
+
 # Help, and the end.
 
 
