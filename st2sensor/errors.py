@@ -3,12 +3,14 @@
     St2SensorError                      1
     ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; names file, place and remedy
-    ├── TriggerRefused                  65   a trigger that is asked for has no type, or its parameters do not fit
+    ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
     ├── RecordingError                  1    a file of recorded triggers is wrong; names the line
     ├── SensorNotFound                  66   no registered sensor has this reference
+    ├── TriggerNotFound                 66   there is no trigger of this reference
     ├── KeyNotFound                     66   the datastore has no such key
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
+    ├── ContainerForbidden              77   one may listen, but this user may not speak to it
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is no database, or a broken one
     ├── StorageError                    69   the database refused an operation
@@ -62,7 +64,7 @@ class ContentError(St2SensorError):
 
 
 class TriggerRefused(St2SensorError):
-    """:param key: what of it is wrong: `type` or `parameters`."""
+    """:param key: what of it is wrong: `type`, `parameters` or `payload`."""
 
     exit_code = 65
 
@@ -79,6 +81,10 @@ class SensorNotFound(St2SensorError):
     exit_code = 66
 
 
+class TriggerNotFound(St2SensorError):
+    exit_code = 66
+
+
 class KeyNotFound(St2SensorError):
     exit_code = 66
 
@@ -89,6 +95,10 @@ class StateDirectoryBusy(St2SensorError):
 
 class ContainerAway(St2SensorError):
     exit_code = 69
+
+
+class ContainerForbidden(St2SensorError):
+    exit_code = 77
 
 
 class OutboxError(St2SensorError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from st2sensor import rpc
 from st2sensor.container.control import NAME
-from st2sensor.errors import ContainerAway, ContainerGone, RpcError, SensorNotFound
+from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, RpcError, SensorNotFound, St2SensorError
 
 CHUNK = 65536
 
@@ -19,10 +19,14 @@ PATIENCE = 30.0
 """Seconds that a container has to answer."""
 
 
+REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "ValueError": ValueError}
+"""Errors that are raised here as they were in the container, by name."""
+
+
 class Container:
     """A connection; for one thread. Methods raise ContainerGone when it is lost, and what the container refuses with.
 
-    Raises ContainerAway when no container listens.
+    Raises ContainerAway when no container listens, ContainerForbidden when this user may not ask.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,21 +43,28 @@ class Container:
             raise _away(path, exception) from exception
 
     def call(self, method: str, **params: Any) -> Any:
-        """Ask, and wait for the answer. Raises SensorNotFound, RpcError."""
-        self._socket.sendall(rpc.request(next(self._ids), method, params))
+        """Ask, and wait for the answer. Raises SensorNotFound, RpcError, ValueError for what cannot be done."""
+        request = rpc.request(next(self._ids), method, params)
+        try:
+            self._socket.sendall(request)
+        except OSError as exception:
+            raise ContainerGone(f"the container at {self._path} has ended: {exception}") from exception
         while True:
             message = self._receive()
             if "method" not in message:
                 return _answer(message)
 
-    def events(self, kinds: list[str], sensor: str | None = None) -> Iterator[dict[str, Any]]:
-        """What happens from now on, until the container ends.
+    def follow(self, kinds: list[str], sensor: str | None = None) -> None:
+        """Have `events` tell what happens from now on.
 
         :param kinds: as the hub of the container names them.
         :param sensor: only what concerns this one.
         """
         self.call("follow", kinds=kinds, ref=sensor)
         self._socket.settimeout(None)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What has happened since `follow`, until the container ends."""
         while True:
             try:
                 yield self._receive()["params"]
@@ -77,7 +88,9 @@ class Container:
 
 @contextmanager
 def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
-    """The container of a state directory, or the one beside it that runs a sensor alone. Raises ContainerAway.
+    """The container of a state directory, or the one beside it that runs a sensor alone.
+
+    Raises ContainerAway, ContainerForbidden.
 
     :param ref: that sensor.
     """
@@ -95,21 +108,21 @@ def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
 
 
 def all_reached(state_dir: Path) -> list[Path]:
-    """The control sockets of a state directory, of containers that run one sensor alone, too."""
-    return [path for path in (state_dir / NAME, *sorted(state_dir.glob(f"*/{NAME}"))) if path.exists()]
+    """The control sockets of a state directory, of containers that run one sensor alone, too; the first may be none."""
+    return [state_dir / NAME, *sorted(state_dir.glob(f"*/{NAME}"))]
 
 
 def _answer(message: rpc.Message) -> Any:
     refusal = message.get("error")
     if refusal is None:
         return message.get("result")
-    kind = {"SensorNotFound": SensorNotFound}.get((refusal.get("data") or {}).get("type", ""), RpcError)
+    kind = REFUSALS.get((refusal.get("data") or {}).get("type", ""), RpcError)
     raise kind(refusal["message"])
 
 
-def _away(path: Path, exception: OSError) -> ContainerAway:
+def _away(path: Path, exception: OSError) -> St2SensorError:
     if isinstance(exception, PermissionError):
-        return ContainerAway(
+        return ContainerForbidden(
             f"{path}: {exception.strerror}; become a member of the group that owns it, or do this as the container's "
             "user"
         )

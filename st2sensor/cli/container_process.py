@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,17 +43,26 @@ def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Po
 
 
 @contextmanager
-def stopping(container: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Pass a stop on to the container, once; also that of a terminal which is closed."""
+def stopping(container: subprocess.Popen[bytes]) -> Iterator[Callable[[], int]]:
+    """Pass a stop on to the container, once; also that of a terminal which is closed.
+
+    Yields what tells the exit code afterwards. One that is asked to stop before it can listen to that dies of it, which
+    is no failure.
+    """
+    asked = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for handled in STOPS:
             signal.signal(handled, signal.SIG_IGN)
+        asked.set()
         container.terminate()
+
+    def code() -> int:
+        return 0 if asked.is_set() and container.returncode == -signal.SIGTERM else container.returncode
 
     previous = {number: signal.signal(number, stop) for number in STOPS}
     try:
-        yield
+        yield code
     finally:
         if container.poll() is None:
             container.terminate()

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config
 from st2sensor.catalogue import Catalogue
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli import moments
+from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.printable import in_line, printable
 from st2sensor.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery import message_of
 from st2sensor.errors import BrokerUnavailable, MessageRefused
@@ -40,15 +41,13 @@ every = click.option("--all", "everything", is_flag=True, help="All of them.")
         "st2sensor dead-letters purge --older-than 7",
     ),
 )
-@click.pass_context
-def group(context: click.Context) -> None:
+def group() -> None:
     """Triggers that could not be published: unknown, invalid, or refused by the broker."""
-    context.obj = config.load(context.obj)
 
 
-@group.command("list")
+@group.command("list", epilog=examples("st2sensor dead-letters list", "st2sensor dead-letters list --json"))
 @as_json
-@click.pass_obj
+@configured
 def list_(settings: Settings, json_output: bool) -> None:
     """Show all dead letters, oldest first."""
     letters = _letters(settings).all()
@@ -58,17 +57,18 @@ def list_(settings: Settings, json_output: bool) -> None:
     table = Table("id", "time", "sensor", "trigger", "reason", box=None, pad_edge=False)
     for letter in letters:
         entry = letter.entry
-        table.add_row(str(letter.id), _time(entry.created), entry.sensor, entry.trigger, entry.reason)
+        outside = map(in_line, (entry.sensor, entry.trigger, entry.reason or ""))
+        table.add_row(str(letter.id), _time(entry.created), *outside)
     out = console()
     if letters:
         out.print(table)
-    out.print(f"{len(letters)} dead letters")
+    out.print(moments.count(len(letters), "dead letter"))
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor dead-letters show 7"))
 @chosen
 @as_json
-@click.pass_obj
+@configured
 def show(settings: Settings, identifiers: Sequence[int], json_output: bool) -> None:
     """Show some dead letters whole."""
     fields = [_fields(letter) for letter in _letters(settings).get(identifiers)]
@@ -79,11 +79,11 @@ def show(settings: Settings, identifiers: Sequence[int], json_output: bool) -> N
         click.echo(json.dumps(item, indent=2))
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor dead-letters replay 7 8", "st2sensor dead-letters replay --all"))
 @chosen
 @every
 @click.option("--force", is_flag=True, help="Publish also what is still unknown or does not fit its schema.")
-@click.pass_obj
+@configured
 def replay(settings: Settings, identifiers: Sequence[int], everything: bool, force: bool) -> int:
     """Publish dead letters now, and delete those that the broker has taken.
 
@@ -94,7 +94,7 @@ def replay(settings: Settings, identifiers: Sequence[int], everything: bool, for
     refused = {} if force else _objections(settings, letters)
     for letter in letters:
         if letter.id in refused:
-            click.echo(f"{letter.id} stays: {refused[letter.id]}", err=True)
+            click.echo(f"{letter.id} stays: {printable(refused[letter.id])}", err=True)
     accepted = [letter for letter in letters if letter.id not in refused]
     with closing(open_transport(settings.messaging).publisher()) as publisher:
         published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
@@ -111,17 +111,17 @@ def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, sett
     except BrokerUnavailable:
         raise
     except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
-        click.echo(f"{letter.id} stays: {problem}", err=True)
+        click.echo(f"{letter.id} stays: {printable(str(problem))}", err=True)
         return False
     dead.remove([letter.id])
     return True
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
 @chosen
 @every
 @click.option("--older-than", type=float, metavar="DAYS", help="Those that are older.")
-@click.pass_obj
+@configured
 def purge(settings: Settings, identifiers: Sequence[int], everything: bool, older_than: float | None) -> None:
     """Delete dead letters for good."""
     dead = _letters(settings)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from st2sensor.cli import container_process, passing, registration
 from st2sensor.cli.seen import not_shown, seen_in
@@ -37,20 +38,21 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
 
         def show(message: Message) -> None:
             seen = seen_in(message, storage)
-            console.print(not_shown(message) if seen is None else passing.line(seen), soft_wrap=True)
+            console.print(Text(not_shown(message)) if seen is None else passing.line(seen), soft_wrap=True)
 
         with log.open("ab") as stream:
             container = container_process.start(config_files, stream)
-        with container_process.stopping(container):
+        with container_process.stopping(container) as code:
             intro = f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
             console.print(intro, soft_wrap=True)
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
             passing.follow(subscription, show, lambda: container.poll() is not None)
-    if container.returncode:
-        console.print(f"The container ended with exit code {container.returncode}; see {log}")
+    ended = code()
+    if ended:
+        console.print(f"The container ended with exit code {ended}; see {log}")
     else:
         console.print("Everything has stopped.")
-    return container.returncode
+    return ended
 
 
 def _write_pack(state_dir: Path) -> Path:

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from st2sensor import config
+from st2sensor import config, rpc
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import examples
+from st2sensor.cli.invocation import as_json, examples, report
 from st2sensor.delivery import message_of
-from st2sensor.errors import ContainerAway, RpcError
+from st2sensor.errors import ContainerAway, TriggerRefused
 from st2sensor.models import CORE_PACK, TraceContext, Trigger, TriggerInstance, TriggerType
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
@@ -34,34 +34,48 @@ from st2sensor.transport.codec import to_json
 @click.argument("trigger")
 @click.argument("payload", default="{}")
 @click.option("--trace-tag", help="Links the trigger instance to others of the same tag.")
+@as_json
 @click.pass_obj
-def dispatch(config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None) -> None:
+def dispatch(
+    config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None, json_output: bool
+) -> None:
     """Inject TRIGGER with a PAYLOAD in JSON, or - to read that from standard input.
 
     It takes the way of a sensor's trigger: through the running container's outbox, or, where none runs, straight to the
-    broker. One that is not registered, or does not fit its schema, is refused.
+    broker. One that is not registered, or does not fit its schema, is refused. In JSON `published` says whether the
+    broker has it already.
     """
     settings = config.load(config_files)
     content = _payload(payload)
+    params = {"trigger": trigger, "payload": content, "trace_tag": trace_tag}
+    _insist_on_json(params)
     try:
         with reached(settings.container.state_dir) as container:
-            container.call("dispatch", trigger=trigger, payload=content, trace_tag=trace_tag)
-        click.echo(f"{trigger} is on its way")
+            container.call("dispatch", **params)
+        report(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
     except ContainerAway:
         _publish(settings, trigger, content, trace_tag)
-        click.echo(f"{trigger} is published; no container runs here")
-    except RpcError as exception:
-        raise click.ClickException(str(exception)) from exception
+        report(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
+    except ValueError as exception:
+        raise TriggerRefused(str(exception), key="payload") from exception
 
 
 def _payload(text: str) -> dict[str, Any]:
     try:
         content = json.loads(sys.stdin.read() if text == "-" else text)
-    except ValueError as exception:
+    except (ValueError, RecursionError) as exception:
         raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
     if not isinstance(content, dict):
         raise click.BadParameter('a payload is a JSON object, as in \'{"line": "hello"}\'', param_hint="PAYLOAD")
     return content
+
+
+def _insist_on_json(params: dict[str, Any]) -> None:
+    """Raises BadParameter for numbers that JSON does not have, and what is nested too deep or too long."""
+    try:
+        rpc.request(1, "dispatch", params)
+    except (TypeError, ValueError) as exception:
+        raise click.BadParameter(f"it cannot be sent: {exception}", param_hint="PAYLOAD") from exception
 
 
 def _publish(settings: Settings, trigger: str, payload: dict[str, Any], trace_tag: str | None) -> None:
@@ -75,7 +89,8 @@ def _publish(settings: Settings, trigger: str, payload: dict[str, Any], trace_ta
     trigger_type = catalogue.type_of(trigger)
     problem = catalogue.objection(instance, trigger_type)
     if problem is not None or trigger_type is None:
-        raise click.ClickException(problem or f"trigger {trigger} is not registered")
+        key = "type" if trigger_type is None else "payload"
+        raise TriggerRefused(problem or f"trigger {trigger} is not registered", key=key)
     entry = Entry(
         message_id=uuid.uuid4().hex,
         sensor=CORE_PACK,

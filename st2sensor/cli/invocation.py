@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import json
 import os
 import sys
 import traceback
@@ -12,6 +15,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from st2sensor import config
+from st2sensor.cli.printable import printable
 from st2sensor.errors import St2SensorError
 
 INTERNAL_ERROR = 70
@@ -41,6 +46,22 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
     return config_file(debug(function))
 
 
+def configured(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand a command its settings. They are loaded when it runs, so that --help needs none."""
+
+    @click.pass_obj
+    @functools.wraps(function)
+    def loaded(config_files: Sequence[str], *args: Any, **kwargs: Any) -> Any:
+        return function(config.load(config_files), *args, **kwargs)
+
+    return loaded
+
+
+def report(json_output: bool, line: str, **fields: object) -> None:
+    """Say what a command has done: in a line, or as JSON."""
+    click.echo(json.dumps(fields) if json_output else line)
+
+
 def console() -> Console:
     """For tables of what others have written: it is shown as it is."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
@@ -54,6 +75,9 @@ def examples(*lines: str) -> str:
 
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     """Run a command line; returns the exit code. An error is one line, with its traceback only under --debug."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What an encoding has no form for must not end a command.
+        sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
@@ -65,7 +89,7 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     except St2SensorError as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        click.echo(f"{name}: error: {error}", err=True)
+        click.echo(f"{name}: error: {printable(str(error))}", err=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 (the last resort of every command)
         if "--debug" in arguments:

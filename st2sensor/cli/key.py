@@ -8,14 +8,17 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from st2sensor import config
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor import isotime
+from st2sensor.cli import moments
+from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.printable import printable
 from st2sensor.delivery import message_of
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
@@ -49,19 +52,17 @@ in_scope = click.option(
         "st2sensor key reencrypt",
     ),
 )
-@click.pass_context
-def group(context: click.Context) -> None:
+def group() -> None:
     """Keys of the datastore. A sensor's own begin with its reference and a colon."""
-    context.obj = config.load(context.obj)
 
 
-@group.command("list")
+@group.command("list", epilog=examples("st2sensor key list", "st2sensor key list --prefix github. --json"))
 @click.option("--prefix", default="", help="Only keys that begin so.")
 @click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
 @click.option("--limit", type=click.IntRange(min=0, max=MOST), help="So many of each scope at the most. [default: all]")
 @decrypt
 @as_json
-@click.pass_obj
+@configured
 def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool) -> None:
     """Show keys, by name. Secrets are masked."""
     with _keys(settings) as keys, _said():
@@ -73,21 +74,25 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
     table = Table("name", "value", "secret", "scope", "expires", box=None, pad_edge=False)
     for item in shown:
         table.add_row(
-            item["name"], item["value"], "yes" if item["secret"] else "", item["scope"], item["expire_timestamp"]
+            printable(item["name"]),
+            printable(item["value"]),
+            "yes" if item["secret"] else "",
+            item["scope"],
+            item["expire_timestamp"],
         )
     out = console()
     if shown:
         out.print(table)
-    out.print(f"{len(shown)} keys")
+    out.print(moments.count(len(shown), "key"))
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key get github.token", "st2sensor key get github.token --decrypt"))
 @named
 @in_scope
 @of_user
 @decrypt
 @as_json
-@click.pass_obj
+@configured
 def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool) -> None:
     """Show one key."""
     with _keys(settings) as keys, _said():
@@ -96,19 +101,21 @@ def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bo
         click.echo(json.dumps(shown))
         return
     table = Table("property", "value", box=None, pad_edge=False)
-    for item in shown.items():
-        table.add_row(*map(str, item))
+    for name_of, item in shown.items():
+        table.add_row(name_of, printable(str(item)))
     console().print(table)
 
 
-@group.command("set")
+@group.command(
+    "set", epilog=examples("st2sensor key set github.token hush --encrypt", "st2sensor key set lock me --ttl 60")
+)
 @named
 @click.argument("value")
 @in_scope
 @of_user
 @click.option("--ttl", type=float, metavar="SECONDS", help="Until the key ceases to be. [default: never]")
 @click.option("--encrypt", is_flag=True, help="Store a secret.")
-@click.pass_obj
+@configured
 def set_(
     settings: Settings, name: str, value: str, scope: str, user: str | None, ttl: float | None, encrypt: bool
 ) -> None:
@@ -120,11 +127,11 @@ def set_(
     click.echo(f"{stored} is stored")
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key delete github.token"))
 @named
 @in_scope
 @of_user
-@click.pass_obj
+@configured
 def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     """Delete a key."""
     stored_scope, stored = _place(settings, name, scope, user)
@@ -134,35 +141,30 @@ def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     click.echo(f"{stored} is deleted")
 
 
-@group.command()
+@group.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--convert", is_flag=True, help="Store what is not text as JSON; otherwise it is refused.")
-@click.pass_obj
+@configured
 def load(settings: Settings, file: Path, convert: bool) -> None:
     """Store the keys of a JSON or YAML file: a list of mappings with name and value.
 
-    Each may have scope, user and ttl, secret: true for what is to be encrypted, and encrypted: true for what already
-    is. Nothing is stored unless the whole file is sound.
+    Each may have scope, user, ttl or expire_timestamp, secret: true for what is to be encrypted, and encrypted: true
+    for what already is. So what key list --decrypt --json prints can be loaded. Nothing is stored unless the whole file
+    is sound; keys that have expired are left out.
     """
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _said():
-        entries = [
-            keys.entry(
-                *_place(settings, item["name"], item.get("scope", "system"), item.get("user")),
-                item["value"],
-                ttl=item.get("ttl"),
-                encrypt=item.get("secret", False) and not item.get("encrypted", False),
-                is_ciphertext=item.get("encrypted", False),
-            )
-            for item in items
-        ]
-        changes = [keys.put(entry) for entry in entries]
+        entries = [_entry(settings, keys, item) for item in items]
+        living = [entry for entry in entries if not _is_over(entry)]
+        changes = [keys.put(entry) for entry in living]
     _announce(settings, changes)
-    click.echo(f"{len(changes)} keys are stored")
+    if len(living) < len(entries):
+        click.echo(f"{moments.count(len(entries) - len(living), 'key')} left out: expired", err=True)
+    click.echo(f"{moments.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
 
 
-@group.command()
-@click.pass_obj
+@group.command(epilog=examples("st2sensor key reencrypt"))
+@configured
 def reencrypt(settings: Settings) -> int:
     """Encrypt every secret under the key of [keyvalue] encryption_key_path.
 
@@ -174,7 +176,7 @@ def reencrypt(settings: Settings) -> int:
     with _keys(settings) as keys:
         for entry, outcome in keys.reencrypt():
             if isinstance(outcome, DatastoreError):
-                click.echo(f"{entry.name} stays: {outcome}", err=True)
+                click.echo(f"{printable(entry.name)} stays: {printable(str(outcome))}", err=True)
                 failed = True
             else:
                 done, current = done + outcome, current + (not outcome)
@@ -225,6 +227,41 @@ def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
             f"the value of {item['name']} is no text: quote it, or store it as JSON by --convert"
         )
     return {**item, "value": json.dumps(item["value"])}
+
+
+def _entry(settings: Settings, keys: Keys, item: Mapping[str, Any]) -> KeyValue:
+    """What an item of a file asks to be stored. Raises ValueError, TypeError, DatastoreError."""
+    name, scope, user = item["name"], item.get("scope", "system"), item.get("user")
+    if item.get("secret", False) and item["value"] == MASK:
+        raise ValueError(f"the value of {name} is masked: list the keys with --decrypt")
+    is_listed = scope == USER_SCOPE and user is None and ":" in name
+    stored_scope, stored = (scope, name) if is_listed else _place(settings, name, scope, user)
+    entry = keys.entry(
+        stored_scope,
+        stored,
+        item["value"],
+        ttl=item.get("ttl"),
+        encrypt=item.get("secret", False) and not item.get("encrypted", False),
+        is_ciphertext=item.get("encrypted", False),
+    )
+    until = item.get("expire_timestamp")
+    if until is None:
+        return entry
+    if entry.expire_timestamp is not None:
+        raise ValueError(f"{name} has both ttl and expire_timestamp; leave one away")
+    return replace(entry, expire_timestamp=_moment(name, until))
+
+
+def _moment(name: str, text: str) -> datetime:
+    """A time, which counts as UTC where it has no zone. Raises ValueError."""
+    try:
+        return isotime.parse(text)
+    except ValueError as exception:
+        raise ValueError(f"expire_timestamp of {name}: {exception}") from exception
+
+
+def _is_over(entry: KeyValue) -> bool:
+    return entry.expire_timestamp is not None and entry.expire_timestamp <= datetime.now(UTC)
 
 
 def _announce(settings: Settings, changes: Sequence[Change]) -> None:

@@ -19,9 +19,13 @@ def clock(at: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A span by its largest unit, and the next one: `3 h 12 min`."""
-    if seconds < 1:
+    """A span by its largest unit, and the next one: `3 h 12 min`; one that a changed clock made negative is none."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        # As it is shown, which may make it a minute.
+        seconds = float(f"{seconds:.3g}")
     for (size, unit), (next_size, next_unit) in zip(UNITS, (*UNITS[1:], (1.0, "s")), strict=True):
         if seconds >= size:
             rest = int(seconds % size // next_size)
@@ -38,6 +42,16 @@ def ago(at: float | None) -> str:
         return "now"
     size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1.0, "s"))
     return f"{int(seconds // size)} {unit} ago"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent; empty for none."""
+    return "" if share is None else f"{share:.1f}"
+
+
+def count(number: int, what: str) -> str:
+    """A number of things, in the plural where it is not one: `1 sensor`, `2 sensors`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def size(number: int | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
+from st2sensor.cli.printable import in_line
 from st2sensor.cli.seen import Seen
 from st2sensor.settings import Messaging
 from st2sensor.transport import open_transport
@@ -39,13 +40,13 @@ def follow(subscription: Subscription, handle: Callable[[Message], None], ended:
 
 def line(seen: Seen) -> Text:
     """An instance as a line: when, of which type, its trace tag and its payload."""
-    told = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (seen.trigger_type, "bold cyan"))
+    told = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(seen.trigger_type), "bold cyan"))
     if seen.trace_tag:
-        told.append(f"  #{seen.trace_tag}", "magenta")
+        told.append(f"  #{in_line(seen.trace_tag)}", "magenta")
     for name, value in seen.payload.items():
-        told.append(f"  {name}=", "dim").append(_short(value))
+        told.append(f"  {in_line(name)}=", "dim").append(_short(value))
     return told
 
 
 def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return in_line(value if isinstance(value, str) else json.dumps(value))

@@ -15,6 +15,7 @@ from st2sensor import config, isotime
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli import recording
 from st2sensor.cli.invocation import examples
+from st2sensor.cli.printable import printable
 from st2sensor.cli.seen import Seen
 from st2sensor.delivery import message_of
 from st2sensor.errors import MessageRefused
@@ -71,7 +72,7 @@ def replay(
     chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
     refused = {} if force else _objections(settings, chosen)
     for line, problem in refused.items():
-        click.echo(f"{file}:{line} is left out: {problem}", err=True)
+        click.echo(f"{file}:{line} is left out: {printable(str(problem))}", err=True)
     accepted = [(line, seen) for line, seen in chosen if line not in refused]
     published = 0
     with closing(open_transport(settings.messaging).publisher()) as publisher:
@@ -81,7 +82,7 @@ def replay(
                 publisher.publish([message_of(_entry(seen, keep_ids), settings.messaging)])
                 published += 1
             except MessageRefused as problem:
-                click.echo(f"{file}:{line} is left out: {problem}", err=True)
+                click.echo(f"{file}:{line} is left out: {printable(str(problem))}", err=True)
                 # The broker closes the channel over a message that it refuses.
                 publisher.connect()
     click.echo(f"{published} published, {len(chosen) - published} left out")

@@ -22,7 +22,7 @@ Report = dict[str, Any]
 
 
 def every(settings: Settings) -> list[Report]:
-    """Every sensor, by reference. Raises StorageError, StorageUnavailable when the database is needed."""
+    """Every sensor, by reference. Raises ContainerForbidden, and StorageError when the database is needed."""
     found: dict[str, Report] = {}
     reachable = False
     for path in all_reached(settings.container.state_dir):
@@ -38,7 +38,10 @@ def every(settings: Settings) -> list[Report]:
 
 
 def one(settings: Settings, ref: str) -> tuple[Report, Report | None]:
-    """One sensor, and the container that runs it, if there is one. Raises SensorNotFound, StorageError."""
+    """One sensor, and the container that runs it, if there is one.
+
+    Raises SensorNotFound, ContainerForbidden, StorageError.
+    """
     try:
         with reached(settings.container.state_dir, ref) as container:
             report = container.call("sensor", ref=ref)

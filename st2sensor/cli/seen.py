@@ -6,14 +6,19 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from st2sensor import isotime
+from st2sensor.cli.printable import in_line
 from st2sensor.errors import StorageError
 from st2sensor.models import Trigger
 from st2sensor.storage.base import Storage
 from st2sensor.transport.base import Message
 from st2sensor.transport.codec import JSON_TYPE
+
+BEGINNING = 80
+"""Bytes of a message that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +38,20 @@ class Seen:
 
     @property
     def trace_tag(self) -> str | None:
-        return self.trace_context.get("trace_tag") if self.trace_context else None
+        tag = self.trace_context.get("trace_tag") if self.trace_context else None
+        return None if tag is None else str(tag)
 
 
 def seen_in(message: Message, storage: Storage) -> Seen | None:
-    """The instance in a message; None when the message is no JSON: pickles are not read."""
+    """The instance in a message; None when that is no JSON, for pickles are not read, or no trigger instance."""
     if message.content_type != JSON_TYPE:
         return None
-    body = json.loads(message.body)
+    try:
+        body = json.loads(message.body)
+    except (ValueError, RecursionError):
+        return None
+    if not _is_instance(body):
+        return None
     return Seen(
         time=isotime.format(time.time()),
         trigger=body["trigger"],
@@ -53,7 +64,20 @@ def seen_in(message: Message, storage: Storage) -> Seen | None:
 
 def not_shown(message: Message) -> str:
     """What is said of a message that `seen_in` does not read."""
-    return f"{len(message.body)} bytes of {message.content_type}: set [messaging] serializer = json"
+    size = f"{len(message.body)} bytes"
+    if message.content_type == JSON_TYPE:
+        beginning = in_line(message.body[:BEGINNING].decode("utf-8", "replace"))
+        return f"a message of {size} is no trigger instance: {beginning}"
+    return f"{size} of {in_line(str(message.content_type))}: set [messaging] serializer = json"
+
+
+def _is_instance(body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("trigger"), str | dict)
+        and isinstance(body.get("payload"), dict)
+        and isinstance(body.get("trace_context"), dict | NoneType)
+    )
 
 
 def _type_of(trigger: Any, storage: Storage) -> str:
@@ -61,6 +85,6 @@ def _type_of(trigger: Any, storage: Storage) -> str:
         return str(trigger.get("type") or trigger.get("ref"))
     try:
         known = storage.get(Trigger, trigger)
-    except StorageError:
+    except (StorageError, UnicodeEncodeError):
         return str(trigger)
     return str(trigger) if known is None else known.type

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import closing, suppress
-from typing import Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from st2sensor import config
 from st2sensor.cli import moments, reports
 from st2sensor.cli.completion import named_sensor
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, console, examples
-from st2sensor.errors import ContainerAway, TransportError
+from st2sensor.cli.invocation import as_json, console, examples, report
+from st2sensor.cli.sensor_table import COLOURS, table
+from st2sensor.errors import ContainerAway, ContainerForbidden, TransportError
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.enabling import set_enabled
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
-
-COLOURS = {
-    "running": "green",
-    "starting": "cyan",
-    "stopping": "cyan",
-    "waiting": "cyan",
-    "finished": "blue",
-    "backoff": "yellow",
-    "refused": "red",
-    "down": "red",
-    "stopped": "dim",
-    "disabled": "dim",
-    "elsewhere": "dim",
-}
-"""Of states."""
-
-COLUMNS = ("sensor", "state", "since", "restarts", "/min", "last trigger", "memory", "last 3 min", "why")
-NUMBERS = frozenset({"restarts", "/min", "memory"})
-SPARED = frozenset({"last trigger", "last 3 min"})
-
-WIDE = 120
-"""Columns of a terminal that has room for all."""
-
-BARS = 18
-"""Of a sparkline: three minutes."""
 
 
 @click.command("list", epilog=examples("st2sensor list", "st2sensor list --state backoff", "st2sensor list --json"))
@@ -58,9 +30,9 @@ BARS = 18
 def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool, json_output: bool) -> None:
     """Show every sensor and its state."""
     found = [
-        report
-        for report in reports.every(config.load(config_files))
-        if (not states or report["state"] in states) and (report["failing"] or not failing)
+        sensor
+        for sensor in reports.every(config.load(config_files))
+        if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
     ]
     if json_output:
         click.echo(json.dumps(found))
@@ -68,90 +40,56 @@ def list_(config_files: tuple[str, ...], states: tuple[str, ...], failing: bool,
     out = console()
     if found:
         out.print(table(found, out.width))
-    out.print(f"{len(found)} sensors")
+    out.print(moments.count(len(found), "sensor"))
 
 
 @click.command(epilog=examples("st2sensor restart linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def restart(config_files: tuple[str, ...], ref: str) -> None:
+def restart(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Stop a sensor and start it again.
 
     One that waits for its next start after a failure is started at once.
     """
     with reached(config.load(config_files).container.state_dir, ref) as container:
         container.call("restart", ref=ref)
-    click.echo(f"{ref} is restarted")
+    report(json_output, f"{ref} is restarted", ref=ref, restarted=True)
 
 
 @click.command(epilog=examples("st2sensor enable linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def enable(config_files: tuple[str, ...], ref: str) -> None:
+def enable(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Have a sensor run, on every node that has it."""
-    _set_enabled(config.load(config_files), ref, enabled=True)
+    _set_enabled(config.load(config_files), ref, enabled=True, json_output=json_output)
 
 
 @click.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
 @named_sensor
+@as_json
 @click.pass_obj
-def disable(config_files: tuple[str, ...], ref: str) -> None:
+def disable(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Stop a sensor, and keep it stopped, also over the next st2ctl reload."""
-    _set_enabled(config.load(config_files), ref, enabled=False)
+    _set_enabled(config.load(config_files), ref, enabled=False, json_output=json_output)
 
 
-def table(found: Sequence[reports.Report], width: int) -> Table:
-    """A row a sensor, in a line each; where the terminal is narrow, without what matters least."""
-    shown = [name for name in COLUMNS if width >= WIDE or name not in SPARED]
-    made = Table(box=None, pad_edge=False)
-    for name in shown:
-        made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left", ratio=name == "why" or None)
-    for report in found:
-        cells = dict(zip(COLUMNS, _row(report), strict=True))
-        made.add_row(*[cells[name] for name in shown])
-    return made
-
-
-def _row(report: reports.Report) -> list[Any]:
-    state = Text(report["state"], COLOURS[report["state"]])
-    if report["failing"]:
-        state = Text("failing", "bold red")
-    return [
-        report["ref"],
-        state,
-        moments.ago(report["since"]),
-        str(report["restarts"] or ""),
-        str(report["triggers_per_minute"] or ""),
-        moments.ago(report["triggered_at"]),
-        moments.size(report["memory"]),
-        moments.sparkline(report["recent"], BARS).strip(),
-        _why(report),
-    ]
-
-
-def _why(report: reports.Report) -> str:
-    """What is wrong with a sensor, if anything is, in a line."""
-    if report["state"] != "running":
-        return str(report["reason"]).partition("\n")[0]
-    if report["failing"] and report["last_error"]:
-        return str(report["last_error"]["text"]).rstrip().rpartition("\n")[2]
-    return ""
-
-
-def _set_enabled(settings: Settings, ref: str, *, enabled: bool) -> None:
+def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bool) -> None:
     announcements = Announcements(Topology(settings.messaging.prefix))
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         is_changed = set_enabled(storage, announcements, ref, enabled=enabled)
     word = "enabled" if enabled else "disabled"
-    click.echo(f"{ref} is {word}" if is_changed else f"{ref} was {word} already")
+    line = f"{ref} is {word}" if is_changed else f"{ref} was {word} already"
+    report(json_output, line, ref=ref, enabled=enabled, changed=is_changed)
     if is_changed:
         tell(announcements, settings)
 
 
 def tell(announcements: Announcements, settings: Settings) -> None:
     """Tell every container what has changed in the database: this host's also where the broker is away."""
-    with suppress(ContainerAway), reached(settings.container.state_dir) as container:
+    with suppress(ContainerAway, ContainerForbidden), reached(settings.container.state_dir) as container:
         container.call("refresh")
     try:
         announcements.send(open_transport(settings.messaging))

@@ -13,7 +13,8 @@ from st2sensor import config
 from st2sensor.cli import moments, reports
 from st2sensor.cli.completion import named_sensor
 from st2sensor.cli.invocation import as_json, console, examples
-from st2sensor.cli.sensors import COLOURS
+from st2sensor.cli.printable import in_line, printable
+from st2sensor.cli.sensor_table import COLOURS
 from st2sensor.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
 from st2sensor.settings import Settings
@@ -40,11 +41,11 @@ def show(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in [*_life(report), *_work(report), *_trouble(report, letters, node)]:
+    for name, text in [*_life(report), *_work(report, node), *_trouble(report, letters, node)]:
         if text:
-            table.add_row(name, text)
+            table.add_row(name, _printable(text))
     out = console()
-    out.print(Text.assemble((ref, "bold"), "  ", _state(report)))
+    out.print(Text.assemble((in_line(ref), "bold"), "  ", _state(report)))
     out.print(table)
 
 
@@ -71,7 +72,7 @@ def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _work(report: dict[str, Any]) -> list[tuple[str, Any]]:
+def _work(report: dict[str, Any], node: dict[str, Any] | None) -> list[tuple[str, Any]]:
     poll = report["last_poll"]
     polled = ""
     if poll is not None:
@@ -81,7 +82,7 @@ def _work(report: dict[str, Any]) -> list[tuple[str, Any]]:
             else f"took {moments.span(poll['seconds'])}"
         )
         polled = f"{moments.ago(poll['at'])}, {how}; {report['polls']} since the container started"
-    triggered = ""
+    triggered = "none since the container started" if report["trigger_types"] and node is not None else ""
     if report["trigger"]:
         triggered = f"{report['trigger']}, {moments.ago(report['triggered_at'])}"
     counts = f"{report['triggers_per_minute']} a minute, {report['dispatched']} since the container started"
@@ -104,12 +105,15 @@ def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | 
         if check["name"] != "sensors"
     ]
     if report["dropped"]:
-        what = f"{report['dropped']} lines of its log were dropped: it says more than [sensorcontainer] output_rate"
+        lines = moments.count(report["dropped"], "line")
+        are = "was" if report["dropped"] == 1 else "were"
+        what = f"{lines} of its log {are} dropped: it says more than [sensorcontainer] output_rate"
         found.append(("floods", Text(what, "red")))
     if report["last_invalid"]:
         found.append(("invalid", Text(_event(report["last_invalid"]), "red")))
     if letters:
-        what = f"{len(letters)} are kept; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
+        kept = moments.count(len(letters), "dead letter")
+        what = f"{kept}; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
         found.append(("dead letters", Text(what, "red")))
     if report["refused"]:
         text = f"{report['refused']}\nWhat runs is the content before it." if report["pid"] else report["refused"]
@@ -120,6 +124,10 @@ def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | 
             ("last error", Text(f"{moments.clock(error['at'])}, {moments.ago(error['at'])}\n{error['text']}", "red"))
         )
     return found
+
+
+def _printable(text: str | Text) -> str | Text:
+    return Text(printable(text.plain), text.style) if isinstance(text, Text) else printable(text)
 
 
 def _event(event: dict[str, Any] | None) -> str:

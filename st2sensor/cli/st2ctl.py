@@ -13,7 +13,7 @@ from st2sensor.cli.invocation import command, examples, invoke
 from st2sensor.config.urls import public
 
 
-@click.group()
+@click.group(epilog=examples("st2ctl reload --register-all", "st2ctl status"))
 @command
 @click.pass_context
 def root(context: click.Context, config_files: Sequence[str], debug: bool) -> None:

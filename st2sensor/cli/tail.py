@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from st2sensor import config, isotime
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, examples, recorded
+from st2sensor.cli.invocation import as_json, console, examples, recorded
 from st2sensor.cli.passing import follow, line, subscribe
 from st2sensor.cli.recording import recorder
 from st2sensor.cli.seen import Seen, not_shown, seen_in
@@ -47,7 +46,7 @@ def tail(config_files: Sequence[str], wanted: tuple[str, ...], json_output: bool
     """
     settings = config.load(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False)
+    out = console()
     with recorder(record) as note:
 
         def handle(seen: Seen) -> None:
@@ -57,7 +56,7 @@ def tail(config_files: Sequence[str], wanted: tuple[str, ...], json_output: bool
             if json_output:
                 click.echo(json.dumps(asdict(seen)))
             else:
-                console.print(line(seen), soft_wrap=True)
+                out.print(line(seen), soft_wrap=True)
 
         try:
             if settings.messaging.serializer == "json" or not _follow_container(settings, handle):
@@ -87,7 +86,8 @@ def _follow_container(settings: Settings, handle: Handle) -> bool:
     """Show what the container accepts, until it ends; False when there is none."""
     try:
         with reached(settings.container.state_dir) as container:
-            for event in container.events(["trigger"]):
+            container.follow(["trigger"])
+            for event in container.events():
                 handle(_seen(event))
     except ContainerAway:
         return False

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from st2sensor import config
 from st2sensor.cli import moments
-from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import console, examples
-from st2sensor.cli.sensors import table
+from st2sensor.cli.container import Container, reached
+from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.printable import in_line
+from st2sensor.cli.processor import Processor, Shares
+from st2sensor.cli.reports import Report
+from st2sensor.cli.sensor_table import table
+from st2sensor.errors import ContainerAway, ContainerGone
 
-SORTS = {
+SORTS: Mapping[str, Callable[[Report], Any]] = {
     "state": lambda report: (not report["failing"], report["state"] == "running", report["ref"]),
     "triggers": lambda report: -report["triggers_per_minute"],
     "memory": lambda report: -(report["memory"] or 0),
@@ -32,40 +38,67 @@ HEAD = 6
 @click.command(epilog=examples("st2sensor top", "st2sensor top --sort memory --interval 5", "st2sensor top --once"))
 @click.option("--sort", type=click.Choice(list(SORTS)), default="state", show_default=True, help="What comes first.")
 @click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds.")
-@click.option("--once", is_flag=True, help="Show it once, whole, and end.")
+@click.option("--once", is_flag=True, help="Show it once, whole, and end; so it is where there is no terminal.")
+@as_json
 @click.pass_obj
-def top(config_files: tuple[str, ...], sort: str, interval: float, once: bool) -> None:
-    """Watch all sensors of this host's container, until Ctrl-C."""
+def top(config_files: tuple[str, ...], sort: str, interval: float, once: bool, json_output: bool) -> int:
+    """Watch all sensors of this host's container, until Ctrl-C.
+
+    The column cpu is the share of one processor since the last look.
+    """
+    if json_output and not once:
+        raise click.UsageError("--json prints it once: add --once")
     out = console()
     with reached(config.load(config_files).container.state_dir) as container:
-        if once:
-            out.print(_screen(container.call("node"), container.call("sensors"), sort, out.width, None))
-            return
-        with Live(console=out, screen=True, auto_refresh=False) as live:
-            try:
-                while True:
-                    room = max(1, out.size.height - HEAD)
-                    screen = _screen(container.call("node"), container.call("sensors"), sort, out.width, room)
-                    live.update(screen, refresh=True)
-                    time.sleep(interval)
-            except KeyboardInterrupt:
-                return
+        try:
+            if json_output:
+                node, sensors = container.call("node"), container.call("sensors")
+                click.echo(json.dumps({"node": node, "sensors": _ordered(sensors, sort, {})}))
+            elif once or not out.is_terminal:
+                out.print(_screen(container.call("node"), container.call("sensors"), sort, out.width, {}, None))
+            else:
+                _watch(container, out, sort, interval)
+        except KeyboardInterrupt:
+            return 0
+        except ContainerGone:
+            click.echo("the container has ended", err=True)
+            return ContainerAway.exit_code
+    return 0
 
 
-def _screen(node: dict[str, Any], sensors: list[dict[str, Any]], sort: str, width: int, room: int | None) -> Group:
+def _watch(container: Container, out: Console, sort: str, interval: float) -> None:
+    processor = Processor()
+    with Live(console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            node, sensors = container.call("node"), container.call("sensors")
+            shares = processor.shares(sensors, time.monotonic())
+            room = max(1, out.size.height - HEAD)
+            live.update(_screen(node, sensors, sort, out.width, shares, room), refresh=True)
+            time.sleep(interval)
+
+
+def _ordered(sensors: Sequence[Report], sort: str, shares: Shares) -> list[Report]:
+    """By processor: those first that use it now, where that is known."""
+    if sort == "cpu" and shares:
+        return sorted(sensors, key=lambda report: -(shares.get(report["ref"]) or 0))
+    return sorted(sensors, key=SORTS[sort])
+
+
+def _screen(
+    node: dict[str, Any], sensors: Sequence[Report], sort: str, width: int, shares: Shares, room: int | None
+) -> Group:
     """:param room: rows that fit; None for all."""
     running = moments.span(time.time() - node["started"])
     head = Text.assemble(
-        (f"st2sensor {node['name']}", "bold"), f"  pid {node['pid']}, up {running}, {moments.size(node['memory'])}  "
+        (f"st2sensor {in_line(node['name'])}", "bold"),
+        f"  pid {node['pid']}, up {running}, {moments.size(node['memory'])}  {in_line(node['summary'])}",
     )
-    head.append(node["summary"])
     waiting = Text(f"outbox {node['outbox_depth']}  ")
     for check in node["checks"]:
-        waiting.append(
-            f"{check['name']} {'ok' if check['ok'] else check['reason']}  ", "green" if check["ok"] else "red"
-        )
-    ordered = sorted(sensors, key=SORTS[sort])
-    hidden = 0 if room is None else len(ordered) - room
+        said = "ok" if check["ok"] else in_line(check["reason"])
+        waiting.append(f"{check['name']} {said}  ", "green" if check["ok"] else "red")
+    shown = _ordered(sensors, sort, shares)[:room]
+    hidden = len(sensors) - len(shown)
     return Group(
-        head, waiting, Text(), table(ordered[:room], width), Text(f"and {hidden} more" if hidden > 0 else "", "dim")
+        head, waiting, Text(), table(shown, width, shares), Text(f"and {hidden} more" if hidden > 0 else "", "dim")
     )

@@ -12,8 +12,11 @@ import click
 from rich.table import Table
 
 from st2sensor import config
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli import moments
+from st2sensor.cli.invocation import as_json, configured, console, examples, report
+from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensors import tell
+from st2sensor.errors import TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import rules as registered
 from st2sensor.packs.announcements import Announcements
@@ -36,16 +39,16 @@ from st2sensor.transport.topology import Topology
 @click.pass_context
 def triggers(context: click.Context, json_output: bool) -> None:
     """Show the triggers that sensors are asked for; add and remove some."""
-    settings = context.obj = config.load(context.obj)
     if context.invoked_subcommand is None:
-        _list(settings, json_output)
+        _list(config.load(context.obj), json_output)
 
 
 @triggers.command(epilog=examples("st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog"))
 @click.argument("trigger_type", metavar="TYPE")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.pass_obj
-def add(settings: Settings, trigger_type: str, parameters: Sequence[str]) -> None:
+@as_json
+@configured
+def add(settings: Settings, trigger_type: str, parameters: Sequence[str], json_output: bool) -> None:
     """Ask for a trigger of a TYPE, as a rule would: its sensor's add_trigger() is called.
 
     A VALUE is read as YAML has it: 5 is a number, "5" is text.
@@ -53,23 +56,27 @@ def add(settings: Settings, trigger_type: str, parameters: Sequence[str]) -> Non
     asked = dict(map(_parameter, parameters))
     with _changing(settings) as (storage, announcements):
         trigger = registered.ask(trigger_type, asked, storage, announcements)
-    click.echo(f"{trigger.ref} is asked for")
+    report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
 
 
 @triggers.command(epilog=examples("st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5"))
 @click.argument("ref", metavar="REF")
-@click.pass_obj
-def remove(settings: Settings, ref: str) -> None:
+@as_json
+@configured
+def remove(settings: Settings, ref: str, json_output: bool) -> None:
     """Ask for a trigger no longer. It goes when no rule and nobody else asks for it."""
     with _changing(settings) as (storage, announcements):
         known = storage.get(Trigger, ref)
         if known is None:
-            raise click.ClickException(f"there is no trigger {ref}; st2sensor triggers lists them")
+            raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them")
         if not known.parameters:
-            raise click.ClickException(f"{ref} has no parameters: it is its type's, and stays as long as that")
+            raise TriggerRefused(
+                f"{ref} has no parameters: it is its type's, and stays as long as that", key="parameters"
+            )
         registered.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
-    click.echo(f"{ref} is gone" if left is None else f"{ref} stays: {left.ref_count} others ask for it")
+    line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
+    report(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
 
 
 @click.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
@@ -85,8 +92,8 @@ def rules(config_files: Sequence[str], json_output: bool) -> None:
         return
     table = Table("rule", "trigger type", "parameters", "trigger", box=None, pad_edge=False)
     for rule in found:
-        table.add_row(rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)
-    _print(table, len(found), "rules")
+        table.add_row(*map(in_line, (rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)))
+    _print(table, len(found), "rule")
 
 
 def _list(settings: Settings, json_output: bool) -> None:
@@ -113,19 +120,24 @@ def _list(settings: Settings, json_output: bool) -> None:
     table = Table("type", "parameters", "asked by", "trigger", "sensor", box=None, pad_edge=False)
     for row in rows:
         ref = row["ref"] if row["ref"] != row["type"] else ""
-        table.add_row(row["type"], _text(row["parameters"]), str(row["asked_by"] or ""), ref, row["sensor"] or "")
-    _print(table, len(rows), "triggers")
+        cells = (row["type"], _text(row["parameters"]), str(row["asked_by"] or ""), ref, row["sensor"] or "")
+        table.add_row(*map(in_line, cells))
+    _print(table, len(rows), "trigger")
 
 
 def _print(table: Table, number: int, what: str) -> None:
     out = console()
     if number:
         out.print(table)
-    out.print(f"{number} {what}")
+    out.print(moments.count(number, what))
 
 
 def _text(parameters: dict[str, object]) -> str:
     return " ".join(f"{name}={json.dumps(item, default=str)}" for name, item in parameters.items())
+
+
+def _others(number: int) -> str:
+    return f"{moments.count(number, 'other')} {'asks' if number == 1 else 'ask'}"
 
 
 def _parameter(text: str) -> tuple[str, object]:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor import config
+from st2sensor.cli import moments
 from st2sensor.cli.invocation import as_json, console, examples
 from st2sensor.packs.validation.finding import Finding, Severity
 from st2sensor.packs.validation.packs import Report, pack_refs, validate
@@ -83,7 +84,7 @@ def _configs(packs: Sequence[Path], files: Sequence[str]) -> Mapping[str, Path]:
 
 def _show(report: Report, out: Console) -> None:
     if not report.findings:
-        out.print(f"{_counted(report.packs, 'pack')}, {_counted(report.sensors, 'sensor')}: nothing is wrong")
+        out.print(f"{moments.count(report.packs, 'pack')}, {moments.count(report.sensors, 'sensor')}: nothing is wrong")
         return
     if out.is_terminal:
         out.print(_table(report.findings))
@@ -93,10 +94,12 @@ def _show(report: Report, out: Console) -> None:
             message = " ".join(finding.message.split())
             click.echo(f"{place}: {finding.severity.value}: {message} [{finding.rule}]")
     counts = [
-        _counted(sum(finding.severity is severity for finding in report.findings), severity.value)
+        moments.count(sum(finding.severity is severity for finding in report.findings), severity.value)
         for severity in Severity
     ]
-    out.print(f"{', '.join(counts)} in {_counted(report.packs, 'pack')}, {_counted(report.sensors, 'sensor')}")
+    out.print(
+        f"{', '.join(counts)} in {moments.count(report.packs, 'pack')}, {moments.count(report.sensors, 'sensor')}"
+    )
 
 
 def _table(findings: Sequence[Finding]) -> Table:
@@ -128,7 +131,3 @@ def _shown(finding: Finding) -> str:
     """The file as it is reached from here, unless it is elsewhere."""
     here = os.getcwd()
     return os.path.relpath(finding.file) if Path(finding.file).is_relative_to(here) else finding.file
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

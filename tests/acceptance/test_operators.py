@@ -100,6 +100,8 @@ def test_sensors_are_listed_shown_restarted_and_switched(workspace: Workspace) -
     told(workspace, "disable", "p.Waits")
     eventually("it is stopped", lambda: states(workspace)["p.Waits"] == "disabled")
     assert "p.Waits was disabled already" in told(workspace, "disable", "p.Waits")
+    switched = json.loads(told(workspace, "disable", "p.Waits", "--json"))
+    assert switched == {"ref": "p.Waits", "enabled": False, "changed": False}
     assert "p.Waits" not in container.wrappers()
     workspace.reload_well()
     assert states(workspace)["p.Waits"] == "disabled", "a reload undid what an operator has said"
@@ -157,14 +159,15 @@ def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -
     told(workspace, "dispatch", "p.counted", '{"count": 4711}', "--trace-tag", "by-hand")
     seen = eventually("it", lambda: [item for item in listener.of("p.counted") if item.payload == {"count": 4711}])
     assert seen[0].body["trace_context"] == {"id_": None, "trace_tag": "by-hand"}
-    for trigger, payload, why in (
-        ("p.counted", '{"count": "x"}', "count: 'x' is not of type 'integer'"),
-        ("p.nowhere", "{}", "trigger p.nowhere is not registered"),
-        ("p.counted", "{", "not JSON"),
-    ):
+    refused = (
+        ("p.counted", '{"count": "x"}', 65, "st2sensor: error: the payload does not fit"),
+        ("p.nowhere", "{}", 65, "st2sensor: error: trigger p.nowhere is not registered"),
+        ("p.counted", "{", 2, "not JSON"),
+        ("p.counted", '{"count": NaN}', 2, "cannot be sent"),
+    )
+    for trigger, payload, code, why in refused:
         done = st2sensor(workspace, "dispatch", trigger, payload)
-        assert done.returncode != 0
-        assert why in done.stderr
+        assert (done.returncode, why in done.stderr) == (code, True), done.stderr
 
     done = st2sensor(workspace, "triggers", "add", "p.asked", "path=5")
     assert done.returncode == 65
@@ -179,14 +182,17 @@ def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -
         "asked_by": 1,
         "sensor": "p.Counts",
     }
-    assert "is gone" in told(workspace, "triggers", "remove", ref)
-    assert st2sensor(workspace, "triggers", "remove", ref).returncode == 1
+    assert json.loads(told(workspace, "triggers", "remove", ref, "--json")) == {"ref": ref, "asked_by": 0}
+    assert st2sensor(workspace, "triggers", "remove", ref).returncode == 66
     workspace.add_rule("p", "asks", "p.asked", path="/tmp/y")
     workspace.reload_well()
     (rule,) = json.loads(told(workspace, "rules", "--json"))
     assert (rule["ref"], rule["trigger_type"], rule["parameters"]) == ("p.asks", "p.asked", {"path": "/tmp/y"})
     assert container.stop() == 0
     assert "no container runs here" in told(workspace, "dispatch", "p.counted", '{"count": 4712}')
+    for trigger, payload, code, why in refused[:2]:
+        done = st2sensor(workspace, "dispatch", trigger, payload)
+        assert (done.returncode, why in done.stderr) == (code, True), done.stderr
     eventually("it", lambda: [item for item in listener.of("p.counted") if item.payload == {"count": 4712}])
 
 
@@ -218,7 +224,7 @@ def test_commands_say_so_when_nothing_runs_or_nothing_is_known(embedded: Workspa
         assert done.returncode == 69, arguments
         assert "st2ctl start starts it" in done.stderr
     embedded.start().wait_for_log("polled 1")
-    for arguments in (["show", "p.Nobody"], ["restart", "p.Nobody"], ["disable", "p.Nobody"]):
+    for arguments in (["show", "p.Nobody"], ["logs", "p.Nobody"], ["restart", "p.Nobody"], ["disable", "p.Nobody"]):
         done = st2sensor(embedded, *arguments)
         assert done.returncode == 66, arguments
         assert "p.Nobody" in done.stderr

@@ -98,11 +98,11 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
             triggers.show_invalid()
             return container.poll() is not None
 
-        with container_process.stopping(container):
+        with container_process.stopping(container) as code:
             passing.follow(subscription, triggers.show, ended)
             reader.join(REST)
             triggers.show_invalid()
-    return _end(container.returncode, log, screen)
+    return _end(code(), log, screen)
 
 
 def _introduce(folder: Folder, screen: Screen) -> None:

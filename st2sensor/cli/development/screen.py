@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Iterable
@@ -14,6 +13,8 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
+
+from st2sensor.cli.printable import printable
 
 STYLES = {
     "trigger": "bold cyan",
@@ -38,8 +39,6 @@ KIND_WIDTH = max(map(len, STYLES))
 WIDEST_NAME = 32
 BELOW = 10
 """Columns before what stands below a line."""
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 HIGHLIGHTER = JSONHighlighter()
 
@@ -112,8 +111,3 @@ def highlighted(payload: Any) -> Text:
     text = Text(printable(json.dumps(payload, ensure_ascii=False)))
     HIGHLIGHTER.highlight(text)
     return text
-
-
-def printable(text: str) -> str:
-    """Without what would steer the terminal, and what it has no form for."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.encode("utf-8", "backslashreplace").decode())

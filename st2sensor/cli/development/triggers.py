@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.text import Text
 
-from st2sensor.cli.development.screen import Screen, highlighted, printable
+from st2sensor.cli.development.screen import Screen, highlighted
+from st2sensor.cli.printable import printable
 from st2sensor.cli.recording import Record
 from st2sensor.cli.seen import Seen, not_shown, seen_in
 from st2sensor.dead_letters import DeadLetters
@@ -42,10 +43,9 @@ class Triggers:
             self._screen.show("warning", "exchange", not_shown(message))
             return
         self._record(seen)
-        if seen.trigger_type in (CREATE, UPDATE):
-            self._show_entry(seen.payload["object"])
-        elif seen.trigger_type == DELETE:
-            self._screen.show("datastore", "", Text(f"{printable(seen.payload['object']['name'])} is deleted"))
+        entry = seen.payload.get("object")
+        if seen.trigger_type in (CREATE, UPDATE, DELETE) and isinstance(entry, dict):
+            self._show_entry(entry, is_deleted=seen.trigger_type == DELETE)
         elif seen.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
             self._screen.show("trigger", seen.trigger_type, _text(seen))
 
@@ -57,8 +57,11 @@ class Triggers:
             self._screen.show("invalid", letter.entry.trigger, letter.entry.reason or "", payload=highlighted(payload))
             self._last_letter = letter.id
 
-    def _show_entry(self, entry: Mapping[str, Any]) -> None:
-        name, value = printable(entry["name"]), printable(entry["value"])
+    def _show_entry(self, entry: Mapping[str, Any], *, is_deleted: bool) -> None:
+        name, value = printable(str(entry.get("name"))), printable(str(entry.get("value")))
+        if is_deleted:
+            self._screen.show("datastore", "", Text(f"{name} is deleted"))
+            return
         self._screen.show("datastore", "", Text.assemble((name, "bold"), (" = ", "dim"), value))
 
 

@@ -1,0 +1,109 @@
+"""The table of `st2sensor list` and `top`: a row a sensor, in a line each, as wide as the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from st2sensor.cli import moments
+from st2sensor.cli.printable import in_line
+from st2sensor.cli.reports import Report
+
+COLOURS = {
+    "running": "green",
+    "starting": "cyan",
+    "stopping": "cyan",
+    "waiting": "cyan",
+    "finished": "blue",
+    "backoff": "yellow",
+    "refused": "red",
+    "down": "red",
+    "stopped": "dim",
+    "disabled": "dim",
+    "elsewhere": "dim",
+}
+"""Of states."""
+
+NUMBERS = frozenset({"restarts", "/min", "memory", "cpu"})
+
+SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "since")
+"""Columns that a narrow terminal goes without, first what matters least."""
+
+WHY = "why"
+
+ENOUGH = 16
+"""Columns of a reason, before another column goes for it."""
+
+GAP = 2
+"""Columns between two."""
+
+BARS = 18
+"""Of a sparkline: three minutes."""
+
+
+def table(found: Sequence[Report], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
+    """Where not all has room, what matters least is left out, and reasons are cut.
+
+    :param processor: the column of what each uses of a processor, in percent; none unless given.
+    """
+    rows = [_row(report, processor) for report in found]
+    names = _fitting(rows, width)
+    made = Table(box=None, pad_edge=False)
+    for name in names:
+        made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left")
+    room = max(0, width - _taken(rows, [name for name in names if name != WHY]))
+    for row in rows:
+        row[WHY].truncate(room, overflow="ellipsis")
+        made.add_row(*[row[name] for name in names])
+    return made
+
+
+def why(report: Report) -> str:
+    """What is wrong with a sensor, if anything is, in a line."""
+    if report["state"] != "running":
+        return str(report["reason"]).partition("\n")[0]
+    if not report["failing"]:
+        return ""
+    ended, error = report["last_exit"], report["last_error"]
+    if ended is not None and (error is None or error["at"] < ended["at"]):
+        return str(ended["text"]).partition("\n")[0]
+    return "" if error is None else str(error["text"]).rstrip().rpartition("\n")[2]
+
+
+def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
+    """Cells by the names of their columns, all of them."""
+    state = Text("failing", "bold red") if report["failing"] else Text(report["state"], COLOURS[report["state"]])
+    cells: dict[str, str | Text] = {
+        "sensor": in_line(report["ref"]),
+        "state": state,
+        "since": moments.ago(report["since"]),
+        "restarts": str(report["restarts"] or ""),
+        "/min": str(report["triggers_per_minute"] or ""),
+        "last trigger": moments.ago(report["triggered_at"]),
+        "memory": moments.size(report["memory"]),
+        "cpu": "" if processor is None else moments.percent(processor.get(report["ref"])),
+        "last 3 min": moments.sparkline(report["recent"], BARS).strip(),
+        WHY: in_line(why(report)),
+    }
+    if processor is None:
+        del cells["cpu"]
+    return {name: cell if isinstance(cell, Text) else Text(cell) for name, cell in cells.items()}
+
+
+def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
+    """The columns that have room beside each other."""
+    names = list(rows[0]) if rows else []
+    longest = max((row[WHY].cell_len for row in rows), default=0)
+    for name in SPARED:
+        rest = [kept for kept in names if kept != WHY]
+        if _taken(rows, rest) + max(len(WHY), min(longest, ENOUGH)) <= width:
+            break
+        names = [kept for kept in names if kept != name]
+    return names
+
+
+def _taken(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> int:
+    """The width of some columns, with the gap after each."""
+    return sum(max(len(name), *(row[name].cell_len for row in rows)) + GAP for name in names)
