@@ -13,7 +13,7 @@ from st2sensor.cli.completion import named_sensor
 from st2sensor.cli.container import reached
 from st2sensor.cli.invocation import as_json, console, examples, report
 from st2sensor.cli.sensor_table import COLOURS, table
-from st2sensor.errors import ContainerAway, ContainerForbidden, TransportError
+from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TransportError
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.enabling import set_enabled
 from st2sensor.settings import Settings
@@ -89,7 +89,7 @@ def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bo
 
 def tell(announcements: Announcements, settings: Settings) -> None:
     """Tell every container what has changed in the database: this host's also where the broker is away."""
-    with suppress(ContainerAway, ContainerForbidden), reached(settings.container.state_dir) as container:
+    with suppress(ContainerAway, ContainerForbidden, ContainerGone), reached(settings.container.state_dir) as container:
         container.call("refresh")
     try:
         announcements.send(open_transport(settings.messaging))
