@@ -47,7 +47,7 @@ def load(config_files: Sequence[str]) -> Settings:
     files = [os.path.abspath(path) for path in config_files] or [os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)]
     for path in files:
         if not os.path.isfile(path):
-            raise ConfigError(f"no configuration file at {path}: name one with --config-file")
+            raise ConfigError(f"no configuration file at {path}: name one with --config-file or $ST2_CONF")
     try:
         return _settings(parse(files, os.environ), files)
     except (cfg.Error, ValueError) as exception:

@@ -294,8 +294,8 @@ def test_a_missing_configuration_file_is_named(embedded: Workspace) -> None:
     done = embedded.run("st2sensorcontainer", "--config-file", "/no/such.conf")
     assert done.returncode == 78
     assert (
-        done.stderr
-        == "st2sensorcontainer: error: no configuration file at /no/such.conf: name one with --config-file\n"
+        done.stderr == "st2sensorcontainer: error: no configuration file at /no/such.conf: "
+        "name one with --config-file or $ST2_CONF\n"
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from tests.servers.waiting import eventually
 from tests.workspace import ROOT, Workspace, environment
 
 README = (ROOT / "README.md").read_text()
@@ -64,6 +65,31 @@ def test_the_first_sensor_is_written_as_described(folder: Path) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "st2sensor.testing.plugin", "disk"]
     )
     assert steady(done.stdout.splitlines()[-1]) == printed("pytest -q disk ")[0]
+
+
+def test_it_runs_in_the_background_and_is_listed(embedded: Workspace) -> None:
+    sensors = embedded.add_pack("disk") / "sensors"
+    (sensors / "usage_sensor.yaml").write_text(block("yaml", "UsageSensor"))
+    (sensors / "usage_sensor.py").write_text(block("python", "UsageSensor"))
+    variables = {**environment(), "ST2_CONF": str(embedded.config)}
+
+    def run(command: str) -> str:
+        assert f"    $ {command}" in README
+        name, *arguments = command.split()
+        done = subprocess.run(
+            [sys.executable, "-m", "st2sensor.cli", name, *arguments], env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("st2ctl reload --register-all")
+    try:
+        run("st2ctl start")
+        header = printed("$ st2sensor list")[0]
+        assert steady(run("st2sensor list").splitlines()[0]) == header
+        eventually("it is listed", lambda: re.search(r"^disk.UsageSensor +running .* MB", run("st2sensor list"), re.M))
+    finally:
+        embedded.run("st2ctl", "--config-file", str(embedded.config), "stop")
 
 
 def wait_for(wanted: list[str], output: IO[str]) -> None:
