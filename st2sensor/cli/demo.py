@@ -12,9 +12,13 @@ from rich.text import Text
 
 from st2sensor.cli import container_process, passing, registration
 from st2sensor.cli.seen import not_shown, seen_in
+from st2sensor.key_value_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
+
+CHANGES = (CREATE, UPDATE, VALUE_CHANGE, DELETE)
+"""Of the datastore: there are more of them than of anything else."""
 
 PACK = """\
 name: demo
@@ -38,7 +42,10 @@ def run(settings: Settings, config_files: Sequence[str]) -> int:
 
         def show(message: Message) -> None:
             seen = seen_in(message, storage)
-            console.print(Text(not_shown(message)) if seen is None else passing.line(seen), soft_wrap=True)
+            if seen is None:
+                console.print(Text(not_shown(message)), soft_wrap=True)
+            elif seen.trigger_type not in CHANGES:
+                console.print(passing.line(seen), soft_wrap=True)
 
         with log.open("ab") as stream:
             container = container_process.start(config_files, stream)
