@@ -30,6 +30,9 @@ FAILED, CONTENT_ERROR, CONTAINER_GONE, INTERRUPTED, STOPPED = 1, 65, 70, 130, 14
 
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
+PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+"""The folder of this package, with a separator at its end."""
+
 
 class Wrapper:
     """What can be made ready before it is known which sensor to run: a zygote makes it once for all that it forks.
@@ -128,12 +131,12 @@ class Life:
             raise
         except SystemExit as exit_:
             return _exit_code(exit_)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if not os.isatty(0):
-                logging.getLogger(self._ref).exception("the sensor failed")
+                logging.getLogger(self._ref).error("the sensor failed", exc_info=_from_its_code_on(error))
             return INTERRUPTED
-        except BaseException:
-            logging.getLogger(self._ref).exception("the sensor failed")
+        except BaseException as error:
+            logging.getLogger(self._ref).error("the sensor failed", exc_info=_from_its_code_on(error))
             return FAILED
         return 0
 
@@ -233,6 +236,16 @@ def _takes_trigger(method: Callable[..., Any]) -> bool:
     except ValueError:
         pass
     return True
+
+
+def _from_its_code_on(error: BaseException) -> Any:
+    """An error with its traceback from the sensor's own code on: how that was called says nothing to its author."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        if not traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            break
+        traceback = traceback.tb_next
+    return type(error), error, traceback
 
 
 def _exit_code(exit_: SystemExit) -> int:

@@ -6,6 +6,7 @@ Methods, signatures and results follow StackStorm's SensorService.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from st2sensor.payload import pack
@@ -93,10 +94,11 @@ class SensorService:
         self._dispatch({**event, "trace_context": None if trace_context is None else _trace(trace_context)})
 
     def _dispatch(self, event: Dict[str, Any]) -> None:
-        try:
+        # Not in the handler: to a sensor it is no second error.
+        with suppress(NotJson):
             self._connection.call("dispatch", event)
-        except NotJson:
-            self._connection.call("dispatch", _packed(event))
+            return
+        self._connection.call("dispatch", _packed(event))
 
     def dispatch_and_set(
         self,
@@ -125,12 +127,10 @@ class SensorService:
             "is_expected": expected is not _ANY,
             "expected": None if expected is _ANY or expected is None else str(expected),
         }
-        try:
-            done: bool = self._connection.call("datastore.dispatch_and_set", params)
-        except NotJson:
-            packed = {**params, "events": [_packed(event) for event in events]}
-            done = self._connection.call("datastore.dispatch_and_set", packed)
-        return done
+        with suppress(NotJson):
+            return bool(self._connection.call("datastore.dispatch_and_set", params))
+        packed = {**params, "events": [_packed(event) for event in events]}
+        return bool(self._connection.call("datastore.dispatch_and_set", packed))
 
     def list_values(
         self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0

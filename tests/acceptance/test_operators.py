@@ -88,6 +88,7 @@ def test_sensors_are_listed_shown_restarted_and_switched(workspace: Workspace) -
     fails = report(workspace, "p.Fails")
     assert fails["last_exit"]["text"] == "ended with exit code 1 (RuntimeError: always)"
     assert "Traceback" in fails["last_error"]["text"]
+    assert "wrapper/process.py" not in fails["last_error"]["text"], "how it was called says nothing to its author"
     assert fails["next_start"] > fails["last_exit"]["at"]
 
     # One that waits for its next start, and one that runs.
