@@ -41,7 +41,7 @@ exec chroot {root} {become} sh -c {script}
 """
 
 CLOSED = """
-for folder in {writable}; do mount --bind "{root}$folder" "{root}$folder"; done
+for folder in {writable}; do mount --rbind "{root}$folder" "{root}$folder"; done
 mount -o remount,bind,ro {root}
 """
 """The root read-only, but for these folders."""
