@@ -63,7 +63,9 @@ state_dir = state
 
 
 @pytest.fixture
-def config_file() -> Iterator[Path]:
+def config_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # Without a terminal there is room for all, unless this says otherwise.
+    monkeypatch.delenv("COLUMNS", raising=False)
     # A short path: a socket's has a limit.
     with tempfile.TemporaryDirectory(prefix="st2s-") as folder:
         path = Path(folder) / "st2.conf"
