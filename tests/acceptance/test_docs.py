@@ -17,7 +17,7 @@ from st2sensor.config.options import GROUPS
 from st2sensor.container.child import State
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.workspace import ROOT, Workspace
+from tests.workspace import ROOT, Workspace, environment
 
 SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
 SUPERVISION = (ROOT / "docs" / "supervision.md").read_text()
@@ -173,3 +173,66 @@ def test_a_packs_own_test_is_run_as_described(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Ran 1 test" in done.stderr
+
+
+def shell(line: str, folder: Path, **variables: str) -> str:
+    """Run a document's line as it stands, with the commands of this checkout; returns what it printed."""
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**environment(), "PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+    return done.stdout
+
+
+def lines(document: str, start: str) -> list[str]:
+    """The commands of a document that begin so."""
+    found = re.findall(rf"^    ({re.escape(start)}.*)$", (ROOT / "docs" / document).read_text(), re.MULTILINE)
+    assert found, start
+    return found
+
+
+def test_packs_are_validated_and_get_their_virtualenvs_as_described(embedded: Workspace) -> None:
+    everything, one = lines("packs.md", "st2sensor validate")
+    assert "nothing is wrong" in shell(everything, ROOT)
+    shell("st2sensor init packs/my_pack && cp packs/my_pack/my_pack.yaml.example my_pack.yaml", embedded.folder)
+    assert "nothing is wrong" in shell(one, embedded.folder)
+    for line in lines("packs.md", "st2ctl reload"):
+        shell(line, embedded.folder, ST2_CONF=str(embedded.config))
+        assert "my_pack.MyPackSensor" in shell("st2sensor list", embedded.folder, ST2_CONF=str(embedded.config))
+
+
+def test_a_pack_is_developed_and_what_was_recorded_replayed_as_described(embedded: Workspace) -> None:
+    embedded.link_pack("linux")
+    cache, watched = embedded.folder / "cache", embedded.folder / "app.log"
+    watched.touch()
+    (dev,) = [line for line in lines("development.md", "st2sensor dev") if "--trigger" in line]
+    command = f"exec {dev.replace('/tmp/app.log', str(watched))}"
+    variables = {**environment(), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=embedded.folder, env=variables, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert any("following" in line for line in running.stdout)
+        watched.write_text("hello\n")
+        assert any("hello" in line for line in running.stdout)
+        running.terminate()
+        assert running.wait(30) == 0
+    (key,) = lines("development.md", "st2sensor --config-file ~/.cache")
+    key = key.replace("~/.cache/st2sensor/dev/PACK-...", f"{cache}/st2sensor/dev/linux-*")
+    assert "linux.FileWatchSensor:" in shell(key, embedded.folder)
+
+    text = (ROOT / "docs" / "development.md").read_text()
+    (recorded,) = re.findall(r'^    (\{"time".*?\})$', text, re.MULTILINE | re.DOTALL)
+    (embedded.folder / "FILE").write_text(" ".join(recorded.split()) + "\n")
+    embedded.add_sensor("default", "Disk", "class Disk(Sensor):\n    pass\n", trigger_types=[{"name": "disk_usage"}])
+    embedded.reload_well()
+    listener = embedded.listen()
+    (replay,) = lines("development.md", "st2sensor --config-file /etc/st2/st2.conf replay")
+    shell(replay.replace("/etc/st2/st2.conf", str(embedded.config)), embedded.folder)
+    assert listener.wait_for("default.disk_usage")[0].payload == {"percent": 41.7}
