@@ -10,7 +10,7 @@ import click
 from st2sensor import config
 from st2sensor.cli import moments, reports
 from st2sensor.cli.completion import named_sensor
-from st2sensor.cli.container import reached
+from st2sensor.cli.container import Container, all_reached, reached
 from st2sensor.cli.invocation import as_json, console, examples, report
 from st2sensor.cli.sensor_table import COLOURS, table
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TransportError
@@ -89,8 +89,9 @@ def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bo
 
 def tell(announcements: Announcements, settings: Settings) -> None:
     """Tell every container what has changed in the database: this host's also where the broker is away."""
-    with suppress(ContainerAway, ContainerForbidden, ContainerGone), reached(settings.container.state_dir) as container:
-        container.call("refresh")
+    for path in all_reached(settings.container.state_dir):
+        with suppress(ContainerAway, ContainerForbidden, ContainerGone), closing(Container(path)) as container:
+            container.call("refresh")
     try:
         announcements.send(open_transport(settings.messaging))
     except TransportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -135,9 +136,10 @@ def _event(event: dict[str, Any] | None) -> str:
 
 
 def _dead_letters(settings: Settings, ref: str) -> list[str]:
-    """Why a sensor's dead letters are dead, oldest first."""
-    try:
-        letters = DeadLetters(settings.container.state_dir / "outbox.db").all()
-    except OutboxError:
-        return []
+    """Why a sensor's dead letters are dead, oldest first; also of a container that has run it alone."""
+    letters = []
+    for state_dir in (settings.container.state_dir, settings.container.state_dir / ref):
+        with suppress(OutboxError):
+            letters += DeadLetters(state_dir / "outbox.db").all()
+    letters.sort(key=lambda letter: letter.entry.created)
     return [f"{letter.entry.trigger}: {letter.entry.reason}" for letter in letters if letter.entry.sensor == ref]
