@@ -16,6 +16,11 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest comes first, so that nobody is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_delivery.py")
+
+
 def missing(what: str) -> None:
     """Skip where the server cannot be had, but never in CI."""
     if os.environ.get("CI") == "true":
