@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
+"""States of sensors that have no process."""
+
 STATES = (
     "starting",
     "running",
@@ -11,11 +14,11 @@ STATES = (
     "stopped",
     "backoff",
     "finished",
-    "waiting",
-    "disabled",
-    "elsewhere",
-    "refused",
-    "down",
+    WAITING,
+    DISABLED,
+    ELSEWHERE,
+    REFUSED,
+    DOWN,
 )
 """Of sensors: see SensorReport."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +94,20 @@ def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
 
     :param ref: that sensor.
     """
-    alone = [] if ref is None else [state_dir / ref / NAME]
-    for path in alone:
-        try:
-            connected = Container(path)
-            break
-        except ContainerAway:
-            continue
-    else:
-        connected = Container(state_dir / NAME)
-    with closing(connected) as container:
+    with closing(_connected(state_dir, ref)) as container:
         yield container
 
 
 def all_reached(state_dir: Path) -> list[Path]:
     """The control sockets of a state directory, of containers that run one sensor alone, too; the first may be none."""
     return [state_dir / NAME, *sorted(state_dir.glob(f"*/{NAME}"))]
+
+
+def _connected(state_dir: Path, ref: str | None) -> Container:
+    if ref is not None:
+        with suppress(ContainerAway):
+            return Container(state_dir / ref / NAME)
+    return Container(state_dir / NAME)
 
 
 def _answer(message: rpc.Message) -> Any:

@@ -11,17 +11,16 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor.catalogue import Catalogue
 from st2sensor.cli import moments
 from st2sensor.cli.invocation import as_json, configured, console, examples
 from st2sensor.cli.printable import in_line, printable
+from st2sensor.cli.publishing import registered
 from st2sensor.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery import message_of
 from st2sensor.errors import BrokerUnavailable, MessageRefused
-from st2sensor.models import Trigger, TriggerInstance, TriggerType
+from st2sensor.models import TriggerInstance
 from st2sensor.payload import plain
 from st2sensor.settings import Settings
-from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import Publisher
 
@@ -141,9 +140,7 @@ def _letters(settings: Settings) -> DeadLetters:
 
 def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:
     """Why some letters must not be published, by id."""
-    catalogue = Catalogue()
-    with closing(open_storage(settings.database)) as storage:
-        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    catalogue = registered(settings)
     found = {}
     for letter in letters:
         body = json.loads(letter.entry.body)

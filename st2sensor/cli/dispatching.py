@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-import uuid
-from contextlib import closing
 from typing import Any
 
 import click
 
 from st2sensor import config, rpc
-from st2sensor.catalogue import Catalogue
 from st2sensor.cli.container import reached
 from st2sensor.cli.invocation import as_json, examples, report
-from st2sensor.delivery import message_of
+from st2sensor.cli.publishing import publish, registered
 from st2sensor.errors import ContainerAway, TriggerRefused
-from st2sensor.models import CORE_PACK, TraceContext, Trigger, TriggerInstance, TriggerType
-from st2sensor.outbox_file import Entry
+from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.settings import Settings
-from st2sensor.storage import open_storage
-from st2sensor.transport import open_transport
-from st2sensor.transport.codec import to_json
 
 
 @click.command(
@@ -82,23 +74,9 @@ def _publish(settings: Settings, trigger: str, payload: dict[str, Any], trace_ta
     instance = TriggerInstance(
         trigger=trigger, payload=payload, trace_context=TraceContext(tag=trace_tag) if trace_tag else None
     )
-    catalogue = Catalogue()
-    with closing(open_storage(settings.database)) as storage:
-        storage.prepare()
-        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    catalogue = registered(settings)
     trigger_type = catalogue.type_of(trigger)
     problem = catalogue.objection(instance, trigger_type)
-    if problem is not None or trigger_type is None:
-        key = "type" if trigger_type is None else "payload"
-        raise TriggerRefused(problem or f"trigger {trigger} is not registered", key=key)
-    entry = Entry(
-        message_id=uuid.uuid4().hex,
-        sensor=CORE_PACK,
-        trigger=trigger,
-        trigger_type=trigger_type.ref,
-        created=time.time(),
-        body=to_json(instance),
-    )
-    with closing(open_transport(settings.messaging).publisher()) as publisher:
-        publisher.connect()
-        publisher.publish([message_of(entry, settings.messaging)])
+    if problem is not None:
+        raise TriggerRefused(problem, key="type" if trigger_type is None else "payload")
+    publish(settings, [instance], catalogue)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -19,19 +17,16 @@ from st2sensor import isotime
 from st2sensor.cli import moments
 from st2sensor.cli.invocation import as_json, configured, console, examples
 from st2sensor.cli.printable import printable
-from st2sensor.delivery import message_of
+from st2sensor.cli.publishing import publish
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
 from st2sensor.keyring import Keyring
 from st2sensor.keys import SCOPES, Keys
 from st2sensor.keyspace import MOST
-from st2sensor.models import CORE_PACK, USER_SCOPE, Change, KeyValue, TriggerInstance
-from st2sensor.outbox_file import Entry
+from st2sensor.models import USER_SCOPE, Change, KeyValue, TriggerInstance
 from st2sensor.packs.metadata import validated
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
-from st2sensor.transport import open_transport
-from st2sensor.transport.codec import to_json
 
 named = click.argument("name")
 decrypt = click.option("--decrypt", is_flag=True, help="Show the text of secrets.")
@@ -269,20 +264,7 @@ def _announce(settings: Settings, changes: Sequence[Change]) -> None:
     triggers = [trigger for change in changes for trigger in triggers_of(change)]
     if not settings.datastore.emit_triggers or not triggers:
         return
-    entries = [
-        Entry(
-            message_id=uuid.uuid4().hex,
-            sensor=CORE_PACK,
-            trigger=name,
-            trigger_type=name,
-            created=time.time(),
-            body=to_json(TriggerInstance(trigger=name, payload=payload)),
-        )
-        for name, payload in triggers
-    ]
     try:
-        with closing(open_transport(settings.messaging).publisher()) as publisher:
-            publisher.connect()
-            publisher.publish([message_of(entry, settings.messaging) for entry in entries])
+        publish(settings, [TriggerInstance(trigger=name, payload=payload) for name, payload in triggers])
     except TransportError as exception:
         click.echo(f"stored, but no core.st2.key_value_pair trigger was emitted: {exception}", err=True)

@@ -12,17 +12,16 @@ from pathlib import Path
 import click
 
 from st2sensor import config, isotime
-from st2sensor.catalogue import Catalogue
 from st2sensor.cli import recording
 from st2sensor.cli.invocation import examples
 from st2sensor.cli.printable import printable
+from st2sensor.cli.publishing import registered
 from st2sensor.cli.seen import Seen
 from st2sensor.delivery import message_of
 from st2sensor.errors import MessageRefused
-from st2sensor.models import Trigger, TriggerInstance, TriggerType
+from st2sensor.models import TriggerInstance
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
-from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import Publisher
 
@@ -91,10 +90,7 @@ def replay(
 
 def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[int, str]:
     """Why some lines must not be published."""
-    catalogue = Catalogue()
-    with closing(open_storage(settings.database)) as storage:
-        storage.prepare()
-        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+    catalogue = registered(settings)
     found = {}
     for line, seen in chosen:
         instance = TriggerInstance(trigger=seen.trigger, payload=seen.payload)

@@ -9,11 +9,9 @@ from typing import Any
 from st2sensor.cli.container import Container, all_reached, reached
 from st2sensor.errors import ContainerAway, SensorNotFound
 from st2sensor.models import Registration, SensorType
-from st2sensor.reports import SensorReport
+from st2sensor.reports import DISABLED, DOWN, REFUSED, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
-
-DOWN, DISABLED, REFUSED = "down", "disabled", "refused"
 
 NOBODY = "no container runs on this host; st2ctl start starts it"
 

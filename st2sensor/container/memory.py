@@ -13,12 +13,7 @@ PROC = Path("/proc")
 
 def used_by(pid: int) -> int:
     """Bytes that a process and its descendants use: PSS, which counts shared pages in part. 0 when it has gone."""
-    return sum(_pss(member) for member in _family(pid))
-
-
-def used_alone(pid: int) -> int:
-    """Bytes that a process uses without its descendants. 0 when it has gone."""
-    return _pss(pid)
+    return sum(used_alone(member) for member in _family(pid))
 
 
 def shown(size: int) -> str:
@@ -41,7 +36,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for text in lists for child in text.split()]
 
 
-def _pss(pid: int) -> int:
+def used_alone(pid: int) -> int:
+    """Bytes that a process uses without its descendants: PSS. 0 when it has gone."""
     try:
         with (PROC / str(pid) / "smaps_rollup").open() as file:
             return next((int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:")), 0)

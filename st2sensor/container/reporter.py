@@ -19,14 +19,11 @@ from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
 from st2sensor.models import SensorType
 from st2sensor.outbox import Outbox
-from st2sensor.reports import Check, NodeReport, SensorReport
+from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.traffic import Traffic, per_minute
 
 LOG = logging.getLogger(__name__)
-
-DISABLED, ELSEWHERE, WAITING, REFUSED = "disabled", "elsewhere", "waiting", "refused"
-"""States of sensors that have no process here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
