@@ -11,6 +11,7 @@
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
     ├── ContainerForbidden              77   one may listen, but this user may not speak to it
+    ├── LeaseLost                       75   another container may run the sensor now
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is no database, or a broken one
     ├── StorageError                    69   the database refused an operation
@@ -99,6 +100,13 @@ class ContainerAway(St2SensorError):
 
 class ContainerForbidden(St2SensorError):
     exit_code = 77
+
+
+class LeaseLost(St2SensorError):
+    exit_code = 75
+
+    def __init__(self, sensor: str) -> None:
+        super().__init__(f"{sensor} is not held by this container any more: another one may run it")
 
 
 class OutboxError(St2SensorError):

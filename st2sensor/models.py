@@ -165,6 +165,7 @@ class Overrides:
     :param log_level: the least severe level of its records that are logged, as in `DEBUG`.
     :param global_write: `allow` or `deny`: whether it may change keys that all sensors share.
     :param decrypt_global: `allow` or `deny`: whether it may decrypt keys that all sensors share.
+    :param runs_on: labels that a node must have to run it, where nodes share sensors.
     """
 
     start_timeout: float | None = None
@@ -177,6 +178,7 @@ class Overrides:
     log_level: str | None = None
     global_write: str | None = None
     decrypt_global: str | None = None
+    runs_on: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,7 @@ class Batch:
     :param name: of the entry, as it is stored.
     :param expected: the value that the new one replaces; None where there was no entry.
     :param events: the triggers on their way, as mappings.
+    :param fence: of the lease that it is stored under; None where sensors are not shared.
     """
 
     id: str
@@ -248,6 +251,55 @@ class Batch:
     expected: str | None
     value: str
     events: tuple[Mapping[str, Any], ...]
+    fence: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A container that shares sensors with others, from when it joins to when it leaves or is evicted.
+
+    :param id: unique; a container that joins again has another.
+    :param node: what it is called; :param host: where it runs; :param pid: its process.
+    :param started: when it joined, and `seen` when it was last heard of, in seconds since the epoch: for people alone.
+    :param capacity: how many sensors it takes, in proportion to others.
+    :param labels: what it has that sensors may need.
+    :param lease: seconds within which its sensors run elsewhere once it is dead.
+    :param counter: grows with each renewal.
+    :param sensors: how many it holds.
+    :param handing: whether it is about to hand sensors over; :param leaving: all of them.
+    :param dead: whether it was evicted: it holds nothing any more.
+    """
+
+    id: str
+    node: str
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    started: float = 0.0
+    seen: float = 0.0
+    capacity: float = 1.0
+    labels: tuple[str, ...] = ()
+    lease: float = 10.0
+    counter: int = 0
+    sensors: int = 0
+    handing: bool = False
+    leaving: bool = False
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who holds a sensor.
+
+    :param holder: id of the member; None for nobody.
+    :param fence: grows each time that somebody takes it; 0 where nobody ever has.
+    :param has_batches: whether triggers and a cursor that were stored together wait to be carried out.
+    """
+
+    sensor: str
+    holder: str | None = None
+    fence: int = 0
+    has_batches: bool = False
 
 
 Entity = SensorType | TriggerType | Trigger | Rule | Registration

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from st2sensor.models import Batch, Change, Entity, KeyValue
+from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member
 
 T = TypeVar("T", bound=Entity)
 
@@ -68,7 +69,7 @@ class Storage(Protocol):
     def put_batch(self, batch: Batch) -> Batch | None:
         """Insert a batch, on disk and with a majority of servers before this returns; None when it is there.
 
-        Otherwise the one that is in its way.
+        Otherwise the one that is in its way. Raises LeaseLost when it has a fence, which the sensor's lease has not.
         """
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
@@ -85,3 +86,54 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Release connections; the storage is not used afterwards."""
+
+
+class Leases(Protocol):
+    """Keeps the members that share sensors, and who holds which. For one thread.
+
+    What a method has written is never undone, and what one has read was never undone, whichever server dies. Every
+    method raises StorageUnavailable when the database cannot be reached, StorageError when it refuses; then it may have
+    been carried out or not.
+    """
+
+    def prepare(self) -> None:
+        """Create what is missing of tables and indexes."""
+
+    def join(self, member: Member) -> None:
+        """Insert a member."""
+
+    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
+        """Count a member's counter up, and note what it says of itself; False when it was evicted."""
+
+    def members(self) -> list[Member]:
+        """Every member, the dead ones too."""
+
+    def evict(self, member: str, counter: int | None) -> bool:
+        """Declare a member dead that has not renewed since its counter was seen; None for one that is known to be.
+
+        False when it has renewed, is dead already, or is not there.
+        """
+
+    def forget(self, member: str) -> None:
+        """Delete a member that holds nothing."""
+
+    def leases(self, holder: str | None = None) -> list[Lease]:
+        """Every lease, or those of one member."""
+
+    def free(self, dead: Collection[str]) -> list[Lease]:
+        """The leases that nobody holds, or one of some members that are dead."""
+
+    def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
+        """Have a member take leases that are still as they were seen; returns those of them that are its own now."""
+
+    def release(self, sensors: Iterable[str], member: str) -> None:
+        """Nobody holds these any more, if the member did."""
+
+    def drained(self) -> frozenset[str]:
+        """Names of the nodes that are to hold nothing."""
+
+    def drain(self, node: str, drained: bool) -> None:
+        """Set whether a node is to hold nothing."""
+
+    def close(self) -> None:
+        """Release connections; it is not used afterwards."""

@@ -11,7 +11,19 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from st2sensor.models import Batch, Entity, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import (
+    Batch,
+    Entity,
+    KeyValue,
+    Lease,
+    Member,
+    Overrides,
+    Registration,
+    Rule,
+    SensorType,
+    Trigger,
+    TriggerType,
+)
 from st2sensor.storage.base import T
 
 LOG = logging.getLogger(__name__)
@@ -190,9 +202,14 @@ def _registration(document: Mapping[str, Any]) -> Registration:
         metadata_file=document["metadata_file"],
         digest=document.get("digest"),
         error=document.get("error"),
-        overrides=Overrides(**document.get("overrides", {})),
+        overrides=_overrides(document.get("overrides", {})),
         enabled=document.get("enabled"),
     )
+
+
+def _overrides(document: Mapping[str, Any]) -> Overrides:
+    values: Document = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    return Overrides(**values)
 
 
 COLLECTIONS: dict[type[Any], Collection] = {
@@ -224,7 +241,8 @@ COLLECTIONS: dict[type[Any], Collection] = {
 }
 
 KEY_VALUES = "key_value_pair_d_b"
-BATCHES = "st2sensor_batches"
+MEMBERS, LEASES, NODES = "st2sensor_members", "st2sensor_leases", "st2sensor_nodes"
+"""Containers that share sensors, by id; who holds which sensor, by reference; what operators say of nodes, by name."""
 
 
 def key_value_document(entry: KeyValue) -> Document:
@@ -266,6 +284,27 @@ def batch_document(batch: Batch) -> Document:
         "value": batch.value,
         "events": [dict(event) for event in batch.events],
     }
+
+
+def member_document(member: Member) -> Document:
+    """The id is the document's."""
+    fields = asdict(member)
+    return {"_id": fields.pop("id"), **fields, "labels": list(member.labels)}
+
+
+def member(document: Mapping[str, Any]) -> Member:
+    """Fields of a later version are passed over."""
+    known = {name: document[name] for name in Member.__slots__ if name in document}
+    return Member(**{**known, "id": document["_id"], "labels": tuple(document.get("labels", ()))})
+
+
+def lease(document: Mapping[str, Any]) -> Lease:
+    return Lease(
+        sensor=document["_id"],
+        holder=document.get("holder"),
+        fence=document.get("fence", 0),
+        has_batches=bool(document.get("batches")),
+    )
 
 
 def batch(document: Mapping[str, Any]) -> Batch:

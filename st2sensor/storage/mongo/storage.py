@@ -1,28 +1,24 @@
-"""Storage in MongoDB, beside StackStorm's own: the same collections, documents and indexes."""
+"""Entities and the datastore's entries in MongoDB."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-import pymongo
 from bson import ObjectId
-from bson.errors import BSONError
 from pymongo import ReadPreference, WriteConcern, errors
 from pymongo.collection import Collection
-from pymongo.read_concern import ReadConcern
 
-from st2sensor.errors import ConfigError, StorageError, StorageUnavailable
+from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
 from st2sensor.storage.documents import (
-    BATCHES,
     COLLECTIONS,
     KEY_VALUES,
+    LEASES,
     Document,
     Documents,
     batch_document,
@@ -33,16 +29,15 @@ from st2sensor.storage.documents import (
     live,
 )
 from st2sensor.storage.documents import batch as batch_of
+from st2sensor.storage.mongo.connection import Connection
 
 R = TypeVar("R")
 
-ANSWER_TIMEOUT = 10_000
-"""Milliseconds that a server has to answer; one that hangs is as good as away."""
+ANSWER_TIMEOUT = 10.0
+"""Seconds that a server has to answer; one that hangs is as good as away."""
 
 UPSERTS = 100
 """How often an upsert may lose a race."""
-
-UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.NetworkTimeout)
 
 
 class MongoStorage:
@@ -53,31 +48,16 @@ class MongoStorage:
     """
 
     def __init__(self, url: str, *, database: str, timeout: float, client: Mapping[str, Any] | None = None) -> None:
-        milliseconds = int(timeout * 1000)
-        try:
-            self._client: pymongo.MongoClient[Document] = pymongo.MongoClient(
-                url,
-                serverSelectionTimeoutMS=milliseconds,
-                connectTimeoutMS=milliseconds,
-                socketTimeoutMS=ANSWER_TIMEOUT,
-                appname="st2sensor",
-                connect=False,
-                **(client or {}),
-            )
-            self._database = self._client.get_default_database(database)
-        except (errors.PyMongoError, ValueError, TypeError) as exception:
-            raise ConfigError(f"[database]: {_without_password(str(exception))}") from exception
+        self._connection = Connection(
+            url, database=database, timeout=timeout, answer_timeout=ANSWER_TIMEOUT, client=client
+        )
+        self._client, self._database = self._connection.client, self._connection.database
+        self._failures = self._connection.failures
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
         # A batch is deleted after its key is set: that must not be what is lost.
         self._safe_entries = self._entries.with_options(write_concern=WriteConcern("majority"))
-        self._safe_batches = self._database.get_collection(
-            BATCHES,
-            read_concern=ReadConcern("majority"),
-            read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern("majority", j=True),
-        )
+        self._leases = self._connection.safe(LEASES)
         self._documents = Documents()
-        self._address = _without_password(url)
 
     def prepare(self) -> None:
         with self._failures():
@@ -88,7 +68,8 @@ class MongoStorage:
             entries.create_index("expire_timestamp", expireAfterSeconds=0)
             entries.create_index("uid", unique=True, sparse=True)
             entries.create_index([("scope", 1), ("name", 1)], unique=True)
-            self._database[BATCHES].create_index("name", unique=True)
+            of_batches = {"batches.name": {"$type": "string"}}
+            self._leases.create_index("batches.name", unique=True, partialFilterExpression=of_batches)
 
     def _create_indexes(self, name: str, fields: tuple[str, ...], *, uid: bool) -> None:
         collection = self._database[name]
@@ -197,26 +178,38 @@ class MongoStorage:
             return live(self._entries.find_one_and_delete({"scope": scope, "name": name}), now)
 
     def put_batch(self, batch: Batch) -> Batch | None:
+        key: Document = {"_id": batch.sensor, "batches.name": {"$ne": batch.name}}
+        if batch.fence is not None:
+            key["fence"] = batch.fence
         with self._failures():
-            while True:
-                try:
-                    self._safe_batches.insert_one(batch_document(batch))
-                except errors.DuplicateKeyError:
-                    found = self._safe_batches.find_one({"name": batch.name})
-                    if found is not None:
-                        return None if found["_id"] == batch.id else batch_of(found)
-                else:
-                    return None
+            for _ in range(UPSERTS):
+                with suppress(errors.DuplicateKeyError):
+                    stored = self._leases.update_one(
+                        key, {"$push": {"batches": batch_document(batch)}}, upsert=batch.fence is None
+                    )
+                    if stored.matched_count or stored.upserted_id:
+                        return None
+                for found in self._find_batches({"batches.name": batch.name}):
+                    if found.name == batch.name:
+                        return None if found.id == batch.id else found
+                if (
+                    batch.fence is not None
+                    and self._leases.find_one({"_id": batch.sensor, "fence": batch.fence}) is None
+                ):
+                    raise LeaseLost(batch.sensor)
+        raise StorageError(f"{batch.name} is contended: triggers and cursor could not be stored")
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
         with self._failures():
-            return [
-                batch_of(document) for document in self._safe_batches.find({} if sensor is None else {"sensor": sensor})
-            ]
+            return self._find_batches({"batches._id": {"$exists": True}} | ({} if sensor is None else {"_id": sensor}))
+
+    def _find_batches(self, query: Document) -> list[Batch]:
+        found = self._leases.find(query, {"batches": 1})
+        return [batch_of(document) for lease in found for document in lease["batches"]]
 
     def remove_batch(self, batch: Batch) -> None:
         with self._failures():
-            self._safe_batches.delete_one({"_id": batch.id})
+            self._leases.update_one({"_id": batch.sensor}, {"$pull": {"batches": {"_id": batch.id}}})
 
     def clear(self) -> None:
         with self._failures():
@@ -227,7 +220,7 @@ class MongoStorage:
             self._database.command("ping")
 
     def close(self) -> None:
-        self._client.close()
+        self._connection.close()
 
     def _upsert(self, update: Callable[[], R]) -> R:
         with self._failures():
@@ -238,19 +231,6 @@ class MongoStorage:
                     return update()
             return update()
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except UNREACHABLE as exception:
-            raise StorageUnavailable(
-                f"cannot reach MongoDB at {self._address}: {_first_line(exception)}; "
-                "is it running, and are [database] connection or host and port right?",
-                uncertain=not isinstance(exception, errors.ServerSelectionTimeoutError),
-            ) from exception
-        except (errors.PyMongoError, BSONError, OverflowError) as exception:
-            raise StorageError(f"MongoDB at {self._address} refused: {_first_line(exception)}") from exception
-
 
 def _unexpired(now: datetime) -> Document:
     """What matches entries that have not expired."""
@@ -260,13 +240,3 @@ def _unexpired(now: datetime) -> Document:
 def _key(ref: str) -> dict[str, Any]:
     pack, _, name = ref.partition(".")
     return {"pack": pack, "name": name}
-
-
-def _first_line(exception: Exception) -> str:
-    # Server selection errors go on with the timeouts and a dump of the whole topology.
-    return (str(exception).splitlines() or [type(exception).__name__])[0].split(" (configured timeouts")[0]
-
-
-def _without_password(url: str) -> str:
-    # Options may hold passwords, too.
-    return re.sub(r"//.*@", "//", url).partition("?")[0]

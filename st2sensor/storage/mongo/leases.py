@@ -1,0 +1,106 @@
+"""Members and leases in MongoDB: every write is acknowledged by a majority, every read is of what one has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+
+from pymongo import UpdateOne, errors
+
+from st2sensor.models import Lease, Member
+from st2sensor.storage import documents
+from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
+from st2sensor.storage.mongo.connection import Connection
+
+DUPLICATE_KEY = 11000
+
+ALIVE = {"dead": False}
+
+BRIEF = {"holder": 1, "fence": 1, "batches._id": 1}
+"""Without what batches hold."""
+
+
+class MongoLeases:
+    """:param connection: closed by this object."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._members = connection.safe(MEMBERS)
+        self._leases = connection.safe(LEASES)
+        self._nodes = connection.safe(NODES)
+
+    def prepare(self) -> None:
+        with self._connection.failures():
+            self._leases.create_index("holder")
+
+    def join(self, member: Member) -> None:
+        with self._connection.failures():
+            self._members.insert_one(member_document(member))
+
+    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
+        said = {"sensors": sensors, "handing": handing, "leaving": leaving, "seen": time.time()}
+        with self._connection.failures():
+            update = {"$inc": {"counter": 1}, "$set": said}
+            return self._members.update_one({"_id": member} | ALIVE, update).matched_count == 1
+
+    def members(self) -> list[Member]:
+        with self._connection.failures():
+            return [documents.member(document) for document in self._members.find()]
+
+    def evict(self, member: str, counter: int | None) -> bool:
+        seen = {} if counter is None else {"counter": counter}
+        with self._connection.failures():
+            found = self._members.update_one({"_id": member} | ALIVE | seen, {"$set": {"dead": True}})
+            return found.matched_count == 1
+
+    def forget(self, member: str) -> None:
+        with self._connection.failures():
+            self._members.delete_one({"_id": member})
+
+    def leases(self, holder: str | None = None) -> list[Lease]:
+        return self._find({} if holder is None else {"holder": holder})
+
+    def free(self, dead: Collection[str]) -> list[Lease]:
+        return self._find({"holder": {"$in": [None, *dead]}})
+
+    def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
+        with self._connection.failures():
+            try:
+                self._leases.bulk_write([_taking(lease, member) for lease in leases], ordered=False)
+            except errors.BulkWriteError as exception:
+                if not _is_lost_race(exception):
+                    raise
+        return self._find({"holder": member, "_id": {"$in": [lease.sensor for lease in leases]}})
+
+    def release(self, sensors: Iterable[str], member: str) -> None:
+        with self._connection.failures():
+            self._leases.update_many({"_id": {"$in": list(sensors)}, "holder": member}, {"$set": {"holder": None}})
+
+    def drained(self) -> frozenset[str]:
+        with self._connection.failures():
+            return frozenset(str(document["_id"]) for document in self._nodes.find({"drained": True}))
+
+    def drain(self, node: str, drained: bool) -> None:
+        with self._connection.failures():
+            self._nodes.update_one({"_id": node}, {"$set": {"drained": drained}}, upsert=True)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _find(self, query: Document) -> list[Lease]:
+        with self._connection.failures():
+            return [documents.lease(document) for document in self._leases.find(query, BRIEF)]
+
+
+def _taking(lease: Lease, member: str) -> UpdateOne:
+    """A lease that nobody has ever taken may have no document yet, or one without a fence."""
+    expected = {"$in": [0, None]} if lease.fence == 0 else lease.fence
+    key = {"_id": lease.sensor, "holder": lease.holder, "fence": expected}
+    return UpdateOne(key, {"$set": {"holder": member}, "$inc": {"fence": 1}}, upsert=lease.fence == 0)
+
+
+def _is_lost_race(exception: errors.BulkWriteError) -> bool:
+    """Somebody was first: what was not there was, when it was to be inserted."""
+    details = exception.details or {}
+    failed = details.get("writeErrors", [])
+    return not details.get("writeConcernErrors") and all(error.get("code") == DUPLICATE_KEY for error in failed)

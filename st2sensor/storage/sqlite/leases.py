@@ -1,0 +1,91 @@
+"""Members and leases in the embedded database, for containers of one host that share its file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Sequence
+
+from st2sensor.models import Lease, Member
+from st2sensor.storage import documents
+from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
+from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find, find_all, store
+
+
+class SqliteLeases:
+    """:param connection: closed by this object."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def prepare(self) -> None:
+        self._connection.prepare()
+
+    def join(self, member: Member) -> None:
+        with self._connection.transaction() as connection:
+            store(connection, MEMBERS, SPACE, member.id, member_document(member))
+
+    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
+        said = {"sensors": sensors, "handing": handing, "leaving": leaving, "seen": time.time()}
+        with self._connection.transaction() as connection:
+            known = _alive(connection, member)
+            if known is not None:
+                store(connection, MEMBERS, SPACE, member, known | said | {"counter": known["counter"] + 1})
+            return known is not None
+
+    def members(self) -> list[Member]:
+        with self._connection.locked() as connection:
+            return [documents.member(document) for document in find_all(connection, MEMBERS)]
+
+    def evict(self, member: str, counter: int | None) -> bool:
+        with self._connection.transaction() as connection:
+            known = _alive(connection, member)
+            if known is None or counter not in (None, known["counter"]):
+                return False
+            store(connection, MEMBERS, SPACE, member, known | {"dead": True})
+            return True
+
+    def forget(self, member: str) -> None:
+        with self._connection.transaction() as connection:
+            delete(connection, MEMBERS, SPACE, member)
+
+    def leases(self, holder: str | None = None) -> list[Lease]:
+        with self._connection.locked() as connection:
+            found = [documents.lease(document) for document in find_all(connection, LEASES)]
+        return [lease for lease in found if holder in (None, lease.holder)]
+
+    def free(self, dead: Collection[str]) -> list[Lease]:
+        return [lease for lease in self.leases() if lease.holder is None or lease.holder in dead]
+
+    def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
+        with self._connection.transaction(durable=True) as connection:
+            for lease in leases:
+                document = find(connection, LEASES, SPACE, lease.sensor) or {"_id": lease.sensor}
+                if (document.get("holder"), document.get("fence", 0)) == (lease.holder, lease.fence):
+                    taken = {"holder": member, "fence": lease.fence + 1}
+                    store(connection, LEASES, SPACE, lease.sensor, document | taken)
+        wanted = {lease.sensor for lease in leases}
+        return [lease for lease in self.leases(member) if lease.sensor in wanted]
+
+    def release(self, sensors: Iterable[str], member: str) -> None:
+        with self._connection.transaction() as connection:
+            for sensor in sensors:
+                document = find(connection, LEASES, SPACE, sensor)
+                if document is not None and document.get("holder") == member:
+                    store(connection, LEASES, SPACE, sensor, document | {"holder": None})
+
+    def drained(self) -> frozenset[str]:
+        with self._connection.locked() as connection:
+            return frozenset(str(document["_id"]) for document in find_all(connection, NODES) if document["drained"])
+
+    def drain(self, node: str, drained: bool) -> None:
+        with self._connection.transaction() as connection:
+            store(connection, NODES, SPACE, node, {"_id": node, "drained": drained})
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _alive(connection: sqlite3.Connection, member: str) -> Document | None:
+    document = find(connection, MEMBERS, SPACE, member)
+    return None if document is None or document["dead"] else document
