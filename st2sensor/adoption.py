@@ -16,7 +16,7 @@ from pathlib import Path
 
 from st2sensor.errors import OutboxError
 from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import COLUMNS, entry_of
+from st2sensor.outbox_file import COLUMNS, entry_of, open_file
 
 LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def _adopt_one(path: Path, outbox: Outbox) -> int:
         except BlockingIOError:
             # Its container runs.
             return 0
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(open_file(path, "full")) as connection:
             return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
 
 

@@ -35,6 +35,9 @@ FEW = 100
 LINGER = 0.01
 """Seconds of that."""
 
+FENCE, LATE = "st2sensor-fence", "st2sensor-late"
+"""Headers of what a shared sensor dispatched: its lease's fence, and whether that was over when it was published."""
+
 ROUTING_KEY_LIMIT = 255
 """Bytes."""
 
@@ -167,8 +170,12 @@ class Delivery:
         self._outbox.confirm(self._cursor, len(rows))
 
 
-def message_of(entry: Entry, messaging: Messaging) -> Message:
-    """The message that consumers get of an outbox entry."""
+def message_of(entry: Entry, messaging: Messaging, *, late: bool = False) -> Message:
+    """The message that consumers get of an outbox entry.
+
+    :param late: whether another container may run the sensor by now.
+    """
+    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
     return trigger_message(
         entry.body,
         tagged=entry.tagged,
@@ -176,6 +183,7 @@ def message_of(entry: Entry, messaging: Messaging) -> Message:
         serializer=messaging.serializer,
         routing_key=ROUTING_KEYS[messaging.routing_key](entry),
         message_id=entry.message_id,
+        headers=headers | ({LATE: "true"} if late else {}),
     )
 
 

@@ -16,11 +16,12 @@ from dataclasses import replace
 
 from st2sensor.catalogue import Catalogue, name_of
 from st2sensor.logs import of_sensor
-from st2sensor.models import TriggerInstance, TriggerType
+from st2sensor.models import CORE_PACK, TriggerInstance, TriggerType
 from st2sensor.outbox import Done, Outbox
 from st2sensor.outbox_file import Entry
 from st2sensor.packs.config import masked
 from st2sensor.payload import plain, valid
+from st2sensor.sharing.holdings import Tenure, Unshared
 from st2sensor.traffic import Traffic
 from st2sensor.transport.codec import to_json
 
@@ -31,14 +32,24 @@ class Dispatcher:
     """For the supervisor's thread.
 
     :param traffic: counts what is dispatched.
+    :param tenure: says for which sensors this container may act.
     :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
     """
 
-    def __init__(self, outbox: Outbox, catalogue: Catalogue, traffic: Traffic, *, validate: bool) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        catalogue: Catalogue,
+        traffic: Traffic,
+        *,
+        validate: bool,
+        tenure: Tenure | None = None,
+    ) -> None:
         self._outbox = outbox
         self._catalogue = catalogue
         self._traffic = traffic
         self._validate = validate
+        self._tenure = tenure or Unshared()
         self._secrets: dict[str, frozenset[str]] = {}
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
@@ -50,7 +61,7 @@ class Dispatcher:
         return self._catalogue.type_of(trigger) is not None
 
     def dispatch(self, sensor: str, instance: TriggerInstance, done: Done) -> None:
-        """Put an instance on its way.
+        """Put an instance on its way. Raises LeaseLost.
 
         :param done: told once the instance, or the dead letter, is on disk.
         """
@@ -64,10 +75,25 @@ class Dispatcher:
     def submit(self, entry: Entry, done: Done) -> None:
         """Put an entry on its way that `entry` has made, now or before."""
         self._traffic.dispatched(entry)
-        self._outbox.submit(entry, done)
+        self._outbox.submit(entry, done, None if entry.fence is None else self._is_held)
+
+    def _is_held(self, entry: Entry) -> bool:
+        return self._tenure.is_held(entry.sensor, entry.fence)
+
+    def adopted(self, entry: Entry, sensor: str) -> Entry:
+        """An entry that was stored earlier, by another container perhaps, as it is put on its way from here.
+
+        :param sensor: for which that is done; one that it does not belong to needs no lease for it.
+
+        Raises LeaseLost.
+        """
+        return replace(entry, fence=self._fence_of(sensor) if entry.sensor == sensor else None)
+
+    def _fence_of(self, sensor: str) -> int | None:
+        return None if sensor == CORE_PACK else self._tenure.fence_of(sensor)
 
     async def put(self, entry: Entry) -> None:
-        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError."""
+        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError and LeaseLost."""
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
 
@@ -88,10 +114,11 @@ class Dispatcher:
         return self._catalogue.objection(instance, self._catalogue.type_of(instance.trigger))
 
     def entry(self, sensor: str, instance: TriggerInstance) -> Entry:
-        """An instance as it goes into the outbox, or as a dead letter.
+        """An instance as it goes into the outbox, or as a dead letter. Raises LeaseLost.
 
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         """
+        fence = self._fence_of(sensor)
         trigger_type = self._catalogue.type_of(instance.trigger)
         reason = self._objection(sensor, instance, trigger_type)
         name = name_of(instance.trigger)
@@ -108,6 +135,7 @@ class Dispatcher:
             body=to_json(instance),
             tagged=instance.tagged,
             reason=reason,
+            fence=fence,
         )
 
     def _objection(self, sensor: str, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import OutboxError
+from st2sensor.errors import LeaseLost, OutboxError, St2SensorError
 from st2sensor.outbox_file import (
     BURY,
     INSERT,
@@ -71,6 +71,9 @@ RETRY = 1.0
 Done = Callable[[Exception | None], None]
 """Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""
 
+Still = Callable[[Entry], bool]
+"""Asked, in the writer's thread, whether an entry may be taken, before its commit and after it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -88,8 +91,10 @@ class _Signal(enum.Enum):
     CLOSE = "commit what is left and end"
 
 
-_Item = tuple[Entry, Done] | threading.Event | _Signal
-"""An entry with whom to tell, an event to set once all before it is committed, or a signal."""
+_Submitted = tuple[Entry, Done, Still | None]
+
+_Item = _Submitted | threading.Event | _Signal
+"""An entry with whom to tell and whom to ask, an event to set once all before it is committed, or a signal."""
 
 
 class Outbox:
@@ -112,7 +117,7 @@ class Outbox:
         self._full = False
         self._together = 0
         """How many items the last turn of the writer took."""
-        self._held: deque[tuple[Entry, Done]] = deque()
+        self._held: deque[_Submitted] = deque()
         """What waits for room, in the order of submission; for the writer."""
         self._connection = open_file(path, self._options.durability)
         check(self._connection, path)
@@ -155,9 +160,12 @@ class Outbox:
         """Whether an entry that is submitted now is committed without waiting for the broker."""
         return not self._held and self.depth < self._options.max_size
 
-    def submit(self, entry: Entry, done: Done) -> None:
-        """Take an entry to be committed; done is told once it is. From any thread."""
-        self._incoming.put((entry, done))
+    def submit(self, entry: Entry, done: Done, still: Still | None = None) -> None:
+        """Take an entry to be committed; done is told once it is. From any thread.
+
+        :param still: refuses it, with LeaseLost; None takes it in any case.
+        """
+        self._incoming.put((entry, done, still))
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Submit, and return once all are on disk. Raises OutboxError when one cannot be."""
@@ -202,13 +210,17 @@ class Outbox:
 
     def wait_empty(self, timeout: float) -> bool:
         """Wait until all that was submitted is committed, and the broker has everything."""
-        committed = threading.Event()
-        self._incoming.put(committed)
         until = time.monotonic() + timeout
-        if not committed.wait(timeout):
+        if not self.wait_committed(timeout):
             return False
         with self._changed:
             return self._changed.wait_for(lambda: self._depth == 0, until - time.monotonic())
+
+    def wait_committed(self, timeout: float) -> bool:
+        """Wait until all that was submitted is committed, but for what waits for room."""
+        committed = threading.Event()
+        self._incoming.put(committed)
+        return committed.wait(timeout)
 
     def give_up_waiting(self) -> None:
         """From now on nobody waits for room, or for a disk that is full: dispatch() raises instead, so that a sensor
@@ -264,14 +276,14 @@ class Outbox:
         self._together = len(batch)
         return batch
 
-    def _admitted(self) -> list[tuple[Entry, Done]]:
+    def _admitted(self) -> list[_Submitted]:
         """Take from those that wait what there is room for."""
         with self._changed:
             room = self._options.max_size - self._depth
         batch = [self._held.popleft() for _ in range(min(len(self._held), room, BATCH))]
         if self._held and not self._full:
             self._full = True
-            sensors = ", ".join(sorted({entry.sensor for entry, _ in self._held}))
+            sensors = ", ".join(sorted({entry.sensor for entry, *_ in self._held}))
             LOG.warning(
                 "the outbox %s is full with %d triggers: dispatch() waits in %s until the broker takes some",
                 *(self._path, self._options.max_size, sensors),
@@ -286,24 +298,34 @@ class Outbox:
         while self._held:
             _tell(self._held.popleft()[1], error)
 
-    def _commit(self, batch: list[tuple[Entry, Done]]) -> None:
+    def _commit(self, batch: list[_Submitted]) -> None:
         confirmed = self._confirmed
+        batch = _still_wanted(batch)
         if not batch and confirmed == self._deleted:
             return
-        accepted = [entry for entry, _ in batch if entry.reason is None]
-        rows = [Row(id=number, entry=entry) for number, entry in enumerate(accepted, start=self._last_id + 1)]
-        dead = [entry for entry, _ in batch if entry.reason is not None]
-        error = self._try_commit(rows, dead, confirmed)
+        error = self._try_commit(self._rows(batch), [entry for entry, *_ in batch if entry.reason], confirmed)
+        # A process may be paused at any time: what was committed too late is taken back before anybody sees it.
+        while error is None and len(wanted := _still_wanted(batch)) < len(batch):
+            batch = wanted
+            error = self._try_commit(self._rows(batch), [], confirmed)
         if error is None:
             self._deleted = confirmed
-            with self._changed:
-                self._last_id += len(rows)
-                self._depth += len(rows)
-                for row in rows:
-                    self._remember(row)
-                self._changed.notify_all()
-        for _, done in batch:
+            self._accept(self._rows(batch))
+        for _, done, _ in batch:
             _tell(done, error)
+
+    def _rows(self, batch: list[_Submitted]) -> list[Row]:
+        accepted = (entry for entry, *_ in batch if entry.reason is None)
+        return [Row(id=number, entry=entry) for number, entry in enumerate(accepted, start=self._last_id + 1)]
+
+    def _accept(self, rows: list[Row]) -> None:
+        """From here on they are delivered."""
+        with self._changed:
+            self._last_id += len(rows)
+            self._depth += len(rows)
+            for row in rows:
+                self._remember(row)
+            self._changed.notify_all()
 
     def _remember(self, row: Row) -> None:
         self._tail.append(row)
@@ -338,6 +360,7 @@ class Outbox:
     def _transaction(self, rows: list[Row], dead: list[Entry], confirmed: int) -> None:
         connection = self._connection
         connection.execute("BEGIN")
+        connection.execute("DELETE FROM outbox WHERE id > ?", (self._last_id,))
         connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
         if dead:
             self._bury(connection, dead)
@@ -369,7 +392,19 @@ def _window(rows: Iterable[Row]) -> list[Row]:
     return window
 
 
-def _tell(done: Done, error: OutboxError | None) -> None:
+def _still_wanted(batch: list[_Submitted]) -> list[_Submitted]:
+    """What may be taken; the others are told."""
+    wanted = []
+    for item in batch:
+        entry, done, still = item
+        if still is None or still(entry):
+            wanted.append(item)
+        else:
+            _tell(done, LeaseLost(entry.sensor))
+    return wanted
+
+
+def _tell(done: Done, error: St2SensorError | None) -> None:
     try:
         done(error)
     except Exception:

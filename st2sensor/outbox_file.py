@@ -18,16 +18,17 @@ SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL
+    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, fence INTEGER
 );
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL
+    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL,
+    reason TEXT NOT NULL, fence INTEGER
 );
 """
-COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body"
-INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
+INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
 PRUNE_OLD = "DELETE FROM dead_letters WHERE created < ?"
 PRUNE_MANY = "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
@@ -43,6 +44,7 @@ class Entry:
     :param body: its JSON form.
     :param tagged: whether its payload holds more than JSON.
     :param reason: why it must not be published; None for one that is.
+    :param fence: of the lease under which it was dispatched; None where sensors are not shared.
     """
 
     message_id: str
@@ -53,6 +55,7 @@ class Entry:
     body: str
     tagged: bool = False
     reason: str | None = None
+    fence: int | None = None
 
 
 def open_file(path: Path, durability: str) -> sqlite3.Connection:
@@ -63,6 +66,7 @@ def open_file(path: Path, durability: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
+        _add_fences(connection)
     except sqlite3.DatabaseError as exception:
         if isinstance(exception, sqlite3.OperationalError):
             raise OutboxError(
@@ -72,6 +76,14 @@ def open_file(path: Path, durability: str) -> sqlite3.Connection:
     except OSError as exception:
         raise OutboxError(f"cannot use the outbox {path}: {exception}; make it readable and writable") from exception
     return connection
+
+
+def _add_fences(connection: sqlite3.Connection) -> None:
+    """To the tables of an earlier version."""
+    for table in ("outbox", "dead_letters"):
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if "fence" not in columns:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN fence INTEGER")
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
@@ -140,12 +152,13 @@ def columns_of(entry: Entry) -> tuple[object, ...]:
         entry.created,
         entry.tagged,
         entry.body,
+        entry.fence,
     )
 
 
 def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
     """The entry in the values of COLUMNS."""
-    message_id, sensor, trigger, trigger_type, created, tagged, body = columns
+    message_id, sensor, trigger, trigger_type, created, tagged, body, fence = columns
     return Entry(
         message_id=message_id,
         sensor=sensor,
@@ -155,4 +168,5 @@ def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
         tagged=bool(tagged),
         body=body,
         reason=reason,
+        fence=fence,
     )

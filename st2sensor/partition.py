@@ -1,4 +1,7 @@
-"""Which sensors are a node's own: StackStorm's static partitions, with its names, options and hash."""
+"""Which sensors are a node's own: StackStorm's static partitions, with its names, options and hash.
+
+Of those that are shared by leases, see `sharing`, each is any node's.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +114,7 @@ def _needed(options: Mapping[str, str], name: str, example: str) -> str:
 
 PROVIDERS: dict[str, Callable[[Mapping[str, str], str], Provider]] = {
     "default": _everything,
+    "shared": _everything,
     "kvstore": _by_key,
     "file": _by_file,
     "hash": _by_hash,

@@ -118,6 +118,22 @@ class Restarts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """`[sensorcontainer]`, of `partition_provider = name:shared`.
+
+    :param lease: seconds within which the sensors of a container that died run elsewhere.
+    :param capacity: how many sensors this one takes, in proportion to others.
+    :param labels: what this one has that sensors may need.
+    :param moves_at_once: sensors that it hands over to others at the same time, to balance them.
+    """
+
+    lease: float = 10.0
+    capacity: float = 1.0
+    labels: tuple[str, ...] = ()
+    moves_at_once: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """`[sensorcontainer]`.
 
@@ -135,6 +151,7 @@ class Container:
     :param single_sensor_mode: whether there must be one.
     :param node_name: what this node is called where sensors are shared out among nodes.
     :param partition_provider: how they are: `name`, and what that provider needs.
+    :param sharing: how they are by leases; None where they are not.
     :param control_group: the group that may use the control socket, where there is one of that name.
     :param http: host and port of the status page; None for none.
     :param http_token: what is asked of who looks at it; None for nothing.
@@ -154,6 +171,7 @@ class Container:
     single_sensor_mode: bool
     node_name: str
     partition_provider: Mapping[str, str]
+    sharing: Sharing | None
     control_group: str
     http: tuple[str, int] | None
     http_token: str | None

@@ -16,7 +16,7 @@ LAYERS = {
     "errors models sensor rpc settings payload isotime command trace reports health keyspace": 0,
     "config logs log_files metrics schema backoff crypto": 1,
     "storage transport": 2,
-    "packs datastore keyring keys key_value_triggers partition": 3,
+    "packs datastore keyring keys key_value_triggers partition sharing": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption traffic": 3,
     "container wrapper status": 4,
     "cli testing": 5,

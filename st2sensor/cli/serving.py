@@ -10,13 +10,16 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import uvloop
 
+import st2sensor
 from st2sensor import adoption
 from st2sensor.catalogue import Catalogue
 from st2sensor.cli.state_dir import held
@@ -27,10 +30,15 @@ from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound
 from st2sensor.metrics import open_metrics
+from st2sensor.models import Member
 from st2sensor.outbox import Outbox
 from st2sensor.outbox_file import set_aside
-from st2sensor.settings import Container, Settings
-from st2sensor.storage import open_storage
+from st2sensor.settings import Container, Settings, Sharing
+from st2sensor.sharing.holdings import Holdings, Tenure, Unshared
+from st2sensor.sharing.identity import Identity
+from st2sensor.sharing.participant import Participant
+from st2sensor.sharing.times import times_of
+from st2sensor.storage import open_leases, open_storage
 from st2sensor.traffic import Traffic
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
@@ -87,12 +95,15 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
         catalogue = Catalogue()
         traffic = Traffic()
-        dispatcher = Dispatcher(outbox, catalogue, traffic, validate=settings.validate_trigger_payload)
+        sharing = None if only else settings.container.sharing
+        holdings = Holdings()
+        tenure: Tenure = Unshared() if sharing is None else holdings
+        dispatcher = Dispatcher(outbox, catalogue, traffic, validate=settings.validate_trigger_payload, tenure=tenure)
         transport = open_transport(settings.messaging)
         delivery = Delivery(
             outbox,
             transport,
-            lambda entry: message_of(entry, settings.messaging),
+            lambda entry: message_of(entry, settings.messaging, late=not tenure.is_held(entry.sensor, entry.fence)),
             retry_wait=settings.messaging.retry_wait,
             metrics=open_metrics(settings.metrics),
             traffic=traffic,
@@ -108,6 +119,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             only=only,
             foreground=foreground,
             make_page=_page(settings.container),
+            participant=_participant(settings, sharing, holdings, outbox, state_dir) if sharing else None,
         )
         topology = Topology(settings.messaging.prefix)
         watch = Watch(
@@ -130,6 +142,30 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
         LOG.info("stopped")
         return code
+
+
+def _participant(
+    settings: Settings, sharing: Sharing, holdings: Holdings, outbox: Outbox, state_dir: Path
+) -> Participant:
+    times = times_of(sharing.lease)
+    profile = Member(
+        id="",
+        node=settings.container.node_name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=st2sensor.__version__,
+        capacity=sharing.capacity,
+        labels=sharing.labels,
+        lease=sharing.lease,
+    )
+    return Participant(
+        open_leases(settings.database, timeout=times.term / 2),
+        profile,
+        holdings,
+        Identity(state_dir / "member.json"),
+        moves_at_once=sharing.moves_at_once,
+        settle=lambda: outbox.wait_committed(times.term),
+    )
 
 
 def _page(settings: Container) -> MakePage | None:

@@ -29,12 +29,17 @@ from st2sensor.settings import (
     Outbox,
     Restarts,
     Settings,
+    Sharing,
     Tls,
 )
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 DEFAULT_LOG_FILE = "/etc/st2/logging.sensorcontainer.conf"
 
+SHARED = "shared"
+"""The partition provider whose containers share sensors by leases."""
+
+STACKSTORM_NODE_NAME = "sensornode1"
 
 SOCKETS = {"udp": int(socket.SOCK_DGRAM), "tcp": int(socket.SOCK_STREAM)}
 
@@ -151,12 +156,27 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         eventlet=group.eventlet,
         sensor_ref=group.sensor_ref,
         single_sensor_mode=group.single_sensor_mode,
-        node_name=group.sensor_node_name,
+        node_name=_node_name(group),
         partition_provider=provider,
+        sharing=_sharing(group),
         control_group=group.control_group,
         http=None if group.http is None else listening("[sensorcontainer] http", group.http, group.http_token),
         http_token=group.http_token or None,
     )
+
+
+def _sharing(group: cfg.ConfigOpts.GroupAttr) -> Sharing | None:
+    if group.partition_provider.get("name") != SHARED:
+        return None
+    labels = tuple(group.labels)
+    return Sharing(lease=group.lease, capacity=group.capacity, labels=labels, moves_at_once=group.moves_at_once)
+
+
+def _node_name(group: cfg.ConfigOpts.GroupAttr) -> str:
+    """StackStorm's default would be every container's."""
+    is_default = group.sensor_node_name == STACKSTORM_NODE_NAME
+    shares = group.partition_provider.get("name") == SHARED
+    return socket.gethostname() if shares and is_default else str(group.sensor_node_name)
 
 
 def _database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], state_dir: Path) -> Database:

@@ -167,12 +167,22 @@ SENSORCONTAINER = [
     ),
     cfg.StrOpt("sensor_ref", help="run this sensor alone, as --sensor-ref does"),
     cfg.BoolOpt("single_sensor_mode", default=False, help="insist on sensor_ref or --sensor-ref"),
-    cfg.StrOpt("sensor_node_name", default="sensornode1", help="what this node is called where sensors are shared out"),
+    cfg.StrOpt(
+        "sensor_node_name",
+        default="sensornode1",
+        help="what this node is called where sensors are shared out; with name:shared, unset is the host's name",
+    ),
     cfg.DictOpt(
         "partition_provider",
         default={"name": "default"},
-        help="which sensors are this node's, as in name:hash, hash_ranges:0..1024|2048..MAX",
+        help="which sensors are this node's, as in name:hash, hash_ranges:0..1024|2048..MAX, or name:shared",
     ),
+    cfg.FloatOpt(
+        "lease", default=10.0, min=1, help="name:shared: seconds in which a dead container's sensors run elsewhere"
+    ),
+    cfg.FloatOpt("capacity", default=1.0, min=0.01, help="name:shared: sensors that it takes, in proportion to others"),
+    cfg.ListOpt("labels", default=[], help="name:shared: what it has that a sensor's runs_on may ask for"),
+    cfg.IntOpt("moves_at_once", default=10, min=1, help="name:shared: sensors handed over at once to balance them"),
     cfg.StrOpt("control_group", default="st2", help="the group whose members may use st2sensor's control socket"),
     cfg.StrOpt("http", help="HOST:PORT of the status page, health and metrics; unset: none"),
     cfg.StrOpt("http_token", secret=True, help="what they ask for; a HOST beyond loopback needs one"),

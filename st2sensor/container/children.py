@@ -51,6 +51,7 @@ class Hooks:
     :param blocking: runs a blocking call elsewhere.
     :param hang_up: hears a sensor's sessions out, and ends them.
     :param emit: announces a trigger of the container's own.
+    :param unwanted: why a sensor must not run here any more, in words; empty for one that may.
     :param changed: called when a state has changed without being asked for.
     :param ended: called with the state and the exit code, negative for a signal, of each process that has ended.
     """
@@ -59,6 +60,7 @@ class Hooks:
     blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
     hang_up: Callable[[str], None]
     emit: Callable[[str, dict[str, Any]], None]
+    unwanted: Callable[[str], str]
     changed: Callable[[], None]
     ended: Callable[[Child, int], None]
 
@@ -308,6 +310,7 @@ class Children:
         asyncio.get_running_loop().remove_reader(running.process.pidfd)
         code = running.reap()
         del self._refs[running.token]
+        self._expect_end(ref)
         asked = self._states[ref].state is State.STOPPING
         how = f"ended with {describe_exit(code)}"
         if running.was_out_of_memory:
@@ -322,6 +325,12 @@ class Children:
         self._launcher.forget(running.process.pid)
         self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._hooks.ended(child, code)
+
+    def _expect_end(self, ref: str) -> None:
+        """Who has killed a sensor that must not run here any more, the warden perhaps, was right."""
+        reason = self._hooks.unwanted(ref)
+        if reason and self._states[ref].state is not State.STOPPING:
+            self._move(transitions.stopping(self._states[ref], self._clock(), reason))
 
     def _move(self, child: Child) -> None:
         self._states[child.ref] = child

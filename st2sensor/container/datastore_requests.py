@@ -22,11 +22,12 @@ from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Datastore, Found
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import DatastoreError, OutboxError, RpcError, St2SensorError
+from st2sensor.errors import DatastoreError, LeaseLost, OutboxError, RpcError, St2SensorError
 from st2sensor.key_value_triggers import triggers_of
 from st2sensor.keyspace import Asker
 from st2sensor.models import Batch, Change
 from st2sensor.outbox_file import Entry
+from st2sensor.sharing.holdings import Tenure
 
 GATHER = 0.1
 """Seconds in which changes are gathered that are announced together: one by one they cost as much as the calls."""
@@ -63,6 +64,7 @@ class DatastoreRequests:
     """For the loop's thread.
 
     :param entry_of: a trigger that a sensor dispatches, as it goes into the outbox.
+    :param tenure: says for which sensors this container may act.
     :param emits: whether changes are announced.
     """
 
@@ -75,6 +77,7 @@ class DatastoreRequests:
         dispatcher: Dispatcher,
         *,
         entry_of: Callable[[str, dict[str, Any]], Awaitable[Entry]],
+        tenure: Tenure,
         emits: bool,
     ) -> None:
         self._loop = loop
@@ -83,6 +86,7 @@ class DatastoreRequests:
         self._storing = storing
         self._dispatcher = dispatcher
         self._entry_of = entry_of
+        self._tenure = tenure
         self._emits = emits
         self._unfinished: set[str] = set()
         """Sensors that may have a batch which is not carried out yet."""
@@ -116,7 +120,7 @@ class DatastoreRequests:
     async def carry_out_batches(self, ref: str) -> None:
         """Carry out what a sensor, or its last container, has begun, if the database can be reached now.
 
-        What cannot be carried out is before the sensor's next call. Raises DatastoreError and OutboxError.
+        What cannot be carried out is before the sensor's next call. Raises DatastoreError, LeaseLost and OutboxError.
         """
         self._unfinished.add(ref)
         async with self._lock(ref):
@@ -141,7 +145,7 @@ class DatastoreRequests:
             else:
                 _refuse(session, identifier, error)
 
-        call = partial(method.call, self._node.asker(ref), **params)
+        call = self._while_held(ref, partial(method.call, self._node.asker(ref), **params))
         patient = not self._node.is_stopping(ref)
         self._storing.submit(ref, call, done, repeatable=method.repeatable, patient=patient)
 
@@ -184,6 +188,7 @@ class DatastoreRequests:
             expected=expected,
             value=value,
             events=tuple(asdict(entry) for entry in entries),
+            fence=self._tenure.fence_of(ref),
         )
         asker = self._node.asker(ref)
         async with self._lock(ref):
@@ -209,7 +214,7 @@ class DatastoreRequests:
         """Carry out a batch. What does not succeed now does before its sensor looks at the key again."""
         try:
             await self._finish(ref, batch)
-        except (DatastoreError, OutboxError) as exception:
+        except (DatastoreError, LeaseLost, OutboxError) as exception:
             LOG.warning("%s: triggers and cursor are stored, and are carried out later: %s", batch.sensor, exception)
             return False
         return True
@@ -226,7 +231,7 @@ class DatastoreRequests:
         :param ref: the sensor for which that is done: it may be another's that is in its way.
         """
         try:
-            entries = [Entry(**event) for event in batch.events]
+            entries = [self._dispatcher.adopted(Entry(**event), ref) for event in batch.events]
         except TypeError as exception:
             raise DatastoreError(f"a batch of {batch.sensor} is of another version of st2sensor: {exception}") from None
         await asyncio.gather(*[self._dispatcher.put(entry) for entry in entries])
@@ -234,7 +239,17 @@ class DatastoreRequests:
         if change is not None:
             self._announce(change)
 
+    def _while_held(self, ref: str, call: Callable[[], Any]) -> Callable[[], Any]:
+        """A call that is made only while this container may act for its sensor, however long it has waited."""
+
+        def checked() -> Any:
+            self._tenure.fence_of(ref)
+            return call()
+
+        return checked
+
     async def _run(self, ref: str, call: Callable[[], Any], *, patient: bool = True) -> Any:
+        call = self._while_held(ref, call)
         return await self._storing.run(ref, call, patient=patient and not self._node.is_stopping(ref))
 
     def _announce(self, change: Change) -> None:

@@ -46,6 +46,9 @@ class Foreground:
         if self._has_terminal:
             _hand_terminal(os.getpgrp())
 
+    def limit(self, deadline: float) -> None:
+        """A sensor in the foreground is under no lease."""
+
     def reap_strangers(self, known: Container[int]) -> bool:  # noqa: ARG002
         """There is no subreaper here: nobody comes to this process."""
         return True

@@ -49,6 +49,8 @@ class Launcher:
         """Process groups that are alive, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
         """How often a zygote has died since one has last started something."""
+        self._deadline: float | None = None
+        """When the zygotes kill all sensors, by CLOCK_BOOTTIME."""
         self._starting = 0
         """How many processes may be on their way that nobody knows yet."""
         # Wrappers are forked twice, so that they become children of this process.
@@ -79,6 +81,12 @@ class Launcher:
                 groups.discard(group)
                 if base in self._zygotes:
                     self._zygotes[base].forget(group)
+
+    def limit(self, deadline: float) -> None:
+        """Have all sensors killed at a time of CLOCK_BOOTTIME, unless it is moved before."""
+        self._deadline = deadline
+        for zygote in self._zygotes.values():
+            zygote.limit(deadline)
 
     def reap_strangers(self, known: Container[int]) -> bool:
         """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
@@ -120,6 +128,8 @@ class Launcher:
             zygote.hold(self._groups.get(base, ()))
             if self._cgroups is not None:
                 zygote.guard(self._cgroups)
+            if self._deadline is not None:
+                zygote.limit(self._deadline)
             self._zygotes[base] = zygote
         return self._zygotes[base]
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from st2sensor import rpc
 from st2sensor.container.session import Session
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import RpcError, St2SensorError
+from st2sensor.errors import LeaseLost, RpcError, St2SensorError
 from st2sensor.models import TraceContext, Trigger, TriggerInstance
 from st2sensor.outbox_file import Entry
 
@@ -95,6 +95,8 @@ class Requests:
             return
         try:
             self._act(session, message.get("method"), identifier, message.get("params") or {})
+        except LeaseLost as exception:
+            session.refuse(identifier, exception)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exception:
             session.refuse(identifier, RpcError(f"malformed request: {exception!r}"))
 
@@ -203,6 +205,8 @@ class Requests:
         await self._node.refresh()
         try:
             self._accept(session, identifier, instance)
+        except LeaseLost as exception:
+            session.refuse(identifier, exception)
         except Exception as exception:
             LOG.exception("%s: a dispatch failed", session.ref)
             session.refuse(identifier, exception, rpc.INTERNAL_ERROR)

@@ -19,7 +19,7 @@ from typing import Any
 
 from st2sensor import logs
 from st2sensor.catalogue import Catalogue
-from st2sensor.container import cgroup
+from st2sensor.container import cgroup, membership
 from st2sensor.container.assignment import launch_of, socket_of
 from st2sensor.container.assignments import Assignments
 from st2sensor.container.child import Child, State, summary
@@ -33,6 +33,7 @@ from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
 from st2sensor.container.management import MakePage, Management, Pipeline
+from st2sensor.container.membership import Membership
 from st2sensor.container.operations import Operations
 from st2sensor.container.reconcile import Action, Do, next_due, plan
 from st2sensor.container.refresh import Refresh
@@ -48,6 +49,8 @@ from st2sensor.keyspace import Asker
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
 from st2sensor.partition import provider_of
 from st2sensor.settings import Settings
+from st2sensor.sharing.holdings import Unshared
+from st2sensor.sharing.participant import Participant
 from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Supervisor:
     :param only: run this sensor alone, and end with its exit code.
     :param foreground: give that sensor this terminal, and all the time it wants.
     :param make_page: makes the server of the status page; None for none.
+    :param participant: takes part where containers share sensors; None where they do not.
 
     Raises ConfigError for partitions that are wrong.
     """
@@ -87,6 +91,7 @@ class Supervisor:
         only: str | None = None,
         foreground: bool = False,
         make_page: MakePage | None = None,
+        participant: Participant | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -98,6 +103,8 @@ class Supervisor:
         self._only = only
         self._foreground = foreground
         self._make_page = make_page
+        self._participant = participant
+        self._membership: Membership | None = None
         self._clock = clock
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
@@ -128,6 +135,7 @@ class Supervisor:
         systemd = Systemd(loop, os.environ)
         try:
             await self._management.open(self._state_dir)
+            self._membership = self._member()
             while not self._stopping:
                 self._refresh.look_when_stale()
                 self._reconcile()
@@ -152,6 +160,7 @@ class Supervisor:
             blocking=self._in_files,
             hang_up=lambda ref: self._requests.hang_up(ref),
             emit=self.emit,
+            unwanted=lambda ref: self._membership.unwanted(ref) if self._membership else "",
             changed=self._changed,
             ended=self._ended,
         )
@@ -170,6 +179,7 @@ class Supervisor:
             self._storing,
             self._dispatcher,
             entry_of=self._requests.entry_of,
+            tenure=self._participant.holdings if self._participant else Unshared(),
             emits=self._settings.datastore.emit_triggers,
         )
         self._operations = Operations(
@@ -191,6 +201,18 @@ class Supervisor:
             self._make_page,
             self._clock,
         )
+
+    def _member(self) -> Membership | None:
+        if self._participant is None:
+            return None
+        hooks = membership.Hooks(
+            wanted=self._wanted,
+            alive=lambda: self._children.alive,
+            changed=self._choose,
+            over=self._stop_at_once,
+            limit=self._launcher.limit,
+        )
+        return Membership(self._participant, hooks)
 
     def _hear_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -226,7 +248,7 @@ class Supervisor:
         sensor = self._knowledge.sensors.get(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
-        if self._knowledge.may_have_batches(ref):
+        if self._participant is not None or self._knowledge.may_have_batches(ref):
             try:
                 await self._datastore.carry_out_batches(ref)
             except (DatastoreError, OutboxError) as exception:
@@ -234,7 +256,8 @@ class Supervisor:
         assignment, secrets = await self._assignments.of(sensor)
         self._children.conceal(ref, secrets)
         self._dispatcher.conceal(ref, secrets)
-        return assignment | {"log_level": self._children.log_level(ref)}
+        fence = None if self._membership is None else self._membership.runs.get(ref)
+        return assignment | {"log_level": self._children.log_level(ref), "fence": fence}
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         return [] if self._knowledge is None else self._knowledge.triggers_of(ref)
@@ -301,9 +324,16 @@ class Supervisor:
         elif action.do is Do.FORGET:
             self._children.forget(ref)
         else:
-            reason = "it has changed" if action.do is Do.RESTART else "it is disabled or unregistered"
+            reason = "it has changed" if action.do is Do.RESTART else self._why_unwanted(ref, known)
             self._children.stop(ref, reason)
             self._datastore.give_up(ref)
+
+    def _why_unwanted(self, ref: str, known: Knowledge) -> str:
+        if self._membership is None or ref not in known.desired(None):
+            return "it is disabled or unregistered"
+        if ref in self._membership.view.moving:
+            return "another container is to run it"
+        return "its lease could not be renewed"
 
     async def _sleep(self) -> None:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
@@ -320,6 +350,8 @@ class Supervisor:
         self._wake.clear()
 
     async def _stop_all(self) -> None:
+        if self._membership is not None:
+            await self._membership.announce()
         self._pipeline.outbox.give_up_waiting()
         self._storing.give_up()
         alive = self._children.alive
@@ -331,15 +363,39 @@ class Supervisor:
         while self._children.alive:
             await self._wake.wait()
             self._wake.clear()
+        if self._membership is not None:
+            await self._membership.close()
 
     # What happens.
 
     def _changed(self) -> None:
         self._wake.set()
 
+    def _wanted(self) -> dict[str, tuple[str, ...]] | None:
+        """The sensors that some container is to run, with the labels they need."""
+        known = self._knowledge
+        return None if known is None else {ref: known.overrides_of(ref).runs_on or () for ref in known.desired(None)}
+
+    def _choose(self) -> None:
+        """Which sensors are to run here has changed, or what they are started from."""
+        desired = {} if self._knowledge is None else self._knowledge.desired(self._only)
+        if self._membership is not None:
+            # Under another fence a sensor is another one: the process that had the earlier one must not go on.
+            runs = self._membership.runs
+            desired = {ref: f"{digest}.{runs[ref]}" for ref, digest in desired.items() if ref in runs}
+            self._membership.poke()
+        self._desired = desired
+        self._wake.set()
+
+    def _stop_at_once(self, reason: str) -> None:
+        for ref in self._children.alive:
+            if self._children.states[ref].state is not State.STOPPING:
+                self._children.stop(ref, reason)
+        self._children.kill_all()
+
     def _learn(self, known: Knowledge) -> None:
         self._knowledge = known
-        self._desired = known.desired(self._only)
+        self._choose()
         self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
         self._requests.tell_triggers()
         self._management.keep_only(frozenset(known.sensors))
@@ -350,6 +406,8 @@ class Supervisor:
         if self._only is not None and child.state is not State.STOPPED:
             self._exit_code = code if code >= 0 else 128 - code
             self._stopping = True
+        if self._membership is not None:
+            self._membership.poke()
         self._look_for_strangers()
         self._wake.set()
 

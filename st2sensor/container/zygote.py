@@ -141,6 +141,10 @@ class Zygote:
         """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
         self._tell({"cgroups": str(prefix)})
 
+    def limit(self, deadline: float) -> None:
+        """Have it kill all groups at a time of CLOCK_BOOTTIME, unless it is told another one before."""
+        self._tell({"deadline": deadline})
+
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""
         numbers = list(groups)

@@ -28,7 +28,14 @@ TRACE_CONTEXT_CLASS_MARK = object()
 
 
 def trigger_message(
-    body: str, *, tagged: bool, topology: Topology, serializer: str, routing_key: str, message_id: str
+    body: str,
+    *,
+    tagged: bool,
+    topology: Topology,
+    serializer: str,
+    routing_key: str,
+    message_id: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Message:
     """Encode a trigger instance for its consumers.
 
@@ -44,6 +51,7 @@ def trigger_message(
         content_type=content_type,
         content_encoding=content_encoding,
         id=message_id,
+        headers=dict(headers or {}),
         mandatory=True,
     )
 

@@ -6,6 +6,7 @@ falls further behind misses the oldest.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,11 @@ TABLE = """
 CREATE TABLE IF NOT EXISTS st2sensor_bus (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     exchange TEXT NOT NULL, routing_key TEXT NOT NULL, id TEXT,
-    content_type TEXT NOT NULL, content_encoding TEXT NOT NULL, body BLOB NOT NULL
+    content_type TEXT NOT NULL, content_encoding TEXT NOT NULL, body BLOB NOT NULL, headers TEXT NOT NULL DEFAULT '{}'
 )
 """
-INSERT = """
-INSERT INTO st2sensor_bus (exchange, routing_key, id, content_type, content_encoding, body) VALUES (?, ?, ?, ?, ?, ?)
-"""
-COLUMNS = "exchange, routing_key, id, content_type, content_encoding, body"
+COLUMNS = "exchange, routing_key, id, content_type, content_encoding, body, headers"
+INSERT = f"INSERT INTO st2sensor_bus ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class LocalTransport:
@@ -141,9 +140,16 @@ def _open(path: Path) -> sqlite3.Connection:
         # The outbox forgets a message once it is here: it must be on disk.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(TABLE)
+        _add_headers(connection)
     except (OSError, sqlite3.Error) as exception:
         raise BrokerUnavailable(f"cannot open the local bus {path}: {exception}") from exception
     return connection
+
+
+def _add_headers(connection: sqlite3.Connection) -> None:
+    """To the table of an earlier version."""
+    if "headers" not in {row[1] for row in connection.execute("PRAGMA table_info(st2sensor_bus)")}:
+        connection.execute("ALTER TABLE st2sensor_bus ADD COLUMN headers TEXT NOT NULL DEFAULT '{}'")
 
 
 @contextmanager
@@ -164,11 +170,12 @@ def _row(message: Message) -> tuple[object, ...]:
         message.content_type,
         message.content_encoding,
         message.body,
+        json.dumps(message.headers),
     )
 
 
-def _message(row: tuple[str, str, str | None, str, str, bytes]) -> Message:
-    exchange, routing_key, identifier, content_type, content_encoding, body = row
+def _message(row: tuple[str, str, str | None, str, str, bytes, str]) -> Message:
+    exchange, routing_key, identifier, content_type, content_encoding, body, headers = row
     return Message(
         exchange=exchange,
         routing_key=routing_key,
@@ -176,4 +183,5 @@ def _message(row: tuple[str, str, str | None, str, str, bytes]) -> Message:
         content_type=content_type,
         content_encoding=content_encoding,
         body=body,
+        headers=json.loads(headers),
     )

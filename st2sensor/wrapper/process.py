@@ -152,7 +152,8 @@ class Life:
 
     def _run(self) -> None:
         connection = self._connection
-        sensor = self._sensor = _instance(self._class, SensorService(connection, self._ref), self._assignment)
+        service = SensorService(connection, self._ref, self._assignment.get("fence"))
+        sensor = self._sensor = _instance(self._class, service, self._assignment)
         if derives(self._class, "PollingSensor"):
             polling: Any = sensor
             polling.poll = _reported(polling.poll, connection)

@@ -45,11 +45,16 @@ class Value(str):
 
 
 class SensorService:
-    """:param connection: to the container; :param logger_name: parent of the sensor's loggers."""
+    """:param connection: to the container; :param logger_name: parent of the sensor's loggers.
 
-    def __init__(self, connection: Caller, logger_name: str) -> None:
+    :ivar fence: where containers share sensors, a number that grows each time that another one takes this sensor: give
+        it to systems that are written to, and have them refuse smaller ones than they have seen. None elsewhere.
+    """
+
+    def __init__(self, connection: Caller, logger_name: str, fence: Optional[int] = None) -> None:
         self._connection = connection
         self._logger = logging.getLogger(logger_name)
+        self.fence = fence
 
     def get_logger(self, name: str) -> logging.Logger:
         """A logger of this sensor, whose lines go to the container's log."""

@@ -1,6 +1,8 @@
 """The zygote: forks wrappers for its container, from a process that has imported all that they need.
 
-It is the warden, too: when the container is gone, however it went, it kills the process groups of all sensors.
+It is the warden, too: when the container is gone, however it went, it kills the process groups of all sensors. So it
+does when a deadline passes that the container has given it and not moved, because it is paused: where containers share
+sensors, another one starts them then.
 
 A wrapper is the container's child, not this process's: it outlives the zygote, and its exit is the container's to see.
 Only one thread runs here, because a lock that another holds at a fork stays locked.
@@ -14,11 +16,13 @@ from __future__ import annotations
 import gc
 import glob
 import json
+import math
 import os
 import select
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -73,6 +77,8 @@ class Zygote:
         """Process groups of live sensors."""
         self._cgroups: Optional[str] = None
         """How the paths of the sensors' control groups begin."""
+        self._deadline: Optional[float] = None
+        """When all are killed, by CLOCK_BOOTTIME."""
 
     def serve(self) -> Optional[Birth]:
         """Serve until the container is gone, then kill what is left and return None.
@@ -96,13 +102,22 @@ class Zygote:
         poll.register(self._births, select.POLLIN)
         asks = self._births.fileno()
         while True:
-            for fd, _ in poll.poll():
+            for fd, _ in poll.poll(self._milliseconds_left()):
                 if fd != asks:
                     if not self._hear():
                         self._kill_all()
                         return None
                 elif self._fork():
                     return self._be_born()
+            if self._deadline is not None and not self._milliseconds_left():
+                self._deadline = None
+                self._kill_all()
+
+    def _milliseconds_left(self) -> Optional[int]:
+        """Until the deadline, rounded up."""
+        if self._deadline is None:
+            return None
+        return max(0, math.ceil((self._deadline - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000))
 
     def _hear(self) -> bool:
         """Take what the container tells of groups; False when it is gone."""
@@ -115,6 +130,7 @@ class Zygote:
             self._held.update(message.get("hold", ()))
             self._held.difference_update(message.get("forget", ()))
             self._cgroups = message.get("cgroups", self._cgroups)
+            self._deadline = message.get("deadline", self._deadline)
         return bool(data)
 
     def _fork(self) -> bool:

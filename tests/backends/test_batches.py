@@ -38,6 +38,7 @@ from st2sensor.keyspace import Asker
 from st2sensor.dispatch import Dispatcher
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
+from st2sensor.sharing.holdings import Unshared
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.traffic import Traffic
@@ -112,7 +113,9 @@ async def main():
 
     storing = Storing(loop, real.ping, 5)
     datastore = Datastore(storage, None)
-    requests = DatastoreRequests(loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, emits=True)
+    requests = DatastoreRequests(
+        loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, tenure=Unshared(), emits=True
+    )
     if what == "recover":
         await requests.carry_out_batches("p.S")
     else:

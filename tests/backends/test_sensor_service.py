@@ -34,6 +34,7 @@ from st2sensor.models import Trigger, TriggerType
 from st2sensor.outbox import Outbox
 from st2sensor.payload import objects
 from st2sensor.settings import KeyValues
+from st2sensor.sharing.holdings import Unshared
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
@@ -95,6 +96,7 @@ class Real:
             self._storing,
             self._dispatcher,
             entry_of=requests.entry_of,
+            tenure=Unshared(),
             emits=False,
         )
         self._endpoint = Endpoint(self._loop, self._path, requests)

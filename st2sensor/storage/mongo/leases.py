@@ -25,6 +25,8 @@ class MongoLeases:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Causally consistent: after a change of the primary, too, one reads what one has written.
+        self._session = connection.client.start_session()
         self._members = connection.safe(MEMBERS)
         self._leases = connection.safe(LEASES)
         self._nodes = connection.safe(NODES)
@@ -35,27 +37,29 @@ class MongoLeases:
 
     def join(self, member: Member) -> None:
         with self._connection.failures():
-            self._members.insert_one(member_document(member))
+            self._members.insert_one(member_document(member), session=self._session)
 
     def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
         said = {"sensors": sensors, "handing": handing, "leaving": leaving, "seen": time.time()}
         with self._connection.failures():
             update = {"$inc": {"counter": 1}, "$set": said}
-            return self._members.update_one({"_id": member} | ALIVE, update).matched_count == 1
+            found = self._members.update_one({"_id": member} | ALIVE, update, session=self._session)
+            return found.matched_count == 1
 
     def members(self) -> list[Member]:
         with self._connection.failures():
-            return [documents.member(document) for document in self._members.find()]
+            return [documents.member(document) for document in self._members.find(session=self._session)]
 
     def evict(self, member: str, counter: int | None) -> bool:
         seen = {} if counter is None else {"counter": counter}
         with self._connection.failures():
-            found = self._members.update_one({"_id": member} | ALIVE | seen, {"$set": {"dead": True}})
+            alive = {"_id": member} | ALIVE | seen
+            found = self._members.update_one(alive, {"$set": {"dead": True}}, session=self._session)
             return found.matched_count == 1
 
     def forget(self, member: str) -> None:
         with self._connection.failures():
-            self._members.delete_one({"_id": member})
+            self._members.delete_one({"_id": member}, session=self._session)
 
     def leases(self, holder: str | None = None) -> list[Lease]:
         return self._find({} if holder is None else {"holder": holder})
@@ -66,7 +70,8 @@ class MongoLeases:
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
         with self._connection.failures():
             try:
-                self._leases.bulk_write([_taking(lease, member) for lease in leases], ordered=False)
+                updates = [_taking(lease, member) for lease in leases]
+                self._leases.bulk_write(updates, ordered=False, session=self._session)
             except errors.BulkWriteError as exception:
                 if not _is_lost_race(exception):
                     raise
@@ -74,22 +79,25 @@ class MongoLeases:
 
     def release(self, sensors: Iterable[str], member: str) -> None:
         with self._connection.failures():
-            self._leases.update_many({"_id": {"$in": list(sensors)}, "holder": member}, {"$set": {"holder": None}})
+            held = {"_id": {"$in": list(sensors)}, "holder": member}
+            self._leases.update_many(held, {"$set": {"holder": None}}, session=self._session)
 
     def drained(self) -> frozenset[str]:
         with self._connection.failures():
-            return frozenset(str(document["_id"]) for document in self._nodes.find({"drained": True}))
+            found = self._nodes.find({"drained": True}, session=self._session)
+            return frozenset(str(document["_id"]) for document in found)
 
     def drain(self, node: str, drained: bool) -> None:
         with self._connection.failures():
-            self._nodes.update_one({"_id": node}, {"$set": {"drained": drained}}, upsert=True)
+            self._nodes.update_one({"_id": node}, {"$set": {"drained": drained}}, upsert=True, session=self._session)
 
     def close(self) -> None:
+        self._session.end_session()
         self._connection.close()
 
     def _find(self, query: Document) -> list[Lease]:
         with self._connection.failures():
-            return [documents.lease(document) for document in self._leases.find(query, BRIEF)]
+            return [documents.lease(document) for document in self._leases.find(query, BRIEF, session=self._session)]
 
 
 def _taking(lease: Lease, member: str) -> UpdateOne:

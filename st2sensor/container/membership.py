@@ -1,0 +1,174 @@
+"""The container as a member of those that share sensors: which sensors it may run, right now.
+
+Turns are taken in a thread of its own, because they block. What they have found is used in the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from st2sensor.errors import LeaseLost, StorageError
+from st2sensor.sharing.participant import Participant, Situation, View
+from st2sensor.sharing.times import boottime
+
+LOG = logging.getLogger(__name__)
+
+OVER = "its lease is over: another container may run it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the node has to do with it.
+
+    :param wanted: the sensors that some container is to run, with the labels they need; None while that is not known.
+    :param alive: those that have a process here.
+    :param changed: called when others may run than before.
+    :param over: called when no sensor may have a process here any more, with the reason.
+    :param limit: has all sensors killed at a time of CLOCK_BOOTTIME, also while this process is paused.
+    """
+
+    wanted: Callable[[], Mapping[str, tuple[str, ...]] | None]
+    alive: Callable[[], list[str]]
+    changed: Callable[[], None]
+    over: Callable[[str], None]
+    limit: Callable[[float], None]
+
+
+class Membership:
+    """For the loop's thread.
+
+    :param participant: used in the thread of turns alone, but for its holdings.
+    """
+
+    def __init__(self, participant: Participant, hooks: Hooks) -> None:
+        self._participant = participant
+        self._holdings = participant.holdings
+        self._times = participant.times
+        self._hooks = hooks
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="leases")
+        self._loop = asyncio.get_running_loop()
+        self._poked = asyncio.Event()
+        self._turned = asyncio.Event()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._limit = 0.0
+        self._ends = False
+        """Whether sensors are asked to stop, because the deadline is near or has passed."""
+        self._leaving = False
+        self._failed = False
+        self.runs: Mapping[str, int] = {}
+        """The sensors that may run here, with their fences."""
+        self.view = View()
+        """What the last turn has found."""
+        self._task = self._loop.create_task(self._take_turns())
+
+    def poke(self) -> None:
+        """Something has changed here: take a turn now."""
+        self._poked.set()
+
+    def unwanted(self, ref: str) -> str:
+        """Why a sensor must not have a process here, in words; empty for one that may."""
+        try:
+            self._holdings.fence_of(ref)
+        except LeaseLost:
+            return OVER
+        return ""
+
+    async def announce(self) -> None:
+        """Tell the others that this container leaves, so that they take its sensors as soon as these have stopped."""
+        self._leaving = True
+        await self._until(lambda: self.view.announced)
+
+    async def close(self) -> None:
+        """Release what is held, and leave. What cannot be released now is taken when the lease is over."""
+        await self._until(lambda: not self._holdings.fences)
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        with suppress(StorageError):
+            await self._loop.run_in_executor(self._thread, self._participant.close, not self._holdings.fences)
+        for timer in self._timers:
+            timer.cancel()
+        self._thread.shutdown()
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Take turns until something is so, but not while the database is away, nor for ever."""
+        self.poke()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._times.term):
+                while not is_so() and not self._failed:
+                    self._turned.clear()
+                    await self._turned.wait()
+                    self.poke()
+
+    async def _take_turns(self) -> None:
+        while True:
+            wait = self._times.tick
+            wanted = self._hooks.wanted()
+            self._poked.clear()
+            if wanted is not None:
+                wait = await self._turn(wanted)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._poked.wait(), wait)
+
+    async def _turn(self, wanted: Mapping[str, tuple[str, ...]]) -> float:
+        """Returns the seconds until the next one."""
+        busy = frozenset(self._hooks.alive()).union(self.runs)
+        situation = Situation(wanted=wanted, busy=busy, leaving=self._leaving)
+        try:
+            view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation)
+        except StorageError as exception:
+            self._fail(str(exception))
+            return self._times.tick / 2
+        except Exception:
+            LOG.exception("the shared sensors cannot be looked after")
+            self._fail("")
+            return self._times.tick
+        else:
+            self._failed = False
+            self.view = view
+            if view.evicted:
+                self._hooks.over("this container was taken for dead: another one may run it")
+            return view.wait
+        finally:
+            self._keep_time()
+            self._decide()
+            self._turned.set()
+
+    def _fail(self, reason: str) -> None:
+        if not self._failed and reason:
+            left = max(0.0, self._holdings.deadline - boottime())
+            LOG.warning("leases cannot be renewed: %s; the sensors go on for %.1f s", reason, left)
+        self._failed = True
+
+    def _keep_time(self) -> None:
+        """Before the deadline the sensors have time to stop; then they are killed, by the warden if not from here."""
+        deadline = self._holdings.deadline
+        if deadline == self._limit:
+            return
+        self._limit = deadline
+        self._hooks.limit(deadline)
+        for timer in self._timers:
+            timer.cancel()
+        left = deadline - boottime()
+        self._ends = left <= self._times.grace
+        self._timers = [
+            self._loop.call_later(max(0.0, left - self._times.grace), self._end),
+            self._loop.call_later(max(0.0, left), self._hooks.over, OVER),
+        ]
+
+    def _end(self) -> None:
+        if self.runs:
+            LOG.warning("no renewal for %.1f s: the sensors stop", self._times.term - self._times.grace)
+        self._ends = True
+        self._decide()
+
+    def _decide(self) -> None:
+        held = {} if self._ends else self._holdings.fences
+        runs = {ref: fence for ref, fence in held.items() if ref not in self.view.moving}
+        if runs != self.runs:
+            self.runs = runs
+            self._hooks.changed()

@@ -1,0 +1,1 @@
+"""Containers that share the sensors of one database: who holds which, under leases."""

@@ -1,0 +1,43 @@
+"""Under which id a container of this state directory was a member before, so that it need not wait for its own lease.
+
+Whoever has locked the state directory knows that the container before it is dead, where that has run on this very
+host: after a copy of the folder, or of the whole host, both may be alive.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+LOG = logging.getLogger(__name__)
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Identity:
+    """:param path: the file that keeps the id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def earlier(self) -> str | None:
+        """The id of the container before this one, which is dead; None when that cannot be said."""
+        try:
+            noted = json.loads(self._path.read_text())
+            return str(noted["id"]) if noted["place"] == self._place() else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def note(self, member: str) -> None:
+        """Keep an id for the container after this one."""
+        try:
+            # In place: a file that was copied has another inode, and one of another boot another host, perhaps.
+            self._path.touch()
+            self._path.write_text(json.dumps({"id": member, "place": self._place()}))
+        except OSError as exception:
+            LOG.warning("%s; a container that starts again after a crash waits for its own lease", exception)
+
+    def _place(self) -> list[object]:
+        status = self._path.stat()
+        return [BOOT_ID.read_text().strip(), status.st_dev, status.st_ino]

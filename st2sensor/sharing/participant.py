@@ -1,0 +1,329 @@
+"""One container's part among those that share sensors: it renews, watches the others, takes, moves and releases.
+
+See docs/sharing.md for the protocol. The container calls `turn` in a thread of its own, again and again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from st2sensor.errors import StorageError
+from st2sensor.models import Lease, Member
+from st2sensor.sharing.holdings import Holdings
+from st2sensor.sharing.identity import Identity
+from st2sensor.sharing.moves import Moves
+from st2sensor.sharing.placement import Placement
+from st2sensor.sharing.sightings import Sightings
+from st2sensor.sharing.times import FAST, boottime, times_of
+from st2sensor.storage.base import Leases
+
+LOG = logging.getLogger(__name__)
+
+FORGOTTEN_AFTER = 60
+"""Leases until a member that was evicted is forgotten, if it holds nothing."""
+
+SOON = 1.0
+"""Seconds until it is looked who has taken a lease."""
+
+NOTICE = 1.5
+"""Ticks until everybody has seen that a member is about to hand sensors over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the container tells before a turn.
+
+    :param wanted: the sensors that somebody is to run, with the labels they need.
+    :param busy: sensors that have a process here, or may get one before the turn is over.
+    :param leaving: whether the container stops.
+    """
+
+    wanted: Mapping[str, tuple[str, ...]]
+    busy: frozenset[str]
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a turn has found.
+
+    :param members: all that are known, the dead too; :param drained: names of nodes.
+    :param leases: by sensor, as of the last whole look.
+    :param moving: sensors that this container is to stop, for others to take them.
+    :param wait: seconds until the next turn.
+    :param announced: whether everybody knows that this container leaves.
+    :param evicted: whether it was found dead, and has joined again.
+    """
+
+    members: tuple[Member, ...] = ()
+    drained: frozenset[str] = frozenset()
+    leases: Mapping[str, Lease] = field(default_factory=dict)
+    moving: frozenset[str] = frozenset()
+    wait: float = 0.0
+    announced: bool = False
+    evicted: bool = False
+
+
+class Participant:
+    """For one thread.
+
+    :param profile: what it says of itself when it joins.
+    :param moves_at_once: sensors that it hands over at the same time.
+    :param settle: called before leases are released: what was dispatched under them is on disk when it returns.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        profile: Member,
+        holdings: Holdings,
+        identity: Identity,
+        *,
+        moves_at_once: int,
+        settle: Callable[[], object],
+        clock: Callable[[], float] = boottime,
+    ) -> None:
+        self._leases = leases
+        self._profile = profile
+        self.holdings = holdings
+        self._identity = identity
+        self._settle = settle
+        self._clock = clock
+        self.times = times_of(profile.lease)
+        self._sightings = Sightings()
+        self._moves = Moves(moves_at_once)
+        self._me = ""
+        """Its id; empty while it is no member."""
+        self._said = (False, False)
+        """Whether it has told the others that it hands over, and that it leaves."""
+        self._said_at = self._renew_at = self._look_at = 0.0
+        self._placement = Placement(())
+        self._settled_at = 0.0
+        """When the members have last changed."""
+        self._members: list[Member] = []
+        self._drained: frozenset[str] = frozenset()
+        self._known: dict[str, Lease] = {}
+        """By sensor, as of the last look at all."""
+        self._free: dict[str, Lease] = {}
+        """Those that nobody holds."""
+        self._moving: frozenset[str] = frozenset()
+        """Sensors that the container was told to stop, for others to take them."""
+        self._namesakes = 0
+        """How many others were seen that are called the same."""
+
+    def turn(self, situation: Situation) -> View:
+        """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn."""
+        try:
+            return self._turn(situation)
+        except StorageError:
+            self._look_at = 0.0
+            raise
+
+    def close(self, released: bool) -> None:
+        """Use the database no more. Raises StorageError.
+
+        :param released: whether nothing is held, so that it need not be a member any more.
+        """
+        with closing(self._leases):
+            if self._me and released:
+                self._leases.forget(self._me)
+
+    def _turn(self, situation: Situation) -> View:
+        evicted = False
+        if not self._me:
+            self._join()
+        elif self._clock() >= self._renew_at or self._said != self._to_say(situation):
+            evicted = not self._renew(situation)
+            if evicted:
+                self._join()
+        self._look(situation)
+        self._release(situation)
+        if not situation.leaving:
+            self._take(situation)
+            self._choose_moves(situation)
+        return self._view(situation, evicted)
+
+    # Being a member.
+
+    def _join(self) -> None:
+        earlier = self._identity.earlier()
+        self._leases.prepare()
+        if earlier is not None:
+            self._leases.evict(earlier, None)
+        me = secrets.token_hex(12)
+        # Before it is there: if joining fails and was done all the same, the next attempt evicts it.
+        self._identity.note(me)
+        asked = self._clock()
+        self._leases.join(replace(self._profile, id=me, started=time.time(), seen=time.time()))
+        self._me = me
+        self._said = (False, False)
+        self._extend(asked)
+        self._look_at = 0.0
+        LOG.info("shares sensors as %s, with a lease of %g s", self._profile.node, self._profile.lease)
+
+    def _renew(self, situation: Situation) -> bool:
+        """False when it was evicted, and holds nothing any more."""
+        saying = handing, leaving = self._to_say(situation)
+        asked = self._clock()
+        if not self._leases.renew(self._me, sensors=len(self.holdings.fences), handing=handing, leaving=leaving):
+            self.holdings.lose()
+            self._moving = frozenset()
+            self._me = ""
+            return False
+        self._extend(asked)
+        if saying != self._said:
+            self._said, self._said_at = saying, self._clock()
+        return True
+
+    def _to_say(self, situation: Situation) -> tuple[bool, bool]:
+        return bool(self._moves.chosen), situation.leaving
+
+    def _extend(self, asked: float) -> None:
+        self._renew_at = asked + self.times.tick
+        # From before the renewal, because others may have seen it as soon as it was asked for.
+        self.holdings.extend(asked + self.times.term)
+
+    # Seeing the others.
+
+    def _look(self, situation: Situation) -> None:
+        self._see_members()
+        for member in self._sightings.silent(self._clock()):
+            if member.id != self._me and self._leases.evict(member.id, member.counter):
+                LOG.warning("%s has not renewed its lease: it counts as dead, and its sensors are taken", member.node)
+                self._see_members()
+        if self._clock() >= self._look_at or situation.wanted.keys() - self._known.keys():
+            self._look_at = self._clock() + self._profile.lease
+            self._see_leases(situation)
+        else:
+            self._see_free_leases()
+
+    def _see_members(self) -> None:
+        self._members = self._leases.members()
+        now = self._clock()
+        self._sightings.observe(self._members, now)
+        self._drained = self._leases.drained()
+        dead_or_going = {member.id for member in self._members if member.dead or member.leaving}
+        placement = Placement(
+            member for member in self._members if member.id not in dead_or_going and member.node not in self._drained
+        )
+        if placement.candidates != self._placement.candidates:
+            self._placement, self._settled_at, self._look_at = placement, now, now
+        self._tell_of_namesakes()
+
+    def _see_leases(self, situation: Situation) -> None:
+        self._known = {ref: Lease(sensor=ref) for ref in situation.wanted}
+        self._known |= {lease.sensor: lease for lease in self._leases.leases()}
+        self._free = {lease.sensor: lease for lease in self._known.values() if self._is_free(lease)}
+        mine = {lease.sensor: lease.fence for lease in self._known.values() if lease.holder == self._me}
+        # Also those that were taken though the answer was lost.
+        self.holdings.hold(mine)
+        self.holdings.drop(self.holdings.fences.keys() - mine.keys())
+        holders = {lease.holder for lease in self._known.values()}
+        for member in self._sightings.long_dead(self._clock(), FORGOTTEN_AFTER * self._profile.lease):
+            if member not in holders:
+                self._leases.forget(member)
+
+    def _see_free_leases(self) -> None:
+        before = self._free
+        self._free = {lease.sensor: lease for lease in self._leases.free(self._dead)}
+        self._known |= self._free
+        if before.keys() - self._free.keys() - self.holdings.fences.keys():
+            # Somebody has taken them: who, is not urgent.
+            self._look_at = min(self._look_at, self._clock() + SOON)
+
+    def _tell_of_namesakes(self) -> None:
+        namesakes = [
+            member
+            for member in self._members
+            if member.node == self._profile.node and member.id != self._me and not member.dead
+        ]
+        if len(namesakes) > self._namesakes:
+            LOG.warning(
+                "another container, on %s, is called %s, too, so that one of them takes no sensors; "
+                "give each a [sensorcontainer] sensor_node_name of its own",
+                *(namesakes[0].host, self._profile.node),
+            )
+        self._namesakes = len(namesakes)
+
+    # Taking and giving.
+
+    def _release(self, situation: Situation) -> None:
+        over = [
+            sensor
+            for sensor in self.holdings.fences
+            if sensor not in situation.busy
+            and (situation.leaving or sensor not in situation.wanted or sensor in self._moving)
+        ]
+        if not over:
+            return
+        self._settle()
+        freed = {sensor: Lease(sensor=sensor, fence=self.holdings.fences[sensor]) for sensor in over}
+        self.holdings.drop(over)
+        self._leases.release(over, self._me)
+        self._known |= freed
+        self._free |= freed
+
+    def _take(self, situation: Situation) -> None:
+        due = [
+            lease
+            for ref, lease in self._free.items()
+            if ref in situation.wanted
+            and ref not in situation.busy
+            and self._placement.target(ref, situation.wanted[ref]) == self._me
+        ]
+        if not due:
+            return
+        taken = {lease.sensor: lease for lease in self._leases.take(due, self._me)}
+        self._known |= taken
+        self._free = {ref: lease for ref, lease in self._free.items() if ref not in taken}
+        self.holdings.hold({ref: lease.fence for ref, lease in taken.items()})
+        if taken:
+            LOG.info("takes %d sensors: %s", len(taken), _some(sorted(taken)))
+        if len(taken) < len(due):
+            # Somebody was faster: see who.
+            self._look_at = self._clock()
+
+    def _choose_moves(self, situation: Situation) -> None:
+        calm = self._clock() - self._settled_at >= self.times.calm
+        held = self.holdings.fences
+        self._moves.choose(self._me, held, self._free, situation.wanted, self._placement, calm=calm)
+
+    def _is_free(self, lease: Lease) -> bool:
+        return lease.holder is None or lease.holder in self._dead
+
+    @property
+    def _dead(self) -> frozenset[str]:
+        return frozenset(member.id for member in self._members if member.dead)
+
+    # What the container is told.
+
+    def _view(self, situation: Situation, evicted: bool) -> View:
+        now = self._clock()
+        others = [member for member in self._members if member.id != self._me and not member.dead]
+        everybody_knows = not others or now >= self._said_at + NOTICE * self.times.tick
+        handing, leaving = self._said
+        self._moving = self._moves.chosen if handing and everybody_knows else frozenset()
+        if self._said != self._to_say(situation):
+            wait = 0.0
+        elif handing or leaving or any(member.handing or member.leaving for member in others):
+            wait = FAST
+        else:
+            wait = min(self._renew_at, self._sightings.next_silent() or self._renew_at) - now
+        return View(
+            members=tuple(self._members),
+            drained=self._drained,
+            leases=self._known,
+            moving=self._moving,
+            wait=max(0.0, wait),
+            announced=leaving and everybody_knows,
+            evicted=evicted,
+        )
+
+
+def _some(refs: list[str]) -> str:
+    return ", ".join(refs[:3]) + (" and others" if len(refs) > 3 else "")
