@@ -159,7 +159,7 @@ def _participant(
         lease=sharing.lease,
     )
     return Participant(
-        open_leases(settings.database, timeout=times.term / 2),
+        open_leases(settings.database, timeout=times.term / 3),
         profile,
         holdings,
         Identity(state_dir / "member.json"),

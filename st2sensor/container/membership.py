@@ -60,6 +60,8 @@ class Membership:
         """Whether sensors are asked to stop, because the deadline is near or has passed."""
         self._leaving = False
         self._failed = False
+        self._wanted: Mapping[str, tuple[str, ...]] = {}
+        """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
         self.runs: Mapping[str, int] = {}
         """The sensors that may run here, with their fences."""
         self.view = View()
@@ -77,6 +79,12 @@ class Membership:
         except LeaseLost:
             return OVER
         return ""
+
+    def why_not(self, ref: str) -> str:
+        """Why a sensor does not run here any more, in words."""
+        if ref in self.view.moving:
+            return "another container is to run it"
+        return "its lease could not be renewed" if self._ends else OVER
 
     async def announce(self) -> None:
         """Tell the others that this container leaves, so that they take its sensors as soon as these have stopped."""
@@ -121,15 +129,19 @@ class Membership:
         try:
             view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation)
         except StorageError as exception:
-            self._fail(str(exception))
+            if not self._failed:
+                LOG.warning("leases cannot be renewed: %s; %s", exception, self._time_left())
+            self._failed = True
             return self._times.tick / 2
         except Exception:
-            LOG.exception("the shared sensors cannot be looked after")
-            self._fail("")
+            LOG.exception("leases cannot be renewed; %s", self._time_left())
+            self._failed = True
             return self._times.tick
         else:
+            if self._failed:
+                LOG.info("leases are renewed again")
             self._failed = False
-            self.view = view
+            self.view, self._wanted = view, wanted
             if view.evicted:
                 self._hooks.over("this container was taken for dead: another one may run it")
             return view.wait
@@ -138,11 +150,9 @@ class Membership:
             self._decide()
             self._turned.set()
 
-    def _fail(self, reason: str) -> None:
-        if not self._failed and reason:
-            left = max(0.0, self._holdings.deadline - boottime())
-            LOG.warning("leases cannot be renewed: %s; the sensors go on for %.1f s", reason, left)
-        self._failed = True
+    def _time_left(self) -> str:
+        left = self._holdings.deadline - boottime()
+        return f"the sensors stop in {left:.1f} s" if left > 0 else "no sensor runs until they are"
 
     def _keep_time(self) -> None:
         """Before the deadline the sensors have time to stop; then they are killed, by the warden if not from here."""
@@ -168,7 +178,7 @@ class Membership:
 
     def _decide(self) -> None:
         held = {} if self._ends else self._holdings.fences
-        runs = {ref: fence for ref, fence in held.items() if ref not in self.view.moving}
+        runs = {ref: fence for ref, fence in held.items() if ref in self._wanted and ref not in self.view.moving}
         if runs != self.runs:
             self.runs = runs
             self._hooks.changed()

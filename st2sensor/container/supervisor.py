@@ -120,7 +120,12 @@ class Supervisor:
             clock=clock,
         )
         self._knowledge: Knowledge | None = None
+        self._digests: dict[str, str] = {}
+        """Of the sensors that are this node's, or any one's where they are shared."""
+        self._needs: dict[str, tuple[str, ...]] | None = None
+        """The labels that a node must have to run these; None while they are not known."""
         self._desired: dict[str, str] = {}
+        """Digests of what should run here now."""
         self._wake = asyncio.Event()
         self._held_back = False
         self._stopping = False
@@ -206,7 +211,7 @@ class Supervisor:
         if self._participant is None:
             return None
         hooks = membership.Hooks(
-            wanted=self._wanted,
+            wanted=lambda: self._needs,
             alive=lambda: self._children.alive,
             changed=self._choose,
             over=self._stop_at_once,
@@ -324,16 +329,14 @@ class Supervisor:
         elif action.do is Do.FORGET:
             self._children.forget(ref)
         else:
-            reason = "it has changed" if action.do is Do.RESTART else self._why_unwanted(ref, known)
+            reason = "it has changed" if action.do is Do.RESTART else self._why_unwanted(ref)
             self._children.stop(ref, reason)
             self._datastore.give_up(ref)
 
-    def _why_unwanted(self, ref: str, known: Knowledge) -> str:
-        if self._membership is None or ref not in known.desired(None):
+    def _why_unwanted(self, ref: str) -> str:
+        if self._membership is None or ref not in self._digests:
             return "it is disabled or unregistered"
-        if ref in self._membership.view.moving:
-            return "another container is to run it"
-        return "its lease could not be renewed"
+        return self._membership.why_not(ref)
 
     async def _sleep(self) -> None:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
@@ -371,14 +374,9 @@ class Supervisor:
     def _changed(self) -> None:
         self._wake.set()
 
-    def _wanted(self) -> dict[str, tuple[str, ...]] | None:
-        """The sensors that some container is to run, with the labels they need."""
-        known = self._knowledge
-        return None if known is None else {ref: known.overrides_of(ref).runs_on or () for ref in known.desired(None)}
-
     def _choose(self) -> None:
         """Which sensors are to run here has changed, or what they are started from."""
-        desired = {} if self._knowledge is None else self._knowledge.desired(self._only)
+        desired = self._digests
         if self._membership is not None:
             # Under another fence a sensor is another one: the process that had the earlier one must not go on.
             runs = self._membership.runs
@@ -395,6 +393,8 @@ class Supervisor:
 
     def _learn(self, known: Knowledge) -> None:
         self._knowledge = known
+        self._digests = known.desired(self._only)
+        self._needs = {ref: known.overrides_of(ref).runs_on or () for ref in self._digests}
         self._choose()
         self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
         self._requests.tell_triggers()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -39,7 +38,7 @@ class Holdings:
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self._clock = clock
         self._fences: dict[str, int] = {}
-        self.deadline = -math.inf
+        self.deadline = 0.0
         """When all of it is over, unless it is extended."""
 
     @property
@@ -68,7 +67,7 @@ class Holdings:
 
     def lose(self) -> None:
         """All of it is over now."""
-        self.deadline = -math.inf
+        self.deadline = 0.0
         self._fences = {}
 
     @property

@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 FORGOTTEN_AFTER = 60
 """Leases until a member that was evicted is forgotten, if it holds nothing."""
 
+TAKEN_AT_ONCE = 1000
+"""Leases, in one turn."""
+
 SOON = 1.0
 """Seconds until it is looked who has taken a lease."""
 
@@ -106,6 +109,8 @@ class Participant:
         self._settled_at = 0.0
         """When the members have last changed."""
         self._members: list[Member] = []
+        self._dead: frozenset[str] = frozenset()
+        """Ids of members that hold nothing any more."""
         self._drained: frozenset[str] = frozenset()
         self._known: dict[str, Lease] = {}
         """By sensor, as of the last look at all."""
@@ -113,6 +118,8 @@ class Participant:
         """Those that nobody holds."""
         self._moving: frozenset[str] = frozenset()
         """Sensors that the container was told to stop, for others to take them."""
+        self._has_more = False
+        """Whether there is more to take, after the next renewal."""
         self._namesakes = 0
         """How many others were seen that are called the same."""
 
@@ -142,6 +149,7 @@ class Participant:
             if evicted:
                 self._join()
         self._look(situation)
+        self._has_more = False
         self._release(situation)
         if not situation.leaving:
             self._take(situation)
@@ -193,9 +201,12 @@ class Participant:
     def _look(self, situation: Situation) -> None:
         self._see_members()
         for member in self._sightings.silent(self._clock()):
-            if member.id != self._me and self._leases.evict(member.id, member.counter):
+            if member.id == self._me:
+                continue
+            if self._leases.evict(member.id, member.counter):
                 LOG.warning("%s has not renewed its lease: it counts as dead, and its sensors are taken", member.node)
-                self._see_members()
+            # Also when somebody was faster.
+            self._see_members()
         if self._clock() >= self._look_at or situation.wanted.keys() - self._known.keys():
             self._look_at = self._clock() + self._profile.lease
             self._see_leases(situation)
@@ -206,10 +217,10 @@ class Participant:
         self._members = self._leases.members()
         now = self._clock()
         self._sightings.observe(self._members, now)
+        self._dead = frozenset(member.id for member in self._members if member.dead)
         self._drained = self._leases.drained()
-        dead_or_going = {member.id for member in self._members if member.dead or member.leaving}
         placement = Placement(
-            member for member in self._members if member.id not in dead_or_going and member.node not in self._drained
+            member for member in self._members if not (member.dead or member.leaving or member.node in self._drained)
         )
         if placement.candidates != self._placement.candidates:
             self._placement, self._settled_at, self._look_at = placement, now, now
@@ -230,7 +241,8 @@ class Participant:
 
     def _see_free_leases(self) -> None:
         before = self._free
-        self._free = {lease.sensor: lease for lease in self._leases.free(self._dead)}
+        never_taken = {ref: lease for ref, lease in before.items() if lease.fence == 0}
+        self._free = never_taken | {lease.sensor: lease for lease in self._leases.free(self._dead)}
         self._known |= self._free
         if before.keys() - self._free.keys() - self.holdings.fences.keys():
             # Somebody has taken them: who, is not urgent.
@@ -278,6 +290,8 @@ class Participant:
         ]
         if not due:
             return
+        self._has_more = len(due) > TAKEN_AT_ONCE
+        due = due[:TAKEN_AT_ONCE]
         taken = {lease.sensor: lease for lease in self._leases.take(due, self._me)}
         self._known |= taken
         self._free = {ref: lease for ref, lease in self._free.items() if ref not in taken}
@@ -296,10 +310,6 @@ class Participant:
     def _is_free(self, lease: Lease) -> bool:
         return lease.holder is None or lease.holder in self._dead
 
-    @property
-    def _dead(self) -> frozenset[str]:
-        return frozenset(member.id for member in self._members if member.dead)
-
     # What the container is told.
 
     def _view(self, situation: Situation, evicted: bool) -> View:
@@ -308,7 +318,7 @@ class Participant:
         everybody_knows = not others or now >= self._said_at + NOTICE * self.times.tick
         handing, leaving = self._said
         self._moving = self._moves.chosen if handing and everybody_knows else frozenset()
-        if self._said != self._to_say(situation):
+        if self._has_more or self._said != self._to_say(situation):
             wait = 0.0
         elif handing or leaving or any(member.handing or member.leaving for member in others):
             wait = FAST

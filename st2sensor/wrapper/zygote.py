@@ -39,6 +39,9 @@ DESCRIPTOR = 4
 
 ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
 
+LOOK_AGAIN = 1000
+"""Milliseconds between two looks at the clock, at the most, where there is a deadline."""
+
 NEVER_BORN = 70
 """Exit code of a process that could not be given to the container."""
 
@@ -114,10 +117,11 @@ class Zygote:
                 self._kill_all()
 
     def _milliseconds_left(self) -> Optional[int]:
-        """Until the deadline, rounded up."""
+        """Until the deadline, rounded up; or until it is time to look: waiting stops while the host is suspended."""
         if self._deadline is None:
             return None
-        return max(0, math.ceil((self._deadline - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000))
+        left = self._deadline - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return max(0, min(LOOK_AGAIN, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:
         """Take what the container tells of groups; False when it is gone."""

@@ -1,0 +1,390 @@
+"""Containers that share sensors, on a clock that stands still unless it is moved; the leases are real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from st2sensor.errors import LeaseLost, StorageUnavailable
+from st2sensor.models import Member
+from st2sensor.sharing.holdings import Holdings
+from st2sensor.sharing.identity import Identity
+from st2sensor.sharing.participant import Participant, Situation, View
+from st2sensor.sharing.times import times_of
+from st2sensor.storage.sqlite import SqliteLeases
+from st2sensor.storage.sqlite.connection import Connection
+
+Clock = Callable[[], float]
+
+LEASE = 12.0
+TIMES = times_of(LEASE)
+WANTED: dict[str, tuple[str, ...]] = {f"p.S{number}": () for number in range(40)}
+
+
+class Away(SqliteLeases):
+    """A database that can be away."""
+
+    is_away = False
+
+    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
+        if self.is_away:
+            raise StorageUnavailable("away")
+        return super().renew(member, sensors=sensors, handing=handing, leaving=leaving)
+
+
+class Node:
+    """A container whose sensors start and stop at once, when it takes a turn."""
+
+    def __init__(self, world: World, name: str, folder: Path, **profile: object) -> None:
+        self.world = world
+        self.name = name
+        self.clock: Clock = lambda: world.now
+        self.leases = Away(Connection(folder / "st2.db"))
+        self.holdings = Holdings(lambda: self.clock())
+        self.settled = 0
+        (folder / name).mkdir(exist_ok=True)
+        member = Member(id="", node=name, lease=LEASE, **profile)  # type: ignore[arg-type]
+        self.participant = Participant(
+            self.leases,
+            member,
+            self.holdings,
+            Identity(folder / name / "member.json"),
+            moves_at_once=5,
+            settle=self._settle,
+            clock=lambda: self.clock(),
+        )
+        self.view = View()
+        self.leaving = False
+        self.running: set[str] = set()
+        self.stubborn: set[str] = set()
+        """Sensors that do not stop."""
+
+    def turn(self, wanted: dict[str, tuple[str, ...]] | None = None) -> View:
+        situation = Situation(
+            wanted=WANTED if wanted is None else wanted, busy=frozenset(self.running), leaving=self.leaving
+        )
+        self.view = self.participant.turn(situation)
+        may_run = set() if self.leaving else self.holdings.fences.keys() - self.view.moving
+        self.running = (self.running & self.stubborn) | {ref for ref in may_run if ref in situation.wanted}
+        return self.view
+
+    def _settle(self) -> None:
+        self.settled += 1
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.now = 1000.0
+        self.folder = folder
+        self.nodes: list[Node] = []
+
+    def node(self, name: str, **profile: object) -> Node:
+        self.nodes.append(Node(self, name, self.folder, **profile))
+        return self.nodes[-1]
+
+    def turns(self, *nodes: Node, seconds: float = 0.0) -> None:
+        """The nodes take turns as often as they ask for them; a last one is at the end."""
+        until = self.now + seconds
+        while True:
+            wait = min(node.turn().wait for node in nodes)
+            assert not self.doubles()
+            if self.now >= until:
+                return
+            self.now = min(until, self.now + max(0.001, wait))
+
+    def doubles(self) -> set[str]:
+        """Sensors that two nodes may act for at this moment."""
+        acting = [
+            {ref for ref, fence in n.holdings.fences.items() if n.holdings.is_held(ref, fence)} for n in self.nodes
+        ]
+        return {ref for held in acting for ref in held if sum(ref in other for other in acting) > 1}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    for node in made.nodes:
+        node.leases.close()
+
+
+def held(node: Node) -> set[str]:
+    return set(node.holdings.fences)
+
+
+def test_a_container_alone_takes_everything_at_once(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    assert one.running == WANTED.keys()
+
+
+def test_two_that_start_together_share_without_a_move(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    for node in (one, two):
+        node.turn({})
+    world.turns(one, two)
+    assert held(one) | held(two) == WANTED.keys()
+    assert 10 < len(held(one)) < 30
+    before = held(one)
+    world.turns(one, two, seconds=5 * LEASE)
+    assert held(one) == before
+
+
+def test_a_newcomer_is_given_its_share_only_when_it_has_been_calm_for_a_lease(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    two = world.node("two")
+    world.turns(one, two, seconds=LEASE * 0.9)
+    assert not held(two)
+    world.turns(one, two, seconds=LEASE * 0.5)
+    assert 10 < len(held(two)) < 30
+    assert held(one) | held(two) == WANTED.keys()
+
+
+def test_members_that_come_and_go_move_nothing(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    for number in range(6):
+        visitor = world.node(f"visitor{number}")
+        world.turns(one, visitor, seconds=LEASE * 0.5)
+        visitor.leaving = True
+        visitor.turn()
+        visitor.participant.close(released=True)
+        world.nodes.remove(visitor)
+        world.turns(one, seconds=LEASE * 0.2)
+        assert one.running == WANTED.keys()
+
+
+def test_only_so_many_are_moved_at_once_and_announced_before(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    one.turn()
+    two.leases.drain("two", True)
+    world.turns(one, two)
+    two.leases.drain("two", False)
+    while not any(member.handing for member in two.view.members):
+        assert not one.view.moving
+        world.turns(one, two, seconds=TIMES.tick / 4)
+    assert not one.turn().moving
+    world.now += TIMES.tick * 1.5
+    assert len(one.turn().moving) == 5
+    assert held(one) == WANTED.keys()
+    assert len(one.turn().moving) == 5
+    assert len(held(one)) == len(WANTED) - 5
+    assert two.turn().wait <= 0.05
+    assert len(held(two)) == 5
+
+
+def test_a_sensor_that_does_not_stop_is_not_released(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    one.stubborn = set(WANTED)
+    two = world.node("two")
+    world.turns(one, two, seconds=4 * LEASE)
+    assert held(one) == WANTED.keys()
+    assert not held(two)
+    assert len(one.view.moving) == 5
+
+
+def test_what_was_dispatched_is_on_disk_before_a_lease_is_released(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    one.leaving = True
+    one.turn()
+    settled_early = one.settled
+    one.turn()
+    assert (settled_early, one.settled) == (0, 1)
+    assert not held(one)
+
+
+def test_a_dead_member_s_sensors_are_taken_within_its_lease_and_not_before_its_term(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    for node in (one, two):
+        node.turn({})
+    world.turns(one, two)
+    died_at = world.now
+    while held(two) != WANTED.keys():
+        world.turns(two)
+        world.now += max(0.001, min(two.view.wait, 0.1))
+    assert TIMES.term < world.now - died_at < LEASE * 0.9
+    with pytest.raises(LeaseLost):
+        one.holdings.fence_of(next(iter(held(one))))
+
+
+def test_one_that_was_paused_finds_itself_dead_holds_nothing_and_joins_again(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    for node in (one, two):
+        node.turn({})
+    world.turns(one, two)
+    lost = held(one)
+    world.turns(two, seconds=LEASE)
+    assert lost <= held(two)
+    assert one.turn().evicted
+    assert not held(one) & lost
+    world.turns(one, two, seconds=2 * LEASE)
+    assert held(one) == lost
+    assert {one.holdings.fences[ref] for ref in lost} == {3}
+
+
+def test_a_late_renewal_wins_against_an_eviction_that_was_not_made_yet(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    mine = held(one)
+    world.now += TIMES.silence * 0.99
+    two.turn()
+    one.turn()
+    world.now += TIMES.silence * 0.02
+    world.turns(two, one)
+    assert held(one) == mine
+
+
+def test_a_clock_that_runs_slow_within_the_margin_does_no_harm(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    start = world.now
+    one.clock = lambda: start + (world.now - start) * 0.85
+    world.turns(two, seconds=LEASE)
+    assert held(two) == WANTED.keys()
+    assert not world.doubles()
+
+
+def test_while_the_database_is_away_holders_hold_until_their_term_is_over(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    one.leases.is_away = True
+    renewed_at = world.now
+    world.now += TIMES.term - 0.01
+    with pytest.raises(StorageUnavailable):
+        one.turn()
+    assert one.holdings.is_held("p.S1", 1)
+    world.now = renewed_at + TIMES.term
+    with pytest.raises(LeaseLost):
+        one.holdings.fence_of("p.S1")
+    one.leases.is_away = False
+    one.turn()
+    assert one.holdings.is_held("p.S1", 1)
+
+
+def test_a_container_that_starts_again_after_a_crash_does_not_wait_for_its_own_lease(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    again = world.node("one")
+    world.nodes.remove(one)
+    again.turn()
+    assert held(again) == WANTED.keys()
+    assert set(again.holdings.fences.values()) == {2}
+
+
+def test_a_copy_of_a_state_directory_is_nobody_s_earlier_life(tmp_path: Path) -> None:
+    original = Identity(tmp_path / "member.json")
+    original.note("m1")
+    assert original.earlier() == "m1"
+    copy = tmp_path / "copy.json"
+    copy.write_bytes((tmp_path / "member.json").read_bytes())
+    assert Identity(copy).earlier() is None
+    assert Identity(tmp_path / "nothing.json").earlier() is None
+
+
+def test_a_drained_node_gives_everything_away_without_waiting_and_takes_nothing(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    one.leases.drain("one", True)
+    world.turns(one, two, seconds=LEASE)
+    assert not held(one)
+    assert held(two) == WANTED.keys()
+    one.leases.drain("one", False)
+    world.turns(one, two, seconds=3 * LEASE)
+    assert held(one)
+
+
+def test_labels_decide_who_may_run_a_sensor(world: World) -> None:
+    one, two = world.node("one"), world.node("two", labels=("gpu",))
+    wanted: dict[str, tuple[str, ...]] = {"p.G": ("gpu",), "p.X": ("gpu", "fpga"), "p.N": ("one",)}
+    for node in (one, two, one, two):
+        node.turn(wanted)
+    assert held(two) == {"p.G"}
+    assert held(one) == {"p.N"}
+
+
+def test_a_node_that_may_not_run_a_sensor_any_more_stops_it_at_once(world: World) -> None:
+    one = world.node("one")
+    one.turn({"p.S": ()})
+    assert held(one) == {"p.S"}
+    for _ in range(4):
+        one.turn({"p.S": ("gpu",)})
+    assert not held(one)
+
+
+def test_capacity_decides_how_many(world: World) -> None:
+    wanted: dict[str, tuple[str, ...]] = {f"p.S{number}": () for number in range(400)}
+    one, two = world.node("one", capacity=1.0), world.node("two", capacity=3.0)
+    for node in (one, two):
+        node.turn({})
+    for node in (one, two):
+        node.turn(wanted)
+    assert 60 < len(held(one)) < 140
+    assert len(held(one)) + len(held(two)) == 400
+
+
+def test_a_sensor_that_is_not_wanted_any_more_is_released_with_its_fence_kept(world: World) -> None:
+    one = world.node("one")
+    one.turn({"p.S": ()})
+    one.turn({})
+    one.turn({})
+    assert not held(one)
+    one.turn({"p.S": ()})
+    assert one.holdings.fences == {"p.S": 2}
+
+
+def test_of_two_of_one_name_one_takes_everything_and_both_say_so(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.folder / "elsewhere").mkdir()
+    one = world.node("one", host="h1")
+    one.turn()
+    (world.folder / "one" / "member.json").unlink()
+    namesake = world.node("one", host="h2")
+    world.turns(one, namesake, seconds=3 * LEASE)
+    assert {len(held(one)), len(held(namesake))} == {0, len(WANTED)}
+    assert "another container, on h1, is called one, too" in caplog.text
+
+
+def test_the_dead_are_forgotten_after_a_long_time(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    world.turns(two, seconds=2 * LEASE)
+    assert [member.node for member in two.view.members if member.dead] == ["one"]
+    world.turns(two, seconds=62 * LEASE)
+    assert [member.node for member in two.view.members] == ["two"]
+
+
+def test_an_orderly_stop_waits_until_the_others_know_and_leaves_nothing(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    mine = held(one)
+    one.stubborn = set(mine)
+    one.leaving = True
+    assert not one.turn().announced
+    world.now += TIMES.tick * 1.5
+    assert one.turn().announced
+    assert held(one) == mine
+    one.stubborn = set()
+    one.turn()
+    one.turn()
+    assert not held(one)
+    one.participant.close(released=True)
+    world.nodes.remove(one)
+    two.turn()
+    assert held(two) == WANTED.keys()
+    assert [member.node for member in two.view.members] == ["two"]
+
+
+def test_ten_thousand_are_taken_in_turns_between_which_the_lease_is_renewed(world: World) -> None:
+    wanted: dict[str, tuple[str, ...]] = {f"p.S{number}": () for number in range(2500)}
+    one = world.node("one")
+    assert one.turn(wanted).wait == 0
+    assert len(held(one)) == 1000
+    one.turn(wanted)
+    assert one.turn(wanted).wait > 0
+    assert held(one) == wanted.keys()
