@@ -240,10 +240,12 @@ class DatastoreRequests:
             self._announce(change)
 
     def _while_held(self, ref: str, call: Callable[[], Any]) -> Callable[[], Any]:
-        """A call that is made only while this container may act for its sensor, however long it has waited."""
+        """A call that is made only while its sensor is held as it is now, however long it waits. Raises LeaseLost."""
+        fence = self._tenure.fence_of(ref)
 
         def checked() -> Any:
-            self._tenure.fence_of(ref)
+            if not self._tenure.is_held(ref, fence):
+                raise LeaseLost(ref)
             return call()
 
         return checked

@@ -58,7 +58,7 @@ class Membership:
         self._limit = 0.0
         self._ends = False
         """Whether sensors are asked to stop, because the deadline is near or has passed."""
-        self._leaving = False
+        self._leaving = self._closing = False
         self._failed = False
         self._wanted: Mapping[str, tuple[str, ...]] = {}
         """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
@@ -89,38 +89,42 @@ class Membership:
     async def announce(self) -> None:
         """Tell the others that this container leaves, so that they take its sensors as soon as these have stopped."""
         self._leaving = True
+        self._decide()
         await self._until(lambda: self.view.announced)
 
     async def close(self) -> None:
         """Release what is held, and leave. What cannot be released now is taken when the lease is over."""
         await self._until(lambda: not self._holdings.fences)
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        with suppress(StorageError):
-            await self._loop.run_in_executor(self._thread, self._participant.close, not self._holdings.fences)
+        self._closing = True
+        self.poke()
+        await self._task
+        try:
+            await self._loop.run_in_executor(self._thread, self._participant.close)
+        except StorageError as exception:
+            LOG.warning("%s; others take this container's sensors when its lease is over", exception)
         for timer in self._timers:
             timer.cancel()
         self._thread.shutdown()
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         """Take turns until something is so, but not while the database is away, nor for ever."""
-        self.poke()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._times.term):
                 while not is_so() and not self._failed:
                     self._turned.clear()
-                    await self._turned.wait()
                     self.poke()
+                    await self._turned.wait()
 
     async def _take_turns(self) -> None:
-        while True:
+        while not self._closing:
             wait = self._times.tick
             wanted = self._hooks.wanted()
             self._poked.clear()
             if wanted is not None:
                 wait = await self._turn(wanted)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._poked.wait()
 
     async def _turn(self, wanted: Mapping[str, tuple[str, ...]]) -> float:
         """Returns the seconds until the next one."""
@@ -177,7 +181,7 @@ class Membership:
         self._decide()
 
     def _decide(self) -> None:
-        held = {} if self._ends else self._holdings.fences
+        held = {} if self._ends or self._leaving else self._holdings.fences
         runs = {ref: fence for ref, fence in held.items() if ref in self._wanted and ref not in self.view.moving}
         if runs != self.runs:
             self.runs = runs

@@ -43,7 +43,7 @@ from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
 from st2sensor.datastore import Datastore
-from st2sensor.errors import ConfigError, DatastoreError, OutboxError, SensorNotFound
+from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound
 from st2sensor.keyring import Keyring
 from st2sensor.keyspace import Asker
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
@@ -256,12 +256,12 @@ class Supervisor:
         if self._participant is not None or self._knowledge.may_have_batches(ref):
             try:
                 await self._datastore.carry_out_batches(ref)
-            except (DatastoreError, OutboxError) as exception:
+            except (DatastoreError, LeaseLost, OutboxError) as exception:
                 LOG.warning("%s: what it has begun to store is carried out later: %s", ref, exception)
         assignment, secrets = await self._assignments.of(sensor)
         self._children.conceal(ref, secrets)
         self._dispatcher.conceal(ref, secrets)
-        fence = None if self._membership is None else self._membership.runs.get(ref)
+        fence = None if self._participant is None else self._participant.holdings.fence_of(ref)
         return assignment | {"log_level": self._children.log_level(ref), "fence": fence}
 
     def triggers_of(self, ref: str) -> list[Trigger]:

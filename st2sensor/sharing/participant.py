@@ -118,6 +118,8 @@ class Participant:
         """Those that nobody holds."""
         self._moving: frozenset[str] = frozenset()
         """Sensors that the container was told to stop, for others to take them."""
+        self._released: dict[str, int] = {}
+        """Fences that it was to release, and never acts under again: a release whose answer is lost may come later."""
         self._has_more = False
         """Whether there is more to take, after the next renewal."""
         self._namesakes = 0
@@ -131,13 +133,10 @@ class Participant:
             self._look_at = 0.0
             raise
 
-    def close(self, released: bool) -> None:
-        """Use the database no more. Raises StorageError.
-
-        :param released: whether nothing is held, so that it need not be a member any more.
-        """
+    def close(self) -> None:
+        """Be no member any more, where everything was released, and use the database no more. Raises StorageError."""
         with closing(self._leases):
-            if self._me and released:
+            if self._me and not self.holdings.fences:
                 self._leases.forget(self._me)
 
     def _turn(self, situation: Situation) -> View:
@@ -179,6 +178,7 @@ class Participant:
         saying = handing, leaving = self._to_say(situation)
         asked = self._clock()
         if not self._leases.renew(self._me, sensors=len(self.holdings.fences), handing=handing, leaving=leaving):
+            LOG.warning("this container was taken for dead, because it did not renew in time; it joins again")
             self.holdings.lose()
             self._moving = frozenset()
             self._me = ""
@@ -229,12 +229,17 @@ class Participant:
     def _see_leases(self, situation: Situation) -> None:
         self._known = {ref: Lease(sensor=ref) for ref in situation.wanted}
         self._known |= {lease.sensor: lease for lease in self._leases.leases()}
+        holders = {lease.holder for lease in self._known.values() if lease.holder is not None}
+        if holders.difference(member.id for member in self._members):
+            # They have joined since, or left: a lease that was taken that late is nobody's.
+            self._see_members()
+            self._dead = self._dead.union(holders.difference(member.id for member in self._members))
         self._free = {lease.sensor: lease for lease in self._known.values() if self._is_free(lease)}
         mine = {lease.sensor: lease.fence for lease in self._known.values() if lease.holder == self._me}
+        self._released = {ref: fence for ref, fence in self._released.items() if mine.get(ref) == fence}
         # Also those that were taken though the answer was lost.
-        self.holdings.hold(mine)
+        self.holdings.hold({ref: fence for ref, fence in mine.items() if ref not in self._released})
         self.holdings.drop(self.holdings.fences.keys() - mine.keys())
-        holders = {lease.holder for lease in self._known.values()}
         for member in self._sightings.long_dead(self._clock(), FORGOTTEN_AFTER * self._profile.lease):
             if member not in holders:
                 self._leases.forget(member)
@@ -271,14 +276,16 @@ class Participant:
             if sensor not in situation.busy
             and (situation.leaving or sensor not in situation.wanted or sensor in self._moving)
         ]
-        if not over:
-            return
-        self._settle()
-        freed = {sensor: Lease(sensor=sensor, fence=self.holdings.fences[sensor]) for sensor in over}
-        self.holdings.drop(over)
-        self._leases.release(over, self._me)
-        self._known |= freed
-        self._free |= freed
+        if over:
+            self._settle()
+            self._released |= {sensor: self.holdings.fences[sensor] for sensor in over}
+            self.holdings.drop(over)
+        if self._released:
+            self._leases.release(self._released, self._me)
+            freed = {sensor: Lease(sensor=sensor, fence=fence) for sensor, fence in self._released.items()}
+            self._known |= freed
+            self._free |= freed
+            self._released = {}
 
     def _take(self, situation: Situation) -> None:
         due = [

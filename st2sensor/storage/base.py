@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -126,8 +126,8 @@ class Leases(Protocol):
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
         """Have a member take leases that are still as they were seen; returns those of them that are its own now."""
 
-    def release(self, sensors: Iterable[str], member: str) -> None:
-        """Nobody holds these any more, if the member did."""
+    def release(self, fences: Mapping[str, int], member: str) -> None:
+        """Nobody holds these sensors any more, if the member did, under these fences."""
 
     def drained(self) -> frozenset[str]:
         """Names of the nodes that are to hold nothing."""

@@ -116,9 +116,10 @@ def test_a_fence_only_grows_through_release_and_take(leases: Leases) -> None:
     for fence in range(1, 5):
         (taken,) = leases.take(free, f"m{fence}")
         assert taken.fence == fence
-        leases.release(["p.S"], "somebody else")
+        leases.release({"p.S": fence}, "somebody else")
+        leases.release({"p.S": fence - 1}, f"m{fence}")
         assert leases.leases()[0].holder == f"m{fence}"
-        leases.release(["p.S"], f"m{fence}")
+        leases.release({"p.S": fence}, f"m{fence}")
         free = leases.free(())
     assert free == [Lease(sensor="p.S", fence=4)]
 
@@ -127,7 +128,7 @@ def test_free_leases_are_those_of_nobody_and_of_the_dead(leases: Leases) -> None
     leases.take([Lease(sensor="p.S")], "a1")
     leases.take([Lease(sensor="p.T")], "b1")
     leases.take([Lease(sensor="p.U")], "b1")
-    leases.release(["p.U"], "b1")
+    leases.release({"p.U": 1}, "b1")
     assert {lease.sensor for lease in leases.free(())} == {"p.U"}
     assert {lease.sensor for lease in leases.free({"a1"})} == {"p.S", "p.U"}
     assert {lease.sensor for lease in leases.leases("b1")} == {"p.T"}

@@ -151,7 +151,7 @@ def test_members_that_come_and_go_move_nothing(world: World) -> None:
         world.turns(one, visitor, seconds=LEASE * 0.5)
         visitor.leaving = True
         visitor.turn()
-        visitor.participant.close(released=True)
+        visitor.participant.close()
         world.nodes.remove(visitor)
         world.turns(one, seconds=LEASE * 0.2)
         assert one.running == WANTED.keys()
@@ -373,7 +373,7 @@ def test_an_orderly_stop_waits_until_the_others_know_and_leaves_nothing(world: W
     one.turn()
     one.turn()
     assert not held(one)
-    one.participant.close(released=True)
+    one.participant.close()
     world.nodes.remove(one)
     two.turn()
     assert held(two) == WANTED.keys()

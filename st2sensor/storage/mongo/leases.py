@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pymongo import UpdateOne, errors
 
@@ -77,10 +77,12 @@ class MongoLeases:
                     raise
         return self._find({"holder": member, "_id": {"$in": [lease.sensor for lease in leases]}})
 
-    def release(self, sensors: Iterable[str], member: str) -> None:
+    def release(self, fences: Mapping[str, int], member: str) -> None:
+        # With the fence: a release that comes late must not free what the member has taken anew.
+        free = {"$set": {"holder": None}}
+        held = [UpdateOne({"_id": sensor, "holder": member, "fence": fence}, free) for sensor, fence in fences.items()]
         with self._connection.failures():
-            held = {"_id": {"$in": list(sensors)}, "holder": member}
-            self._leases.update_many(held, {"$set": {"holder": None}}, session=self._session)
+            self._leases.bulk_write(held, ordered=False, session=self._session)
 
     def drained(self) -> frozenset[str]:
         with self._connection.failures():

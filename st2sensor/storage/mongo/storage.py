@@ -178,26 +178,33 @@ class MongoStorage:
             return live(self._entries.find_one_and_delete({"scope": scope, "name": name}), now)
 
     def put_batch(self, batch: Batch) -> Batch | None:
-        key: Document = {"_id": batch.sensor, "batches.name": {"$ne": batch.name}}
-        if batch.fence is not None:
-            key["fence"] = batch.fence
         with self._failures():
             for _ in range(UPSERTS):
-                with suppress(errors.DuplicateKeyError):
-                    stored = self._leases.update_one(
-                        key, {"$push": {"batches": batch_document(batch)}}, upsert=batch.fence is None
-                    )
-                    if stored.matched_count or stored.upserted_id:
-                        return None
+                if self._push_batch(batch):
+                    return None
                 for found in self._find_batches({"batches.name": batch.name}):
                     if found.name == batch.name:
                         return None if found.id == batch.id else found
-                if (
-                    batch.fence is not None
-                    and self._leases.find_one({"_id": batch.sensor, "fence": batch.fence}) is None
-                ):
-                    raise LeaseLost(batch.sensor)
         raise StorageError(f"{batch.name} is contended: triggers and cursor could not be stored")
+
+    def _push_batch(self, batch: Batch) -> bool:
+        """False when something is in its way."""
+        lease = self._leases.find_one({"_id": batch.sensor}, {"fence": 1, "stored": 1}) or {}
+        if batch.fence not in (None, lease.get("fence")):
+            raise LeaseLost(batch.sensor)
+        # Counted, so that one which comes late, when it was stored by another attempt and carried out, is refused.
+        key: Document = {
+            "_id": batch.sensor,
+            "stored": lease.get("stored"),
+            "batches.name": {"$ne": batch.name},
+        }
+        if batch.fence is not None:
+            key["fence"] = batch.fence
+        update = {"$push": {"batches": batch_document(batch)}, "$set": {"stored": lease.get("stored", 0) + 1}}
+        with suppress(errors.DuplicateKeyError):
+            stored = self._leases.update_one(key, update, upsert=not lease)
+            return bool(stored.matched_count or stored.upserted_id)
+        return False
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
         with self._failures():

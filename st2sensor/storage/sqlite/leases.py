@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from st2sensor.models import Lease, Member
 from st2sensor.storage import documents
@@ -67,11 +67,11 @@ class SqliteLeases:
         wanted = {lease.sensor for lease in leases}
         return [lease for lease in self.leases(member) if lease.sensor in wanted]
 
-    def release(self, sensors: Iterable[str], member: str) -> None:
+    def release(self, fences: Mapping[str, int], member: str) -> None:
         with self._connection.transaction() as connection:
-            for sensor in sensors:
+            for sensor, fence in fences.items():
                 document = find(connection, LEASES, SPACE, sensor)
-                if document is not None and document.get("holder") == member:
+                if document is not None and (document.get("holder"), document.get("fence")) == (member, fence):
                     store(connection, LEASES, SPACE, sensor, document | {"holder": None})
 
     def drained(self) -> frozenset[str]:

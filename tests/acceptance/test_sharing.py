@@ -1,0 +1,297 @@
+"""Containers of one host that share sensors: killed, paused, stopped in order, and cut off from what they need.
+
+Each sensor writes down when it is set up, polls and is cleaned up, by a clock that all processes share.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from st2sensor.sharing.times import boottime
+from tests.servers.mongodb import MongoDB
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import eventually
+from tests.workspace import Container, Workspace, alive
+
+LEASE = 3.0
+PATIENCE = 15.0
+"""Seconds: what takes a lease here takes longer on a busy machine."""
+
+NAMES = [f"S{number}" for number in range(9)]
+REFS = {f"p.{name}" for name in NAMES}
+
+COUNTS = """
+import json
+import os
+import time
+
+JOURNAL = {journal!r}
+
+class {name}(PollingSensor):
+    def __init__(self, sensor_service, config=None, poll_interval=0.1):
+        super().__init__(sensor_service, config, poll_interval)
+
+    def setup(self):
+        self.note("setup")
+
+    def poll(self):
+        last = self.sensor_service.get_value("n")
+        n = int(last or 0) + 1
+        payload = dict(sensor="{name}", fence=self.sensor_service.fence, n=n)
+        if self.sensor_service.dispatch_and_set([("p.counted", payload)], "n", n, expected=last):
+            self.note("poll", n)
+
+    def cleanup(self):
+        self.note("cleanup")
+
+    def note(self, event, n=None):
+        line = dict(event=event, sensor="{name}", fence=self.sensor_service.fence, pid=os.getpid(), n=n,
+                    at=time.clock_gettime(time.CLOCK_BOOTTIME))
+        with open(JOURNAL, "a") as file:
+            file.write(json.dumps(line) + "\\n")
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What a sensor wrote down."""
+
+    event: str
+    sensor: str
+    fence: int | None
+    pid: int
+    n: int | None
+    at: float
+
+
+class Nodes:
+    """Containers that share the sensors of a workspace."""
+
+    def __init__(self, workspace: Workspace, lease: float = LEASE) -> None:
+        self.workspace = workspace
+        self.lease = lease
+        self.journal = workspace.folder / "journal"
+        self.journal.touch()
+        for name in NAMES:
+            workspace.add_sensor("p", name, COUNTS.format(name=name, journal=str(self.journal)), trigger_types=TYPES)
+        workspace.reload_well()
+
+    def start(self, name: str, extra: str = "") -> Container:
+        options = f"resync_interval = 0.5\nsensor_node_name = {name}\npartition_provider = name:shared\n"
+        self.workspace.configure(f"{options}lease = {self.lease}\n{extra}")
+        text = self.workspace.config.read_text().replace("state_dir = state", f"state_dir = {name}")
+        text = text.replace("connection = sqlite://\n", "connection = sqlite:///state/st2.db\n")
+        path = self.workspace.folder / f"{name}.conf"
+        path.write_text(text)
+        return self.workspace.start("--config-file", str(path))
+
+    def lines(self) -> list[Line]:
+        return [Line(**json.loads(line)) for line in self.journal.read_text().splitlines()]
+
+    def holders(self) -> dict[str, int]:
+        """Process by sensor, of its newest life."""
+        return {line.sensor: line.pid for line in self.lines() if line.event == "setup"}
+
+    def wait_shared_out(self, *containers: Container) -> None:
+        """Each sensor runs in one of them, and each of them has some."""
+
+        def shared_out() -> bool:
+            running = [set(container.wrappers()) for container in containers]
+            return all(running) and sum(map(len, running)) == len(REFS) and set().union(*running) == REFS
+
+        eventually("the sensors are shared out", shared_out, 30)
+
+    def check(self) -> None:
+        """No two lives of a sensor overlap, and each n was counted under one fence, without a hole."""
+        for name in NAMES:
+            lines = [line for line in self.lines() if line.sensor == name]
+            lives: dict[int, list[Line]] = {}
+            for line in lines:
+                lives.setdefault(line.pid, []).append(line)
+            for before, after in zip(lives.values(), list(lives.values())[1:], strict=False):
+                assert before[-1].at < after[0].at, name
+                assert (before[-1].fence or 0) <= (after[0].fence or 0), name
+            counted = [line.n for line in lines if line.event == "poll"]
+            # A life that ended before it could write it down has counted one more.
+            assert counted == sorted(set(counted), key=lambda n: n or 0), name
+
+
+TYPES = [{"name": "counted", "payload_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}]
+
+
+def check_events(payloads: list[dict[str, Any]]) -> None:
+    """Every event came once, in the order of its sensor's cursor, and under a fence that only grew."""
+    for name in NAMES:
+        mine = {int(payload["n"]): int(payload["fence"]) for payload in payloads if payload["sensor"] == name}
+        assert sorted(mine) == list(range(1, len(mine) + 1)), name
+        assert sorted(mine.values()) == [mine[n] for n in sorted(mine)], name
+
+
+@pytest.fixture
+def nodes(workspace: Workspace) -> Nodes:
+    return Nodes(workspace)
+
+
+def test_a_container_that_is_killed_is_replaced_within_its_lease(nodes: Nodes) -> None:
+    listener = nodes.workspace.listen()
+    one, two = nodes.start("one"), nodes.start("two")
+    nodes.wait_shared_out(one, two)
+    lost = set(one.wrappers())
+    one.process.kill()
+    killed_at = boottime()
+    eventually("the other one runs them all", lambda: set(two.wrappers()) == REFS, PATIENCE)
+    again = [
+        line for line in eventually("they are set up", lambda: since(nodes, killed_at, lost)) if line.at > killed_at
+    ]
+    assert max(line.at for line in again if line.event == "setup") - killed_at < LEASE + 2
+    assert two.stop() == 0
+    nodes.check()
+    eventually("what was dispatched is here", lambda: len(listener.of("p.counted")) >= last_numbers(nodes))
+    check_events(distinct(listener.of("p.counted")))
+
+
+def test_one_that_starts_again_after_a_kill_has_its_sensors_back_at_once(nodes: Nodes) -> None:
+    one = nodes.start("one")
+    eventually("it runs them all", lambda: set(one.wrappers()) == REFS)
+    one.process.kill()
+    one.process.wait()
+    again = nodes.start("one")
+    again.wait_for_log("takes 9 sensors")
+    eventually("it runs them all", lambda: set(again.wrappers()) == REFS)
+    assert "counts as dead" not in again.log
+    assert again.stop() == 0
+    nodes.check()
+
+
+def test_a_paused_container_s_sensors_are_killed_before_another_one_runs_them(served: Workspace) -> None:
+    # Not on the embedded database, which a process that is paused in a transaction holds locked for all.
+    nodes = Nodes(served)
+    listener = nodes.workspace.listen()
+    one, two = nodes.start("one"), nodes.start("two")
+    nodes.wait_shared_out(one, two)
+    lost = {ref: process.pid for ref, process in one.wrappers().items()}
+    one.process.send_signal(signal.SIGSTOP)
+    eventually("the other one runs them all", lambda: set(two.wrappers()) == REFS, PATIENCE)
+    assert not [pid for pid in lost.values() if alive(pid)]
+    one.process.send_signal(signal.SIGCONT)
+    one.wait_for_log("this container was taken for dead")
+    assert "keeps failing" not in one.log
+    nodes.wait_shared_out(one, two)
+    assert set(one.wrappers()) == set(lost)
+    for container in (one, two):
+        assert container.stop() == 0
+        assert "Traceback" not in container.log
+    nodes.check()
+    eventually("what was dispatched is here", lambda: len(listener.of("p.counted")) >= last_numbers(nodes))
+    check_events(distinct(listener.of("p.counted")))
+
+
+def test_an_orderly_stop_hands_over_what_is_cleaned_up(nodes: Nodes) -> None:
+    one, two = nodes.start("one"), nodes.start("two")
+    nodes.wait_shared_out(one, two)
+    handed = set(one.wrappers())
+    stopped_at = boottime()
+    assert one.stop() == 0
+    lines = eventually("the other one runs them all", lambda: since(nodes, stopped_at, handed), PATIENCE)
+    for ref in handed:
+        mine = [line for line in lines if f"p.{line.sensor}" == ref]
+        end = max(line.at for line in mine if line.event == "cleanup")
+        setup = min(line.at for line in mine if line.event == "setup" and line.at > end)
+        assert setup - end < LEASE / 2
+    assert "counts as dead" not in two.log
+    assert two.stop() == 0
+    nodes.check()
+
+
+def test_a_rolling_restart_keeps_every_sensor_running(nodes: Nodes) -> None:
+    listener = nodes.workspace.listen()
+    names = ["one", "two", "three"]
+    running = {name: nodes.start(name) for name in names}
+    nodes.wait_shared_out(*running.values())
+    for name in names:
+        assert running[name].stop() == 0
+        others = [container for other, container in running.items() if other != name]
+        nodes.wait_shared_out(*others)
+        running[name] = nodes.start(name)
+        nodes.wait_shared_out(*running.values())
+    for container in running.values():
+        assert container.stop() == 0
+    nodes.check()
+    eventually("what was dispatched is here", lambda: len(listener.of("p.counted")) >= last_numbers(nodes))
+    check_events(distinct(listener.of("p.counted")))
+
+
+def test_alone_it_behaves_as_the_default_provider_does(nodes: Nodes) -> None:
+    only = nodes.start("only")
+    eventually("it runs them all", lambda: set(only.wrappers()) == REFS)
+    nodes.workspace.run("st2sensor", "--config-file", str(nodes.workspace.folder / "only.conf"), "disable", "p.S1")
+    eventually("one is disabled", lambda: set(only.wrappers()) == REFS - {"p.S1"})
+    nodes.workspace.run("st2sensor", "--config-file", str(nodes.workspace.folder / "only.conf"), "enable", "p.S1")
+    eventually("and enabled", lambda: set(only.wrappers()) == REFS)
+    pid = only.wrappers()["p.S2"].pid
+    only.wrappers()["p.S2"].kill()
+    eventually("a sensor that is killed starts again", lambda: only.wrappers().get("p.S2", NOBODY).pid != pid, 20)
+    assert only.stop() == 0
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+
+
+NOBODY: Any = Process(0)
+
+
+@pytest.fixture
+def own_mongo(tmp_path: Path) -> Iterator[MongoDB]:
+    server = MongoDB(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_while_the_database_is_away_sensors_run_as_long_as_their_lease_and_then_stop(
+    folder: Path, own_mongo: MongoDB, rabbit_server: RabbitMQ
+) -> None:
+    workspace = Workspace(folder, database=own_mongo.url, messaging=rabbit_server.url)
+    nodes = Nodes(workspace)
+    one, two = nodes.start("one"), nodes.start("two")
+    try:
+        nodes.wait_shared_out(one, two)
+        own_mongo.stop()
+        stopped_at = boottime()
+        for container in (one, two):
+            eventually("its sensors stop", lambda: not container.wrappers(), PATIENCE)  # noqa: B023 (used up here)
+            assert "leases cannot be renewed" in container.log
+        ends = [line for line in nodes.lines() if line.event == "cleanup" and line.at > stopped_at]
+        assert sorted(line.sensor for line in ends) == NAMES
+        own_mongo.start()
+        nodes.wait_shared_out(one, two)
+        for container in (one, two):
+            assert container.stop() == 0
+        nodes.check()
+    finally:
+        workspace.close()
+
+
+def since(nodes: Nodes, moment: float, refs: set[str]) -> list[Line]:
+    """What was written down since a moment, once all of some sensors are set up again."""
+    lines = [line for line in nodes.lines() if line.at > moment]
+    return lines if {f"p.{line.sensor}" for line in lines if line.event == "setup"} >= refs else []
+
+
+def last_numbers(nodes: Nodes) -> int:
+    """How many events there are, at the least."""
+    return sum(max((line.n or 0 for line in nodes.lines() if line.sensor == name), default=0) for name in NAMES)
+
+
+def distinct(seen: list[Any]) -> list[dict[str, Any]]:
+    """Payloads, those that came again under their message_id once."""
+    return list({message.message_id: message.payload for message in seen}.values())
