@@ -46,9 +46,8 @@ def test_nothing_is_lost_or_repeated_while_the_database_is_cut_off(folder: Path,
         fleet.wait_until_all_count()
 
         end = now()
-        code = node.stop()
+        assert node.stop() == 0
         records, lines = fleet.ledger.records(), fleet.journal.lines()
         run = Run(records=records, lines=lines, observed=(begin, end), gap=20, in_flight=2, excused=[(cut, end)])
         assert check(run, fleet.sensors) == []
         assert {record.fence for record in records} == {None}
-        assert code == 0

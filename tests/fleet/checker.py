@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from tests.fleet.ledger import Record
 from tests.fleet.pack import Line
@@ -60,14 +60,25 @@ def of_sensor(run: Run, sensor: str) -> Run:
 def gaps(run: Run) -> Iterator[tuple[float, Span]]:
     """Times without a sign of a sensor, of a run of one: seconds, excused ones subtracted, and from when to when."""
     begin, end = run.observed
-    stamps = [at for _, at in _stamps(run) if begin < at < end]
+    stamps = [sign.at for sign in _signs(run) if begin < sign.at < end]
     for span in pairwise([begin, *sorted(stamps), end]):
-        yield span[1] - span[0] - _shared(span, run.excused), span
+        yield span[1] - span[0] - shared(span, run.excused), span
 
 
 def _exclusive(run: Run) -> Iterator[str]:
-    for low, high, after, first in _overlaps(_stamps(run)):
+    for low, high, after, first in _overlaps((sign.fence or 0, sign.at) for sign in _signs(run)):
         yield f"fence {low} was at work {after - first:.3f} s after fence {high} had begun, at {first:.3f}"
+
+
+def _alone(run: Run) -> Iterator[str]:
+    work: dict[tuple[int | None, int], list[float]] = defaultdict(list)
+    for sign in _signs(run):
+        work[sign.fence, sign.pid].append(sign.at)
+    for (first, one), (second, another) in combinations(work, 2):
+        begin = max(min(work[first, one]), min(work[second, another]))
+        end = min(max(work[first, one]), max(work[second, another]))
+        if first == second and begin <= end:
+            yield f"processes {one} and {another} of fence {first} were both at work, from {begin:.3f} to {end:.3f}"
 
 
 def _ranges(run: Run) -> Iterator[str]:
@@ -119,6 +130,7 @@ def _marked(run: Run) -> Iterator[str]:
 
 RULES: dict[str, Callable[[Run], Iterator[str]]] = {
     "exclusive": _exclusive,
+    "alone": _alone,
     "ranges": _ranges,
     "lost": _lost,
     "repeated": _repeated,
@@ -128,12 +140,10 @@ RULES: dict[str, Callable[[Run], Iterator[str]]] = {
 }
 
 
-def _stamps(run: Run) -> Iterator[tuple[int, float]]:
-    """Each moment at which a sensor was at work, with its fence; 0 for none."""
-    for record in run.records:
-        yield record.fence or 0, record.at
-    for line in run.lines:
-        yield line.fence or 0, line.at
+def _signs(run: Run) -> Iterator[Record | Line]:
+    """Each moment at which a sensor was at work."""
+    yield from run.records
+    yield from run.lines
 
 
 def _overlaps(values: Iterable[tuple[int, float]]) -> Iterator[tuple[int, int, float, float]]:
@@ -148,7 +158,7 @@ def _overlaps(values: Iterable[tuple[int, float]]) -> Iterator[tuple[int, int, f
                 yield low, high, max(by_fence[low]), first
 
 
-def _shared(span: Span, others: Sequence[Span]) -> float:
+def shared(span: Span, others: Sequence[Span]) -> float:
     """Seconds of a span that are in others, too, which may overlap."""
     total, reached = 0.0, span[0]
     for begin, end in sorted(others):

@@ -196,6 +196,8 @@ KINDS: dict[str, Callable[[Storm, Fault], AbstractContextManager[None]]] = {
 }
 
 OF_DATABASE = {"step down", "kill -9 of mongod"}
+HARMLESS = {"cut of mq", "cut of others"}
+"""What sensors go on in."""
 
 # How long they are held, in leases. A pause is longer than one: somebody else has taken over when it ends.
 HOLD = {
@@ -211,11 +213,11 @@ def excused(effects: Sequence[Effect], lease: float) -> list[Span]:
 
     What a fault takes away is back a lease after it began, and what its end takes away a lease after that.
     """
-    of_database = [effect.span for effect in effects if effect.fault.target == DATABASE]
-    others = [effect.span for effect in effects if effect.fault.target != DATABASE]
+    of_database = [found.span for found in effects if found.fault.target == DATABASE]
     spans = [(begin, end + RECOVERY) for begin, end in of_database]
-    for first, second in combinations([(begin, end + lease) for begin, end in others], 2):
-        both = max(first[0], second[0]), min(first[1], second[1])
-        if both[0] < both[1]:
-            spans.append(both)
+    others = [found for found in effects if found.fault.target != DATABASE and found.fault.kind not in HARMLESS]
+    for first, second in combinations(others, 2):
+        begin, end = max(first.span[0], second.span[0]), min(first.span[1], second.span[1]) + lease
+        if first.fault.target != second.fault.target and begin < end:
+            spans.append((begin, end))
     return spans

@@ -27,23 +27,24 @@ class Fleet:
 
     def wait_until_all_count(self, timeout: float = 120) -> None:
         """Wait until each sensor has dispatched after this moment, and that has arrived."""
-        began = now()
+        began, arrived = now(), len(self.ledger.records())
 
-        def silent() -> set[str]:
-            return set(self.sensors) - {record.sensor for record in self.ledger.records() if record.at > began}
+        def counted() -> bool:
+            fresh = {record.sensor for record in self.ledger.records(arrived) if record.at > began}
+            return fresh == set(self.sensors)
 
-        eventually("all sensors count", lambda: not silent(), timeout)
+        eventually("all sensors count", counted, timeout)
 
-    def stop(self) -> list[str]:
-        """Stop all containers, and wait until all that was accepted has arrived; returns which did not stop well."""
+    def stop(self) -> None:
+        """Stop all containers, and wait until all that was accepted has arrived."""
         codes = {name: node.stop() for name, node in self.nodes.items()}
+        accepted = {(line.sensor, line.n) for line in self.journal.lines() if line.event == "accepted"}
 
         def missing() -> set[tuple[str, int | None]]:
-            accepted = {(line.sensor, line.n) for line in self.journal.lines() if line.event == "accepted"}
             return accepted - {(record.sensor, record.n) for record in self.ledger.records()}
 
         eventually("all that was accepted has arrived", lambda: not missing(), timeout=30)
-        return [f"{name}: exit code {code}" for name, code in codes.items() if code != 0]
+        assert set(codes.values()) == {0}, f"exit codes: {codes}"
 
 
 @contextmanager

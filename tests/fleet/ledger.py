@@ -67,9 +67,9 @@ class Ledger:
         self._closing.set()
         self._thread.join(10)
 
-    def records(self) -> list[Record]:
-        """All that arrived until now."""
-        return list(self._records)
+    def records(self, after: int = 0) -> list[Record]:
+        """All that arrived until now, but for the first so many."""
+        return self._records[after:]
 
     def _listen(self) -> None:
         while not self._closing.is_set():

@@ -80,6 +80,14 @@ def test_two_fences_at_work_at_once_are_found(stray: Line) -> None:
     assert broken(a_run(lines=[*LINES, stray])) == {"exclusive"}
 
 
+def test_two_processes_of_a_fence_at_work_at_once_are_found() -> None:
+    assert broken(a_run(lines=[*LINES, replace(line("setup", 1, 11.5), pid=7)])) == {"alone"}
+
+
+def test_a_process_may_follow_another_in_a_fence() -> None:
+    assert broken(a_run([*RECORDS[:3], replace(RECORDS[3], pid=7)])) == set()
+
+
 def test_an_event_made_after_the_next_fence_began_is_found() -> None:
     assert broken(a_run([RECORDS[0], replace(RECORDS[1], at=13.5), *RECORDS[2:]])) == {"exclusive"}
 
@@ -99,7 +107,7 @@ def test_what_was_accepted_at_the_end_and_did_not_arrive_is_found() -> None:
 
 
 def test_a_number_that_two_processes_had_accepted_is_found() -> None:
-    assert broken(a_run(lines=[*LINES, replace(line("accepted", 1, 12.2, 2), pid=7)])) == {"lost"}
+    assert broken(a_run(lines=[*LINES, replace(line("accepted", 1, 12.2, 2), pid=7)])) == {"lost", "alone"}
 
 
 def test_one_number_in_two_messages_is_found() -> None:
