@@ -112,8 +112,13 @@ def _gap(run: Run) -> Iterator[str]:
 
 
 def _header(run: Run) -> Iterator[str]:
+    last: dict[int, int] = defaultdict(int)
     for record in run.records:
-        if record.header != record.fence:
+        last[record.fence or 0] = max(last[record.fence or 0], record.n)
+    for record in run.records:
+        # An unfinished batch, the last that a fence has, is carried out under a later one.
+        carried = record.n == last[record.fence or 0] and (record.header or 0) > (record.fence or 0)
+        if record.header != record.fence and not carried:
             yield f"{record.n} of fence {record.fence} has fence {record.header} in its header"
 
 

@@ -107,7 +107,7 @@ def _record(number: int, properties: BasicProperties, payload: dict[str, Any]) -
         arrived=now(),
         message_id=str(properties.message_id),
         header=None if fence is None else int(fence),
-        late=headers.get(LATE_HEADER) is True,
+        late=headers.get(LATE_HEADER) == "true",
         **payload,
     )
 

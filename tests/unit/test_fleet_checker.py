@@ -130,8 +130,13 @@ def test_excused_times_are_no_silence_and_count_once() -> None:
 
 
 def test_a_header_that_differs_from_the_payload_is_found() -> None:
-    assert broken(a_run([*RECORDS[:3], replace(RECORDS[3], header=3)])) == {"header"}
+    assert broken(a_run([replace(RECORDS[0], header=2), *RECORDS[1:]])) == {"header"}
+    assert broken(a_run([*RECORDS[:3], replace(RECORDS[3], header=1)])) == {"header"}
     assert broken(a_run([*RECORDS[:3], replace(RECORDS[3], header=None)])) == {"header"}
+
+
+def test_the_last_of_a_fence_may_be_carried_out_under_the_next() -> None:
+    assert broken(a_run([RECORDS[0], replace(RECORDS[1], header=2), *RECORDS[2:]])) == set()
 
 
 def test_a_late_message_without_a_mark_is_found() -> None:
