@@ -43,8 +43,8 @@ class Fleet:
         def missing() -> set[tuple[str, int | None]]:
             return accepted - {(record.sensor, record.n) for record in self.ledger.records()}
 
-        eventually("all that was accepted has arrived", lambda: not missing(), timeout=30)
         assert set(codes.values()) == {0}, f"exit codes: {codes}"
+        eventually("all that was accepted has arrived", lambda: not missing(), timeout=30)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from contextlib import suppress
 
 import psutil
@@ -44,8 +45,12 @@ class Node:
         self._container = self._workspace.start(config=self._config, prefix=self._within)
 
     def stop(self) -> int:
-        """An orderly stop; returns the exit code."""
-        return self.container.stop(timeout=60)
+        """An orderly stop; returns the exit code, that of SIGKILL when it takes too long."""
+        try:
+            return self.container.stop(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            return -signal.SIGKILL
 
     def kill(self) -> None:
         """SIGKILL to the container's own process."""
