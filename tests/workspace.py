@@ -48,7 +48,7 @@ serializer = {serializer}
 [keyvalue]
 encryption_key_path = datastore_key.json
 [sensorcontainer]
-state_dir = state
+state_dir = {state}
 {extra}
 """
 
@@ -108,15 +108,21 @@ class Workspace:
 
     def configure(self, extra: str = "") -> None:
         """Write st2.conf; extra lines go into [sensorcontainer] and may open other sections."""
-        self.config.write_text(
-            CONFIG.format(
-                database=self.database,
-                messaging=self.messaging,
-                name=self.name,
-                prefix=self.prefix,
-                serializer=self.serializer,
-                extra=extra,
-            )
+        self.config.write_text(self.configuration(extra))
+
+    def configuration(self, extra: str, *, state: str = "state") -> str:
+        """An st2.conf on this workspace's backends and packs.
+
+        :param extra: lines of [sensorcontainer]; :param state: the state directory.
+        """
+        return CONFIG.format(
+            database=self.database,
+            messaging=self.messaging,
+            name=self.name,
+            prefix=self.prefix,
+            serializer=self.serializer,
+            state=state,
+            extra=extra,
         )
 
     def make_key(self) -> Path:
@@ -176,9 +182,14 @@ class Workspace:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def start(self, *arguments: str, within: Path | None = None) -> Container:
-        """:param within: a control group."""
-        container = Container(self, arguments, within)
+    def start(
+        self, *arguments: str, within: Path | None = None, config: Path | None = None, prefix: Sequence[str] = ()
+    ) -> Container:
+        """:param within: a control group; :param config: another st2.conf, whose name the log gets, too.
+
+        :param prefix: what the command begins with.
+        """
+        container = Container(self, arguments, within, config or self.config, prefix)
         self._containers.append(container)
         return container
 
@@ -212,14 +223,21 @@ class Workspace:
 class Container:
     """A running st2sensorcontainer."""
 
-    def __init__(self, workspace: Workspace, arguments: Sequence[str], within: Path | None = None) -> None:
-        self.log_file = workspace.folder / f"container-{uuid.uuid4().hex[:6]}.log"
-        command = [sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
+    def __init__(
+        self,
+        workspace: Workspace,
+        arguments: Sequence[str],
+        within: Path | None,
+        config: Path,
+        prefix: Sequence[str],
+    ) -> None:
+        self.log_file = workspace.folder / f"{config.stem}-{uuid.uuid4().hex[:6]}.log"
+        command = [*prefix, sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
         if within is not None:
             command = ["sh", "-c", f'echo $$ > {within}/cgroup.procs && exec "$@"', "sh", *command]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, "--config-file", str(workspace.config), *arguments],
+                [*command, "--config-file", str(config), *arguments],
                 cwd=workspace.folder,
                 env={**environment(workspace.warnings), "TMPDIR": str(workspace.temporary)},
                 stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,32 @@ class MongoDB:
     """:param folder: holds data and log.
     :param options: of the command line, beside those that make it private.
     :param client: how pymongo is to ask whether it answers.
+    :param within: what the command begins with, as one that enters a namespace; :param address: to listen on.
     """
 
-    def __init__(self, folder: Path, *options: str, client: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        client: dict[str, Any] | None = None,
+        within: Sequence[str] = (),
+        address: str = "127.0.0.1",
+    ) -> None:
         self._folder = folder
         self._options = options
         self._client = client or {}
+        self._within = within
+        self.address = address
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}"
+        return f"mongodb://{self.host}"
+
+    @property
+    def host(self) -> str:
+        return f"{self.address}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -58,7 +73,16 @@ class MongoDB:
         assert mongod is not None
         data = self._folder / "mongodb"
         data.mkdir(parents=True, exist_ok=True)
-        command = [str(mongod), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1"]
+        command = [
+            *self._within,
+            str(mongod),
+            "--dbpath",
+            str(data),
+            "--port",
+            str(self.port),
+            "--bind_ip",
+            self.address,
+        ]
         command += [
             "--logpath",
             str(self._folder / "mongod.log"),
@@ -73,6 +97,12 @@ class MongoDB:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(timeout=60)
             self._process = None
 

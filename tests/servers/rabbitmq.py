@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,18 +29,25 @@ def executable() -> str | None:
 
 
 class RabbitMQ:
-    """:param folder: holds database, log and cookie; :param config: lines of rabbitmq.conf."""
+    """:param folder: holds database, log and cookie; :param config: lines of rabbitmq.conf.
 
-    def __init__(self, folder: Path, config: str = "") -> None:
+    :param within: what commands begin with, as one that enters a namespace; :param address: to listen on.
+    """
+
+    def __init__(
+        self, folder: Path, config: str = "", *, within: Sequence[str] = (), address: str = "127.0.0.1"
+    ) -> None:
         self._folder = folder
         self._config = config
+        self._within = within
+        self.address = address
         self.port = free_port()
         self._environment = {
             **os.environ,
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"st2sensor-{uuid.uuid4().hex[:8]}@localhost",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_IP_ADDRESS": address,
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -60,7 +68,7 @@ class RabbitMQ:
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        return f"amqp://guest:guest@{self.address}:{self.port}//"
 
     def start(self) -> None:
         script = executable()
@@ -69,7 +77,7 @@ class RabbitMQ:
         (self._folder / "plugins").write_text("[].")
         (self._folder / "rabbitmq.conf").write_text(self._config)
         self._process = subprocess.Popen(
-            [_real_script(script)],
+            [*self._within, _real_script(script)],
             env=self._environment,
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
@@ -81,7 +89,7 @@ class RabbitMQ:
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl; returns what it prints."""
         script = Path(_real_script(executable() or "")).with_name("rabbitmqctl")
-        command = [str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
+        command = [*self._within, str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
         done = subprocess.run(
             command, env=self._environment, cwd=self._folder, check=True, capture_output=True, text=True, timeout=60
         )
@@ -103,7 +111,7 @@ class RabbitMQ:
         # The port mapper is a daemon, in a session of its own.
         epmd = shutil.which("epmd")
         if epmd:
-            subprocess.run([epmd, "-kill"], env=self._environment, capture_output=True, check=False)
+            subprocess.run([*self._within, epmd, "-kill"], env=self._environment, capture_output=True, check=False)
         self._process = None
 
     def _answers(self) -> bool:
@@ -116,7 +124,8 @@ class RabbitMQ:
 
 def parameters(url: str) -> pika.ConnectionParameters:
     """What pika needs to connect; in a kombu URL a path of two slashes is the virtual host `/`."""
-    return pika.ConnectionParameters(host="127.0.0.1", port=urlsplit(url).port, socket_timeout=2)
+    split = urlsplit(url)
+    return pika.ConnectionParameters(host=split.hostname, port=split.port, socket_timeout=2)
 
 
 def _real_script(wrapper: str) -> str:

@@ -1,0 +1,84 @@
+"""A container of the fleet: in a namespace, with a configuration and a state directory of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import suppress
+
+import psutil
+
+from tests.fleet.network import Network
+from tests.workspace import Container, Workspace
+
+CONFIG = """\
+sensor_node_name = {name}
+partition_provider = {provider}
+lease = {lease:g}
+resync_interval = 2
+restart_delay = 0.2
+restart_delay_max = 2
+stop_timeout = 5
+"""
+
+
+class Node:
+    """:param lease: seconds; :param provider: the partition provider, as st2.conf has it."""
+
+    def __init__(self, workspace: Workspace, network: Network, name: str, *, lease: float, provider: str) -> None:
+        self.name = name
+        self._workspace = workspace
+        self._within = network.within(name)
+        self._config = workspace.folder / f"{name}.conf"
+        extra = CONFIG.format(name=name, provider=provider, lease=lease)
+        self._config.write_text(workspace.configuration(extra, state=name))
+        self._container: Container | None = None
+
+    @property
+    def container(self) -> Container:
+        """The last one that was started."""
+        assert self._container is not None, f"{self.name} was never started"
+        return self._container
+
+    def start(self) -> None:
+        """Start; returns at once."""
+        self._container = self._workspace.start(config=self._config, prefix=self._within)
+
+    def stop(self) -> int:
+        """An orderly stop; returns the exit code, that of SIGKILL when it takes too long."""
+        try:
+            return self.container.stop(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            return -signal.SIGKILL
+
+    def kill(self) -> None:
+        """SIGKILL to the container's own process."""
+        self.container.process.kill()
+        self.container.process.wait(10)
+
+    def pause(self) -> None:
+        """SIGSTOP to the container's own process; its zygote and sensors go on."""
+        self.container.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.container.process.send_signal(signal.SIGCONT)
+
+    def pause_all(self) -> None:
+        """SIGSTOP to the container, its zygotes and its sensors, as when the machine stands still."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume_all(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def kill_all(self) -> None:
+        """SIGKILL to the container, its zygotes and its sensors, as when the machine is gone."""
+        self._signal_all(signal.SIGKILL)
+        self.container.process.wait(10)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        process = psutil.Process(self.container.process.pid)
+        # The container first, or it would see to those that are gone.
+        for member in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(number)
