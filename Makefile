@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium
+.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin
 
 install: .venv/installed
 
@@ -13,7 +13,7 @@ demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
 # Three tests at a time: most of them wait. A worker that dies ends the run.
-test: .venv/tested rabbitmq chromium
+test: .venv/tested rabbitmq chromium spin
 	$(BIN)/pytest --numprocesses 3 --dist worksteal --max-worker-restart 0
 
 lint: .venv/tested
@@ -47,6 +47,10 @@ rabbitmq:
 # The browser that looks at the status page, too.
 chromium:
 	@command -v chromedriver >/dev/null || $(call debian,chromium chromium-driver)
+
+# What explores the model of shared sensors, and compiles what does.
+spin:
+	@command -v spin >/dev/null && command -v gcc >/dev/null || $(call debian,spin gcc libc6-dev)
 
 debian = [ "$$(id -u)" != 0 ] || \
 	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))

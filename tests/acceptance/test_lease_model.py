@@ -1,0 +1,73 @@
+"""The protocol of shared sensors, as a model: spin looks at everything that can happen."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import missing
+
+MODEL = Path(__file__).parents[1] / "model" / "lease.pml"
+
+SOUND = {
+    "containers that come again": ["LIVES=3", "FENCES=2", "KEEPS"],
+    "a lease that is released": ["LIVES=2", "FENCES=3"],
+    "batches": ["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"],
+    "a successor that is not paused": ["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"],
+}
+
+BROKEN = [
+    ["NO_FENCE", "KEEPS"],
+    ["ANY_FENCE", "KEEPS"],
+    ["DEADLINE_AFTER", "KEEPS"],
+    ["NO_MARGIN", "KEEPS"],
+    ["NO_EVICT_CAS", "KEEPS"],
+    ["NO_TAKE_CAS", "KEEPS"],
+    ["NO_RELEASE_FENCE"],
+    ["TAKE_BACK"],
+    ["NO_BATCH_FENCE", "BATCHES=1", "KEEPS"],
+    ["NO_BATCH_COUNT", "BATCHES=1", "KEEPS"],
+    ["SAME_VALUES", "BATCHES=2", "LIVES=2", "FENCES=2", "KEEPS"],
+]
+
+REACHED = [["REACH_TAKEOVER", "KEEPS"], ["REACH_BATCH", "BATCHES=1", "KEEPS"]]
+
+
+def verdict(folder: Path, switches: list[str]) -> str:
+    """What the verifier says of the model with these switches."""
+    if shutil.which("spin") is None or shutil.which("gcc") is None:
+        missing("no spin, or no gcc: as root, make test installs Debian's")
+    defined = [f"-D{switch}" for switch in switches]
+    for command in (
+        ["spin", *defined, "-a", str(MODEL)],
+        ["gcc", "-O2", "-w", "-DSAFETY", "-DMEMLIM=2000", "-o", "pan", "pan.c"],
+    ):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(["./pan", "-m2000000", "-w22"], cwd=folder, capture_output=True, text=True, timeout=600)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("switches", SOUND.values(), ids=SOUND)
+def test_nothing_goes_wrong_whatever_is_paused_or_killed(folder: Path, switches: list[str]) -> None:
+    said = verdict(folder, switches)
+    assert "errors: 0" in said, said
+    # It has seen all: neither the depth nor the memory was too small, and no state was taken for another.
+    assert "Full statespace search" in said, said
+    for short in ("too small", "MEMLIM", "out of memory", "not completed", "Bit statespace", "Hash-Compact"):
+        assert short not in said, said
+    # Each step is taken in some run; but nobody comes to the end.
+    never = [line.strip() for line in said.splitlines() if ", state " in line and "-end-" not in line]
+    assert not never, said
+
+
+@pytest.mark.parametrize("switches", BROKEN, ids="-".join)
+def test_without_one_of_its_rules_the_protocol_breaks(folder: Path, switches: list[str]) -> None:
+    assert "assertion violated" in verdict(folder, switches)
+
+
+@pytest.mark.parametrize("switches", REACHED, ids="-".join)
+def test_the_lease_changes_hands(folder: Path, switches: list[str]) -> None:
+    assert "assertion violated" in verdict(folder, switches)

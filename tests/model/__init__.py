@@ -1,0 +1,1 @@
+"""A model of how containers share sensors, which spin explores."""
