@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor.delivery import Delivery
-from st2sensor.errors import BrokerUnavailable, MessageRefused, OutboxError
+from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
 from st2sensor.outbox import TAIL, TAIL_BYTES, Outbox
 from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
@@ -379,3 +379,54 @@ def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> 
         OutboxError, match=r"outbox\.db is damaged: file is not a database; what waits in it may be lost"
     ):
         Outbox(path)
+
+
+def submit(outbox: Outbox, number: int, *verdicts: bool) -> queue.SimpleQueue[Exception | None]:
+    """Submit an entry that may be taken as long as the verdicts say so, the last one from then on."""
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    left = list(verdicts)
+    outbox.submit(entry(number), answers.put, lambda _: left.pop(0) if len(left) > 1 else left[0])
+    return answers
+
+
+def test_what_may_not_be_taken_any_more_is_refused_and_not_on_disk(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        assert isinstance(submit(outbox, 1, False).get(timeout=10), LeaseLost)
+        assert submit(outbox, 2, True).get(timeout=10) is None
+        assert on_disk(tmp_path / "outbox.db") == ["2"]
+
+
+def test_what_was_committed_too_late_is_taken_back_and_its_neighbours_are_delivered(tmp_path: Path) -> None:
+    broker = Broker()
+    broker.away.set()
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        put(outbox, entry(0))
+        # Submitted while the writer waits for a lock on the file, so that one commit takes them all.
+        with closing(sqlite3.connect(tmp_path / "outbox.db")) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")
+            first = submit(outbox, 1, True)
+            answers = [submit(outbox, 2, True), submit(outbox, 3, True, False), submit(outbox, 4, True)]
+            blocker.rollback()
+        assert [first.get(timeout=10), answers[0].get(timeout=10), answers[2].get(timeout=10)] == [None] * 3
+        assert isinstance(answers[1].get(timeout=10), LeaseLost)
+        assert on_disk(tmp_path / "outbox.db") == ["0", "1", "2", "4"]
+        assert outbox.depth == 4
+        broker.away.clear()
+        with closing(Delivery(outbox, broker, encode, retry_wait=0.1)) as delivery:
+            delivery.start()
+            assert outbox.wait_empty(10)
+            put(outbox, entry(5))
+            assert outbox.wait_empty(10)
+    assert broker.taken == ["0", "1", "2", "4", "5"]
+
+
+def test_an_outbox_of_an_earlier_version_is_delivered(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1))
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("outbox", "dead_letters"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN fence")
+    with closing(Outbox(path)) as outbox:
+        put(outbox, replace(entry(2), fence=7))
+        assert [row.entry.fence for row in outbox.read(0, 10, 1)] == [None, 7]

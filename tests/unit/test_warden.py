@@ -1,0 +1,91 @@
+"""The zygote as warden of sensors under leases: it kills them when a deadline has passed that nobody has moved."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from st2sensor.container.launch import Inherited, Launch, common
+from st2sensor.container.launcher import OWN
+from st2sensor.container.process import Process
+from st2sensor.container.zygote import Zygote
+from st2sensor.sharing.times import boottime
+
+
+async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be a container that does not answer."""
+    await reader.read()
+    writer.close()
+
+
+@asynccontextmanager
+async def started(folder: Path) -> AsyncIterator[tuple[Zygote, Process]]:
+    """A zygote with one process."""
+    socket = folder / "wrapper.sock"
+    inherited = Inherited(umask=0o022, open_files=resource.getrlimit(resource.RLIMIT_NOFILE))
+    async with await asyncio.start_unix_server(ignore, socket):
+        zygote = Zygote(asyncio.get_running_loop(), OWN, common(OWN, socket), inherited, lambda _: None)
+        launch = Launch(
+            ref="p.S",
+            interpreter=OWN,
+            socket=socket,
+            token="token",
+            eventlet=None,
+            cgroup=None,
+            limits={"user": None},
+            variables={},
+        )
+        process = await zygote.start(launch, execute=False)
+        try:
+            yield zygote, process
+        finally:
+            os.close(process.output)
+            zygote.close()
+
+
+async def ended(process: Process) -> None:
+    """Wait for its end, as its container does."""
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.pidfd, gone.set)
+    async with asyncio.timeout(20):
+        await gone.wait()
+    loop.remove_reader(process.pidfd)
+
+
+def test_sensors_are_killed_at_the_deadline_and_not_before(folder: Path) -> None:
+    async def play() -> float:
+        async with started(folder) as (zygote, process):
+            deadline = boottime() + 1.5
+            zygote.limit(boottime() + 0.7)
+            zygote.limit(deadline)
+            await ended(process)
+            late = boottime() - deadline
+            assert process.reap() == -signal.SIGKILL
+            return late
+
+    assert 0 <= asyncio.run(play()) < 5
+
+
+def test_a_warden_that_was_frozen_itself_kills_as_soon_as_it_goes_on(folder: Path) -> None:
+    async def play() -> int:
+        async with started(folder) as (zygote, process):
+            warden = psutil.Process(zygote.pid)
+            warden.suspend()
+            deadline = boottime() + 0.5
+            zygote.limit(deadline)
+            while boottime() < deadline + 0.2:
+                await asyncio.sleep(0.05)
+            assert psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE
+            warden.resume()
+            await ended(process)
+            return process.reap()
+
+    assert asyncio.run(play()) == -signal.SIGKILL
