@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin
+.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin iproute2
 
 install: .venv/installed
 
@@ -13,7 +13,7 @@ demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
 # Three tests at a time: most of them wait. A worker that dies ends the run.
-test: .venv/tested rabbitmq chromium spin
+test: .venv/tested rabbitmq chromium spin iproute2
 	$(BIN)/pytest --numprocesses 3 --dist worksteal --max-worker-restart 0
 
 lint: .venv/tested
@@ -33,8 +33,9 @@ docs: .venv/installed
 bench: .venv/tested rabbitmq
 	$(BIN)/python -m tests.bench
 
-soak: .venv/tested rabbitmq
+soak: .venv/tested rabbitmq iproute2
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
+	$(BIN)/python -m tests.fleet --minutes $(SOAK_MINUTES)
 
 # Tries real packs, which lie in a folder, one folder each.
 packs: .venv/tested
@@ -51,6 +52,10 @@ chromium:
 # What explores the model of shared sensors, and compiles what does.
 spin:
 	@command -v spin >/dev/null && command -v gcc >/dev/null || $(call debian,spin gcc libc6-dev)
+
+# Network namespaces, in which containers are cut off from each other's servers.
+iproute2:
+	@command -v ip >/dev/null || [ -x /usr/sbin/ip ] || $(call debian,iproute2)
 
 debian = [ "$$(id -u)" != 0 ] || \
 	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))

@@ -30,15 +30,24 @@ class _End:
     hardware: str
 
 
+def refused() -> bool:
+    """Whether it is the machine that lets nobody make namespaces, and nothing that could be installed."""
+    return _may_try() and not available()
+
+
 def available() -> bool:
     """Whether namespaces can be made here."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
+    if not _may_try():
         return False
     probe = f"st2s{os.getpid()}-probe"
     made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, check=False).returncode == 0
     if made:
         _ip("netns", "del", probe)
     return made
+
+
+def _may_try() -> bool:
+    return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
 class Network:
@@ -82,12 +91,14 @@ class Network:
         # Not by `ip netns exec`, which would hide control groups.
         return ["nsenter", f"--net=/run/netns/{self._prefix}{place}", "--"]
 
-    def cut(self, container: str, target: str) -> None:
-        """:param target: `db`, `mq`, or `others`: all other containers."""
-        self._set(container, target, "down")
+    def cut(self, container: str, *targets: str) -> None:
+        """:param targets: `db`, `mq`, or `others`: all other containers."""
+        for target in targets:
+            self._set(container, target, "down")
 
-    def heal(self, container: str, target: str) -> None:
-        self._set(container, target, "up")
+    def heal(self, container: str, *targets: str) -> None:
+        for target in targets:
+            self._set(container, target, "up")
 
     def _set(self, container: str, target: str, state: str) -> None:
         others = [other for other in self.containers if other != container]

@@ -51,6 +51,10 @@ class ReplicaSet:
         """The member that takes writes; waits until there is one."""
         return eventually("there is a primary", self._primaries, timeout=60)[0]
 
+    def wait(self) -> None:
+        """Wait until there is a primary."""
+        self.primary()
+
     def step_down(self) -> None:
         """Have the primary let another be elected."""
         with _client(self.primary()) as client:
