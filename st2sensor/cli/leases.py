@@ -12,6 +12,9 @@ from st2sensor.sharing.standing import Standing
 from st2sensor.storage import open_leases, open_storage
 from st2sensor.storage.base import Leases
 
+PATIENCE = 10.0
+"""Seconds that a server has to answer."""
+
 NAMED = 3
 """Sensors that are told by name, before the rest is counted."""
 
@@ -19,7 +22,7 @@ NAMED = 3
 @contextmanager
 def opened(settings: Settings) -> Iterator[Leases]:
     """Raises StorageError."""
-    with closing(open_leases(settings.database, settings.database.connection_timeout / 1000)) as leases:
+    with closing(open_leases(settings.database, PATIENCE)) as leases:
         leases.prepare()
         yield leases
 

@@ -286,9 +286,9 @@ class Participant:
         ]
         if over:
             self._settle()
-            self._handed_over += len(self._moving.intersection(over))
             self._released |= {sensor: self.holdings.fences[sensor] for sensor in over}
             self.holdings.drop(over)
+            self._handed_over += len(self._moving.intersection(over))
         if self._released:
             self._leases.release(self._released, self._me)
             freed = {sensor: Lease(sensor=sensor, fence=fence) for sensor, fence in self._released.items()}
