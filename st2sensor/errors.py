@@ -8,6 +8,8 @@
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── TriggerNotFound                 66   there is no trigger of this reference
     ├── KeyNotFound                     66   the datastore has no such key
+    ├── NodeNotFound                    66   no node that shares sensors has this name
+    ├── StillHeld                       75   a node that is drained has not handed over all sensors in time
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
     ├── ContainerForbidden              77   one may listen, but this user may not speak to it
@@ -88,6 +90,14 @@ class TriggerNotFound(St2SensorError):
 
 class KeyNotFound(St2SensorError):
     exit_code = 66
+
+
+class NodeNotFound(St2SensorError):
+    exit_code = 66
+
+
+class StillHeld(St2SensorError):
+    exit_code = 75
 
 
 class StateDirectoryBusy(St2SensorError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
@@ -52,8 +53,8 @@ class SensorReport:
     """One sensor.
 
     :param state: of a process's life as in `running`; or `disabled`, `elsewhere` for one that another node runs,
-        `waiting` for one whose turn has not come, `refused` for content that was never registered, `down` where no
-        container runs.
+        `waiting` for one whose turn has not come, or that no node holds, `refused` for content that was never
+        registered, `down` where no container runs.
     :param since: when it entered that state; None where nobody knows.
     :param reason: why it did, in words.
     :param restarts: how often its process was started again since the container started.
@@ -71,10 +72,13 @@ class SensorReport:
     :param polls: since the container started; `poll_seconds` all of them together.
     :param memory: bytes, as of the last sample; `cpu` seconds of processor time.
     :param digest: of the code, metadata and configuration that run.
+    :param node: that holds it, and `fence` of its lease; None for nobody, and where sensors are not shared.
     """
 
     ref: str
     state: str
+    node: str | None = None
+    fence: int | None = None
     since: float | None = None
     reason: str = ""
     pid: int | None = None
@@ -107,7 +111,7 @@ class SensorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Something the node needs: `broker`, `database`, `outbox`, or that no sensor crashes again and again.
+    """Something the node needs: `broker`, `database`, `outbox`, `leases`, or that no sensor crashes again and again.
 
     :param reason: what is wrong and what that means; empty when nothing is.
     """
@@ -116,6 +120,29 @@ class Check:
     ok: bool
     since: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingReport:
+    """How the container shares sensors with others.
+
+    :param nodes: how many there are, by state.
+    :param drained: whether this one is to hold nothing.
+    :param sensors: that some node is to run; this one holds `held` of them, and nobody `unheld`.
+    :param lease_left: seconds until its sensors stop, unless it renews its leases.
+    :param takeovers: leases that it has taken from dead containers, and `moves` those that it has handed over.
+    :param losses: how often it has lost all, because it did not renew them in time.
+    """
+
+    nodes: Mapping[str, int]
+    drained: bool
+    sensors: int
+    held: int
+    unheld: int
+    lease_left: float
+    takeovers: int
+    moves: int
+    losses: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +156,7 @@ class NodeReport:
         `outbox_oldest`.
     :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
     :param memory: bytes of the container alone; `cpu` seconds of processor time.
+    :param sharing: how it shares sensors; None where they are not shared.
     """
 
     name: str
@@ -145,6 +173,7 @@ class NodeReport:
     latency_sum: float
     memory: int
     cpu: float
+    sharing: SharingReport | None = None
 
     @property
     def is_ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""Shell completion: of commands and options, which click does, and of sensors."""
+"""Shell completion: of commands and options, which click does, and of sensors and nodes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from st2sensor import config
+from st2sensor.cli import leases
 from st2sensor.cli.invocation import examples
 from st2sensor.errors import St2SensorError
 from st2sensor.models import SensorType
@@ -27,7 +28,18 @@ def _registered(context: click.Context, parameter: click.Parameter, incomplete: 
     return [ref for ref in refs if ref.startswith(incomplete)]
 
 
+def _nodes(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+    """The nodes that share sensors, and whose names begin so."""
+    try:
+        with leases.opened(config.load(context.find_root().params.get("config_files") or ())) as opened:
+            names = {member.node for member in opened.members()} | opened.drained()
+    except St2SensorError:
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 named_sensor = click.argument("ref", metavar="PACK.CLASS", shell_complete=_registered)
+named_node = click.argument("node", shell_complete=_nodes)
 
 
 @click.command(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from st2sensor.cli import leases
 from st2sensor.cli.container import Container, all_reached, reached
 from st2sensor.errors import ContainerAway, SensorNotFound
 from st2sensor.models import Registration, SensorType
-from st2sensor.reports import DISABLED, DOWN, REFUSED, SensorReport
+from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
 from st2sensor.settings import Settings
+from st2sensor.sharing.standing import Standing
 from st2sensor.storage import open_storage
 
 NOBODY = "no container runs on this host; st2ctl start starts it"
@@ -59,20 +61,45 @@ def _registered(settings: Settings) -> list[Report]:
         storage.prepare()
         sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
         registrations = {item.ref: item for item in storage.all(Registration)}
+    standing = _standing(settings)
     refs = sorted(sensors.keys() | registrations.keys())
-    return [asdict(_report(ref, sensors.get(ref), registrations.get(ref))) for ref in refs]
+    return [asdict(_report(ref, sensors.get(ref), registrations.get(ref), standing)) for ref in refs]
 
 
-def _report(ref: str, sensor: SensorType | None, registration: Registration | None) -> SensorReport:
+def _standing(settings: Settings) -> Standing | None:
+    if settings.container.sharing is None:
+        return None
+    with leases.opened(settings) as opened:
+        return leases.standing(opened)
+
+
+def _report(
+    ref: str, sensor: SensorType | None, registration: Registration | None, standing: Standing | None
+) -> SensorReport:
     refused = registration.error if registration else None
     if sensor is None:
         return SensorReport(ref=ref, state=REFUSED, reason=refused or "", refused=refused)
-    return SensorReport(
+    report = SensorReport(
         ref=ref,
-        state=DOWN if sensor.enabled else DISABLED,
-        reason=NOBODY if sensor.enabled else f"it is disabled; st2sensor enable {ref} enables it",
+        state=DISABLED,
+        reason=f"it is disabled; st2sensor enable {ref} enables it",
         refused=refused,
         file=sensor.artifact_uri.removeprefix("file://"),
         poll_interval=sensor.poll_interval,
         trigger_types=sensor.trigger_types,
+    )
+    if not sensor.enabled:
+        return report
+    if standing is None or not standing.members:
+        return replace(report, state=DOWN, reason=NOBODY)
+    holder = standing.holder(ref)
+    if holder is None:
+        needs = (registration.overrides.runs_on if registration else None) or ()
+        return replace(report, state=DOWN, reason=standing.why_nobody(needs))
+    return replace(
+        report,
+        state=ELSEWHERE,
+        reason=f"node {holder.node} holds it",
+        node=holder.node,
+        fence=standing.leases[ref].fence,
     )

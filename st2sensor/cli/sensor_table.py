@@ -26,9 +26,12 @@ COLOURS = {
 }
 """Of states."""
 
+NODE = "node"
+"""Left out where no sensor has one."""
+
 NUMBERS = frozenset({"restarts", "/min", "memory", "cpu"})
 
-SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "since")
+SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "since", NODE)
 """Columns that a narrow terminal goes without, first what matters least."""
 
 WHY = "why"
@@ -78,6 +81,7 @@ def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[s
     cells: dict[str, str | Text] = {
         "sensor": in_line(report["ref"]),
         "state": state,
+        NODE: in_line(report["node"] or ""),
         "since": moments.ago(report["since"]),
         "restarts": str(report["restarts"] or ""),
         "/min": str(report["triggers_per_minute"] or ""),
@@ -94,7 +98,7 @@ def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[s
 
 def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
     """The columns that have room beside each other."""
-    names = list(rows[0]) if rows else []
+    names = [name for name in (rows[0] if rows else []) if name != NODE or any(row[NODE] for row in rows)]
     longest = max((row[WHY].cell_len for row in rows), default=0)
     for name in SPARED:
         rest = [kept for kept in names if kept != WHY]

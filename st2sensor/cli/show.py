@@ -34,15 +34,15 @@ WIDTH = 30
 def show(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
     """Show one sensor: its state, why, its last error, exit, poll and trigger, and what it uses."""
     settings = config.load(config_files)
-    report, node = reports.one(settings, ref)
+    report, container = reports.one(settings, ref)
     letters = _dead_letters(settings, ref)
     if json_output:
-        click.echo(json.dumps({**report, "dead_letters": len(letters), "node": node}))
+        click.echo(json.dumps({**report, "dead_letters": len(letters), "container": container}))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in [*_life(report), *_work(report, node), *_trouble(report, letters, node)]:
+    for name, text in [*_life(report), *_work(report, container), *_trouble(report, letters, container)]:
         if text:
             table.add_row(name, _printable(text))
     out = console()
@@ -65,6 +65,7 @@ def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
         uses.append(f"{report['cpu']:.2f} s of processor time")
     return [
         ("since", since),
+        ("node", f"{report['node']}, under fence {report['fence']}" if report["node"] else ""),
         ("why", "" if report["state"] in TOLD_ELSEWHERE else report["reason"]),
         ("next start", moments.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
@@ -73,7 +74,7 @@ def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _work(report: dict[str, Any], node: dict[str, Any] | None) -> list[tuple[str, Any]]:
+def _work(report: dict[str, Any], container: dict[str, Any] | None) -> list[tuple[str, Any]]:
     poll = report["last_poll"]
     polled = ""
     if poll is not None:
@@ -83,7 +84,7 @@ def _work(report: dict[str, Any], node: dict[str, Any] | None) -> list[tuple[str
             else f"took {moments.span(poll['seconds'])}"
         )
         polled = f"{moments.ago(poll['at'])}, {how}; {report['polls']} since the container started"
-    triggered = "none since the container started" if report["trigger_types"] and node is not None else ""
+    triggered = "none since the container started" if report["trigger_types"] and container is not None else ""
     if report["trigger"]:
         triggered = f"{report['trigger']}, {moments.ago(report['triggered_at'])}"
     counts = f"{report['triggers_per_minute']} a minute, {report['dispatched']} since the container started"
@@ -98,8 +99,8 @@ def _work(report: dict[str, Any], node: dict[str, Any] | None) -> list[tuple[str
     ]
 
 
-def _trouble(report: dict[str, Any], letters: list[str], node: dict[str, Any] | None) -> list[tuple[str, Any]]:
-    checks = [] if node is None else [check for check in node["checks"] if not check["ok"]]
+def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    checks = [] if container is None else [check for check in container["checks"] if not check["ok"]]
     found: list[tuple[str, Any]] = [
         (check["name"], Text(f"since {moments.clock(check['since'])}: {check['reason']}", "red"))
         for check in checks

@@ -12,8 +12,10 @@ from st2sensor.cli import (
     dead_letters,
     dev,
     dispatching,
+    drain,
     init,
     key,
+    nodes,
     replay,
     run,
     sensor_logs,
@@ -29,8 +31,8 @@ from st2sensor.cli.invocation import command, examples, invoke
 
 SECTIONS = {
     "For authors of sensors": ("init", "dev", "validate", "run", "replay", "demo"),
-    "What runs": ("list", "show", "top", "logs", "tail"),
-    "Changing it": ("restart", "enable", "disable", "log-level", "dispatch"),
+    "What runs": ("list", "show", "top", "nodes", "logs", "tail"),
+    "Changing it": ("restart", "enable", "disable", "drain", "undrain", "log-level", "dispatch"),
     "What is stored": ("triggers", "rules", "key", "dead-letters"),
     "Others": ("completion",),
 }
@@ -76,8 +78,11 @@ for subcommand in (
     dead_letters.group,
     dev.dev,
     dispatching.dispatch,
+    drain.drain,
+    drain.undrain,
     init.init,
     key.group,
+    nodes.nodes,
     replay.replay,
     run.run,
     sensor_logs.log_level,

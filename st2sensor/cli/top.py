@@ -21,6 +21,7 @@ from st2sensor.cli.processor import Processor, Shares
 from st2sensor.cli.reports import Report
 from st2sensor.cli.sensor_table import table
 from st2sensor.errors import ContainerAway, ContainerGone
+from st2sensor.sharing.standing import UP
 
 SORTS: Mapping[str, Callable[[Report], Any]] = {
     "state": lambda report: (not report["failing"], report["state"] == "running", report["ref"]),
@@ -93,6 +94,11 @@ def _screen(
         (f"st2sensor {in_line(node['name'])}", "bold"),
         f"  pid {node['pid']}, up {running}, {moments.size(node['memory'])}  {in_line(node['summary'])}",
     )
+    sharing = node["sharing"]
+    if sharing is not None:
+        drained = ", drained" if sharing["drained"] else ""
+        nodes = moments.count(sharing["nodes"][UP], "node")
+        head.append(f"  holds {sharing['held']} of {sharing['sensors']}{drained}, {nodes} up")
     waiting = Text(f"outbox {node['outbox_depth']}  ")
     for check in node["checks"]:
         said = "ok" if check["ok"] else in_line(check["reason"])

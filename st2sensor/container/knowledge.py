@@ -54,6 +54,10 @@ class Knowledge:
         registration = self.registrations.get(ref)
         return Overrides() if registration is None else registration.overrides
 
+    def needs_of(self, ref: str) -> tuple[str, ...]:
+        """The labels that a node must have to run a sensor, where nodes share them."""
+        return self.overrides_of(ref).runs_on or ()
+
     def triggers_of(self, ref: str) -> list[Trigger]:
         """The triggers of a sensor's types."""
         sensor = self.sensors.get(ref)

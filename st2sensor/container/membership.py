@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from st2sensor.errors import LeaseLost, StorageError
+from st2sensor.health import Health, changed
 from st2sensor.sharing.participant import Participant, Situation, View
 from st2sensor.sharing.times import boottime
 
@@ -59,14 +60,25 @@ class Membership:
         self._ends = False
         """Whether sensors are asked to stop, because the deadline is near or has passed."""
         self._leaving = self._closing = False
-        self._failed = False
         self._wanted: Mapping[str, tuple[str, ...]] = {}
         """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
         self.runs: Mapping[str, int] = {}
         """The sensors that may run here, with their fences."""
         self.view = View()
         """What the last turn has found."""
+        self.health = Health(reason="")
+        """Whether leases can be renewed."""
         self._task = self._loop.create_task(self._take_turns())
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """The sensors whose leases it has, with their fences, whether these are over or not."""
+        return self._holdings.fences
+
+    @property
+    def seconds_left(self) -> float:
+        """Until its leases are over, unless they are renewed."""
+        return max(0.0, self._holdings.deadline - boottime())
 
     def poke(self) -> None:
         """Something has changed here: take a turn now."""
@@ -85,6 +97,11 @@ class Membership:
         if ref in self.view.moving:
             return "another container is to run it"
         return "its lease could not be renewed" if self._ends else OVER
+
+    def time_left(self) -> str:
+        """How long the sensors go on without a renewal, in words."""
+        left = self.seconds_left
+        return f"the sensors stop in {left:.1f} s" if left else "no sensor runs until they are"
 
     async def announce(self) -> None:
         """Tell the others that this container leaves, so that they take its sensors as soon as these have stopped."""
@@ -110,7 +127,7 @@ class Membership:
         """Take turns until something is so, but not while the database is away, nor for ever."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._times.term):
-                while not is_so() and not self._failed:
+                while not is_so() and self.health.ok:
                     self._turned.clear()
                     self.poke()
                     await self._turned.wait()
@@ -133,18 +150,18 @@ class Membership:
         try:
             view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation)
         except StorageError as exception:
-            if not self._failed:
-                LOG.warning("leases cannot be renewed: %s; %s", exception, self._time_left())
-            self._failed = True
+            if self.health.ok:
+                LOG.warning("leases cannot be renewed: %s; %s", exception, self.time_left())
+            self.health = changed(self.health, f"leases cannot be renewed: {exception}")
             return self._times.tick / 2
-        except Exception:
-            LOG.exception("leases cannot be renewed; %s", self._time_left())
-            self._failed = True
+        except Exception as exception:
+            LOG.exception("leases cannot be renewed; %s", self.time_left())
+            self.health = changed(self.health, f"leases cannot be renewed: {exception!r}")
             return self._times.tick
         else:
-            if self._failed:
+            if not self.health.ok:
                 LOG.info("leases are renewed again")
-            self._failed = False
+            self.health = changed(self.health, "")
             self.view, self._wanted = view, wanted
             if view.evicted:
                 self._hooks.over("this container was taken for dead: another one may run it")
@@ -153,10 +170,6 @@ class Membership:
             self._keep_time()
             self._decide()
             self._turned.set()
-
-    def _time_left(self) -> str:
-        left = self._holdings.deadline - boottime()
-        return f"the sensors stop in {left:.1f} s" if left > 0 else "no sensor runs until they are"
 
     def _keep_time(self) -> None:
         """Before the deadline the sensors have time to stop; then they are killed, by the warden if not from here."""

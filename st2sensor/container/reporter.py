@@ -14,16 +14,20 @@ from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.knowledge import Knowledge
+from st2sensor.container.membership import Membership
 from st2sensor.container.usage import Sampler
+from st2sensor.container.whereabouts import Place, Whereabouts
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
 from st2sensor.models import SensorType
 from st2sensor.outbox import Outbox
-from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport
+from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport, SharingReport
 from st2sensor.settings import Settings
 from st2sensor.traffic import Traffic, per_minute
 
 LOG = logging.getLogger(__name__)
+
+BY_PARTITION = "another node runs it, as partition_provider says"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +37,14 @@ class Sources:
     :param known: what storage says; None until that is known.
     :param desired: the sensors that should run here.
     :param broker: how the broker is; :param database: how the database is.
+    :param membership: of those that share sensors; None where they are not shared.
     """
 
     known: Callable[[], Knowledge | None]
     desired: Callable[[], Mapping[str, str]]
     broker: Callable[[], Health]
     database: Callable[[], Health]
+    membership: Callable[[], Membership | None]
 
 
 class Reporter:
@@ -77,7 +83,8 @@ class Reporter:
         await self._sampler.sample_all(self._children.process_ids())
         known = self._sources.known()
         refs = self._children.states.keys() | (known.sensors.keys() | known.registrations.keys() if known else set())
-        return [self._sensor(ref) for ref in sorted(refs)]
+        whereabouts = self._whereabouts()
+        return [self._sensor(ref, whereabouts) for ref in sorted(refs)]
 
     async def sensor(self, ref: str) -> SensorReport | None:
         """One sensor; None when it is not registered."""
@@ -88,7 +95,7 @@ class Reporter:
         pid = self._children.process_id(ref)
         if pid is not None:
             await self._sampler.sample(pid)
-        return self._sensor(ref)
+        return self._sensor(ref, self._whereabouts())
 
     async def node(self) -> NodeReport:
         """The container itself."""
@@ -109,6 +116,7 @@ class Reporter:
             latency_sum=self._traffic.latency_sum,
             memory=usage.memory,
             cpu=usage.cpu,
+            sharing=self._sharing(),
         )
 
     def checks(self) -> tuple[Check, ...]:
@@ -124,7 +132,25 @@ class Reporter:
             _check("database", self._sources.database()),
             _check("outbox", self._room),
             _check("sensors", self._calm),
+            *self._leases(),
         )
+
+    def _leases(self) -> Iterable[Check]:
+        membership = self._sources.membership()
+        if membership is not None:
+            health = membership.health
+            yield _check("leases", health, "" if health.ok else f"; {membership.time_left()}")
+
+    def _whereabouts(self) -> Whereabouts | None:
+        membership = self._sources.membership()
+        return None if membership is None else Whereabouts(membership, self._settings.container.node_name)
+
+    def _sharing(self) -> SharingReport | None:
+        known, whereabouts = self._sources.known() or Knowledge(), self._whereabouts()
+        if whereabouts is None:
+            return None
+        enabled = (sensor.ref for sensor in known.sensors.values() if sensor.enabled)
+        return whereabouts.report({ref: known.needs_of(ref) for ref in enabled})
 
     def _oldest(self) -> float | None:
         try:
@@ -139,7 +165,7 @@ class Reporter:
     def _is_failing(self, child: Child) -> bool:
         return child.failures >= self._settings.container.restarts.failing_after
 
-    def _sensor(self, ref: str) -> SensorReport:
+    def _sensor(self, ref: str, whereabouts: Whereabouts | None) -> SensorReport:
         known = self._sources.known() or Knowledge()
         child, sensor = self._children.states.get(ref), known.sensors.get(ref)
         registration = known.registrations.get(ref)
@@ -147,10 +173,13 @@ class Reporter:
         pid = self._children.process_id(ref)
         usage = self._sampler.of(pid)
         refused = registration.error if registration else None
-        state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused)
+        place = whereabouts.of(ref, known.needs_of(ref)) if whereabouts else Place(state=ELSEWHERE, reason=BY_PARTITION)
+        state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
         return SensorReport(
             ref=ref,
             state=state,
+            node=place.node,
+            fence=place.fence,
             reason=reason,
             since=self._wall(child.since) if child else None,
             pid=pid,
@@ -181,14 +210,14 @@ class Reporter:
             trigger_types=sensor.trigger_types if sensor else (),
         )
 
-    def _without_child(self, ref: str, sensor: SensorType | None, refused: str | None) -> tuple[str, str]:
+    def _without_child(self, ref: str, sensor: SensorType | None, refused: str | None, place: Place) -> tuple[str, str]:
         if sensor is None:
             return REFUSED, refused or "it is not registered"
         if not sensor.enabled:
             return DISABLED, f"it is disabled; st2sensor enable {ref} starts it"
         if ref in self._sources.desired():
             return WAITING, "its turn to start has not come yet"
-        return ELSEWHERE, "another node runs it, as partition_provider says"
+        return place.state, place.reason
 
     def _wall(self, monotonic: float | None) -> float | None:
         # Rounded, so that it is the same each time.

@@ -307,6 +307,7 @@ class Supervisor:
             desired=lambda: self._desired,
             broker=self._pipeline.broker,
             database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
+            membership=lambda: self._membership,
         )
 
     # The loop's steps.
@@ -394,7 +395,7 @@ class Supervisor:
     def _learn(self, known: Knowledge) -> None:
         self._knowledge = known
         self._digests = known.desired(self._only)
-        self._needs = {ref: known.overrides_of(ref).runs_on or () for ref in self._digests}
+        self._needs = {ref: known.needs_of(ref) for ref in self._digests}
         self._choose()
         self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
         self._requests.tell_triggers()

@@ -31,6 +31,8 @@ class PackOverrides:
         values = {**self.defaults, **self.exceptions.get(sensor.name, {})}
         if isinstance(values.get("memory"), str):
             values["memory"] = _bytes(values["memory"])
+        if "runs_on" in values:
+            values["runs_on"] = tuple(values["runs_on"])
         metadata = {name: values.pop(name) for name in ("enabled", "poll_interval") if name in values}
         return replace(sensor, **metadata), Overrides(**values)
 

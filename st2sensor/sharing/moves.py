@@ -35,8 +35,14 @@ class Moves:
         :param wanted: the labels that sensors need.
         :param calm: whether the members have not changed for a while; those that may not stay do not wait for it.
         """
-        misplaced = [ref for ref in self.chosen.union(held) if placement.target(ref, wanted.get(ref, ())) != me]
-        under_way = {ref for ref in self.chosen.intersection(misplaced, wanted) if ref in held or ref in free}
+        targets = {ref: placement.target(ref, wanted.get(ref, ())) for ref in self.chosen.union(held)}
+        misplaced = [ref for ref, target in targets.items() if target != me]
+        # Nobody is waited for who may take what no member may run.
+        under_way = {
+            ref
+            for ref in self.chosen.intersection(misplaced, wanted)
+            if ref in held or (ref in free and targets[ref] is not None)
+        }
         for ref in misplaced:
             if len(under_way) >= self._at_once:
                 break

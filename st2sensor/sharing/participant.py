@@ -61,6 +61,8 @@ class View:
     :param wait: seconds until the next turn.
     :param announced: whether everybody knows that this container leaves.
     :param evicted: whether it was found dead, and has joined again.
+    :param takeovers: leases that it has taken from the dead; :param moves: those that it has handed over.
+    :param losses: how often it has lost all, because it did not renew them in time.
     """
 
     members: tuple[Member, ...] = ()
@@ -70,6 +72,9 @@ class View:
     wait: float = 0.0
     announced: bool = False
     evicted: bool = False
+    takeovers: int = 0
+    moves: int = 0
+    losses: int = 0
 
 
 class Participant:
@@ -124,6 +129,7 @@ class Participant:
         """Whether there is more to take, after the next renewal."""
         self._namesakes = 0
         """How many others were seen that are called the same."""
+        self._takeovers = self._handed_over = self._losses = 0
 
     def turn(self, situation: Situation) -> View:
         """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn."""
@@ -179,6 +185,7 @@ class Participant:
         asked = self._clock()
         if not self._leases.renew(self._me, sensors=len(self.holdings.fences), handing=handing, leaving=leaving):
             LOG.warning("this container was taken for dead, because it did not renew in time; it joins again")
+            self._losses += 1
             self.holdings.lose()
             self._moving = frozenset()
             self._me = ""
@@ -192,6 +199,7 @@ class Participant:
         return bool(self._moves.chosen), situation.leaving
 
     def _extend(self, asked: float) -> None:
+        self._losses += 0.0 < self.holdings.deadline <= self._clock()
         self._renew_at = asked + self.times.tick
         # From before the renewal, because others may have seen it as soon as it was asked for.
         self.holdings.extend(asked + self.times.term)
@@ -280,6 +288,7 @@ class Participant:
             self._settle()
             self._released |= {sensor: self.holdings.fences[sensor] for sensor in over}
             self.holdings.drop(over)
+            self._handed_over += len(self._moving.intersection(over))
         if self._released:
             self._leases.release(self._released, self._me)
             freed = {sensor: Lease(sensor=sensor, fence=fence) for sensor, fence in self._released.items()}
@@ -301,6 +310,7 @@ class Participant:
         due = due[:TAKEN_AT_ONCE]
         taken = {lease.sensor: lease for lease in self._leases.take(due, self._me)}
         self._known |= taken
+        self._takeovers += sum(self._free[ref].holder is not None for ref in taken)
         self._free = {ref: lease for ref, lease in self._free.items() if ref not in taken}
         self.holdings.hold({ref: lease.fence for ref, lease in taken.items()})
         if taken:
@@ -334,11 +344,14 @@ class Participant:
         return View(
             members=tuple(self._members),
             drained=self._drained,
-            leases=self._known,
+            leases=self._known.copy(),
             moving=self._moving,
             wait=max(0.0, wait),
             announced=leaving and everybody_knows,
             evicted=evicted,
+            takeovers=self._takeovers,
+            moves=self._handed_over,
+            losses=self._losses,
         )
 
 

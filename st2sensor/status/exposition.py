@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from st2sensor.reports import STATES, NodeReport, SensorReport
+from st2sensor.reports import ELSEWHERE, STATES, NodeReport, SensorReport, SharingReport
 from st2sensor.traffic import LATENCIES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -65,6 +65,30 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
 }
 """Of each sensor; None leaves a sample out."""
 
+SHARED_GAUGES: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
+    "st2sensor_sensors_held": ("Sensors that this container holds.", lambda report: report.held),
+    "st2sensor_sensors_unheld": (
+        "Sensors that no container holds, though one is to run them.",
+        lambda report: report.unheld,
+    ),
+    "st2sensor_lease_remaining_seconds": (
+        "Until this container's sensors stop, unless it renews its leases.",
+        lambda report: report.lease_left,
+    ),
+}
+SHARED_COUNTERS: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
+    "st2sensor_lease_takeovers": (
+        "Leases that this container has taken from dead ones.",
+        lambda report: report.takeovers,
+    ),
+    "st2sensor_lease_moves": ("Leases that this container has handed over to others.", lambda report: report.moves),
+    "st2sensor_lease_losses": (
+        "Times that this container has lost all leases, because it did not renew them in time.",
+        lambda report: report.losses,
+    ),
+}
+"""Of a container that shares sensors; others have no samples of these."""
+
 
 def exposed(node: NodeReport, sensors: Sequence[SensorReport]) -> bytes:
     """The page that Prometheus scrapes."""
@@ -106,6 +130,24 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
         yield GaugeMetricFamily(name, text, value=float(value))
     yield CounterMetricFamily("st2sensor_container_cpu_seconds", "Processor time of the container.", value=node.cpu)
     yield _latency(node)
+    yield from _of_sharing(node.sharing, up.get("leases"))
+
+
+def _of_sharing(sharing: SharingReport | None, is_renewed: bool | None) -> Iterable[Metric]:
+    renewed = GaugeMetricFamily("st2sensor_leases_renewed", "Whether this container renews its leases.", labels=[])
+    nodes = GaugeMetricFamily("st2sensor_nodes", "Nodes that share sensors, by state.", labels=["state"])
+    if is_renewed is not None:
+        renewed.add_metric([], is_renewed)
+    for state, number in (sharing.nodes if sharing else {}).items():
+        nodes.add_metric([state], number)
+    yield renewed
+    yield nodes
+    for kind, told in ((GaugeMetricFamily, SHARED_GAUGES), (CounterMetricFamily, SHARED_COUNTERS)):
+        for name, (text, measure) in told.items():
+            family = kind(name, text, labels=[])
+            if sharing is not None:
+                family.add_metric([], float(measure(sharing)))
+            yield family
 
 
 def _latency(node: NodeReport) -> Metric:
@@ -130,11 +172,15 @@ def _of_sensors(sensors: Sequence[SensorReport]) -> Iterable[Metric]:
     polls = SummaryMetricFamily(
         "st2sensor_sensor_poll_duration_seconds", "How long a sensor's poll() took.", labels=["sensor"]
     )
+    held = InfoMetricFamily("st2sensor_sensor_node", "The node that holds a sensor: this one.", labels=["sensor"])
     for report in sensors:
         state.add_metric([report.ref, report.state], 1)
+        if report.node is not None and report.state != ELSEWHERE:
+            held.add_metric([report.ref], {"node": report.node})
         if report.polls:
             polls.add_metric([report.ref], count_value=report.polls, sum_value=report.poll_seconds)
     yield state
+    yield held
     yield polls
     for name, (text, value) in COUNTERS.items():
         counter = CounterMetricFamily(name, text, labels=["sensor"])

@@ -15,7 +15,7 @@ import pymongo
 import pytest
 
 from st2sensor.errors import StorageUnavailable
-from st2sensor.models import Batch, Change, KeyValue, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Batch, Change, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -41,7 +41,14 @@ ENTITIES = [
     TRIGGER_TYPE,
     TRIGGER,
     Rule(pack="p", name="r", metadata_file="rules/r.yaml", trigger_type="p.t", parameters={"n": 1}, trigger="p.a-uuid"),
-    Registration(pack="p", name="S", metadata_file="sensors/s.yaml", digest="abc", error=None),
+    Registration(
+        pack="p",
+        name="S",
+        metadata_file="sensors/s.yaml",
+        digest="abc",
+        error=None,
+        overrides=Overrides(nice=1, runs_on=("gpu", "dmz")),
+    ),
 ]
 
 Open = Callable[[], Storage]

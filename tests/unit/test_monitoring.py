@@ -18,7 +18,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor.container.child import State
-from st2sensor.reports import Check, Event, NodeReport, Poll, SensorReport
+from st2sensor.container.whereabouts import STATES as NODE_STATES
+from st2sensor.reports import Check, Event, NodeReport, Poll, SensorReport, SharingReport
 from st2sensor.status.exposition import exposed
 from st2sensor.traffic import LATENCIES
 from tests.command_lines import accept
@@ -53,6 +54,13 @@ COUNTED = (
     "st2sensor_triggers_dispatched",
     "st2sensor_triggers_invalid",
     "st2sensor_triggers_dead",
+    "st2sensor_nodes",
+    "st2sensor_leases_renewed",
+    "st2sensor_lease_takeovers",
+    "st2sensor_lease_moves",
+    "st2sensor_lease_losses",
+    "st2sensor_sensors_held",
+    "st2sensor_sensors_unheld",
 )
 """Numbers of things, and yes or no: they have no unit."""
 
@@ -60,10 +68,10 @@ VARIABLES = {"$__rate_interval": "5m", "$__range": "3h", "$instance": "a", "$sen
 """Grafana's, in queries, and what one may be."""
 
 
-def page() -> str:
+def page(*, is_shared: bool = True) -> str:
     """What a container with three sensors exposes."""
     now = time.time()
-    names = ("broker", "database", "outbox", "sensors")
+    names = ("broker", "database", "outbox", "sensors", *(["leases"] if is_shared else []))
     node = NodeReport(
         name="n",
         version="1",
@@ -79,12 +87,26 @@ def page() -> str:
         latency_sum=4.0,
         memory=1,
         cpu=1.0,
+        sharing=None
+        if not is_shared
+        else SharingReport(
+            nodes={"up": 2, "leaving": 0, "drained": 1, "dead": 0},
+            drained=False,
+            sensors=3,
+            held=1,
+            unheld=0,
+            lease_left=5.5,
+            takeovers=1,
+            moves=2,
+            losses=0,
+        ),
     )
     polled = Poll(at=now, seconds=1.5, running=False)
     full = SensorReport(
         poll_interval=60.0,
         ref="p.Full",
         state="running",
+        node="n" if is_shared else None,
         last_poll=polled,
         polls=3,
         poll_seconds=4.5,
@@ -169,6 +191,14 @@ def test_what_was_never_measured_is_left_out() -> None:
     assert [sample.labels["sensor"] for sample in memory] == ["p.Full"]
 
 
+def test_a_container_that_shares_no_sensors_exposes_the_same_metrics() -> None:
+    families = list(text_string_to_metric_families(page(is_shared=False)))
+    assert {family.name for family in families} == FAMILIES.keys()
+    empty = {family.name for family in families if not family.samples}
+    assert {name for name in FAMILIES if "lease" in name} < empty
+    assert {"st2sensor_nodes", "st2sensor_sensor_node_info", "st2sensor_sensors_unheld"} < empty
+
+
 @with_promtool
 def test_promtool_finds_nothing_in_the_metrics() -> None:
     promtool("check", "metrics", text=page())
@@ -187,7 +217,8 @@ def test_an_expression_asks_for_what_is_exposed(expression: str) -> None:
         asked = {matcher.name for matcher in selector.matchers.matchers}
         assert asked <= LABELS[selector.name], f"{selector.name} has no label {asked - LABELS[selector.name]}"
         states = [matcher.value for matcher in selector.matchers.matchers if matcher.name == "state"]
-        assert set("|".join(states).split("|")) <= {state.value for state in State} | {"waiting", ""}
+        known = NODE_STATES if selector.name == "st2sensor_nodes" else {state.value for state in State} | {"waiting"}
+        assert set("|".join(states).split("|")) <= {*known, ""}
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -320,8 +351,8 @@ def test_each_legend_and_column_is_a_label_or_a_value_that_the_query_has() -> No
     (table,) = [panel for panel in PANELS if panel["type"] == "table"]
     columns = next(step["options"] for step in table["transformations"] if step["id"] == "organize")
     values = {f"Value #{target['refId']}" for target in table["targets"]}
-    given = values | {"instance", "sensor", "state"}
-    assert set(columns["indexByName"]) | {"Value #A"} == given
+    given = values | {"instance", "sensor", "state", "node"}
+    assert {*columns["indexByName"], *columns["excludeByName"]} == given | {"Time"}
     overridden = {override["matcher"]["options"] for override in table["fieldConfig"]["overrides"]}
     assert overridden <= set(columns["renameByName"].values())
 

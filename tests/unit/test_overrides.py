@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_memory_has_units(tmp_path: Path, written: str, size: int) -> None:
     assert overrides.load(tmp_path, "p").apply(SENSOR)[1].memory == size
 
 
+def test_labels_are_a_list_and_an_empty_one_needs_none(tmp_path: Path) -> None:
+    write(tmp_path, "_global", "default: {sensors: {runs_on: [dmz]}}")
+    write(tmp_path, "p", "exceptions: {sensors: {S: {runs_on: [gpu, dmz]}, T: {runs_on: []}}}")
+    loaded = overrides.load(tmp_path, "p")
+    assert loaded.apply(SENSOR)[1] == Overrides(runs_on=("gpu", "dmz"))
+    assert loaded.apply(replace(SENSOR, name="T"))[1] == Overrides(runs_on=())
+    assert loaded.apply(replace(SENSOR, name="U"))[1] == Overrides(runs_on=("dmz",))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -51,6 +61,8 @@ def test_memory_has_units(tmp_path: Path, written: str, size: int) -> None:
         ("default: {sensors: {poll_timeout: '5'}}", "it must be a number of seconds, 0 for no limit, without quotes"),
         ("default: {sensors: {start_timeout: 0}}", "it must be a number of seconds above 0, without quotes"),
         ("default: {sensors: {log_level: LOUD}}", "it must be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        ("default: {sensors: {runs_on: gpu}}", "'gpu' is not of type 'array'; it must be a list of labels, as in [gpu"),
+        ("default: {sensors: {runs_on: [1]}}", "it must be a label, as text"),
         ("default: {sensors: {polltimeout: 5}}", "it must be a mapping of enabled, poll_interval, start_timeout"),
         ("exceptions: {sensors: {S: {nice: low}}}", "exceptions.sensors.S.nice: 'low' is not of type 'integer'"),
         ("- 1", "must be a mapping of keys to values"),

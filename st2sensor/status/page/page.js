@@ -49,6 +49,7 @@ const lastLine = (text) => text.trimEnd().split("\n").pop();
 function trouble(report) {
   if (report.refused) return report.refused.split("\n")[0];
   if (report.state !== "running" && report.failures) return report.reason.split("\n")[0];
+  if (node.sharing && report.state === "waiting" && !report.node) return report.reason;
   if (report.last_error) return lastLine(report.last_error.text);
   if (report.last_invalid) return report.last_invalid.text;
   if (report.dropped) return `floods its log: ${report.dropped} lines were dropped`;
@@ -83,6 +84,7 @@ function cells(report) {
   return [
     element("td", "", report.ref),
     shown,
+    element("td", "node", report.node || ""),
     since,
     element("td", "number", report.restarts || ""),
     element("td", "number", report.triggers_per_minute || ""),
@@ -114,7 +116,7 @@ function key(report) {
   if (sorting.by === "state") return rank(report);
   if (sorting.by === "last_error") return report.last_error ? -report.last_error.at : 0;
   if (sorting.by === "since") return -(report.since || 0);
-  return report[sorting.by] ?? 0;
+  return report[sorting.by] ?? (sorting.by === "node" ? "" : 0);
 }
 
 function compare(one, other) {
@@ -162,12 +164,19 @@ function drawStates() {
 
 // The container.
 
+function sharing(told) {
+  if (!told) return "";
+  const drained = told.drained ? ", drained" : "";
+  return `, holds ${told.held} of ${told.sensors} sensors${drained}, nodes up: ${told.nodes.up}`;
+}
+
 function drawNode() {
   $("#name").textContent = node.name;
   const waiting = node.outbox_depth ? `, ${node.outbox_depth} triggers wait for the broker` : "";
   $("#container").textContent =
     `version ${node.version}, pid ${node.pid}, up ${span(Date.now() / SECOND - node.started)}, ` +
-    `${megabytes(node.memory)}${waiting}`;
+    `${megabytes(node.memory)}${waiting}${sharing(node.sharing)}`;
+  $("#sensors").classList.toggle("shared", Boolean(node.sharing));
   const checks = node.checks.map((check) => {
     const made = element("div", check.ok ? "check" : "check bad", check.name);
     if (!check.ok) made.append(element("small", "", `since ${clock(check.since)}: ${check.reason}`));
@@ -207,6 +216,7 @@ function details(report) {
   const took = poll && (poll.running ? `takes ${span(poll.seconds)} so far` : `took ${span(poll.seconds)}`);
   return [
     ["state", `${stateOf(report)} since ${clock(report.since)}`],
+    ["node", report.node && `${report.node}, under fence ${report.fence}`],
     ["why", ["running", "refused"].includes(report.state) ? "" : report.reason],
     ["next start", clock(report.next_start)],
     ["process", report.pid && `${report.pid}, ${megabytes(report.memory)}, ${(report.cpu ?? 0).toFixed(2)} s of processor time`],

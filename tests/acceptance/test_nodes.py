@@ -1,0 +1,264 @@
+"""Containers that share sensors, as operators see and steer them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from typing import Any
+
+import yaml
+from click.shell_completion import ShellComplete
+from prometheus_client.parser import text_string_to_metric_families
+
+from st2sensor.cli.st2sensor import root
+from tests.browser import Browser
+from tests.servers.ports import free_port
+from tests.servers.waiting import eventually
+from tests.workspace import Container, Workspace
+
+SLEEPS = "class {name}(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
+
+NAMES = [f"S{number}" for number in range(8)]
+
+REFS = sorted(f"p.{name}" for name in NAMES)
+
+LEASE = 3.0
+
+
+class Node:
+    """A container with a state directory and a page of its own, on the database of all."""
+
+    def __init__(self, workspace: Workspace, name: str, labels: str = "") -> None:
+        self._workspace = workspace
+        self.port = free_port()
+        workspace.configure(
+            f"sensor_node_name = {name}\npartition_provider = name:shared\nlease = {LEASE}\nlabels = {labels}\n"
+            f"http = 127.0.0.1:{self.port}\nresync_interval = 0.5\n"
+        )
+        text = workspace.config.read_text().replace("state_dir = state", f"state_dir = {name}")
+        text = text.replace("connection = sqlite://\n", "connection = sqlite:///state/st2.db\n")
+        self.config = workspace.folder / f"{name}.conf"
+        self.config.write_text(text)
+        self.container: Container | None = None
+
+    def start(self) -> Container:
+        self.container = self._workspace.start("--config-file", str(self.config))
+        self.container.wait_for_log("shares sensors as")
+        return self.container
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._workspace.run("st2sensor", "--config-file", str(self.config), *arguments)
+
+    def told(self, *arguments: str) -> str:
+        done = self.ask(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def reports(self) -> dict[str, dict[str, Any]]:
+        return {report["ref"]: report for report in json.loads(self.told("list", "--json"))}
+
+    def page(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def sample(self, name: str, **labels: str) -> float:
+        """The value of a metric."""
+        families = text_string_to_metric_families(self.page("/metrics"))
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        (found,) = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
+        return float(found)
+
+    def wrappers(self) -> list[str]:
+        assert self.container is not None
+        return sorted(self.container.wrappers())
+
+
+def override(workspace: Workspace, **labels: list[str]) -> None:
+    """Say which labels sensors need."""
+    folder = workspace.folder / "overrides"
+    folder.mkdir(exist_ok=True)
+    sensors = {name: {"runs_on": needs} for name, needs in labels.items()}
+    (folder / "p.yaml").write_text(yaml.safe_dump({"exceptions": {"sensors": sensors}}))
+    workspace.reload_well()
+
+
+def prepared(workspace: Workspace) -> tuple[Node, Node]:
+    for name in NAMES:
+        workspace.add_sensor("p", name, SLEEPS.format(name=name))
+    workspace.reload_well()
+    return Node(workspace, "a"), Node(workspace, "b", "gpu")
+
+
+def test_nodes_are_shown_drained_and_taken_back(workspace: Workspace) -> None:
+    one, other = prepared(workspace)
+    assert other.told("nodes") == "0 nodes\n" + "nobody runs 8 sensors, p.S0, p.S1, p.S2 and 5 more: no node is up\n"
+    assert {report["state"] for report in one.reports().values()} == {"down"}
+    one.start()
+    other.start()
+    eventually("both have some", lambda: one.wrappers() and other.wrappers(), 40)
+    eventually("each runs once", lambda: sorted(one.wrappers() + other.wrappers()) == REFS)
+
+    shown = json.loads(one.told("nodes", "--json"))
+    assert [(node["node"], node["state"], node["labels"]) for node in shown["nodes"]] == [
+        ("a", "up", []),
+        ("b", "up", ["gpu"]),
+    ]
+    assert sum(node["sensors"] for node in shown["nodes"]) == shown["sensors"] == 8
+    assert shown["unheld"] == []
+    assert re.search(rf"^b .* up +{len(other.wrappers())} of 8 +1 +gpu +3 s ", one.told("nodes"), re.MULTILINE)
+
+    reports = one.reports()
+    assert {ref: report["node"] for ref, report in reports.items()} == {
+        ref: "b" if ref in other.wrappers() else "a" for ref in REFS
+    }
+    assert {report["state"] for ref, report in reports.items() if ref in other.wrappers()} == {"elsewhere"}
+    away = other.wrappers()[0]
+    assert reports[away]["reason"] == "node b holds it"
+    assert re.search(rf"^{away} +elsewhere +b .* node b holds it$", one.told("list"), re.MULTILINE)
+    assert f"b, under fence {reports[away]['fence']} " in one.told("show", away)
+    assert f"holds {len(one.wrappers())} of 8, 2 nodes up" in one.told("top", "--once")
+    assert "leases ok" in one.told("top", "--once")
+
+    drained = other.ask("drain", "b", "--timeout", "60")
+    assert drained.returncode == 0, drained.stderr
+    assert drained.stdout == "b is drained\n"
+    assert "b holds" in drained.stderr
+    assert json.loads(one.told("nodes", "--json"))["nodes"][1]["sensors"] == 0
+    eventually("all run on the other", lambda: (one.wrappers(), other.wrappers()) == (REFS, []))
+    assert other.sample("st2sensor_lease_moves_total") > 0
+    assert other.sample("st2sensor_nodes", state="drained") == 1
+    assert "drained" in other.told("top", "--once")
+    assert one.told("undrain", "b") == "b takes sensors again\n"
+    assert one.told("undrain", "b") == "b was not drained\n"
+    eventually("it has some again", other.wrappers, 40)
+
+
+def test_a_node_that_is_not_there_is_no_one_to_drain_but_by_force(embedded: Workspace) -> None:
+    one, other = prepared(embedded)
+    refused = one.ask("drain", "b")
+    assert (refused.returncode, refused.stderr) == (
+        66,
+        "st2sensor: error: no node is called b; no container shares sensors: st2sensor nodes\n",
+    )
+    assert one.told("drain", "b", "--force") == "b is drained\n"
+    one.start()
+    eventually("all run", lambda: one.wrappers() == REFS)
+    assert one.ask("undrain", "c").stderr == "st2sensor: error: no node is called c; those that are: a, b\n"
+    assert "drained, and not there: b" in one.told("nodes")
+    other.start()
+    states = {node["node"]: node["state"] for node in json.loads(one.told("nodes", "--json"))["nodes"]}
+    assert states == {"a": "up", "b": "drained"}
+    # Nobody is left to take them: they stop, though more than are moved at once.
+    drained = one.ask("drain", "a", "--json", "--timeout", "60")
+    assert "warning: nobody takes over 8 sensors, p.S0, p.S1, p.S2 and 5 more: the nodes that may run it" in (
+        drained.stderr
+    )
+    assert json.loads(drained.stdout) == {"node": "a", "drained": True, "sensors": 0}
+    eventually("none runs", lambda: not one.wrappers())
+    reports = other.reports()
+    assert {report["state"] for report in reports.values()} == {"waiting"}
+    assert {report["reason"] for report in reports.values()} == {"the nodes that may run it are drained: a, b"}
+    assert other.sample("st2sensor_sensors_unheld") == 8
+
+
+def test_a_sensor_runs_where_its_labels_are(embedded: Workspace) -> None:
+    one, other = prepared(embedded)
+    one.start()
+    other.start()
+    override(embedded, S0=["a"], S1=["gpu"], S2=["a", "gpu"], S3=["dmz"])
+    eventually(
+        "they are where they may",
+        lambda: (
+            "p.S0" in one.wrappers()
+            and "p.S1" in other.wrappers()
+            and not {"p.S2", "p.S3"} & {*one.wrappers(), *other.wrappers()}
+        ),
+        40,
+    )
+    override(embedded, S0=["b"], S1=["a"], S2=["a", "gpu"], S3=["dmz"])
+    eventually("they change places", lambda: "p.S0" in other.wrappers() and "p.S1" in one.wrappers(), 40)
+    lines = one.told("nodes").splitlines()
+    assert "nobody runs 1 sensor, p.S2: no node has the labels a, gpu" in lines
+    assert "nobody runs 1 sensor, p.S3: no node has the labels dmz" in lines
+    assert one.reports()["p.S3"]["reason"] == "no node has the labels dmz"
+
+
+def test_a_dead_node_is_told_and_its_sensors_are_taken_over(embedded: Workspace) -> None:
+    one, other = prepared(embedded)
+    one.start()
+    other.start()
+    eventually("both have some", lambda: one.wrappers() and other.wrappers(), 40)
+    assert other.container is not None
+    other.container.process.kill()
+    eventually("all run", lambda: one.wrappers() == REFS)
+    assert {node["node"]: node["state"] for node in json.loads(one.told("nodes", "--json"))["nodes"]}["b"] == "dead"
+    assert one.sample("st2sensor_lease_takeovers_total") > 0
+    assert one.sample("st2sensor_nodes", state="dead") == 1
+    assert one.sample("st2sensor_sensors_held") == 8
+    # Where no container runs, the leases say where sensors are.
+    assert {(report["state"], report["node"]) for report in other.reports().values()} == {("elsewhere", "a")}
+    assert one.container is not None
+    assert one.container.stop() == 0
+    assert {report["reason"] for report in one.reports().values()} == {"no node is up"}
+
+
+def test_a_check_fails_while_leases_cannot_be_renewed(embedded: Workspace) -> None:
+    one, _ = prepared(embedded)
+    container = one.start()
+    eventually("all run", lambda: one.wrappers() == REFS)
+    assert 0 < one.sample("st2sensor_lease_remaining_seconds") <= 0.6 * LEASE
+    database = embedded.state / "st2.db"
+    with subprocess.Popen(
+        [
+            *("python3", "-c"),
+            "import sqlite3, sys\n"
+            "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+            "c.execute('BEGIN EXCLUSIVE')\nprint('held', flush=True)\nsys.stdin.read()",
+            str(database),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        container.wait_for_log("leases cannot be renewed", timeout=40)
+        (check,) = [check for check in json.loads(one.page("/sensors"))["node"]["checks"] if check["name"] == "leases"]
+        holder.kill()
+    assert not check["ok"]
+    assert re.search(r"leases cannot be renewed: .*; (the sensors stop in|no sensor runs until)", check["reason"])
+    eventually("all run again", lambda: one.wrappers() == REFS, 40)
+    assert one.sample("st2sensor_leases_renewed") == 1
+    assert one.sample("st2sensor_lease_losses_total") >= 1
+
+
+def test_where_sensors_are_not_shared_one_line_says_so(embedded: Workspace) -> None:
+    done = embedded.run("st2sensor", "--config-file", str(embedded.config), "nodes")
+    assert done.stdout.startswith("sensors are not shared among nodes; they are by [sensorcontainer] partition_")
+    assert done.stdout.count("\n") == 1
+
+
+def test_names_of_nodes_are_completed(embedded: Workspace) -> None:
+    one, _ = prepared(embedded)
+    one.start()
+    one.told("drain", "another", "--force")
+    completing = ShellComplete(root, {}, "st2sensor", "_ST2SENSOR_COMPLETE")
+    for command in ("drain", "undrain"):
+        found = completing.get_completions(["--config-file", str(one.config), command], "a")
+        assert [item.value for item in found] == ["a", "another"]
+
+
+def test_the_page_shows_where_sensors_are(embedded: Workspace, browser: Browser) -> None:
+    one, other = prepared(embedded)
+    one.start()
+    other.start()
+    eventually("both have some", lambda: one.wrappers() and other.wrappers(), 40)
+    browser.open(f"http://127.0.0.1:{one.port}")
+    away = other.wrappers()[0]
+    browser.wait_for(f"tr[data-ref='{away}'] .node", "b")
+    browser.wait_for("#container", "nodes up: 2")
+    browser.click(f"tr[data-ref='{away}']")
+    assert "node b holds it" in browser.wait_for("#detail dl", "under fence")
+    assert browser.complaints() == []
