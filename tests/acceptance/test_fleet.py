@@ -154,7 +154,7 @@ def test_every_kind_of_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
 
 
 def test_what_was_accepted_under_a_lease_that_is_lost_arrives_and_is_marked(folder: Path, servers: Servers) -> None:
-    with ready(folder / "w", servers, sensors=6, lease=LEASE) as fleet:
+    with ready(folder / "w", servers, sensors=9, lease=LEASE) as fleet:
         for node in fleet.nodes.values():
             node.start()
         wait_shared_out(fleet)
