@@ -15,6 +15,8 @@ import jsonschema
 
 from st2sensor.config.options import GROUPS
 from st2sensor.container.child import State
+from st2sensor.delivery import FENCE, LATE
+from st2sensor.sharing.times import times_of
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
 from tests.workspace import ROOT, Workspace, environment
@@ -236,3 +238,15 @@ def test_a_pack_is_developed_and_what_was_recorded_replayed_as_described(embedde
     (replay,) = lines("development.md", "st2sensor --config-file /etc/st2/st2.conf replay")
     shell(replay.replace("/etc/st2/st2.conf", str(embedded.config)), embedded.folder)
     assert listener.wait_for("default.disk_usage")[0].payload == {"percent": 41.7}
+
+
+def test_the_spans_of_a_lease_are_as_the_guide_says() -> None:
+    text = (ROOT / "docs" / "sharing.md").read_text()
+    spans = times_of(10)
+    assert f"go on for {(spans.term - spans.grace) / 10:g} L ({spans.term - spans.grace:g} s)" in text
+    assert f"at {spans.term / 10:g} L ({spans.term:g} s) they are killed" in text
+    assert f"unchanged for {spans.silence / 10:g} L" in text
+    assert f"every L/{10 / spans.tick:g} ({spans.tick:.1f} s)" in text
+    assert f"containers have not changed for L ({spans.calm:g} s)" in text
+    for header in (FENCE, LATE):
+        assert f"`{header}" in text
