@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import datastore, delivery, exits, weight
+from tests.bench import datastore, delivery, exits, placement, sharing, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
@@ -17,6 +17,9 @@ BENCHES: dict[str, Callable[[Workspace], None]] = {
     "exits": exits.report,
     "delivery": delivery.report,
     "datastore": datastore.report,
+    "takeover": sharing.report_takeover,
+    "cost": sharing.report_cost,
+    "placement": placement.report,
 }
 
 
