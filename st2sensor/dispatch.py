@@ -75,7 +75,9 @@ class Dispatcher:
     def submit(self, entry: Entry, done: Done) -> None:
         """Put an entry on its way that `entry` has made, now or before."""
         self._traffic.dispatched(entry)
-        self._outbox.submit(entry, done, None if entry.fence is None else self._is_held)
+        # A dead letter goes nowhere: whoever holds the sensor.
+        needs_lease = entry.fence is not None and entry.reason is None
+        self._outbox.submit(entry, done, self._is_held if needs_lease else None)
 
     def _is_held(self, entry: Entry) -> bool:
         return self._tenure.is_held(entry.sensor, entry.fence)
@@ -87,9 +89,10 @@ class Dispatcher:
 
         Raises LeaseLost.
         """
-        return replace(entry, fence=self._fence_of(sensor) if entry.sensor == sensor else None)
+        return replace(entry, fence=self.fence_of(sensor) if entry.sensor == sensor else None)
 
-    def _fence_of(self, sensor: str) -> int | None:
+    def fence_of(self, sensor: str) -> int | None:
+        """The fence under which a sensor dispatches now; None where it needs none. Raises LeaseLost."""
         return None if sensor == CORE_PACK else self._tenure.fence_of(sensor)
 
     async def put(self, entry: Entry) -> None:
@@ -118,7 +121,7 @@ class Dispatcher:
 
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         """
-        fence = self._fence_of(sensor)
+        fence = self.fence_of(sensor)
         trigger_type = self._catalogue.type_of(instance.trigger)
         reason = self._objection(sensor, instance, trigger_type)
         name = name_of(instance.trigger)

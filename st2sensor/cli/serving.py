@@ -164,7 +164,7 @@ def _participant(
         holdings,
         Identity(state_dir / "member.json"),
         moves_at_once=sharing.moves_at_once,
-        settle=lambda: outbox.wait_committed(times.term),
+        settle=lambda: outbox.wait_committed(times.tick),
     )
 
 

@@ -178,7 +178,7 @@ SENSORCONTAINER = [
         help="which sensors are this node's, as in name:hash, hash_ranges:0..1024|2048..MAX, or name:shared",
     ),
     cfg.FloatOpt(
-        "lease", default=10.0, min=1, help="name:shared: seconds in which a dead container's sensors run elsewhere"
+        "lease", default=10.0, min=3, help="name:shared: seconds in which a dead container's sensors run elsewhere"
     ),
     cfg.FloatOpt("capacity", default=1.0, min=0.01, help="name:shared: sensors that it takes, in proportion to others"),
     cfg.ListOpt("labels", default=[], help="name:shared: what it has that a sensor's runs_on may ask for"),

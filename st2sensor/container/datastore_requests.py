@@ -155,10 +155,9 @@ class DatastoreRequests:
         try:
             async with self._lock(ref):
                 await self._finish_all(ref)
+            self._submit(session, identifier, ref, method, params)
         except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor waits for an answer)
             _refuse(session, identifier, exception)
-        else:
-            self._submit(session, identifier, ref, method, params)
 
     async def _answer_batch(self, session: Session, identifier: int | None, ref: str, params: dict[str, Any]) -> None:
         try:

@@ -60,6 +60,8 @@ class Membership:
         self._ends = False
         """Whether sensors are asked to stop, because the deadline is near or has passed."""
         self._leaving = self._closing = False
+        self._has_begun = False
+        """Whether it has taken a turn, and may be a member."""
         self._wanted: Mapping[str, tuple[str, ...]] = {}
         """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
         self.runs: Mapping[str, int] = {}
@@ -127,7 +129,7 @@ class Membership:
         """Take turns until something is so, but not while the database is away, nor for ever."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._times.term):
-                while not is_so() and self.health.ok:
+                while self._has_begun and not is_so() and self.health.ok:
                     self._turned.clear()
                     self.poke()
                     await self._turned.wait()
@@ -145,10 +147,11 @@ class Membership:
 
     async def _turn(self, wanted: Mapping[str, tuple[str, ...]]) -> float:
         """Returns the seconds until the next one."""
+        self._has_begun = True
         busy = frozenset(self._hooks.alive()).union(self.runs)
         situation = Situation(wanted=wanted, busy=busy, leaving=self._leaving)
         try:
-            view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation)
+            view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation, self._extended)
         except StorageError as exception:
             if self.health.ok:
                 LOG.warning("leases cannot be renewed: %s; %s", exception, self.time_left())
@@ -171,6 +174,11 @@ class Membership:
             self._decide()
             self._turned.set()
 
+    def _extended(self) -> None:
+        """In the thread of turns: what else is to be done may take longer than the deadline before."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._keep_time)
+
     def _keep_time(self) -> None:
         """Before the deadline the sensors have time to stop; then they are killed, by the warden if not from here."""
         deadline = self._holdings.deadline
@@ -183,11 +191,17 @@ class Membership:
         left = deadline - boottime()
         self._ends = left <= self._times.grace
         self._timers = [
-            self._loop.call_later(max(0.0, left - self._times.grace), self._end),
-            self._loop.call_later(max(0.0, left), self._hooks.over, OVER),
+            self._loop.call_later(max(0.0, left - self._times.grace), self._end, deadline),
+            self._loop.call_later(max(0.0, left), self._is_over, deadline),
         ]
 
-    def _end(self) -> None:
+    def _is_over(self, deadline: float) -> None:
+        if self._holdings.deadline <= deadline:
+            self._hooks.over(OVER)
+
+    def _end(self, deadline: float) -> None:
+        if self._holdings.deadline > deadline:
+            return
         if self.runs:
             LOG.warning("no renewal for %.1f s: the sensors stop", self._times.term - self._times.grace)
         self._ends = True

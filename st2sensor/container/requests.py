@@ -202,8 +202,9 @@ class Requests:
 
     async def _dispatch_unknown(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         """It may have been registered a moment ago: look before it becomes a dead letter."""
-        await self._node.refresh()
+        assert session.ref is not None
         try:
+            await self._refresh_for(session.ref)
             self._accept(session, identifier, instance)
         except LeaseLost as exception:
             session.refuse(identifier, exception)
@@ -215,8 +216,15 @@ class Requests:
         """A trigger that a sensor dispatches, as it goes into the outbox."""
         instance = _instance_of(event)
         if not self._dispatcher.knows(instance.trigger):
-            await self._node.refresh()
+            await self._refresh_for(ref)
         return self._dispatcher.entry(ref, instance)
+
+    async def _refresh_for(self, ref: str) -> None:
+        """Look into storage, which takes a while. Raises LeaseLost when the sensor was somebody else's meanwhile."""
+        fence = self._dispatcher.fence_of(ref)
+        await self._node.refresh()
+        if self._dispatcher.fence_of(ref) != fence:
+            raise LeaseLost(ref)
 
     def _accept(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
         def done(error: Exception | None) -> None:

@@ -139,8 +139,8 @@ class Supervisor:
         self._hear_signals(loop)
         systemd = Systemd(loop, os.environ)
         try:
-            await self._management.open(self._state_dir)
             self._membership = self._member()
+            await self._management.open(self._state_dir)
             while not self._stopping:
                 self._refresh.look_when_stale()
                 self._reconcile()

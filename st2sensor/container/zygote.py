@@ -71,6 +71,8 @@ class Zygote:
         """The latest request that was answered."""
         self._hung = False
         self._unsent: deque[bytes] = deque()
+        self._retry: asyncio.TimerHandle | None = None
+        """While messages wait for room."""
         """What the zygote is to be told of groups."""
         # What nearly all sensors have in common is here once, and not in the memory of each.
         self._environment = {**inherited(os.environ), **common}
@@ -143,6 +145,9 @@ class Zygote:
 
     def limit(self, deadline: float) -> None:
         """Have it kill all groups at a time of CLOCK_BOOTTIME, unless it is told another one before."""
+        if self._unsent and b"deadline" in self._unsent[-1]:
+            # One that could not be told yet is of no use any more.
+            self._unsent.pop()
         self._tell({"deadline": deadline})
 
     def hold(self, groups: Iterable[int]) -> None:
@@ -169,10 +174,14 @@ class Zygote:
                 self._groups.send(self._unsent[0])
                 self._unsent.popleft()
         except BlockingIOError:
-            self._loop.call_later(RETRY, self._send)
+            self._retry = self._retry or self._loop.call_later(RETRY, self._send_again)
         except OSError:
             # It has died; the next one is told of all groups.
             self._unsent.clear()
+
+    def _send_again(self) -> None:
+        self._retry = None
+        self._send()
 
     def _readable(self) -> None:
         """Take every answer that is there: a wrapper may be as fast as the news of it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 LOG = logging.getLogger(__name__)
@@ -21,20 +22,20 @@ class Identity:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def earlier(self) -> str | None:
-        """The id of the container before this one, which is dead; None when that cannot be said."""
+    def earlier(self) -> list[str]:
+        """The ids of the container before this one, which is dead; none when that cannot be said."""
         try:
             noted = json.loads(self._path.read_text())
-            return str(noted["id"]) if noted["place"] == self._place() else None
+            return list(map(str, noted["ids"])) if noted["place"] == self._place() else []
         except (OSError, ValueError, KeyError, TypeError):
-            return None
+            return []
 
-    def note(self, member: str) -> None:
-        """Keep an id for the container after this one."""
+    def note(self, members: Sequence[str]) -> None:
+        """Keep ids for the container after this one: more than one while a new one takes the place of another."""
         try:
             # In place: a file that was copied has another inode, and one of another boot another host, perhaps.
             self._path.touch()
-            self._path.write_text(json.dumps({"id": member, "place": self._place()}))
+            self._path.write_text(json.dumps({"ids": list(members), "place": self._place()}))
         except OSError as exception:
             LOG.warning("%s; a container that starts again after a crash waits for its own lease", exception)
 

@@ -82,7 +82,7 @@ class Participant:
 
     :param profile: what it says of itself when it joins.
     :param moves_at_once: sensors that it hands over at the same time.
-    :param settle: called before leases are released: what was dispatched under them is on disk when it returns.
+    :param settle: whether what was dispatched is on disk: only then are leases released.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Participant:
         identity: Identity,
         *,
         moves_at_once: int,
-        settle: Callable[[], object],
+        settle: Callable[[], bool],
         clock: Callable[[], float] = boottime,
     ) -> None:
         self._leases = leases
@@ -107,6 +107,7 @@ class Participant:
         self._moves = Moves(moves_at_once)
         self._me = ""
         """Its id; empty while it is no member."""
+        self._extended: Callable[[], None] = lambda: None
         self._said = (False, False)
         """Whether it has told the others that it hands over, and that it leaves."""
         self._said_at = self._renew_at = self._look_at = 0.0
@@ -131,8 +132,12 @@ class Participant:
         """How many others were seen that are called the same."""
         self._takeovers = self._handed_over = self._losses = 0
 
-    def turn(self, situation: Situation) -> View:
-        """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn."""
+    def turn(self, situation: Situation, extended: Callable[[], None] = lambda: None) -> View:
+        """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn.
+
+        :param extended: called as soon as the holdings have another deadline.
+        """
+        self._extended = extended
         try:
             return self._turn(situation)
         except StorageError:
@@ -146,33 +151,44 @@ class Participant:
                 self._leases.forget(self._me)
 
     def _turn(self, situation: Situation) -> View:
-        evicted = False
-        if not self._me:
-            self._join()
-        elif self._clock() >= self._renew_at or self._said != self._to_say(situation):
-            evicted = not self._renew(situation)
-            if evicted:
-                self._join()
+        evicted = self._stay(situation)
         self._look(situation)
         self._has_more = False
+        # Again, because a look may take long.
+        if self._stay(situation):
+            return self._view(situation, evicted=True)
         self._release(situation)
         if not situation.leaving:
             self._take(situation)
             self._choose_moves(situation)
         return self._view(situation, evicted)
 
+    def _stay(self, situation: Situation) -> bool:
+        """Be a member, and renew when it is time; whether it was found dead, and has joined again."""
+        if not self._me:
+            self._join()
+            return False
+        if self._clock() < self._renew_at and self._said == self._to_say(situation):
+            return False
+        is_dead = not self._renew(situation)
+        if is_dead:
+            self._join()
+        return is_dead
+
     # Being a member.
 
     def _join(self) -> None:
         earlier = self._identity.earlier()
         self._leases.prepare()
-        if earlier is not None:
-            self._leases.evict(earlier, None)
         me = secrets.token_hex(12)
         # Before it is there: if joining fails and was done all the same, the next attempt evicts it.
-        self._identity.note(me)
+        self._identity.note([*earlier, me])
         asked = self._clock()
         self._leases.join(replace(self._profile, id=me, started=time.time(), seen=time.time()))
+        # After it is there: nobody must see the node without a member, and take what is this one's again in a moment.
+        for member in earlier:
+            self._leases.evict(member, None)
+        self._identity.note([me])
         self._me = me
         self._said = (False, False)
         self._extend(asked)
@@ -203,6 +219,7 @@ class Participant:
         self._renew_at = asked + self.times.tick
         # From before the renewal, because others may have seen it as soon as it was asked for.
         self.holdings.extend(asked + self.times.term)
+        self._extended()
 
     # Seeing the others.
 
@@ -249,7 +266,9 @@ class Participant:
         self.holdings.hold({ref: fence for ref, fence in mine.items() if ref not in self._released})
         self.holdings.drop(self.holdings.fences.keys() - mine.keys())
         for member in self._sightings.long_dead(self._clock(), FORGOTTEN_AFTER * self._profile.lease):
-            if member not in holders:
+            left = {lease.sensor: lease.fence for lease in self._known.values() if lease.holder == member}
+            if situation.wanted.keys().isdisjoint(left):
+                self._leases.release(left, member)
                 self._leases.forget(member)
 
     def _see_free_leases(self) -> None:
@@ -284,8 +303,7 @@ class Participant:
             if sensor not in situation.busy
             and (situation.leaving or sensor not in situation.wanted or sensor in self._moving)
         ]
-        if over:
-            self._settle()
+        if over and self._settle():
             self._released |= {sensor: self.holdings.fences[sensor] for sensor in over}
             self.holdings.drop(over)
             self._handed_over += len(self._moving.intersection(over))

@@ -105,16 +105,16 @@ class Zygote:
         poll.register(self._births, select.POLLIN)
         asks = self._births.fileno()
         while True:
-            for fd, _ in poll.poll(self._milliseconds_left()):
-                if fd != asks:
-                    if not self._hear():
-                        self._kill_all()
-                        return None
-                elif self._fork():
-                    return self._be_born()
+            ready = [fd for fd, _ in poll.poll(self._milliseconds_left())]
+            # All that it was told, before anything else: an older deadline may have been moved by what comes behind it.
+            if not self._hear():
+                self._kill_all()
+                return None
             if self._deadline is not None and not self._milliseconds_left():
                 self._deadline = None
                 self._kill_all()
+            if asks in ready and self._fork():
+                return self._be_born()
 
     def _milliseconds_left(self) -> Optional[int]:
         """Until the deadline, rounded up; or until it is time to look: waiting stops while the host is suspended."""
@@ -124,18 +124,21 @@ class Zygote:
         return max(0, min(LOOK_AGAIN, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:
-        """Take what the container tells of groups; False when it is gone."""
-        try:
-            data = self._groups.recv(PACKET)
-        except OSError:
-            return False
-        if data:
+        """Take all that the container has told; False when it is gone."""
+        while True:
+            try:
+                data = self._groups.recv(PACKET, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
             message = json.loads(data)
             self._held.update(message.get("hold", ()))
             self._held.difference_update(message.get("forget", ()))
             self._cgroups = message.get("cgroups", self._cgroups)
             self._deadline = message.get("deadline", self._deadline)
-        return bool(data)
 
     def _fork(self) -> bool:
         """Fork a process for the request that waits; True in that process, which is then the wrapper."""

@@ -173,7 +173,7 @@ class Sharer:
         self._leases = open_leases(database, timeout=times_of(LEASE).term / 2)
         profile = Member(id="", node=node, lease=LEASE)
         self._participant = Participant(
-            self._leases, profile, Holdings(), Identity(identity), moves_at_once=10, settle=lambda: None
+            self._leases, profile, Holdings(), Identity(identity), moves_at_once=10, settle=lambda: True
         )
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._poked, self._ended = threading.Event(), False

@@ -44,6 +44,7 @@ class Node:
         self.leases = Away(Connection(folder / "st2.db"))
         self.holdings = Holdings(lambda: self.clock())
         self.settled = 0
+        self.disk_answers = True
         (folder / name).mkdir(exist_ok=True)
         member = Member(id="", node=name, lease=LEASE, **profile)  # type: ignore[arg-type]
         self.participant = Participant(
@@ -70,8 +71,9 @@ class Node:
         self.running = (self.running & self.stubborn) | {ref for ref in may_run if ref in situation.wanted}
         return self.view
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
         self.settled += 1
+        return self.disk_answers
 
 
 class World:
@@ -198,6 +200,55 @@ def test_what_was_dispatched_is_on_disk_before_a_lease_is_released(world: World)
     assert not held(one)
 
 
+def test_a_lease_is_held_until_what_was_dispatched_is_on_disk(world: World) -> None:
+    one = world.node("one")
+    one.turn({"p.S": ()})
+    one.disk_answers = False
+    for _ in range(3):
+        one.turn({})
+    assert held(one) == {"p.S"}
+    one.disk_answers = True
+    one.turn({})
+    assert not held(one)
+
+
+def test_a_look_that_takes_long_is_followed_by_a_renewal(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    members = one.leases.members
+    extended: list[float] = []
+
+    def slowly() -> list[Member]:
+        world.now += TIMES.term / 2
+        return members()
+
+    one.leases.members = slowly  # type: ignore[method-assign]
+    situation = Situation(wanted=WANTED, busy=frozenset(one.running))
+    one.participant.turn(situation, lambda: extended.append(one.holdings.deadline))
+    assert extended == [world.now + TIMES.term]
+
+
+def test_who_starts_again_is_never_without_a_member_for_others_to_see(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    for node in (one, two):
+        node.turn({})
+    world.turns(one, two)
+    mine = held(one)
+    again = world.node("one")
+    world.nodes.remove(one)
+    evict = again.leases.evict
+
+    def watched(member: str, counter: int | None) -> bool:
+        two.turn()
+        done = evict(member, counter)
+        two.turn()
+        return done
+
+    again.leases.evict = watched  # type: ignore[method-assign]
+    again.turn()
+    assert held(again) == mine
+
+
 def test_a_dead_member_s_sensors_are_taken_within_its_lease_and_not_before_its_term(world: World) -> None:
     one, two = world.node("one"), world.node("two")
     for node in (one, two):
@@ -278,12 +329,12 @@ def test_a_container_that_starts_again_after_a_crash_does_not_wait_for_its_own_l
 
 def test_a_copy_of_a_state_directory_is_nobody_s_earlier_life(tmp_path: Path) -> None:
     original = Identity(tmp_path / "member.json")
-    original.note("m1")
-    assert original.earlier() == "m1"
+    original.note(["m1"])
+    assert original.earlier() == ["m1"]
     copy = tmp_path / "copy.json"
     copy.write_bytes((tmp_path / "member.json").read_bytes())
-    assert Identity(copy).earlier() is None
-    assert Identity(tmp_path / "nothing.json").earlier() is None
+    assert Identity(copy).earlier() == []
+    assert Identity(tmp_path / "nothing.json").earlier() == []
 
 
 def test_a_drained_node_gives_everything_away_without_waiting_and_takes_nothing(world: World) -> None:
@@ -357,6 +408,14 @@ def test_the_dead_are_forgotten_after_a_long_time(world: World) -> None:
     assert [member.node for member in two.view.members if member.dead] == ["one"]
     world.turns(two, seconds=62 * LEASE)
     assert [member.node for member in two.view.members] == ["two"]
+
+
+def test_the_dead_are_forgotten_also_when_they_held_what_nobody_wants_any_more(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    one.turn({"p.Old": ()})
+    world.turns(two, seconds=64 * LEASE)
+    assert [member.node for member in two.view.members] == ["two"]
+    assert [lease.holder for lease in two.leases.leases() if lease.sensor == "p.Old"] == [None]
 
 
 def test_an_orderly_stop_waits_until_the_others_know_and_leaves_nothing(world: World) -> None:

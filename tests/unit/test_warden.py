@@ -32,22 +32,25 @@ async def started(folder: Path) -> AsyncIterator[tuple[Zygote, Process]]:
     inherited = Inherited(umask=0o022, open_files=resource.getrlimit(resource.RLIMIT_NOFILE))
     async with await asyncio.start_unix_server(ignore, socket):
         zygote = Zygote(asyncio.get_running_loop(), OWN, common(OWN, socket), inherited, lambda _: None)
-        launch = Launch(
-            ref="p.S",
-            interpreter=OWN,
-            socket=socket,
-            token="token",
-            eventlet=None,
-            cgroup=None,
-            limits={"user": None},
-            variables={},
-        )
-        process = await zygote.start(launch, execute=False)
+        process = await zygote.start(launch(folder), execute=False)
         try:
             yield zygote, process
         finally:
             os.close(process.output)
             zygote.close()
+
+
+def launch(folder: Path) -> Launch:
+    return Launch(
+        ref="p.S",
+        interpreter=OWN,
+        socket=folder / "wrapper.sock",
+        token="token",
+        eventlet=None,
+        cgroup=None,
+        limits={"user": None},
+        variables={},
+    )
 
 
 async def ended(process: Process) -> None:
@@ -89,3 +92,27 @@ def test_a_warden_that_was_frozen_itself_kills_as_soon_as_it_goes_on(folder: Pat
             return process.reap()
 
     assert asyncio.run(play()) == -signal.SIGKILL
+
+
+def test_a_deadline_that_was_moved_while_the_warden_was_frozen_kills_nobody(folder: Path) -> None:
+    async def play() -> str:
+        async with started(folder) as (zygote, process):
+            warden = psutil.Process(zygote.pid)
+            warden.suspend()
+            deadline = boottime() + 0.3
+            zygote.limit(deadline)
+            zygote.limit(boottime() + 100)
+            while boottime() < deadline + 0.2:
+                await asyncio.sleep(0.05)
+            warden.resume()
+            # It answers once it has heard all of that.
+            second = await zygote.start(launch(folder), execute=False)
+            status = psutil.Process(process.pid).status()
+            for each in (process, second):
+                each.kill()
+                await ended(each)
+                each.reap()
+            os.close(second.output)
+            return status
+
+    assert asyncio.run(play()) not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)

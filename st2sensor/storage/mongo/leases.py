@@ -81,8 +81,9 @@ class MongoLeases:
         # With the fence: a release that comes late must not free what the member has taken anew.
         free = {"$set": {"holder": None}}
         held = [UpdateOne({"_id": sensor, "holder": member, "fence": fence}, free) for sensor, fence in fences.items()]
-        with self._connection.failures():
-            self._leases.bulk_write(held, ordered=False, session=self._session)
+        if held:
+            with self._connection.failures():
+                self._leases.bulk_write(held, ordered=False, session=self._session)
 
     def drained(self) -> frozenset[str]:
         with self._connection.failures():
