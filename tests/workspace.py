@@ -162,7 +162,7 @@ class Workspace:
 
     # Commands.
 
-    def run(self, command: str, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "st2sensor.cli", command, *arguments],
             cwd=self.folder,

@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 
 from tests.fleet.network import Network
+from tests.servers.waiting import eventually
 from tests.workspace import Container, Workspace
 
 CONFIG = """\
@@ -46,8 +47,13 @@ class Node:
 
     def stop(self) -> int:
         """An orderly stop; returns the exit code, that of SIGKILL when it takes too long."""
+        # One that was started a moment ago does not handle signals yet.
+        container = self.container
+        eventually(
+            "it has started", lambda: "configured by" in container.log or container.process.poll() is not None, 60
+        )
         try:
-            return self.container.stop(timeout=60)
+            return container.stop(timeout=60)
         except subprocess.TimeoutExpired:
             self.kill_all()
             return -signal.SIGKILL
