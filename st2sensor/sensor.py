@@ -58,6 +58,9 @@ class Sensor(abc.ABC):
     def remove_trigger(self, trigger: Dict[str, Any]) -> None:
         """No rule asks for this trigger any more."""
 
+    def triggers_known(self) -> None:  # noqa: B027 (few sensors care)
+        """Every trigger that rules ask for by now has been added. Beyond StackStorm; need not be defined."""
+
 
 class PollingSensor(Sensor):
     """A sensor whose `poll()` is called every `poll_interval` seconds.

@@ -89,6 +89,7 @@ class Content:
     :param overrides_path: folder of `_global.yaml` and `<pack>.yaml` with what operators override.
     :param enable_common_libs: `[packs]`: whether a pack's lib/ is importable.
     :param shadow_stackstorm: `[packs]`: whether our names hide a StackStorm that a pack's interpreter can import.
+    :param core_sensors: which sensors of the bundled pack `core` are on: metadata files, without suffix.
     """
 
     pack_paths: tuple[Path, ...]
@@ -97,6 +98,7 @@ class Content:
     overrides_path: Path
     enable_common_libs: bool = False
     shadow_stackstorm: bool = False
+    core_sensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,41 @@ class Datastore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """`[webhooks]`, without `enable`: what core.WebhookSensor is told.
+
+    :param max_size: bytes of a body, at the most.
+    :param timeout: seconds until a request's head, and then its body, has to be there.
+    :param rate_limit: requests a second that one URL takes; 0 for any number.
+    :param require_key: `auto`, `always` or `never`: whether senders need an API key.
+    :param tls_certificate_file: with its chain; None for HTTP without TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9101
+    max_size: int = 1_048_576
+    timeout: float = 15.0
+    rate_limit: float = 0.0
+    require_key: str = "auto"
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """`[timers]`, without `enable`: what core.TimerSensor is told.
+
+    :param local_timezone: of timers that name none; None for this host's.
+    :param missed: what becomes of times that were missed: `skip`, `once` or `all`.
+    :param max_missed: of these, how many are fired at the most.
+    """
+
+    local_timezone: str | None = None
+    missed: str = "once"
+    max_missed: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """`[log]`, and `[sensorcontainer] logging`.
 
@@ -269,6 +306,8 @@ class Settings:
     container: Container
     key_values: KeyValues
     datastore: Datastore
+    webhooks: Webhooks
+    timers: Timers
     log: Log
     metrics: Metrics
     system_user: str

@@ -18,12 +18,12 @@ LAYERS = {
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,
     "outbox outbox_file delivery dispatch catalogue watch dead_letters adoption traffic": 3,
-    "container wrapper status": 4,
+    "container wrapper status core": 4,
     "cli testing": 5,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
 
-OWNERS = {
+OWNERS: dict[str, str | tuple[str, ...]] = {
     "oslo_config": "config",
     "pymongo": "storage.mongo",
     "kombu": "transport.amqp",
@@ -32,7 +32,8 @@ OWNERS = {
     "jinja2": "packs.templates",
     "packaging": "packs.validation",
     "statsd": "metrics",
-    "aiohttp": "status",
+    "aiohttp": ("status", "core.webhooks"),
+    "apscheduler": "core.timers",
     "prometheus_client": "status",
     "uvloop": "cli",
     "click": "cli",

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from oslo_config import cfg
 
@@ -30,7 +31,9 @@ from st2sensor.settings import (
     Restarts,
     Settings,
     Sharing,
+    Timers,
     Tls,
+    Webhooks,
 )
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
@@ -40,6 +43,9 @@ SHARED = "shared"
 """The partition provider whose containers share sensors by leases."""
 
 STACKSTORM_NODE_NAME = "sensornode1"
+
+CORE_SENSORS = {"webhook_sensor": "webhooks", "timer_sensor": "timers"}
+"""Sensors of the bundled pack core, and the sections that enable them."""
 
 SOCKETS = {"udp": int(socket.SOCK_DGRAM), "tcp": int(socket.SOCK_STREAM)}
 
@@ -94,6 +100,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             overrides_path=base_path / "overrides",
             enable_common_libs=options.packs.enable_common_libs,
             shadow_stackstorm=options.packs.shadow_stackstorm,
+            core_sensors=tuple(name for name, group in CORE_SENSORS.items() if options[group].enable),
         ),
         container=_container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(
@@ -106,6 +113,12 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             global_write=options.datastore.global_write,
             decrypt_global=options.datastore.decrypt_global,
             emit_triggers=options.datastore.emit_triggers,
+        ),
+        webhooks=_webhooks(options.webhooks, resolve),
+        timers=Timers(
+            local_timezone=_zone(options.timers.local_timezone),
+            missed=options.timers.missed,
+            max_missed=options.timers.max_missed,
         ),
         log=Log(
             file=_log_file(options.sensorcontainer.logging, resolve),
@@ -226,6 +239,32 @@ def _older_certificate(group: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
             "[database] ssl_keyfile and ssl_certfile have no effect, as in StackStorm from 3.9 on: put certificate and "
             "key into one file, and set tls_certificate_key_file to it"
         )
+
+
+def _webhooks(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path]) -> Webhooks:
+    certificate, key = group.tls_certificate_file, group.tls_key_file
+    if key and not certificate:
+        raise ValueError("[webhooks] tls_key_file: tls_certificate_file is missing; set it to the certificate's file")
+    return Webhooks(
+        host=group.host,
+        port=group.port,
+        max_size=group.max_size,
+        timeout=group.timeout,
+        rate_limit=group.rate_limit,
+        require_key=group.require_key,
+        tls_certificate_file=str(resolve(certificate)) if certificate else None,
+        tls_key_file=str(resolve(key)) if key else None,
+    )
+
+
+def _zone(name: str | None) -> str | None:
+    """A time zone, if there is one of that name. Raises ValueError."""
+    try:
+        return name and ZoneInfo(name).key
+    except (LookupError, ValueError, OSError) as exception:
+        raise ValueError(
+            f"[timers] local_timezone: there is no time zone {name}; write it as in Europe/Berlin, or remove the key"
+        ) from exception
 
 
 def _log_file(path: str, resolve: Callable[[str], Path]) -> Path | None:

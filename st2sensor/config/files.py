@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from st2sensor.config.options import GROUPS, STACKSTORMS
+from st2sensor.config.options import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
 
 CLOSE = 0.8
 """How alike two words are, from 0 to 1, when one may be the other misspelt."""
@@ -43,6 +43,8 @@ def misspelt(files: Sequence[str]) -> Iterator[str]:
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         for section, keys in sections.items():
+            if section in STACKSTORMS_SECTIONS:
+                continue
             if section not in GROUPS:
                 yield from _said(path, f"section [{section}]", section, GROUPS)
                 continue

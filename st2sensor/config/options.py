@@ -112,6 +112,33 @@ DATASTORE = [
     ),
     cfg.BoolOpt("emit_triggers", default=True, help="announce changes as core.st2.key_value_pair.* triggers"),
 ]
+WEBHOOKS = [
+    cfg.BoolOpt("enable", default=False, help="run core.WebhookSensor, which StackStorm's API stands in for"),
+    cfg.StrOpt("host", default="127.0.0.1", help="where it listens; beyond loopback it asks for API keys"),
+    cfg.PortOpt("port", default=9101, help="of that"),
+    cfg.IntOpt("max_size", default=1_048_576, min=1, max=8_388_608, help="bytes of a body, at the most"),
+    cfg.FloatOpt("timeout", default=15.0, min=0.1, help="seconds until a head, and then a body, has to be there"),
+    cfg.FloatOpt("rate_limit", default=0.0, min=0, help="requests a second that one url takes; 0: any number"),
+    cfg.StrOpt(
+        "require_key",
+        default="auto",
+        choices=["auto", "always", "never"],
+        help="an API key of senders; auto: once one was made, and where host is beyond loopback",
+    ),
+    cfg.StrOpt("tls_certificate_file", help="of the certificate and its chain; unset: no TLS"),
+    cfg.StrOpt("tls_key_file", help="of its private key, where that is in another file"),
+]
+TIMERS = [
+    cfg.BoolOpt("enable", default=False, help="run core.TimerSensor, which StackStorm's timer engine stands in for"),
+    cfg.StrOpt("local_timezone", help="of timers that name none, as in Europe/Berlin; unset: this host's"),
+    cfg.StrOpt(
+        "missed",
+        default="once",
+        choices=["skip", "once", "all"],
+        help="what becomes of times at which nothing ran: none of them, one for all, or each of them is fired",
+    ),
+    cfg.IntOpt("max_missed", default=1000, min=1, help="of all these, how many are fired for one timer: the last ones"),
+]
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="the user that sensors act as")]
 LOG = [
     cfg.StrOpt("format", default="text", choices=["text", "json"], help="of lines, where no logging file is read"),
@@ -196,6 +223,8 @@ GROUPS = {
     "packs": PACKS,
     "system": SYSTEM,
     "system_user": SYSTEM_USER,
+    "webhooks": WEBHOOKS,
+    "timers": TIMERS,
     "keyvalue": KEYVALUE,
     "datastore": DATASTORE,
     "log": LOG,
@@ -204,6 +233,9 @@ GROUPS = {
     "sensorcontainer": SENSORCONTAINER,
 }
 """Options by section."""
+
+STACKSTORMS_SECTIONS = ("timer", "timersengine")
+"""StackStorm's sections that look like ours and mean other services."""
 
 STACKSTORMS = {
     "database": "connection_retry_max_delay_m connection_retry_backoff_max_s connection_retry_backoff_mul",

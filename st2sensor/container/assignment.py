@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from st2sensor.models import Overrides, SensorType
 from st2sensor.packs import config
 from st2sensor.packs.code import Code, code_of
 from st2sensor.packs.config import Source
+from st2sensor.packs.core import is_bundled
 from st2sensor.packs.imports import imports
 from st2sensor.settings import Settings
 
@@ -53,6 +55,13 @@ def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any
         "poll_interval": sensor.poll_interval,
     }
     return assignment, config.load(settings.content.configs_path, sensor.pack, code.pack)
+
+
+def own_config(sensor: SensorType, settings: Settings) -> dict[str, Any]:
+    """What the sensors of the bundled pack `core` get beside that pack's configuration: their sections of ours."""
+    if not is_bundled(sensor):
+        return {}
+    return {"webhooks": asdict(settings.webhooks), "timers": asdict(settings.timers)}
 
 
 def socket_of(state_dir: Path, user: list[Any] | None) -> Path:

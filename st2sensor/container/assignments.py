@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from st2sensor.container.assignment import assignment_of
+from st2sensor.container.assignment import assignment_of, own_config
 from st2sensor.datastore import utc_now
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.keyring import Keyring
@@ -66,7 +66,8 @@ class Assignments:
         found = Config(values={}) if source.is_empty else await self._config(sensor, source)
         for warning in found.warnings:
             LOG.warning("%s: %s", sensor.ref, warning)
-        return assignment | {"config": found.values}, found.secrets if self._settings.log.mask_secrets else frozenset()
+        values = found.values | own_config(sensor, self._settings)
+        return assignment | {"config": values}, found.secrets if self._settings.log.mask_secrets else frozenset()
 
     async def _config(self, sensor: SensorType, source: Source) -> Config:
         loop = asyncio.get_running_loop()

@@ -34,6 +34,9 @@ GATHER = 0.1
 
 LOG = logging.getLogger(__name__)
 
+BOOKKEEPING = ("core.TimerSensor:", "core.WebhookSensor:")
+"""How the names of keys begin whose changes are not announced: cursors of timers would make three events of each."""
+
 
 class Node(Protocol):
     """What the methods need of the supervisor."""
@@ -255,7 +258,7 @@ class DatastoreRequests:
 
     def _announce(self, change: Change) -> None:
         """From any thread: have a change announced, a little later, with those that have come by then."""
-        if self._emits:
+        if self._emits and not _is_bookkeeping(change):
             self._changes.append(change)
             if not self._announcing:
                 self._announcing = True
@@ -291,6 +294,12 @@ def _refuse(session: Session, identifier: int | None, error: Exception) -> None:
     else:
         LOG.error("%s: a datastore call failed", session.ref, exc_info=error)
         session.refuse(identifier, error, rpc.INTERNAL_ERROR)
+
+
+def _is_bookkeeping(change: Change) -> bool:
+    """Whether it is of a key that sensors of the bundled pack keep for themselves: nobody's event."""
+    entry = change.new or change.old
+    return entry is not None and entry.name.startswith(BOOKKEEPING)
 
 
 def _is_done(change: Change | None) -> bool:

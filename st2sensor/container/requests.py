@@ -118,6 +118,7 @@ class Requests:
         elif method == "subscribe":
             self._heard[session] = {}
             self._tell(session)
+            session.notify("trigger.known", {})
         elif method in self._notifications:
             self._notifications[method](session.ref, params)
         else:

@@ -13,6 +13,7 @@ from typing import Any
 from st2sensor.models import Overrides, SensorType
 from st2sensor.packs import config_schema, virtualenv
 from st2sensor.packs.config import config_file
+from st2sensor.packs.core import BUNDLED, is_bundled
 from st2sensor.settings import Content
 
 
@@ -55,8 +56,11 @@ def code_of(sensor: SensorType, content: Content) -> Code:
 
 def located(sensor: SensorType, content: Content) -> Code:
     """The same, whether or not the pack has the virtualenv that it needs."""
+    bundled = is_bundled(sensor)
     file = Path(sensor.artifact_uri.removeprefix("file://"))
-    if not file.is_file():
+    if bundled:
+        file = _in_folder(sensor, BUNDLED.path)
+    elif not file.is_file():
         file = _in_local_pack(sensor, content) or file
     sensors = [parent for parent in file.parents if parent.name == "sensors"]
     pack = sensors[0].parent if sensors else file.parent
@@ -64,7 +68,8 @@ def located(sensor: SensorType, content: Content) -> Code:
     if content.enable_common_libs:
         folders += [folder.parent / "lib" for folder in sensors]
     return Code(
-        interpreter=virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
+        # A StackStorm's core pack may have a virtualenv.
+        interpreter=Path(sys.executable) if bundled else virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
         file=file,
         class_name=sensor.class_name,
         search_paths=tuple(dict.fromkeys(folders)),
@@ -85,7 +90,8 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     fields["values"] = values
     fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
-    code = [path for folder in ("sensors", "lib") for path in sorted((pack / folder).rglob("*.py"))]
+    folders = ["."] if pack == BUNDLED.path else ["sensors", "lib"]
+    code = [path for folder in folders for path in sorted((pack / folder).rglob("*.py"))]
     for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
         if path.is_file():
             total.update(f"\0{path}\0".encode() + path.read_bytes())
@@ -94,9 +100,13 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
 
 def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:
     """The file in this host's copy of the pack, for a sensor that was registered on a host with other folders."""
-    module = sensor.entry_point.split(".")[:-1]
     for folder in content.pack_paths:
-        candidate = folder.joinpath(sensor.pack, *module).with_suffix(".py")
+        candidate = _in_folder(sensor, folder / sensor.pack)
         if candidate.is_file():
             return candidate
     return None
+
+
+def _in_folder(sensor: SensorType, pack: Path) -> Path:
+    """:param pack: a pack's folder."""
+    return pack.joinpath(*sensor.entry_point.split(".")[:-1]).with_suffix(".py")

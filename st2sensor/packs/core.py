@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
-from st2sensor.models import CORE_PACK, TriggerType
+from st2sensor.models import CORE_PACK, Pack, Registration, SensorType, TriggerType
 from st2sensor.packs.files import read
+
+BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core")
+"""The pack with the sensors for them; a StackStorm has one of the same name, without sensors."""
+
+
+def is_bundled(sensor: SensorType | Registration) -> bool:
+    """Whether a sensor is of that pack: it runs with the container's own interpreter and libraries."""
+    return sensor.pack == CORE_PACK and (BUNDLED.path / (sensor.metadata_file or CORE_PACK)).is_file()
 
 
 def core_trigger_types() -> list[TriggerType]:

@@ -14,7 +14,7 @@ from st2sensor.packs import config, metadata, overrides, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
-from st2sensor.packs.core import core_trigger_types
+from st2sensor.packs.core import BUNDLED, core_trigger_types, is_bundled
 from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result
@@ -49,8 +49,8 @@ class Registry:
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
     """Trigger types declared so far, with the file that declared them."""
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
-    _configs: dict[str, str | ContentError] = field(default_factory=dict)
-    """By pack: a fingerprint of what its configuration takes from the datastore, or what is wrong with it."""
+    _configs: dict[Path, str | ContentError] = field(default_factory=dict)
+    """By a pack's folder: a fingerprint of what its configuration takes from the datastore, or what is wrong."""
 
     def register(self, kinds: Collection[str], *, prune: bool = False) -> list[Outcome]:
         """Register content of some kinds, and unregister what is gone.
@@ -91,7 +91,7 @@ class Registry:
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
         packs, errors = find_packs(self.content.pack_paths)
-        return packs, [
+        return [*packs, BUNDLED], [
             Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors
         ]
 
@@ -139,7 +139,7 @@ class Registry:
         declared: dict[str, tuple[Pack, SensorDeclaration]] = {}
         unreadable: set[tuple[str, str]] = set()
         for pack in packs:
-            for path in metadata_files(pack, SENSORS):
+            for path in self._sensor_files(pack):
                 try:
                     declaration = self._overridden(metadata.sensor(pack, path))
                 except ContentError as error:
@@ -154,22 +154,29 @@ class Registry:
                     continue
                 declared[ref] = (pack, declaration)
                 self.warnings += map(str, declaration.warnings)
-                yield from self._declared_trigger_types(declaration)
+                if pack is not BUNDLED:
+                    yield from self._declared_trigger_types(declaration)
         for outcome, sensor in self._register_sensors(list(declared.values())):
             if outcome.result is Result.FAILED:
                 # Under whatever name its file was registered before, that version stays.
                 unreadable.add((sensor.pack, sensor.metadata_file or ""))
             yield outcome
-        present = {pack.ref for pack in packs}
+        present = {pack.ref for pack in packs if pack is not BUNDLED}
 
         def is_gone(known: SensorType | Registration) -> bool:
             kept = known.ref in declared or (known.pack, known.metadata_file) in unreadable
-            return not kept and (known.pack in present or prune)
+            return not kept and (known.pack in present or is_bundled(known) or prune)
 
         for known in filter(is_gone, self.storage.all(SensorType)):
             yield self._unregister_sensor(known)
         for registration in filter(is_gone, self.storage.all(Registration)):
             self.storage.remove(Registration, registration.ref)
+
+    def _sensor_files(self, pack: Pack) -> Iterable[Path]:
+        """Of the bundled pack, those of sensors that are on; its trigger types are registered in any case."""
+        files = metadata_files(pack, SENSORS)
+        on = self.content.core_sensors
+        return files if pack is not BUNDLED else [path for path in files if path.stem in on]
 
     def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
         """With what an operator has set. Raises ContentError."""
@@ -196,15 +203,15 @@ class Registry:
                 self.progress(SENSORS, done, total)
 
     def _config(self, pack: Pack) -> str | ContentError:
-        if pack.ref not in self._configs:
+        if pack.path not in self._configs:
             try:
                 source = config.load(self.content.configs_path, pack.ref, pack.path)
                 rendered = config.render(source, self.templates)
-                self._configs[pack.ref] = config.fingerprint(source, self.templates)
+                self._configs[pack.path] = config.fingerprint(source, self.templates)
                 self.warnings += rendered.warnings
             except ContentError as error:
-                self._configs[pack.ref] = error
-        return self._configs[pack.ref]
+                self._configs[pack.path] = error
+        return self._configs[pack.path]
 
     def _checked(
         self, pack: Pack, declaration: SensorDeclaration, values: str | ContentError
@@ -294,7 +301,7 @@ class Registry:
                     yield _failed("rule", ref, error)
                     continue
                 yield Outcome(kind="rule", ref=ref, result=result)
-        present = {pack.ref for pack in packs}
+        present = {pack.ref for pack in packs if pack is not BUNDLED}
         for rule in self.storage.all(Rule):
             gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
             if gone and (rule.pack in present or prune):

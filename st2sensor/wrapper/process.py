@@ -199,6 +199,8 @@ class Callbacks:
             "trigger.update": sensor.update_trigger,
             "trigger.remove": sensor.remove_trigger,
         }
+        # Beyond StackStorm: who derives from its own Sensor has none.
+        self._known: Callable[[], object] = getattr(sensor, "triggers_known", lambda: None)
 
     def start(self) -> None:
         """Listen, from now on, to what does not concern triggers."""
@@ -215,8 +217,16 @@ class Callbacks:
             method = self._methods.get(message.get("method", ""))
             if message.get("method") == "log.level":
                 logs.set_level(message["params"]["level"])
+            elif message.get("method") == "trigger.known":
+                self._tell_known()
             elif method is not None:
                 self._call(method, message["params"]["trigger"])
+
+    def _tell_known(self) -> None:
+        try:
+            self._known()
+        except Exception:
+            LOG.exception("triggers_known() failed")
 
     def _call(self, method: Callable[..., Any], trigger: Dict[str, Any]) -> None:
         try:

@@ -1,0 +1,1 @@
+"""Listens for webhooks: `core.st2.webhook`. In the sensor's process."""

@@ -1,0 +1,57 @@
+"""Which triggers a URL stands for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+
+def normalised(url: str) -> str:
+    """A URL without the slashes around it; case counts, as in StackStorm."""
+    return url.strip("/")
+
+
+class Hooks:
+    """For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._triggers: dict[str, Mapping[str, Any]] = {}
+        self._by_url: dict[str, tuple[str, ...]] = {}
+
+    def put(self, trigger: Mapping[str, Any]) -> str:
+        """Listen for a trigger, as it is now. Returns its URL."""
+        url = _url(trigger)
+        with self._lock:
+            self._triggers[trigger["id"]] = trigger
+            self._arrange()
+        return url
+
+    def remove(self, trigger: Mapping[str, Any]) -> str:
+        """Listen for a trigger no longer. Returns its URL."""
+        with self._lock:
+            self._triggers.pop(trigger["id"], None)
+            self._arrange()
+        return _url(trigger)
+
+    def urls(self) -> frozenset[str]:
+        """Those that stand for a trigger, normalised."""
+        return frozenset(self._by_url)
+
+    def find(self, url: str) -> tuple[str, ...]:
+        """References of the triggers that a URL stands for; none for an unknown one.
+
+        :param url: normalised.
+        """
+        return self._by_url.get(url, ())
+
+    def _arrange(self) -> None:
+        by_url: dict[str, tuple[str, ...]] = {}
+        for trigger in self._triggers.values():
+            by_url[_url(trigger)] = (*by_url.get(_url(trigger), ()), trigger["ref"])
+        self._by_url = by_url
+
+
+def _url(trigger: Mapping[str, Any]) -> str:
+    return normalised(str(trigger["parameters"]["url"]))
