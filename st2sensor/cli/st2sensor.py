@@ -8,6 +8,7 @@ import click
 
 from st2sensor import config, logs
 from st2sensor.cli import (
+    apikey,
     completion,
     dead_letters,
     dev,
@@ -33,7 +34,7 @@ SECTIONS = {
     "For authors of sensors": ("init", "dev", "validate", "run", "replay", "demo"),
     "What runs": ("list", "show", "top", "nodes", "logs", "tail"),
     "Changing it": ("restart", "enable", "disable", "drain", "undrain", "log-level", "dispatch"),
-    "What is stored": ("triggers", "rules", "key", "dead-letters"),
+    "What is stored": ("triggers", "rules", "key", "apikey", "dead-letters"),
     "Others": ("completion",),
 }
 """Commands in the order of the help."""
@@ -74,6 +75,7 @@ def demo(config_files: Sequence[str]) -> int:
 
 
 for subcommand in (
+    apikey.apikey,
     completion.completion,
     dead_letters.group,
     dev.dev,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from st2sensor.cli import moments
 from st2sensor.cli.invocation import as_json, configured, console, examples, report
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensors import tell
+from st2sensor.core.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import rules as registered
@@ -32,6 +34,8 @@ from st2sensor.transport.topology import Topology
     epilog=examples(
         "st2sensor triggers",
         "st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog",
+        "st2sensor triggers add core.st2.CronTimer minute=*/5",
+        "st2sensor triggers add core.st2.webhook url=deploy",
         "st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5",
     ),
 )
@@ -43,7 +47,13 @@ def triggers(context: click.Context, json_output: bool) -> None:
         _list(config.load(context.obj), json_output)
 
 
-@triggers.command(epilog=examples("st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog"))
+@triggers.command(
+    epilog=examples(
+        "st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog",
+        "st2sensor triggers add core.st2.CronTimer minute=*/5 timezone=Europe/Berlin",
+        "st2sensor triggers add core.st2.webhook url=deploy",
+    )
+)
 @click.argument("trigger_type", metavar="TYPE")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
 @as_json
@@ -54,6 +64,7 @@ def add(settings: Settings, trigger_type: str, parameters: Sequence[str], json_o
     A VALUE is read as YAML has it: 5 is a number, "5" is text.
     """
     asked = dict(map(_parameter, parameters))
+    _check_timer(trigger_type, asked)
     with _changing(settings) as (storage, announcements):
         trigger = registered.ask(trigger_type, asked, storage, announcements)
     report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
@@ -140,11 +151,24 @@ def _others(number: int) -> str:
     return f"{moments.count(number, 'other')} {'asks' if number == 1 else 'ask'}"
 
 
+def _check_timer(trigger_type: str, parameters: Mapping[str, Any]) -> None:
+    """What fits a timer's schema need not be a time. Raises TriggerRefused."""
+    if trigger_type in schedule.TYPES:
+        try:
+            schedule.schedule_of(trigger_type, parameters, datetime.now(UTC), None)
+        except ValueError as exception:
+            raise TriggerRefused(f"parameters make no {trigger_type}: {exception}", key="parameters") from exception
+
+
 def _parameter(text: str) -> tuple[str, object]:
     name, separator, shown = text.partition("=")
     if not name or not separator:
         raise click.BadParameter(f"{text!r}: write NAME=VALUE", param_hint="PARAMETERS")
-    return name, value(shown)
+    try:
+        return name, value(shown)
+    except ValueError:
+        # As in minute=*/5, which YAML takes for a reference.
+        return name, shown
 
 
 @contextmanager
