@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 SOAK_MINUTES ?= 10
 
-.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin iproute2
+.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed
 
@@ -13,7 +13,7 @@ demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
 # Three tests at a time: most of them wait. A worker that dies ends the run.
-test: .venv/tested rabbitmq chromium spin iproute2
+test: .venv/tested rabbitmq chromium spin iproute2 wrk
 	$(BIN)/pytest --numprocesses 3 --dist worksteal --max-worker-restart 0
 
 lint: .venv/tested
@@ -30,10 +30,11 @@ types: .venv/tested
 docs: .venv/installed
 	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
 
-bench: .venv/tested rabbitmq
+bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
 
-soak: .venv/tested rabbitmq iproute2
+soak: .venv/tested rabbitmq iproute2 spin wrk
+	$(BIN)/pytest -m soak
 	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
 	$(BIN)/python -m tests.fleet --minutes $(SOAK_MINUTES)
 
@@ -56,6 +57,10 @@ spin:
 # Network namespaces, in which containers are cut off from each other's servers.
 iproute2:
 	@command -v ip >/dev/null || [ -x /usr/sbin/ip ] || $(call debian,iproute2)
+
+# What posts to webhooks, many at a time.
+wrk:
+	@command -v wrk >/dev/null || $(call debian,wrk)
 
 debian = [ "$$(id -u)" != 0 ] || \
 	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))

@@ -11,10 +11,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor import config
@@ -26,7 +27,15 @@ from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
 from tests.workspace import ROOT, Container, Workspace, environment
 
-GUIDES = ("sensors.md", "operations.md", "configuration.md", "migrating.md", "troubleshooting.md")
+GUIDES = (
+    "sensors.md",
+    "operations.md",
+    "configuration.md",
+    "migrating.md",
+    "troubleshooting.md",
+    "webhooks.md",
+    "timers.md",
+)
 SECTIONS = [section for guide in GUIDES for section in sections(guide)]
 
 NOT_RUN = {
@@ -62,6 +71,7 @@ EXITS = {
         "ST2_SENSORCONTAINER__STATE_DIR=/nowhere st2sensor top --once",
     ): 69,
     ("operations.md: Dead letters", "st2sensor dead-letters replay 1"): 1,
+    ("timers.md: Ask for a timer", "st2sensor triggers add core.st2.CronTimer minute=99"): 65,
 }
 """Exit codes other than 0, by section and command."""
 
@@ -122,6 +132,7 @@ class Site:
         self.runner = runner
         self.workspace = Workspace(folder, database=database, messaging=messaging)
         self.port = free_port()
+        self.webhooks = free_port()
         log = folder / "log"
         log.mkdir()
         (log / "app.log").touch()
@@ -133,6 +144,7 @@ class Site:
             "/var/lib/st2sensor": str(folder / "state"),
             "/var/log": str(log),
             "127.0.0.1:9105": f"127.0.0.1:{self.port}",
+            "127.0.0.1:9101": f"127.0.0.1:{self.webhooks}",
             "8090": str(free_port()),
         }
 
@@ -153,6 +165,11 @@ class Site:
     def watch_a_file(self) -> None:
         self.workspace.link_pack("linux")
         self.workspace.add_rule("default", "watch", "linux.file_watch.line", file_path=str(self.app_log))
+
+    def stir(self) -> None:
+        """Have what is followed happen."""
+        with self.app_log.open("a") as log:
+            log.write("hello\n")
 
     def register(self) -> None:
         output = self.workspace.temporary / "output"
@@ -187,9 +204,9 @@ def make_site(runner: Runner) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
     with ExitStack() as stack:
 
-        def make(**addresses: str) -> Site:
+        def make(kind: type[Site] = Site, **addresses: str) -> Site:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True))
-            site = Site(Path(folder), runner, **addresses)
+            site = kind(Path(folder), runner, **addresses)
             stack.callback(site.close)
             sites.append(site)
             return site
@@ -223,8 +240,7 @@ def operator(make_site: Callable[..., Site]) -> Site:
     site.workspace.add_sensor("net", "PingSensor", PING)
     site.register()
     site.start().wait_for_log(f"following {site.app_log}")
-    with site.app_log.open("a") as file:
-        file.write("hello\n")
+    site.stir()
     return site
 
 
@@ -268,6 +284,41 @@ def bad_pack(trouble: Site) -> Site:
     return trouble
 
 
+class CoreSite(Site):
+    """Webhooks and timers are on, and a rule may ask for them."""
+
+    def __init__(self, folder: Path, runner: Runner) -> None:
+        super().__init__(folder, runner)
+        self.workspace.configure(f"[webhooks]\nenable = true\nport = {self.webhooks}\n[timers]\nenable = true")
+        self.workspace.make_key()
+        self.workspace.add_pack("default")
+        self.register()
+        self.start().wait_for_log("listening at")
+
+    def stir(self) -> None:
+        """Post what a guide shows; the sensor may just start again."""
+        url = f"http://127.0.0.1:{self.webhooks}/api/v1/webhooks/deploy"
+        headers = {"X-GitHub-Event": "push", "St2-Trace-Tag": "deploy-7"}
+        with suppress(requests.ConnectionError):
+            requests.post(url, json={"ref": "main"}, headers=headers, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def hooks(make_site: Callable[..., Site]) -> Site:
+    return make_site(CoreSite)
+
+
+@pytest.fixture(scope="module")
+def timers(make_site: Callable[..., Site]) -> Site:
+    return make_site(CoreSite)
+
+
+@pytest.fixture(scope="module")
+def quiet_core(make_site: Callable[..., Site]) -> Site:
+    """Nobody has asked for anything that fires."""
+    return make_site(CoreSite)
+
+
 @pytest.fixture(scope="module")
 def no_broker(make_site: Callable[..., Site]) -> Site:
     site = make_site(messaging=f"amqp://127.0.0.1:{free_port()}//")
@@ -308,6 +359,10 @@ SITES = {
     "troubleshooting.md: The outbox is full": "no_broker",
     "troubleshooting.md: The database is away": "no_database",
     "troubleshooting.md: The HTTP port is taken": "taken_port",
+    "troubleshooting.md: Nothing comes of a webhook": "quiet_core",
+    "troubleshooting.md: A timer does not fire": "quiet_core",
+    "webhooks.md": "hooks",
+    "timers.md": "timers",
 }
 """Where a guide is tried, and its sections that need another place."""
 
@@ -377,7 +432,7 @@ def run(line: str, site: Site) -> tuple[int, str]:
 
 
 def until_interrupted(command: Command, site: Site) -> None:
-    """Until all that a guide shows was seen; meanwhile lines are appended to the file that is watched."""
+    """Until all that a guide shows was seen; meanwhile what it follows happens."""
     output = site.workspace.temporary / "output"
     with output.open("w") as file:
         process = subprocess.Popen(
@@ -391,8 +446,7 @@ def until_interrupted(command: Command, site: Site) -> None:
 
     def seen() -> bool:
         if command.output:
-            with site.app_log.open("a") as log:
-                log.write("hello\n")
+            site.stir()
         time.sleep(0.05)
         return missing(command.output, site.there(output.read_text())) is None
 
@@ -451,7 +505,7 @@ def test_the_commands_that_a_text_names_exist(runner: Runner, tmp_path: Path) ->
         named |= set(re.findall(r"`((?:st2sensor|st2ctl) [a-z][^`]*)`", text))
     for line in sorted(named):
         words = re.sub(r"--config-file \S+ ", "", line).split()
-        inner = 3 if words[1] in ("key", "dead-letters", "triggers") and len(words) > 2 else 2
+        inner = 3 if words[1] in ("key", "dead-letters", "triggers", "apikey") and len(words) > 2 else 2
         code = runner.run([*words[:inner], "--help"], tmp_path, variables, tmp_path / "help")
         printed = (tmp_path / "help").read_text()
         assert code == 0, f"{line}: {printed}"

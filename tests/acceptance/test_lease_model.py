@@ -12,12 +12,12 @@ from tests.conftest import missing
 
 MODEL = Path(__file__).parents[1] / "model" / "lease.pml"
 
-SOUND = {
-    "containers that come again": ["LIVES=3", "FENCES=2", "KEEPS"],
-    "a lease that is released": ["LIVES=2", "FENCES=3"],
-    "batches": ["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"],
-    "a successor that is not paused": ["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"],
-}
+SOUND = [
+    pytest.param(["LIVES=3", "FENCES=2", "KEEPS"], id="containers that come again", marks=pytest.mark.soak),
+    pytest.param(["LIVES=2", "FENCES=3"], id="a lease that is released", marks=pytest.mark.soak),
+    pytest.param(["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"], id="batches"),
+    pytest.param(["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"], id="a successor that is not paused"),
+]
 
 BROKEN = [
     ["NO_FENCE", "KEEPS"],
@@ -50,7 +50,7 @@ def verdict(folder: Path, switches: list[str]) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("switches", SOUND.values(), ids=SOUND)
+@pytest.mark.parametrize("switches", SOUND)
 def test_nothing_goes_wrong_whatever_is_paused_or_killed(folder: Path, switches: list[str]) -> None:
     said = verdict(folder, switches)
     assert "errors: 0" in said, said

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import datastore, delivery, exits, placement, sharing, weight
+from tests.bench import datastore, delivery, exits, placement, sharing, webhooks, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[[Workspace], None]] = {
     "takeover": sharing.report_takeover,
     "cost": sharing.report_cost,
     "placement": placement.report,
+    "webhooks": webhooks.report,
 }
 
 
