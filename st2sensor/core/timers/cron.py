@@ -56,6 +56,8 @@ class Cron:
 
     def after(self, moment: datetime) -> datetime | None:
         """The first time after a moment, in UTC; None when there is none any more."""
+        if moment >= END:
+            return None
         times = []
         start, offset = moment, self._offset(moment)
         change = self._change(moment - SPAN, moment)

@@ -26,6 +26,9 @@ LOOK = 1.0
 RETRY = 2.0
 """Seconds until a datastore that refused is asked again."""
 
+TOGETHER = 10
+"""Times of one timer that are fired before others have their turn."""
+
 ORPHANED = timedelta(days=1)
 """For so long a cursor has not moved that is deleted because no trigger is known for it."""
 
@@ -36,6 +39,7 @@ class Timer:
 
     :param stored: its cursor's text in the datastore.
     :ivar following: when it fires next; None for never again. Kept, because it may be long to find.
+    :ivar due: the times that are left of those it fires now.
     """
 
     trigger: Mapping[str, Any]
@@ -43,6 +47,7 @@ class Timer:
     cursor: Cursor
     stored: str | None
     following: datetime | None = field(init=False)
+    due: list[datetime] = field(default_factory=list, init=False)
     problem: str | None = None
     """What was last said to be wrong with it."""
 
@@ -55,6 +60,14 @@ class Timer:
     @property
     def key(self) -> str:
         return f"{PREFIX}{self.trigger['name']}"
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until it is to be looked at."""
+        if self.problem is not None:
+            return RETRY
+        if self.due or self.following is None:
+            return 0 if self.due else LOOK
+        return max(0, (self.following - now).total_seconds())
 
     def set_back(self, now: datetime) -> Cursor:
         """Its cursor for a clock that shows `now`. A date does not come again."""
@@ -147,9 +160,12 @@ class Timekeeper:
         """Fire one timer if it is due. What is wrong with it alone harms no other."""
         try:
             self._fire(timer)
-        except DatastoreUnavailable:
-            raise
-        except DatastoreError as error:
+            timer.problem = None
+        except St2SensorError as error:
+            # It may be long until it is tried again: more will have been missed then.
+            timer.due.clear()
+            if isinstance(error, DatastoreUnavailable) or not isinstance(error, DatastoreError):
+                raise
             if timer.problem != str(error):
                 self._logger.error("%s cannot be fired: %s", timer, error)
             timer.problem = str(error)
@@ -160,9 +176,7 @@ class Timekeeper:
 
     def _wait(self) -> float:
         now = self._clock()
-        waits = [(timer.following - now).total_seconds() for timer in self._current() if timer.following is not None]
-        # One that is overdue was refused.
-        return min([LOOK, *(wait if wait > 0 else RETRY for wait in waits)])
+        return min([LOOK, *(timer.wait(now) for timer in self._current())])
 
     def _tidy(self) -> None:
         """Delete the cursors of triggers that are gone."""
@@ -232,19 +246,25 @@ class Timekeeper:
         cursor = timer.set_back(now)
         if cursor is not timer.cursor:
             self._logger.warning("the clock was set back: %s goes on from %s", timer, now.isoformat())
+            timer.due.clear()
             self._store(timer, cursor)
             return
-        if timer.following is None or timer.following > now:
-            return
-        found = due(timer.schedule, timer.following, now, self._policy, self._most)
+        if not timer.due and timer.following is not None and timer.following <= now:
+            self._look(timer, timer.following, now)
+        for time in timer.due[:TOGETHER]:
+            if not self._is_current(timer) or not self._dispatch(timer, time):
+                return
+            timer.due.remove(time)
+
+    def _look(self, timer: Timer, first: datetime, now: datetime) -> None:
+        """Find what of a timer is to be fired now; the first of it has come."""
+        found = due(timer.schedule, first, now, self._policy, self._most)
         if found.is_late:
             until, number = found.until.isoformat(), len(found.times)
             self._logger.warning("%s was not fired in time, the last time at %s; fired now: %d", timer, until, number)
+        timer.due.extend(found.times)
         if not found.times:
-            self._store(timer, cursor.moved(found.until))
-        for time in found.times:
-            if not self._is_current(timer) or not self._dispatch(timer, time):
-                return
+            self._store(timer, timer.cursor.moved(found.until))
 
     def _is_current(self, timer: Timer) -> bool:
         with self._lock:
