@@ -92,19 +92,18 @@ def test_a_rule_s_timer_comes_and_goes_with_it(embedded: Workspace) -> None:
     eventually("its cursor is deleted", lambda: not cursor(embedded, document["ref"]))
 
 
-def test_a_timer_that_went_while_no_container_ran_leaves_no_cursor(embedded: Workspace) -> None:
+def test_the_cursor_of_a_timer_that_went_while_no_container_ran_is_deleted_a_day_later(embedded: Workspace) -> None:
     enable(embedded)
-    listener = embedded.listen()
-    container = embedded.start()
-    ref, stays = add(embedded, *EVERY_SECOND), add(embedded, "core.st2.CronTimer", "second=*")
-    listener.wait_for(ref)
-    listener.wait_for(stays)
-    assert container.stop() == 0
-    done = embedded.run("st2sensor", "--config-file", str(embedded.config), "triggers", "remove", ref)
-    assert done.returncode == 0, done.stderr
+    parameters = {"unit": "seconds", "delta": 1}
+    for name, days in {"gone": 2, "late": 0.5}.items():
+        moved = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        stored = json.dumps({"start": moved, "after": moved, "parameters": parameters})
+        key = f"{SENSOR}:cursor.{name}"
+        done = embedded.run("st2sensor", "--config-file", str(embedded.config), "key", "set", key, stored)
+        assert done.returncode == 0, done.stderr
     embedded.start()
-    eventually("its cursor is deleted", lambda: not cursor(embedded, ref))
-    assert cursor(embedded, stays)
+    eventually("its cursor is deleted", lambda: not cursor(embedded, "core.gone"))
+    assert cursor(embedded, "core.late")
 
 
 def test_a_date_fires_once_also_over_a_restart(embedded: Workspace) -> None:
@@ -148,14 +147,15 @@ def test_one_event_stands_for_all_that_were_missed_where_that_is_asked_for(embed
     listener.wait_for(ref)
     kill(container)
     known = cursor(embedded, ref)
-    missed = datetime.fromisoformat(known["after"]) + timedelta(seconds=6.5)
-    eventually("three times were missed", lambda: datetime.now(UTC) > missed)
+    # Up to 10 s late is on time.
+    missed = datetime.fromisoformat(known["after"]) + timedelta(seconds=14.5)
+    eventually("seven times were missed", lambda: datetime.now(UTC) > missed)
     before = come(known) // timedelta(seconds=2)
     container = embedded.start()
     listener.wait_for(ref, before + 2)
     assert container.stop() == 0
     times = come(cursor(embedded, ref)) // timedelta(seconds=2)
-    assert len(distinct(listener, ref)) <= times - 2
+    assert len(distinct(listener, ref)) <= times - 6
 
 
 @pytest.mark.timeout(180)

@@ -139,6 +139,7 @@ REFUSED: dict[str, tuple[Callable[[Endpoint], Answer], int, str]] = {
     "half an object": (json_of(b'{"a":'), 400, "no JSON"),
     "latin-1": (json_of('{"a": "ö"}'.encode("latin-1")), 400, "utf-8"),
     "not a number": (json_of(b'{"a": NaN}'), 400, "NaN"),
+    "more than a number holds": (json_of(b'{"a": 1e999}'), 400, "no JSON"),
     "half a pair of surrogates": (json_of(b'{"a": "\\ud800"}'), 400, "surrogate"),
     "a string": (json_of(b'"text"'), 400, "an object, an array or a form"),
     "null": (json_of(b"null"), 400, "an object, an array or a form"),
@@ -166,8 +167,28 @@ def test_what_is_no_webhook_is_refused_with_the_reason(site: tuple[Endpoint, Con
     assert endpoint.post("deploy", {"last": True}).status == 202
     hook = hook_of(endpoint.workspace, "deploy")
     assert [message.payload["body"] for message in seen.wait_for(hook)] == [{"last": True}]
+    # Nor does what was sent look like lines of the log.
+    assert endpoint.post("x%0a2026-01-01%20ERROR%20forged").status == 404
+    assert not [line for line in container.log.splitlines() if line.startswith("2026-01-01")]
+    # The document is given to who says an odd name of the host, too.
+    assert endpoint.send("GET", "/api/v1/openapi.json", None, {"Host": "]["}).status in (200, 400)
     assert "core.WebhookSensor" in container.wrappers()
     assert "Traceback" not in container.log
+
+
+def test_what_is_nested_deeply_arrives(site: tuple[Endpoint, Container]) -> None:
+    endpoint, _ = site
+    seen = endpoint.workspace.listen()
+    nested = b"[" * 400 + b"]" * 400
+    assert endpoint.post("deploy", nested).status == 202
+    (message,) = seen.wait_for(hook_of(endpoint.workspace, "deploy"))
+    assert message.payload["body"] == json.loads(nested)
+
+
+def test_a_signature_of_a_url_that_nobody_asks_for_is_said(embedded: Workspace) -> None:
+    endpoint = Endpoint(embedded, signatures={"Deploy": {"scheme": "github", "secret": SECRET}})
+    endpoint.ask_for("deploy")
+    endpoint.start().wait_for_log("signatures: no rule asks for webhook Deploy; case counts")
 
 
 def test_urls_are_found_as_stackstorm_finds_them(site: tuple[Endpoint, Container]) -> None:
@@ -234,6 +255,19 @@ def test_keys_open_the_door_from_the_first_one_on(embedded: Workspace) -> None:
     listed = {item["id"]: item for item in endpoint.apikey("list")}
     assert listed[made["id"]]["note"] == "team A"
     assert listed[made["id"]]["revoked"]
+
+
+def test_a_key_that_cannot_be_read_is_listed_and_opens_nothing(embedded: Workspace) -> None:
+    endpoint = Endpoint(embedded)
+    endpoint.ask_for("deploy")
+    stored = ("key", "set", "core.WebhookSensor:api_key.abc", "nonsense")
+    done = embedded.run("st2sensor", "--config-file", str(embedded.config), *stored)
+    assert done.returncode == 0, done.stderr
+    endpoint.start()
+    eventually("keys are asked for", lambda: endpoint.post("deploy").status == 401)
+    assert endpoint.post("deploy", {}, {"St2-Api-Key": "abc.x"}).status == 401
+    (listed,) = endpoint.apikey("list")
+    assert (listed["id"], listed["note"], listed["revoked"]) == ("abc", "unreadable", "unreadable")
 
 
 def test_a_key_is_always_asked_for_where_that_is_configured(embedded: Workspace) -> None:

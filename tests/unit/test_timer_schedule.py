@@ -323,6 +323,43 @@ def test_what_comes_next_does_not_depend_on_when_it_is_asked(
     assert between == times
 
 
+def numbers(text: str | None, most: int) -> set[int]:
+    """What one of cron's fields stands for."""
+    if text is None or text.startswith("*"):
+        return set(range(0, most + 1, int((text or "*")[2:] or 1)))
+    return set(map(int, text.split(",")))
+
+
+def minute_by_minute(zone: str, hour: str | None, minute: str, change: datetime) -> list[datetime]:
+    """The times around a change, found by looking at a clock each minute, and at what the change leaves out."""
+    local, span, step = ZoneInfo(zone), timedelta(hours=6), timedelta(minutes=1)
+    hours, minutes = numbers(hour, 23), numbers(minute, 59)
+    goes_on = (hour or "*").startswith("*") or minute.startswith("*")
+    found, moment = set(), change - span
+    before = (change - step).astimezone(local).utcoffset() or timedelta(0)
+    while moment < change + span:
+        moment += step
+        shown = moment.astimezone(local)
+        if shown.hour in hours and shown.minute in minutes and (goes_on or not shown.fold):
+            found.add(moment)
+        # What a clock would show that was not put forward.
+        kept = (moment + before).replace(tzinfo=None)
+        is_left_out = kept.replace(tzinfo=local).astimezone(UTC).astimezone(local).replace(tzinfo=None) != kept
+        if is_left_out and kept.hour in hours and kept.minute in minutes:
+            found.add(moment)
+    return sorted(found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(zone=st.sampled_from(list(GAPS)), changes=st.sampled_from([GAPS, FOLDS]), hour=field(23), minute=field(59))
+def test_where_clocks_change_times_are_those_that_somebody_finds_who_looks_each_minute(
+    zone: str, changes: dict[str, datetime], hour: str | None, minute: str | None
+) -> None:
+    change, span = changes[zone], timedelta(hours=6)
+    found = list(walk(cron(zone, hour=hour, minute=minute or "0"), change - span, change + span))
+    assert found == minute_by_minute(zone, hour, minute or "0", change)
+
+
 def test_the_latest_of_many_years_is_found_at_once() -> None:
     asked = 0
 
