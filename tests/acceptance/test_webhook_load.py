@@ -106,7 +106,14 @@ def test_nor_when_the_container_is_killed_in_the_middle(workspace: Workspace, se
     assert len(received(listener).keys() - accepted) <= 2 * CLIENTS
 
 
-@pytest.mark.parametrize(("url", "requirement"), [(None, "auto"), ("deploy", "auto"), ("deploy", "always")])
+@pytest.mark.parametrize(
+    ("url", "requirement"),
+    [
+        ("deploy", "auto"),
+        pytest.param(None, "auto", marks=pytest.mark.soak),
+        pytest.param("deploy", "always", marks=pytest.mark.soak),
+    ],
+)
 def test_schemathesis_finds_nothing(embedded: Workspace, url: str | None, requirement: str) -> None:
     endpoint = Endpoint(embedded, f"max_size = 100000\ntimeout = 3\nrequire_key = {requirement}")
     endpoint.ask_for("deploy")
