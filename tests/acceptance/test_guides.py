@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -204,9 +205,9 @@ def make_site(runner: Runner) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
     with ExitStack() as stack:
 
-        def make(kind: type[Site] = Site, **addresses: str) -> Site:
+        def make(kind: type[Site] = Site, **how: Any) -> Site:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True))
-            site = kind(Path(folder), runner, **addresses)
+            site = kind(Path(folder), runner, **how)
             stack.callback(site.close)
             sites.append(site)
             return site
@@ -239,7 +240,9 @@ def operator(make_site: Callable[..., Site]) -> Site:
     site.watch_a_file()
     site.workspace.add_sensor("net", "PingSensor", PING)
     site.register()
-    site.start().wait_for_log(f"following {site.app_log}")
+    container = site.start()
+    container.wait_for_log(f"following {site.app_log}")
+    container.wait_for_log("net.PingSensor keeps failing")
     site.stir()
     return site
 
@@ -285,13 +288,18 @@ def bad_pack(trouble: Site) -> Site:
 
 
 class CoreSite(Site):
-    """Webhooks and timers are on, and a rule may ask for them."""
+    """Webhooks and timers are on, and a rule may ask for them, or does so.
 
-    def __init__(self, folder: Path, runner: Runner) -> None:
+    :param rules: trigger types and parameters.
+    """
+
+    def __init__(self, folder: Path, runner: Runner, rules: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
         super().__init__(folder, runner)
         self.workspace.configure(f"[webhooks]\nenable = true\nport = {self.webhooks}\n[timers]\nenable = true")
         self.workspace.make_key()
         self.workspace.add_pack("default")
+        for number, (trigger_type, parameters) in enumerate(rules):
+            self.workspace.add_rule("default", f"rule{number}", trigger_type, **parameters)
         self.register()
         self.start().wait_for_log("listening at")
 
@@ -303,20 +311,27 @@ class CoreSite(Site):
             requests.post(url, json={"ref": "main"}, headers=headers, timeout=10)
 
 
-@pytest.fixture(scope="module")
-def hooks(make_site: Callable[..., Site]) -> Site:
-    return make_site(CoreSite)
+@pytest.fixture
+def core(make_site: Callable[..., Site]) -> Iterator[Site]:
+    """Nobody has asked for anything yet. Each section has its own: it changes what another would show."""
+    site = make_site(CoreSite)
+    yield site
+    site.end()
 
 
-@pytest.fixture(scope="module")
-def timers(make_site: Callable[..., Site]) -> Site:
-    return make_site(CoreSite)
-
-
-@pytest.fixture(scope="module")
-def quiet_core(make_site: Callable[..., Site]) -> Site:
-    """Nobody has asked for anything that fires."""
-    return make_site(CoreSite)
+@pytest.fixture
+def asked(make_site: Callable[..., Site]) -> Iterator[Site]:
+    """There are rules for urls and a timer; each section has its own, too."""
+    site = make_site(
+        CoreSite,
+        rules=[
+            ("core.st2.webhook", {"url": "deploy"}),
+            ("core.st2.webhook", {"url": "github"}),
+            ("core.st2.IntervalTimer", {"unit": "seconds", "delta": 1}),
+        ],
+    )
+    yield site
+    site.end()
 
 
 @pytest.fixture(scope="module")
@@ -359,10 +374,12 @@ SITES = {
     "troubleshooting.md: The outbox is full": "no_broker",
     "troubleshooting.md: The database is away": "no_database",
     "troubleshooting.md: The HTTP port is taken": "taken_port",
-    "troubleshooting.md: Nothing comes of a webhook": "quiet_core",
-    "troubleshooting.md: A timer does not fire": "quiet_core",
-    "webhooks.md": "hooks",
-    "timers.md": "timers",
+    "troubleshooting.md: Nothing comes of a webhook": "core",
+    "troubleshooting.md: A timer does not fire": "core",
+    "webhooks.md": "asked",
+    "webhooks.md: Ask for a url": "core",
+    "timers.md": "asked",
+    "timers.md: Ask for a timer": "core",
 }
 """Where a guide is tried, and its sections that need another place."""
 

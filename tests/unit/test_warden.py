@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,19 +20,15 @@ from st2sensor.container.zygote import Zygote
 from st2sensor.sharing.times import boottime
 
 
-async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Be a container that does not answer."""
-    await reader.read()
-    writer.close()
-
-
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[tuple[Zygote, Process]]:
-    """A zygote with one process."""
-    socket = folder / "wrapper.sock"
+    """A zygote with one process, whose container does not answer."""
+    address = folder / "wrapper.sock"
     inherited = Inherited(umask=0o022, open_files=resource.getrlimit(resource.RLIMIT_NOFILE))
-    async with await asyncio.start_unix_server(ignore, socket):
-        zygote = Zygote(asyncio.get_running_loop(), OWN, common(OWN, socket), inherited, lambda _: None)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(address))
+        silent.listen()
+        zygote = Zygote(asyncio.get_running_loop(), OWN, common(OWN, address), inherited, lambda _: None)
         process = await zygote.start(launch(folder), execute=False)
         try:
             yield zygote, process
