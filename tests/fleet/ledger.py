@@ -10,10 +10,9 @@ from typing import Any, Self
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
-from tests.servers.rabbitmq import parameters
+from tests.servers.rabbitmq import UNREACHABLE, parameters
 
 ROUTING_KEY = "trigger_instance"
 
@@ -75,7 +74,7 @@ class Ledger:
         while not self._closing.is_set():
             try:
                 self._consume()
-            except (AMQPError, OSError):
+            except UNREACHABLE:
                 self._closing.wait(0.5)
 
     def _consume(self) -> None:

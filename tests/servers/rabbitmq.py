@@ -22,6 +22,9 @@ from tests.servers.waiting import eventually
 # Each attempt to connect before the server is up would be logged with a traceback.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
+UNREACHABLE = (AMQPError, OSError, ValueError)
+"""What pika raises while there is no server; ValueError if it goes just as the socket was connected."""
+
 
 def executable() -> str | None:
     """The server's start script, or None."""
@@ -117,7 +120,7 @@ class RabbitMQ:
     def _answers(self) -> bool:
         try:
             pika.BlockingConnection(parameters(self.url)).close()
-        except (AMQPError, OSError):
+        except UNREACHABLE:
             return False
         return True
 
