@@ -12,6 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 
 OPTIONS = ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900")
 
@@ -50,7 +51,7 @@ class Browser:
         script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText).join('\\n')"
         return str(self.driver.execute_script(script, selector))
 
-    def wait_for(self, selector: str, text: str, timeout: float = 20) -> str:
+    def wait_for(self, selector: str, text: str, timeout: float = SOON) -> str:
         """Wait until a text is read somewhere; returns all that is read there."""
         return eventually(
             f"{text!r} in {selector}", lambda: found if text in (found := self.text(selector)) else "", timeout

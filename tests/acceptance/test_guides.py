@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from st2sensor import config
 from st2sensor.cli.__main__ import COMMANDS
 from st2sensor.config.reference import reference
-from tests.commands import Runner
 from tests.guides import DOCS, Command, Section, Snippet, missing, sections
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
-from tests.workspace import ROOT, Container, Workspace, environment
+from tests.workspace import ROOT, Container, Workspace, environment, printed_by
 
 GUIDES = (
     "sensors.md",
@@ -127,10 +126,7 @@ exceptions:
 class Site:
     """An installation, to which the guides' paths and ports are translated, and what it prints is translated back."""
 
-    def __init__(
-        self, folder: Path, runner: Runner, *, database: str = "sqlite://", messaging: str = "local://"
-    ) -> None:
-        self.runner = runner
+    def __init__(self, folder: Path, *, database: str = "sqlite://", messaging: str = "local://") -> None:
         self.workspace = Workspace(folder, database=database, messaging=messaging)
         self.port = free_port()
         self.webhooks = free_port()
@@ -173,9 +169,7 @@ class Site:
             log.write("hello\n")
 
     def register(self) -> None:
-        output = self.workspace.temporary / "output"
-        words = ["st2ctl", "reload", "--register-all"]
-        assert self.runner.run(words, self.workspace.folder, settings(self), output) == 0, output.read_text()
+        self.workspace.reload_well()
 
     def start(self) -> Container:
         """With its log where a service's may be."""
@@ -195,19 +189,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with closing(Runner()) as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def make_site(runner: Runner) -> Iterator[Callable[..., Site]]:
+def make_site() -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
     with ExitStack() as stack:
 
         def make(kind: type[Site] = Site, **how: Any) -> Site:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True))
-            site = kind(Path(folder), runner, **how)
+            site = kind(Path(folder), **how)
             stack.callback(site.close)
             sites.append(site)
             return site
@@ -293,8 +281,8 @@ class CoreSite(Site):
     :param rules: trigger types and parameters.
     """
 
-    def __init__(self, folder: Path, runner: Runner, rules: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
-        super().__init__(folder, runner)
+    def __init__(self, folder: Path, rules: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
+        super().__init__(folder)
         self.workspace.configure(f"[webhooks]\nenable = true\nport = {self.webhooks}\n[timers]\nenable = true")
         self.workspace.make_key()
         self.workspace.add_pack("default")
@@ -426,16 +414,15 @@ def follow(section: Section, command: Command, site: Site) -> None:
 
 
 def run(line: str, site: Site) -> tuple[int, str]:
-    """A command of the product alone is run by the runner, all else by a shell."""
+    """A command of the product alone is run as a fork, all else by a shell."""
     words = shlex.split(line)
     variables = {}
     while re.match(r"[A-Z]\w+=", words[0]):
         name, _, value = words.pop(0).partition("=")
         variables[name] = value
     if words[0] in COMMANDS and not set(words) & {"|", "<", ">"}:
-        output = site.workspace.temporary / "output"
-        code = site.runner.run(words, site.workspace.folder, {**settings(site), **variables}, output)
-        return code, output.read_text()
+        environment_of_it = {**environment("ignore"), **settings(site), **variables}
+        return printed_by(words, cwd=site.workspace.folder, env=environment_of_it)
     done = subprocess.run(
         ["bash", "-c", line],
         cwd=site.workspace.folder,
@@ -511,9 +498,9 @@ def test_what_is_not_run_is_shown_somewhere() -> None:
     assert {name for name in SITES if ": " in name} <= {section.name for section in SECTIONS}
 
 
-def test_the_commands_that_a_text_names_exist(runner: Runner, tmp_path: Path) -> None:
+def test_the_commands_that_a_text_names_exist(tmp_path: Path) -> None:
     # The groups of key and dead-letters want a configuration before they help.
-    variables = {"ST2_CONF": str(ROOT / "conf" / "st2.conf")}
+    variables = {**environment("ignore"), "ST2_CONF": str(ROOT / "conf" / "st2.conf")}
     named = set()
     for path in (*DOCS.glob("*.md"), ROOT / "README.md"):
         text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
@@ -523,8 +510,7 @@ def test_the_commands_that_a_text_names_exist(runner: Runner, tmp_path: Path) ->
     for line in sorted(named):
         words = re.sub(r"--config-file \S+ ", "", line).split()
         inner = 3 if words[1] in ("key", "dead-letters", "triggers", "apikey") and len(words) > 2 else 2
-        code = runner.run([*words[:inner], "--help"], tmp_path, variables, tmp_path / "help")
-        printed = (tmp_path / "help").read_text()
+        code, printed = printed_by([*words[:inner], "--help"], cwd=tmp_path, env=variables)
         assert code == 0, f"{line}: {printed}"
         for option in re.findall(r"--[a-z-]+", " ".join(words)):
             assert option in printed, line

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 
 from tests.servers.mongodb import MongoDB
+from tests.servers.process import alive
 from tests.servers.waiting import eventually
-from tests.workspace import Seen, Workspace, alive
+from tests.workspace import Seen, Workspace
 
 UP = [{"name": "up"}]
 

@@ -19,8 +19,9 @@ import psutil
 import pytest
 
 from st2sensor import config
+from tests.servers.process import alive
 from tests.servers.waiting import eventually
-from tests.workspace import ROOT, Workspace, alive
+from tests.workspace import ROOT, Workspace
 
 CONF = ROOT / "conf"
 

@@ -16,9 +16,10 @@ import pytest
 
 from st2sensor.sharing.times import boottime
 from tests.servers.mongodb import MongoDB
+from tests.servers.process import alive
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace, alive
+from tests.workspace import Container, Workspace
 
 LEASE = 3.0
 PATIENCE = 15.0

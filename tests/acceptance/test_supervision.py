@@ -19,8 +19,9 @@ import psutil
 import pytest
 import yaml
 
+from tests.servers.process import alive
 from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace, alive
+from tests.workspace import Container, Workspace
 
 UP = [{"name": "up"}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER
 
 
 def executable() -> Path | None:
@@ -53,7 +55,7 @@ class MongoDB:
         self._within = within
         self.address = address
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Server | None = None
 
     @property
     def url(self) -> str:
@@ -91,19 +93,18 @@ class MongoDB:
             "--nounixsocket",
             *self._options,
         ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
-        eventually("mongod answers", self._answers, timeout=60)
+        self._process = Server(command, env={**os.environ, "LC_ALL": "C"}, folder=self._folder)
+        eventually("mongod answers", self._answers, LATER)
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=60)
-            self._process = None
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=60)
+            self._process.end(number)
             self._process = None
 
     def _answers(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -17,7 +16,9 @@ import pika
 from pika.exceptions import AMQPError
 
 from tests.servers.ports import free_port
+from tests.servers.process import Server
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER
 
 # Each attempt to connect before the server is up would be logged with a traceback.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -63,7 +64,7 @@ class RabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(free_port()),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Server | None = None
 
     @property
     def is_running(self) -> bool:
@@ -79,22 +80,15 @@ class RabbitMQ:
         self._folder.chmod(0o777)
         (self._folder / "plugins").write_text("[].")
         (self._folder / "rabbitmq.conf").write_text(self._config)
-        self._process = subprocess.Popen(
-            [*self._within, _real_script(script)],
-            env=self._environment,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        eventually("RabbitMQ answers", self._answers, timeout=120)
+        self._process = Server([*self._within, _real_script(script)], env=self._environment, folder=self._folder)
+        eventually("RabbitMQ answers", self._answers, LATER)
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl; returns what it prints."""
         script = Path(_real_script(executable() or "")).with_name("rabbitmqctl")
         command = [*self._within, str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
         done = subprocess.run(
-            command, env=self._environment, cwd=self._folder, check=True, capture_output=True, text=True, timeout=60
+            command, env=self._environment, cwd=self._folder, check=True, capture_output=True, text=True, timeout=LATER
         )
         return done.stdout
 
@@ -108,9 +102,7 @@ class RabbitMQ:
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
-        self._process.wait(timeout=60)
+        self._process.end(number)
         # The port mapper is a daemon, in a session of its own.
         epmd = shutil.which("epmd")
         if epmd:

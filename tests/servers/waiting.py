@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.support.patience import SOON
+
 R = TypeVar("R")
 
 LOOK_EVERY = 0.02
 """Seconds."""
 
 
-def eventually(what: str, look: Callable[[], R], timeout: float = 20.0) -> R:
+def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
     """Look until there is something; returns it. Fails with `what` after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -1,0 +1,224 @@
+"""Runs the product's commands as forks of a process that has imported them already: a start costs milliseconds.
+
+`python -m tests.support.forks FD` is that process. It has a single thread. An order arrives as one message on the
+socket FD: JSON, with four file descriptors for stdin, stdout, stderr and the status. The status socket tells the pid of
+the fork, and later its exit code. When the other end closes, every fork is killed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import select
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import st2sensor
+
+ROOT = Path(__file__).parent.parent.parent
+
+LARGEST = 200_000
+"""Bytes of an order."""
+
+NOT_IMPORTED = ("st2sensor.compat", "st2sensor.testing", "st2sensor.cli.templates", "st2sensor.core.sensors")
+"""Not part of any command."""
+
+
+class Process:
+    """A running command, with the interface of subprocess.Popen."""
+
+    def __init__(self, args: Sequence[str], status: socket.socket) -> None:
+        self.args = args
+        self.returncode: int | None = None
+        self._status = status.makefile("r")
+        self._status_socket = status
+        self.pid = int(self._status.readline())
+
+    def poll(self) -> int | None:
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        code = self._look(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(list(self.args), timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status_socket], [], [], timeout)[0]:
+            line = self._status.readline()
+            self._status.close()
+            self._status_socket.close()
+            assert line, "the process that forks commands has died"
+            self.returncode = int(line)
+        return self.returncode
+
+
+class Forks:
+    """The other end, for any thread."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = threading.Lock()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.forks", str(theirs.fileno())],
+                cwd=ROOT,
+                env=environment,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def start(
+        self,
+        args: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        start_new_session: bool = False,
+    ) -> Process:
+        """Start a command; it reads nothing.
+
+        :param args: a name from `st2sensor.cli.__main__` and its arguments; :param stdout: a file descriptor.
+        """
+        order = {"args": list(args), "cwd": str(cwd), "env": dict(env), "new_session": start_new_session}
+        ours, theirs = socket.socketpair()
+        with theirs, open(os.devnull) as nothing, self._lock:
+            files = [nothing.fileno(), stdout, stderr, theirs.fileno()]
+            socket.send_fds(self._orders, [json.dumps(order).encode()], files)
+        return Process(args, ours)
+
+    def close(self) -> None:
+        self._orders.close()
+        self._process.wait()
+
+
+def serve(orders: socket.socket) -> Mapping[str, Any]:
+    """Fork for each order. Returns in the forks alone, with their order."""
+    forks: dict[int, tuple[int, socket.socket]] = {}
+    with selectors.DefaultSelector() as selector:
+        selector.register(orders, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is not orders:
+                    selector.unregister(key.fileobj)
+                    _tell_end(key.fd, *forks.pop(key.fd))
+                    continue
+                message, files, _, _ = socket.recv_fds(orders, LARGEST, 4)
+                if not message:
+                    for pid, _ in forks.values():
+                        os.kill(pid, signal.SIGKILL)
+                    sys.exit()
+                pid = os.fork()
+                if not pid:
+                    orders.close()
+                    for pidfd, (_, status) in forks.items():
+                        os.close(pidfd)
+                        status.close()
+                    for number, file in enumerate(files[:3]):
+                        os.dup2(file, number)
+                    for file in files:
+                        os.close(file)
+                    order: dict[str, Any] = json.loads(message)
+                    return order
+                for file in files[:3]:
+                    os.close(file)
+                status = socket.socket(fileno=files[3])
+                status.sendall(f"{pid}\n".encode())
+                pidfd = os.pidfd_open(pid)
+                forks[pidfd] = pid, status
+                selector.register(pidfd, selectors.EVENT_READ)
+
+
+def _tell_end(pidfd: int, pid: int, status: socket.socket) -> None:
+    os.close(pidfd)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with status:
+        try:
+            status.sendall(f"{code}\n".encode())
+        except OSError:
+            # The test did not wait for it.
+            return
+
+
+def become(order: Mapping[str, Any]) -> None:
+    """Turn the fork into the process that the command would have been."""
+    if order["new_session"]:
+        os.setsid()
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    warnings.resetwarnings()
+    for kind in filter(None, order["env"].get("PYTHONWARNINGS", "").split(",")):
+        warnings.simplefilter(kind)
+    sys.argv = list(order["args"])
+    time.tzset()
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
+
+
+def end_interpreter(code: int) -> NoReturn:
+    """End as an interpreter does, except that it does not take apart what its parent had imported."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def import_all() -> None:
+    for module in pkgutil.walk_packages(st2sensor.__path__, "st2sensor."):
+        if not module.name.startswith(NOT_IMPORTED) and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def main() -> None:
+    orders = socket.socket(fileno=int(sys.argv[1]))
+    import_all()
+    gc.collect()
+    gc.freeze()
+    order = serve(orders)
+    code = 1
+    try:
+        become(order)
+        programs = importlib.import_module("st2sensor.cli.__main__").COMMANDS
+        code = programs[order["args"][0]](order["args"][1:])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 (as an interpreter would end)
+        traceback.print_exc()
+    finally:
+        end_interpreter(code)
+
+
+if __name__ == "__main__":
+    main()
