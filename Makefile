@@ -3,18 +3,31 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-SOAK_MINUTES ?= 10
+# Tests at a time: most of them wait most of the time.
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
-.PHONY: install demo test lint types docs bench soak packs rabbitmq chromium spin iproute2 wrk
+.PHONY: install demo check test soak lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed
 
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
-# Three tests at a time: most of them wait. A worker that dies ends the run.
-test: .venv/tested rabbitmq chromium spin iproute2 wrk
-	$(BIN)/pytest --numprocesses 3 --dist worksteal --max-worker-restart 0
+# Within a minute: whether a line broke something.
+check: .venv/tested
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint types
+
+# Within ten: whether all is well. DURATIONS=1 prints where the time goes, TEST_PATIENCE=3 makes deadlines longer.
+test: tools
+	$(PYTEST) --dist worksteal
+
+# The cases that take long. MINUTES=15 stops after that long, STORM_MINUTES=10 makes storms longer than 2 minutes.
+soak: tools
+	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
+
+unit: .venv/tested
+	$(BIN)/pytest --quiet --numprocesses 2 --dist worksteal tests/unit tests/test_layers.py
 
 lint: .venv/tested
 	$(BIN)/ruff check .
@@ -33,14 +46,12 @@ docs: .venv/installed
 bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
 
-soak: .venv/tested rabbitmq iproute2 spin wrk
-	$(BIN)/pytest -m soak
-	$(BIN)/python -m tests.soak --minutes $(SOAK_MINUTES)
-	$(BIN)/python -m tests.fleet --minutes $(SOAK_MINUTES)
-
 # Tries real packs, which lie in a folder, one folder each.
 packs: .venv/tested
 	$(BIN)/python -m tests.real_packs $(PACKS)
+
+# All that tests need.
+tools: .venv/tested rabbitmq chromium spin iproute2 wrk
 
 # The broker that the tests run privately comes from Debian's package.
 rabbitmq:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.browser import Browser, executables
 from tests.servers import mongodb, rabbitmq
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
-from tests.support import patience, shared_servers
+from tests.support import failures, patience, shared_servers, soak
 from tests.support.durations import Durations
 from tests.support.shared_servers import shared
 from tests.workspace import Workspace
@@ -24,7 +24,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell's background job ignores Ctrl-C, and so would all that it starts; tests press it."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    soak.add_option(parser)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr == "soak":
+        config.pluginmanager.register(soak.Soak(config.option.soak_minutes, config.rootpath))
     if config.option.timeout is None:
         config.option.timeout = patience.AT_LAST
     if os.environ.get("DURATIONS"):
@@ -32,6 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = ExitStack()
     stack.enter_context(shared_servers.kept())
     config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A red test shows what its containers and servers say."""
+    report = yield
+    if report.failed:
+        report.sections.extend(failures.testimonies())
+    return report
 
 
 def pytest_report_header() -> str:

@@ -32,6 +32,7 @@ from pika.spec import Basic, BasicProperties
 
 from tests.servers.rabbitmq import parameters
 from tests.servers.waiting import eventually
+from tests.support import failures
 from tests.support.forks import Forks, Process
 from tests.support.patience import AT_LAST, SOON
 
@@ -110,6 +111,7 @@ class Workspace:
         self.configure()
         self._containers: list[Container] = []
         self._listeners: list[Listener] = []
+        failures.remember(self)
 
     def configure(self, extra: str = "") -> None:
         """Write st2.conf; extra lines go into [sensorcontainer] and may open other sections."""
@@ -207,6 +209,13 @@ class Workspace:
             rows = connection.execute(f"SELECT document FROM {collection} ORDER BY space, name").fetchall()
         return [{name: value for name, value in json.loads(text).items() if name != "_id"} for (text,) in rows]
 
+    def testimony(self) -> Iterator[tuple[str, str]]:
+        for container in self._containers:
+            code = container.process.poll()
+            state = "runs" if code is None else f"ended with {code}"
+            yield f"{container.log_file}, of a container that {state}", failures.tail(container.log_file)
+        yield from failures.outboxes(self.state)
+
     def close(self) -> None:
         for container in self._containers:
             container.end()
@@ -264,10 +273,7 @@ class Container:
             assert self.process.poll() is None or text in self.log, self.log
             return self.log.count(text) >= count
 
-        try:
-            eventually(f"{count} x {text!r} in the log", look, timeout)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log}") from None
+        eventually(f"{count} x {text!r} in the log", look, timeout)
 
     def wrappers(self) -> dict[str, psutil.Process]:
         """The live wrappers by sensor reference, as their titles tell it."""

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from tests.servers.ports import free_port
 from tests.servers.process import Server
 from tests.servers.waiting import eventually
+from tests.support import failures
 from tests.support.patience import LATER
 
 
@@ -56,6 +57,7 @@ class MongoDB:
         self.address = address
         self.port = free_port()
         self._process: Server | None = None
+        failures.remember(self)
 
     @property
     def url(self) -> str:
@@ -101,6 +103,10 @@ class MongoDB:
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
+
+    def testimony(self) -> Iterator[tuple[str, str]]:
+        state = "is stopped" if self._process is None else "answers" if self._answers() else "does not answer"
+        yield f"MongoDB at {self.host}", f"{state}\n{failures.tail(self._folder / 'mongod.log')}"
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

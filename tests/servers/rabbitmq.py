@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from pika.exceptions import AMQPError
 from tests.servers.ports import free_port
 from tests.servers.process import Server
 from tests.servers.waiting import eventually
+from tests.support import failures
 from tests.support.patience import LATER
 
 # Each attempt to connect before the server is up would be logged with a traceback.
@@ -65,6 +66,7 @@ class RabbitMQ:
             "ERL_EPMD_PORT": str(free_port()),
         }
         self._process: Server | None = None
+        failures.remember(self)
 
     @property
     def is_running(self) -> bool:
@@ -98,6 +100,11 @@ class RabbitMQ:
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
+
+    def testimony(self) -> Iterator[tuple[str, str]]:
+        state = "answers" if self._answers() else "does not answer" if self.is_running else "is stopped"
+        logs = "\n".join(failures.tail(file) for file in sorted((self._folder / "log").glob("*.log")))
+        yield f"RabbitMQ at {self.address}:{self.port}", f"{state}\n{logs}"
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

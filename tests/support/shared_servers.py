@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from tests.support import failures
+
 VARIABLE = "ST2SENSOR_TEST_SERVERS"
 """Names the folder, for workers."""
 
@@ -24,7 +26,7 @@ ROOM = 2 * 2**30
 """Bytes that have to be free in memory to keep the servers' files there, where writing them costs nothing."""
 
 
-class Server(Protocol):
+class Server(failures.Witness, Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -60,6 +62,7 @@ def shared(name: str, make: Callable[[Path], S]) -> S:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if file.exists():
             found: S = pickle.loads(file.read_bytes())
+            failures.remember(found)
             return found
         place = folder / name
         place.mkdir()

@@ -1,0 +1,40 @@
+"""Faults that come down at random for minutes, and every bench once: each is a program that also runs by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench.__main__ import BENCHES
+from tests.workspace import ROOT
+
+MINUTES = float(os.environ.get("STORM_MINUTES", "2"))
+"""That a storm blows."""
+
+STORMS = {
+    "sensors that crash, hang and flood": "tests.soak",
+    "containers and networks that fail": "tests.fleet",
+}
+
+
+@pytest.mark.soak(minutes=MINUTES + 2)
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("storm", STORMS)
+def test_a_storm_breaks_no_promise(storm: str) -> None:
+    print_and_succeed(STORMS[storm], "--minutes", f"{MINUTES:g}")
+
+
+@pytest.mark.soak(minutes=3)
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("bench", BENCHES)
+def test_a_bench_runs_to_its_end(bench: str) -> None:
+    print_and_succeed("tests.bench", bench)
+
+
+def print_and_succeed(module: str, *arguments: str) -> None:
+    """The output is shown when it fails."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    assert done.returncode == 0

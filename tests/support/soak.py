@@ -1,0 +1,68 @@
+"""The soak ring: the cases that take long, in an order that changes with the commit, for as long as there is time.
+
+`@pytest.mark.soak(minutes=3)` marks a case and says how long it takes. With `--soak-minutes 15` a case starts only if
+it ends within these 15 minutes; the summary names the cases that had no time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+BEGAN = "ST2SENSOR_SOAK_BEGAN"
+"""Seconds on the monotonic clock, for all workers."""
+
+USUAL = 1.0
+"""Minutes that a case takes unless its mark says otherwise."""
+
+
+def add_option(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-minutes", type=float, help="start no soak case that would end later than this")
+
+
+class Soak:
+    """A pytest plugin, for a run of soak cases."""
+
+    def __init__(self, minutes: float | None, root: Path) -> None:
+        self._minutes = minutes
+        self._commit = commit(root)
+        self._began = float(os.environ.setdefault(BEGAN, str(time.monotonic())))
+
+    def pytest_report_header(self) -> str:
+        limit = "all of them" if self._minutes is None else f"those that fit into {self._minutes:g} minutes"
+        return f"soak: cases in the order of commit {self._commit}, {limit}"
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: place(self._commit, item.nodeid))
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self._minutes is None:
+            return
+        needed = minutes_of(item)
+        left = self._minutes - (time.monotonic() - self._began) / 60
+        if needed > left:
+            pytest.skip(f"it takes {needed:g} min, {max(0.0, left):.1f} are left: make soak runs all, MINUTES=N more")
+
+
+def minutes_of(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("soak")
+    return USUAL if mark is None else float(mark.kwargs.get("minutes", USUAL))
+
+
+def place(commit: str, case: str) -> str:
+    """Sorts cases in an order that is the same for one commit, and as good as random over many."""
+    return hashlib.sha256(f"{commit} {case}".encode()).hexdigest()
+
+
+def commit(root: Path) -> str:
+    """The checkout's, shortened; `none` outside of a checkout."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "none"
