@@ -15,7 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from st2sensor.cli.__main__ import COMMANDS
+from st2sensor.cli.__main__ import PROGRAMS
+from st2sensor.lazy import resolve
+from st2sensor.storage import LEASES, STORAGES
+from st2sensor.transport import BACKENDS
+from tests.command_lines import bodies
 from tests.workspace import ROOT, environment
 
 PATIENCE = 60
@@ -57,10 +61,12 @@ def _become(order: Mapping[str, Any]) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.stdin = open(os.devnull)  # noqa: SIM115 (for as long as the process lives)
     name, *arguments = order["argv"]
-    return COMMANDS[name](arguments)
+    return int(resolve(PROGRAMS[name])(arguments))
 
 
 def main() -> None:
+    for target in (*(body.target for _, body in bodies()), *STORAGES.values(), *LEASES.values(), *BACKENDS.values()):
+        resolve(target)
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

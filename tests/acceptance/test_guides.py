@@ -20,7 +20,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor import config
-from st2sensor.cli.__main__ import COMMANDS
+from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.config.reference import reference
 from tests.commands import Runner
 from tests.guides import DOCS, Command, Section, Snippet, missing, sections
@@ -432,7 +432,7 @@ def run(line: str, site: Site) -> tuple[int, str]:
     while re.match(r"[A-Z]\w+=", words[0]):
         name, _, value = words.pop(0).partition("=")
         variables[name] = value
-    if words[0] in COMMANDS and not set(words) & {"|", "<", ">"}:
+    if words[0] in PROGRAMS and not set(words) & {"|", "<", ">"}:
         output = site.workspace.temporary / "output"
         code = site.runner.run(words, site.workspace.folder, {**settings(site), **variables}, output)
         return code, output.read_text()
@@ -485,7 +485,7 @@ def shell(site: Site) -> dict[str, str]:
     folder = site.workspace.folder / "bin"
     if not folder.exists():
         folder.mkdir()
-        for name in COMMANDS:
+        for name in PROGRAMS:
             script = folder / name
             script.write_text(f'#!/bin/sh\nexec {sys.executable} -m st2sensor.cli {name} "$@"\n')
             script.chmod(0o755)

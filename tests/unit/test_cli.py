@@ -35,11 +35,10 @@ from st2sensor.cli.processor import Processor
 from st2sensor.cli.reports import every, one
 from st2sensor.cli.seen import Seen, not_shown, seen_in
 from st2sensor.cli.sensor_table import table, why
-from st2sensor.container.control import NAME
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
 from st2sensor.outbox_file import BURY, Entry, columns_of, open_file
-from st2sensor.reports import Event, NodeReport, SensorReport
+from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 from tests.command_lines import ROOTS
@@ -149,7 +148,7 @@ def peer(config_file: Path) -> Iterator[Callable[..., Peer]]:
     made = []
 
     def make(answers: Answers, **options: Any) -> Peer:
-        made.append(Peer(config_file.parent / "state" / NAME, answers, **options))
+        made.append(Peer(config_file.parent / "state" / CONTROL_SOCKET, answers, **options))
         return made[-1]
 
     yield make
@@ -306,7 +305,7 @@ def test_things_are_counted() -> None:
 def test_a_socket_of_others_is_told_as_that(config_file: Path, peer: Callable[..., Peer]) -> None:
     settings = config.load([str(config_file)])
     peer({"sensors": list})
-    path = settings.container.state_dir / NAME
+    path = settings.container.state_dir / CONTROL_SOCKET
     path.chmod(0)
     config_file.parent.chmod(0o755)
     assert stat.S_IMODE(path.stat().st_mode) == 0
@@ -327,7 +326,7 @@ def test_a_container_that_ends_is_told_as_gone(
     config_file: Path, peer: Callable[..., Peer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer({})
-    container = Container(config_file.parent / "state" / NAME)
+    container = Container(config_file.parent / "state" / CONTROL_SOCKET)
     with closing(container):
         container.follow([])
         assert list(container.events()) == []
