@@ -20,7 +20,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -41,7 +40,7 @@ from st2sensor.outbox_file import BURY, Entry, columns_of, open_file
 from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
-from tests.command_lines import ROOTS
+from tests.command_lines import ROOTS, commands
 
 NASTY = "a\x1b[31mb\x00c\x9b2Jd\re\u202ef\u2066g[bold]h"
 LONE = NASTY + "\ud800i"
@@ -438,15 +437,8 @@ def test_what_was_done_is_told_as_json(
 # Help, and the end.
 
 
-def commands(command: click.Command, *names: str) -> Iterator[tuple[str, ...]]:
-    yield names
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from commands(below, *names, name)
-
-
 @pytest.mark.parametrize(
-    "names", [found for name, root in ROOTS.items() for found in commands(root, name)], ids=" ".join
+    "names", [words for name, root in ROOTS.items() for words, _ in commands(root, name)], ids=" ".join
 )
 def test_every_command_has_help_with_examples_where_nothing_is_configured(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -43,7 +43,13 @@ def common(function: Function, *, tells_debug: bool = False) -> Function:
     return config_file(debug(function))
 
 
-version = click.version_option(st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit.")
+def version(function: Function) -> Function:
+    """The option --version of a program. Click's remembers the program that first uses it: so each has its own."""
+    return click.version_option(
+        st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
+    )(function)
+
+
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 recorded = click.option(
     "--record",
