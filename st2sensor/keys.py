@@ -9,12 +9,9 @@ from datetime import datetime
 from st2sensor.datastore import utc_now
 from st2sensor.errors import DatastoreError, KeyNotFound
 from st2sensor.keyring import Keyring
-from st2sensor.keyspace import check_name, check_value, expiry
-from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, Change, KeyValue
+from st2sensor.keyspace import SCOPES, check_name, check_value, expiry
+from st2sensor.models import Change, KeyValue
 from st2sensor.storage.base import Storage
-
-SCOPES = {"system": (SYSTEM_SCOPE,), "user": (USER_SCOPE,), "all": (SYSTEM_SCOPE, USER_SCOPE)}
-"""Scopes as commands name them."""
 
 
 class Keys:

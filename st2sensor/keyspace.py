@@ -17,6 +17,11 @@ from st2sensor.errors import DatastoreRefused
 SYSTEM_SCOPE = "st2kv.system"
 """The scope of keys that sensors have."""
 
+USER_SCOPE = "st2kv.user"
+
+SCOPES = {"system": (SYSTEM_SCOPE,), "user": (USER_SCOPE,), "all": (SYSTEM_SCOPE, USER_SCOPE)}
+"""Scopes as commands name them."""
+
 SEPARATOR = ":"
 """Between a sensor's reference and the key, in the stored name of a key of its own."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from st2sensor import keyspace
 
-SYSTEM_SCOPE, USER_SCOPE = keyspace.SYSTEM_SCOPE, "st2kv.user"
+SYSTEM_SCOPE, USER_SCOPE = keyspace.SYSTEM_SCOPE, keyspace.USER_SCOPE
 CORE_PACK = "core"
 
 Schema = Mapping[str, Any]

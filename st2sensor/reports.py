@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+CONTROL_SOCKET = "control.sock"
+"""In a state directory: where commands ask."""
+
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
 """States of sensors that have no process."""
 

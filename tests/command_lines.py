@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
-from st2sensor.cli import st2_generate_symmetric_crypto_key, st2ctl, st2sensor, st2sensorcontainer
+from st2sensor.cli import (
+    st2_generate_symmetric_crypto_key,
+    st2_register_content,
+    st2ctl,
+    st2sensor,
+    st2sensorcontainer,
+)
+from st2sensor.cli.invocation import Body
 
 ROOTS: dict[str, click.Command] = {
     "st2ctl": st2ctl.root,
     "st2sensor": st2sensor.root,
     "st2sensorcontainer": st2sensorcontainer.root,
+    "st2-register-content": st2_register_content.root,
     "st2-generate-symmetric-crypto-key": st2_generate_symmetric_crypto_key.root,
 }
+
+
+def commands(command: click.Command, *names: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """A command and all below it, each with the words that call it."""
+    yield names, command
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from commands(below, *names, name)
+
+
+def bodies() -> Iterator[tuple[click.Command, Body]]:
+    """What runs, of every program, with what declares it."""
+    for name, root in ROOTS.items():
+        for _, command in commands(root, name):
+            if isinstance(command.callback, Body):
+                yield command, command.callback
 
 
 def accept(name: str, arguments: Sequence[str]) -> None:

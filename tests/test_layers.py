@@ -1,8 +1,12 @@
-"""The layers: an import goes to the same layer or a lower one, never up, never in a circle, never inside a function."""
+"""The layers: an import goes to the same layer or a lower one, never up, never in a circle, never inside a function.
+
+What st2sensor.lazy loads by name counts as an import of the module that names it.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -10,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from st2sensor.lazy import resolve
+
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
-    "errors models sensor rpc settings payload isotime command trace reports health keyspace": 0,
+    "errors models sensor rpc settings payload isotime command trace reports health keyspace lazy": 0,
     "config logs log_files metrics schema backoff crypto": 1,
     "storage transport": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,
@@ -45,6 +51,14 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
 
 NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
 
+NAMED = re.compile(r"(?P<root>[a-z]\w*)(\.\w+)*:\w+", re.ASCII)
+"""How lazy.resolve is told what to load."""
+
+IMPORTERS = {"import_module", "__import__"}
+
+MAY_IMPORT_BY_NAME = {"lazy", "wrapper.__main__", "wrapper.loader"}
+"""The last two run the code of packs."""
+
 WRAPPER = {"testing", "wrapper", "sensor", "rpc", "errors", "payload", "trace", "keyspace", "isotime"}
 
 MODULES = [
@@ -59,7 +73,7 @@ def name_of(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Full names of what a module imports."""
+    """Full names of what a module imports, or has lazy.resolve import."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -67,6 +81,17 @@ def imports(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for target in names(path):
+        yield target.replace(":", ".")
+
+
+def names(path: Path) -> Iterator[str]:
+    """What a module has lazy.resolve load."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = NAMED.fullmatch(node.value)
+            if named and named["root"] in {"st2sensor", *OWNERS}:
+                yield node.value
 
 
 def own(path: Path) -> set[str]:
@@ -104,6 +129,23 @@ def test_no_import_is_inside_a_function(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for inner in ast.walk(node):
                 assert not isinstance(inner, ast.Import | ast.ImportFrom), f"{name_of(path)}: {node.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_one_place_imports_by_name(path: Path) -> None:
+    if name_of(path) in MAY_IMPORT_BY_NAME:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        assert name not in IMPORTERS, f"{name_of(path)} imports by name: have st2sensor.lazy do that"
+        if isinstance(node, ast.ImportFrom):
+            assert IMPORTERS.isdisjoint(alias.name for alias in node.names), name_of(path)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_is_named_is_there(path: Path) -> None:
+    for target in names(path):
+        assert callable(resolve(target)), target
 
 
 def test_the_vocabulary_and_the_wrapper_import_the_standard_library_alone() -> None:

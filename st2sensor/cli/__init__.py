@@ -1,1 +1,1 @@
-"""The commands: one module each, with `main(argv=None) -> int`."""
+"""The command line: programs, each with `main(argv=None) -> int`; `commands` declares, the other modules run them."""

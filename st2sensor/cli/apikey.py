@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import click
 from rich.table import Table
 
-from st2sensor import isotime
+from st2sensor import config, isotime
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, configured, console, examples, report
+from st2sensor.cli.console import console
+from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
 from st2sensor.core.webhooks import api_keys
 from st2sensor.core.webhooks.api_keys import ApiKey
@@ -27,32 +28,16 @@ STORED = f"core.WebhookSensor:{api_keys.PREFIX}"
 """How the names of the datastore's keys begin that hold them."""
 
 
-@click.group(
-    epilog=examples(
-        'st2sensor apikey create --note "GitHub of team A"', "st2sensor apikey list", "st2sensor apikey revoke 3f2c1d0e"
-    )
-)
-def apikey() -> None:
-    """API keys of senders of webhooks. Once there is one, each request needs one."""
-
-
-@apikey.command(epilog=examples("st2sensor apikey create", 'st2sensor apikey create --note "GitHub of team A"'))
-@click.option("--note", default="", help="What it is for.")
-@as_json
-@configured
-def create(settings: Settings, note: str, json_output: bool) -> None:
-    """Make a key, and show it, this one time: what is stored is a hash."""
+def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None:
+    settings = config.load(config_files)
     made, text = api_keys.made(note, _now())
     with _keys(settings) as keys:
         _put(keys, made)
     report(json_output, text, id=made.id, key=text)
 
 
-@apikey.command("list", epilog=examples("st2sensor apikey list", "st2sensor apikey list --json"))
-@as_json
-@configured
-def list_(settings: Settings, json_output: bool) -> None:
-    """Show the keys there are, without their secrets."""
+def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = config.load(config_files)
     with _keys(settings) as keys:
         found = [_known(entry.name, entry.value) for entry in keys.list(SYSTEM_SCOPE, STORED)]
     if json_output:
@@ -68,12 +53,8 @@ def list_(settings: Settings, json_output: bool) -> None:
     out.print(moments.count(len(found), "API key"))
 
 
-@apikey.command(epilog=examples("st2sensor apikey revoke 3f2c1d0e"))
-@click.argument("identifier", metavar="ID")
-@as_json
-@configured
-def revoke(settings: Settings, identifier: str, json_output: bool) -> None:
-    """Take a key no longer, within seconds. It stays in the list, and requests go on to need one."""
+def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -> None:
+    settings = config.load(config_files)
     identifier = identifier.partition(".")[0]
     with _keys(settings) as keys:
         try:

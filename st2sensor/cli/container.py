@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor import rpc
-from st2sensor.container.control import NAME
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, RpcError, SensorNotFound, St2SensorError
+from st2sensor.reports import CONTROL_SOCKET
 
 CHUNK = 65536
 
@@ -100,14 +100,14 @@ def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
 
 def all_reached(state_dir: Path) -> list[Path]:
     """The control sockets of a state directory, of containers that run one sensor alone, too; the first may be none."""
-    return [state_dir / NAME, *sorted(state_dir.glob(f"*/{NAME}"))]
+    return [state_dir / CONTROL_SOCKET, *sorted(state_dir.glob(f"*/{CONTROL_SOCKET}"))]
 
 
 def _connected(state_dir: Path, ref: str | None) -> Container:
     if ref is not None:
         with suppress(ContainerAway):
-            return Container(state_dir / ref / NAME)
-    return Container(state_dir / NAME)
+            return Container(state_dir / ref / CONTROL_SOCKET)
+    return Container(state_dir / CONTROL_SOCKET)
 
 
 def _answer(message: rpc.Message) -> Any:

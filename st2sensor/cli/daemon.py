@@ -13,7 +13,9 @@ from pathlib import Path
 
 import click
 
+from st2sensor import config
 from st2sensor.cli.state_dir import held, holder
+from st2sensor.config.urls import public
 from st2sensor.errors import StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -39,58 +41,53 @@ NOT_RUNNING = 3
 """Exit code of a status, as of systemctl."""
 
 
-def start(settings: Settings, config_files: Sequence[str]) -> int:
+def start(config_files: Sequence[str]) -> int:
     """Start the container; nothing is done when it runs. Returns the exit code."""
-    if BOOTED.exists():
-        return _systemctl("start")
-    if holder(settings.container.state_dir) is None:
-        log = settings.container.state_dir / f"{SERVICE}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        process = _spawn(config_files, log)
-        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _is_held(settings), START_TIMEOUT)
-        if not _is_held(settings):
-            click.echo(f"{SERVICE} did not start; {log} says why", err=True)
-            return 1
-    return status(settings)
+    settings = config.load(config_files)
+    return _systemctl("start") if BOOTED.exists() else _start(settings, config_files)
 
 
-def stop(settings: Settings) -> int:
+def stop(config_files: Sequence[str]) -> int:
     """Stop the container, and wait for its end. Returns the exit code."""
-    if BOOTED.exists():
-        return _systemctl("stop")
-    process = holder(settings.container.state_dir)
-    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
-        click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
-        return 1
-    status(settings)
-    return 0
+    settings = config.load(config_files)
+    return _systemctl("stop") if BOOTED.exists() else _stop(settings)
 
 
-def restart(settings: Settings, config_files: Sequence[str]) -> int:
+def restart(config_files: Sequence[str]) -> int:
     """Stop and start the container. Returns the exit code."""
-    if BOOTED.exists():
-        return _systemctl("restart")
-    return stop(settings) or start(settings, config_files)
+    settings = config.load(config_files)
+    return _systemctl("restart") if BOOTED.exists() else _stop(settings) or _start(settings, config_files)
 
 
-def status(settings: Settings) -> int:
+def status(config_files: Sequence[str]) -> int:
     """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
-    process = holder(settings.container.state_dir)
-    click.echo(f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}")
-    return NOT_RUNNING if process is None else 0
+    return _status(config.load(config_files))
 
 
-def reopen_log_files(settings: Settings) -> int:
+def reopen_log_files(config_files: Sequence[str]) -> int:
     """Have the container open its log files anew. Returns the exit code."""
+    settings = config.load(config_files)
     process = holder(settings.container.state_dir)
     if process is None:
-        return status(settings)
+        return _status(settings)
     _signal(process, signal.SIGUSR1)
     return 0
 
 
-def clean(settings: Settings) -> int:
-    """Delete the database, and what the container keeps. Raises StateDirectoryBusy while it runs."""
+def clean(config_files: Sequence[str], *, yes: bool) -> int:
+    """Delete the database, and what the container keeps. Raises StateDirectoryBusy while it runs.
+
+    :param yes: do not ask.
+    """
+    settings = config.load(config_files)
+    if not yes:
+        click.confirm(
+            f"Delete everything in {public(settings.database.url)}, database {settings.database.name} unless the URL "
+            "names another: all that is "
+            "registered, the datastore, and what a StackStorm keeps there; and the triggers that wait in "
+            f"{settings.container.state_dir}?",
+            abort=True,
+        )
     state_dir = settings.container.state_dir
     if holder(state_dir) is not None:
         raise StateDirectoryBusy(f"{SERVICE} runs, and would go on with what it knows; run st2ctl stop first")
@@ -104,6 +101,33 @@ def clean(settings: Settings) -> int:
             for path in state_dir.glob(pattern):
                 path.unlink()
     return 0
+
+
+def _start(settings: Settings, config_files: Sequence[str]) -> int:
+    if holder(settings.container.state_dir) is None:
+        log = settings.container.state_dir / f"{SERVICE}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = _spawn(config_files, log)
+        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _is_held(settings), START_TIMEOUT)
+        if not _is_held(settings):
+            click.echo(f"{SERVICE} did not start; {log} says why", err=True)
+            return 1
+    return _status(settings)
+
+
+def _stop(settings: Settings) -> int:
+    process = holder(settings.container.state_dir)
+    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
+        click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
+        return 1
+    _status(settings)
+    return 0
+
+
+def _status(settings: Settings) -> int:
+    process = holder(settings.container.state_dir)
+    click.echo(f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}")
+    return NOT_RUNNING if process is None else 0
 
 
 def _spawn(config_files: Sequence[str], log: Path) -> int:

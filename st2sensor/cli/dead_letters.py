@@ -11,8 +11,9 @@ from typing import Any
 import click
 from rich.table import Table
 
+from st2sensor import config
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.cli.publishing import registered
 from st2sensor.dead_letters import DeadLetter, DeadLetters
@@ -27,28 +28,9 @@ from st2sensor.transport.base import Publisher
 DAY = 86400.0
 """Seconds."""
 
-chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
-every = click.option("--all", "everything", is_flag=True, help="All of them.")
 
-
-@click.group(
-    "dead-letters",
-    epilog=examples(
-        "st2sensor dead-letters list",
-        "st2sensor dead-letters show 7",
-        "st2sensor dead-letters replay 7 8",
-        "st2sensor dead-letters purge --older-than 7",
-    ),
-)
-def group() -> None:
-    """Triggers that could not be published: unknown, invalid, or refused by the broker."""
-
-
-@group.command("list", epilog=examples("st2sensor dead-letters list", "st2sensor dead-letters list --json"))
-@as_json
-@configured
-def list_(settings: Settings, json_output: bool) -> None:
-    """Show all dead letters, oldest first."""
+def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = config.load(config_files)
     letters = _letters(settings).all()
     if json_output:
         click.echo(json.dumps([_fields(letter) for letter in letters]))
@@ -64,12 +46,8 @@ def list_(settings: Settings, json_output: bool) -> None:
     out.print(moments.count(len(letters), "dead letter"))
 
 
-@group.command(epilog=examples("st2sensor dead-letters show 7"))
-@chosen
-@as_json
-@configured
-def show(settings: Settings, identifiers: Sequence[int], json_output: bool) -> None:
-    """Show some dead letters whole."""
+def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output: bool) -> None:
+    settings = config.load(config_files)
     fields = [_fields(letter) for letter in _letters(settings).get(identifiers)]
     if json_output:
         click.echo(json.dumps(fields))
@@ -78,16 +56,8 @@ def show(settings: Settings, identifiers: Sequence[int], json_output: bool) -> N
         click.echo(json.dumps(item, indent=2))
 
 
-@group.command(epilog=examples("st2sensor dead-letters replay 7 8", "st2sensor dead-letters replay --all"))
-@chosen
-@every
-@click.option("--force", is_flag=True, help="Publish also what is still unknown or does not fit its schema.")
-@configured
-def replay(settings: Settings, identifiers: Sequence[int], everything: bool, force: bool) -> int:
-    """Publish dead letters now, and delete those that the broker has taken.
-
-    One that is still unknown, or still does not fit its schema, stays. Each keeps its message_id.
-    """
+def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, force: bool) -> int:
+    settings = config.load(config_files)
     dead = _letters(settings)
     letters = dead.all() if everything else dead.get(identifiers)
     refused = {} if force else _objections(settings, letters)
@@ -116,13 +86,10 @@ def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, sett
     return True
 
 
-@group.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
-@chosen
-@every
-@click.option("--older-than", type=float, metavar="DAYS", help="Those that are older.")
-@configured
-def purge(settings: Settings, identifiers: Sequence[int], everything: bool, older_than: float | None) -> None:
-    """Delete dead letters for good."""
+def purge(
+    config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, older_than: float | None
+) -> None:
+    settings = config.load(config_files)
     dead = _letters(settings)
     if everything:
         letters = dead.all()

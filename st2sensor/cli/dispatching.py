@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from st2sensor import config, rpc
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, examples, report
+from st2sensor.cli.outcome import report
 from st2sensor.cli.publishing import publish, registered
 from st2sensor.errors import ContainerAway, TriggerRefused
 from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.settings import Settings
 
 
-@click.command(
-    epilog=examples(
-        """st2sensor dispatch linux.file_watch.line '{"file_path": "/var/log/syslog", "line": "hello"}'""",
-        "st2sensor dispatch examples.event - < payload.json",
-    )
-)
-@click.argument("trigger")
-@click.argument("payload", default="{}")
-@click.option("--trace-tag", help="Links the trigger instance to others of the same tag.")
-@as_json
-@click.pass_obj
 def dispatch(
-    config_files: tuple[str, ...], trigger: str, payload: str, trace_tag: str | None, json_output: bool
+    config_files: Sequence[str], *, trigger: str, payload: str, trace_tag: str | None, json_output: bool
 ) -> None:
-    """Inject TRIGGER with a PAYLOAD in JSON, or - to read that from standard input.
-
-    It takes the way of a sensor's trigger: through the running container's outbox, or, where none runs, straight to the
-    broker. One that is not registered, or does not fit its schema, is refused. In JSON `published` says whether the
-    broker has it already.
-    """
     settings = config.load(config_files)
     content = _payload(payload)
     params = {"trigger": trigger, "payload": content, "trace_tag": trace_tag}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 
+from st2sensor import config
 from st2sensor.cli import leases, moments
-from st2sensor.cli.completion import named_node
-from st2sensor.cli.invocation import as_json, configured, examples, report
+from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
 from st2sensor.errors import NodeNotFound, StillHeld
 from st2sensor.settings import Settings
@@ -20,18 +21,10 @@ LOOK_EVERY = 0.5
 """Seconds."""
 
 
-@click.command(epilog=examples("st2sensor drain node1", "st2sensor drain node1 --timeout 60"))
-@named_node
-@click.option("--no-wait", is_flag=True, help="Do not wait until it holds nothing.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long. [default: for ever]")
-@click.option("--force", is_flag=True, help="Also a node that no container is called, before it starts.")
-@as_json
-@configured
-def drain(settings: Settings, node: str, no_wait: bool, timeout: float | None, force: bool, json_output: bool) -> None:
-    """Have a node hand its sensors over to others, and take none, until undrain.
-
-    Its container goes on, and may be stopped afterwards without a gap.
-    """
+def drain(
+    config_files: Sequence[str], *, node: str, no_wait: bool, timeout: float | None, force: bool, json_output: bool
+) -> None:
+    settings = config.load(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
         if not force:
@@ -45,12 +38,8 @@ def drain(settings: Settings, node: str, no_wait: bool, timeout: float | None, f
     report(json_output, in_line(line), node=node, drained=True, sensors=left)
 
 
-@click.command(epilog=examples("st2sensor undrain node1"))
-@named_node
-@as_json
-@configured
-def undrain(settings: Settings, node: str, json_output: bool) -> None:
-    """Have a node take sensors again."""
+def undrain(config_files: Sequence[str], *, node: str, json_output: bool) -> None:
+    settings = config.load(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
         _insist(node, standing)

@@ -6,6 +6,7 @@ import keyword
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
@@ -13,7 +14,7 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from st2sensor.cli.invocation import console, examples
+from st2sensor.cli.console import console
 
 TEMPLATES = Path(__file__).parent / "templates"
 """`pack` goes into every pack, `polling` or `passive` beside it. In names of files PACK is the pack's name and NAME the
@@ -29,22 +30,7 @@ DESCRIPTIONS = {
 OF_THE_API = {"Sensor", "PollingSensor"}
 
 
-@click.command(
-    epilog=examples(
-        "st2sensor init incoming --polling",
-        "st2sensor init packs/clock --sensor WallClock",
-    )
-)
-@click.argument("folder", metavar="PACK")
-@click.option("--sensor", "class_name", metavar="NAME", help="The sensor's class. [default: after the pack]")
-@click.option(
-    "--polling", is_flag=True, help="A sensor whose poll() is called now and then, not one whose run() waits."
-)
-def init(folder: str, class_name: str | None, polling: bool) -> None:
-    """Make a pack in a new folder PACK: a sensor that runs as it is, its metadata, a rule, a configuration, tests.
-
-    PACK may be a path, whose last part is the pack's name.
-    """
+def init(_config_files: Sequence[str], *, folder: str, class_name: str | None, polling: bool) -> None:
     path, kind = Path(folder), "polling" if polling else "passive"
     names = _names(path, class_name, kind)
     _refuse_what_is_there(path)

@@ -1,76 +1,66 @@
-"""What every command has in common: its options, and how an error becomes a line and an exit code."""
+"""From a command line to the function that runs it, and from an error to a line and an exit code.
+
+Commands are declared in `commands`, which loads nothing that --help does not need; the modules beside it run them.
+"""
 
 from __future__ import annotations
 
 import functools
 import io
-import json
-import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from st2sensor import config
 from st2sensor.cli.printable import printable
 from st2sensor.errors import St2SensorError
+from st2sensor.lazy import resolve
 
 INTERNAL_ERROR = 70
 
-UNLIMITED = 500
-"""Columns, where no terminal sets a limit."""
+DEBUG = "st2sensor.debug"
+"""Whether --debug was given, in the meta of a click.Context."""
 
-config_file = click.option(
-    "--config-file",
-    "config_files",
-    multiple=True,
-    metavar="FILE",
-    help="Configuration; may be given several times, later files win. [default: $ST2_CONF or /etc/st2/st2.conf]",
-)
-as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
-recorded = click.option(
-    "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Append each trigger to FILE, for st2sensor replay.",
-)
-debug = click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
+Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every command has."""
-    return config_file(debug(function))
+class Body:
+    """The callback of a declared command: loads what runs it, and calls that.
+
+    It is called with the configuration files, and what the command line says by the names of its parameters.
+
+    :param declared: has the name and the help of the command.
+    :param target: names what runs, as lazy.resolve takes it.
+    :param quiet: log warnings only.
+    """
+
+    def __init__(self, declared: Callable[[], None], target: str, *, quiet: bool) -> None:
+        functools.update_wrapper(self, declared)
+        self.target = target
+        self._quiet = quiet
+
+    def __call__(self, **params: Any) -> Any:
+        context = click.get_current_context()
+        if context.invoked_subcommand is not None:
+            return None
+        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=self._quiet)
+        return resolve(self.target)(context.obj or (), **params)
 
 
-def configured(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Hand a command its settings. They are loaded when it runs, so that --help needs none."""
-
-    @click.pass_obj
-    @functools.wraps(function)
-    def loaded(config_files: Sequence[str], *args: Any, **kwargs: Any) -> Any:
-        return function(config.load(config_files), *args, **kwargs)
-
-    return loaded
+def runs(target: str, *, quiet: bool = True) -> Callable[[Callable[[], None]], Body]:
+    """Declare what runs a command."""
+    return lambda declared: Body(declared, target, quiet=quiet)
 
 
-def report(json_output: bool, line: str, **fields: object) -> None:
-    """Say what a command has done: in a line, or as JSON."""
-    click.echo(json.dumps(fields) if json_output else line)
+def completed(target: str) -> Completion:
+    """Complete a value by a function that is loaded for it, and takes the configuration files and the beginning."""
 
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
+        found: list[str] = resolve(target)(context.obj or (), incomplete)
+        return found
 
-def console() -> Console:
-    """For tables of what others have written: it is shown as it is."""
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
-    return Console(highlight=False, markup=False, emoji=False, width=wide)
-
-
-def examples(*lines: str) -> str:
-    """An epilog with commands to paste."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    return complete
 
 
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
@@ -88,12 +78,12 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         return 130
     except St2SensorError as error:
         if "--debug" in arguments:
-            traceback.print_exc()
+            resolve("traceback:print_exc")()
         click.echo(f"{name}: error: {printable(str(error))}", err=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 (the last resort of every command)
         if "--debug" in arguments:
-            traceback.print_exc()
+            resolve("traceback:print_exc")()
         click.echo(f"{name}: internal error: {error!r}; run it again with --debug, and report what it prints", err=True)
         return INTERNAL_ERROR
     return code if isinstance(code, int) else 0

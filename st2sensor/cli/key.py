@@ -13,53 +13,26 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import isotime
+from st2sensor import config, isotime
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.console import console
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import publish
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.key_value_triggers import MASK, triggers_of
 from st2sensor.keyring import Keyring
-from st2sensor.keys import SCOPES, Keys
-from st2sensor.keyspace import MOST
+from st2sensor.keys import Keys
+from st2sensor.keyspace import SCOPES
 from st2sensor.models import USER_SCOPE, Change, KeyValue, TriggerInstance
 from st2sensor.packs.metadata import validated
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
-named = click.argument("name")
-decrypt = click.option("--decrypt", is_flag=True, help="Show the text of secrets.")
-of_user = click.option("--user", metavar="USER", help="Whose key, in scope user. [default: [system_user] user]")
-in_scope = click.option(
-    "--scope", type=click.Choice(["system", "user"]), default="system", show_default=True, help="Of the key."
-)
 
-
-@click.group(
-    "key",
-    epilog=examples(
-        "st2sensor key list --prefix github.",
-        "st2sensor key set github.token hush --encrypt",
-        "st2sensor key get github.token --decrypt",
-        "st2sensor key set lock me --ttl 60",
-        "st2sensor key load keys.yaml",
-        "st2sensor key reencrypt",
-    ),
-)
-def group() -> None:
-    """Keys of the datastore. A sensor's own begin with its reference and a colon."""
-
-
-@group.command("list", epilog=examples("st2sensor key list", "st2sensor key list --prefix github. --json"))
-@click.option("--prefix", default="", help="Only keys that begin so.")
-@click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
-@click.option("--limit", type=click.IntRange(min=0, max=MOST), help="So many of each scope at the most. [default: all]")
-@decrypt
-@as_json
-@configured
-def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool) -> None:
-    """Show keys, by name. Secrets are masked."""
+def list_(
+    config_files: Sequence[str], *, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool
+) -> None:
+    settings = config.load(config_files)
     with _keys(settings) as keys, _said():
         found = [entry for stored in SCOPES[scope] for entry in keys.list(stored, prefix, limit)]
         shown = [_shown(keys, entry, decrypt) for entry in found]
@@ -81,15 +54,10 @@ def list_(settings: Settings, prefix: str, scope: str, limit: int | None, decryp
     out.print(moments.count(len(shown), "key"))
 
 
-@group.command(epilog=examples("st2sensor key get github.token", "st2sensor key get github.token --decrypt"))
-@named
-@in_scope
-@of_user
-@decrypt
-@as_json
-@configured
-def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool) -> None:
-    """Show one key."""
+def get(
+    config_files: Sequence[str], *, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool
+) -> None:
+    settings = config.load(config_files)
     with _keys(settings) as keys, _said():
         shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
     if json_output:
@@ -101,20 +69,17 @@ def get(settings: Settings, name: str, scope: str, user: str | None, decrypt: bo
     console().print(table)
 
 
-@group.command(
-    "set", epilog=examples("st2sensor key set github.token hush --encrypt", "st2sensor key set lock me --ttl 60")
-)
-@named
-@click.argument("value")
-@in_scope
-@of_user
-@click.option("--ttl", type=float, metavar="SECONDS", help="Until the key ceases to be. [default: never]")
-@click.option("--encrypt", is_flag=True, help="Store a secret.")
-@configured
 def set_(
-    settings: Settings, name: str, value: str, scope: str, user: str | None, ttl: float | None, encrypt: bool
+    config_files: Sequence[str],
+    *,
+    name: str,
+    value: str,
+    scope: str,
+    user: str | None,
+    ttl: float | None,
+    encrypt: bool,
 ) -> None:
-    """Store a value, whatever was there before."""
+    settings = config.load(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _said():
         change = keys.put(keys.entry(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False))
@@ -122,13 +87,8 @@ def set_(
     click.echo(f"{stored} is stored")
 
 
-@group.command(epilog=examples("st2sensor key delete github.token"))
-@named
-@in_scope
-@of_user
-@configured
-def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
-    """Delete a key."""
+def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | None) -> None:
+    settings = config.load(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _said():
         change = keys.delete(stored_scope, stored)
@@ -136,17 +96,8 @@ def delete(settings: Settings, name: str, scope: str, user: str | None) -> None:
     click.echo(f"{stored} is deleted")
 
 
-@group.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--convert", is_flag=True, help="Store what is not text as JSON; otherwise it is refused.")
-@configured
-def load(settings: Settings, file: Path, convert: bool) -> None:
-    """Store the keys of a JSON or YAML file: a list of mappings with name and value.
-
-    Each may have scope, user, ttl or expire_timestamp, secret: true for what is to be encrypted, and encrypted: true
-    for what already is. So what key list --decrypt --json prints can be loaded. Nothing is stored unless the whole file
-    is sound; keys that have expired are left out.
-    """
+def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
+    settings = config.load(config_files)
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _said():
         entries = [_entry(settings, keys, item) for item in items]
@@ -158,14 +109,8 @@ def load(settings: Settings, file: Path, convert: bool) -> None:
     click.echo(f"{moments.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
 
 
-@group.command(epilog=examples("st2sensor key reencrypt"))
-@configured
-def reencrypt(settings: Settings) -> int:
-    """Encrypt every secret under the key of [keyvalue] encryption_key_path.
-
-    To rotate keys: put the old key's file into previous_key_paths and a new one into encryption_key_path, restart the
-    containers, run this, and take the old one away.
-    """
+def reencrypt(config_files: Sequence[str]) -> int:
+    settings = config.load(config_files)
     done = current = 0
     failed = False
     with _keys(settings) as keys:

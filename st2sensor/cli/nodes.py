@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
+from st2sensor import config
 from st2sensor.cli import leases, moments
-from st2sensor.cli.invocation import as_json, configured, console, examples
+from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line
-from st2sensor.settings import Settings
 from st2sensor.sharing.standing import DEAD, DRAINED, LEAVING, SILENT, UP, Standing
 
 UNSHARED = (
@@ -27,11 +27,8 @@ COLOURS = {UP: "green", LEAVING: "cyan", DRAINED: "blue", SILENT: "yellow", DEAD
 COLUMNS = ("node", "host", "state", "sensors", "capacity", "labels", "lease", "version", "up since", "last seen")
 
 
-@click.command(epilog=examples("st2sensor nodes", "st2sensor nodes --json"))
-@as_json
-@configured
-def nodes(settings: Settings, json_output: bool) -> None:
-    """Show the nodes that share sensors, on any host."""
+def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = config.load(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
     wanted = leases.wanted(settings)

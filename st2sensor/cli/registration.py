@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from st2sensor import config
 from st2sensor.errors import TransportError
 from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result
-from st2sensor.packs.registry import KINDS, RULES, SENSORS, TRIGGERS, Registry, failures
+from st2sensor.packs.registrable import ANEW, KINDS
+from st2sensor.packs.registry import Registry, failures
 from st2sensor.packs.templates import Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -32,37 +33,19 @@ COLOURS = {
     Result.FAILED: "red",
 }
 
-MISSING, ANEW = "missing", "anew"
-"""Which virtualenvs to make."""
 
-ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners", "runner-dir", "pack"))
-"""Options of StackStorm's command for what sensors have no need of."""
-
-
-def flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what to register."""
-    for option in (
-        *(click.option(name, "elsewhere", flag_value=name, multiple=True, hidden=True) for name in ELSEWHERE),
-        click.option("--register-no-fail-on-failure", "lenient", is_flag=True, help="End with 0 whatever failed."),
-        click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
-        click.option(
-            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="Make every virtualenv anew first."
-        ),
-        click.option(
-            "--register-setup-virtualenvs",
-            "virtualenvs",
-            flag_value=MISSING,
-            help="First make the virtualenvs of packs with requirements that lack one, or whose requirements changed.",
-        ),
-        click.option("--register-configs", "kinds", flag_value=SENSORS, multiple=True, hidden=True),
-        click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
-        click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
-        click.option("--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."),
-        click.option("--register-sensors", "kinds", flag_value=SENSORS, multiple=True, help="Register sensors."),
-        click.option("--register-all", "kinds", flag_value="all", multiple=True, help="Register all. [default]"),
-    ):
-        function = option(function)
-    return function
+def reload(
+    config_files: Sequence[str],
+    *,
+    kinds: Collection[str],
+    prune: bool,
+    virtualenvs: str | None,
+    lenient: bool,
+    elsewhere: Collection[str],
+) -> int:
+    """What `st2ctl reload` and `st2-register-content` do."""
+    settings = config.load(config_files)
+    return register(settings, kinds, prune=prune, virtualenvs=virtualenvs, lenient=lenient, elsewhere=elsewhere)
 
 
 def register(
@@ -77,7 +60,7 @@ def register(
     """Register, and show what came of it; returns 1 when anything failed.
 
     :param kinds: of KINDS; `all`, or none, means every one.
-    :param virtualenvs: MISSING or ANEW: those to make first.
+    :param virtualenvs: those to make first: `missing`, or all of them `anew`.
     :param lenient: return 0 whatever failed.
     :param elsewhere: what was asked for that is left to StackStorm.
     """

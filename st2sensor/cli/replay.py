@@ -13,7 +13,6 @@ import click
 
 from st2sensor import config, isotime
 from st2sensor.cli import recording
-from st2sensor.cli.invocation import examples
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import registered
 from st2sensor.cli.seen import Seen
@@ -32,29 +31,9 @@ HEARTBEAT = 1.0
 """Seconds that the broker waits for a sign of life, at the most."""
 
 
-@click.command(
-    epilog=examples(
-        "st2sensor dev packs/linux --record seen.jsonl",
-        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
-        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --to linux.file_watch.line",
-    )
-)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    metavar="N",
-    help="So many times as fast as it was recorded.",
-)
-@click.option("--at-once", is_flag=True, help="Without the pauses.")
-@click.option("--to", "types", multiple=True, metavar="TYPE", help="Only triggers of this type; may be repeated.")
-@click.option("--keep-ids", is_flag=True, help="With the recorded message_id; consumers may drop those as duplicates.")
-@click.option("--force", is_flag=True, help="Publish also what is unknown or does not fit its schema.")
-@click.pass_obj
 def replay(
     config_files: Sequence[str],
+    *,
     file: Path,
     speed: float,
     at_once: bool,
@@ -62,11 +41,6 @@ def replay(
     keep_ids: bool,
     force: bool,
 ) -> int:
-    """Publish the triggers that --record wrote to FILE, in order, at the pace of their recording.
-
-    Nothing is published unless the whole file is sound. A trigger that is unknown here, or does not fit its schema, is
-    left out.
-    """
     settings = config.load(config_files)
     chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
     refused = {} if force else _objections(settings, chosen)

@@ -12,31 +12,18 @@ import click
 from rich.text import Text
 
 from st2sensor import config
-from st2sensor.cli import moments
-from st2sensor.cli.completion import named_sensor
+from st2sensor.cli import colours, moments
+from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, console, examples, report
+from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import printable
 from st2sensor.errors import SensorNotFound
-
-COLOURS = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 Line = dict[str, Any]
 """As the container keeps it: at, level and text."""
 
-LEVELS = click.Choice(list(COLOURS), case_sensitive=False)
 
-
-@click.command(epilog=examples("st2sensor logs linux.FileWatchSensor", "st2sensor logs linux.FileWatchSensor -f"))
-@named_sensor
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@as_json
-@click.pass_obj
-def logs(config_files: tuple[str, ...], ref: str, follow: bool, json_output: bool) -> None:
-    """Show the newest lines of a sensor's log, and what the container says of it.
-
-    The container keeps the last 100; older ones are in its own log.
-    """
+def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bool) -> None:
     state_dir = config.load(config_files).container.state_dir
     with reached(state_dir, ref) as container, suppress(KeyboardInterrupt):
         if container.call("sensor", ref=ref) is None:
@@ -52,16 +39,7 @@ def logs(config_files: tuple[str, ...], ref: str, follow: bool, json_output: boo
                 _print(line, json_output)
 
 
-@click.command(
-    "log-level",
-    epilog=examples("st2sensor log-level DEBUG --sensor linux.FileWatchSensor", "st2sensor log-level INFO"),
-)
-@click.argument("level", type=LEVELS)
-@click.option("--sensor", "ref", metavar="PACK.CLASS", help="Of this sensor alone.")
-@as_json
-@click.pass_obj
-def log_level(config_files: tuple[str, ...], level: str, ref: str | None, json_output: bool) -> None:
-    """Change what the running container logs, until it ends: this level and worse."""
+def log_level(config_files: Sequence[str], *, level: str, ref: str | None, json_output: bool) -> None:
     with reached(config.load(config_files).container.state_dir, ref) as container:
         container.call("log_level", level=level, ref=ref)
     report(json_output, f"{ref or 'the container'} logs {level} and worse", ref=ref, level=level)
@@ -88,6 +66,6 @@ def _print(line: Line, json_output: bool) -> None:
         return
     level = line["level"]
     text = Text.assemble(
-        (moments.clock(line["at"]), "dim"), " ", (f"{printable(level):<7}", COLOURS.get(level, "")), " "
+        (moments.clock(line["at"]), "dim"), " ", (f"{printable(level):<7}", colours.OF_LEVELS.get(level, "")), " "
     )
     console().print(text.append(printable(line["text"])), soft_wrap=True)

@@ -7,24 +7,9 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor.cli import moments
+from st2sensor.cli import colours, moments
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.reports import Report
-
-COLOURS = {
-    "running": "green",
-    "starting": "cyan",
-    "stopping": "cyan",
-    "waiting": "cyan",
-    "finished": "blue",
-    "backoff": "yellow",
-    "refused": "red",
-    "down": "red",
-    "stopped": "dim",
-    "disabled": "dim",
-    "elsewhere": "dim",
-}
-"""Of states."""
 
 NODE = "node"
 """Left out where no sensor has one."""
@@ -77,10 +62,10 @@ def why(report: Report) -> str:
 
 def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
     """Cells by the names of their columns, all of them."""
-    state = Text("failing", "bold red") if report["failing"] else Text(report["state"], COLOURS[report["state"]])
+    state = report["state"]
     cells: dict[str, str | Text] = {
         "sensor": in_line(report["ref"]),
-        "state": state,
+        "state": Text("failing", "bold red") if report["failing"] else Text(state, colours.OF_STATES[state]),
         NODE: in_line(report["node"] or ""),
         "since": moments.ago(report["since"]),
         "restarts": str(report["restarts"] or ""),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import importlib
 import logging
 import os
 import re
@@ -29,6 +28,7 @@ from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound
+from st2sensor.lazy import resolve
 from st2sensor.metrics import open_metrics
 from st2sensor.models import Member
 from st2sensor.outbox import Outbox
@@ -172,7 +172,7 @@ def _page(settings: Container) -> MakePage | None:
     """The status page's server; its libraries are loaded only for it: they take 18 MB and a fifth of a second."""
     if settings.http is None:
         return None
-    server = importlib.import_module("st2sensor.status.server").Server
+    server = resolve("st2sensor.status.server:Server")
     return lambda reporter, events: server(settings, reporter, events)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,11 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor import config
-from st2sensor.cli import moments, reports
-from st2sensor.cli.completion import named_sensor
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli import colours, moments, reports
+from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
-from st2sensor.cli.sensor_table import COLOURS
 from st2sensor.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
 from st2sensor.settings import Settings
@@ -27,12 +26,7 @@ WIDTH = 30
 """Bars of the sparkline: five minutes."""
 
 
-@click.command(epilog=examples("st2sensor show linux.FileWatchSensor", "st2sensor show linux.FileWatchSensor --json"))
-@named_sensor
-@as_json
-@click.pass_obj
-def show(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
-    """Show one sensor: its state, why, its last error, exit, poll and trigger, and what it uses."""
+def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     settings = config.load(config_files)
     report, container = reports.one(settings, ref)
     letters = _dead_letters(settings, ref)
@@ -53,7 +47,7 @@ def show(config_files: tuple[str, ...], ref: str, json_output: bool) -> None:
 def _state(report: dict[str, Any]) -> Text:
     if report["failing"]:
         return Text(f"failing ({report['state']})", "bold red")
-    return Text(report["state"], COLOURS[report["state"]])
+    return Text(report["state"], colours.OF_STATES[report["state"]])
 
 
 def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:

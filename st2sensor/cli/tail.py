@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from st2sensor import config, isotime
+from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
-from st2sensor.cli.invocation import as_json, console, examples, recorded
 from st2sensor.cli.passing import follow, line, subscribe
 from st2sensor.cli.recording import recorder
 from st2sensor.cli.seen import Seen, not_shown, seen_in
@@ -27,23 +27,7 @@ from st2sensor.transport.base import Message
 Handle = Callable[[Seen], None]
 
 
-@click.command(
-    epilog=examples(
-        "st2sensor --config-file conf/st2.dev.conf tail",
-        "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
-        "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",
-    )
-)
-@click.option("--trigger", "wanted", metavar="TYPE", multiple=True, help="Only triggers of this type.")
-@as_json
-@recorded
-@click.pass_obj
-def tail(config_files: Sequence[str], wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
-    """Show each trigger as it passes over the exchange, until Ctrl-C.
-
-    With [messaging] serializer = pickle nobody can look into what passes without trusting it: then what this host's
-    container accepts is shown.
-    """
+def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
     settings = config.load(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()

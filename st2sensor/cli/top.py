@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -14,39 +14,21 @@ from rich.text import Text
 
 from st2sensor import config
 from st2sensor.cli import moments
+from st2sensor.cli.console import console
 from st2sensor.cli.container import Container, reached
-from st2sensor.cli.invocation import as_json, console, examples
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.processor import Processor, Shares
 from st2sensor.cli.reports import Report
 from st2sensor.cli.sensor_table import table
+from st2sensor.cli.sorting import ordered
 from st2sensor.errors import ContainerAway, ContainerGone
 from st2sensor.sharing.standing import UP
-
-SORTS: Mapping[str, Callable[[Report], Any]] = {
-    "state": lambda report: (not report["failing"], report["state"] == "running", report["ref"]),
-    "triggers": lambda report: -report["triggers_per_minute"],
-    "memory": lambda report: -(report["memory"] or 0),
-    "cpu": lambda report: -(report["cpu"] or 0),
-    "restarts": lambda report: -report["restarts"],
-    "name": lambda report: report["ref"],
-}
 
 HEAD = 6
 """Lines of the screen that are no rows."""
 
 
-@click.command(epilog=examples("st2sensor top", "st2sensor top --sort memory --interval 5", "st2sensor top --once"))
-@click.option("--sort", type=click.Choice(list(SORTS)), default="state", show_default=True, help="What comes first.")
-@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds.")
-@click.option("--once", is_flag=True, help="Show it once, whole, and end; so it is where there is no terminal.")
-@as_json
-@click.pass_obj
-def top(config_files: tuple[str, ...], sort: str, interval: float, once: bool, json_output: bool) -> int:
-    """Watch all sensors of this host's container, until Ctrl-C.
-
-    The column cpu is the share of one processor since the last look.
-    """
+def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, json_output: bool) -> int:
     if json_output and not once:
         raise click.UsageError("--json prints it once: add --once")
     out = console()
@@ -54,7 +36,7 @@ def top(config_files: tuple[str, ...], sort: str, interval: float, once: bool, j
         try:
             if json_output:
                 node, sensors = container.call("node"), container.call("sensors")
-                click.echo(json.dumps({"node": node, "sensors": _ordered(sensors, sort, {})}))
+                click.echo(json.dumps({"node": node, "sensors": ordered(sensors, sort, {})}))
             elif once or not out.is_terminal:
                 out.print(_screen(container.call("node"), container.call("sensors"), sort, out.width, {}, None))
             else:
@@ -78,13 +60,6 @@ def _watch(container: Container, out: Console, sort: str, interval: float) -> No
             time.sleep(interval)
 
 
-def _ordered(sensors: Sequence[Report], sort: str, shares: Shares) -> list[Report]:
-    """By processor: those first that use it now, where that is known."""
-    if sort == "cpu" and shares:
-        return sorted(sensors, key=lambda report: -(shares.get(report["ref"]) or 0))
-    return sorted(sensors, key=SORTS[sort])
-
-
 def _screen(
     node: dict[str, Any], sensors: Sequence[Report], sort: str, width: int, shares: Shares, room: int | None
 ) -> Group:
@@ -103,7 +78,7 @@ def _screen(
     for check in node["checks"]:
         said = "ok" if check["ok"] else in_line(check["reason"])
         waiting.append(f"{check['name']} {said}  ", "green" if check["ok"] else "red")
-    shown = _ordered(sensors, sort, shares)[:room]
+    shown = ordered(sensors, sort, shares)[:room]
     hidden = len(sensors) - len(shown)
     return Group(
         head, waiting, Text(), table(shown, width, shares), Text(f"and {hidden} more" if hidden > 0 else "", "dim")

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from st2sensor import config
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, configured, console, examples, report
+from st2sensor.cli.console import console
+from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
-from st2sensor.cli.sensors import tell
+from st2sensor.cli.telling import tell
 from st2sensor.core.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, SensorType, Trigger, TriggerType
@@ -29,85 +30,8 @@ from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import Topology
 
 
-@click.group(
-    invoke_without_command=True,
-    epilog=examples(
-        "st2sensor triggers",
-        "st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog",
-        "st2sensor triggers add core.st2.CronTimer minute=*/5",
-        "st2sensor triggers add core.st2.webhook url=deploy",
-        "st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5",
-    ),
-)
-@as_json
-@click.pass_context
-def triggers(context: click.Context, json_output: bool) -> None:
-    """Show the triggers that sensors are asked for; add and remove some."""
-    if context.invoked_subcommand is None:
-        _list(config.load(context.obj), json_output)
-
-
-@triggers.command(
-    epilog=examples(
-        "st2sensor triggers add linux.file_watch.line file_path=/var/log/syslog",
-        "st2sensor triggers add core.st2.CronTimer minute=*/5 timezone=Europe/Berlin",
-        "st2sensor triggers add core.st2.webhook url=deploy",
-    )
-)
-@click.argument("trigger_type", metavar="TYPE")
-@click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@as_json
-@configured
-def add(settings: Settings, trigger_type: str, parameters: Sequence[str], json_output: bool) -> None:
-    """Ask for a trigger of a TYPE, as a rule would: its sensor's add_trigger() is called.
-
-    A VALUE is read as YAML has it: 5 is a number, "5" is text.
-    """
-    asked = dict(map(_parameter, parameters))
-    _check_timer(trigger_type, asked)
-    with _changing(settings) as (storage, announcements):
-        trigger = registered.ask(trigger_type, asked, storage, announcements)
-    report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
-
-
-@triggers.command(epilog=examples("st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5"))
-@click.argument("ref", metavar="REF")
-@as_json
-@configured
-def remove(settings: Settings, ref: str, json_output: bool) -> None:
-    """Ask for a trigger no longer. It goes when no rule and nobody else asks for it."""
-    with _changing(settings) as (storage, announcements):
-        known = storage.get(Trigger, ref)
-        if known is None:
-            raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them")
-        if not known.parameters:
-            raise TriggerRefused(
-                f"{ref} has no parameters: it is its type's, and stays as long as that", key="parameters"
-            )
-        registered.withdraw(ref, storage, announcements)
-        left = storage.get(Trigger, ref)
-    line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
-    report(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
-
-
-@click.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
-@as_json
-@click.pass_obj
-def rules(config_files: Sequence[str], json_output: bool) -> None:
-    """Show the registered rules, as far as sensors need them: which trigger each asks for."""
-    with closing(open_storage(config.load(config_files).database)) as storage:
-        storage.prepare()
-        found = storage.all(Rule)
-    if json_output:
-        click.echo(json.dumps([{"ref": rule.ref, **asdict(rule)} for rule in found], default=str))
-        return
-    table = Table("rule", "trigger type", "parameters", "trigger", box=None, pad_edge=False)
-    for rule in found:
-        table.add_row(*map(in_line, (rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)))
-    _print(table, len(found), "rule")
-
-
-def _list(settings: Settings, json_output: bool) -> None:
+def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = config.load(config_files)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         found, types = storage.all(Trigger), storage.all(TriggerType)
@@ -134,6 +58,44 @@ def _list(settings: Settings, json_output: bool) -> None:
         cells = (row["type"], _text(row["parameters"]), str(row["asked_by"] or ""), ref, row["sensor"] or "")
         table.add_row(*map(in_line, cells))
     _print(table, len(rows), "trigger")
+
+
+def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[str], json_output: bool) -> None:
+    settings = config.load(config_files)
+    asked = dict(map(_parameter, parameters))
+    _check_timer(trigger_type, asked)
+    with _changing(settings) as (storage, announcements):
+        trigger = registered.ask(trigger_type, asked, storage, announcements)
+    report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
+
+
+def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
+    settings = config.load(config_files)
+    with _changing(settings) as (storage, announcements):
+        known = storage.get(Trigger, ref)
+        if known is None:
+            raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them")
+        if not known.parameters:
+            raise TriggerRefused(
+                f"{ref} has no parameters: it is its type's, and stays as long as that", key="parameters"
+            )
+        registered.withdraw(ref, storage, announcements)
+        left = storage.get(Trigger, ref)
+    line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
+    report(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
+
+
+def rules(config_files: Sequence[str], *, json_output: bool) -> None:
+    with closing(open_storage(config.load(config_files).database)) as storage:
+        storage.prepare()
+        found = storage.all(Rule)
+    if json_output:
+        click.echo(json.dumps([{"ref": rule.ref, **asdict(rule)} for rule in found], default=str))
+        return
+    table = Table("rule", "trigger type", "parameters", "trigger", box=None, pad_edge=False)
+    for rule in found:
+        table.add_row(*map(in_line, (rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)))
+    _print(table, len(found), "rule")
 
 
 def _print(table: Table, number: int, what: str) -> None:

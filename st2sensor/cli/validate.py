@@ -17,49 +17,20 @@ from rich.text import Text
 
 from st2sensor import config
 from st2sensor.cli import moments
-from st2sensor.cli.invocation import as_json, console, examples
+from st2sensor.cli.console import console
+from st2sensor.packs.validation import packs as validation
 from st2sensor.packs.validation.finding import Finding, Severity
-from st2sensor.packs.validation.packs import Report, pack_refs, validate
+from st2sensor.packs.validation.packs import Report, pack_refs
 
 STYLES = {Severity.ERROR: Style(color="red", bold=True), Severity.WARNING: Style(color="yellow")}
 
 
-@click.command(
-    "validate",
-    epilog=examples(
-        "st2sensor validate .",
-        "st2sensor validate --strict --json packs/*",
-        "st2sensor validate --config my_pack.yaml packs/my_pack",
-        "st2sensor --config-file /etc/st2/st2.conf validate /opt/stackstorm/packs/my_pack",
-    ),
-)
-@click.argument(
-    "folders", nargs=-1, required=True, metavar="PACK_DIR...", type=click.Path(exists=True, file_okay=False)
-)
-@click.option(
-    "--config",
-    "configs",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
-    help="A pack's configuration to check; with several packs it is that of the pack it is named after.",
-)
-@click.option("--strict", is_flag=True, help="End with exit code 1 also when there are only warnings.")
-@as_json
-@click.pass_obj
-def command(
-    config_files: Sequence[str], folders: Sequence[str], configs: Sequence[str], strict: bool, json_output: bool
+def validate(
+    config_files: Sequence[str], *, folders: Sequence[str], configs: Sequence[str], strict: bool, json_output: bool
 ) -> int:
-    """Say all that is wrong with some packs, as far as it can be known without running them.
-
-    Needs no server, no database and no configuration. With one, packs' virtualenvs and configurations are those that it
-    names; without, code is loaded by this Python.
-
-    Ends with exit code 1 when there are errors.
-    """
     settings = config.load_if_any(config_files)
     packs = list(map(Path, folders))
-    report = validate(packs, None if settings is None else settings.content, _configs(packs, configs))
+    report = validation.validate(packs, None if settings is None else settings.content, _configs(packs, configs))
     if json_output:
         click.echo(json.dumps([_fields(finding) for finding in report.findings], indent=2))
     else:

@@ -21,10 +21,9 @@ from st2sensor.container.reporter import Reporter
 from st2sensor.container.session import Session
 from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.models import CORE_PACK, TraceContext, TriggerInstance
+from st2sensor.reports import CONTROL_SOCKET
 
 LOG = logging.getLogger(__name__)
-
-NAME = "control.sock"
 
 MODE = 0o660
 
@@ -75,7 +74,7 @@ class Control:
 
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
         """Listen in the state directory, for members of a group where there is one. Raises ConfigError, OSError."""
-        path = state_dir / NAME
+        path = state_dir / CONTROL_SOCKET
         endpoint = Endpoint(loop, path, self, MODE)
         try:
             os.chown(path, -1, grp.getgrnam(group).gr_gid)

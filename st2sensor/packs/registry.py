@@ -19,13 +19,11 @@ from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result
 from st2sensor.packs.overrides import PackOverrides
+from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
 from st2sensor.settings import Content
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
-
-SENSORS, TRIGGERS, RULES = "sensors", "triggers", "rules"
-KINDS = (TRIGGERS, SENSORS, RULES)
 
 Progress = Callable[[str, int, int], None]
 """Told what is worked on, how much of it is done, and how much there is."""

@@ -1,17 +1,24 @@
-"""Interchangeable storage backends behind one protocol."""
+"""Interchangeable storage backends behind one protocol. Only the configured one is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from st2sensor.lazy import resolve
 from st2sensor.settings import Database
 from st2sensor.storage.base import Leases, Storage
-from st2sensor.storage.mongo import MongoLeases, MongoStorage
-from st2sensor.storage.mongo.connection import Connection as MongoConnection
-from st2sensor.storage.sqlite import SqliteLeases, SqliteStorage
-from st2sensor.storage.sqlite.connection import Connection as SqliteConnection
+
+STORAGES = {
+    "mongodb": "st2sensor.storage.mongo:open_storage",
+    "mongodb+srv": "st2sensor.storage.mongo:open_storage",
+    "sqlite": "st2sensor.storage.sqlite:open_storage",
+}
+LEASES = {
+    "mongodb": "st2sensor.storage.mongo:open_leases",
+    "mongodb+srv": "st2sensor.storage.mongo:open_leases",
+    "sqlite": "st2sensor.storage.sqlite:open_leases",
+}
+"""What opens a backend, by the scheme of the database's URL."""
 
 
 def open_storage(settings: Database) -> Storage:
@@ -19,7 +26,8 @@ def open_storage(settings: Database) -> Storage:
 
     Raises StorageUnavailable when an embedded database cannot be opened.
     """
-    return STORAGES[urlsplit(settings.url).scheme](settings)
+    opened: Storage = resolve(STORAGES[urlsplit(settings.url).scheme])(settings)
+    return opened
 
 
 def open_leases(settings: Database, timeout: float) -> Leases:
@@ -29,45 +37,5 @@ def open_leases(settings: Database, timeout: float) -> Leases:
 
     Raises StorageUnavailable when an embedded database cannot be opened.
     """
-    return LEASES[urlsplit(settings.url).scheme](settings, timeout)
-
-
-def _mongo(settings: Database) -> Storage:
-    return MongoStorage(
-        settings.url,
-        database=settings.name,
-        timeout=settings.connection_timeout / 1000,
-        client=settings.client,
-    )
-
-
-def _sqlite(settings: Database) -> Storage:
-    return SqliteStorage(_path(settings))
-
-
-def _mongo_leases(settings: Database, timeout: float) -> Leases:
-    return MongoLeases(
-        MongoConnection(
-            settings.url, database=settings.name, timeout=timeout, answer_timeout=timeout, client=settings.client
-        )
-    )
-
-
-def _sqlite_leases(settings: Database, timeout: float) -> Leases:  # noqa: ARG001 (there is no server)
-    return SqliteLeases(SqliteConnection(_path(settings)))
-
-
-def _path(settings: Database) -> Path:
-    return Path(settings.url.removeprefix("sqlite://"))
-
-
-STORAGES: dict[str, Callable[[Database], Storage]] = {
-    "mongodb": _mongo,
-    "mongodb+srv": _mongo,
-    "sqlite": _sqlite,
-}
-LEASES: dict[str, Callable[[Database, float], Leases]] = {
-    "mongodb": _mongo_leases,
-    "mongodb+srv": _mongo_leases,
-    "sqlite": _sqlite_leases,
-}
+    opened: Leases = resolve(LEASES[urlsplit(settings.url).scheme])(settings, timeout)
+    return opened

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from st2sensor.errors import BrokerUnavailable
+from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message
 
 POLL_INTERVAL = 0.02
@@ -54,6 +55,10 @@ class LocalTransport:
 
     def subscription(self, exchanges: Sequence[str]) -> LocalSubscription:
         return LocalSubscription(self._path, exchanges)
+
+
+def open_transport(settings: Messaging) -> LocalTransport:
+    return LocalTransport(settings.local_path)
 
 
 class LocalPublisher:

@@ -20,7 +20,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor import config
-from st2sensor.cli.__main__ import COMMANDS
+from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.config.reference import reference
 from tests.guides import DOCS, Command, Section, Snippet, missing, sections
 from tests.servers.ports import free_port
@@ -420,9 +420,9 @@ def run(line: str, site: Site) -> tuple[int, str]:
     while re.match(r"[A-Z]\w+=", words[0]):
         name, _, value = words.pop(0).partition("=")
         variables[name] = value
-    if words[0] in COMMANDS and not set(words) & {"|", "<", ">"}:
-        environment_of_it = {**environment("ignore"), **settings(site), **variables}
-        return printed_by(words, cwd=site.workspace.folder, env=environment_of_it)
+    if words[0] in PROGRAMS and not set(words) & {"|", "<", ">"}:
+        variables = {**environment("ignore"), **settings(site), **variables}
+        return printed_by(words, cwd=site.workspace.folder, env=variables)
     done = subprocess.run(
         ["bash", "-c", line],
         cwd=site.workspace.folder,
@@ -472,7 +472,7 @@ def shell(site: Site) -> dict[str, str]:
     folder = site.workspace.folder / "bin"
     if not folder.exists():
         folder.mkdir()
-        for name in COMMANDS:
+        for name in PROGRAMS:
             script = folder / name
             script.write_text(f'#!/bin/sh\nexec {sys.executable} -m st2sensor.cli {name} "$@"\n')
             script.chmod(0o755)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from st2sensor.cli.init import init
+from st2sensor.cli.commands.authoring import init
 from st2sensor.cli.invocation import invoke
 from tests.workspace import Workspace, environment
 

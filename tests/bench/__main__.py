@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import datastore, delivery, exits, placement, sharing, webhooks, weight
+from tests.bench import commands, datastore, delivery, exits, placement, sharing, webhooks, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
 
 BENCHES: dict[str, Callable[[Workspace], None]] = {
+    "commands": commands.report,
     "weight": weight.report,
     "exits": exits.report,
     "delivery": delivery.report,

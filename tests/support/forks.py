@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import st2sensor
+from st2sensor.cli.__main__ import PROGRAMS
+from st2sensor.lazy import resolve
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -210,8 +212,8 @@ def main() -> None:
     code = 1
     try:
         become(order)
-        programs = importlib.import_module("st2sensor.cli.__main__").COMMANDS
-        code = programs[order["args"][0]](order["args"][1:])
+        program, *arguments = order["args"]
+        code = resolve(PROGRAMS[program])(arguments)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 (as an interpreter would end)

@@ -20,7 +20,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -35,14 +34,13 @@ from st2sensor.cli.processor import Processor
 from st2sensor.cli.reports import every, one
 from st2sensor.cli.seen import Seen, not_shown, seen_in
 from st2sensor.cli.sensor_table import table, why
-from st2sensor.container.control import NAME
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
 from st2sensor.outbox_file import BURY, Entry, columns_of, open_file
-from st2sensor.reports import Event, NodeReport, SensorReport
+from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
-from tests.command_lines import ROOTS
+from tests.command_lines import ROOTS, commands
 
 NASTY = "a\x1b[31mb\x00c\x9b2Jd\re\u202ef\u2066g[bold]h"
 LONE = NASTY + "\ud800i"
@@ -149,7 +147,7 @@ def peer(config_file: Path) -> Iterator[Callable[..., Peer]]:
     made = []
 
     def make(answers: Answers, **options: Any) -> Peer:
-        made.append(Peer(config_file.parent / "state" / NAME, answers, **options))
+        made.append(Peer(config_file.parent / "state" / CONTROL_SOCKET, answers, **options))
         return made[-1]
 
     yield make
@@ -306,7 +304,7 @@ def test_things_are_counted() -> None:
 def test_a_socket_of_others_is_told_as_that(config_file: Path, peer: Callable[..., Peer]) -> None:
     settings = config.load([str(config_file)])
     peer({"sensors": list})
-    path = settings.container.state_dir / NAME
+    path = settings.container.state_dir / CONTROL_SOCKET
     path.chmod(0)
     config_file.parent.chmod(0o755)
     assert stat.S_IMODE(path.stat().st_mode) == 0
@@ -327,7 +325,7 @@ def test_a_container_that_ends_is_told_as_gone(
     config_file: Path, peer: Callable[..., Peer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer({})
-    container = Container(config_file.parent / "state" / NAME)
+    container = Container(config_file.parent / "state" / CONTROL_SOCKET)
     with closing(container):
         container.follow([])
         assert list(container.events()) == []
@@ -439,15 +437,8 @@ def test_what_was_done_is_told_as_json(
 # Help, and the end.
 
 
-def commands(command: click.Command, *names: str) -> Iterator[tuple[str, ...]]:
-    yield names
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from commands(below, *names, name)
-
-
 @pytest.mark.parametrize(
-    "names", [found for name, root in ROOTS.items() for found in commands(root, name)], ids=" ".join
+    "names", [words for name, root in ROOTS.items() for words, _ in commands(root, name)], ids=" ".join
 )
 def test_every_command_has_help_with_examples_where_nothing_is_configured(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

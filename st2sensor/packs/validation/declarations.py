@@ -13,7 +13,7 @@ from st2sensor.packs import metadata
 from st2sensor.packs.discovery import metadata_files
 from st2sensor.packs.files import read
 from st2sensor.packs.metadata import RuleDeclaration, SensorDeclaration
-from st2sensor.packs.registry import RULES, SENSORS, TRIGGERS
+from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.validation.finding import Finding, Severity, found
 
 

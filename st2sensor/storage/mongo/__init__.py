@@ -1,6 +1,27 @@
 """Storage in MongoDB, beside StackStorm's own: the same collections, documents and indexes."""
 
+from __future__ import annotations
+
+from st2sensor.settings import Database
+from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.leases import MongoLeases
 from st2sensor.storage.mongo.storage import MongoStorage
 
-__all__ = ["MongoLeases", "MongoStorage"]
+__all__ = ["MongoLeases", "MongoStorage", "open_leases", "open_storage"]
+
+
+def open_storage(settings: Database) -> MongoStorage:
+    return MongoStorage(
+        settings.url,
+        database=settings.name,
+        timeout=settings.connection_timeout / 1000,
+        client=settings.client,
+    )
+
+
+def open_leases(settings: Database, timeout: float) -> MongoLeases:
+    return MongoLeases(
+        Connection(
+            settings.url, database=settings.name, timeout=timeout, answer_timeout=timeout, client=settings.client
+        )
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from st2sensor.settings import Messaging
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.consumer import AmqpSubscription
 from st2sensor.transport.amqp.publisher import AmqpPublisher
@@ -26,3 +27,8 @@ class AmqpTransport:
 
     def subscription(self, exchanges: Sequence[str]) -> AmqpSubscription:
         return AmqpSubscription(self._broker, self._topology, exchanges)
+
+
+def open_transport(settings: Messaging) -> AmqpTransport:
+    broker = Broker(urls=settings.urls, tls=settings.tls, login_method=settings.login_method)
+    return AmqpTransport(broker, Topology(settings.prefix), settings.compression)

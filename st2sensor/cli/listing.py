@@ -1,0 +1,28 @@
+"""`st2sensor list`: which sensors there are, and whether they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from st2sensor import config
+from st2sensor.cli import moments, reports
+from st2sensor.cli.console import console
+from st2sensor.cli.sensor_table import table
+
+
+def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
+    found = [
+        sensor
+        for sensor in reports.every(config.load(config_files))
+        if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
+    ]
+    if json_output:
+        click.echo(json.dumps(found))
+        return
+    out = console()
+    if found:
+        out.print(table(found, out.width))
+    out.print(moments.count(len(found), "sensor"))
