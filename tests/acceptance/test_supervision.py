@@ -67,9 +67,16 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
 
 
-def is_at_rest(process: psutil.Process) -> bool:
-    """Whether it sleeps each time that one looks, which a busy loop does not."""
-    return all(process.status() == psutil.STATUS_SLEEPING for _ in range(5))
+def rest(process: psutil.Process) -> None:
+    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
+    asleep = 0
+
+    def look() -> bool:
+        nonlocal asleep
+        asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
+        return asleep == 5
+
+    eventually("it sleeps each time that one looks", look)
 
 
 def zygote_of(container: Container) -> psutil.Process:
@@ -189,13 +196,13 @@ def test_titles_tell_the_sensor(embedded: Workspace) -> None:
 
 def test_no_moment_of_a_zygotes_death_loses_a_sensor(embedded: Workspace) -> None:
     embedded.configure(AT_ONCE)
-    names = [f"Mayfly{number}" for number in range(10)]
+    names = [f"Mayfly{number}" for number in range(6)]
     for name in names:
         embedded.add_sensor("s", name, f"class {name}(Sensor):\n    def run(self):\n        raise SystemExit(3)\n")
     embedded.reload_well()
     container = embedded.start()
-    for number in range(10):
-        container.wait_for_log("starts again in", 20 * (number + 1), timeout=LATER)
+    for number in range(8):
+        container.wait_for_log("starts again in", 12 * (number + 1), timeout=LATER)
         eventually("a zygote", container.zygotes)[0].kill()
     before = {name: container.log.count(f"s.{name} ended with") for name in names}
     for name in names:
@@ -258,7 +265,8 @@ def test_without_file_descriptors_it_waits_for_them_in_peace(embedded: Workspace
     embedded.reload_well()
     container.process.send_signal(signal.SIGHUP)
     container.wait_for_log("Too many open files", 50)
-    eventually("it waits, rather than tries all the time", lambda: is_at_rest(process))
+    # It waits, rather than tries all the time.
+    rest(process)
     for number in range(10):
         moments = attempts(container.log, f"s.Other{number}")
         assert all(second - first >= timedelta(seconds=0.09) for first, second in pairwise(moments))
