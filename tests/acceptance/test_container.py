@@ -8,13 +8,15 @@ import re
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.servers import proxy
 from tests.servers.mongodb import MongoDB
+from tests.servers.ports import free_port
 from tests.servers.process import alive
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
@@ -279,26 +281,30 @@ def test_without_a_database_at_the_start_the_container_waits_for_it(folder: Path
         server.stop()
 
 
-def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(folder: Path) -> None:
-    server = RabbitMQ(folder)
-    (folder / "w").mkdir()
-    workspace = Workspace(folder / "w", database="sqlite://", messaging=server.url)
+def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(
+    folder: Path, rabbit_server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A broker takes long to start; the way to one that runs is opened at once.
+    port = free_port()
+    monkeypatch.setattr(proxy, "free_port", lambda: port)
+    url = rabbit_server.url.replace(f":{rabbit_server.port}", f":{port}")
+    workspace = Workspace(folder, database="sqlite://", messaging=url)
     workspace.configure("[messaging]\nconnection_retry_wait = 300")
     add_sleepers(workspace, 3)
     workspace.reload()
     container = workspace.start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(workspace.close)
         container.wait_for_log("cannot reach the broker at amqp://guest:**@127.0.0.1")
         assert "triggers wait in the outbox" in container.log
         container.wait_for_log(" started, pid", 3)
-        server.start()
+        # Its exchange is declared before triggers are on their way.
+        workspace.messaging = rabbit_server.url
         listener = workspace.listen()
+        stack.callback(proxy.Proxy(rabbit_server.port).close)
         listener.wait_for("s.up", 3, timeout=LATER)
         listener.wait_for("core.st2.sensor.process_spawn", 3)
         assert container.log.count("cannot reach the broker") == 1
-    finally:
-        workspace.close()
-        server.stop()
 
 
 def states(workspace: Workspace) -> set[str]:

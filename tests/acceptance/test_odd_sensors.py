@@ -274,6 +274,8 @@ def watching(folder: Path, mongo_server: MongoDB) -> Iterator[tuple[Workspace, M
         workspace.reload_well()
         yield workspace, server, watched
     finally:
+        # There may be no server any more to clear up.
+        workspace.database = "sqlite://"
         workspace.close()
         server.stop()
 
