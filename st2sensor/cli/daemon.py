@@ -25,8 +25,8 @@ SERVICE = "st2sensorcontainer"
 BOOTED = Path("/run/systemd/system")
 """Is there where systemd runs."""
 
-START_TIMEOUT = 10.0
-"""Seconds that a container has to take its state directory."""
+START_TIMEOUT = 60.0
+"""Seconds that a container has to take its state directory; nobody waits for one that ends before."""
 
 STOP_GRACE = 10.0
 """Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from st2sensor.errors import ContentError
+from st2sensor.packs.check import check_code
+from st2sensor.packs.code import Code
 from tests.workspace import METHODS, Workspace, complete
 
 HEALTHY = """
@@ -158,7 +162,13 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+SLOW = "hangs at import"
+"""The case that takes as long as an import may."""
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.soak] if case == SLOW else []) for case in CASES]
+)
 def test_bad_content_fails_alone_with_its_place_and_remedy(embedded: Workspace, case: str) -> None:
     write, words = CASES[case]
     embedded.add_sensor("healthy", "Healthy", HEALTHY, poll_interval=0.2, trigger_types=[{"name": "event"}])
@@ -176,10 +186,21 @@ def test_bad_content_fails_alone_with_its_place_and_remedy(embedded: Workspace, 
     assert "healthy.Healthy" in sensors
 
 
+def test_code_that_hangs_at_import_is_given_up_with_the_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text(STUCK)
+    code = Code(interpreter=Path(sys.executable), file=file, class_name="Bad", search_paths=(), pack=tmp_path)
+    with pytest.raises(ContentError) as caught:
+        check_code(code, metadata_file="bad.yaml", deadline=0.5)
+    assert str(caught.value).startswith(
+        f"{file}: importing it took more than 0.5 s; move what waits out of the module into setup()"
+    )
+
+
 def test_the_rest_runs_beside_all_bad_content_at_once(embedded: Workspace) -> None:
     embedded.add_sensor("healthy", "Healthy", HEALTHY, poll_interval=0.2, trigger_types=[{"name": "event"}])
     for number, (case, (write, _)) in enumerate(CASES.items()):
-        if case != "hangs at import":
+        if case != SLOW:
             write(embedded.add_pack(f"bad{number}"))
 
     done = embedded.reload()

@@ -7,20 +7,25 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.servers import proxy
 from tests.servers.mongodb import MongoDB
+from tests.servers.ports import free_port
+from tests.servers.process import alive
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.workspace import Workspace, environment
+from tests.support.forks import Process
+from tests.support.patience import LATER, SOON
+from tests.workspace import Workspace, environment, forks
+
+PATIENT = f"stop_timeout = {LATER:g}\n"
+"""A sensor that stops, however slowly, is not killed."""
 
 SLEEPER = """
 import os, pathlib, time
@@ -54,7 +59,8 @@ def add_sleepers(workspace: Workspace, count: int, together: int = 1) -> None:
 def test_a_stop_cleans_up_every_sensor_in_parallel_and_ends_with_0(
     workspace: Workspace, number: signal.Signals
 ) -> None:
-    # One after the other they would wait for each other, and be killed.
+    # One after the other they would wait for each other.
+    workspace.configure(PATIENT)
     add_sleepers(workspace, 5, together=5)
     workspace.reload_well()
     listener = workspace.listen()
@@ -62,7 +68,7 @@ def test_a_stop_cleans_up_every_sensor_in_parallel_and_ends_with_0(
     listener.wait_for("s.up", 5)
 
     container.process.send_signal(number)
-    assert container.process.wait(20) == 0
+    assert container.process.wait(SOON) == 0
     assert len(listener.wait_for("s.down", 5)) == 5
     assert container.log.count(" stopped\n") == 6
 
@@ -95,7 +101,7 @@ def test_a_sensor_that_does_not_stop_is_killed_with_all_that_it_started(embedded
     assert pids
     assert container.stop() == 0
     assert "s.Stubborn did not stop within 0.5 s: killed" in container.log
-    assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+    eventually("nothing is left", lambda: not any(alive(pid) for pid in pids))
 
 
 def test_a_killed_container_takes_its_sensors_with_it(workspace: Workspace) -> None:
@@ -108,12 +114,11 @@ def test_a_killed_container_takes_its_sensors_with_it(workspace: Workspace) -> N
     assert len(wrappers) == 3
     container.process.kill()
     container.process.wait()
-    gone, alive = psutil.wait_procs(wrappers, timeout=10)
-    assert alive == []
-    assert len(gone) == 3
+    eventually("no sensor is left", lambda: not any(alive(wrapper.pid) for wrapper in wrappers))
 
 
 def test_a_killed_sensor_comes_back_and_what_it_started_is_gone(workspace: Workspace) -> None:
+    workspace.configure("restart_delay = 0.1")
     workspace.add_sensor(
         "s",
         "Parent",
@@ -142,6 +147,7 @@ def test_a_killed_sensor_comes_back_and_what_it_started_is_gone(workspace: Works
 
 
 def test_a_sensor_that_fails_says_why_and_is_tried_again(embedded: Workspace) -> None:
+    embedded.configure("restart_delay = 0.1")
     embedded.add_sensor(
         "s",
         "Failing",
@@ -226,11 +232,15 @@ def test_one_sensor_alone_ends_the_container_with_its_exit_code(workspace: Works
     listener = workspace.listen()
 
     alone = workspace.start("--sensor-ref=s.Exits")
-    assert alone.process.wait(20) == 3
+    assert alone.process.wait(SOON) == 3
     assert "Sleeper0" not in alone.log
-    assert workspace.start("--sensor-ref=s.Ends").process.wait(20) == 0
-    exits = listener.wait_for("core.st2.sensor.process_exit", 2)
-    assert ("Exits", 3) in [(item.payload["id"], item.payload["exit_code"]) for item in exits]
+    assert workspace.start("--sensor-ref=s.Ends").process.wait(SOON) == 0
+
+    def exits() -> set[tuple[str, int]]:
+        seen = listener.of("core.st2.sensor.process_exit")
+        return {(item.payload["id"], item.payload["exit_code"]) for item in seen}
+
+    eventually("both exits are announced", lambda: {("Exits", 3), ("Ends", 0)} <= exits())
 
 
 def test_a_sensor_that_is_not_registered_is_told(workspace: Workspace) -> None:
@@ -253,6 +263,8 @@ def test_without_a_database_at_the_start_the_container_waits_for_it(folder: Path
     server = MongoDB(folder)
     (folder / "w").mkdir()
     workspace = Workspace(folder / "w", database=server.url, messaging="local://")
+    # A database that is slow to answer once it is there does not count as away again.
+    workspace.configure("[database]\nconnection_timeout = 2000")
     container = workspace.start()
     try:
         container.wait_for_log("cannot reach MongoDB at mongodb://127.0.0.1")
@@ -269,62 +281,69 @@ def test_without_a_database_at_the_start_the_container_waits_for_it(folder: Path
         server.stop()
 
 
-def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(folder: Path) -> None:
-    server = RabbitMQ(folder)
-    (folder / "w").mkdir()
-    workspace = Workspace(folder / "w", database="sqlite://", messaging=server.url)
+def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(
+    folder: Path, rabbit_server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A broker takes long to start; the way to one that runs is opened at once.
+    port = free_port()
+    monkeypatch.setattr(proxy, "free_port", lambda: port)
+    url = rabbit_server.url.replace(f":{rabbit_server.port}", f":{port}")
+    workspace = Workspace(folder, database="sqlite://", messaging=url)
+    workspace.configure("[messaging]\nconnection_retry_wait = 300")
     add_sleepers(workspace, 3)
     workspace.reload()
     container = workspace.start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(workspace.close)
         container.wait_for_log("cannot reach the broker at amqp://guest:**@127.0.0.1")
         assert "triggers wait in the outbox" in container.log
         container.wait_for_log(" started, pid", 3)
-        server.start()
+        # Its exchange is declared before triggers are on their way.
+        workspace.messaging = rabbit_server.url
         listener = workspace.listen()
-        listener.wait_for("s.up", 3, timeout=40)
+        stack.callback(proxy.Proxy(rabbit_server.port).close)
+        listener.wait_for("s.up", 3, timeout=LATER)
         listener.wait_for("core.st2.sensor.process_spawn", 3)
         assert container.log.count("cannot reach the broker") == 1
-    finally:
-        workspace.close()
-        server.stop()
+
+
+def states(workspace: Workspace) -> set[str]:
+    """Those that sensors are in."""
+    listed = workspace.run("st2sensor", "--config-file", str(workspace.config), "list", "--json")
+    return {sensor["state"] for sensor in json.loads(listed.stdout)}
 
 
 @pytest.fixture
-def demo(embedded: Workspace) -> Iterator[tuple[Workspace, subprocess.Popen[str], Path]]:
-    embedded.configure("[content]\npacks_base_paths = state/packs")
+def demo(embedded: Workspace) -> Iterator[tuple[Workspace, Process, Path]]:
+    embedded.configure(f"{PATIENT}[content]\npacks_base_paths = state/packs")
     embedded.link_pack("linux")
     embedded.link_pack("examples")
     output = embedded.folder / "demo.out"
     with output.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "st2sensor.cli", "st2sensor", "--config-file", str(embedded.config), "demo"],
+        process = forks().start(
+            ["st2sensor", "--config-file", str(embedded.config), "demo"],
+            cwd=embedded.folder,
             env=environment(),
-            stdout=stream,
-            stderr=stream,
-            text=True,
+            stdout=stream.fileno(),
+            stderr=stream.fileno(),
         )
     yield embedded, process, output
-    if process.poll() is None:
-        process.kill()
-    process.wait()
+    process.kill()
+    process.wait(SOON)
 
 
-def test_the_demonstration_shows_triggers_until_it_is_interrupted(
-    demo: tuple[Workspace, subprocess.Popen[str], Path],
-) -> None:
+def test_the_demonstration_shows_triggers_until_it_is_interrupted(demo: tuple[Workspace, Process, Path]) -> None:
     workspace, process, output = demo
-    eventually("the hint", lambda: "echo hello >> " in output.read_text())
+    eventually("the hint", lambda: re.search(r"echo hello >> \S+\s", output.read_text()))
     watched = Path(output.read_text().partition("echo hello >> ")[2].split()[0])
     log = workspace.state / "container.log"
     eventually("the file is watched", lambda: log.exists() and f"following {watched}" in log.read_text())
     with watched.open("a") as file:
         file.write("hello\n")
     eventually("its trigger", lambda: re.search(r"linux\.file_watch\.line .* line=hello", output.read_text()))
+    eventually("all sensors run", lambda: states(workspace) == {"running"})
 
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    assert time.monotonic() - began < 10
+    assert process.wait(SOON) == 0
     assert log.read_text().count("cleanup() called") == 4
     assert "Everything has stopped." in output.read_text()

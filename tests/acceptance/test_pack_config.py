@@ -116,6 +116,7 @@ def test_a_wrong_configuration_stops_its_own_sensors_alone_until_it_is_right(emb
 
 def test_a_sensor_whose_configuration_broke_says_why_it_does_not_start(embedded: Workspace) -> None:
     add(embedded, "p", "S", "size: 1\n", "size: {type: integer}\n")
+    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.5")
     embedded.reload_well()
     (embedded.folder / "configs" / "p.yaml").write_text("size: large\n")
     container = embedded.start()
@@ -154,7 +155,7 @@ def test_while_the_database_is_away_a_sensor_starts_again_with_what_was_last_see
     (folder / "w").mkdir()
     workspace = Workspace(folder / "w", database=server.url, messaging="local://")
     try:
-        workspace.configure("restart_delay = 0.2\n[datastore]\ntimeout = 2")
+        workspace.configure("restart_delay = 0.1\nrestart_delay_max = 0.3\n[datastore]\ntimeout = 0.5")
         key(workspace, "set", "host", "h1")
         add(workspace, "p", "S", "host: '{{ st2kv.system.host }}'\n", None)
         workspace.reload_well()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 from tests.workspace import Container, Workspace
 
 SLEEPS = """
@@ -25,14 +26,14 @@ def node(workspace: Workspace, name: str, provider: str) -> Container:
     return workspace.start("--config-file", str(workspace.folder / f"{name}.conf"))
 
 
-def add_sensors(workspace: Workspace) -> None:
-    for name in NAMES:
+def add_sensors(workspace: Workspace, count: int) -> None:
+    for name in NAMES[:count]:
         workspace.add_sensor("p", name, SLEEPS.format(name=name))
     workspace.reload_well()
 
 
 def test_hash_ranges_give_each_sensor_to_one_container(served: Workspace) -> None:
-    add_sensors(served)
+    add_sensors(served, len(NAMES))
     ranges = ("MIN..1500000000", "1500000000..3000000000", "3000000000..MAX")
     containers = [node(served, f"node{number}", f"name:hash, hash_ranges:{span}") for number, span in enumerate(ranges)]
 
@@ -45,7 +46,7 @@ def test_hash_ranges_give_each_sensor_to_one_container(served: Workspace) -> Non
 
 
 def test_what_the_datastore_says_is_followed_also_when_it_changes(served: Workspace) -> None:
-    add_sensors(served)
+    add_sensors(served, 4)
     container = node(served, "one", "name:kvstore")
     container.wait_for_log(
         "run: st2sensor key set one.sensor_partition PACK.CLASS,PACK.CLASS; until then no sensor runs"
@@ -60,7 +61,7 @@ def test_what_the_datastore_says_is_followed_also_when_it_changes(served: Worksp
 
 
 def test_a_file_is_followed_and_a_named_sensor_runs_anywhere(embedded: Workspace) -> None:
-    add_sensors(embedded)
+    add_sensors(embedded, 6)
     path = embedded.folder / "partitions.yaml"
     path.write_text("one: [p.S1]\n")
     container = node(embedded, "one", "name:file, partition_file:partitions.yaml")
@@ -76,6 +77,6 @@ def test_a_file_is_followed_and_a_named_sensor_runs_anywhere(embedded: Workspace
 
 def test_a_provider_that_there_is_not_is_one_line_and_an_exit_code(embedded: Workspace) -> None:
     container = node(embedded, "one", "name:shard")
-    assert container.process.wait(20) == 78
+    assert container.process.wait(SOON) == 78
     assert "there is no such provider; use one of default, shared, kvstore, file, hash" in container.log
     assert "Traceback" not in container.log

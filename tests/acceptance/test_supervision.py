@@ -9,21 +9,31 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import uuid
 import venv
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
+from tests.conftest import missing
 from tests.servers.process import alive
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER
 from tests.workspace import Container, Workspace
 
 UP = [{"name": "up"}]
+
+AT_ONCE = "restart_delay = 0.01\nrestart_delay_max = 0.05\n"
+"""What has failed starts again without much of a wait."""
+
+PATIENT = f"stop_timeout = {LATER:g}\n"
+"""A sensor that stops, however slowly, is not killed."""
 
 SLEEPER = """
 import time
@@ -57,6 +67,18 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
 
 
+def rest(process: psutil.Process) -> None:
+    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
+    asleep = 0
+
+    def look() -> bool:
+        nonlocal asleep
+        asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
+        return asleep == 5
+
+    eventually("it sleeps each time that one looks", look)
+
+
 def zygote_of(container: Container) -> psutil.Process:
     (zygote,) = container.zygotes()
     return zygote
@@ -66,6 +88,7 @@ def zygote_of(container: Container) -> psutil.Process:
 
 
 def test_sensors_survive_their_zygote_and_the_next_one_is_their_warden(embedded: Workspace) -> None:
+    embedded.configure(AT_ONCE)
     embedded.add_sensor("s", "Parent", PARENT, trigger_types=UP)
     embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
     embedded.reload_well()
@@ -101,15 +124,37 @@ def test_a_killed_container_leaves_neither_sensors_nor_what_they_started(embedde
     eventually("nothing is left", lambda: not any(alive(pid) for pid in [*seen.payload["pids"], zygote.pid]))
 
 
+HURRIES = """
+import signal, sys
+from st2sensor.cli.__main__ import COMMANDS
+from st2sensor.container import zygote
+
+def change(*_):
+    zygote.DEADLINE = 0.3 if zygote.DEADLINE == usual else usual
+    print("a fork may take", zygote.DEADLINE, flush=True)
+
+usual = zygote.DEADLINE
+signal.signal(signal.SIGUSR2, change)
+# Before them are the interpreter, -m and the module.
+name, *arguments = sys.argv[4:]
+sys.exit(COMMANDS[name](arguments))
+"""
+"""A container whose deadline for forks is short from one SIGUSR2 to the next."""
+
+
 def test_a_zygote_that_hangs_is_replaced(embedded: Workspace) -> None:
+    embedded.configure(AT_ONCE)
     embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
-    container = embedded.start()
+    container = embedded.start(prefix=[sys.executable, "-c", HURRIES])
     listener.wait_for("s.up")
     zygote_of(container).suspend()
+    container.process.send_signal(signal.SIGUSR2)
+    container.wait_for_log("a fork may take 0.3")
     container.wrappers()["s.Other"].kill()
-    container.wait_for_log("did not answer within 10 s: killed")
+    container.wait_for_log("did not answer within 0.3 s: killed")
+    container.process.send_signal(signal.SIGUSR2)
     listener.wait_for("s.up", 2)
 
 
@@ -150,46 +195,63 @@ def test_titles_tell_the_sensor(embedded: Workspace) -> None:
 
 
 def test_no_moment_of_a_zygotes_death_loses_a_sensor(embedded: Workspace) -> None:
-    embedded.configure("restart_delay = 0.01\nrestart_delay_max = 0.05")
-    for number in range(10):
-        code = f"class Mayfly{number}(Sensor):\n    def run(self):\n        raise SystemExit(3)\n"
-        embedded.add_sensor("s", f"Mayfly{number}", code)
+    embedded.configure(AT_ONCE)
+    names = [f"Mayfly{number}" for number in range(6)]
+    for name in names:
+        embedded.add_sensor("s", name, f"class {name}(Sensor):\n    def run(self):\n        raise SystemExit(3)\n")
     embedded.reload_well()
     container = embedded.start()
-    for number in range(15):
-        container.wait_for_log("starts again in", 40 * (number + 1))
-        zygote = eventually("a zygote", container.zygotes)[0]
-        zygote.kill()
-    count = container.log.count("starts again in")
-    container.wait_for_log("starts again in", count + 100)
+    for number in range(8):
+        container.wait_for_log("starts again in", 12 * (number + 1), timeout=LATER)
+        eventually("a zygote", container.zygotes)[0].kill()
+    before = {name: container.log.count(f"s.{name} ended with") for name in names}
+    for name in names:
+        container.wait_for_log(f"s.{name} ended with", before[name] + 3)
     assert "finished with" not in container.log
-    last = container.log.splitlines()[-300:]
-    assert all(any(f"s.Mayfly{number} ended" in line for line in last) for number in range(10))
 
 
 def test_a_wrapper_that_is_faster_than_the_news_of_it_is_not_refused(embedded: Workspace) -> None:
-    embedded.configure("restart_delay = 0.01\nrestart_delay_max = 0.05")
+    embedded.configure(AT_ONCE)
     for number in range(20):
         embedded.add_sensor("s", f"Other{number}", SLEEPER.format(name=f"Other{number}"), trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
     container = embedded.start()
     process = psutil.Process(container.process.pid)
-    for number in range(1, 5):
+    for number in range(1, 4):
         listener.wait_for("s.up", 20 * number)
+        zygote = zygote_of(container)
+        zygote.suspend()
         for wrapper in container.wrappers().values():
             wrapper.kill()
         container.wait_for_log("starts again in", 20 * number)
         process.suspend()
-        began = time.monotonic()
-        eventually("half a second has passed", lambda began=began: time.monotonic() > began + 0.5)  # type: ignore[misc]
+        before = connections(embedded)
+        zygote.resume()
+        eventually(
+            "wrappers wait for a container that cannot know of them", partial(is_joined, embedded, process, before)
+        )
         process.resume()
-    listener.wait_for("s.up", 100)
+    listener.wait_for("s.up", 80)
     assert "exit code" not in container.log
 
 
+def connections(workspace: Workspace) -> int:
+    """Those of wrappers to their container, whether it has noticed them or not."""
+    return Path("/proc/net/unix").read_text().count(f"{workspace.state}/wrapper.sock")
+
+
+def is_joined(workspace: Workspace, container: psutil.Process, before: int) -> bool:
+    """Whether wrappers have connected to a container that is suspended. If not, it may have yet to ask for them."""
+    if connections(workspace) > before:
+        return True
+    container.resume()
+    container.suspend()
+    return False
+
+
 def test_without_file_descriptors_it_waits_for_them_in_peace(embedded: Workspace) -> None:
-    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.2")
+    embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.2\nrestart_jitter = 0")
     embedded.add_sensor("s", "First", SLEEPER.format(name="First"), trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
@@ -202,13 +264,21 @@ def test_without_file_descriptors_it_waits_for_them_in_peace(embedded: Workspace
         embedded.add_sensor("s", f"Other{number}", SLEEPER.format(name=f"Other{number}"), trigger_types=UP)
     embedded.reload_well()
     container.process.send_signal(signal.SIGHUP)
-    container.wait_for_log("Too many open files", 5)
-    spent, began = sum(process.cpu_times()[:2]), time.monotonic()
-    eventually("two seconds have passed", lambda: time.monotonic() > began + 2)
-    assert sum(process.cpu_times()[:2]) - spent < 1.2
+    container.wait_for_log("Too many open files", 50)
+    # It waits, rather than tries all the time.
+    rest(process)
+    for number in range(10):
+        moments = attempts(container.log, f"s.Other{number}")
+        assert all(second - first >= timedelta(seconds=0.09) for first, second in pairwise(moments))
     process.rlimit(resource.RLIMIT_NOFILE, before)
     eventually("all run", lambda: len(container.wrappers()) == 11)
     assert container.stop() == 0
+
+
+def attempts(log: str, ref: str) -> list[datetime]:
+    """When a sensor could not be started for want of file descriptors."""
+    lines = [line for line in log.splitlines() if f"{ref} cannot be started" in line and "Too many open files" in line]
+    return [moment_of(line) for line in lines]
 
 
 # Interpreters.
@@ -270,9 +340,10 @@ def test_a_packs_virtualenv_is_what_its_sensor_runs_in(embedded: Workspace) -> N
 
 
 def test_wrappers_run_in_every_python_that_packs_use(embedded: Workspace) -> None:
+    embedded.configure(PATIENT)
     found = {version: path for version in range(9, 14) if (path := interpreter(f"python3.{version}"))}
     if not found:
-        pytest.skip("there is no other Python here")
+        pytest.skip("no python3.9 to python3.13 on PATH: install one, as by pyenv or uv, with its venv module")
     for version, path in found.items():
         subprocess.run(
             [path, "-m", "venv", "--without-pip", embedded.folder / "virtualenvs" / f"p{version}"], check=True
@@ -326,18 +397,20 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     # While it is registered, importing it does not hang.
     wait = f"1000 if __import__('os').path.exists('{marker}') else 0"
     path = embedded.add_sensor("s", name, code.format(wait=wait))
+    embedded.configure(AT_ONCE)
     override(embedded, "s", **{timeout: 0.7})
     embedded.reload_well()
     marker.touch()
     container = embedded.start()
     container.wait_for_log(f"s.{name}: {what} has taken more than 0.7 s; where its threads are:")
     container.wait_for_log(f"s.{name} was stopped because {what} took more than 0.7 s, starts again in")
-    assert re.search(rf'File "{path}", line \d+ in (poll|setup|<module>)', container.log)
     container.wait_for_log(f"s.{name} started", 2)
+    # On a slow machine not at the first time: it may have been stopped on its way.
+    eventually("a stack", lambda: re.search(rf'File "{path}", line \d+ in (poll|setup|<module>)', container.log))
 
 
 def test_a_sensor_that_failed_and_hangs_in_cleanup_is_killed_and_restarted(embedded: Workspace) -> None:
-    embedded.configure("stop_timeout = 0.5")
+    embedded.configure(f"stop_timeout = 0.5\n{AT_ONCE}")
     code = """
     import time
 
@@ -353,44 +426,47 @@ def test_a_sensor_that_failed_and_hangs_in_cleanup_is_killed_and_restarted(embed
     container.wait_for_log("s.Hangs: cleanup() has taken more than 0.5 s; where its threads are:")
     container.wait_for_log("s.Hangs was stopped because cleanup() took more than 0.5 s, starts again in")
     container.wait_for_log("s.Hangs started", 2)
-    assert "RuntimeError: no luck" in container.log
+    container.wait_for_log("RuntimeError: no luck")
 
 
 def test_a_stack_is_shown_whatever_else_is_printed(embedded: Workspace) -> None:
-    embedded.configure("setup_timeout = 1\noutput_rate = 5")
+    embedded.configure(f"setup_timeout = 0.5\noutput_rate = 5\n{AT_ONCE}")
     code = "class Floods(Sensor):\n    def setup(self):\n        while True:\n            print('flood')\n"
     path = embedded.add_sensor("s", "Floods", code)
     embedded.reload_well()
     container = embedded.start()
-    container.wait_for_log("s.Floods was stopped because setup() took more than 1 s")
-    assert f'File "{path}", line' in container.log
+    container.wait_for_log("s.Floods was stopped because setup() took more than 0.5 s")
+    container.wait_for_log(f'File "{path}", line')
 
 
 def test_a_loop_that_holds_the_interpreter_shows_where_and_is_killed(embedded: Workspace) -> None:
-    embedded.configure("setup_timeout = 0.5\nstop_timeout = 0.5")
+    embedded.configure(f"setup_timeout = 0.5\nstop_timeout = 0.5\n{AT_ONCE}")
     path = embedded.add_sensor("s", "Adds", "class Adds(Sensor):\n    def setup(self):\n        sum(range(10**13))\n")
     embedded.reload_well()
     container = embedded.start()
     container.wait_for_log("s.Adds did not stop within 0.5 s: killed")
     container.wait_for_log("s.Adds was stopped because setup() took more than 0.5 s, starts again in")
-    assert f'File "{path}", line' in container.log
+    container.wait_for_log(f'File "{path}", line')
 
 
-def test_a_poll_that_takes_its_time_within_the_limit_goes_on(embedded: Workspace) -> None:
+def test_a_poll_may_take_longer_than_setup(embedded: Workspace) -> None:
     code = """
     import time
 
     class Slow(PollingSensor):
+        polls = 0
         def poll(self):
-            time.sleep(0.3)
+            self.polls += 1
+            if self.polls == 1:
+                time.sleep(2.5)
             self.sensor_service.dispatch("s.up", {})
     """
     embedded.add_sensor("s", "Slow", code, trigger_types=UP, poll_interval=0.1)
-    override(embedded, "s", poll_timeout=5, setup_timeout=0.3)
+    override(embedded, "s", poll_timeout=LATER, setup_timeout=2)
     embedded.reload_well()
     listener = embedded.listen()
     container = embedded.start()
-    listener.wait_for("s.up", 5)
+    listener.wait_for("s.up", 3)
     assert "taken more than" not in container.log
     assert container.log.count("s.Slow started") == 1
 
@@ -405,7 +481,7 @@ def test_a_poll_that_takes_its_time_within_the_limit_goes_on(embedded: Workspace
         ("Replaces", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"),
         ("Swallows", "signal.signal(signal.SIGTERM, lambda *_: None)"),
         ("Computes", "while True: pass"),
-        ("Calls", "sum(range(10**8))"),
+        ("Calls", "while True: sum(range(10**7))"),
         ("Sleeps", "pass"),
         ("Selects", "select.select([], [], [])"),
         ("Joins", "threading.Thread(target=time.sleep, args=(1000,)).start(); [t.join() for t in others()]"),
@@ -428,6 +504,7 @@ def test_cleanup_is_called_in_whatever_a_sensor_does(embedded: Workspace, name: 
         def cleanup(self):
             print("cleaned up in", threading.current_thread().name)
     """
+    embedded.configure(PATIENT)
     embedded.add_sensor("s", name, code, trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
@@ -439,7 +516,7 @@ def test_cleanup_is_called_in_whatever_a_sensor_does(embedded: Workspace, name: 
 
 
 def test_a_changed_mass_of_sensors_restarts_in_turns(embedded: Workspace) -> None:
-    embedded.configure("changes_at_once = 2")
+    embedded.configure(f"changes_at_once = 2\n{PATIENT}")
     for number in range(6):
         code = SLEEPER.format(name=f"Other{number}").replace('print("cleaned up")', "time.sleep(0.2)")
         embedded.add_sensor("s", f"Other{number}", code, trigger_types=UP)
@@ -462,7 +539,7 @@ def test_a_changed_mass_of_sensors_restarts_in_turns(embedded: Workspace) -> Non
 
 
 def test_a_sensor_killed_twenty_times_in_a_row_still_comes_back(embedded: Workspace) -> None:
-    embedded.configure("restart_delay = 0.05\nrestart_delay_max = 0.2")
+    embedded.configure(f"{AT_ONCE}healthy_after = 3600\n")
     embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
@@ -532,12 +609,13 @@ def test_open_files_and_niceness_are_limited(embedded: Workspace) -> None:
         [*resource.getrlimit(resource.RLIMIT_NOFILE)],
         os.getpriority(os.PRIO_PROCESS, 0),
     )
-    assert ([123, 123], free[1] + 7) in seen
+    assert ([123, 123], min(19, free[1] + 7)) in seen
     assert free in seen
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs processes as others")
 def test_a_sensor_runs_as_another_user_and_cannot_read_what_is_the_containers(embedded: Workspace) -> None:
+    if os.geteuid() != 0:
+        missing("only root starts processes of other users: run the tests as root")
     # It imports nothing that is not there yet: the interpreter that runs the tests may be root's alone.
     code = f"""
     import os, time
@@ -590,10 +668,12 @@ def test_an_override_that_cannot_be_had_stops_that_sensor_alone(embedded: Worksp
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A control group that is delegated as systemd does it, to run containers in."""
+    if os.geteuid() != 0:
+        missing("only root makes control groups: run the tests as root")
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     mount = next((fields[1] for fields in mounts if fields[2] == "cgroup2"), None)
-    if mount is None or os.geteuid() != 0 or not os.access(mount, os.W_OK):
-        pytest.skip("needs root, and control groups of version 2")
+    if mount is None or not os.access(mount, os.W_OK):
+        pytest.skip("no control groups of version 2 that can be written to: mount cgroup2, read and write")
     path = Path(mount) / f"st2sensor-test-{uuid.uuid4().hex[:8]}"
     path.mkdir()
     os.setxattr(path, "user.delegate", b"1")
@@ -619,6 +699,7 @@ class Escapes(Sensor):
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_in_a_delegated_control_group_nothing_gets_away(embedded: Workspace, cgroup: Path, killed: bool) -> None:
+    embedded.configure(AT_ONCE)
     embedded.add_sensor("s", "Escapes", ESCAPES, trigger_types=UP)
     embedded.reload_well()
     listener = embedded.listen()
@@ -628,7 +709,7 @@ def test_in_a_delegated_control_group_nothing_gets_away(embedded: Workspace, cgr
     container.wrappers()["s.Escapes"].kill()
     eventually("its child is gone", lambda: not alive(first.payload["pid"]))
     second = listener.wait_for("s.up", 2)[1]
-    assert len(list(cgroup.glob("sensor-*"))) == 1
+    eventually("only its new group is left", lambda: len(list(cgroup.glob("sensor-*"))) == 1)
     if killed:
         container.process.kill()
     else:
@@ -660,13 +741,24 @@ def test_a_flood_is_rate_limited_with_a_count_and_harms_nobody(embedded: Workspa
     embedded.reload_well()
     listener = embedded.listen()
     container = embedded.start()
-    for ref in ("s.Prints", "s.Logs"):
-        container.wait_for_log(f"WARNING {ref}: ")
-        assert re.search(rf"WARNING {ref}: \d\d\d+ lines were dropped: more than 20 a second", container.log)
+    for name in ("s.Prints: flood", "s.Logs.x: flood"):
+        # All of its burst, which is ten seconds' worth, and more.
+        container.wait_for_log(name, 201)
     count = len(listener.of("s.up"))
     listener.wait_for("s.up", count + 10)
     assert container.stop() == 0
-    assert 200 < container.log.count("flood") < 2000
+    for ref, name in (("s.Prints", "s.Prints: flood"), ("s.Logs", "s.Logs.x: flood")):
+        dropped = re.findall(rf"WARNING {ref}: (\d+) lines were dropped: more than 20 a second", container.log)
+        lines = [line for line in container.log.splitlines() if line.endswith(name)]
+        first, last = moment_of(lines[0]), moment_of(lines[-1])
+        assert sum(map(int, dropped)) > 0
+        # By the clock of the log: its first line may be a little older than it says.
+        assert len(lines) <= 200 + 20 * ((last - first).total_seconds() + 1)
+
+
+def moment_of(line: str) -> datetime:
+    """When a line was logged."""
+    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
 
 
 def test_output_is_tagged_and_whole_and_keeps_level_and_traceback(embedded: Workspace) -> None:
@@ -755,7 +847,7 @@ def test_the_level_of_a_sensors_log_changes_while_it_runs(embedded: Workspace) -
             self.sensor_service.get_logger("x").info("news")
     """
     for name in ("Chatty", "Quiet"):
-        embedded.add_sensor(name.lower(), name, code.format(name), poll_interval=0.1)
+        embedded.add_sensor(name.lower(), name, code.format(name), poll_interval=0.05)
     embedded.reload_well()
     container = embedded.start()
     container.wait_for_log("quiet.Quiet.x: news", 3)
@@ -766,14 +858,14 @@ def test_the_level_of_a_sensors_log_changes_while_it_runs(embedded: Workspace) -
     container.wait_for_log("DEBUG   chatty.Chatty.x: details", 3)
     assert "quiet.Quiet.x: details" not in container.log
     override(embedded, "chatty", log_level="ERROR")
+    # The reload is heeded once this one runs.
+    embedded.add_sensor("new", "New", "class New(Sensor):\n    pass\n")
     embedded.reload_well()
-    container.process.send_signal(signal.SIGHUP)
-    count = container.log.count("quiet.Quiet.x: news")
-    container.wait_for_log("quiet.Quiet.x: news", count + 5)
-    silent = container.log.count("chatty.Chatty")
-    container.wait_for_log("quiet.Quiet.x: news", count + 15)
-    assert container.log.count("chatty.Chatty") == silent
-    assert container.log.count("started, pid") == 2
+    container.wait_for_log("new.New started")
+    silent, count = (container.log.count(name) for name in ("chatty.Chatty.x", "quiet.Quiet.x"))
+    container.wait_for_log("quiet.Quiet.x: news", count + 10)
+    assert container.log.count("chatty.Chatty.x") == silent
+    assert container.log.count("chatty.Chatty started, pid") == container.log.count("quiet.Quiet started, pid") == 1
 
 
 # eventlet.
@@ -804,7 +896,7 @@ class {name}(Sensor):
 )
 def test_eventlet_patches_first_where_it_is_wanted(embedded: Workspace, choice: str, expected: dict[str, bool]) -> None:
     embedded.warnings = "default"
-    embedded.configure(f"eventlet = {choice}")
+    embedded.configure(f"eventlet = {choice}\n{PATIENT}")
     # The import inside setup() counts for the analysis: the plain one hides it.
     hidden = GREEN.replace(
         "from eventlet.patcher import is_monkey_patched",
@@ -828,6 +920,7 @@ def test_eventlet_patches_first_where_it_is_wanted(embedded: Workspace, choice: 
 
 def test_a_patched_sensor_works_with_green_threads_and_native_ones(embedded: Workspace) -> None:
     embedded.warnings = "default"
+    embedded.configure(PATIENT)
     code = """
     import eventlet
     from eventlet import patcher
@@ -862,7 +955,7 @@ def test_a_patched_sensor_works_with_green_threads_and_native_ones(embedded: Wor
     embedded.reload_well()
     listener = embedded.listen()
     container = embedded.start()
-    listener.wait_for("s.up", 270)
+    listener.wait_for("s.up", 270, timeout=LATER)
     assert len({item.payload["number"] for item in listener.of("s.up")}) == 54
     container.wait_for_log("told of s.up")
     assert container.stop() == 0

@@ -15,6 +15,7 @@ import pytest
 
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER, SOON
 from tests.workspace import Container, Listener, Workspace
 
 UP = [{"name": "up", "payload_schema": {"type": "object"}}]
@@ -87,8 +88,8 @@ PACKS: dict[str, dict[str, str]] = {
                     raise TimeoutError
                 def poll(self):
                     signal.signal(signal.SIGALRM, self.ring)
-                    signal.setitimer(signal.ITIMER_REAL, 0.2)
                     try:
+                        signal.setitimer(signal.ITIMER_REAL, 0.2)
                         time.sleep(1000)
                     except TimeoutError:
                         told = ("alarm.up", {"from": "a thread"})
@@ -243,6 +244,7 @@ def port() -> int:
 def running(embedded: Workspace, port: int) -> tuple[Container, Listener]:
     # eventlet warns of itself.
     embedded.warnings = "default"
+    embedded.configure(f"start_timeout = {LATER:g}\nstop_timeout = {LATER:g}")
     for pack, files in PACKS.items():
         add(embedded, pack, files)
     home = embedded.folder / "virtualenvs" / "undeclared"
@@ -288,12 +290,12 @@ class Schemas(Sensor):
 def test_real_packs_traps_trip_nobody(embedded: Workspace, running: tuple[Container, Listener], port: int) -> None:
     container, listener = running
     for pack, payload in EXPECTED.items():
-        assert listener.wait_for(f"{pack}.up")[0].payload == payload
+        assert listener.wait_for(f"{pack}.up", timeout=LATER)[0].payload == payload
     container.wait_for_log("selfsetup.Selfsetup finished with exit code 0")
 
     # Dispatched by a process that the sensor became.
     def answers() -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=SOON):
             return True
         return False
 
@@ -301,7 +303,7 @@ def test_real_packs_traps_trip_nobody(embedded: Workspace, running: tuple[Contai
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/hook", json.dumps({"a": 1}).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=SOON) as response:
         assert response.read() == b"null"
     assert listener.wait_for("reloader.up")[0].payload == {"a": 1}
 
@@ -316,8 +318,7 @@ def test_real_packs_traps_trip_nobody(embedded: Workspace, running: tuple[Contai
 
     # What cannot be published is kept, with the reason; what is not required may be null.
     assert [seen.payload for seen in listener.wait_for("schemas.text")] == [{"versions": None}]
-    kept = embedded.run("st2sensor", "--config-file", str(embedded.config), "dead-letters", "list", "--json")
-    reasons = {letter["trigger"]: letter["reason"] for letter in json.loads(kept.stdout)}
+    reasons = eventually("both are kept", lambda: found if len(found := kept(embedded)) == 2 else {})
     assert "['1', '2'] is not of type 'string'" in reasons["schemas.text"]
     assert "schemas.wrong is not registered" in reasons["schemas.wrong"]
 
@@ -328,3 +329,9 @@ def test_real_packs_traps_trip_nobody(embedded: Workspace, running: tuple[Contai
     assert container.stop() == 0
     assert "the reloader's cleanup was called" in container.log
     eventually("nothing is left", lambda: not any(process.is_running() for process in family))
+
+
+def kept(workspace: Workspace) -> dict[str, str]:
+    """Why dead letters are kept, by their triggers."""
+    listed = workspace.run("st2sensor", "--config-file", str(workspace.config), "dead-letters", "list", "--json")
+    return {letter["trigger"]: letter["reason"] for letter in json.loads(listed.stdout)}

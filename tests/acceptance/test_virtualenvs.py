@@ -1,10 +1,15 @@
-"""Packs with requirements: virtualenvs are made, made anew, and missed."""
+"""Packs with requirements: virtualenvs are made, made again, and missed."""
 
 from __future__ import annotations
 
+import os
 import sys
+import venv
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from tests.servers.waiting import eventually
 from tests.workspace import Workspace
@@ -23,6 +28,39 @@ class Uses(Sensor):
 """
 
 
+QUICK = """#!/bin/sh
+# Called as python3.99 -m venv HOME.
+set -e
+{python} -m venv --without-pip "$3"
+ln -s {packages}/pip {packages}/pip-*.dist-info "$3"/lib/python3*/site-packages/
+"""
+
+
+@pytest.fixture
+def quick(embedded: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pack p gets virtualenvs that borrow the pip of this one: installing it takes most of the time."""
+    pip = find_spec("pip")
+    if pip is None or pip.origin is None:
+        # Then it takes its time.
+        return
+    folder = embedded.folder / "bin"
+    folder.mkdir()
+    python = folder / "python3.99"
+    python.write_text(QUICK.format(python=sys.executable, packages=Path(pip.origin).parent.parent))
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    (embedded.add_pack("p") / "pack.yaml").write_text("name: p\nversion: 1.0.0\npython_versions: ['3.99']\n")
+
+
+def add_uses(workspace: Workspace) -> None:
+    """Add the sensor that uses the package, to a pack whose pack.yaml stays as it is."""
+    pack = workspace.packs / "p" / "pack.yaml"
+    text = pack.read_text() if pack.exists() else None
+    workspace.add_sensor("p", "Uses", USES.format(folder=workspace.folder))
+    if text is not None:
+        pack.write_text(text)
+
+
 def wheel(folder: Path, version: str) -> Path:
     """A package as pip installs it, that only these tests know."""
     path = folder / f"tinylib-{version}-py3-none-any.whl"
@@ -39,9 +77,10 @@ def require(workspace: Workspace, *lines: object) -> None:
     (workspace.packs / "p" / "requirements.txt").write_text("\n".join(map(str, lines)) + "\n")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_pack_with_requirements_needs_its_virtualenv_and_a_reload_makes_it(embedded: Workspace) -> None:
     used = embedded.folder / "used"
-    embedded.add_sensor("p", "Uses", USES.format(folder=embedded.folder))
+    add_uses(embedded)
     embedded.add_sensor(
         "q", "Idle", "import time\n\nclass Idle(Sensor):\n    def run(self):\n        time.sleep(1000)\n"
     )
@@ -80,8 +119,9 @@ def test_a_pack_with_requirements_needs_its_virtualenv_and_a_reload_makes_it(emb
     assert container.log.count("q.Idle started") == 1
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_virtualenv_that_cannot_be_made_says_what_pip_said_and_leaves_what_was_there(embedded: Workspace) -> None:
-    embedded.add_sensor("p", "Uses", USES.format(folder=embedded.folder))
+    add_uses(embedded)
     home = embedded.folder / "virtualenvs" / "p"
     require(embedded, "./no-such-file.whl")
     done = embedded.reload("--register-setup-virtualenvs")
@@ -90,16 +130,14 @@ def test_a_virtualenv_that_cannot_be_made_says_what_pip_said_and_leaves_what_was
     assert "no-such-file.whl" in done.stderr
     assert "correct the requirements" in done.stderr
     assert not home.exists()
-    require(embedded, wheel(embedded.folder, "1.0"))
-    embedded.reload_well("--register-setup-virtualenvs")
+    venv.create(home)
     (home / "left").touch()
-    require(embedded, "./no-such-file.whl")
     assert embedded.reload("--register-recreate-virtualenvs").returncode == 1
     assert (home / "left").exists()
 
 
 def test_the_python_versions_of_a_pack_are_respected(embedded: Workspace) -> None:
-    embedded.add_sensor("p", "Uses", USES.format(folder=embedded.folder))
+    add_uses(embedded)
     pack = embedded.packs / "p" / "pack.yaml"
     own = "{}.{}".format(*sys.version_info)
     require(embedded, wheel(embedded.folder, "1.0"))
@@ -108,8 +146,22 @@ def test_the_python_versions_of_a_pack_are_respected(embedded: Workspace) -> Non
     assert done.returncode == 1
     assert f"{pack}:3: python_versions: the pack runs on Python 2, 2.7, and this is {own}; install one" in done.stderr
     pack.write_text("name: p\nversion: 1.0.0\npython_versions: ['2', '3']\n")
+    # It would have to be made, if there were anything to be installed.
+    require(embedded)
+    done = embedded.reload("--register-setup-virtualenvs")
+    assert "python_versions" not in done.stderr
+
+
+@pytest.mark.soak
+def test_a_virtualenv_of_this_python_is_made_with_a_pip_of_its_own(embedded: Workspace) -> None:
+    add_uses(embedded)
+    require(embedded, wheel(embedded.folder, "1.0"))
+    (embedded.packs / "p" / "pack.yaml").write_text("name: p\nversion: 1.0.0\npython_versions: ['2', '3']\n")
     embedded.reload_well("--register-setup-virtualenvs")
-    assert f"version = {own}" in (embedded.folder / "virtualenvs" / "p" / "pyvenv.cfg").read_text()
+    home = embedded.folder / "virtualenvs" / "p"
+    own = "{}.{}".format(*sys.version_info)
+    assert f"version = {own}" in (home / "pyvenv.cfg").read_text()
+    assert list(home.glob("lib/python3*/site-packages/pip/__init__.py"))
 
 
 def test_what_is_stackstorms_own_business_is_said_to_be(embedded: Workspace) -> None:
