@@ -11,6 +11,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.servers.waiting import eventually
@@ -49,7 +50,9 @@ class Browser:
         self.driver = driver
         self.driver.set_page_load_timeout(LATER)
         self.driver.set_script_timeout(LATER)
-        self.driver.command_executor.client_config.timeout = int(AT_LAST)
+        executor = self.driver.command_executor
+        assert isinstance(executor, RemoteConnection)
+        executor.client_config.timeout = int(AT_LAST)
 
     def open(self, url: str) -> None:
         """Go to a page; what was said of those before it is forgotten."""
