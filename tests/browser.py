@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.servers.waiting import eventually
-from tests.support.patience import SOON
+from tests.support.patience import AT_LAST, LATER, SOON
 
 OPTIONS = ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,900")
 
@@ -35,7 +38,21 @@ class Browser:
         for option in (*OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] if os.geteuid() == 0 else [])):
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = Chrome(options=options, service=Service(found[1]))
+
+        def opened() -> Chrome | None:
+            """It gives up by itself, and so it does on a slow machine."""
+            with contextlib.suppress(WebDriverException):
+                return Chrome(options=options, service=Service(found[1]))
+            return None
+
+        driver = eventually("a browser opens", opened, LATER)
+        assert driver is not None
+        self.driver = driver
+        self.driver.set_page_load_timeout(LATER)
+        self.driver.set_script_timeout(LATER)
+        executor = self.driver.command_executor
+        assert isinstance(executor, RemoteConnection)
+        executor.client_config.timeout = int(AT_LAST)
 
     def open(self, url: str) -> None:
         """Go to a page; what was said of those before it is forgotten."""
@@ -57,9 +74,12 @@ class Browser:
             f"{text!r} in {selector}", lambda: found if text in (found := self.text(selector)) else "", timeout
         )
 
-    def click(self, selector: str) -> None:
-        """Click on what is there at that moment."""
-        self.driver.execute_script("document.querySelector(arguments[0]).click()", selector)
+    def click(self, selector: str, text: str = "") -> None:
+        """Click on what is there at that moment, and has a text in it; the page changes all the time."""
+        script = (
+            "[...document.querySelectorAll(arguments[0])].find(found => found.innerText.includes(arguments[1])).click()"
+        )
+        self.driver.execute_script(script, selector, text)
 
     def complaints(self) -> list[str]:
         """What the browser had to say of the page since the last time: errors and warnings."""

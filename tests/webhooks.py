@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from tests.servers.ports import free_port
+from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 from tests.workspace import Container, Workspace
 
 JSON = {"Content-Type": "application/json"}
@@ -54,6 +56,7 @@ class Endpoint:
     def start(self) -> Container:
         container = self.workspace.start()
         container.wait_for_log("listening at http")
+        eventually("keys are read", lambda: self.post("nobody/asks/for/this").status != 503)
         return container
 
     def url(self, path: str) -> str:
@@ -63,9 +66,9 @@ class Endpoint:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         connection: http.client.HTTPConnection = (
-            http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=SOON)
             if self.tls is None
-            else http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.tls)
+            else http.client.HTTPSConnection("127.0.0.1", self.port, timeout=SOON, context=self.tls)
         )
         try:
             connection.request(method, path, body, dict(headers or {}))

@@ -18,7 +18,7 @@ def run_polls(sensor: Any, times: int = 1) -> None:
 
 
 @contextmanager
-def running(sensor: Any, timeout: float = 5) -> Iterator[Any]:
+def running(sensor: Any, timeout: float = 30) -> Iterator[Any]:
     """Call setup(), then run() in a thread; at the end cleanup(), after which run() has to return.
 
     :param timeout: seconds that it has for that. Raises AssertionError when it takes longer.

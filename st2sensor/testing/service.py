@@ -27,7 +27,7 @@ class MemorySensorService(SensorService):
         """Let time pass for the keys that have a ttl; it passes no other way."""
         self._container.advance(seconds)
 
-    def wait_for(self, count: int, timeout: float = 5) -> List[Dispatched]:
+    def wait_for(self, count: int, timeout: float = 30) -> List[Dispatched]:
         """What was dispatched, once it is so many: for sensors that have threads.
 
         :param timeout: seconds, after which AssertionError is raised.

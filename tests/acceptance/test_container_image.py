@@ -24,6 +24,7 @@ from st2sensor.config.options import GROUPS
 from tests.containerfile import Build, can_chroot, installed_here, parsed
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER, SOON
 from tests.workspace import ROOT
 
 STAGES = parsed((ROOT / "conf" / "Containerfile").read_text())
@@ -80,13 +81,13 @@ class Running:
     def run(self, script: str) -> int:
         """The exit code of a command in the image."""
         process = self._started(script, stdout=subprocess.DEVNULL)
-        return process.wait(30)
+        return process.wait(LATER)
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """What a path is answered by HTTP; 0 before there is an answer."""
         assert self._process.poll() is None, self._process.communicate()[0]
         try:
-            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=SOON) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -99,7 +100,7 @@ class Running:
         (stop,) = IMAGE.of("STOPSIGNAL")
         (main,) = psutil.Process(self._process.pid).children() if self._build.chrooted else [self._process]
         main.send_signal(signal.Signals[stop.text])
-        log = self._process.communicate(timeout=30)[0].decode()
+        log = self._process.communicate(timeout=SOON)[0].decode()
         return self._process.returncode, log
 
     def close(self) -> None:
@@ -131,8 +132,10 @@ def test_the_image_runs_sensors_gets_ready_and_stops(running: Running) -> None:
     assert running.answer("/page.js")[0] == 200
     (check,) = IMAGE.of("HEALTHCHECK")
     probe = shlex.join(json.loads(check.text[check.text.index("[") :]))
-    assert [running.run(probe), running.run(f"{probe}/absent")] == [0, 1]
-    assert running.run(probe.replace("/live", "/ready")) == 0
+    # It has a time limit of its own.
+    eventually("the probe is answered", lambda: running.run(probe) == 0, LATER)
+    assert running.run(f"{probe}/absent") == 1
+    eventually("the probe is answered", lambda: running.run(probe.replace("/live", "/ready")) == 0, LATER)
     if running.is_chrooted:
         # As an orchestrator runs it: not as root, and nothing but its volumes can be written.
         assert running.run('test "$(id -u)" = 10001') == 0

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +20,8 @@ from st2sensor.delivery import FENCE, LATE
 from st2sensor.sharing.times import times_of
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.workspace import ROOT, Workspace, environment
+from tests.support.patience import LATER, SOON
+from tests.workspace import ROOT, Container, Workspace, environment
 
 SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
 SUPERVISION = (ROOT / "docs" / "supervision.md").read_text()
@@ -72,7 +74,7 @@ def test_the_consumer_prints_what_it_binds_to(served: Workspace, rabbit_server: 
             """Append until the consumer has bound and prints."""
             with watched.open("a") as file:
                 file.write("hello\n")
-            return stdout.readline() if select.select([stdout], [], [], 0.3)[0] else ""
+            return stdout.readline() if select.select([stdout], [], [], 0)[0] else ""
 
         line = eventually("a line is printed", printed)
         assert re.fullmatch(r"[0-9a-f]{32} hello\n", line)
@@ -111,12 +113,15 @@ def test_supervision_is_as_described(embedded: Workspace) -> None:
     embedded.add_sensor("p", "S", "class S(Sensor):\n    def run(self):\n        raise RuntimeError('no luck')\n")
     embedded.reload_well()
     container = embedded.start()
-    container.wait_for_log("WARNING")
     shown = [line.strip() for line in SUPERVISION.splitlines() if line.startswith("    ") and " p.S " in line]
     assert len(shown) == 2
     for line in shown:
         pattern = re.sub(r"\d+\\\.\d+", r"\\d+\\.\\d+", re.escape(line))
-        assert re.search(pattern, container.log), line
+        eventually(line, partial(found_in, container, pattern))
+
+
+def found_in(container: Container, pattern: str) -> bool:
+    return re.search(pattern, container.log) is not None
 
 
 def test_states_are_those_that_there_are() -> None:
@@ -172,6 +177,7 @@ def test_a_packs_own_test_is_run_as_described(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=LATER,
     )
     assert done.returncode == 0, done.stderr
     assert "Ran 1 test" in done.stderr
@@ -187,6 +193,7 @@ def shell(line: str, folder: Path, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=LATER,
     )
     assert done.returncode == 0, f"{line}: {done.stderr}"
     return done.stdout
@@ -224,7 +231,7 @@ def test_a_pack_is_developed_and_what_was_recorded_replayed_as_described(embedde
         watched.write_text("hello\n")
         assert any("hello" in line for line in running.stdout)
         running.terminate()
-        assert running.wait(30) == 0
+        assert running.wait(SOON) == 0
     (key,) = lines("development.md", "st2sensor --config-file ~/.cache")
     key = key.replace("~/.cache/st2sensor/dev/PACK-...", f"{cache}/st2sensor/dev/linux-*")
     assert "linux.FileWatchSensor:" in shell(key, embedded.folder)

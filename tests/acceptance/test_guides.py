@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from st2sensor.config.reference import reference
 from tests.guides import DOCS, Command, Section, Snippet, missing, sections
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER, SOON
 from tests.workspace import ROOT, Container, Workspace, environment, printed_by
 
 GUIDES = (
@@ -74,9 +74,6 @@ EXITS = {
     ("timers.md: Ask for a timer", "st2sensor triggers add core.st2.CronTimer minute=99"): 65,
 }
 """Exit codes other than 0, by section and command."""
-
-PATIENCE = 15.0
-"""Seconds until what a guide shows has to be so."""
 
 PING = "class PingSensor(Sensor):\n    def run(self):\n        raise RuntimeError('no luck')\n"
 
@@ -296,7 +293,7 @@ class CoreSite(Site):
         url = f"http://127.0.0.1:{self.webhooks}/api/v1/webhooks/deploy"
         headers = {"X-GitHub-Event": "push", "St2-Trace-Tag": "deploy-7"}
         with suppress(requests.ConnectionError):
-            requests.post(url, json={"ref": "main"}, headers=headers, timeout=10)
+            requests.post(url, json={"ref": "main"}, headers=headers, timeout=SOON)
 
 
 @pytest.fixture
@@ -400,17 +397,23 @@ def follow(section: Section, command: Command, site: Site) -> None:
     if ENDLESS.match(command.line):
         until_interrupted(command, site)
         return
-    deadline = time.monotonic() + PATIENCE
-    while True:
+    wanted = EXITS.get((section.name, command.line), 0)
+    told = ""
+
+    def is_so() -> bool:
+        nonlocal told
         code, printed = run(site.here(command.line), site)
         lacking = missing(command.output, site.there(printed))
-        wanted = EXITS.get((section.name, command.line), 0)
-        if lacking is None and code == wanted:
-            return
-        if not LOOKS.match(command.line) or time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    pytest.fail(f"{command.place}: {command.line}\nended with {code}, without {lacking!r}:\n{site.there(printed)}")
+        told = f"{command.place}: {command.line}\nended with {code}, without {lacking!r}:\n{site.there(printed)}"
+        return lacking is None and code == wanted
+
+    if not LOOKS.match(command.line):
+        assert is_so(), told
+        return
+    try:
+        eventually("what it shows", is_so)
+    except AssertionError:
+        pytest.fail(told)
 
 
 def run(line: str, site: Site) -> tuple[int, str]:
@@ -429,7 +432,7 @@ def run(line: str, site: Site) -> tuple[int, str]:
         env=shell(site),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LATER,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
@@ -451,16 +454,15 @@ def until_interrupted(command: Command, site: Site) -> None:
     def seen() -> bool:
         if command.output:
             site.stir()
-        time.sleep(0.05)
         return missing(command.output, site.there(output.read_text())) is None
 
     try:
-        eventually(f"{command.place}: what it shows", seen, PATIENCE)
+        eventually(f"{command.place}: what it shows", seen)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{site.there(output.read_text())}") from None
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(SOON)
 
 
 def settings(site: Site) -> dict[str, str]:
@@ -540,13 +542,19 @@ def test_the_configuration_reference_is_that_of_the_options() -> None:
 def test_every_metric_is_in_the_table_and_no_other(operator: Site) -> None:
     table = (DOCS / "operations.md").read_text().partition("## Metrics\n")[2].partition("\n## ")[0]
     named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    page = subprocess.run(
-        ["curl", "-s", "-H", "Authorization: Bearer s3cret", operator.here("http://127.0.0.1:9105/metrics")],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert sorted(named) == sorted(family.name for family in text_string_to_metric_families(page))
+
+    def shown() -> list[str]:
+        page = subprocess.run(
+            ["curl", "-s", "-H", "Authorization: Bearer s3cret", operator.here("http://127.0.0.1:9105/metrics")],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return [family.name for family in text_string_to_metric_families(page)]
+
+    # Some are there once something was measured.
+    eventually("all are there", lambda: set(named) <= set(shown()))
+    assert sorted(named) == sorted(shown())
 
 
 def test_what_is_shown_is_compared_but_for_numbers_and_times() -> None:

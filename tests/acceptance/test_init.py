@@ -9,6 +9,7 @@ from pathlib import Path
 
 from st2sensor.cli.commands.authoring import init
 from st2sensor.cli.invocation import invoke
+from tests.support.patience import LATER
 from tests.workspace import Workspace, environment
 
 PACKS = {
@@ -22,7 +23,13 @@ PACKS = {
 
 def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LATER,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

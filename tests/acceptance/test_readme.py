@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-from functools import partial
 from pathlib import Path
 from typing import IO
 
+from tests.live import live
 from tests.servers.waiting import eventually
-from tests.workspace import ROOT, Workspace, environment
+from tests.support.patience import LATER, SOON
+from tests.workspace import ROOT, Workspace, environment, printed_by
 
 README = (ROOT / "README.md").read_text()
 
@@ -40,31 +40,30 @@ def steady(line: str) -> str:
 def test_the_first_sensor_is_written_as_described(folder: Path) -> None:
     home = folder / "st2sensor"
     home.mkdir()
-    command = [sys.executable, "-m", "st2sensor.cli", "st2sensor"]
     variables = {**environment(), "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "300"}
-    run = partial(subprocess.run, cwd=home, env=variables, check=True, capture_output=True, text=True)
     assert "$ st2sensor init disk --polling " in README
-    run([*command, "init", "disk", "--polling"])
-    with subprocess.Popen(
-        [*command, "dev", "disk"], cwd=home, env=variables, stdout=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stdout is not None
-        # Reading ends with it.
-        late = threading.Timer(60, running.kill)
-        late.start()
-        wait_for(printed("$ st2sensor dev disk "), running.stdout)
+    assert printed_by(["st2sensor", "init", "disk", "--polling"], cwd=home, env=variables)[0] == 0
+    with live(["st2sensor", "dev", "disk"], cwd=home, env=variables) as (running, output):
+        wait_for(printed("$ st2sensor dev disk "), output)
         sensors = home / "disk" / "sensors"
         (sensors / "usage_sensor.py").write_text(block("python", "UsageSensor"))
         (sensors / "usage_sensor.yaml").write_text(block("yaml", "UsageSensor"))
-        wait_for(printed("It runs within a second, and again at each save:"), running.stdout)
+        wait_for(printed("It runs within a second, and again at each save:"), output)
         running.send_signal(signal.SIGINT)
-        running.communicate()
-        late.cancel()
-    assert [steady(run([*command, "validate", "disk"]).stdout)] == printed("$ st2sensor validate disk ")
-    done = run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "st2sensor.testing.plugin", "disk"]
+        output.read()
+        assert running.wait(SOON) == 0
+    code, said = printed_by(["st2sensor", "validate", "disk"], cwd=home, env=variables)
+    assert (code, [steady(said)]) == (0, printed("$ st2sensor validate disk "))
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "st2sensor.testing.plugin", "disk"],
+        cwd=home,
+        env=variables,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LATER,
     )
-    assert steady(done.stdout.splitlines()[-1]) == printed("pytest -q disk ")[0]
+    assert steady(tested.stdout.splitlines()[-1]) == printed("pytest -q disk ")[0]
 
 
 def test_it_runs_in_the_background_and_is_listed(embedded: Workspace) -> None:
@@ -75,12 +74,9 @@ def test_it_runs_in_the_background_and_is_listed(embedded: Workspace) -> None:
 
     def run(command: str) -> str:
         assert f"    $ {command}" in README
-        name, *arguments = command.split()
-        done = subprocess.run(
-            [sys.executable, "-m", "st2sensor.cli", name, *arguments], env=variables, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        code, said = printed_by(command.split(), cwd=embedded.folder, env=variables)
+        assert code == 0, said
+        return said
 
     run("st2ctl reload --register-all")
     try:
@@ -110,7 +106,7 @@ def test_the_sensor_runs(workspace: Workspace) -> None:
     workspace.reload_well()
     listener = workspace.listen()
     workspace.start()
-    (seen,) = listener.wait_for("disk.usage")
+    seen = listener.wait_for("disk.usage")[0]
     assert 0 < seen.payload["percent"] <= 100
     assert set(seen.body) == {"trigger", "payload", "trace_context"}
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from st2sensor.errors import RecordingError
 from st2sensor.models import Trigger, TriggerType
 from st2sensor.storage.sqlite import SqliteStorage
 from tests.servers.waiting import eventually
-from tests.workspace import Listener, Workspace, environment
+from tests.support.patience import SOON
+from tests.workspace import Listener, Workspace, environment, forks
 
 TICK = TriggerType(
     pack="sample",
@@ -111,20 +110,26 @@ def test_nothing_is_published_of_a_file_with_a_malformed_line(embedded: Workspac
 
 def test_tail_records_what_it_shows(embedded: Workspace, listener: Listener) -> None:
     record, output = embedded.folder / "tail.jsonl", embedded.folder / "output"
-    command = ["tail", "--record", str(record)]
+    published = write(embedded.folder, line(1))
+    words = ["st2sensor", "--config-file", str(embedded.config), "tail", "--record", str(record)]
     with output.open("w") as stream:
-        tail = subprocess.Popen(
-            [sys.executable, "-m", "st2sensor.cli", "st2sensor", "--config-file", str(embedded.config), *command],
-            env=environment(),
-            stdout=stream,
-        )
+        tail = forks().start(words, cwd=embedded.folder, env=environment(), stdout=stream.fileno(), stderr=2)
+
+    def shown() -> bool:
+        """Whether a line was, of what is published until it listens."""
+        run(embedded, str(published), "--at-once")
+        return "sample.tick  #tag-1  count=1" in output.read_text()
+
     try:
-        eventually("tail listens", record.exists)
-        run(embedded, str(write(embedded.folder, line(1))), "--at-once")
-        eventually("the line", lambda: "sample.tick  #tag-1  count=1" in output.read_text())
+        eventually("the line", shown)
     finally:
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(20) == 0
-    recorded = json.loads(record.read_text())
-    assert recorded["payload"] == {"count": 1}
-    assert recorded["message_id"] == listener.wait_for("sample.tick")[0].message_id
+        assert tail.wait(SOON) == 0
+    recorded = [json.loads(text) for text in record.read_text().splitlines()]
+    assert len(recorded) == output.read_text().count("sample.tick")
+    assert [item["payload"] for item in recorded] == [{"count": 1}] * len(recorded)
+    seen = {item["message_id"] for item in recorded}
+    eventually(
+        "they are of those that were published",
+        lambda: seen <= {message.message_id for message in listener.of("sample.tick")},
+    )

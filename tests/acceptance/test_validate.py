@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 import textwrap
 import venv
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ import pytest
 
 from st2sensor import config
 from st2sensor.cli.st2sensor import main
-from tests.workspace import ROOT
+from tests.workspace import ROOT, environment, run
 
 SENSOR = """\
 from st2reactor.sensor.base import {base}
@@ -89,13 +87,7 @@ def test_the_packs_of_this_repository_have_no_mistakes(lines: Lines) -> None:
 
 def test_without_a_terminal_each_finding_is_a_line_that_editors_can_read(pack: Path) -> None:
     write_code(pack, "self.sensor_service.dispatch('p.b')")
-    result = subprocess.run(
-        [sys.executable, "-m", "st2sensor.cli", "st2sensor", "validate", "p"],
-        cwd=pack.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run("st2sensor", "validate", "p", cwd=pack.parent, env=environment())
     assert result.returncode == 1
     assert result.stdout == (
         "p/sensors/s.py:10: error: trigger p.b is dispatched here and declared nowhere: it would become a dead letter; "

@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +17,7 @@ from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 from tests.webhooks import FORM, Answer, Endpoint, certificate_context
 from tests.workspace import Container, Workspace
 
@@ -122,7 +124,7 @@ def test_slack_forms_become_triggers(real: Workspace) -> None:
 
 @pytest.fixture
 def site(embedded: Workspace) -> tuple[Endpoint, Container]:
-    endpoint = Endpoint(embedded, "max_size = 1000\ntimeout = 2")
+    endpoint = Endpoint(embedded, "max_size = 1000")
     endpoint.ask_for("deploy", "/team/Deploy/")
     return endpoint, endpoint.start()
 
@@ -244,13 +246,19 @@ def test_keys_open_the_door_from_the_first_one_on(embedded: Workspace) -> None:
     # Whether a url exists is not told.
     assert endpoint.post("other").status == 401
     second = endpoint.apikey("create")
-    # It counts at once.
-    assert endpoint.post("deploy", {}, {"St2-Api-Key": second["key"]}).status == 202
+    # The pause after the last look may not be over.
+    eventually("it counts", lambda: endpoint.post("deploy", {}, {"St2-Api-Key": second["key"]}).status == 202)
     stored = json.dumps(embedded.documents("key_value_pair_d_b"))
     assert key.partition(".")[2] not in stored
     for item in (made, second):
         endpoint.apikey("revoke", item["id"])
-    eventually("it is revoked", lambda: endpoint.post("deploy", {}, {"St2-Api-Key": key}).status == 401)
+
+    def is_revoked() -> bool:
+        """Another key, which is unknown, has the sensor look."""
+        assert endpoint.post("deploy", {}, {"St2-Api-Key": "x"}).status == 401
+        return endpoint.post("deploy", {}, {"St2-Api-Key": key}).status == 401
+
+    eventually("it is revoked", is_revoked)
     assert endpoint.post("deploy").status == 401
     listed = {item["id"]: item for item in endpoint.apikey("list")}
     assert listed[made["id"]]["note"] == "team A"
@@ -275,7 +283,8 @@ def test_a_key_is_always_asked_for_where_that_is_configured(embedded: Workspace)
     endpoint.ask_for("deploy")
     endpoint.start()
     assert endpoint.post("deploy").status == 401
-    assert endpoint.post("deploy", {}, {"St2-Api-Key": endpoint.apikey("create")["key"]}).status == 202
+    key = endpoint.apikey("create")["key"]
+    eventually("it counts", lambda: endpoint.post("deploy", {}, {"St2-Api-Key": key}).status == 202)
 
 
 def test_a_listener_beyond_loopback_asks_for_keys(embedded: Workspace) -> None:
@@ -286,13 +295,17 @@ def test_a_listener_beyond_loopback_asks_for_keys(embedded: Workspace) -> None:
 
 
 def test_one_url_too_often_is_refused_and_others_are_not(embedded: Workspace) -> None:
-    endpoint = Endpoint(embedded, "rate_limit = 0.2")
+    endpoint = Endpoint(embedded, "rate_limit = 0.5")
     endpoint.ask_for("deploy", "other")
     endpoint.start()
     assert endpoint.post("deploy").status == 202
-    refused = endpoint.post("deploy")
+    # On a slow machine one may come after the pause.
+    refused = eventually(
+        "one is refused", lambda: answer if (answer := endpoint.post("deploy")).status != 202 else None
+    )
+    assert refused is not None
     assert refused.status == 429
-    assert 1 <= int(refused.headers["Retry-After"]) <= 5
+    assert 1 <= int(refused.headers["Retry-After"]) <= 2
     assert endpoint.post("other").status == 202
     eventually("it is taken again", lambda: endpoint.post("deploy").status == 202)
 
@@ -301,9 +314,9 @@ def test_tls(embedded: Workspace) -> None:
     key, certificate = make_certificate(embedded.folder)
     endpoint = Endpoint(embedded, f"tls_certificate_file = {certificate}\ntls_key_file = {key}")
     endpoint.ask_for("deploy")
+    endpoint.tls = certificate_context(certificate)
     container = endpoint.start()
     assert "listening at https://" in container.log
-    endpoint.tls = certificate_context(certificate)
     assert endpoint.post("deploy", {"over": "TLS"}).status == 202
 
 
@@ -314,41 +327,52 @@ def test_an_address_that_is_taken_is_said_and_tried_again(embedded: Workspace) -
         container = embedded.start()
         container.wait_for_log(f"[webhooks]: cannot listen at 127.0.0.1:{endpoint.port}")
     container.wait_for_log("listening at http")
-    assert endpoint.post("deploy").status == 202
+    eventually("it is taken", lambda: endpoint.post("deploy").status == 202)
 
 
-def test_clients_that_dawdle_or_babble_are_cut_off_and_harm_nobody(site: tuple[Endpoint, Container]) -> None:
-    endpoint, container = site
+def test_clients_that_dawdle_or_babble_are_cut_off_and_harm_nobody(embedded: Workspace) -> None:
+    endpoint = Endpoint(embedded, "timeout = 2")
+    endpoint.ask_for("deploy")
+    container = endpoint.start()
     address = ("127.0.0.1", endpoint.port)
-    slow = [socket.create_connection(address) for _ in range(300)]
+
+    def is_served(number: int) -> bool:
+        """On a slow machine a client may dawdle without wanting to."""
+        with suppress(ConnectionError):
+            return endpoint.post("deploy", {"n": number}).status == 202
+        return False
+
+    slow = [socket.create_connection(address, timeout=SOON) for _ in range(300)]
     for number, client in enumerate(slow):
-        # Some say nothing at all, some half a head, some a head and half a body.
-        client.sendall(
-            (
-                b"",
-                b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nX-A",
-                b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
-            )[number % 3]
-        )
-    assert endpoint.post("deploy", {"n": 1}).status == 202
+        # Some say nothing at all, some half a head, some a head and half a body; on a slow machine it may be too late.
+        with suppress(ConnectionError):
+            client.sendall(
+                (
+                    b"",
+                    b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nX-A",
+                    b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+                )[number % 3]
+            )
+    eventually("others are served", lambda: is_served(1))
     for head in (b"X-Long: " + b"x" * 100_000, b"\r\n".join(b"X-%d: x" % number for number in range(5000))):
-        with socket.create_connection(address, timeout=20) as client:
-            client.sendall(b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+        with socket.create_connection(address, timeout=SOON) as client:
+            # It answers, and hangs up, before it has read all.
+            with suppress(ConnectionError):
+                client.sendall(b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
             assert b" 400 " in client.recv(100)
-    assert endpoint.post("deploy", {"n": 2}).status == 202
+    eventually("others are served", lambda: is_served(2))
     for client in slow:
-        client.settimeout(20)
-        answer = client.recv(1000)
-        assert answer == b"" or b" 408 " in answer, answer
-        client.close()
-    assert endpoint.post("deploy", {"n": 3}).status == 202
+        with client, suppress(ConnectionError):
+            answer = client.recv(1000)
+            assert answer == b"" or b" 408 " in answer, answer
+    eventually("others are served", lambda: is_served(3))
     assert "core.WebhookSensor" in container.wrappers()
     assert container.log.count("core.WebhookSensor started") == 1
 
 
 def test_a_stop_answers_what_was_asked(site: tuple[Endpoint, Container]) -> None:
     endpoint, container = site
-    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=SOON) as client:
         head = b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
         client.sendall(head)
         # The server is inside the request now.
@@ -357,6 +381,6 @@ def test_a_stop_answers_what_was_asked(site: tuple[Endpoint, Container]) -> None
         container.wait_for_log("stopping")
         client.sendall(b"{}")
         assert client.recv(100).startswith(b"HTTP/1.1 202")
-    assert container.process.wait(20) == 0
+    assert container.process.wait(SOON) == 0
     with pytest.raises(ConnectionError):
         endpoint.post("deploy")

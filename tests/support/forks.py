@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import gc
 import importlib
-import io
 import json
 import os
 import pkgutil
@@ -183,8 +182,9 @@ def become(order: Mapping[str, Any]) -> None:
         warnings.simplefilter(kind)
     sys.argv = list(order["args"])
     time.tzset()
-    assert isinstance(sys.stdout, io.TextIOWrapper)
-    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
+    # The parent's own may be of another kind: a file tells its position, a pipe has none.
+    sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
 
 
 def end_interpreter(code: int) -> NoReturn:

@@ -16,6 +16,7 @@ import pytest
 from st2sensor import rpc
 from st2sensor.errors import ContainerGone, DatastoreUnavailable
 from st2sensor.wrapper.connection import Connection
+from tests.support.patience import AT_LAST, SOON
 
 Answer = Callable[["Peer", rpc.Message], None]
 
@@ -135,7 +136,7 @@ def test_answers_in_any_order_find_the_threads_that_wait(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(SOON)
     assert results == {number: [number * 1000 + turn for turn in range(200)] for number in range(8)}
 
 
@@ -186,23 +187,23 @@ def test_a_signal_handler_that_raises_in_the_middle_leaves_other_threads_their_a
 
     def interrupt() -> None:
         # The main thread reads for both by now, or waits for its turn: either way it is interrupted.
-        both.wait(10)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        if both.wait(AT_LAST):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
     previous = signal.signal(signal.SIGALRM, on_alarm)
     interrupter = threading.Thread(target=interrupt)
+    other.start()
+    assert asked.wait(SOON)
+    interrupter.start()
     try:
-        other.start()
-        asked.wait(10)
-        interrupter.start()
         with pytest.raises(Alarm):
             connection.call("echo", {"n": 2})
     finally:
+        interrupter.join(SOON)
         signal.signal(signal.SIGALRM, previous)
-        interrupter.join(10)
     for peer, message in held:
         echo(peer, message)
-    other.join(10)
+    other.join(SOON)
     assert results == [1]
     held.clear()
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.support.patience import SOON
+
 
 @pytest.mark.parametrize("known", [True, False], ids=["by clone", "by forking twice"])
 def test_a_sibling_is_the_parents_child_and_knows_itself(known: bool) -> None:
@@ -35,6 +37,6 @@ else:
     print(pid, flush=True)
     os._exit(0)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=SOON, check=True)
     pid, ended = run.stdout.splitlines()
     assert f"({pid}, 6)" in ended

@@ -11,10 +11,12 @@ import pytest
 from st2sensor import rpc
 from st2sensor.wrapper import stop as module
 from st2sensor.wrapper.stop import Stop, StopSensor
+from tests.support.patience import AT_LAST
 
 
 @pytest.fixture
-def stop() -> Iterator[Stop]:
+def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stop]:
+    monkeypatch.setattr(module, "UNWINDING", AT_LAST)
     numbers = (signal.SIGTERM, rpc.STOP_SIGNAL)
     before = [signal.getsignal(number) for number in numbers]
     stop = Stop()

@@ -31,6 +31,7 @@ from st2sensor.testing import (
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.trace import TraceContext
 from tests.interpreters import interpreter
+from tests.support.patience import AT_LAST, SOON
 from tests.workspace import ROOT
 
 DOCUMENT = (ROOT / "docs" / "testing.md").read_text()
@@ -51,7 +52,7 @@ class Recorder(Sensor):
         self.called.append("run")
         if "fails" in self.config:
             raise RuntimeError(self.config["fails"])
-        self.stopped.wait(30)
+        self.stopped.wait(AT_LAST)
 
     def poll(self) -> None:
         self.called.append("poll")
@@ -129,7 +130,7 @@ def test_the_document_shows_files_that_pass_where_the_plugin_is_installed(tmp_pa
 def test_the_document_shows_a_case_that_passes_with_unittest_on_the_oldest_python(tmp_path: Path) -> None:
     python = interpreter("3.9")
     if python is None:
-        pytest.skip("there is no CPython 3.9 here")
+        pytest.skip("there is no CPython 3.9 here: pyenv install 3.9, or put a python3.9 on PATH")
     pack = files(tmp_path / "desk", DOCUMENT)
     shown = run(pack, python, "-m", "unittest", "discover", "-s", "tests", "-p", "test_with_unittest.py")
     assert "Ran 2 tests" in shown
@@ -199,10 +200,11 @@ def test_polls_are_led_from_setup_to_cleanup(service: MemorySensorService) -> No
 
 def test_a_passive_sensor_runs_until_it_is_cleaned_up(service: MemorySensorService) -> None:
     sensor = Recorder(service)
-    with running(sensor):
+    with running(sensor, timeout=SOON):
         pass
     assert sensor.called == ["setup", "run", "cleanup"] or sensor.called == ["setup", "cleanup", "run"]
-    with pytest.raises(RuntimeError, match="no luck"), running(Recorder(service, {"fails": "no luck"})):
+    fails = Recorder(service, {"fails": "no luck"})
+    with pytest.raises(RuntimeError, match="no luck"), running(fails, timeout=SOON):
         pass
     stays = Recorder(service, {"stays": True})
     reason = r"run\(\) has not returned 0.01 seconds after cleanup"
@@ -225,7 +227,7 @@ def test_a_test_waits_for_what_threads_dispatch(service: MemorySensorService) ->
 
     thread = threading.Thread(target=dispatch)
     thread.start()
-    assert service.wait_for(3) == [Dispatched("p.t", {"n": n}) for n in range(3)]
+    assert service.wait_for(3, timeout=SOON) == [Dispatched("p.t", {"n": n}) for n in range(3)]
     thread.join()
     with pytest.raises(AssertionError, match=r"3 triggers, not 4, were dispatched in 0\.01 seconds"):
         service.wait_for(4, timeout=0.01)
