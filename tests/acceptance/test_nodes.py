@@ -14,6 +14,7 @@ import yaml
 from click.shell_completion import ShellComplete
 from prometheus_client.parser import text_string_to_metric_families
 
+from st2sensor.cli.moments import span
 from st2sensor.cli.st2sensor import root
 from tests.browser import Browser
 from tests.servers.ports import free_port
@@ -128,13 +129,15 @@ def test_nodes_are_shown_drained_and_taken_back(workspace: Workspace) -> None:
     ]
     assert sum(node["sensors"] for node in shown["nodes"]) == shown["sensors"] == 8
     assert shown["unheld"] == []
-    assert re.search(rf"^b .* up +{len(other.wrappers())} of 8 +1 +gpu +{LEASE} s ", one.told("nodes"), re.MULTILINE)
+    assert re.search(
+        rf"^b .* up +{len(other.wrappers())} of 8 +1 +gpu +{span(LEASE)} ", one.told("nodes"), re.MULTILINE
+    )
 
     places = {ref: "b" if ref in other.wrappers() else "a" for ref in REFS}
-    reports = eventually(
-        "the one knows where all run",
-        lambda: known if {ref: report["node"] for ref, report in (known := one.reports()).items()} == places else None,
+    eventually(
+        "the one knows where all run", lambda: {ref: told["node"] for ref, told in one.reports().items()} == places
     )
+    reports = one.reports()
     assert {report["state"] for ref, report in reports.items() if ref in other.wrappers()} == {"elsewhere"}
     away = other.wrappers()[0]
     assert reports[away]["reason"] == "node b holds it"

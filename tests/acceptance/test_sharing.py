@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from st2sensor.sharing.times import boottime
+from tests.conftest import missing
+from tests.servers import mongodb
 from tests.servers.mongodb import MongoDB
 from tests.servers.process import alive
 from tests.servers.rabbitmq import RabbitMQ
@@ -262,6 +264,8 @@ NOBODY: Any = Process(0)
 
 @pytest.fixture
 def own_mongo(tmp_path: Path) -> Iterator[MongoDB]:
+    if mongodb.executable() is None:
+        missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
     server = MongoDB(tmp_path)
     server.start()
     yield server
