@@ -1,4 +1,4 @@
--- Posts numbered events, and notes each that was answered with 202. Arguments: a folder, seconds in which to begin.
+-- Posts numbered events, and notes each answer. Arguments: a folder, and how many answers each thread is to get.
 
 local threads = 0
 
@@ -9,16 +9,16 @@ end
 
 function init(arguments)
   count = 0
-  began = os.time()
-  seconds = tonumber(arguments[2])
-  accepted = io.open(arguments[1] .. "/accepted-" .. number, "w")
-  accepted:setvbuf("line")
+  answered = 0
+  most = tonumber(arguments[2])
+  answers = io.open(arguments[1] .. "/answers-" .. number, "w")
+  answers:setvbuf("line")
   wrk.headers["Content-Type"] = "application/json"
 end
 
--- Milliseconds until a connection posts again. At the end nobody begins, so that everything is answered.
+-- Milliseconds until a connection posts again. After so many answers nobody does.
 function delay()
-  if os.time() - began > seconds then
+  if answered >= most then
     return 3600000
   end
   return math.random(100, 300)
@@ -30,7 +30,6 @@ function request()
 end
 
 function response(status, headers, body)
-  if status == 202 then
-    accepted:write(body, "\n")
-  end
+  answered = answered + 1
+  answers:write(status, " ", (body:gsub("\n", " ")), "\n")
 end

@@ -137,7 +137,7 @@ def test_what_stackstorms_tools_register_is_run_hears_of_rules_and_is_stopped(
     sensors.update_one({"ref": ref}, {"$set": {"enabled": False}})
     stackstorm.announce("st2.sensor", "update")
     container.wait_for_log(f"{ref} stopped")
-    assert container.wrappers() == {}
+    eventually("its process is gone", lambda: container.wrappers() == {})
     sensors.update_one({"ref": ref}, {"$set": {"enabled": True}})
     stackstorm.announce("st2.sensor", "update")
     container.wait_for_log(f"{ref} started", 2)

@@ -1,4 +1,4 @@
-"""The bundled pack `core`: on where it is asked for, also beside a StackStorm's pack of the same name."""
+"""The bundled pack `core`: on where it is asked for, also next to a StackStorm's pack of the same name."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ def test_enabling_one_registers_it_and_disabling_it_removes_it(embedded: Workspa
     assert embedded.documents("trigger_type_d_b") == types
 
 
-def test_it_runs_beside_a_stackstorms_core_pack_with_the_containers_own_python(embedded: Workspace) -> None:
+def test_it_runs_next_to_a_stackstorms_core_pack_with_the_containers_own_python(embedded: Workspace) -> None:
     stackstorms_core(embedded)
     endpoint = Endpoint(embedded)
     endpoint.ask_for("deploy")
     endpoint.start()
-    assert endpoint.post("deploy").status == 202
+    # As soon as it has read its keys.
+    eventually("it takes a post", lambda: endpoint.post("deploy").status == 202)
 
 
 def test_a_configuration_that_breaks_the_schema_is_refused_with_its_line(embedded: Workspace) -> None:
@@ -65,7 +66,7 @@ def test_changed_signatures_count_at_once_after_a_reload(embedded: Workspace) ->
     endpoint = Endpoint(embedded)
     endpoint.ask_for("deploy")
     endpoint.start()
-    assert endpoint.post("deploy").status == 202
+    eventually("it takes a post", lambda: endpoint.post("deploy").status == 202)
     configs = embedded.folder / "configs"
     configs.mkdir()
     (configs / "core.yaml").write_text("signatures: {deploy: {scheme: github, secret: hush-hush}}\n")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import signal
 import sqlite3
 import textwrap
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import missing
+from tests.servers import mongodb
 from tests.servers.mongodb import MongoDB
 from tests.servers.waiting import eventually
+from tests.support.patience import AT_LAST, LATER
 from tests.workspace import ROOT, Workspace
 
 DOCUMENT = (ROOT / "docs" / "datastore.md").read_text()
@@ -71,7 +74,10 @@ class Pages(PollingSensor):
 """
 
 
-def test_cursor_and_events_stay_together_however_often_the_container_is_killed(workspace: Workspace) -> None:
+@pytest.mark.parametrize("rounds", [4, pytest.param(8, marks=pytest.mark.soak)])
+def test_cursor_and_events_stay_together_however_often_the_container_is_killed(
+    workspace: Workspace, rounds: int
+) -> None:
     workspace.configure("restart_delay = 0.1")
     snippet = textwrap.indent(SNIPPETS[1], " " * 8)
     workspace.add_sensor(
@@ -79,20 +85,24 @@ def test_cursor_and_events_stay_together_however_often_the_container_is_killed(w
     )
     workspace.reload_well()
     listener = workspace.listen()
-    for round_ in range(8):
+    for round_ in range(rounds):
         container = workspace.start()
         count = len(listener.of("docs.item"))
-        listener.wait_for("docs.item", count + 20)
+        # Each time at another moment.
+        listener.wait_for("docs.item", count + 10 + round_)
         if round_ % 2:
             for wrapper in container.wrappers().values():
                 wrapper.kill()
-        time.sleep(0.0137 * round_)
         container.process.send_signal(signal.SIGKILL)
         container.process.wait()
     container = workspace.start()
     count = len(listener.of("docs.item"))
     listener.wait_for("docs.item", count + 20)
     assert container.stop() == 0
+    while "for the next start" in container.log:
+        container = workspace.start()
+        container.wait_for_log("connected to")
+        assert container.stop() == 0
 
     def delivered() -> bool:
         reached = int(stored(workspace)["docs.Pages:cursor"])
@@ -161,15 +171,25 @@ while True:
 """
 
 
+def own_server(folder: Path) -> MongoDB:
+    if mongodb.executable() is None:
+        missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
+    return MongoDB(folder)
+
+
+GIVES_UP = 3
+"""Seconds after which a call gives up."""
+
+
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
 def test_a_database_that_is_away_is_waited_for_and_is_never_none(
     folder: Path, server_folder: Path, how: str, rabbit_server: Any
 ) -> None:
-    server = MongoDB(server_folder / how)
+    server = own_server(server_folder / how)
     server.start()
     workspace = Workspace(folder, database=server.url, messaging=rabbit_server.url, serializer="json")
     try:
-        workspace.configure("[datastore]\ntimeout = 6")
+        workspace.configure(f"[datastore]\ntimeout = {GIVES_UP}")
         workspace.add_sensor("docs", "KeySensor", sensor(AWAY), trigger_types=DONE)
         workspace.reload_well()
         listener = workspace.listen()
@@ -183,7 +203,7 @@ def test_a_database_that_is_away_is_waited_for_and_is_never_none(
         failed = eventually(
             "a call gives up",
             lambda: [seen for seen in listener.of("docs.done") if seen.payload["found"] == "DatastoreUnavailable"],
-            timeout=60,
+            LATER,
         )
         if how == "stopped":
             server.start()
@@ -193,17 +213,17 @@ def test_a_database_that_is_away_is_waited_for_and_is_never_none(
         eventually(
             "it goes on",
             lambda: [seen for seen in listener.of("docs.done")[count:] if seen.payload["found"] == "v"],
-            timeout=60,
+            LATER,
         )
-        assert failed[0].payload["took"] > 5
+        assert failed[0].payload["took"] > 0.9 * GIVES_UP
         assert {seen.payload["found"] for seen in listener.of("docs.done")} == {"v", "DatastoreUnavailable"}
     finally:
         workspace.close()
         server.stop()
 
 
-def test_a_sensor_that_waits_for_the_database_stops_in_time(folder: Path, server_folder: Path) -> None:
-    server = MongoDB(server_folder / "stops")
+def test_a_sensor_that_waits_for_the_database_stops_when_it_is_asked_to(folder: Path, server_folder: Path) -> None:
+    server = own_server(server_folder / "stops")
     server.start()
     workspace = Workspace(folder, database=server.url, messaging="local://")
     try:
@@ -217,16 +237,17 @@ def test_a_sensor_that_waits_for_the_database_stops_in_time(folder: Path, server
             def cleanup(self):
                 print("cleaned up")
         """
+        # Longer than anybody waits for the stop.
+        patience = 10 * AT_LAST
+        workspace.configure(f"stop_timeout = {patience:g}\n[datastore]\ntimeout = {patience:g}")
         workspace.add_sensor("docs", "KeySensor", code, trigger_types=DONE)
         workspace.reload_well()
         listener = workspace.listen()
         container = workspace.start()
         listener.wait_for("docs.done")
         server.stop()
-        container.wait_for_log("the datastore's calls wait up to 30 s")
-        began = time.monotonic()
+        container.wait_for_log(f"the datastore's calls wait up to {patience:g} s")
         assert container.stop() == 0
-        assert time.monotonic() - began < 9
         assert "cleaned up" in container.log
     finally:
         server.start()
@@ -266,6 +287,8 @@ def test_what_is_denied_by_overrides_raises_in_that_pack_only(embedded: Workspac
 
 
 def test_the_key_is_nowhere_in_a_sensor_nor_in_a_log(workspace: Workspace) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the memory of another process is root's to read: run the tests as root")
     path = workspace.make_key()
     fields = json.loads(path.read_text())
     body = """
@@ -282,8 +305,10 @@ def test_the_key_is_nowhere_in_a_sensor_nor_in_a_log(workspace: Workspace) -> No
     listener.wait_for("docs.done")
     keys = [fields["aesKeyString"], fields["hmacKey"]["hmacKeyString"]]
     needles = [key.encode() for key in keys] + [base64.urlsafe_b64decode(key + "=") for key in keys]
-    sensors = [*container.wrappers().values(), *container.zygotes()]
-    assert len(sensors) == 2
+    sensors = eventually(
+        "both have their titles",
+        lambda: found if len(found := [*container.wrappers().values(), *container.zygotes()]) == 2 else [],
+    )
     for process in sensors:
         folder = Path(f"/proc/{process.pid}")
         held = [(folder / name).read_bytes() for name in ("environ", "cmdline")] + list(memory_of(process.pid))
@@ -446,7 +471,7 @@ def test_an_answer_that_is_too_long_is_refused(embedded: Workspace) -> None:
     embedded.reload_well()
     listener = embedded.listen()
     embedded.start()
-    (done,) = listener.wait_for("docs.done", timeout=60)
+    (done,) = listener.wait_for("docs.done", timeout=LATER)
     assert "ask for less, as with limit" in done.payload["error"]
     assert done.payload["names"] == 3
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
-import statistics
 import subprocess
 import threading
 import time
@@ -18,7 +18,7 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from st2sensor.outbox import Outbox
+from st2sensor.outbox import RETRY, Outbox
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
@@ -29,7 +29,8 @@ from tests.servers.ports import free_port
 from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq import RabbitMQ, parameters
 from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace
+from tests.support.patience import AT_LAST, FACTOR, LATER, SOON
+from tests.workspace import Workspace
 
 STREAM = """
 import os
@@ -43,12 +44,11 @@ class Stream(Sensor):
         path = os.path.join(FOLDER, "accepted")
         n = 0
         if os.path.exists(path):
-            n = max([int(line.split()[0]) for line in open(path) if line.endswith("\\n")], default=-1) + 1
+            n = max([int(line) for line in open(path) if line.endswith("\\n")], default=-1) + 1
         with open(path, "a") as accepted:
             while not os.path.exists(os.path.join(FOLDER, "enough")):
-                began = time.time()
                 self.sensor_service.dispatch("stream.number", {{"n": n}})
-                accepted.write(f"{{n}} {{began}} {{time.time() - began}}\\n")
+                accepted.write(f"{{n}}\\n")
                 accepted.flush()
                 n += 1
                 time.sleep({pause})
@@ -66,25 +66,19 @@ class Stream:
         self._folder.mkdir()
         code = STREAM.format(folder=str(self._folder), pause=pause)
         workspace.add_sensor("stream", "Stream", code, trigger_types=[{"name": "number", **trigger}])
-        assert workspace.reload().returncode == 0
+        workspace.reload_well()
 
-    def accepted(self) -> list[tuple[int, float, float]]:
-        """The number, time and duration of each dispatch() that has returned."""
+    def accepted(self) -> list[int]:
+        """The number of each dispatch() that has returned."""
         path = self._folder / "accepted"
         if not path.exists():
             return []
-        lines = [line.split() for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        return [(int(n), float(began), float(took)) for n, began, took in lines]
+        return [int(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def wait_for(self, count: int) -> None:
         """Wait until so many more are accepted."""
         target = len(self.accepted()) + count
-        eventually(f"{target} accepted", lambda: len(self.accepted()) >= target, timeout=120)
-
-    def run_for(self, seconds: float) -> None:
-        """Let time pass in which the stream goes on."""
-        until = time.monotonic() + seconds
-        eventually(f"{seconds} s have passed", lambda: time.monotonic() > until, timeout=seconds + 10)
+        eventually(f"{target} accepted", lambda: len(self.accepted()) >= target, LATER)
 
     def end(self) -> None:
         (self._folder / "enough").touch()
@@ -92,14 +86,14 @@ class Stream:
 
     def check(self, broker: RabbitMQ, *, repeats: bool = True) -> list[int]:
         """Every accepted number is in the rules engine's queue, in order, repeats aside; returns what came."""
-        expected = {n for n, _, _ in self.accepted()}
+        expected = set(self.accepted())
         received: list[int] = []
 
         def drained() -> bool:
             received.extend(drain(broker, self.workspace))
             return expected <= set(received)
 
-        eventually(f"all {len(expected)} numbers", drained, timeout=90)
+        eventually(f"all {len(expected)} numbers", drained, LATER)
         first_seen = list(dict.fromkeys(received))
         assert first_seen == sorted(first_seen)
         assert repeats or len(received) == len(first_seen)
@@ -114,7 +108,8 @@ def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number"
         channel = connection.channel()
         channel.basic_qos(prefetch_count=1000)
         with suppress(ChannelClosedByBroker):
-            for method, _, body in channel.consume(queue, inactivity_timeout=0.3):
+            waiting = channel.queue_declare(queue, passive=True).method.message_count
+            for method, _, body in channel.consume(queue, inactivity_timeout=SOON) if waiting else ():
                 if method is None:
                     break
                 # Acknowledged one by one: what has arrived and was not looked at goes back into the queue.
@@ -122,6 +117,9 @@ def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number"
                 message = json.loads(body)
                 if message["trigger"] == trigger:
                     numbers.append(message["payload"]["n"])
+                waiting -= 1
+                if not waiting:
+                    break
     return numbers
 
 
@@ -151,33 +149,32 @@ def workspace(folder: Path, running: RabbitMQ, mongo_server: MongoDB) -> Iterato
     found.close()
 
 
-def test_the_broker_is_away_for_30_seconds(workspace: Workspace, running: RabbitMQ) -> None:
-    stream = Stream(workspace)
-    workspace.start()
-    stream.wait_for(600)
-    running.stop()
-    stopped = time.time()
-    stream.run_for(30)
-    started = time.time()
-    running.start()
+# The broker is tried again soon after it is back.
+RETRIES = "[messaging]\nconnection_retry_wait = 500"
+
+
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.soak, id="for minutes")])
+def test_the_broker_is_away_and_dispatch_goes_on(workspace: Workspace, running: RabbitMQ, count: int) -> None:
+    workspace.configure(RETRIES)
+    stream = Stream(workspace, pause=0.002)
+    container = workspace.start()
     stream.wait_for(300)
+    running.stop()
+    container.wait_for_log("triggers wait in the outbox")
+    # None of these waits for the broker.
+    stream.wait_for(count)
+    running.start()
+    container.wait_for_log("connected to", 2)
+    stream.wait_for(100)
     stream.end()
     stream.check(running)
-    before = [took for _, began, took in stream.accepted() if began < stopped - 5]
-    during = [took for _, began, took in stream.accepted() if stopped < began < started]
-    assert len(during) > 1000
-    # A floor, because on a shared machine a p99 of 3 ms and one of 10 ms are the same.
-    assert p99(during) < max(3 * p99(before), 0.03)
-
-
-def p99(took: list[float]) -> float:
-    return statistics.quantiles(took, n=100)[98]
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak)])
 def test_the_broker_is_killed_again_and_again_in_the_middle_of_a_stream(
     workspace: Workspace, running: RabbitMQ, times: int
 ) -> None:
+    workspace.configure(RETRIES)
     stream = Stream(workspace, pause=0.002)
     workspace.start()
     for _ in range(times):
@@ -189,13 +186,14 @@ def test_the_broker_is_killed_again_and_again_in_the_middle_of_a_stream(
     stream.check(running)
 
 
+@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("durability", ["full", "process"])
-def test_the_container_is_killed_ten_times_in_the_middle_of_a_stream(
-    workspace: Workspace, running: RabbitMQ, durability: str
+def test_the_container_is_killed_again_and_again_in_the_middle_of_a_stream(
+    workspace: Workspace, running: RabbitMQ, durability: str, times: int
 ) -> None:
     workspace.configure(f"[outbox]\ndurability = {durability}")
     stream = Stream(workspace, pause=0)
-    for _ in range(10):
+    for _ in range(times):
         container = workspace.start()
         stream.wait_for(200)
         container.process.kill()
@@ -207,6 +205,7 @@ def test_the_container_is_killed_ten_times_in_the_middle_of_a_stream(
 
 
 def test_the_sensor_is_killed_in_the_middle_of_a_stream(workspace: Workspace, running: RabbitMQ) -> None:
+    workspace.configure("restart_delay = 0.1")
     stream = Stream(workspace, pause=0)
     container = workspace.start()
     for kills in (1, 2):
@@ -218,16 +217,21 @@ def test_the_sensor_is_killed_in_the_middle_of_a_stream(workspace: Workspace, ru
     stream.check(running)
 
 
-@pytest.mark.parametrize("seconds", [25, pytest.param(60, marks=pytest.mark.soak)])
-def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_server: MongoDB, seconds: int) -> None:
+@pytest.mark.parametrize("heartbeat", [math.ceil(2 * FACTOR), pytest.param(60, marks=pytest.mark.soak, id="usual")])
+def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_server: MongoDB, heartbeat: int) -> None:
+    # The shorter one of the broker's and the container's counts.
+    set_heartbeat(running, heartbeat)
     proxy = Proxy(running.port)
     workspace = Workspace(folder, database=mongo_server.url, messaging=f"amqp://guest:guest@127.0.0.1:{proxy.port}//")
     try:
+        workspace.configure(RETRIES)
         stream = Stream(workspace)
-        workspace.start()
+        container = workspace.start()
         stream.wait_for(300)
         proxy.stall()
-        stream.run_for(seconds)
+        # The broker has been silent for two heartbeats.
+        container.wait_for_log("triggers wait in the outbox", timeout=LATER)
+        stream.wait_for(100)
         proxy.resume()
         stream.wait_for(100)
         stream.end()
@@ -235,6 +239,12 @@ def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_ser
     finally:
         workspace.close()
         proxy.close()
+        set_heartbeat(running, 60)
+
+
+def set_heartbeat(broker: RabbitMQ, seconds: int) -> None:
+    """Of connections that are opened from now on."""
+    broker.control("eval", f"application:set_env(rabbit, heartbeat, {seconds}).")
 
 
 def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running: RabbitMQ) -> None:
@@ -243,7 +253,8 @@ def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running
     stream.wait_for(200)
     running.control("set_vm_memory_high_watermark", "0")
     try:
-        stream.run_for(10)
+        eventually("its publisher is blocked", lambda: "block" in running.control("list_connections", "state"))
+        stream.wait_for(300)
         stream.end()
         # A blocked broker does not hold the stop, and what waits is on disk.
         assert container.stop() == 0
@@ -253,29 +264,28 @@ def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running
     stream.check(running)
 
 
-@pytest.mark.parametrize("seconds", [10, pytest.param(60, marks=pytest.mark.soak)])
-def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: RabbitMQ, seconds: int) -> None:
+def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: RabbitMQ) -> None:
     if mongodb.executable() is None:
-        missing("no mongod")
+        missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
     server = MongoDB(folder)
     server.start()
     (folder / "w").mkdir()
     workspace = Workspace(folder / "w", database=server.url, messaging=running.url)
     try:
+        workspace.configure("restart_delay = 0.1\nresync_interval = 0.5")
         stream = Stream(workspace)
         container = workspace.start()
         stream.wait_for(200)
         server.stop()
         container.wrappers()["stream.Stream"].kill()
         container.wait_for_log("stream.Stream started", 2)
-        stream.wait_for(500)
-        stream.run_for(seconds)
-        container.wait_for_log("the known sensors run, as of the last look", timeout=60)
+        container.wait_for_log("the known sensors run, as of the last look")
+        stream.wait_for(300)
         # A container that starts now runs what was known at the last run.
         assert container.stop() == 0
         container = workspace.start()
         container.wait_for_log("the sensors of the last run are started")
-        stream.wait_for(500)
+        stream.wait_for(200)
         server.start()
         container.wait_for_log("the database answers again")
         workspace.add_sensor("late", "Late", "class Late(Sensor):\n    pass\n")
@@ -298,9 +308,11 @@ def test_the_disk_is_full_for_a_while(workspace: Workspace, running: RabbitMQ) -
     resource.prlimit(container.process.pid, resource.RLIMIT_FSIZE, (max(journal.stat().st_size, 200_000), limits[1]))
     container.wait_for_log("cannot write the outbox")
     assert "dispatch() waits until it can be written" in container.log
-    count = len(stream.accepted())
-    stream.run_for(3)
-    assert len(stream.accepted()) <= count + 1
+    before = len(stream.accepted())
+    # The commit is tried again meanwhile.
+    tried = time.monotonic() + 1.2 * RETRY
+    eventually("it was tried again", lambda: time.monotonic() > tried)
+    assert len(stream.accepted()) <= before + 1
     resource.prlimit(container.process.pid, resource.RLIMIT_FSIZE, limits)
     container.wait_for_log("can be written again")
     stream.wait_for(200)
@@ -376,11 +388,11 @@ def test_a_queue_that_was_deleted_is_made_again_before_anything_is_lost(
         queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
         connection.channel().queue_delete(queue)
     # What the queue held is gone with it, and so is what the broker was just putting into it.
-    last = max(n for n, _, _ in stream.accepted())
+    last = max(stream.accepted())
     container.wait_for_log("has no queue for trigger_instance on")
     stream.wait_for(50)
     stream.end()
-    expected = {n for n, _, _ in stream.accepted() if n > last}
+    expected = {n for n in stream.accepted() if n > last}
     received: set[int] = set()
 
     def drained() -> bool:
@@ -422,7 +434,7 @@ def test_with_routing_key_trigger_a_consumer_binds_to_just_what_it_wants(
         container.wait_for_log(f"following {watched}")
         with watched.open("a") as file:
             file.write("hello\n")
-        for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=20):
+        for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=SOON):
             assert method is not None
             assert json.loads(body)["payload"]["line"] == "hello"
             break
@@ -435,7 +447,7 @@ def test_with_routing_key_trigger_a_consumer_binds_to_just_what_it_wants(
 
 def test_the_broker_is_spoken_to_by_tls(folder: Path) -> None:
     if rabbitmq.executable() is None:
-        missing("no RabbitMQ")
+        missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
     key, certificate = make_certificate(folder)
     port = free_port()
     server = RabbitMQ(
@@ -461,7 +473,12 @@ def test_the_broker_is_spoken_to_by_tls(folder: Path) -> None:
         server.stop()
 
 
+GREEDY = 32
+
+
 def test_a_sensor_in_a_tight_loop_does_not_starve_the_others(workspace: Workspace, running: RabbitMQ) -> None:
+    counts = workspace.folder / "greedy"
+    counts.mkdir()
     workspace.add_sensor(
         "greedy",
         "Greedy",
@@ -470,22 +487,35 @@ def test_a_sensor_in_a_tight_loop_does_not_starve_the_others(workspace: Workspac
 
         class Greedy(Sensor):
             def run(self):
-                def work():
-                    while True:
-                        self.sensor_service.dispatch("greedy.event", {"x": "x" * 1000})
-                for _ in range(32):
-                    threading.Thread(target=work, daemon=True).start()
+                def work(number):
+                    done = 0
+                    with open(f"GREEDY/{number}", "w") as file:
+                        while True:
+                            self.sensor_service.dispatch("greedy.event", {"x": "x" * 1000})
+                            done += 1
+                            file.seek(0)
+                            file.write(f"{done:9}")
+                            file.flush()
+                for number in range(32):
+                    threading.Thread(target=work, args=[number], daemon=True).start()
                 threading.Event().wait()
-        """,
+        """.replace("GREEDY", str(counts)),
         trigger_types=[{"name": "event"}],
     )
-    stream = Stream(workspace)
+    stream = Stream(workspace, pause=0)
     container = workspace.start()
     container.wait_for_log("greedy.Greedy started")
+
+    def rounds() -> float:
+        """How often each of the greedy threads has had its turn."""
+        return sum(int(path.read_text() or 0) for path in counts.iterdir()) / GREEDY
+
+    eventually("each thread has dispatched", lambda: rounds() >= 1)
+    before, accepted = rounds(), len(stream.accepted())
     stream.wait_for(200)
-    took = [took for _, _, took in stream.accepted()[-150:]]
-    # It shares commits with 32 threads, and is not behind their queue.
-    assert statistics.median(took) < 0.25
+    # It shares commits with 32 threads, and is not behind their queue: where each of them has a turn, so has it.
+    turns = len(stream.accepted()) - accepted
+    assert rounds() - before < 10 * turns
     container.wrappers()["greedy.Greedy"].kill()
     stream.end()
     assert running.is_running
@@ -604,19 +634,19 @@ def test_the_memory_of_a_container_is_flat_while_a_backlog_grows_and_drains(
 ) -> None:
     workspace.configure("[outbox]\ndurability = process")
     stream = Stream(workspace, pause=0)
-    container: Container = workspace.start()
+    container = workspace.start()
     stream.wait_for(500)
     process = psutil.Process(container.process.pid)
     running.stop()
     before = process.memory_info().rss
-    stream.wait_for(10000)
+    stream.wait_for(5000)
     stream.end()
     running.start()
     stream.check(running)
     assert process.memory_info().rss - before < 20e6
 
 
-@pytest.mark.parametrize("backlog", [36_000, pytest.param(360_000, marks=pytest.mark.soak, id="one hour's worth")])
+@pytest.mark.parametrize("backlog", [12_000, pytest.param(360_000, marks=pytest.mark.soak, id="one hour's worth")])
 def test_a_backlog_drains_in_order_with_flat_memory(workspace: Workspace, running: RabbitMQ, backlog: int) -> None:
     workspace.add_sensor("stream", "Idle", "class Idle(Sensor):\n    pass\n", trigger_types=[{"name": "number"}])
     workspace.reload_well()
@@ -648,6 +678,6 @@ def test_a_backlog_drains_in_order_with_flat_memory(workspace: Workspace, runnin
         weights.append(process.memory_info().rss)
         return len(received) >= backlog
 
-    eventually("all of them", drained, timeout=240)
+    eventually("all of them", drained, AT_LAST)
     assert received == list(range(backlog))
     assert max(weights) - weights[0] < 30e6

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +19,29 @@ import yaml
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ, parameters
 from tests.servers.waiting import eventually
+from tests.support import shared_servers
 from tests.workspace import Workspace, complete, sample
 
 PACK_FOLDER = "/opt/stackstorm/packs"
 
 
+QUEUE = "st2.trigger_instances_dispatch.rules_engine"
+
+
 @pytest.fixture
-def stackstorm(folder: Path, mongo_server: MongoDB, rabbit_server: RabbitMQ) -> Iterator[Workspace]:
+def rules_engine(rabbit_server: RabbitMQ) -> Iterator[RabbitMQ]:
+    """The broker, on which no other test takes from the queue of StackStorm's rules engine, and nothing waits there."""
+    with (Path(os.environ[shared_servers.VARIABLE]) / "rules_engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
+            connection.channel().queue_delete(QUEUE)
+        yield rabbit_server
+
+
+@pytest.fixture
+def stackstorm(folder: Path, mongo_server: MongoDB, rules_engine: RabbitMQ) -> Iterator[Workspace]:
     """A workspace with StackStorm's own names and serializer."""
-    found = Workspace(folder, database=mongo_server.url, messaging=rabbit_server.url, serializer="pickle", prefix="st2")
+    found = Workspace(folder, database=mongo_server.url, messaging=rules_engine.url, serializer="pickle", prefix="st2")
     yield found
     found.close()
 
@@ -154,7 +170,9 @@ def test_a_value_is_announced_as_stackstorm_announces_it(stackstorm: Workspace, 
         """,
     )
     stackstorm.reload_well()
-    stackstorm.start().wait_for_log("hello_st2.HelloSensor finished")
+    container = stackstorm.start()
+    container.wait_for_log("hello_st2.HelloSensor finished")
+    container.wait_for_log("connected to")
     ((_, _, body),) = rules_engines(rabbit_server, b"core.st2.key_value_pair.create", 1)
     expected = base64.b64decode(sample("messages/key_value_pair_create.json")["body_base64"])
     identifier = re.search(rb"[0-9a-f]{24}", body)
@@ -171,7 +189,7 @@ def rules_engines(
         channel = connection.channel()
 
         def drained() -> bool:
-            method, properties, body = channel.basic_get("st2.trigger_instances_dispatch.rules_engine", auto_ack=True)
+            method, properties, body = channel.basic_get(QUEUE, auto_ack=True)
             if method is not None and trigger in body:
                 seen.append((method, properties, body))
             return len(seen) == count
@@ -200,7 +218,9 @@ def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
         trigger_types=[{"name": "t1"}],
     )
     stackstorm.reload_well()
-    stackstorm.start().wait_for_log("bd.Sender finished")
+    container = stackstorm.start()
+    container.wait_for_log("bd.Sender finished")
+    container.wait_for_log("connected to")
 
     # StackStorm's rules engine starts only now: nothing was lost.
     expected = [sample(f"messages/{name}.json") for name in ("plain", "trace_tag", "trace_id_and_tag", "datetime")]

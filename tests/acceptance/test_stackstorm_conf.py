@@ -17,6 +17,7 @@ import pika
 import pymongo
 import pytest
 from backports import zstd
+from pika.exceptions import UnroutableError
 
 from tests.conftest import missing
 from tests.servers import mongodb
@@ -24,6 +25,7 @@ from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ, parameters
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 from tests.workspace import Workspace
 
 KEEPS = """
@@ -149,11 +151,12 @@ def test_bodies_are_compressed_as_stackstorms_consumers_take_them(
         workspace.reload_well()
         listener = workspace.listen()
         workspace.start()
-        eventually("it has arrived", lambda: len(listener.seen) > 2)
-        for seen in listener.seen:
-            assert seen.headers == {"compression": kind}
-        bodies = [pickle.loads(decompress(seen.raw)) for seen in listener.seen]
-        assert "p.kept" in [body["trigger"] for body in bodies]
+
+        def triggers() -> list[str]:
+            return [pickle.loads(decompress(seen.raw))["trigger"] for seen in list(listener.seen)]
+
+        eventually("it has arrived", lambda: "p.kept" in triggers())
+        assert {seen.headers["compression"] for seen in list(listener.seen)} == {kind}
     finally:
         workspace.close()
 
@@ -201,7 +204,7 @@ format=%(message)s
 """
 
 
-def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_anew(embedded: Workspace) -> None:
+def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_again(embedded: Workspace) -> None:
     folder = embedded.folder
     (folder / "logging.conf").write_text(LOGGING.format(folder=folder))
     embedded.configure("logging = logging.conf\n[log]\nexcludes = p.Noisy.inner\nredirect_stderr = True")
@@ -255,7 +258,7 @@ def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_anew
 def statsd() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as received:
         received.bind(("127.0.0.1", 0))
-        received.settimeout(20)
+        received.settimeout(SOON)
         yield received
 
 
@@ -288,7 +291,7 @@ def test_one_sensor_alone_may_be_asked_for_as_stackstorms_charts_do(embedded: Wo
         embedded.configure(extra)
         container = embedded.start(*arguments)
         container.wait_for_log("p.Keeps started")
-        assert list(container.wrappers()) == ["p.Keeps"]
+        assert list(eventually("it runs", container.wrappers)) == ["p.Keeps"]
         container.stop()
     embedded.configure("single_sensor_mode = true")
     done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
@@ -306,7 +309,19 @@ def test_a_compressed_announcement_that_is_broken_harms_nobody(folder: Path, rab
             properties = pika.BasicProperties(headers={"compression": "application/x-gzip"})
             channel = connection.channel()
             channel.exchange_declare(f"{workspace.prefix}.sensor", "topic", durable=True)
-            channel.basic_publish(f"{workspace.prefix}.sensor", "update", b"no gzip", properties)
+            channel.confirm_delivery()
+
+            def heard() -> bool:
+                try:
+                    channel.basic_publish(
+                        f"{workspace.prefix}.sensor", "update", b"no gzip", properties, mandatory=True
+                    )
+                except UnroutableError:
+                    # Nobody listens yet.
+                    return False
+                return True
+
+            eventually("the container hears it", heard)
         add_sensor(workspace)
         workspace.reload_well()
         container.wait_for_log("p.Keeps started")

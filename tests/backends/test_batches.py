@@ -1,4 +1,4 @@
-"""Triggers and cursor together: killed at every step, and carried out by whoever comes next."""
+"""Triggers and cursor together: killed at every step, and carried out by the next that comes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from st2sensor.models import SYSTEM_SCOPE, Batch, KeyValue
 from st2sensor.storage.base import Storage
 from tests.backends.test_storage import open_storage, place, storage
+from tests.support.patience import SOON
 
 __all__ = ["open_storage", "place", "storage"]
 
@@ -28,6 +30,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from st2sensor.catalogue import Catalogue
@@ -43,8 +46,7 @@ from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.traffic import Traffic
 
-kind, address, name, outbox, what, step = sys.argv[1:]
-left = int(step)
+left = 0
 
 
 def die_in_time():
@@ -100,9 +102,9 @@ class Session:
         self.future.set_exception(error)
 
 
-async def main():
+async def main(kind, address, name, outbox, what):
     loop = asyncio.get_running_loop()
-    real = SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=5)
+    real = SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=TIMEOUT)
     storage = Dying(real)
     catalogue = Catalogue()
     catalogue.learn([TriggerType(pack="p", name="t")], [])
@@ -111,7 +113,7 @@ async def main():
     async def entry_of(ref, event):
         return dispatcher.entry(ref, TriggerInstance(trigger=event["trigger"], payload=event["payload"]))
 
-    storing = Storing(loop, real.ping, 5)
+    storing = Storing(loop, real.ping, TIMEOUT)
     datastore = Datastore(storage, None)
     requests = DatastoreRequests(
         loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, tenure=Unshared(), emits=True
@@ -129,13 +131,56 @@ async def main():
     os._exit(0)
 
 
-asyncio.run(main())
-"""
+def become(order):
+    global left
+    left = order["step"]
+    for number, path in ((1, order["output"]), (2, order["errors"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    try:
+        asyncio.run(main(*order["arguments"]))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
-def container(place: tuple[str, str, str], outbox: Path, what: str, step: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", CONTAINER, *place, str(outbox), what, str(step)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+# A single thread, which forks for each order once all is imported.
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        become(json.loads(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+""".replace("TIMEOUT", f"{SOON:g}")
+
+
+class Containers:
+    """What a container does for a sensor, each time in a process of its own: a fork of one that has imported it all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CONTAINER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, place: tuple[str, str, str], outbox: Path, what: str, step: int) -> subprocess.CompletedProcess[str]:
+        """:param step: at which it is killed; 0 for none."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        output, errors = self._folder / "output", self._folder / "errors"
+        arguments = [*place, str(outbox), what]
+        order = {"arguments": arguments, "step": step, "output": str(output), "errors": str(errors)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, output.read_text(), errors.read_text())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+    with closing(Containers(tmp_path_factory.mktemp("containers"))) as found:
+        yield found
 
 
 def cursor(storage: Storage) -> str:
@@ -152,14 +197,14 @@ def dispatched(outbox: Path) -> list[tuple[str, int]]:
 
 
 def test_killed_at_every_step_it_is_done_wholly_or_not_at_all(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path
 ) -> None:
     outcomes = []
     for step in range(1, 100):
         outbox = tmp_path / str(step) / "outbox.db"
         storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
-        killed = container(place, outbox, "dispatch", step)
-        recovered = container(place, outbox, "recover", 0)
+        killed = containers.run(place, outbox, "dispatch", step)
+        recovered = containers.run(place, outbox, "recover", 0)
         assert recovered.returncode == 0, recovered.stderr
         events = dispatched(outbox)
         assert storage.batches() == []
@@ -184,17 +229,17 @@ def prefixes() -> list[list[int]]:
 
 
 def test_killed_while_it_carries_out_what_another_has_begun_it_loses_nothing(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path
 ) -> None:
     outbox = tmp_path / "outbox.db"
     storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
     # The last step at which a batch is stored and nothing else is done.
     for step in range(1, 100):
-        container(place, outbox, "dispatch", step)
+        containers.run(place, outbox, "dispatch", step)
         if storage.batches():
             break
     for step in range(1, 100):
-        if container(place, outbox, "recover", step).returncode == 0:
+        if containers.run(place, outbox, "recover", step).returncode == 0:
             break
         assert storage.batches() or cursor(storage) == "new"
     assert step > 5
@@ -205,31 +250,31 @@ def test_killed_while_it_carries_out_what_another_has_begun_it_loses_nothing(
 
 @pytest.mark.parametrize("current", ["new", "somebody else's"])
 def test_a_key_that_was_changed_since_is_left_alone(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path, current: str
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path, current: str
 ) -> None:
     batch = Batch(id="b", sensor="p.S", name="p.S:cursor", expected="old", value="new", events=())
     storage.put_value(KeyValue(name="p.S:cursor", value=current), datetime.now(UTC))
     storage.put_batch(batch)
-    assert container(place, tmp_path / "outbox.db", "recover", 0).returncode == 0
+    assert containers.run(place, tmp_path / "outbox.db", "recover", 0).returncode == 0
     assert (cursor(storage), storage.batches()) == (current, [])
 
 
 def test_another_value_than_the_expected_one_dispatches_nothing(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path
 ) -> None:
     storage.put_value(KeyValue(name="p.S:cursor", value="newer"), datetime.now(UTC))
-    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    done = containers.run(place, tmp_path / "outbox.db", "dispatch", 0)
     assert done.stdout == "false\n", done.stderr
     assert dispatched(tmp_path / "outbox.db") == []
     assert cursor(storage) == "newer"
 
 
 def test_a_batch_that_is_in_the_way_is_carried_out_first(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path
 ) -> None:
     storage.put_value(KeyValue(name="p.S:cursor", value="old"), datetime.now(UTC))
     storage.put_batch(Batch(id="b", sensor="p.T", name="p.S:cursor", expected="old", value="theirs", events=()))
-    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    done = containers.run(place, tmp_path / "outbox.db", "dispatch", 0)
     assert done.stdout == "false\n", done.stderr
     assert (cursor(storage), storage.batches()) == ("theirs", [])
     assert dispatched(tmp_path / "outbox.db") == []
@@ -237,19 +282,19 @@ def test_a_batch_that_is_in_the_way_is_carried_out_first(
 
 @pytest.mark.parametrize("how", [{"secret": True}, {"expire_timestamp": datetime(2999, 1, 1, tzinfo=UTC)}], ids=str)
 def test_a_key_that_may_vanish_is_no_cursor(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path, how: dict[str, Any]
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path, how: dict[str, Any]
 ) -> None:
     storage.put_value(KeyValue(name="p.S:cursor", value="old", **how), datetime.now(UTC))
-    done = container(place, tmp_path / "outbox.db", "dispatch", 0)
+    done = containers.run(place, tmp_path / "outbox.db", "dispatch", 0)
     assert "it is a secret, or has a ttl" in done.stderr
     assert dispatched(tmp_path / "outbox.db") == []
     assert storage.batches() == []
 
 
 def test_a_batch_of_another_version_is_left_for_it(
-    storage: Storage, place: tuple[str, str, str], tmp_path: Path
+    storage: Storage, place: tuple[str, str, str], containers: Containers, tmp_path: Path
 ) -> None:
     storage.put_batch(Batch(id="b", sensor="p.S", name="p.S:x", expected=None, value="1", events=({"unheard_of": 1},)))
-    done = container(place, tmp_path / "outbox.db", "recover", 0)
+    done = containers.run(place, tmp_path / "outbox.db", "recover", 0)
     assert "a batch of p.S is of another version of st2sensor" in done.stderr
     assert len(storage.batches()) == 1

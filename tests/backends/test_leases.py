@@ -14,7 +14,7 @@ from st2sensor.storage import open_leases
 from st2sensor.storage import open_storage as open_configured
 from st2sensor.storage.base import Leases
 from tests.backends.test_storage import place
-from tests.servers.ports import free_port
+from tests.support.patience import SOON
 
 __all__ = ["place"]
 
@@ -29,7 +29,7 @@ Open = Callable[[], Leases]
 def database(place: tuple[str, str, str]) -> Database:
     kind, address, name = place
     url = address if kind == "mongo" else f"sqlite://{address}"
-    return Database(url=url, name=name, connection_timeout=3000)
+    return Database(url=url, name=name, connection_timeout=int(SOON * 1000))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def open_more(database: Database) -> Iterator[Open]:
     opened: list[Leases] = []
 
     def another() -> Leases:
-        opened.append(open_leases(database, 3.0))
+        opened.append(open_leases(database, SOON))
         return opened[-1]
 
     yield another
@@ -136,7 +136,7 @@ def test_free_leases_are_those_of_nobody_and_of_the_dead(leases: Leases) -> None
 
 def test_of_many_that_take_one_lease_at_once_one_has_it(leases: Leases, open_more: Open) -> None:
     names = [f"m{number}" for number in range(8)]
-    everybody = threading.Barrier(len(names))
+    everybody = threading.Barrier(len(names), timeout=SOON)
     won: list[str] = []
 
     def take(name: str, opened: Leases) -> None:
@@ -191,7 +191,7 @@ def test_a_batch_without_a_fence_needs_no_lease_and_leaves_it_alone(leases: Leas
 
 
 def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
-    nowhere = Database(url=f"mongodb://127.0.0.1:{free_port()}/", name="x", connection_timeout=100)
+    nowhere = Database(url="mongodb://127.0.0.1:1/", name="x", connection_timeout=100)
     leases = open_leases(nowhere, 0.2)
     with pytest.raises(StorageUnavailable):
         leases.members()

@@ -41,6 +41,7 @@ from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.traffic import Traffic
 from st2sensor.wrapper.connection import Connection
 from st2sensor.wrapper.service import SensorService
+from tests.support.patience import SOON
 
 
 class Container(Protocol):
@@ -80,7 +81,7 @@ class Real:
         self._storage = SqliteStorage(folder / "st2.db")
         self._storage.prepare()
         self._outbox = Outbox(folder / "outbox.db")
-        self._storing = Storing(self._loop, self._storage.ping, 5)
+        self._storing = Storing(self._loop, self._storage.ping, SOON)
         key = folder / "key.json"
         key.write_text(crypto.generate())
         key.chmod(0o600)

@@ -20,7 +20,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
+from tests.support.patience import SOON
 
 SENSOR = SensorType(
     pack="p",
@@ -75,7 +75,7 @@ def open_storage(place: tuple[str, str, str]) -> Iterator[Open]:
     def make() -> Storage:
         kind, address, name = place
         storage: Storage = (
-            SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=5)
+            SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=SOON)
         )
         opened.append(storage)
         return storage
@@ -276,7 +276,7 @@ def test_one_batch_of_a_name_at_a_time(storage: Storage, open_storage: Open) -> 
 
 
 def test_a_server_that_is_not_there_is_unavailable_and_no_password_is_told() -> None:
-    storage = MongoStorage(f"mongodb://me:hush@127.0.0.1:{free_port()}", database="x", timeout=0.2)
+    storage = MongoStorage("mongodb://me:hush@127.0.0.1:1", database="x", timeout=0.2)
     with pytest.raises(StorageUnavailable, match=r"cannot reach MongoDB at mongodb://127.0.0.1") as caught:
         storage.all(SensorType)
     assert "hush" not in str(caught.value)

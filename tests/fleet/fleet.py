@@ -13,6 +13,7 @@ from tests.fleet.node import Node
 from tests.fleet.pack import TRIGGER, Journal, add_sensors
 from tests.fleet.servers import Servers
 from tests.servers.waiting import eventually
+from tests.support.patience import LATER
 from tests.workspace import Workspace
 
 
@@ -25,7 +26,7 @@ class Fleet:
     journal: Journal
     ledger: Ledger
 
-    def wait_until_all_count(self, timeout: float = 120) -> None:
+    def wait_until_all_count(self, timeout: float = LATER) -> None:
         """Wait until each sensor has dispatched after this moment, and that has arrived."""
         began, arrived = now(), len(self.ledger.records())
 
@@ -44,7 +45,7 @@ class Fleet:
             return accepted - {(record.sensor, record.n) for record in self.ledger.records()}
 
         assert set(codes.values()) == {0}, f"exit codes: {codes}"
-        eventually("all that was accepted has arrived", lambda: not missing(), timeout=30)
+        eventually("all that was accepted has arrived", lambda: not missing(), timeout=LATER)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic, BasicProperties
 
 from tests.servers.rabbitmq import UNREACHABLE, parameters
+from tests.support.patience import SOON
 
 ROUTING_KEY = "trigger_instance"
 
@@ -59,12 +60,12 @@ class Ledger:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._bound.wait(30), "the ledger's queue could not be bound"
+        assert self._bound.wait(SOON), "the ledger's queue could not be bound"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._thread.join(10)
+        self._thread.join(SOON)
 
     def records(self, after: int = 0) -> list[Record]:
         """All that arrived until now, but for the first so many."""

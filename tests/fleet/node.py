@@ -10,6 +10,7 @@ import psutil
 
 from tests.fleet.network import Network
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 from tests.workspace import Container, Workspace
 
 CONFIG = """\
@@ -19,7 +20,7 @@ lease = {lease:g}
 resync_interval = 2
 restart_delay = 0.2
 restart_delay_max = 2
-stop_timeout = 5
+stop_timeout = {stop_timeout:g}
 """
 
 
@@ -31,7 +32,7 @@ class Node:
         self._workspace = workspace
         self._within = network.within(name)
         self._config = workspace.folder / f"{name}.conf"
-        extra = CONFIG.format(name=name, provider=provider, lease=lease)
+        extra = CONFIG.format(name=name, provider=provider, lease=lease, stop_timeout=SOON / 2)
         self._config.write_text(workspace.configuration(extra, state=name))
         self._container: Container | None = None
 
@@ -49,11 +50,9 @@ class Node:
         """An orderly stop; returns the exit code, that of SIGKILL when it takes too long."""
         # One that was started a moment ago does not handle signals yet.
         container = self.container
-        eventually(
-            "it has started", lambda: "configured by" in container.log or container.process.poll() is not None, 60
-        )
+        eventually("it has started", lambda: "configured by" in container.log or container.process.poll() is not None)
         try:
-            return container.stop(timeout=60)
+            return container.stop()
         except subprocess.TimeoutExpired:
             self.kill_all()
             return -signal.SIGKILL
@@ -61,7 +60,7 @@ class Node:
     def kill(self) -> None:
         """SIGKILL to the container's own process."""
         self.container.process.kill()
-        self.container.process.wait(10)
+        self.container.process.wait(SOON)
 
     def pause(self) -> None:
         """SIGSTOP to the container's own process; its zygote and sensors go on."""
@@ -80,7 +79,7 @@ class Node:
     def kill_all(self) -> None:
         """SIGKILL to the container, its zygotes and its sensors, as when the machine is gone."""
         self._signal_all(signal.SIGKILL)
-        self.container.process.wait(10)
+        self.container.process.wait(SOON)
 
     def _signal_all(self, number: signal.Signals) -> None:
         process = psutil.Process(self.container.process.pid)

@@ -11,11 +11,12 @@ from pymongo.errors import PyMongoError
 from tests.fleet.network import Network
 from tests.servers.mongodb import MongoDB
 from tests.servers.waiting import eventually
+from tests.support.patience import FACTOR, LATER, SOON
 
 NAME = "fleet"
 MEMBERS = 3
 
-ELECTION = 2.0
+ELECTION = 2.0 * FACTOR
 """Seconds without a primary after which the others elect one."""
 
 
@@ -49,7 +50,7 @@ class ReplicaSet:
 
     def primary(self) -> MongoDB:
         """The member that takes writes; waits until there is one."""
-        return eventually("there is a primary", self._primaries, timeout=60)[0]
+        return eventually("there is a primary", self._primaries, timeout=LATER)[0]
 
     def wait(self) -> None:
         """Wait until there is a primary."""
@@ -73,4 +74,6 @@ def _is_primary(member: MongoDB) -> bool:
 
 
 def _client(member: MongoDB) -> pymongo.MongoClient[dict[str, Any]]:
-    return pymongo.MongoClient(member.url, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=10000)
+    return pymongo.MongoClient(
+        member.url, directConnection=True, serverSelectionTimeoutMS=int(500 * FACTOR), socketTimeoutMS=int(SOON * 1000)
+    )

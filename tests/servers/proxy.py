@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Coroutine
 
-from tests.servers.ports import free_port
+from tests.support.patience import SOON
 
 
 class Proxy:
     """Forwards from `port` to another port of this machine, in a thread of its own."""
 
     def __init__(self, target: int) -> None:
-        self.port = free_port()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self._target = target
         self._stalled = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -22,7 +24,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread.start()
-        self._started.wait(10)
+        assert self._started.wait(SOON), "the proxy has not started"
 
     def stall(self) -> None:
         """From now on bytes of every connection are taken, and go nowhere; no connection is closed."""
@@ -34,11 +36,11 @@ class Proxy:
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(SOON)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._socket))
         self._started.set()
         self._loop.run_forever()
         server.close()

@@ -18,6 +18,7 @@ from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually
+from tests.support.patience import SOON
 
 
 def entry(number: int, reason: str | None = None) -> Entry:
@@ -38,7 +39,7 @@ def put(outbox: Outbox, *entries: Entry) -> None:
     for item in entries:
         outbox.submit(item, answers.put)
     for _ in entries:
-        assert answers.get(timeout=10) is None
+        assert answers.get(timeout=SOON) is None
 
 
 def on_disk(path: Path, table: str = "outbox") -> list[str]:
@@ -121,10 +122,10 @@ def test_many_threads_share_commits_and_keep_their_own_order(tmp_path: Path) -> 
 
 def test_everything_is_published_in_order_and_then_deleted(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(50)))
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
         eventually("the rows are deleted", lambda: on_disk(path) == [])
     assert broker.taken == [str(number) for number in range(50)]
 
@@ -133,12 +134,12 @@ def test_while_the_broker_is_away_entries_wait_and_nothing_is_lost(tmp_path: Pat
     path, broker = tmp_path / "outbox.db", Broker()
     broker.away.set()
     count = TAIL + 1500
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(count)))
         assert outbox.depth == count
         broker.away.clear()
-        assert outbox.wait_empty(30)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == [str(number) for number in range(count)]
 
 
@@ -146,14 +147,14 @@ def test_what_was_not_delivered_is_delivered_after_a_restart_and_ids_go_on(tmp_p
     path, broker = tmp_path / "outbox.db", Broker()
     with closing(Outbox(path)) as outbox:
         put(outbox, entry(1), entry(2))
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(3))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["1", "2", "3"]
     with closing(Outbox(path)) as outbox:
         put(outbox, entry(4))
-        (row,) = outbox.read(0, 10, 1)
+        (row,) = outbox.read(0, 10, SOON)
     assert row.id == 4
 
 
@@ -169,19 +170,19 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
             super().publish(messages)
 
     broker = Flaky()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(1), entry(2))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["1", "1", "2"]
 
 
 def test_a_dead_letter_is_kept_with_its_reason_and_not_published(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, entry(1, reason="unknown"), entry(2))
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["2"]
     assert on_disk(path, "dead_letters") == ["1"]
 
@@ -194,10 +195,10 @@ def test_an_entry_that_cannot_be_encoded_is_a_dead_letter_and_stops_nobody(tmp_p
             raise RecursionError("too deep")
         return encode(item)
 
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, fail_on_2)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, fail_on_2, retry_wait=0.05)) as delivery:
         put(outbox, *(entry(number) for number in range(5)))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["0", "1", "3", "4"]
     assert on_disk(path, "dead_letters") == ["2"]
 
@@ -210,12 +211,12 @@ def test_a_message_the_broker_refuses_for_good_is_found_and_becomes_a_dead_lette
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Picky()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, *(entry(number) for number in range(6)))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
         put(outbox, entry(6), entry(7))
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["0", "1", "2", "4", "5", "6", "7"]
     assert on_disk(path, "dead_letters") == ["3"]
 
@@ -231,10 +232,10 @@ def test_an_unexpected_error_of_the_publisher_is_logged_and_survived(
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Odd()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(1))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["1"]
     assert "ZeroDivisionError" in caplog.text
 
@@ -248,16 +249,17 @@ def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
     told: list[int] = []
     with (
         closing(Outbox(path, Options(max_size=10))) as outbox,
-        closing(Delivery(outbox, broker, encode)) as delivery,
+        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
     ):
         delivery.start()
         for number in range(25):
             outbox.submit(entry(number), lambda _, number=number: told.append(number))  # type: ignore[misc]
         eventually("the outbox is full", lambda: "is full with 10 triggers: dispatch() waits in p.S" in caplog.text)
+        assert outbox.wait_committed(SOON)
         assert told == list(range(10))
         broker.away.clear()
         eventually("everybody was told", lambda: told == list(range(25)))
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == [str(number) for number in range(25)]
     assert "has room again" in caplog.text
     assert caplog.text.count("is full with") == 1
@@ -270,7 +272,7 @@ def test_an_entry_that_cannot_be_encoded_is_not_lost_in_a_full_outbox(tmp_path: 
     path, broker = tmp_path / "outbox.db", Broker()
     with (
         closing(Outbox(path, Options(max_size=5))) as outbox,
-        closing(Delivery(outbox, broker, never)) as delivery,
+        closing(Delivery(outbox, broker, never, retry_wait=0.05)) as delivery,
     ):
         for number in range(20):
             outbox.submit(entry(number), lambda _: None)
@@ -285,10 +287,10 @@ def test_who_waits_for_room_is_told_when_the_container_stops(tmp_path: Path) -> 
     with closing(Outbox(tmp_path / "outbox.db", Options(max_size=1))) as outbox:
         put(outbox, entry(1))
         outbox.submit(entry(2), answers.put)
-        with pytest.raises(queue.Empty):
-            answers.get(timeout=0.2)
+        assert outbox.wait_committed(SOON)
+        assert answers.empty()
         outbox.give_up_waiting()
-        assert isinstance(answers.get(timeout=10), OutboxError)
+        assert isinstance(answers.get(timeout=SOON), OutboxError)
     assert on_disk(tmp_path / "outbox.db") == ["1"]
 
 
@@ -317,10 +319,10 @@ def test_a_repaired_file_with_gaps_loses_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM outbox WHERE id = 4")
         connection.execute("DELETE FROM sqlite_sequence")
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(7))
         delivery.start()
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     assert broker.taken == ["1", "2", "3", "5", "6", "7"]
 
 
@@ -329,9 +331,9 @@ def test_the_memory_of_large_entries_is_bounded(tmp_path: Path) -> None:
         large = replace(entry(1), body="x" * 1_000_000)
         put(outbox, *([large] * 20))
         assert sum(len(row.entry.body) for row in outbox._tail) <= TAIL_BYTES
-        assert 1 <= len(outbox.read(0, 500, 1)) <= 4
+        assert 1 <= len(outbox.read(0, 500, SOON)) <= 4
         put(outbox, replace(entry(2), body="y" * 9_000_000))
-        assert len(outbox.read(20, 500, 1)) == 1
+        assert len(outbox.read(20, 500, SOON)) == 1
 
 
 def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
@@ -347,15 +349,15 @@ def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
 
 def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(3)))
-        assert outbox.wait_empty(10)
+        assert outbox.wait_empty(SOON)
     with closing(Outbox(path)) as outbox:
         assert outbox.cursor == 3
         began = time.monotonic()
-        assert outbox.read(outbox.cursor, 10, timeout=0.3) == []
-        assert time.monotonic() - began >= 0.3
+        assert outbox.read(outbox.cursor, 10, timeout=0.1) == []
+        assert time.monotonic() - began >= 0.1
 
 
 def test_a_damaged_outbox_is_set_aside_only_when_it_is_damaged(tmp_path: Path) -> None:
@@ -391,8 +393,8 @@ def submit(outbox: Outbox, number: int, *verdicts: bool) -> queue.SimpleQueue[Ex
 
 def test_what_may_not_be_taken_any_more_is_refused_and_not_on_disk(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
-        assert isinstance(submit(outbox, 1, False).get(timeout=10), LeaseLost)
-        assert submit(outbox, 2, True).get(timeout=10) is None
+        assert isinstance(submit(outbox, 1, False).get(timeout=SOON), LeaseLost)
+        assert submit(outbox, 2, True).get(timeout=SOON) is None
         assert on_disk(tmp_path / "outbox.db") == ["2"]
 
 
@@ -407,16 +409,16 @@ def test_what_was_committed_too_late_is_taken_back_and_its_neighbours_are_delive
             first = submit(outbox, 1, True)
             answers = [submit(outbox, 2, True), submit(outbox, 3, True, False), submit(outbox, 4, True)]
             blocker.rollback()
-        assert [first.get(timeout=10), answers[0].get(timeout=10), answers[2].get(timeout=10)] == [None] * 3
-        assert isinstance(answers[1].get(timeout=10), LeaseLost)
+        assert [first.get(timeout=SOON), answers[0].get(timeout=SOON), answers[2].get(timeout=SOON)] == [None] * 3
+        assert isinstance(answers[1].get(timeout=SOON), LeaseLost)
         assert on_disk(tmp_path / "outbox.db") == ["0", "1", "2", "4"]
         assert outbox.depth == 4
         broker.away.clear()
-        with closing(Delivery(outbox, broker, encode, retry_wait=0.1)) as delivery:
+        with closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
             delivery.start()
-            assert outbox.wait_empty(10)
+            assert outbox.wait_empty(SOON)
             put(outbox, entry(5))
-            assert outbox.wait_empty(10)
+            assert outbox.wait_empty(SOON)
     assert broker.taken == ["0", "1", "2", "4", "5"]
 
 
@@ -429,4 +431,4 @@ def test_an_outbox_of_an_earlier_version_is_delivered(tmp_path: Path) -> None:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN fence")
     with closing(Outbox(path)) as outbox:
         put(outbox, replace(entry(2), fence=7))
-        assert [row.entry.fence for row in outbox.read(0, 10, 1)] == [None, 7]
+        assert [row.entry.fence for row in outbox.read(0, 10, SOON)] == [None, 7]

@@ -439,7 +439,7 @@ def test_an_orderly_stop_waits_until_the_others_know_and_leaves_nothing(world: W
     assert [member.node for member in two.view.members] == ["two"]
 
 
-def test_ten_thousand_are_taken_in_turns_between_which_the_lease_is_renewed(world: World) -> None:
+def test_many_are_taken_in_turns_between_which_the_lease_is_renewed(world: World) -> None:
     wanted: dict[str, tuple[str, ...]] = {f"p.S{number}": () for number in range(2500)}
     one = world.node("one")
     assert one.turn(wanted).wait == 0

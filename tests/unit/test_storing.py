@@ -11,6 +11,7 @@ import pytest
 
 from st2sensor.container.storing import Storing
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
+from tests.support.patience import AT_LAST, SOON
 
 
 class Database:
@@ -19,41 +20,51 @@ class Database:
         self.uncertain = False
         self.slow = threading.Event()
         self.slow.set()
-        self.calls = 0
+        self.calls = self.probes = 0
 
     def call(self) -> str:
         self.calls += 1
-        self.slow.wait(10)
-        self.ping()
+        self.slow.wait(SOON)
+        self._look()
         return "done"
 
     def ping(self) -> None:
+        self.probes += 1
+        self._look()
+
+    def _look(self) -> None:
         if self.away:
             raise StorageUnavailable("away", uncertain=self.uncertain)
 
 
-def run(test: Callable[[Database, Storing], Any], timeout: float = 30.0) -> None:
+def run(test: Callable[[Database, Storing], Any], timeout: float = AT_LAST) -> None:
     async def main() -> None:
         database = Database()
         storing = Storing(asyncio.get_running_loop(), database.ping, timeout)
         try:
-            await asyncio.wait_for(test(database, storing), 20)
+            await asyncio.wait_for(test(database, storing), SOON)
         finally:
             storing.close()
 
     asyncio.run(main())
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait as long as the test may."""
+    while not is_so():
+        await asyncio.sleep(0.01)
+
+
 def test_a_call_waits_until_the_database_is_back() -> None:
     async def test(database: Database, storing: Storing) -> None:
         database.away = True
         calls = [asyncio.ensure_future(storing.run("p.S", database.call)) for _ in range(20)]
-        await asyncio.sleep(0.3)
-        assert not any(call.done() for call in calls)
+        await until(lambda: len(storing._held) == len(calls))
         # By now it is known, and only the probe asks.
-        found_out = database.calls
-        await asyncio.sleep(0.6)
-        assert database.calls == found_out
+        calls_before, probes_before = database.calls, database.probes
+        await until(lambda: database.probes >= probes_before + 2)
+        assert database.calls == calls_before
+        assert not any(call.done() for call in calls)
         database.away = False
         assert await asyncio.gather(*calls) == ["done"] * 20
 
@@ -75,7 +86,7 @@ def test_what_may_have_been_done_is_not_repeated_unless_that_does_no_harm() -> N
         with pytest.raises(DatastoreUnavailable, match="is not known"):
             await storing.run("p.S", database.call, repeatable=False)
         repeated = asyncio.ensure_future(storing.run("p.S", database.call))
-        await asyncio.sleep(0.05)
+        await until(lambda: len(storing._held) == 1)
         database.away = False
         assert await repeated == "done"
 
@@ -87,8 +98,7 @@ def test_a_sensor_that_stops_does_not_wait_for_a_call_in_flight_either(owner: st
     async def test(database: Database, storing: Storing) -> None:
         database.slow.clear()
         call = asyncio.ensure_future(storing.run("p.S", database.call))
-        while not database.calls:
-            await asyncio.sleep(0.01)
+        await until(lambda: database.calls > 0)
         database.away = True
         storing.give_up(owner)
         database.slow.set()

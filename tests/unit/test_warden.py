@@ -18,6 +18,7 @@ from st2sensor.container.launcher import OWN
 from st2sensor.container.process import Process
 from st2sensor.container.zygote import Zygote
 from st2sensor.sharing.times import boottime
+from tests.support.patience import SOON
 
 
 @asynccontextmanager
@@ -55,7 +56,7 @@ async def ended(process: Process) -> None:
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(process.pidfd, gone.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         await gone.wait()
     loop.remove_reader(process.pidfd)
 
@@ -63,15 +64,15 @@ async def ended(process: Process) -> None:
 def test_sensors_are_killed_at_the_deadline_and_not_before(folder: Path) -> None:
     async def play() -> float:
         async with started(folder) as (zygote, process):
-            deadline = boottime() + 1.5
-            zygote.limit(boottime() + 0.7)
+            zygote.limit(boottime() + 1000)
+            deadline = boottime() + 0.5
             zygote.limit(deadline)
             await ended(process)
             late = boottime() - deadline
             assert process.reap() == -signal.SIGKILL
             return late
 
-    assert 0 <= asyncio.run(play()) < 5
+    assert asyncio.run(play()) >= 0
 
 
 def test_a_warden_that_was_frozen_itself_kills_as_soon_as_it_goes_on(folder: Path) -> None:
@@ -79,9 +80,9 @@ def test_a_warden_that_was_frozen_itself_kills_as_soon_as_it_goes_on(folder: Pat
         async with started(folder) as (zygote, process):
             warden = psutil.Process(zygote.pid)
             warden.suspend()
-            deadline = boottime() + 0.5
+            deadline = boottime() + 0.2
             zygote.limit(deadline)
-            while boottime() < deadline + 0.2:
+            while boottime() < deadline + 0.1:
                 await asyncio.sleep(0.05)
             assert psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE
             warden.resume()
@@ -96,10 +97,10 @@ def test_a_deadline_that_was_moved_while_the_warden_was_frozen_kills_nobody(fold
         async with started(folder) as (zygote, process):
             warden = psutil.Process(zygote.pid)
             warden.suspend()
-            deadline = boottime() + 0.3
+            deadline = boottime() + 0.2
             zygote.limit(deadline)
             zygote.limit(boottime() + 100)
-            while boottime() < deadline + 0.2:
+            while boottime() < deadline + 0.1:
                 await asyncio.sleep(0.05)
             warden.resume()
             # It answers once it has heard all of that.
