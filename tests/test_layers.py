@@ -6,6 +6,7 @@ What st2sensor.lazy loads by name counts as an import of the module that names i
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,13 @@ MODULES = [
 ]
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All of a module's syntax."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@functools.cache
 def name_of(path: Path) -> str:
     """A module's name below st2sensor; empty for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -74,7 +82,7 @@ def name_of(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Full names of what a module imports, or has lazy.resolve import."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -87,13 +95,14 @@ def imports(path: Path) -> Iterator[str]:
 
 def names(path: Path) -> Iterator[str]:
     """What a module has lazy.resolve load."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             named = NAMED.fullmatch(node.value)
             if named and named["root"] in {"st2sensor", *OWNERS}:
                 yield node.value
 
 
+@functools.cache
 def own(path: Path) -> set[str]:
     """The st2sensor modules a module imports."""
     known = {name_of(other) for other in MODULES}
@@ -125,7 +134,7 @@ def test_libraries_belong_to_one_place(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_import_is_inside_a_function(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for inner in ast.walk(node):
                 assert not isinstance(inner, ast.Import | ast.ImportFrom), f"{name_of(path)}: {node.name}"
@@ -135,7 +144,7 @@ def test_no_import_is_inside_a_function(path: Path) -> None:
 def test_one_place_imports_by_name(path: Path) -> None:
     if name_of(path) in MAY_IMPORT_BY_NAME:
         return
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
         assert name not in IMPORTERS, f"{name_of(path)} imports by name: have st2sensor.lazy do that"
         if isinstance(node, ast.ImportFrom):

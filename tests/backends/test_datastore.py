@@ -25,6 +25,7 @@ from st2sensor.settings import KeyValues
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from tests.backends.test_storage import open_storage, place, storage
+from tests.support.examples import examples
 from tests.support.patience import LATER, SOON
 
 __all__ = ["open_storage", "place", "storage"]
@@ -269,6 +270,7 @@ from st2sensor.datastore import Datastore
 from st2sensor.keyspace import Asker
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
+from tests.support.examples import examples
 
 kind, place, name, processes, times = sys.argv[1:]
 
@@ -352,7 +354,7 @@ class Model:
 UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=UNHEALTHY)
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=UNHEALTHY)
 @given(st.lists(OPERATIONS, max_size=25))
 def test_any_sequence_does_what_a_model_does(
     storage: Storage, key: Path, clock: Clock, operations: list[tuple[Any, ...]]

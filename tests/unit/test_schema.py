@@ -10,6 +10,7 @@ from st2sensor import schema
 from st2sensor.models import TriggerType
 from st2sensor.packs.core import core_trigger_types
 from st2sensor.storage.documents import Documents
+from tests.support.examples import examples
 from tests.workspace import sample
 
 
@@ -111,13 +112,13 @@ def agree(declared: Any, instance: Any) -> None:
         assert list(prepared._judge.iter_errors(instance)) == []
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), suppress_health_check=list(HealthCheck))
 @given(declared=SCHEMAS, instance=VALUES)
 def test_the_fast_validator_passes_nothing_that_the_judge_refuses(declared: Any, instance: Any) -> None:
     agree(declared, instance)
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), suppress_health_check=list(HealthCheck))
 @given(values=st.lists(VALUES, min_size=8, max_size=8))
 def test_they_agree_on_every_schema_at_hand(values: list[Any]) -> None:
     for trigger_type in [*core_trigger_types(), *stored_trigger_types()]:

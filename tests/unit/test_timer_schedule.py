@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from st2sensor.core.timers.schedule import CRON, DATE, INTERVAL, Schedule, latest, schedule_of
+from tests.support.examples import examples
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -299,7 +300,7 @@ MOMENTS = st.builds(
 SPANS = st.floats(0, 20_000, allow_nan=False).map(lambda seconds: timedelta(seconds=seconds))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(schedule=st.one_of(CRONS, INTERVALS), after=MOMENTS, span=SPANS)
 def test_times_only_grow_and_are_in_utc(schedule: Schedule, after: datetime, span: timedelta) -> None:
     times = list(walk(schedule, after, after + span))
@@ -307,13 +308,13 @@ def test_times_only_grow_and_are_in_utc(schedule: Schedule, after: datetime, spa
     assert all(time.tzinfo is UTC for time in times)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(schedule=st.one_of(CRONS, INTERVALS), after=MOMENTS, span=SPANS)
 def test_the_latest_is_the_last_of_a_walk(schedule: Schedule, after: datetime, span: timedelta) -> None:
     assert latest(schedule, after, after + span) == next(reversed(list(walk(schedule, after, after + span))), None)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(schedule=st.one_of(CRONS, INTERVALS), after=MOMENTS, span=SPANS)
 def test_what_comes_next_does_not_depend_on_when_it_is_asked(
     schedule: Schedule, after: datetime, span: timedelta
@@ -350,7 +351,7 @@ def minute_by_minute(zone: str, hour: str | None, minute: str, change: datetime)
     return sorted(found)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(zone=st.sampled_from(list(GAPS)), changes=st.sampled_from([GAPS, FOLDS]), hour=field(23), minute=field(59))
 def test_where_clocks_change_times_are_those_that_somebody_finds_who_looks_each_minute(
     zone: str, changes: dict[str, datetime], hour: str | None, minute: str | None

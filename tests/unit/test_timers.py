@@ -16,6 +16,7 @@ from st2sensor.core.timers.schedule import CRON, DATE, INTERVAL, schedule_of
 from st2sensor.core.timers.timekeeper import LOOK, ORPHANED, RETRY, TOGETHER, Timekeeper
 from st2sensor.errors import DatastoreUnavailable
 from st2sensor.testing import MemorySensorService
+from tests.support.examples import examples
 
 START = datetime(2024, 5, 5, 12, tzinfo=UTC)
 
@@ -364,7 +365,7 @@ def times_of(item: dict[str, Any], until: datetime) -> list[datetime]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(steps=st.lists(STEPS, max_size=60))
 def test_whatever_happens_each_time_is_fired_once(steps: list[tuple[str, Any]]) -> None:
     stage = Stage()
@@ -376,7 +377,7 @@ def test_whatever_happens_each_time_is_fired_once(steps: list[tuple[str, Any]]) 
         assert stage.datastore.of("ten") == times_of(EVERY_TEN_SECONDS, until)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(steps=st.lists(STEPS, max_size=60), policy=st.sampled_from(["skip", "once"]))
 def test_whatever_happens_no_time_is_fired_twice(steps: list[tuple[str, Any]], policy: str) -> None:
     stage = Stage()
