@@ -34,7 +34,7 @@ from tests.servers.rabbitmq import parameters
 from tests.servers.waiting import eventually
 from tests.support import failures
 from tests.support.forks import Forks, Process
-from tests.support.patience import AT_LAST, SOON
+from tests.support.patience import AT_LAST, FACTOR, SOON
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,7 +46,7 @@ system_packs_base_path = packs
 [database]
 connection = {database}
 db_name = {name}
-connection_timeout = 500
+connection_timeout = {timeout}
 [messaging]
 url = {messaging}
 prefix = {prefix}
@@ -124,6 +124,7 @@ class Workspace:
         """
         return CONFIG.format(
             database=self.database,
+            timeout=round(500 * FACTOR),
             messaging=self.messaging,
             name=self.name,
             prefix=self.prefix,
@@ -222,7 +223,9 @@ class Workspace:
         for listener in self._listeners:
             listener.close()
         if self.database.startswith("mongodb"):
-            with pymongo.MongoClient[dict[str, Any]](self.database, serverSelectionTimeoutMS=2000) as client:
+            with pymongo.MongoClient[dict[str, Any]](
+                self.database, serverSelectionTimeoutMS=round(SOON * 1000)
+            ) as client:
                 client.drop_database(self.name)
 
 
