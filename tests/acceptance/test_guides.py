@@ -25,7 +25,7 @@ from tests.guides import DOCS, Command, Section, Snippet, missing, sections
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
 from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, Container, Workspace, environment, printed_by
+from tests.workspace import ROOT, Container, Workspace, environment, forks, printed_by
 
 GUIDES = (
     "sensors.md",
@@ -418,12 +418,8 @@ def follow(section: Section, command: Command, site: Site) -> None:
 
 def run(line: str, site: Site) -> tuple[int, str]:
     """A command of the product alone is run as a fork, all else by a shell."""
-    words = shlex.split(line)
-    variables = {}
-    while re.match(r"[A-Z]\w+=", words[0]):
-        name, _, value = words.pop(0).partition("=")
-        variables[name] = value
-    if words[0] in PROGRAMS and not set(words) & {"|", "<", ">"}:
+    words, variables = parsed(line)
+    if is_alone(words):
         variables = {**environment("ignore"), **settings(site), **variables}
         return printed_by(words, cwd=site.workspace.folder, env=variables)
     done = subprocess.run(
@@ -438,17 +434,33 @@ def run(line: str, site: Site) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def parsed(line: str) -> tuple[list[str], dict[str, str]]:
+    """A command's words, and the variables that are set for it."""
+    words = shlex.split(line)
+    variables = {}
+    while re.match(r"[A-Z]\w+=", words[0]):
+        name, _, value = words.pop(0).partition("=")
+        variables[name] = value
+    return words, variables
+
+
+def is_alone(words: Sequence[str]) -> bool:
+    """Whether it is a command of the product that needs no shell."""
+    return words[0] in PROGRAMS and not set(words) & {"|", "<", ">"}
+
+
 def until_interrupted(command: Command, site: Site) -> None:
     """Until all that a guide shows was seen; meanwhile what it follows happens."""
     output = site.workspace.temporary / "output"
+    words, variables = parsed(site.here(command.line))
+    assert is_alone(words), command.place
     with output.open("w") as file:
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {site.here(command.line)}"],
+        process = forks().start(
+            words,
             cwd=site.workspace.folder,
-            env=shell(site),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            env={**environment("ignore"), **settings(site), **variables},
+            stdout=file.fileno(),
+            stderr=file.fileno(),
         )
 
     def seen() -> bool:
