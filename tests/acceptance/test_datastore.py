@@ -183,9 +183,9 @@ GIVES_UP = 3
 
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
 def test_a_database_that_is_away_is_waited_for_and_is_never_none(
-    folder: Path, server_folder: Path, how: str, rabbit_server: Any
+    folder: Path, tmp_path: Path, how: str, rabbit_server: Any
 ) -> None:
-    server = own_server(server_folder / how)
+    server = own_server(tmp_path)
     server.start()
     workspace = Workspace(folder, database=server.url, messaging=rabbit_server.url, serializer="json")
     try:
@@ -222,8 +222,8 @@ def test_a_database_that_is_away_is_waited_for_and_is_never_none(
         server.stop()
 
 
-def test_a_sensor_that_waits_for_the_database_stops_when_it_is_asked_to(folder: Path, server_folder: Path) -> None:
-    server = own_server(server_folder / "stops")
+def test_a_sensor_that_waits_for_the_database_stops_when_it_is_asked_to(folder: Path, tmp_path: Path) -> None:
+    server = own_server(tmp_path)
     server.start()
     workspace = Workspace(folder, database=server.url, messaging="local://")
     try:

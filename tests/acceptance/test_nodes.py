@@ -28,8 +28,8 @@ NAMES = [f"S{number}" for number in range(8)]
 
 REFS = sorted(f"p.{name}" for name in NAMES)
 
-LEASE = math.ceil(4 * FACTOR)
-"""Seconds: a container that is well renews it in time, however slow the machine is."""
+LEASE = math.ceil(min(3 * FACTOR, 10))
+"""Seconds: a container that is well renews it in time, on a slow machine too."""
 
 
 class Node:

@@ -232,7 +232,7 @@ def test_switched_off_the_sensor_is_unregistered_and_stops(embedded: Workspace) 
 # Taken over.
 
 
-LEASE = 4 * FACTOR
+LEASE = min(3 * FACTOR, 10)
 
 
 def start_shared(workspace: Workspace, name: str) -> Container:
