@@ -19,7 +19,7 @@ from tests.servers.ports import free_port
 from tests.servers.process import Server
 from tests.servers.waiting import eventually
 from tests.support import failures
-from tests.support.patience import LATER
+from tests.support.patience import LATER, SOON
 
 # Each attempt to connect before the server is up would be logged with a traceback.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -127,7 +127,9 @@ class RabbitMQ:
 def parameters(url: str) -> pika.ConnectionParameters:
     """What pika needs to connect; in a kombu URL a path of two slashes is the virtual host `/`."""
     split = urlsplit(url)
-    return pika.ConnectionParameters(host=split.hostname, port=split.port, socket_timeout=2)
+    return pika.ConnectionParameters(
+        host=split.hostname, port=split.port, socket_timeout=SOON, stack_timeout=SOON, heartbeat=0
+    )
 
 
 def _real_script(wrapper: str) -> str:

@@ -20,6 +20,7 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
 from tests.soak.census import Census, leaks, state_of, take
 from tests.soak.sensors import add_sensors
+from tests.support.patience import LATER
 from tests.workspace import Container, Listener, Workspace
 
 OUTAGE_SHARE = 0.1
@@ -97,7 +98,7 @@ def soak(workspace: Workspace, mongodb: MongoDB, rabbitmq: RabbitMQ, count: int,
     rows.append(("calm again", after))
     log = container.log
     family = psutil.Process(container.process.pid).children(recursive=True)
-    stopped = container.stop(timeout=60)
+    stopped = container.stop(LATER)
     orphans = [process for process in family if state_of(process) == "alive"]
     show(rows)
     print(f"{faults} faults; {log.count(', starts again in')} restarts, {log.count('lines were dropped')} floods cut")
@@ -151,8 +152,8 @@ def all_beat(listener: Listener, container: Container, count: int) -> None:
     def names() -> set[str]:
         return {item.payload["name"] for item in listener.seen[seen:] if item.trigger == "soak.beat"}
 
-    eventually(f"{count} sensors beat", lambda: len(names()) == count, timeout=120)
-    eventually(f"{count} sensors run", lambda: len(container.wrappers()) == count, timeout=60)
+    eventually(f"{count} sensors beat", lambda: len(names()) == count, LATER)
+    eventually(f"{count} sensors run", lambda: len(container.wrappers()) == count, LATER)
 
 
 def settled(before: Census, count: Callable[[], Census]) -> Census:
