@@ -64,8 +64,8 @@ NOT_FOR_HELP = LIBRARIES | {
     *("st2sensor.models", "st2sensor.settings", "st2sensor.storage", "st2sensor.transport"),
 }
 NOT_TO_LOOK = LIBRARIES | {
-    *("st2sensor.datastore", "st2sensor.keyring", "st2sensor.packs", "st2sensor.storage.mongo"),
-    *("st2sensor.storage.sqlite", "st2sensor.transport"),
+    *("st2sensor.datastore", "st2sensor.keyring", "st2sensor.models", "st2sensor.packs", "st2sensor.sharing"),
+    *("st2sensor.storage", "st2sensor.transport"),
 }
 
 
