@@ -100,6 +100,10 @@ class Stream:
         return received
 
 
+PAUSE = 0.3
+"""Seconds without a message after which a look ends. It decides nothing: callers look again."""
+
+
 def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number") -> list[int]:
     """Take what is in the rules engine's queue now; nothing while there is no queue yet."""
     queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
@@ -109,7 +113,7 @@ def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number"
         channel.basic_qos(prefetch_count=1000)
         with suppress(ChannelClosedByBroker):
             waiting = channel.queue_declare(queue, passive=True).method.message_count
-            for method, _, body in channel.consume(queue, inactivity_timeout=SOON) if waiting else ():
+            for method, _, body in channel.consume(queue, inactivity_timeout=PAUSE) if waiting else ():
                 if method is None:
                     break
                 # Acknowledged one by one: what has arrived and was not looked at goes back into the queue.
@@ -266,7 +270,8 @@ def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running
     stream.check(running)
 
 
-def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: RabbitMQ) -> None:
+@pytest.mark.parametrize("count", [300, pytest.param(6000, marks=pytest.mark.soak, id="for a minute")])
+def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: RabbitMQ, count: int) -> None:
     if mongodb.executable() is None:
         missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
     server = MongoDB(folder)
@@ -282,7 +287,7 @@ def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: Rabb
         container.wrappers()["stream.Stream"].kill()
         container.wait_for_log("stream.Stream started", 2)
         container.wait_for_log("the known sensors run, as of the last look")
-        stream.wait_for(300)
+        stream.wait_for(count)
         # A container that starts now runs what was known at the last run.
         assert container.stop() == 0
         container = workspace.start()
@@ -641,14 +646,15 @@ def test_the_memory_of_a_container_is_flat_while_a_backlog_grows_and_drains(
     process = psutil.Process(container.process.pid)
     running.stop()
     before = process.memory_info().rss
-    stream.wait_for(5000)
+    # So many that keeping them would show.
+    stream.wait_for(10000)
     stream.end()
     running.start()
     stream.check(running)
     assert process.memory_info().rss - before < 20e6
 
 
-@pytest.mark.parametrize("backlog", [12_000, pytest.param(360_000, marks=pytest.mark.soak, id="one hour's worth")])
+@pytest.mark.parametrize("backlog", [36_000, pytest.param(360_000, marks=pytest.mark.soak, id="one hour's worth")])
 def test_a_backlog_drains_in_order_with_flat_memory(workspace: Workspace, running: RabbitMQ, backlog: int) -> None:
     workspace.add_sensor("stream", "Idle", "class Idle(Sensor):\n    pass\n", trigger_types=[{"name": "number"}])
     workspace.reload_well()

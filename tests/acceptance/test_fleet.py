@@ -17,7 +17,7 @@ from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
 from tests.servers import mongodb, rabbitmq
 from tests.servers.waiting import eventually
-from tests.support.patience import FACTOR, LATER
+from tests.support.patience import FACTOR, LATER, SOON
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_nothing_is_lost_or_repeated_while_the_database_is_cut_off(folder: Path,
         assert node.stop() == 0
         records, lines = fleet.ledger.records(), fleet.journal.lines()
         run = Run(
-            records=records, lines=lines, observed=(begin, end), gap=LATER, in_flight=IN_FLIGHT, excused=[(cut, end)]
+            records=records, lines=lines, observed=(begin, end), gap=SOON, in_flight=IN_FLIGHT, excused=[(cut, end)]
         )
         assert check(run, fleet.sensors) == []
         assert {record.fence for record in records} == {None}
@@ -169,7 +169,7 @@ def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
             records=fleet.ledger.records(),
             lines=fleet.journal.lines(),
             observed=(begin, end),
-            gap=LATER,
+            gap=SOON,
             in_flight=IN_FLIGHT,
         )
         assert check(run, fleet.sensors) == []
@@ -199,7 +199,7 @@ def test_what_was_accepted_under_a_lease_that_is_lost_arrives_and_is_marked(fold
             records=fleet.ledger.records(),
             lines=fleet.journal.lines(),
             observed=(began, end),
-            gap=LATER,
+            gap=SOON,
             in_flight=IN_FLIGHT,
         )
         assert [found for found in check(run, fleet.sensors) if found.rule != "marked"] == []
