@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -22,6 +23,9 @@ from tests.workspace import Workspace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell's background job ignores Ctrl-C, and so would all that it starts; tests press it."""
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+"""A run that is told to end stops its servers."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
