@@ -30,7 +30,8 @@ def executable() -> Path | None:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         mongod = Path(folder) / "db" / "bin" / "mongod"
         if mongod.exists():
-            mongod.chmod(0o755)
+            if not os.access(mongod, os.X_OK):
+                mongod.chmod(0o755)
             return mongod
     return None
 
