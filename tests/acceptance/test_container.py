@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.servers import proxy
 from tests.servers.mongodb import MongoDB
 from tests.servers.ports import free_port
 from tests.servers.process import alive
+from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
 from tests.support.forks import Process
@@ -282,11 +282,10 @@ def test_without_a_database_at_the_start_the_container_waits_for_it(folder: Path
 
 
 def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_it(
-    folder: Path, rabbit_server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+    folder: Path, rabbit_server: RabbitMQ
 ) -> None:
     # A broker takes long to start; the way to one that runs is opened at once.
     port = free_port()
-    monkeypatch.setattr(proxy, "free_port", lambda: port)
     url = rabbit_server.url.replace(f":{rabbit_server.port}", f":{port}")
     workspace = Workspace(folder, database="sqlite://", messaging=url)
     workspace.configure("[messaging]\nconnection_retry_wait = 300")
@@ -301,7 +300,7 @@ def test_without_a_broker_at_the_start_sensors_run_and_their_triggers_wait_for_i
         # Its exchange is declared before triggers are on their way.
         workspace.messaging = rabbit_server.url
         listener = workspace.listen()
-        stack.callback(proxy.Proxy(rabbit_server.port).close)
+        stack.callback(Proxy(rabbit_server.port, port).close)
         listener.wait_for("s.up", 3, timeout=LATER)
         listener.wait_for("core.st2.sensor.process_spawn", 3)
         assert container.log.count("cannot reach the broker") == 1

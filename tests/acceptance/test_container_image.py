@@ -121,6 +121,7 @@ def running(build: Build) -> Iterator[Running]:
     started.close()
 
 
+@pytest.mark.soak(minutes=2)
 def test_the_image_runs_sensors_gets_ready_and_stops(running: Running) -> None:
     eventually("it is ready", lambda: running.answer("/ready")[0] == 200)
     eventually(

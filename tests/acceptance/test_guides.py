@@ -24,6 +24,7 @@ from st2sensor.config.reference import reference
 from tests.guides import DOCS, Command, Section, Snippet, missing, sections
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually
+from tests.support.forks import Process
 from tests.support.patience import LATER, SOON
 from tests.workspace import ROOT, Container, Workspace, environment, forks, printed_by
 
@@ -473,8 +474,15 @@ def until_interrupted(command: Command, site: Site) -> None:
     except AssertionError as error:
         raise AssertionError(f"{error}\n{site.there(output.read_text())}") from None
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(SOON)
+        eventually(f"{command.place}: it ends", lambda: interrupted(process))
+
+
+def interrupted(process: Process) -> bool:
+    """Press Ctrl-C, again if need be: an interpreter that is just starting may miss it."""
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1)
+    return process.poll() is not None
 
 
 def settings(site: Site) -> dict[str, str]:

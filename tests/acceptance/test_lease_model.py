@@ -22,19 +22,19 @@ SOUND = [
 
 BROKEN = [
     ["NO_FENCE", "KEEPS"],
-    ["ANY_FENCE", "KEEPS"],
+    pytest.param(["ANY_FENCE", "KEEPS"], marks=pytest.mark.soak),
     ["DEADLINE_AFTER", "KEEPS"],
     ["NO_MARGIN", "KEEPS"],
     ["NO_EVICT_CAS", "KEEPS"],
     ["NO_TAKE_CAS", "KEEPS"],
     ["NO_RELEASE_FENCE"],
     ["TAKE_BACK"],
-    ["NO_BATCH_FENCE", "BATCHES=1", "KEEPS"],
+    pytest.param(["NO_BATCH_FENCE", "BATCHES=1", "KEEPS"], marks=pytest.mark.soak),
     ["NO_BATCH_COUNT", "BATCHES=1", "KEEPS"],
     ["SAME_VALUES", "BATCHES=2", "LIVES=2", "FENCES=2", "KEEPS"],
 ]
 
-REACHED = [["REACH_TAKEOVER", "KEEPS"], ["REACH_BATCH", "BATCHES=1", "KEEPS"]]
+REACHED = [pytest.param(["REACH_TAKEOVER", "KEEPS"], marks=pytest.mark.soak), ["REACH_BATCH", "BATCHES=1", "KEEPS"]]
 
 
 def verdict(folder: Path, switches: list[str]) -> str:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.bench.__main__ import BENCHES
-from tests.workspace import ROOT
+from tests.workspace import ROOT, environment
 
 MINUTES = float(os.environ.get("STORM_MINUTES", "2"))
 """That a storm blows."""
@@ -34,7 +34,14 @@ def test_a_bench_runs_to_its_end(bench: str) -> None:
     print_and_succeed("tests.bench", bench)
 
 
-def print_and_succeed(module: str, *arguments: str) -> None:
+@pytest.mark.soak(minutes=6)
+@pytest.mark.timeout(0)
+def test_ten_times_as_many_generated_examples_agree() -> None:
+    print_and_succeed("pytest", "-q", "tests/unit", "tests/backends", examples=3)
+
+
+def print_and_succeed(module: str, *arguments: str, examples: float = 1) -> None:
     """The output is shown when it fails."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
+    variables = {**environment("default"), "EXAMPLES": str(examples)}
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, env=variables, check=False)
     assert done.returncode == 0

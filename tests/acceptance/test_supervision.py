@@ -126,8 +126,9 @@ def test_a_killed_container_leaves_neither_sensors_nor_what_they_started(embedde
 
 HURRIES = """
 import signal, sys
-from st2sensor.cli.__main__ import COMMANDS
+from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.container import zygote
+from st2sensor.lazy import resolve
 
 def change(*_):
     zygote.DEADLINE = 0.3 if zygote.DEADLINE == usual else usual
@@ -137,7 +138,7 @@ usual = zygote.DEADLINE
 signal.signal(signal.SIGUSR2, change)
 # Before them are the interpreter, -m and the module.
 name, *arguments = sys.argv[4:]
-sys.exit(COMMANDS[name](arguments))
+sys.exit(resolve(PROGRAMS[name])(arguments))
 """
 """A container whose deadline for forks is short from one SIGUSR2 to the next."""
 

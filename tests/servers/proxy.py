@@ -11,10 +11,13 @@ from tests.support.patience import SOON
 
 
 class Proxy:
-    """Forwards from `port` to another port of this machine, in a thread of its own."""
+    """Forwards from `port` to another port of this machine, in a thread of its own.
 
-    def __init__(self, target: int) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    :param port: 0 for any that is free.
+    """
+
+    def __init__(self, target: int, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
         self._target = target
         self._stalled = threading.Event()

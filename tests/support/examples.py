@@ -1,4 +1,7 @@
-"""How many examples a test of generated values tries: all of them in make test, a tenth in make check."""
+"""How many examples a test of generated values tries.
+
+A tenth of them in make check, three tenths in make test, ten times as many as these in make soak.
+"""
 
 from __future__ import annotations
 

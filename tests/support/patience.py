@@ -43,11 +43,11 @@ def settle() -> float:
 
 FACTOR = settle()
 
-SOON = 30 * FACTOR
+SOON = 60 * FACTOR
 """Seconds until one thing has happened: a start, a line of log, an answer."""
 
-LATER = 120 * FACTOR
+LATER = 180 * FACTOR
 """Seconds until much has happened: a server's start, a thousand events, a drained outage."""
 
-AT_LAST = 300 * FACTOR
+AT_LAST = 600 * FACTOR
 """Seconds until a test counts as stuck."""
