@@ -251,6 +251,7 @@ def is_joined(workspace: Workspace, container: psutil.Process, before: int) -> b
     return False
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the files of a container: run the tests as root")
 def test_without_file_descriptors_it_waits_for_them_in_peace(embedded: Workspace) -> None:
     embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.2\nrestart_jitter = 0")
     embedded.add_sensor("s", "First", SLEEPER.format(name="First"), trigger_types=UP)

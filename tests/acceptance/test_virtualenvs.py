@@ -6,8 +6,8 @@ import os
 import sys
 import venv
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_path
 
 import pytest
 
@@ -39,14 +39,14 @@ ln -s {packages}/pip {packages}/pip-*.dist-info "$3"/lib/python3*/site-packages/
 @pytest.fixture
 def quick(embedded: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pack p gets virtualenvs that borrow the pip of this one: installing it takes most of the time."""
-    pip = find_spec("pip")
-    if pip is None or pip.origin is None:
+    packages = Path(get_path("purelib"))
+    if not (packages / "pip").exists():
         # Then it takes its time.
         return
     folder = embedded.folder / "bin"
     folder.mkdir()
     python = folder / "python3.99"
-    python.write_text(QUICK.format(python=sys.executable, packages=Path(pip.origin).parent.parent))
+    python.write_text(QUICK.format(python=sys.executable, packages=packages))
     python.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     (embedded.add_pack("p") / "pack.yaml").write_text("name: p\nversion: 1.0.0\npython_versions: ['3.99']\n")
