@@ -20,7 +20,7 @@ check: .venv/tested
 
 # Within ten: whether all is well. DURATIONS=1 prints where the time goes, TEST_PATIENCE=3 makes deadlines longer.
 test: tools
-	EXAMPLES=0.3 $(PYTEST) --dist worksteal
+	EXAMPLES=0.3 $(PYTEST) --dist loadfile --no-loadscope-reorder
 
 # The cases that take long. MINUTES=15 stops after that long, STORM_MINUTES=10 makes storms longer than 2 minutes.
 soak: tools

@@ -28,6 +28,14 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 """A run that is told to end stops its servers."""
 
 
+LONGEST = [
+    *("test_delivery", "test_supervision", "test_guides", "test_fleet", "test_webhooks", "test_datastore"),
+    *("test_timers", "test_nodes", "test_sharing", "test_container", "test_docs", "test_webhook_load"),
+    *("test_end_to_end", "test_odd_sensors", "test_broken_sensors", "test_operators", "test_lease_model"),
+]
+"""By the seconds that they take, as DURATIONS=1 tells."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     soak.add_option(parser)
 
@@ -59,8 +67,15 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest comes first, so that nobody is left alone with it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_delivery.py")
+    """Files that take long come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: place(item.path))
+
+
+def place(path: Path) -> int:
+    """The place of a file in the order of files."""
+    if path.stem in LONGEST:
+        return LONGEST.index(path.stem)
+    return len(LONGEST) + (path.parent.name not in ("acceptance", "backends"))
 
 
 def missing(what: str) -> None:
