@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.servers.mongodb import MongoDB
-from tests.servers.process import alive
+from tests.servers.process import alive, rest
 from tests.servers.waiting import eventually
 from tests.support.patience import LATER, SOON
 from tests.workspace import Listener, Seen, Workspace
@@ -334,18 +334,6 @@ def test_an_idle_container_rests_after_a_restart(embedded: Workspace) -> None:
     container.wait_for_log("connected to")
     container.wait_for_log("s.Other finished with")
     rest(psutil.Process(container.process.pid))
-
-
-def rest(process: psutil.Process) -> None:
-    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
-    asleep = 0
-
-    def look() -> bool:
-        nonlocal asleep
-        asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
-        return asleep == 5
-
-    eventually("it sleeps each time that one looks", look)
 
 
 ODD = {

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tests.conftest import missing
-from tests.servers.process import alive
+from tests.servers.process import alive, rest
 from tests.servers.waiting import eventually
 from tests.support.patience import LATER
 from tests.workspace import Container, Workspace
@@ -65,18 +65,6 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     folder = workspace.folder / "overrides"
     folder.mkdir(exist_ok=True)
     (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
-
-
-def rest(process: psutil.Process) -> None:
-    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
-    asleep = 0
-
-    def look() -> bool:
-        nonlocal asleep
-        asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
-        return asleep == 5
-
-    eventually("it sleeps each time that one looks", look)
 
 
 def zygote_of(container: Container) -> psutil.Process:

@@ -43,3 +43,15 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def rest(process: psutil.Process) -> None:
+    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
+    asleep = 0
+
+    def look() -> bool:
+        nonlocal asleep
+        asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
+        return asleep == 5
+
+    eventually("it sleeps each time that one looks", look)
