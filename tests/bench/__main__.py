@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import commands, datastore, delivery, exits, placement, sharing, webhooks, weight
+from tests.bench import commands, datastore, delivery, exits, latency, placement, sharing, webhooks, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
@@ -16,6 +16,7 @@ BENCHES: dict[str, Callable[[Workspace], None]] = {
     "commands": commands.report,
     "weight": weight.report,
     "exits": exits.report,
+    "latency": latency.report,
     "delivery": delivery.report,
     "datastore": datastore.report,
     "takeover": sharing.report_takeover,

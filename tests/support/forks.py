@@ -137,6 +137,7 @@ def serve(orders: socket.socket) -> Mapping[str, Any]:
                 if not message:
                     for pid, _ in forks.values():
                         os.kill(pid, signal.SIGKILL)
+                    orders.close()
                     sys.exit()
                 pid = os.fork()
                 if not pid:
