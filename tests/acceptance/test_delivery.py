@@ -28,8 +28,8 @@ from tests.servers.mongodb import MongoDB
 from tests.servers.ports import free_port
 from tests.servers.proxy import Proxy
 from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually
-from tests.support.patience import AT_LAST, FACTOR, LATER, SOON
+from tests.servers.waiting import eventually, grown
+from tests.support.patience import FACTOR, LATER, SOON
 from tests.workspace import Workspace
 
 STREAM = """
@@ -78,7 +78,7 @@ class Stream:
     def wait_for(self, count: int) -> None:
         """Wait until so many more are accepted."""
         target = len(self.accepted()) + count
-        eventually(f"{target} accepted", lambda: len(self.accepted()) >= target, LATER)
+        grown("accepted", lambda: len(self.accepted()), target)
 
     def end(self) -> None:
         (self._folder / "enough").touch()
@@ -681,11 +681,11 @@ def test_a_backlog_drains_in_order_with_flat_memory(workspace: Workspace, runnin
     received: list[int] = []
     weights: list[int] = []
 
-    def drained() -> bool:
+    def drained() -> int:
         received.extend(drain(running, workspace))
         weights.append(process.memory_info().rss)
-        return len(received) >= backlog
+        return len(received)
 
-    eventually("all of them", drained, AT_LAST)
+    grown("arrived", drained, backlog)
     assert received == list(range(backlog))
     assert max(weights) - weights[0] < 30e6

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import missing
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
+from tests.servers.waiting import eventually, grown
 from tests.support.patience import AT_LAST, FACTOR, LATER
 from tests.webhooks import Endpoint
 from tests.workspace import ROOT, Container, Listener, Workspace
@@ -63,7 +63,7 @@ class Load:
 
     def wait(self) -> None:
         """Wait until so many are answered: no client begins another post then."""
-        eventually(f"{self._posts} answers", lambda: len(self.answers()) >= self._posts, LATER)
+        grown("answered", lambda: len(self.answers()), self._posts)
 
     def finish(self) -> None:
         self.process.send_signal(signal.SIGINT)

@@ -24,11 +24,12 @@ from tests.fleet.fleet import Fleet, ready
 from tests.fleet.ledger import now
 from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
+from tests.support.patience import FACTOR
 
-IN_FLIGHT = 2.0
+IN_FLIGHT = 2.0 * FACTOR
 """Seconds from a message's way out to its arrival here."""
 
-STARTS = 5.0
+STARTS = 5.0 * FACTOR
 """Seconds that the sensors of a container have to start elsewhere, beside the lease, on a machine this busy."""
 
 SHOWN = 50

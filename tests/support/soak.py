@@ -40,6 +40,9 @@ class Soak:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: place(self._commit, item.nodeid))
+        for item in items:
+            # Each wait in it has a deadline of its own.
+            item.add_marker(pytest.mark.timeout(0))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._minutes is None:
