@@ -157,7 +157,7 @@ def workspace(folder: Path, running: RabbitMQ, mongo_server: MongoDB) -> Iterato
 RETRIES = "[messaging]\nconnection_retry_wait = 500"
 
 
-@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.soak, id="for minutes")])
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.soak(minutes=2), id="for minutes")])
 def test_the_broker_is_away_and_dispatch_goes_on(workspace: Workspace, running: RabbitMQ, count: int) -> None:
     workspace.configure(RETRIES)
     stream = Stream(workspace, pause=0.002)
@@ -174,7 +174,7 @@ def test_the_broker_is_away_and_dispatch_goes_on(workspace: Workspace, running: 
     stream.check(running)
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak(minutes=4))])
 def test_the_broker_is_killed_again_and_again_in_the_middle_of_a_stream(
     workspace: Workspace, running: RabbitMQ, times: int
 ) -> None:
@@ -190,7 +190,7 @@ def test_the_broker_is_killed_again_and_again_in_the_middle_of_a_stream(
     stream.check(running)
 
 
-@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
 @pytest.mark.parametrize("durability", ["full", "process"])
 def test_the_container_is_killed_again_and_again_in_the_middle_of_a_stream(
     workspace: Workspace, running: RabbitMQ, durability: str, times: int
@@ -222,7 +222,7 @@ def test_the_sensor_is_killed_in_the_middle_of_a_stream(workspace: Workspace, ru
 
 
 @pytest.mark.parametrize(
-    "heartbeat", [math.ceil(min(2 * FACTOR, 10)), pytest.param(60, marks=pytest.mark.soak, id="usual")]
+    "heartbeat", [math.ceil(min(2 * FACTOR, 10)), pytest.param(60, marks=pytest.mark.soak(minutes=4), id="usual")]
 )
 def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_server: MongoDB, heartbeat: int) -> None:
     # The shorter one of the broker's and the container's counts.
@@ -270,7 +270,7 @@ def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running
     stream.check(running)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(6000, marks=pytest.mark.soak, id="for a minute")])
+@pytest.mark.parametrize("count", [300, pytest.param(6000, marks=pytest.mark.soak(minutes=2), id="for a minute")])
 def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, running: RabbitMQ, count: int) -> None:
     if mongodb.executable() is None:
         missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
@@ -654,7 +654,9 @@ def test_the_memory_of_a_container_is_flat_while_a_backlog_grows_and_drains(
     assert process.memory_info().rss - before < 20e6
 
 
-@pytest.mark.parametrize("backlog", [36_000, pytest.param(360_000, marks=pytest.mark.soak, id="one hour's worth")])
+@pytest.mark.parametrize(
+    "backlog", [36_000, pytest.param(360_000, marks=pytest.mark.soak(minutes=8), id="one hour's worth")]
+)
 def test_a_backlog_drains_in_order_with_flat_memory(workspace: Workspace, running: RabbitMQ, backlog: int) -> None:
     workspace.add_sensor("stream", "Idle", "class Idle(Sensor):\n    pass\n", trigger_types=[{"name": "number"}])
     workspace.reload_well()

@@ -141,7 +141,7 @@ SOME = ["killed", "frozen with its sensors", "no way to db", "no way to mq"]
     "faults",
     [
         pytest.param([fault for fault in FAULTS if fault.name in SOME], id="some kinds"),
-        pytest.param(FAULTS, marks=pytest.mark.soak, id="every kind"),
+        pytest.param(FAULTS, marks=pytest.mark.soak(minutes=4), id="every kind"),
     ],
 )
 def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(

@@ -14,15 +14,15 @@ from tests.support.patience import AT_LAST
 MODEL = Path(__file__).parents[1] / "model" / "lease.pml"
 
 SOUND = [
-    pytest.param(["LIVES=3", "FENCES=2", "KEEPS"], id="containers that come again", marks=pytest.mark.soak),
-    pytest.param(["LIVES=2", "FENCES=3"], id="a lease that is released", marks=pytest.mark.soak),
+    pytest.param(["LIVES=3", "FENCES=2", "KEEPS"], id="containers that come again", marks=pytest.mark.soak(minutes=6)),
+    pytest.param(["LIVES=2", "FENCES=3"], id="a lease that is released", marks=pytest.mark.soak(minutes=6)),
     pytest.param(["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"], id="batches"),
     pytest.param(["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"], id="a successor that is not paused"),
 ]
 
 BROKEN = [
     ["NO_FENCE", "KEEPS"],
-    pytest.param(["ANY_FENCE", "KEEPS"], marks=pytest.mark.soak),
+    pytest.param(["ANY_FENCE", "KEEPS"], marks=pytest.mark.soak(minutes=2)),
     ["DEADLINE_AFTER", "KEEPS"],
     ["NO_MARGIN", "KEEPS"],
     ["NO_EVICT_CAS", "KEEPS"],

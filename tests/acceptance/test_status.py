@@ -295,7 +295,7 @@ def add_many(workspace: Workspace, *, enabled: int) -> None:
             )
 
 
-@pytest.mark.parametrize("running", [100, pytest.param(MANY, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("running", [100, pytest.param(MANY, marks=pytest.mark.soak(minutes=2))])
 def test_the_page_works_with_a_thousand_sensors(embedded: Workspace, browser: Browser, running: int) -> None:
     page = Page(embedded, "changes_at_once = 100\n")
     add_many(embedded, enabled=running)

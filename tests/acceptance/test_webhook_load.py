@@ -24,7 +24,7 @@ from tests.workspace import ROOT, Container, Listener, Workspace
 
 CLIENTS = 200
 
-POSTS = [4000, pytest.param(60_000, marks=pytest.mark.soak, id="a minute's worth")]
+POSTS = [4000, pytest.param(60_000, marks=pytest.mark.soak(minutes=4), id="a minute's worth")]
 
 THREADS = 2
 
@@ -129,8 +129,8 @@ def test_nor_when_the_container_is_killed_in_the_middle(workspace: Workspace, po
     ("url", "requirement"),
     [
         ("deploy", "auto"),
-        pytest.param(None, "auto", marks=pytest.mark.soak),
-        pytest.param("deploy", "always", marks=pytest.mark.soak),
+        pytest.param(None, "auto", marks=pytest.mark.soak(minutes=2)),
+        pytest.param("deploy", "always", marks=pytest.mark.soak(minutes=2)),
     ],
 )
 def test_schemathesis_finds_nothing(embedded: Workspace, url: str | None, requirement: str) -> None:
