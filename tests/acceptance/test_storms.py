@@ -9,11 +9,14 @@ import sys
 import pytest
 
 from tests.bench.__main__ import BENCHES
-from tests.support.patience import SOON
+from tests.support.patience import AT_LAST, SOON
 from tests.workspace import ROOT, environment
 
 MINUTES = float(os.environ.get("STORM_MINUTES", "2"))
 """That a storm blows."""
+
+STUCK = 60 * MINUTES + 2 * AT_LAST
+"""Seconds until a program counts as stuck."""
 
 STORMS = {
     "sensors that crash, hang and flood": ["tests.soak"],
@@ -39,7 +42,9 @@ def test_ten_times_as_many_generated_examples_agree() -> None:
 
 
 def print_and_succeed(module: str, *arguments: str, examples: float = 1) -> None:
-    """The output is shown when it fails."""
+    """The output is shown when it fails. Raises subprocess.TimeoutExpired for one that is stuck."""
     variables = {**environment("default"), "EXAMPLES": str(examples)}
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, env=variables, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=variables, timeout=STUCK, check=False
+    )
     assert done.returncode == 0

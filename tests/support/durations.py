@@ -1,7 +1,7 @@
 """Where the suite's time goes: `make test DURATIONS=1` prints it by file, by fixture and by test.
 
 Wall time and CPU time of each phase are measured in the process that runs the test. CPU time includes child processes
-that have ended. A server that outlives the test is counted where it is stopped.
+that have ended, but neither forks of tests.support.forks nor shared servers: `time make test` has the whole.
 """
 
 from __future__ import annotations

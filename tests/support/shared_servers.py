@@ -65,7 +65,7 @@ def shared(name: str, make: Callable[[Path], S]) -> S:
             failures.remember(found)
             return found
         place = folder / name
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         server = make(place)
         server.start()
         file.write_bytes(pickle.dumps(server))
