@@ -8,6 +8,7 @@ import marshal
 import os
 import struct
 import sys
+import time
 import traceback
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -21,6 +22,8 @@ from st2sensor.wrapper.stop import StopSensor
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(st2sensor.__file__)), "compat")
 
+RACY = 2.0
+"""Seconds: the coarsest resolution of modification times, on FAT."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
 """Where Sensor and PollingSensor are defined: here, and in a StackStorm that a pack's interpreter can import."""
@@ -46,6 +49,8 @@ class LoadError(Exception):
 def load_class(code: Dict[str, Any]) -> Type[Any]:
     """Load the class that `code`, as the container describes it, names. Raises LoadError."""
     extend_path(code)
+    if _saved_just_now(code["search_paths"]):
+        sys.dont_write_bytecode = True
     file, class_name = code["file"], code["class_name"]
     module = _load_module(file)
     found = getattr(module, class_name, None)
@@ -86,6 +91,23 @@ def extend_path(code: Dict[str, Any]) -> None:
     for path in [*code["search_paths"], COMPAT, *(code["fallback_paths"] if same_version else [])]:
         if path not in sys.path:
             sys.path.append(path)
+
+
+def _saved_just_now(folders: List[str]) -> bool:
+    """Whether any Python file in the folders is younger than RACY.
+
+    Python takes compiled code for current when the source has the same size and second: a file that is saved twice
+    within a second would run as it was first.
+    """
+    since = time.time() - RACY
+    for top in folders:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if name.endswith(".py"):
+                    with suppress(OSError):
+                        if os.stat(os.path.join(folder, name)).st_mtime > since:
+                            return True
+    return False
 
 
 def preload() -> None:

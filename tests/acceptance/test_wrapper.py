@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tests.workspace import ROOT, environment
+from tests.support.patience import LATER
+from tests.workspace import ROOT, complete, environment
 
 WRAPPER = ROOT / "st2sensor" / "wrapper" / "__main__.py"
 
@@ -56,3 +59,34 @@ def test_alone_it_says_who_starts_it(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "start sensors with st2sensorcontainer --sensor-ref" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_saved_twice_within_a_second_runs_as_it_was_last(tmp_path: Path) -> None:
+    """Size and second are all that Python compares before it takes compiled code for current."""
+    library, sensor = tmp_path / "lib.py", tmp_path / "s.py"
+    sensor.write_text(complete("from lib import VALUE\nclass S(Sensor):\n    value = VALUE\n"))
+    code = {
+        "file": str(sensor),
+        "class_name": "S",
+        "search_paths": [str(tmp_path)],
+        "fallback_paths": [],
+        "fallback_version": [0, 0],
+        "shadow_stackstorm": False,
+    }
+    program = f"from st2sensor.wrapper.loader import load_class; print(load_class({code!r}).value)"
+
+    def loaded(*, saved: float, value: int) -> int:
+        library.write_text(f"VALUE = {value}\n")
+        for file in (library, sensor):
+            os.utime(file, (saved, saved))
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    # Saved later than now, so that the test need not finish within a second.
+    soon = time.time() + LATER
+    assert [loaded(saved=soon, value=value) for value in (1, 2)] == [1, 2]
+    assert not list(tmp_path.rglob("*.pyc"))
+    assert loaded(saved=soon - 2 * LATER, value=3) == 3
+    assert list(tmp_path.rglob("lib.*.pyc"))
