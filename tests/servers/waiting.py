@@ -13,6 +13,9 @@ R = TypeVar("R")
 LOOK_EVERY = 0.02
 """Seconds."""
 
+REST = 4
+"""How many times as long as a look took passes before the next one, so that looking takes a fifth of a core at most."""
+
 
 def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
     """Look until there is something; returns it. Fails with `what` after timeout seconds."""
@@ -25,8 +28,7 @@ def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
         looked = time.monotonic()
         if looked > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {found!r}")
-        # A look that costs much is repeated less often.
-        time.sleep(max(LOOK_EVERY, looked - began))
+        time.sleep(max(LOOK_EVERY, REST * (looked - began)))
 
 
 def grown(what: str, count: Callable[[], int], target: int, timeout: float = SOON) -> int:
