@@ -16,6 +16,9 @@
     ├── LeaseLost                       75   another container may run the sensor now
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is no database, or a broken one
+    ├── WorkFailed                      70   a worker process did not do its task
+    │   ├── WorkExceeded                70  the task took more time, memory or bytes than it may
+    │   └── WorkersBusy                 75  others took so long that its turn did not come
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
@@ -125,6 +128,22 @@ class OutboxError(St2SensorError):
 
 class OutboxDamaged(OutboxError):
     pass
+
+
+class WorkFailed(St2SensorError):
+    exit_code = 70
+
+
+class WorkExceeded(WorkFailed):
+    """:param what: `time`, `memory`, `request` or `answer`."""
+
+    def __init__(self, message: str, *, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class WorkersBusy(WorkFailed):
+    exit_code = 75
 
 
 class StorageError(St2SensorError):

@@ -1,0 +1,150 @@
+"""One worker process, as the one that has started it sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import WorkExceeded, WorkFailed
+from st2sensor.workers.frames import TooLong, receive, send
+from st2sensor.workers.limits import Limits
+
+FOLDER = Path(__file__).parent
+
+START = 30.0
+"""Seconds that a process has to start, and to import what a function needs."""
+
+END = 5.0
+"""Seconds until one that was killed is gone; the kernel frees its memory first."""
+
+SIZES = {"memory": "memory", "request": "arguments", "answer": "result"}
+"""What may be exceeded besides time, in words."""
+
+
+class Worker:
+    """For one thread at a time. Raises WorkFailed when no process can be started.
+
+    :param functions: by name, `package.module:function`.
+    """
+
+    def __init__(self, functions: Mapping[str, str], limits: Limits) -> None:
+        self._limits = limits
+        self._line, theirs = socket.socketpair()
+        life, self._life = os.pipe()
+        descriptors = {"line": theirs.fileno(), "life": life}
+        settings = {"functions": dict(functions), **asdict(limits), **descriptors}
+        path = [os.path.abspath(folder) for folder in sys.path if folder]
+        try:
+            self._process = subprocess.Popen(
+                # Without .pth files, whose code would run here: their folders are on the path already.
+                [sys.executable, "-I", "-S", "-B", "-X", "utf8", FOLDER, json.dumps(path), json.dumps(settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                pass_fds=tuple(descriptors.values()),
+                process_group=0,
+            )
+        except OSError as error:
+            self._line.close()
+            os.close(self._life)
+            raise WorkFailed(f"no worker process can be started: {error}") from error
+        finally:
+            theirs.close()
+            os.close(life)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can do another task."""
+        return self._life >= 0 and self._process.poll() is None
+
+    def call(self, name: str, arguments: bytes, timeout: float) -> Any:
+        """Have a function called, and return its result. Whatever exceeds something ends the process.
+
+        :param arguments: a JSON array.
+        :param timeout: seconds that it may take, without the start of the process and its imports.
+
+        Raises WorkExceeded and WorkFailed.
+        """
+        try:
+            answer = self._exchange(name, arguments, timeout)
+        except BaseException:
+            self.kill()
+            raise
+        if "value" in answer:
+            return answer["value"]
+        if "exceeded" in answer:
+            self.kill()
+            raise self._exceeded(name, answer["exceeded"])
+        raise WorkFailed(f"{name} failed in its worker process: {answer['failed']}")
+
+    def interrupt(self) -> None:
+        """End it from another thread: the one that waits for its result is told that it failed."""
+        self._process.kill()
+
+    def kill(self) -> None:
+        """End it, whatever it does; again does nothing."""
+        if self._life < 0:
+            return
+        self._process.kill()
+        self._line.close()
+        os.close(self._life)
+        self._life = -1
+        # One that the kernel holds on to for longer is reaped when the next one is started.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END)
+
+    def _exchange(self, name: str, arguments: bytes, timeout: float) -> dict[str, Any]:
+        began = time.monotonic()
+        try:
+            send(self._line, name.encode(), began + START)
+            answer = self._receive(began + START)
+            if answer:
+                return answer
+        except (TimeoutError, ConnectionError) as error:
+            raise WorkFailed(
+                f"{name}: its worker process {self._end() or f'did not start within {START:g} s'}"
+            ) from error
+        until = time.monotonic() + timeout
+        try:
+            send(self._line, arguments, until)
+            return self._receive(until)
+        except TimeoutError:
+            raise WorkExceeded(f"{name} took more than {timeout:g} s", what="time") from None
+        except TooLong:
+            raise self._exceeded(name, "answer") from None
+        except ConnectionError:
+            raise WorkFailed(f"{name}: its worker process {self._end() or 'went away'}") from None
+
+    def _receive(self, until: float) -> dict[str, Any]:
+        received = receive(self._line, self._limits.answer + 100, until)
+        if received is None:
+            raise ConnectionResetError
+        answer: dict[str, Any] = json.loads(received)
+        return answer
+
+    def _end(self) -> str:
+        """How it ended, in words; empty when it has not."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(END)
+            # A container collects every child that ends: then there is no code.
+            return f"ended by {signal.Signals(-code).name}" if code < 0 else "ended"
+        return ""
+
+    def _exceeded(self, name: str, what: str) -> WorkExceeded:
+        most: int = getattr(self._limits, what)
+        return WorkExceeded(f"{name} took more than {most:,} bytes of {SIZES[what]}", what=what)
