@@ -1,11 +1,16 @@
-"""The trigger types and triggers that are registered, and whether a trigger instance fits them. In the container."""
+"""The trigger types and triggers that are registered. In the container."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
-from st2sensor.models import Schema, Trigger, TriggerInstance, TriggerType
-from st2sensor.schema import Compiled
+from st2sensor.models import Schema, Trigger, TriggerType
+from st2sensor.schema_program import program_of
+
+NO_SCHEMA = ""
+"""The digest of a type that has no payload_schema: any object fits."""
 
 
 class Catalogue:
@@ -14,13 +19,18 @@ class Catalogue:
     def __init__(self) -> None:
         self._types: dict[str, TriggerType] = {}
         self._type_of_trigger: dict[str, str] = {}
-        self._compiled: dict[str, tuple[Schema, Compiled]] = {}
+        self._digests: dict[str, tuple[Schema, str]] = {}
+        """By reference of a type, with the schema that they are of."""
+        self._programs: dict[str, str | None] = {}
+        """By digest."""
 
     def learn(self, types: Iterable[TriggerType], triggers: Iterable[Trigger]) -> None:
-        """Replace what is known; schemas that have not changed stay compiled."""
+        """Replace what is known; of schemas that have not changed, digest and program stay."""
         self._types = {item.ref: item for item in types}
         self._type_of_trigger = {item.ref: item.type for item in triggers}
-        self._compiled = {ref: cached for ref, cached in self._compiled.items() if ref in self._types}
+        self._digests = {ref: known for ref, known in self._digests.items() if ref in self._types}
+        current = {digest for _, digest in self._digests.values()}
+        self._programs = {digest: program for digest, program in self._programs.items() if digest in current}
 
     def type_of(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
         """The type of a trigger named by its reference, or described by its fields; None when it is not registered."""
@@ -32,28 +42,24 @@ class Catalogue:
         ref = trigger.get("ref") or f"{trigger.get('pack')}.{trigger.get('name')}"
         return self.type_of(ref) if isinstance(ref, str) else None
 
-    def objection(self, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:
-        """Why an instance must not be published, or None.
+    def digest_of(self, trigger_type: TriggerType) -> str:
+        """Names a type's payload_schema: the same as long as the schema is the same."""
+        declared = trigger_type.payload_schema
+        if not declared:
+            return NO_SCHEMA
+        known = self._digests.get(trigger_type.ref)
+        if known is None or (known[0] is not declared and known[0] != declared):
+            text = json.dumps(declared, sort_keys=True, default=str)
+            known = (declared, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32])
+            self._digests[trigger_type.ref] = known
+        return known[1]
 
-        :param instance: with a payload in its JSON form.
-        :param trigger_type: what `type_of` says of its trigger.
-        """
-        if not isinstance(instance.payload, dict):
-            return f"the payload is a {type(instance.payload).__name__}, not a dict"
-        if trigger_type is None:
-            return f"trigger {name_of(instance.trigger)} is not registered"
-        if not trigger_type.payload_schema:
-            return None
-        problem = self._schema_of(trigger_type, trigger_type.payload_schema).violation(instance.payload)
-        return (
-            None if problem is None else f"the payload does not fit the payload_schema of {trigger_type.ref}: {problem}"
-        )
-
-    def _schema_of(self, trigger_type: TriggerType, declared: Schema) -> Compiled:
-        cached = self._compiled.get(trigger_type.ref)
-        if cached is None or (cached[0] is not declared and cached[0] != declared):
-            cached = self._compiled[trigger_type.ref] = (declared, Compiled(declared))
-        return cached[1]
+    def program_of(self, trigger_type: TriggerType) -> str | None:
+        """What a sensor may check its payloads with; None where only the container can, or where there is nothing."""
+        digest = self.digest_of(trigger_type)
+        if digest != NO_SCHEMA and digest not in self._programs:
+            self._programs[digest] = program_of(trigger_type.payload_schema or {})
+        return self._programs.get(digest)
 
 
 def name_of(trigger: str | Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ from st2sensor.outbox_file import Entry
 from st2sensor.settings import Messaging
 from st2sensor.traffic import Traffic
 from st2sensor.transport.base import Message, Publisher, Transport
-from st2sensor.transport.codec import trigger_message
+from st2sensor.transport.codec import Encode, trigger_message
 from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
 LOG = logging.getLogger(__name__)
@@ -170,10 +170,11 @@ class Delivery:
         self._outbox.confirm(self._cursor, len(rows))
 
 
-def message_of(entry: Entry, messaging: Messaging, *, late: bool = False) -> Message:
-    """The message that consumers get of an outbox entry.
+def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
+    """The message that consumers get of an outbox entry. Raises ValueError for a body that is not JSON.
 
     :param late: whether another container may run the sensor by now.
+    :param encode: encodes it elsewhere.
     """
     headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
     return trigger_message(
@@ -184,6 +185,7 @@ def message_of(entry: Entry, messaging: Messaging, *, late: bool = False) -> Mes
         routing_key=ROUTING_KEYS[messaging.routing_key](entry),
         message_id=entry.message_id,
         headers=headers | ({LATE: "true"} if late else {}),
+        encode=encode,
     )
 
 

@@ -1,7 +1,8 @@
-"""From a sensor's dispatch() to the outbox: checks what is dispatched against what is registered. In the container.
+"""From a sensor's dispatch() to the outbox: finds the type of what is dispatched, and keeps out what does not fit it.
 
 What cannot be published is kept as a dead letter, with the reason: a sensor never hears of it, as in StackStorm, and
-nothing is lost silently.
+nothing is lost silently. The work done here does not depend on what is in a payload: checks are done by the sensor
+itself, or in worker processes. The events of one sensor keep their order meanwhile.
 """
 
 from __future__ import annotations
@@ -10,30 +11,55 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from st2sensor import objection
 from st2sensor.catalogue import Catalogue, name_of
+from st2sensor.checker import Checker
+from st2sensor.errors import OutboxError
+from st2sensor.event import Event
 from st2sensor.logs import of_sensor
-from st2sensor.models import CORE_PACK, TriggerInstance, TriggerType
+from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.outbox import Done, Outbox
 from st2sensor.outbox_file import Entry
 from st2sensor.packs.config import masked
-from st2sensor.payload import plain, valid
+from st2sensor.payload import valid
 from st2sensor.sharing.holdings import Tenure, Unshared
 from st2sensor.traffic import Traffic
-from st2sensor.transport.codec import to_json
 
 LOG = logging.getLogger(__name__)
+
+LAST_CHECKS = 5.0
+"""Seconds that the end of the container waits for checks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arrived:
+    """An event that waits until those before it are checked.
+
+    :ivar body: its JSON form.
+    :ivar problem: what is wrong with it as far as was told without looking into its payload, or None.
+    :ivar fence: under which it was dispatched; `at`: when, in seconds since the epoch.
+    """
+
+    event: Event
+    body: str
+    trigger_type: TriggerType | None
+    problem: str | None
+    fence: int | None
+    at: float
+    done: Done
 
 
 class Dispatcher:
     """For the supervisor's thread.
 
     :param traffic: counts what is dispatched.
-    :param tenure: says for which sensors this container may act.
     :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
+    :param tenure: says for which sensors this container may act.
     """
 
     def __init__(
@@ -41,6 +67,7 @@ class Dispatcher:
         outbox: Outbox,
         catalogue: Catalogue,
         traffic: Traffic,
+        checker: Checker,
         *,
         validate: bool,
         tenure: Tenure | None = None,
@@ -48,24 +75,43 @@ class Dispatcher:
         self._outbox = outbox
         self._catalogue = catalogue
         self._traffic = traffic
+        self._checker = checker
         self._validate = validate
         self._tenure = tenure or Unshared()
         self._secrets: dict[str, frozenset[str]] = {}
+        self._waiting: dict[str, deque[_Arrived]] = {}
+        """Events by sensor, the first of which is being checked."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
-        """What a sensor was told in confidence is masked where a reason quotes its payload."""
+        """What a sensor was told in confidence is masked where a reason names a property by it."""
         self._secrets[sensor] = secrets
 
     def knows(self, trigger: str | Mapping[str, object]) -> bool:
         """Whether a dispatch of this trigger would find its type."""
         return self._catalogue.type_of(trigger) is not None
 
-    def dispatch(self, sensor: str, instance: TriggerInstance, done: Done) -> None:
-        """Put an instance on its way. Raises LeaseLost.
+    def dispatch(self, sensor: str, event: Event, done: Done) -> None:
+        """Put an event on its way. Raises LeaseLost, and UnicodeDecodeError for a payload that is no text.
 
-        :param done: told once the instance, or the dead letter, is on disk.
+        :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
+        :param done: told once the event, or the dead letter, is on disk.
         """
-        self.submit(self.entry(sensor, instance), done)
+        arrived = self._arrived(sensor, event, done)
+        waiting = self._waiting.get(sensor)
+        if waiting is not None:
+            waiting.append(arrived)
+        elif self._is_due(arrived):
+            self._waiting[sensor] = deque([arrived])
+            self._spawn(self._check_in_order(sensor, self._waiting[sensor]))
+        else:
+            self.submit(self._entry(sensor, arrived, arrived.problem), done)
+
+    def withdraw(self, sensor: str) -> None:
+        """A sensor stops: what waits to be checked is not sent, and dispatch() raises."""
+        for arrived in self._waiting.get(sensor, ()):
+            arrived.done(OutboxError(f"sensor {sensor} stops: the event is not dispatched"))
+        self._waiting.get(sensor, deque()).clear()
 
     @property
     def has_room(self) -> bool:
@@ -78,9 +124,6 @@ class Dispatcher:
         # A dead letter goes nowhere: whoever holds the sensor.
         needs_lease = entry.fence is not None and entry.reason is None
         self._outbox.submit(entry, done, self._is_held if needs_lease else None)
-
-    def _is_held(self, entry: Entry) -> bool:
-        return self._tenure.is_held(entry.sensor, entry.fence)
 
     def adopted(self, entry: Entry, sensor: str) -> Entry:
         """An entry that was stored earlier, by another container perhaps, as it is put on its way from here.
@@ -112,40 +155,105 @@ class Dispatcher:
         self.submit(entry, done)
         await settled
 
-    def problem(self, instance: TriggerInstance) -> str | None:
-        """Why an instance whose payload is JSON must not be published, or None."""
-        return self._catalogue.objection(instance, self._catalogue.type_of(instance.trigger))
+    async def entry(self, sensor: str, event: Event) -> Entry:
+        """An event as it goes into the outbox, or as a dead letter. Raises LeaseLost and UnicodeDecodeError."""
+        arrived = self._arrived(sensor, event, _unheard)
+        return self._entry(sensor, arrived, await self._reason(sensor, arrived))
 
-    def entry(self, sensor: str, instance: TriggerInstance) -> Entry:
-        """An instance as it goes into the outbox, or as a dead letter. Raises LeaseLost.
+    def schema_for(self, trigger: str | Mapping[str, object], known: str | None = None) -> dict[str, str | None] | None:
+        """What a sensor needs to check a trigger's payloads itself: `digest` and `program`.
 
-        :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
+        None for a trigger that is not registered, and where the sensor knows this digest.
         """
-        fence = self.fence_of(sensor)
-        trigger_type = self._catalogue.type_of(instance.trigger)
-        reason = self._objection(sensor, instance, trigger_type)
-        name = name_of(instance.trigger)
+        trigger_type = self._catalogue.type_of(trigger)
+        if trigger_type is None or self._catalogue.digest_of(trigger_type) == known:
+            return None
+        return {
+            "digest": self._catalogue.digest_of(trigger_type),
+            "program": self._catalogue.program_of(trigger_type),
+        }
+
+    async def finish(self) -> None:
+        """Wait until what was dispatched is checked, as long as that may take at the end; the rest is withdrawn."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_CHECKS)
+        for sensor in list(self._waiting):
+            self.withdraw(sensor)
+
+    def _arrived(self, sensor: str, event: Event, done: Done) -> _Arrived:
+        trigger_type = self._catalogue.type_of(event.trigger)
+        return _Arrived(
+            event=event,
+            body=event.body(),
+            trigger_type=trigger_type,
+            problem=self._checker.first_problem(event, trigger_type),
+            fence=self.fence_of(sensor),
+            at=time.time(),
+            done=done,
+        )
+
+    def _is_held(self, entry: Entry) -> bool:
+        return self._tenure.is_held(entry.sensor, entry.fence)
+
+    async def _check_in_order(self, sensor: str, waiting: deque[_Arrived]) -> None:
+        try:
+            while waiting:
+                arrived = waiting[0]
+                reason = await self._reason(sensor, arrived)
+                # It may have been withdrawn meanwhile.
+                if waiting and waiting[0] is arrived:
+                    waiting.popleft()
+                    self.submit(self._entry(sensor, arrived, reason), arrived.done)
+        except Exception as error:
+            LOG.exception("%s: an event cannot be checked", sensor)
+            while waiting:
+                waiting.popleft().done(error)
+        finally:
+            del self._waiting[sensor]
+
+    def _is_due(self, arrived: _Arrived) -> bool:
+        trigger_type = arrived.trigger_type
+        return (
+            arrived.problem is None and trigger_type is not None and self._checker.is_due(arrived.event, trigger_type)
+        )
+
+    async def _reason(self, sensor: str, arrived: _Arrived) -> str | None:
+        """Why an event must not be published, or None."""
+        if arrived.trigger_type is None or not self._is_due(arrived):
+            return arrived.problem
+        problem = await self._checker.problem(sensor, arrived.event, arrived.trigger_type)
+        if problem is None:
+            return None
+        if problem.is_final or self._validate:
+            return problem.reason
+        name, said = name_of(arrived.event.trigger), of_sensor(sensor)
+        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem.reason, extra=said)
+        return None
+
+    def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:
+        event, trigger_type = arrived.event, arrived.trigger_type
+        name = name_of(event.trigger)
         if reason is not None:
-            reason = masked(valid(reason), self._secrets.get(sensor, frozenset()))
+            reason = objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
             said = of_sensor(sensor)
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=said)
         return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
-            trigger=valid(name),
-            trigger_type=valid(name) if trigger_type is None else trigger_type.ref,
-            created=time.time(),
-            body=to_json(instance),
-            tagged=instance.tagged,
+            trigger=objection.bounded(valid(name)),
+            trigger_type=objection.bounded(valid(name)) if trigger_type is None else trigger_type.ref,
+            created=arrived.at,
+            body=arrived.body,
+            tagged=event.tagged,
             reason=reason,
-            fence=fence,
+            fence=arrived.fence,
         )
 
-    def _objection(self, sensor: str, instance: TriggerInstance, trigger_type: TriggerType | None) -> str | None:
-        seen = replace(instance, payload=plain(instance.payload), tagged=False) if instance.tagged else instance
-        problem = self._catalogue.objection(seen, trigger_type)
-        if problem is None or self._validate or trigger_type is None or not isinstance(seen.payload, dict):
-            return problem
-        name = name_of(instance.trigger)
-        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem, extra=of_sensor(sensor))
-        return None
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _unheard(error: Exception | None) -> None:
+    """Nobody waits."""

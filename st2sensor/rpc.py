@@ -1,6 +1,7 @@
 """JSON-RPC 2.0, one message a line, UTF-8: what container and wrapper say to each other.
 
 Requests carry an `id` and are answered once, in any order; notifications carry none and are not answered.
+A request with `bodies: n` is followed by n lines of JSON: payloads and values, which need not be decoded on the way.
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
 
@@ -16,7 +17,13 @@ PROTOCOL_VERSION = 1
 """Sent in `hello`; a container refuses a wrapper of another version."""
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Longest line accepted; a longer one ends the session that sends it."""
+"""Longest message accepted, with its bodies; a longer one ends the session that sends it."""
+
+MAX_REQUEST_BYTES = 1024 * 1024
+"""Longest line that a container decodes: decoding takes the time of all sensors. What is longer goes into a body."""
+
+MAX_BODIES = 10_000
+"""Most bodies of one request."""
 
 STOP_SIGNAL, STACKS_SIGNAL = signal.SIGRTMAX - 1, signal.SIGRTMAX - 2
 """What a container sends a wrapper: a stop that no sensor's own handler of SIGTERM keeps away, and a request for the
@@ -29,11 +36,35 @@ APPLICATION_ERROR = -32000
 Message = Dict[str, Any]
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
-def request(identifier: int, method: str, params: Message) -> bytes:
-    """Encode a request. Raises NotJson and ValueError, as `encode` does."""
-    return encode({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params})
+def request(identifier: int, method: str, params: Message, bodies: Sequence[bytes] = ()) -> bytes:
+    """Encode a request. Raises NotJson and ValueError, as `encode` does.
+
+    :param bodies: what `body` has made.
+    """
+    message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+    if not bodies:
+        return encode(message)
+    if len(bodies) > MAX_BODIES:
+        raise ValueError(f"{len(bodies)} events are too many for one request, of which the limit is {MAX_BODIES}")
+    data = b"\n".join([encode({**message, "bodies": len(bodies)})[:-1], *bodies, b""])
+    _check_length(data)
+    return data
+
+
+def body(value: Any) -> bytes:
+    """Encode a value as the body of a request. Raises NotJson when it is not JSON."""
+    try:
+        text = _ENCODER.encode(value)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair has no UTF-8, but JSON has an escape for it.
+            return _ASCII_ENCODER.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as exception:
+        raise NotJson(str(exception)) from exception
 
 
 def notification(method: str, params: Message) -> bytes:
@@ -61,9 +92,13 @@ def encode(message: Message) -> bytes:
         line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
     except (TypeError, ValueError, RecursionError) as exception:
         raise NotJson(str(exception)) from exception
-    if len(line) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"{len(line)} bytes are too many for one message, of which the limit is {MAX_MESSAGE_BYTES}")
+    _check_length(line)
     return line
+
+
+def _check_length(data: bytes) -> None:
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{len(data)} bytes are too many for one message, of which the limit is {MAX_MESSAGE_BYTES}")
 
 
 def decode(line: bytes) -> Message:
@@ -88,6 +123,37 @@ def answer_of(message: Message) -> Any:
 
 class NotJson(TypeError):
     """A message holds what JSON has no form for."""
+
+
+class Requests:
+    """Puts requests together from lines: each with its bodies, under `bodies`, as they came."""
+
+    def __init__(self) -> None:
+        self._begun: Optional[Message] = None
+        self._missing = 0
+        self._size = 0
+
+    def add(self, line: bytes) -> Optional[Message]:
+        """Add a line; returns the request that it completes. Raises ProtocolError."""
+        if self._begun is None:
+            if len(line) > MAX_REQUEST_BYTES:
+                raise ProtocolError(f"a request is longer than {MAX_REQUEST_BYTES} bytes: payloads go into bodies")
+            message = decode(line)
+            self._missing = message.get("bodies", 0)
+            if type(self._missing) is not int or not 0 <= self._missing <= MAX_BODIES:
+                raise ProtocolError(f"bodies is a number from 0 to {MAX_BODIES}")
+            message["bodies"] = []
+            self._begun, self._size = message, len(line)
+        else:
+            self._size += len(line)
+            if self._size > MAX_MESSAGE_BYTES:
+                raise ProtocolError(f"a request is longer than {MAX_MESSAGE_BYTES} bytes")
+            self._begun["bodies"].append(line)
+            self._missing -= 1
+        if self._missing:
+            return None
+        complete, self._begun = self._begun, None
+        return complete
 
 
 class LineBuffer:

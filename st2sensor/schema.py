@@ -16,6 +16,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT4
 
+from st2sensor import objection
 from st2sensor.models import Schema
 
 CONSTRAINTS = frozenset({"enum", "anyOf", "oneOf", "allOf", "not", "$ref"})
@@ -46,7 +47,7 @@ class Compiled:
         self._judge: jsonschema.Draft4Validator | None = None
         self._fast: Callable[[Any], Any] | None = None
         if self._broken is None:
-            rewritten = _draft4(schema)
+            rewritten = draft4(schema)
             # With a registry of its own jsonschema does not fetch what a reference names.
             self._judge = jsonschema.Draft4Validator(rewritten, registry=REGISTRY)
             self._fast = _fast(rewritten)
@@ -65,22 +66,40 @@ class Compiled:
 
     def first_violation(self, instance: Any) -> tuple[list[str | int], str] | None:
         """What `violation` says, with the path to it apart."""
+        found = self._first_error(instance)
+        if isinstance(found, str):
+            return [], found
+        return None if found is None else (list(found.absolute_path), str(found.message))
+
+    def objection(self, instance: Any) -> str | None:
+        """What `violation` says, but without quoting the instance."""
+        found = self._first_error(instance)
+        if found is None:
+            return None
+        return objection.bounded(found) if isinstance(found, str) else objection.text(found)
+
+    def _first_error(self, instance: Any) -> jsonschema.ValidationError | str | None:
+        """The most relevant error, or what is wrong with the schema. Raises MemoryError."""
         if self._judge is None:
-            return [], f"the schema itself is wrong: {self._broken}"
+            return f"the schema itself is wrong: {self._broken}"
         if self._fast is not None and _passes(self._fast, instance):
             return None
         try:
-            error = jsonschema.exceptions.best_match(self._judge.iter_errors(instance))
+            error: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(
+                self._judge.iter_errors(instance)
+            )
+        except MemoryError:
+            raise
         except Exception as failure:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
-            return [], f"the schema cannot be applied: {failure}"
-        return None if error is None else (list(error.absolute_path), str(error.message))
+            return f"the schema cannot be applied: {type(failure).__name__}"
+        return error
 
 
 def violations(schema: Schema, instance: Any) -> list[Violation]:
     """Every way in which an instance breaks a schema; none when the schema is itself broken."""
     if check(schema) is not None:
         return []
-    judge = jsonschema.Draft4Validator(_draft4(schema), registry=REGISTRY)
+    judge = jsonschema.Draft4Validator(draft4(schema), registry=REGISTRY)
     try:
         # Of alternatives, what is wrong with the one that comes closest.
         errors = [jsonschema.exceptions.best_match([error]) for error in judge.iter_errors(instance)]
@@ -96,7 +115,7 @@ def violations(schema: Schema, instance: Any) -> list[Violation]:
 def check(schema: Schema) -> str | None:
     """Say what is wrong with a schema, or None."""
     try:
-        problems = list(META.iter_errors(_draft4(schema)))
+        problems = list(META.iter_errors(draft4(schema)))
         if problems:
             # The same one each time.
             first = min(problems, key=lambda problem: (list(map(str, problem.absolute_path)), problem.message))
@@ -152,6 +171,8 @@ def _refuse(uri: str) -> Any:
 def _passes(fast: Callable[[Any], Any], instance: Any) -> bool:
     try:
         fast(instance)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 (the judge says what it is)
         return False
     return True
@@ -161,10 +182,10 @@ def _dotted(path: Iterable[str | int]) -> str:
     return ".".join(map(str, path))
 
 
-def _draft4(schema: Any) -> Any:
+def draft4(schema: Any) -> Any:
     """Rewrite per-property `required` into draft 4's list, and let what is not required be null."""
     if isinstance(schema, list):
-        return [_draft4(item) for item in schema]
+        return [draft4(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     rewritten = {key: _draft4_keyword(key, value) for key, value in schema.items()}
@@ -192,8 +213,8 @@ def _draft4_keyword(key: str, value: Any) -> Any:
     if key in ("default", "enum", "required"):
         return value
     if key in ("properties", "patternProperties", "definitions") and isinstance(value, Mapping):
-        return {name: _draft4(item) for name, item in value.items()}
-    return _draft4(value)
+        return {name: draft4(item) for name, item in value.items()}
+    return draft4(value)
 
 
 def _nullable(schema: Any) -> Any:

@@ -289,12 +289,25 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Payloads:
+    """`[system]`: what payloads have to be.
+
+    :param validate: `validate_trigger_payload`; false publishes payloads that break their schema, with a warning.
+    :param validation_timeout: seconds that the check of one may take.
+    :param max_size: `max_payload`, bytes of JSON.
+    """
+
+    validate: bool = True
+    validation_timeout: float = 2.0
+    max_size: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything.
 
     :param source: the configuration files that were read, for messages.
     :param system_user: `[system_user] user`.
-    :param validate_trigger_payload: `[system]`; false publishes invalid payloads with a warning.
     :param warnings: what looks misspelt in the files.
     """
 
@@ -311,5 +324,5 @@ class Settings:
     log: Log
     metrics: Metrics
     system_user: str
-    validate_trigger_payload: bool
+    payloads: Payloads
     warnings: tuple[str, ...] = ()

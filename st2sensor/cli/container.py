@@ -42,9 +42,12 @@ class Container:
             self._socket.close()
             raise _away(path, exception) from exception
 
-    def call(self, method: str, **params: Any) -> Any:
-        """Ask, and wait for the answer. Raises SensorNotFound, RpcError, ValueError for what cannot be done."""
-        request = rpc.request(next(self._ids), method, params)
+    def call(self, method: str, *bodies: bytes, **params: Any) -> Any:
+        """Ask, and wait for the answer. Raises SensorNotFound, RpcError, ValueError for what cannot be done.
+
+        :param bodies: what `rpc.body` has made.
+        """
+        request = rpc.request(next(self._ids), method, params, bodies)
         try:
             self._socket.sendall(request)
         except OSError as exception:

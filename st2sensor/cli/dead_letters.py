@@ -11,15 +11,15 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config
+from st2sensor import config, rpc
 from st2sensor.cli import moments
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
-from st2sensor.cli.publishing import registered
+from st2sensor.cli.publishing import objections
 from st2sensor.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery import message_of
 from st2sensor.errors import BrokerUnavailable, MessageRefused
-from st2sensor.models import TriggerInstance
+from st2sensor.event import Event
 from st2sensor.payload import plain
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
@@ -107,16 +107,13 @@ def _letters(settings: Settings) -> DeadLetters:
 
 def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:
     """Why some letters must not be published, by id."""
-    catalogue = registered(settings)
-    found = {}
-    for letter in letters:
-        body = json.loads(letter.entry.body)
-        payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
-        instance = TriggerInstance(trigger=body["trigger"], payload=payload)
-        objection = catalogue.objection(instance, catalogue.type_of(instance.trigger))
-        if objection is not None:
-            found[letter.id] = objection
-    return found
+    found = objections(settings, [_event(letter) for letter in letters])
+    return {letter.id: reason for letter, reason in zip(letters, found, strict=True) if reason is not None}
+
+
+def _event(letter: DeadLetter) -> Event:
+    body = json.loads(letter.entry.body)
+    return Event(trigger=body["trigger"], payload=rpc.body(body["payload"]), tagged=letter.entry.tagged)
 
 
 def _fields(letter: DeadLetter) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import click
 from st2sensor import config, rpc
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report
-from st2sensor.cli.publishing import publish, registered
+from st2sensor.cli.publishing import objections, publish, registered
 from st2sensor.errors import ContainerAway, TriggerRefused
-from st2sensor.models import TraceContext, TriggerInstance
+from st2sensor.event import Event
+from st2sensor.models import TraceContext
 from st2sensor.settings import Settings
 
 
@@ -22,15 +23,13 @@ def dispatch(
     config_files: Sequence[str], *, trigger: str, payload: str, trace_tag: str | None, json_output: bool
 ) -> None:
     settings = config.load(config_files)
-    content = _payload(payload)
-    params = {"trigger": trigger, "payload": content, "trace_tag": trace_tag}
-    _insist_on_json(params)
+    event = _event(trigger, _payload(payload), trace_tag)
     try:
         with reached(settings.container.state_dir) as container:
-            container.call("dispatch", **params)
+            container.call("dispatch", event.payload, trigger=trigger, trace_tag=trace_tag)
         report(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
     except ContainerAway:
-        _publish(settings, trigger, content, trace_tag)
+        _publish(settings, event)
         report(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
     except ValueError as exception:
         raise TriggerRefused(str(exception), key="payload") from exception
@@ -46,21 +45,19 @@ def _payload(text: str) -> dict[str, Any]:
     return content
 
 
-def _insist_on_json(params: dict[str, Any]) -> None:
+def _event(trigger: str, payload: dict[str, Any], trace_tag: str | None) -> Event:
     """Raises BadParameter for numbers that JSON does not have, and what is nested too deep or too long."""
     try:
-        rpc.request(1, "dispatch", params)
+        body = rpc.body(payload)
+        rpc.request(1, "dispatch", {"trigger": trigger, "trace_tag": trace_tag}, [body])
     except (TypeError, ValueError) as exception:
         raise click.BadParameter(f"it cannot be sent: {exception}", param_hint="PAYLOAD") from exception
+    return Event(trigger=trigger, payload=body, trace_context=TraceContext(tag=trace_tag) if trace_tag else None)
 
 
-def _publish(settings: Settings, trigger: str, payload: dict[str, Any], trace_tag: str | None) -> None:
-    instance = TriggerInstance(
-        trigger=trigger, payload=payload, trace_context=TraceContext(tag=trace_tag) if trace_tag else None
-    )
+def _publish(settings: Settings, event: Event) -> None:
     catalogue = registered(settings)
-    trigger_type = catalogue.type_of(trigger)
-    problem = catalogue.objection(instance, trigger_type)
+    (problem,) = objections(settings, [event], catalogue)
     if problem is not None:
-        raise TriggerRefused(problem, key="type" if trigger_type is None else "payload")
-    publish(settings, [instance], catalogue)
+        raise TriggerRefused(problem, key="payload" if catalogue.type_of(event.trigger) else "type")
+    publish(settings, [event], catalogue)

@@ -13,17 +13,18 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config, isotime
+from st2sensor import config, isotime, rpc
 from st2sensor.cli import moments
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import publish
 from st2sensor.errors import DatastoreError, TransportError
+from st2sensor.event import Event
 from st2sensor.key_value_triggers import MASK, triggers_of
 from st2sensor.keyring import Keyring
 from st2sensor.keys import Keys
 from st2sensor.keyspace import SCOPES
-from st2sensor.models import USER_SCOPE, Change, KeyValue, TriggerInstance
+from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -210,6 +211,6 @@ def _announce(settings: Settings, changes: Sequence[Change]) -> None:
     if not settings.datastore.emit_triggers or not triggers:
         return
     try:
-        publish(settings, [TriggerInstance(trigger=name, payload=payload) for name, payload in triggers])
+        publish(settings, [Event(trigger=name, payload=rpc.body(payload)) for name, payload in triggers])
     except TransportError as exception:
         click.echo(f"stored, but no core.st2.key_value_pair trigger was emitted: {exception}", err=True)

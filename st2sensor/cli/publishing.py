@@ -1,20 +1,22 @@
-"""Trigger instances of a command's own: what they have to fit, and straight to the broker with them."""
+"""Events of a command's own: what they have to fit, and straight to the broker with them."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
 
 from st2sensor.catalogue import Catalogue, name_of
+from st2sensor.checker import Checker
 from st2sensor.delivery import message_of
-from st2sensor.models import CORE_PACK, Trigger, TriggerInstance, TriggerType
+from st2sensor.event import Event
+from st2sensor.models import CORE_PACK, Trigger, TriggerType
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.codec import to_json
 
 
 def registered(settings: Settings) -> Catalogue:
@@ -26,25 +28,35 @@ def registered(settings: Settings) -> Catalogue:
     return catalogue
 
 
-def publish(settings: Settings, instances: Sequence[TriggerInstance], catalogue: Catalogue | None = None) -> None:
+def objections(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> list[str | None]:
+    """Why each of some events must not be published, or None. Raises StorageError, StorageUnavailable."""
+
+    async def all_of_them() -> list[str | None]:
+        return [await checker.objection(CORE_PACK, event) for event in events]
+
+    with closing(Checker(catalogue or registered(settings), settings.payloads)) as checker:
+        return asyncio.run(all_of_them())
+
+
+def publish(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> None:
     """Publish in order, not by an outbox. Raises TransportError.
 
     :param catalogue: knows their types; without one each names its type itself.
     """
-    entries = [_entry(instance, catalogue) for instance in instances]
+    entries = [_entry(event, catalogue) for event in events]
     with closing(open_transport(settings.messaging).publisher()) as publisher:
         publisher.connect()
         publisher.publish([message_of(entry, settings.messaging) for entry in entries])
 
 
-def _entry(instance: TriggerInstance, catalogue: Catalogue | None) -> Entry:
-    name = name_of(instance.trigger)
-    trigger_type = None if catalogue is None else catalogue.type_of(instance.trigger)
+def _entry(event: Event, catalogue: Catalogue | None) -> Entry:
+    name = name_of(event.trigger)
+    trigger_type = None if catalogue is None else catalogue.type_of(event.trigger)
     return Entry(
         message_id=uuid.uuid4().hex,
         sensor=CORE_PACK,
         trigger=name,
         trigger_type=name if trigger_type is None else trigger_type.ref,
         created=time.time(),
-        body=to_json(instance),
+        body=event.body(),
     )

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import click
 
-from st2sensor import config, isotime
+from st2sensor import config, isotime, rpc
 from st2sensor.cli import recording
 from st2sensor.cli.printable import printable
-from st2sensor.cli.publishing import registered
+from st2sensor.cli.publishing import objections
 from st2sensor.cli.seen import Seen
 from st2sensor.delivery import message_of
 from st2sensor.errors import MessageRefused
-from st2sensor.models import TriggerInstance
+from st2sensor.event import Event
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
@@ -64,14 +64,9 @@ def replay(
 
 def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[int, str]:
     """Why some lines must not be published."""
-    catalogue = registered(settings)
-    found = {}
-    for line, seen in chosen:
-        instance = TriggerInstance(trigger=seen.trigger, payload=seen.payload)
-        objection = catalogue.objection(instance, catalogue.type_of(seen.trigger))
-        if objection is not None:
-            found[line] = objection
-    return found
+    events = [Event(trigger=seen.trigger, payload=rpc.body(seen.payload)) for _, seen in chosen]
+    found = objections(settings, events)
+    return {line: reason for (line, _), reason in zip(chosen, found, strict=True) if reason is not None}
 
 
 def _paced(

@@ -21,12 +21,14 @@ import uvloop
 import st2sensor
 from st2sensor import adoption
 from st2sensor.catalogue import Catalogue
+from st2sensor.checker import Checker
 from st2sensor.cli.state_dir import held
 from st2sensor.container.launch import Inherited
 from st2sensor.container.management import MakePage, Pipeline
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import Delivery, message_of
 from st2sensor.dispatch import Dispatcher
+from st2sensor.encoder import Encoder
 from st2sensor.errors import SensorNotFound
 from st2sensor.lazy import resolve
 from st2sensor.metrics import open_metrics
@@ -98,12 +100,21 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         sharing = None if only else settings.container.sharing
         holdings = Holdings()
         tenure: Tenure = Unshared() if sharing is None else holdings
-        dispatcher = Dispatcher(outbox, catalogue, traffic, validate=settings.validate_trigger_payload, tenure=tenure)
+        checker = Checker(catalogue, settings.payloads)
+        stack.callback(checker.close)
+        dispatcher = Dispatcher(outbox, catalogue, traffic, checker, validate=settings.payloads.validate, tenure=tenure)
+        encoder = Encoder()
+        stack.callback(encoder.close)
         transport = open_transport(settings.messaging)
         delivery = Delivery(
             outbox,
             transport,
-            lambda entry: message_of(entry, settings.messaging, late=not tenure.is_held(entry.sensor, entry.fence)),
+            lambda entry: message_of(
+                entry,
+                settings.messaging,
+                late=not tenure.is_held(entry.sensor, entry.fence),
+                encode=encoder.encode,
+            ),
             retry_wait=settings.messaging.retry_wait,
             metrics=open_metrics(settings.metrics),
             traffic=traffic,

@@ -28,6 +28,7 @@ from st2sensor.settings import (
     Messaging,
     Metrics,
     Outbox,
+    Payloads,
     Restarts,
     Settings,
     Sharing,
@@ -141,7 +142,11 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             sample_rate=options.metrics.sample_rate,
         ),
         system_user=options.system_user.user,
-        validate_trigger_payload=options.system.validate_trigger_payload,
+        payloads=Payloads(
+            validate=options.system.validate_trigger_payload,
+            validation_timeout=options.system.validation_timeout,
+            max_size=options.system.max_payload,
+        ),
         warnings=(*misspelt(files), *_older_certificate(options.database)),
     )
 

@@ -86,6 +86,18 @@ PACKS = [
 SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
     cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
+    cfg.FloatOpt(
+        "validation_timeout",
+        default=2.0,
+        min=0.01,
+        help="seconds to check one payload against its schema; one that takes longer becomes a dead letter",
+    ),
+    cfg.IntOpt(
+        "max_payload",
+        default=16_000_000,
+        min=1000,
+        help="bytes of JSON; a larger payload becomes a dead letter",
+    ),
 ]
 KEYVALUE = [
     cfg.BoolOpt("enable_encryption", default=True, help="whether secrets can be stored"),

@@ -20,7 +20,8 @@ from st2sensor.container.journal import Journal
 from st2sensor.container.reporter import Reporter
 from st2sensor.container.session import Session
 from st2sensor.errors import RpcError, St2SensorError
-from st2sensor.models import CORE_PACK, TraceContext, TriggerInstance
+from st2sensor.event import Event
+from st2sensor.models import CORE_PACK, TraceContext
 from st2sensor.reports import CONTROL_SOCKET
 
 LOG = logging.getLogger(__name__)
@@ -48,8 +49,8 @@ class Node(Protocol):
     def set_log_level(self, ref: str, level: str) -> None:
         """Change the level of a sensor's log. Raises SensorNotFound."""
 
-    async def dispatch(self, sensor: str, instance: TriggerInstance) -> None:
-        """Put a trigger instance into the outbox. Raises ValueError for one that must not be published."""
+    async def dispatch(self, sensor: str, event: Event) -> None:
+        """Put an event into the outbox. Raises ValueError for one that must not be published."""
 
 
 class Control:
@@ -92,6 +93,8 @@ class Control:
     def handle(self, session: Session, message: rpc.Message) -> None:
         identifier, method = message.get("id"), message.get("method")
         params = message.get("params") or {}
+        if method == "dispatch" and isinstance(params, dict):
+            params = {**params, "bodies": message["bodies"]}
         if not isinstance(identifier, int) or not isinstance(params, dict):
             session.refuse(None, RpcError("a request has an integer as its id, and named parameters"))
         elif len(self._tasks.get(session, ())) >= AT_ONCE or session.is_congested:
@@ -148,12 +151,14 @@ class Control:
     async def _refresh(self) -> None:
         await self._node.refresh()
 
-    async def _dispatch(self, trigger: str, payload: dict[str, Any], trace_tag: str | None = None) -> None:
-        if not isinstance(trigger, str) or not isinstance(payload, dict):
-            raise TypeError("trigger is a reference, and payload an object")
+    async def _dispatch(
+        self, trigger: str, bodies: Sequence[bytes], payload: Any = None, trace_tag: str | None = None
+    ) -> None:
+        if not isinstance(trigger, str):
+            raise TypeError("trigger is a reference")
         trace = TraceContext(tag=trace_tag) if trace_tag else None
-        instance = TriggerInstance(trigger=trigger, payload=payload, trace_context=trace)
-        await self._node.dispatch(CORE_PACK, instance)
+        text = bodies[0] if bodies else rpc.body(payload)
+        await self._node.dispatch(CORE_PACK, Event(trigger=trigger, payload=text, trace_context=trace))
 
     async def _follow(
         self, session: Session, identifier: int, kinds: Sequence[str] = hub.KINDS, ref: str | None = None

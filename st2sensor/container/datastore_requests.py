@@ -79,7 +79,7 @@ class DatastoreRequests:
         storing: Storing,
         dispatcher: Dispatcher,
         *,
-        entry_of: Callable[[str, dict[str, Any]], Awaitable[Entry]],
+        entry_of: Callable[[str, dict[str, Any], bytes | None], Awaitable[Entry]],
         tenure: Tenure,
         emits: bool,
     ) -> None:
@@ -180,9 +180,16 @@ class DatastoreRequests:
         local: bool,
         is_expected: bool,
         expected: str | None,
+        payloads: list[bytes] | None = None,
     ) -> bool:
-        """False, with nothing done, when the key has another value than the expected one."""
-        entries = [await self._entry_of(ref, event) for event in events]
+        """False, with nothing done, when the key has another value than the expected one.
+
+        :param payloads: of the events, in their order; None where each event has its own.
+        """
+        given: list[bytes] | list[None] = [None] * len(events) if payloads is None else payloads
+        if len(given) != len(events):
+            raise ValueError("there is one payload for each event")
+        entries = [await self._entry_of(ref, event, payload) for event, payload in zip(events, given, strict=True)]
         draft = Batch(
             id=uuid.uuid4().hex,
             sensor=ref,

@@ -10,7 +10,8 @@ from st2sensor.container.child import State
 from st2sensor.container.children import Children
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import SensorNotFound
-from st2sensor.models import Overrides, TriggerInstance
+from st2sensor.event import Event
+from st2sensor.models import Overrides
 
 
 class Operations:
@@ -71,14 +72,14 @@ class Operations:
         if level is not None:
             self._tell_level(ref, level)
 
-    async def dispatch(self, sensor: str, instance: TriggerInstance) -> None:
-        """Put a trigger instance into the outbox. Raises ValueError for one that must not be published, OutboxError."""
-        if not self._dispatcher.knows(instance.trigger):
+    async def dispatch(self, sensor: str, event: Event) -> None:
+        """Put an event into the outbox. Raises ValueError for one that must not be published, OutboxError."""
+        if not self._dispatcher.knows(event.trigger):
             await self._look()
-        problem = self._dispatcher.problem(instance)
-        if problem is not None:
-            raise ValueError(problem)
-        await self._dispatcher.put(self._dispatcher.entry(sensor, instance))
+        entry = await self._dispatcher.entry(sensor, event)
+        if entry.reason is not None:
+            raise ValueError(entry.reason)
+        await self._dispatcher.put(entry)
 
     def _state_of(self, ref: str) -> State:
         child = self._children.states.get(ref)

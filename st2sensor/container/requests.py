@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -11,7 +12,8 @@ from st2sensor import rpc
 from st2sensor.container.session import Session
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import LeaseLost, RpcError, St2SensorError
-from st2sensor.models import TraceContext, Trigger, TriggerInstance
+from st2sensor.event import Event
+from st2sensor.models import TraceContext, Trigger
 from st2sensor.outbox_file import Entry
 
 LOG = logging.getLogger(__name__)
@@ -94,22 +96,31 @@ class Requests:
             session.refuse(None, RpcError("an id must be an integer"))
             return
         try:
-            self._act(session, message.get("method"), identifier, message.get("params") or {})
+            self._act(session, message.get("method"), identifier, message.get("params") or {}, message["bodies"])
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exception:
             session.refuse(identifier, RpcError(f"malformed request: {exception!r}"))
 
-    def _act(self, session: Session, method: str | None, identifier: int | None, params: dict[str, Any]) -> None:
+    def _act(
+        self,
+        session: Session,
+        method: str | None,
+        identifier: int | None,
+        params: dict[str, Any],
+        bodies: list[bytes],
+    ) -> None:
         if session.ref is not None and method == "dispatch":
-            self._dispatch(session, identifier, params)
+            self._dispatch(session, identifier, params, bodies)
+        elif session.ref is not None and method == "schema":
+            session.answer(identifier, self._dispatcher.schema_for(params["trigger"]))
         elif method == "hello":
             self._spawn(self._hello(session, identifier, str(params.get("token")), params.get("version")))
         elif session.ref is None:
             session.refuse(identifier, RpcError("say hello first"))
             session.close()
         elif method is not None and method.startswith("datastore."):
-            self._node.use_datastore(session, identifier, method, params)
+            self._node.use_datastore(session, identifier, method, with_texts(params, bodies))
         elif method in self._methods:
             self._spawn(self._answer(session, identifier, self._methods[method](session.ref, params)))
         elif method == "listen":
@@ -194,31 +205,31 @@ class Requests:
         else:
             session.answer(identifier, answer)
 
-    def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        instance = _instance_of(params)
-        if self._dispatcher.knows(instance.trigger):
-            self._accept(session, identifier, instance)
+    def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any], bodies: list[bytes]) -> None:
+        event = _event_of(params, bodies[0] if bodies else None)
+        if self._dispatcher.knows(event.trigger):
+            self._accept(session, identifier, event)
         else:
-            self._spawn(self._dispatch_unknown(session, identifier, instance))
+            self._spawn(self._dispatch_unknown(session, identifier, event))
 
-    async def _dispatch_unknown(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
+    async def _dispatch_unknown(self, session: Session, identifier: int | None, event: Event) -> None:
         """It may have been registered a moment ago: look before it becomes a dead letter."""
         assert session.ref is not None
         try:
             await self._refresh_for(session.ref)
-            self._accept(session, identifier, instance)
+            self._accept(session, identifier, event)
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except Exception as exception:
             LOG.exception("%s: a dispatch failed", session.ref)
             session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
 
-    async def entry_of(self, ref: str, event: dict[str, Any]) -> Entry:
-        """A trigger that a sensor dispatches, as it goes into the outbox."""
-        instance = _instance_of(event)
-        if not self._dispatcher.knows(instance.trigger):
+    async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:
+        """An event that a sensor dispatches, as it goes into the outbox."""
+        event = _event_of(params, payload)
+        if not self._dispatcher.knows(event.trigger):
             await self._refresh_for(ref)
-        return self._dispatcher.entry(ref, instance)
+        return await self._dispatcher.entry(ref, event)
 
     async def _refresh_for(self, ref: str) -> None:
         """Look into storage, which takes a while. Raises LeaseLost when the sensor was somebody else's meanwhile."""
@@ -227,15 +238,18 @@ class Requests:
         if self._dispatcher.fence_of(ref) != fence:
             raise LeaseLost(ref)
 
-    def _accept(self, session: Session, identifier: int | None, instance: TriggerInstance) -> None:
+    def _accept(self, session: Session, identifier: int | None, event: Event) -> None:
+        # One that has checked by itself learns of a schema that has changed since.
+        news = None if event.schema is None else self._dispatcher.schema_for(event.trigger, event.schema)
+
         def done(error: Exception | None) -> None:
             if error is None:
-                session.answer(identifier, None)
+                session.answer(identifier, news)
             else:
                 session.refuse(identifier, error)
 
         assert session.ref is not None
-        self._dispatcher.dispatch(session.ref, instance, done)
+        self._dispatcher.dispatch(session.ref, event, done)
 
     async def _user_info(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002
         return {
@@ -250,14 +264,38 @@ class Requests:
         task.add_done_callback(self._tasks.discard)
 
 
-def _instance_of(params: dict[str, Any]) -> TriggerInstance:
-    """A trigger instance as a wrapper dispatches it. Raises KeyError."""
+def with_texts(params: dict[str, Any], bodies: list[bytes]) -> dict[str, Any]:
+    """The parameters of a datastore's method, of which what may be long has come in bodies. Raises ValueError."""
+    names = params.pop("texts", [])
+    if not bodies and not names:
+        return params
+    if not isinstance(names, list) or len(names) > len(bodies):
+        raise ValueError("texts names the parameters that are bodies")
+    found = {str(name): _text(body) for name, body in zip(names, bodies, strict=False)}
+    return {**params, **found, **({"payloads": bodies[len(names) :]} if len(bodies) > len(names) else {})}
+
+
+def _text(body: bytes) -> str:
+    """A body that is a string: decoding anything else could take long. Raises ValueError."""
+    if body[:1] != b'"':
+        raise ValueError("a text must be a JSON string")
+    text: str = json.loads(body)
+    return text
+
+
+def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:
+    """An event as a wrapper dispatches it. Raises KeyError.
+
+    :param payload: what has come as a body; None for a payload among the parameters.
+    """
     trace = params.get("trace_context")
-    return TriggerInstance(
+    schema = params.get("schema")
+    return Event(
         trigger=params["trigger"],
-        payload=params["payload"],
+        payload=rpc.body(params["payload"]) if payload is None else payload,
         trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
         tagged=bool(params.get("tagged")),
+        schema=schema if isinstance(schema, str) else None,
     )
 
 

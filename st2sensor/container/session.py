@@ -56,6 +56,7 @@ class Session:
         self._socket = endpoint
         self._handler = handler
         self._lines = rpc.LineBuffer()
+        self._requests = rpc.Requests()
         self._waiting: deque[bytes] = deque()
         self._paused = False
         self._closed = False
@@ -139,7 +140,7 @@ class Session:
         """What was said before the end still counts."""
         try:
             while self._waiting and not self._closed:
-                self._handler.handle(self, rpc.decode(self._waiting.popleft()))
+                self._handle(self._waiting.popleft())
         except ProtocolError as exception:
             self._end(exception)
 
@@ -149,7 +150,7 @@ class Session:
             return
         try:
             for _ in range(min(TURN, len(self._waiting))):
-                self._handler.handle(self, rpc.decode(self._waiting.popleft()))
+                self._handle(self._waiting.popleft())
                 if self._closed:
                     return
         except ProtocolError as exception:
@@ -159,6 +160,11 @@ class Session:
             self._loop.call_soon(self._take_turn)
         if self._paused != (len(self._waiting) > BACKLOG):
             self._pause_or_resume()
+
+    def _handle(self, line: bytes) -> None:
+        request = self._requests.add(line)
+        if request is not None:
+            self._handler.handle(self, request)
 
     def _pause_or_resume(self) -> None:
         self._paused = not self._paused

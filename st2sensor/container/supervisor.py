@@ -44,6 +44,7 @@ from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
 from st2sensor.datastore import Datastore
 from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound
+from st2sensor.event import event_of
 from st2sensor.keyring import Keyring
 from st2sensor.keyspace import Asker
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
@@ -151,6 +152,7 @@ class Supervisor:
         finally:
             systemd.stopping()
             await self._stop_all()
+            await self._dispatcher.finish()
             systemd.close()
             await self._management.close()
             self._close()
@@ -446,8 +448,12 @@ class Supervisor:
         return await asyncio.get_running_loop().run_in_executor(self._files, call)
 
     def emit(self, trigger: str, payload: dict[str, Any]) -> None:
-        if self._dispatcher.knows(trigger):
-            self._dispatcher.dispatch(CORE_PACK, TriggerInstance(trigger=trigger, payload=payload), _unheard)
+        trigger_type = self._catalogue.type_of(trigger)
+        if trigger_type is not None:
+            # The container's own events fit by their making.
+            fits = self._catalogue.digest_of(trigger_type)
+            event = event_of(TriggerInstance(trigger=trigger, payload=payload), schema=fits)
+            self._dispatcher.dispatch(CORE_PACK, event, _unheard)
 
 
 def _unheard(error: Exception | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from st2sensor import payload, rpc
 from st2sensor.errors import RpcError
@@ -44,6 +45,7 @@ class MemoryContainer:
         self._changed = threading.Condition()
         self._methods: Dict[str, Callable[..., Any]] = {
             "user.info": self._user_info,
+            "schema": lambda asker, trigger: {"digest": "", "program": None},  # noqa: ARG005 (any payload fits)
             "dispatch": self._dispatch,
             "datastore.get": self._datastore.get,
             "datastore.list": self._datastore.list,
@@ -71,16 +73,18 @@ class MemoryContainer:
                 self._changed.wait(left)
             return list(self.dispatched)
 
-    def answer(self, sensor: str, line: bytes) -> bytes:
+    def answer(self, sensor: str, data: bytes) -> bytes:
         """Answer a request of a sensor, both as they are on the wire."""
-        message = rpc.decode(line)
+        requests = rpc.Requests()
+        message = [requests.add(line) for line in rpc.LineBuffer().feed(data)][-1]
+        assert message is not None
         method = self._methods.get(message["method"])
         if method is None:
             error = RpcError(f"there is no method {message['method']!r}")
             return rpc.error(message["id"], error, rpc.METHOD_NOT_FOUND)
         try:
             with self._changed:
-                result = method(Asker(sensor), **message["params"])
+                result = method(Asker(sensor), **_parameters(message))
         except Exception as exception:  # noqa: BLE001 (what it is the sensor is told, as by a container)
             return rpc.error(message["id"], exception)
         return rpc.result(message["id"], result)
@@ -127,13 +131,25 @@ class MemoryConnection:
         self._container = container
         self._sensor = sensor
 
-    def call(self, method: str, params: rpc.Message) -> Any:
+    def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Make a request. Raises the error that the container answers with, and TypeError when params are not JSON."""
-        return rpc.answer_of(rpc.decode(self._container.answer(self._sensor, rpc.request(1, method, params))))
+        return rpc.answer_of(rpc.decode(self._container.answer(self._sensor, rpc.request(1, method, params, bodies))))
 
     def notify(self, method: str, params: rpc.Message) -> None:
         """Tell the container, which does not mind. Raises TypeError when params are not JSON."""
         rpc.notification(method, params)
+
+
+def _parameters(message: rpc.Message) -> Dict[str, Any]:
+    """A request's parameters, with what has come in its bodies."""
+    params, bodies = dict(message["params"]), [json.loads(body) for body in message["bodies"]]
+    names = params.pop("texts", [])
+    texts, payloads = dict(zip(names, bodies)), bodies[len(names) :]
+    if message["method"] == "dispatch":
+        return {**params, "payload": payloads[0]}
+    if "events" in params:
+        params["events"] = [{**event, "payload": payload} for event, payload in zip(params["events"], payloads)]
+    return {**params, **texts}
 
 
 def _dispatched(event: Dict[str, Any]) -> Dispatched:

@@ -5,15 +5,16 @@ Pickles are written, of plain data, because StackStorm's consumers take nothing 
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import orjson
 
-from st2sensor.models import TraceContext, TriggerInstance
+from st2sensor.models import TraceContext
 from st2sensor.payload import objects, plain
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
@@ -21,6 +22,9 @@ from st2sensor.transport.topology import Topology
 PICKLE_PROTOCOL = 4
 JSON_TYPE = "application/json"
 PICKLE_TYPE = "application/x-python-serialize"
+
+Encode = Callable[[str, str, bool], bytes]
+"""Encodes with a serializer a body, which is tagged or not."""
 
 TRACE_CONTEXT_MODULE, TRACE_CONTEXT_CLASS = "st2common.models.api.trace", "TraceContext"
 TRACE_CONTEXT_CLASS_MARK = object()
@@ -36,18 +40,20 @@ def trigger_message(
     routing_key: str,
     message_id: str,
     headers: Mapping[str, str] | None = None,
+    encode: Encode | None = None,
 ) -> Message:
-    """Encode a trigger instance for its consumers.
+    """Encode a trigger instance for its consumers. Raises ValueError for a body that is not JSON.
 
-    :param body: what `to_json` made of it.
+    :param body: its JSON form.
     :param tagged: whether its payload holds more than JSON.
     :param serializer: `pickle` or `json`.
+    :param encode: encodes it elsewhere.
     """
-    encoded, content_type, content_encoding = SERIALIZERS[serializer](body, tagged)
+    _, content_type, content_encoding = SERIALIZERS[serializer]
     return Message(
         exchange=topology.dispatch,
         routing_key=routing_key,
-        body=encoded,
+        body=(encode or encoded)(serializer, body, tagged),
         content_type=content_type,
         content_encoding=content_encoding,
         id=message_id,
@@ -65,36 +71,43 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
     return Message(exchange=exchange, routing_key=event, body=body, content_type=JSON_TYPE, content_encoding="utf-8")
 
 
-def to_json(instance: TriggerInstance) -> str:
-    """The JSON form of a trigger instance: what the outbox keeps. Lone surrogates are escaped."""
-    context = instance.trace_context
-    trace = None if context is None else {"id_": context.id, "trace_tag": context.tag}
-    body = {"trigger": instance.trigger, "payload": instance.payload, "trace_context": trace}
-    try:
-        return orjson.dumps(body).decode()
-    except TypeError:
-        # Integers of more than 64 bits, and lone surrogates.
-        return json.dumps(body, allow_nan=False)
+def encoded(serializer: str, body: str, tagged: bool) -> bytes:
+    """The body of a trigger instance's message. Raises ValueError for one that is not JSON."""
+    encode, _, _ = SERIALIZERS[serializer]
+    data: bytes = encode(body, tagged)
+    return data
 
 
-def _encode_json(body: str, tagged: bool) -> tuple[bytes, str, str]:
+def encoded_text(serializer: str, body: str, tagged: bool) -> str | None:
+    """The same in base64, for a worker process; None where it is the body itself."""
+    data = encoded(serializer, body, tagged)
+    return None if data == body.encode() else base64.b64encode(data).decode()
+
+
+def _encode_json(body: str, tagged: bool) -> bytes:
     if tagged:
         decoded = json.loads(body)
-        body = json.dumps({**decoded, "payload": plain(decoded["payload"])})
-    return body.encode(), JSON_TYPE, "utf-8"
+        return json.dumps({**decoded, "payload": plain(decoded["payload"])}).encode()
+    data = body.encode()
+    try:
+        orjson.loads(data)
+    except ValueError:
+        # It takes no lone surrogates.
+        json.loads(body)
+    return data
 
 
-def _encode_pickle(body: str, tagged: bool) -> tuple[bytes, str, str]:
+def _encode_pickle(body: str, tagged: bool) -> bytes:
     decoded = json.loads(body)
     if tagged:
         decoded["payload"] = objects(decoded["payload"])
     trace = decoded["trace_context"]
     if trace is None:
-        return pickle.dumps(decoded, protocol=PICKLE_PROTOCOL), PICKLE_TYPE, "binary"
+        return pickle.dumps(decoded, protocol=PICKLE_PROTOCOL)
     decoded["trace_context"] = TraceContext(id=trace["id_"], tag=trace["trace_tag"])
     buffer = io.BytesIO()
     _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(decoded)
-    return buffer.getvalue(), PICKLE_TYPE, "binary"
+    return buffer.getvalue()
 
 
 _PurePickler: Any = vars(pickle)["_Pickler"]
@@ -119,4 +132,5 @@ class _StackStormPickler(_PurePickler):  # type: ignore[misc]
     dispatch: ClassVar[dict[type, Any]] = {**_PurePickler.dispatch, TraceContext: save_trace_context}
 
 
-SERIALIZERS = {"json": _encode_json, "pickle": _encode_pickle}
+SERIALIZERS = {"json": (_encode_json, JSON_TYPE, "utf-8"), "pickle": (_encode_pickle, PICKLE_TYPE, "binary")}
+"""What encodes, the content type, and the content encoding."""

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from contextlib import nullcontext
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence
 
 from st2sensor import rpc
 from st2sensor.errors import ContainerGone
@@ -38,7 +38,7 @@ class _Call:
 class Caller(Protocol):
     """What makes calls to the container."""
 
-    def call(self, method: str, params: rpc.Message) -> Any:
+    def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Send a request and wait for its answer."""
 
     def notify(self, method: str, params: rpc.Message) -> None:
@@ -87,14 +87,16 @@ class Connection:
         """Open the session."""
         self._ensure_open()
 
-    def call(self, method: str, params: rpc.Message) -> Any:
+    def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Send a request and wait for its answer.
+
+        :param bodies: what `rpc.body` has made.
 
         Raises the error that the container answers with, and TypeError when params are not JSON.
         """
         with self._shield:
             self._ensure_open()
-            return self._request(method, params)
+            return self._request(method, params, bodies)
 
     def notify(self, method: str, params: rpc.Message) -> None:
         """Send a notification."""
@@ -127,11 +129,11 @@ class Connection:
         self._request("hello", {"version": rpc.PROTOCOL_VERSION, "token": self._token})
         self._greeted = True
 
-    def _request(self, method: str, params: rpc.Message) -> Any:
+    def _request(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         call = _Call()
         identifier = next(self._ids)
         # Encoded before it is registered: what cannot be encoded leaves no trace.
-        data = rpc.request(identifier, method, params)
+        data = rpc.request(identifier, method, params, bodies)
         with self._state:
             self._calls[identifier] = call
         try:

@@ -6,7 +6,7 @@ There, locks and sockets belong to the hub of a native thread: one that another 
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Sequence
 
 from st2sensor.rpc import Message
 from st2sensor.wrapper.connection import Connection
@@ -25,9 +25,9 @@ class GreenConnection:
         self._connect = connect
         self._connections: Dict[int, Connection] = {self._ident(): first}
 
-    def call(self, method: str, params: Message) -> Any:
+    def call(self, method: str, params: Message, bodies: Sequence[bytes] = ()) -> Any:
         """As `Connection.call`."""
-        return self._mine().call(method, params)
+        return self._mine().call(method, params, bodies)
 
     def notify(self, method: str, params: Message) -> None:
         """As `Connection.notify`."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from st2sensor.payload import pack
-from st2sensor.rpc import NotJson
+from st2sensor.rpc import NotJson, body
 from st2sensor.wrapper.connection import Caller
+from st2sensor.wrapper.schemas import Schemas
 
 SYSTEM_SCOPE = "st2kv.system"
 
@@ -54,6 +55,7 @@ class SensorService:
     def __init__(self, connection: Caller, logger_name: str, fence: Optional[int] = None) -> None:
         self._connection = connection
         self._logger = logging.getLogger(logger_name)
+        self._schemas = Schemas(lambda trigger: connection.call("schema", {"trigger": trigger}))
         self.fence = fence
 
     def get_logger(self, name: str) -> logging.Logger:
@@ -83,7 +85,7 @@ class SensorService:
         time, bytes, set, Decimal, UUID and Enum do. A trigger that is not registered, or a payload that does not fit
         its schema, raises nothing, as in StackStorm: the container keeps it as a dead letter.
         """
-        self._dispatch(_event(trigger, payload, trace_tag))
+        self._dispatch(trigger, payload, _tagged(trace_tag))
 
     def dispatch_with_context(
         self,
@@ -95,15 +97,17 @@ class SensorService:
 
         :param trace_context: an object or dict with `id_` and `trace_tag`.
         """
-        event = _event(trigger, payload)
-        self._dispatch({**event, "trace_context": None if trace_context is None else _trace(trace_context)})
+        self._dispatch(trigger, payload, None if trace_context is None else _trace(trace_context))
 
-    def _dispatch(self, event: Dict[str, Any]) -> None:
-        # Not in the handler: to a sensor it is no second error.
-        with suppress(NotJson):
-            self._connection.call("dispatch", event)
-            return
-        self._connection.call("dispatch", _packed(event))
+    def _dispatch(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> None:
+        event, body = self._event(trigger, payload, trace)
+        self._schemas.learn(trigger, self._connection.call("dispatch", event, [body]))
+
+    def _event(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> Tuple[Dict[str, Any], bytes]:
+        """An event as it is dispatched, and its payload. Raises TypeError for what cannot travel."""
+        body, tagged = _body({} if payload is None else payload)
+        schema = self._schemas.fitting(trigger, body, tagged)
+        return {"trigger": trigger, "trace_context": trace, "tagged": tagged, "schema": schema}, body
 
     def dispatch_and_set(
         self,
@@ -123,19 +127,31 @@ class SensorService:
         False, with nothing done, when the key has another value than `expected`, or was changed while this ran. After
         DatastoreUnavailable it is not known here whether it was done: read the key again, which tells.
         """
-        events = [_event(*trigger) for trigger in triggers]
+        events = [self._batched(*trigger) for trigger in triggers]
         params = {
-            "events": events,
+            "events": [event for event, _ in events],
             "name": name,
-            "value": str(value),
             "local": local,
             "is_expected": expected is not _ANY,
-            "expected": None if expected is _ANY or expected is None else str(expected),
+            "expected": None,
         }
-        with suppress(NotJson):
-            return bool(self._connection.call("datastore.dispatch_and_set", params))
-        packed = {**params, "events": [_packed(event) for event in events]}
-        return bool(self._connection.call("datastore.dispatch_and_set", packed))
+        texts = {"value": str(value)}
+        if expected is not _ANY and expected is not None:
+            texts["expected"] = str(expected)
+        payloads = [body for _, body in events]
+        return bool(self._call_with("datastore.dispatch_and_set", params, texts, payloads))
+
+    def _batched(
+        self, trigger: Any, payload: Any = None, trace_tag: Optional[str] = None
+    ) -> Tuple[Dict[str, Any], bytes]:
+        return self._event(trigger, payload, _tagged(trace_tag))
+
+    def _call_with(
+        self, method: str, params: Dict[str, Any], texts: Dict[str, str], payloads: Sequence[bytes] = ()
+    ) -> Any:
+        """Make a request whose texts, which may be long, go as bodies."""
+        bodies = [body(text) for text in texts.values()]
+        return self._connection.call(method, {**params, "texts": list(texts)}, [*bodies, *payloads])
 
     def list_values(
         self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
@@ -181,15 +197,8 @@ class SensorService:
         encrypt with, DatastoreRefused for a key that the sensor may not change, and ValueError for what cannot be
         stored.
         """
-        params = {
-            "name": name,
-            "value": str(value),
-            "ttl": ttl,
-            "local": local,
-            "scope": scope,
-            "encrypt": encrypt,
-        }
-        stored: bool = self._connection.call("datastore.set", params)
+        params = {"name": name, "ttl": ttl, "local": local, "scope": scope, "encrypt": encrypt}
+        stored: bool = self._call_with("datastore.set", params, {"value": str(value)})
         return stored
 
     def compare_and_set(
@@ -203,14 +212,11 @@ class SensorService:
 
         Raises what `set_value` does. After DatastoreUnavailable it may have been done.
         """
-        params = {
-            "name": name,
-            "expected": None if expected is None else str(expected),
-            "value": str(value),
-            "ttl": ttl,
-            "local": local,
-        }
-        done: bool = self._connection.call("datastore.compare_and_set", params)
+        params = {"name": name, "expected": None, "ttl": ttl, "local": local}
+        texts = {"value": str(value)}
+        if expected is not None:
+            texts["expected"] = str(expected)
+        done: bool = self._call_with("datastore.compare_and_set", params, texts)
         return done
 
     def delete_value(self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE) -> bool:
@@ -222,20 +228,16 @@ class SensorService:
         return deleted
 
 
-def _event(
-    trigger: Union[str, Dict[str, Any]], payload: Optional[Dict[str, Any]] = None, trace_tag: Optional[str] = None
-) -> Dict[str, Any]:
-    """A trigger as it is dispatched."""
-    return {
-        "trigger": trigger,
-        "payload": {} if payload is None else payload,
-        "trace_context": {"id": None, "tag": trace_tag} if trace_tag else None,
-    }
+def _body(payload: Any) -> Tuple[bytes, bool]:
+    """A payload's JSON, and whether it is tagged, because it holds more than JSON."""
+    # Not in the handler: to a sensor it is no second error.
+    with suppress(NotJson):
+        return body(payload), False
+    return body(pack(payload)), True
 
 
-def _packed(event: Dict[str, Any]) -> Dict[str, Any]:
-    """An event whose payload holds more than JSON. Raises TypeError for what cannot travel."""
-    return {**event, "payload": pack(event["payload"]), "tagged": True}
+def _tagged(trace_tag: Optional[str]) -> Optional[Dict[str, Any]]:
+    return {"id": None, "tag": trace_tag} if trace_tag else None
 
 
 def _trace(context: Any) -> Dict[str, Any]:

@@ -20,6 +20,7 @@ import pytest
 
 from st2sensor import crypto
 from st2sensor.catalogue import Catalogue
+from st2sensor.checker import Checker
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoint
 from st2sensor.container.requests import Requests
@@ -33,7 +34,7 @@ from st2sensor.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.models import Trigger, TriggerType
 from st2sensor.outbox import Outbox
 from st2sensor.payload import objects
-from st2sensor.settings import KeyValues
+from st2sensor.settings import KeyValues, Payloads
 from st2sensor.sharing.holdings import Unshared
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.testing import Dispatched
@@ -87,7 +88,8 @@ class Real:
         key.chmod(0o600)
         catalogue = Catalogue()
         catalogue.learn([TriggerType(pack="p", name="t")], [])
-        self._dispatcher = Dispatcher(self._outbox, catalogue, Traffic(), validate=True)
+        self._checker = Checker(catalogue, Payloads())
+        self._dispatcher = Dispatcher(self._outbox, catalogue, Traffic(), self._checker, validate=True)
         requests = Requests(self, self, self._dispatcher, user="stanley")
         keyring = Keyring(KeyValues(enable_encryption=True, encryption_key_path=key, previous_key_paths=()))
         self._datastore_requests = DatastoreRequests(
@@ -118,6 +120,7 @@ class Real:
         self._now += timedelta(seconds=seconds)
 
     def close(self) -> None:
+        self._checker.close()
         for connection in self._connections:
             connection._reset()
         self._loop.call_soon_threadsafe(self._endpoint.close)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from st2sensor.event import event_of
 from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.payload import pack
 from st2sensor.transport import codec
@@ -16,7 +17,7 @@ from tests.workspace import sample_body
 def encoded(instance: TriggerInstance, serializer: str) -> Message:
     """As the container encodes it, by way of the outbox."""
     return codec.trigger_message(
-        codec.to_json(instance),
+        event_of(instance).body(),
         tagged=instance.tagged,
         topology=Topology("st2"),
         serializer=serializer,

@@ -26,7 +26,7 @@ def test_an_empty_file_gives_stackstorms_defaults(tmp_path: Path) -> None:
     assert settings.content.configs_path == Path("/opt/stackstorm/configs")
     assert settings.content.virtualenvs_path == Path("/opt/stackstorm/virtualenvs")
     assert settings.system_user == "stanley"
-    assert settings.validate_trigger_payload
+    assert settings.payloads.validate
     assert settings.container.state_dir == Path("/var/lib/st2sensor")
 
 

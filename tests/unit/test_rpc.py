@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,45 @@ def test_an_error_is_raised_as_what_it_was_where_sensors_know_it() -> None:
         rpc.answer_of(rpc.decode(rpc.error(1, ValueError("no such scope"))))
     with pytest.raises(RpcError, match="odd"):
         rpc.answer_of(rpc.decode(rpc.error(1, ZeroDivisionError("odd"))))
+
+
+def assembled(data: bytes) -> list[rpc.Message]:
+    requests = rpc.Requests()
+    found = [requests.add(line) for line in rpc.LineBuffer().feed(data)]
+    return [message for message in found if message is not None]
+
+
+def test_a_request_comes_with_its_bodies() -> None:
+    bodies = [rpc.body({"a": "\n"}), rpc.body("text"), rpc.body("\ud800")]
+    data = rpc.request(1, "m", {"x": 1}, bodies) + rpc.request(2, "n", {})
+    first, second = assembled(data)
+    assert (first["id"], first["params"], first["bodies"]) == (1, {"x": 1}, bodies)
+    assert (second["id"], second["bodies"]) == (2, [])
+    assert [json.loads(body) for body in bodies] == [{"a": "\n"}, "text", "\ud800"]
+
+
+@pytest.mark.parametrize("count", [-1, 1.0, True, "1", None, [], rpc.MAX_BODIES + 1])
+def test_a_wrong_number_of_bodies_is_refused(count: object) -> None:
+    line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "m", "bodies": count}).encode()
+    with pytest.raises(ProtocolError):
+        rpc.Requests().add(line)
+
+
+def test_a_line_that_takes_long_to_decode_is_refused() -> None:
+    requests = rpc.Requests()
+    with pytest.raises(ProtocolError, match="bodies"):
+        requests.add(b"[" * (rpc.MAX_REQUEST_BYTES + 1))
+
+
+def test_bodies_are_bounded_in_bytes_together() -> None:
+    requests = rpc.Requests()
+    requests.add(b'{"jsonrpc":"2.0","id":1,"method":"m","bodies":100}')
+    line = b"x" * (rpc.MAX_MESSAGE_BYTES // 10)
+    for _ in range(9):
+        assert requests.add(line) is None
+    with pytest.raises(ProtocolError, match="longer"):
+        requests.add(line * 2)
+    with pytest.raises(ValueError, match="too many"):
+        rpc.request(1, "m", {}, [line] * 11)
+    with pytest.raises(ValueError, match="too many"):
+        rpc.request(1, "m", {}, [b"1"] * (rpc.MAX_BODIES + 1))

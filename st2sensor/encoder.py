@@ -1,0 +1,40 @@
+"""Encodes messages for the broker: small ones at once, large ones in a worker process.
+
+A large body may take half a gigabyte as Python's objects, and hold up all threads while it is decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from st2sensor.transport.codec import encoded
+from st2sensor.workers.limits import Limits
+from st2sensor.workers.pool import Pool
+
+LARGE = 256 * 1024
+"""Characters of a body."""
+
+TIMEOUT = 30.0
+"""Seconds that a large one may take."""
+
+LIMITS = Limits(memory=2_000_000_000, request=100_000_000, answer=200_000_000)
+
+
+class Encoder:
+    """For one thread. Costs nothing until the first large body."""
+
+    def __init__(self) -> None:
+        self._pool = Pool({"encode": "st2sensor.transport.codec:encoded_text"}, processes=1, limits=LIMITS)
+
+    def encode(self, serializer: str, body: str, tagged: bool) -> bytes:
+        """As `codec.encoded`. Raises ValueError for a body that is not JSON, WorkFailed for one that takes too much."""
+        if len(body) < LARGE:
+            return encoded(serializer, body, tagged)
+        text: Any = self._pool.run("encode", json.dumps([serializer, body, tagged]).encode(), TIMEOUT)
+        return body.encode() if text is None else base64.b64decode(text)
+
+    def close(self) -> None:
+        """End the worker process."""
+        self._pool.close()

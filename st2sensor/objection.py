@@ -1,0 +1,101 @@
+"""Says where and how a payload breaks a schema, without quoting its values: payloads hold secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import jsonschema
+
+LONGEST_NAME = 60
+"""Characters of a property's name."""
+
+MOST_NAMES = 3
+"""Names in a list, and steps at each end of a path."""
+
+LONGEST = 500
+"""Characters of a reason."""
+
+KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+"""JSON's names for Python's types."""
+
+LIMITS = {
+    "minimum": "is less than {}",
+    "maximum": "is more than {}",
+    "multipleOf": "is no multiple of {}",
+    "minLength": "is shorter than {} characters",
+    "maxLength": "is longer than {} characters",
+    "minItems": "has fewer than {} items",
+    "maxItems": "has more than {} items",
+    "minProperties": "has fewer than {} properties",
+    "maxProperties": "has more than {} properties",
+    "pattern": "does not match the pattern {}",
+}
+"""By keyword, with the schema's value."""
+
+FIXED = {
+    "enum": "is none of the values that the schema lists",
+    "uniqueItems": "has an item twice",
+    "oneOf": "fits none of the alternatives, or several",
+    "anyOf": "fits none of the alternatives",
+    "not": "fits what the schema excludes",
+    "dependencies": "lacks a property that goes with another",
+    "additionalItems": "has more items than the schema lists",
+}
+
+
+def text(error: jsonschema.ValidationError) -> str:
+    """What is wrong, and where."""
+    place = path(error.absolute_path)
+    what = _what(error)
+    return bounded(f"{place}: {what}" if place else what)
+
+
+def path(steps: Iterable[str | int]) -> str:
+    """A place in a payload, as `disk.percent`; its middle is left out where it is long."""
+    names = [_name(step) for step in steps]
+    if len(names) > 2 * MOST_NAMES:
+        names = [*names[:MOST_NAMES], "...", *names[-MOST_NAMES:]]
+    return ".".join(names)
+
+
+def bounded(reason: str) -> str:
+    """A reason of at most LONGEST characters, in one line."""
+    line = " ".join(reason.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+def kind_of(value: Any) -> str:
+    """JSON's name for a value's type."""
+    return "null" if value is None else KINDS.get(type(value), "value")
+
+
+def _what(error: jsonschema.ValidationError) -> str:
+    keyword: Any = error.validator
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    if keyword == "type":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        return f"is of type {kind_of(instance)}, not {' or '.join(map(str, kinds))}"
+    if keyword == "required":
+        missing = [name for name in wanted if name not in instance]
+        return f"lacks the required {_names('property', missing)}"
+    if keyword == "additionalProperties":
+        declared = (error.schema.get("properties") or {}) if isinstance(error.schema, dict) else {}
+        return f"has {_names('property', [name for name in instance if name not in declared])}, which the schema lacks"
+    if keyword in LIMITS:
+        return LIMITS[keyword].format(_name(wanted))
+    return FIXED.get(keyword, f"breaks the schema's {keyword}")
+
+
+def _names(noun: str, names: list[Any]) -> str:
+    shown = ", ".join(_name(name) for name in names[:MOST_NAMES])
+    if len(names) <= 1:
+        return f"{noun} {shown}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{noun[:-1]}ies {shown}{more}"
+
+
+def _name(value: Any) -> str:
+    name = str(value)
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
