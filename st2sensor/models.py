@@ -160,6 +160,7 @@ class Overrides:
     :param poll_timeout: seconds that a poll() may take.
     :param memory: bytes that the sensor and what it has started may use.
     :param open_files: how many files it may have open.
+    :param processes: how many processes and threads the sensor may have, with what it has started.
     :param nice: how far its priority is below the container's.
     :param run_as: the user that it runs as.
     :param log_level: the least severe level of its records that are logged, as in `DEBUG`.
@@ -173,6 +174,7 @@ class Overrides:
     poll_timeout: float | None = None
     memory: int | None = None
     open_files: int | None = None
+    processes: int | None = None
     nice: int | None = None
     run_as: str | None = None
     log_level: str | None = None

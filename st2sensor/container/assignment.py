@@ -36,7 +36,7 @@ def launch_of(
         socket=socket_of(state_dir, taken_on["user"]),
         token=token,
         eventlet=code.fallback_paths if _is_patched(code, settings.container.eventlet) else None,
-        cgroup=None if cgroups is None else cgroups.make(sensor.ref, token[:8], overrides.memory),
+        cgroup=None if cgroups is None else cgroups.make(sensor.ref, token[:8], overrides),
         limits=taken_on,
         variables=variables(overrides),
     )

@@ -13,6 +13,8 @@ from asyncio import AbstractEventLoop
 from contextlib import suppress
 from pathlib import Path
 
+from st2sensor.models import Overrides
+
 LOG = logging.getLogger(__name__)
 
 DELEGATE = ("user.delegate", "trusted.delegate")
@@ -31,9 +33,11 @@ class Cgroup:
     :ivar limits_memory: whether the kernel enforces the sensor's limit.
     """
 
-    def __init__(self, path: Path, memory: int | None) -> None:
+    def __init__(self, path: Path, memory: int | None, processes: int | None) -> None:
         self.path = path
         path.mkdir()
+        if processes is not None:
+            _write(path / "pids.max", str(processes))
         self.limits_memory = memory is not None and _write(path / "memory.max", str(memory))
         if self.limits_memory:
             _write(path / "memory.swap.max", "0")
@@ -77,7 +81,8 @@ class Cgroups:
             raise OSError("this kernel cannot kill a control group")
         if not _write(own / "cgroup.procs", str(os.getpid())):
             raise OSError("this process cannot be moved there")
-        _write(home / "cgroup.subtree_control", "+memory")
+        for controller in ("+memory", "+pids"):
+            _write(home / "cgroup.subtree_control", controller)
         self.prefix = home / f"{SENSOR}{os.getpid()}-"
         _clear([path for path in home.glob(f"{SENSOR}*-*") if not _has_container(path)])
 
@@ -85,9 +90,10 @@ class Cgroups:
         """Kill what is left in the groups of this container's sensors, and remove them."""
         _clear(list(self._home.glob(f"{self.prefix.name}*")))
 
-    def make(self, ref: str, unique: str, memory: int | None) -> Cgroup:
+    def make(self, ref: str, unique: str, overrides: Overrides) -> Cgroup:
         """A group for a sensor that starts. Raises OSError."""
-        return Cgroup(self._home / f"{self.prefix.name}{ref}-{unique}", memory)
+        path = self._home / f"{self.prefix.name}{ref}-{unique}"
+        return Cgroup(path, overrides.memory, overrides.processes)
 
 
 def delegated() -> Cgroups | None:

@@ -91,6 +91,7 @@ def limits(overrides: Overrides) -> dict[str, Any]:
         user = None
     return {
         "open_files": overrides.open_files and [overrides.open_files] * 2,
+        "processes": overrides.processes,
         "nice": overrides.nice,
         "user": None if user is None else [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
     }

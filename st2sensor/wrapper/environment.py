@@ -13,13 +13,15 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 def limit(limits: Dict[str, Any]) -> None:
     """Take on what the container asks for.
 
-    `cgroup` is a folder, `open_files` is `[soft, hard]`, `user` is `[uid, gid, groups]`, `nice` a number.
+    `cgroup` is a folder, `open_files` is `[soft, hard]`, `user` is `[uid, gid, groups]`, `nice` and `processes` are
+    numbers.
 
     Raises OSError and ValueError, which name the limit.
     """
     steps: Dict[str, Callable[[Any], Any]] = {
         "cgroup": _join,
         "open_files": _limit_files,
+        "processes": _limit_processes,
         "nice": os.nice,
         "user": _become,
     }
@@ -40,6 +42,11 @@ def _join(cgroup: str) -> None:
 def _limit_files(wanted: List[int]) -> None:
     soft, hard = wanted
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _limit_processes(wanted: int) -> None:
+    """The kernel counts all processes and threads of one user, and none of root's."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
 
 
 def _become(user: Tuple[int, int, List[int]]) -> None:
