@@ -18,6 +18,7 @@ from st2sensor.checks import UNKNOWN_SCHEMA
 from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.event import Event
 from st2sensor.models import Schema, TriggerType
+from st2sensor.objection import short
 from st2sensor.settings import Payloads
 from st2sensor.workers.pool import Pool
 
@@ -61,7 +62,7 @@ class Checker:
         """
         payload, most = event.payload, self._payloads.max_size
         if trigger_type is None:
-            return f"trigger {name_of(event.trigger)} is not registered"
+            return f"trigger {short(name_of(event.trigger))} is not registered"
         if len(payload) > most:
             return f"the payload has {len(payload):,} bytes, more than [system] max_payload = {most:,}"
         if not event.tagged and payload[:1] != b"{":

@@ -226,13 +226,13 @@ class Dispatcher:
             return None
         if problem.is_final or self._validate:
             return problem.reason
-        name, said = name_of(arrived.event.trigger), of_sensor(sensor)
+        name, said = objection.bounded(valid(name_of(arrived.event.trigger))), of_sensor(sensor)
         LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem.reason, extra=said)
         return None
 
     def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:
         event, trigger_type = arrived.event, arrived.trigger_type
-        name = name_of(event.trigger)
+        name = objection.bounded(valid(name_of(event.trigger)))
         if reason is not None:
             reason = objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
             said = of_sensor(sensor)
@@ -240,8 +240,8 @@ class Dispatcher:
         return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
-            trigger=objection.bounded(valid(name)),
-            trigger_type=objection.bounded(valid(name)) if trigger_type is None else trigger_type.ref,
+            trigger=name,
+            trigger_type=name if trigger_type is None else trigger_type.ref,
             created=arrived.at,
             body=arrived.body,
             tagged=event.tagged,

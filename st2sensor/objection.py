@@ -53,7 +53,7 @@ def text(error: jsonschema.ValidationError) -> str:
 
 def path(steps: Iterable[str | int]) -> str:
     """A place in a payload, as `disk.percent`; its middle is left out where it is long."""
-    names = [_name(step) for step in steps]
+    names = [short(step) for step in steps]
     if len(names) > 2 * MOST_NAMES:
         names = [*names[:MOST_NAMES], "...", *names[-MOST_NAMES:]]
     return ".".join(names)
@@ -84,18 +84,19 @@ def _what(error: jsonschema.ValidationError) -> str:
         declared = (error.schema.get("properties") or {}) if isinstance(error.schema, dict) else {}
         return f"has {_names('property', [name for name in instance if name not in declared])}, which the schema lacks"
     if keyword in LIMITS:
-        return LIMITS[keyword].format(_name(wanted))
+        return LIMITS[keyword].format(short(wanted))
     return FIXED.get(keyword, f"breaks the schema's {keyword}")
 
 
 def _names(noun: str, names: list[Any]) -> str:
-    shown = ", ".join(_name(name) for name in names[:MOST_NAMES])
+    shown = ", ".join(short(name) for name in names[:MOST_NAMES])
     if len(names) <= 1:
         return f"{noun} {shown}"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"{noun[:-1]}ies {shown}{more}"
 
 
-def _name(value: Any) -> str:
+def short(value: Any) -> str:
+    """A name, cut where it is long."""
     name = str(value)
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
