@@ -36,7 +36,7 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
     "kombu": "transport.amqp",
     "amqp": "transport.amqp",
     "cryptography": "crypto",
-    "jinja2": "packs.templates",
+    "jinja2": "packs.rendering",
     "packaging": "packs.validation",
     "statsd": "metrics",
     "aiohttp": ("status", "core.webhooks"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import click
 from rich.console import Console
@@ -18,12 +18,13 @@ from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result
 from st2sensor.packs.registrable import ANEW, KINDS
 from st2sensor.packs.registry import Registry, failures
-from st2sensor.packs.templates import Templates
+from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
+from st2sensor.workers.pool import Pool
 
 COLOURS = {
     Result.CREATED: "green",
@@ -72,9 +73,9 @@ def register(
     announcements = Announcements(Topology(settings.messaging.prefix))
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        registry = registry_of(settings, storage, announcements)
-        made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
-        outcomes = made + _registered(registry, chosen, prune=prune)
+        with registry_of(settings, storage, announcements) as registry:
+            made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
+            outcomes = made + _registered(registry, chosen, prune=prune)
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
     show(outcomes)
@@ -82,14 +83,16 @@ def register(
     return 1 if failures(outcomes) and not lenient else 0
 
 
-def registry_of(settings: Settings, storage: Storage, announcements: Announcements) -> Registry:
+@contextmanager
+def registry_of(settings: Settings, storage: Storage, announcements: Announcements) -> Iterator[Registry]:
     """A registry of what is configured."""
-    return Registry(
-        storage=storage,
-        content=settings.content,
-        templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user),
-        announcements=announcements,
-    )
+    with closing(Pool(FUNCTIONS)) as workers:
+        yield Registry(
+            storage=storage,
+            content=settings.content,
+            templates=Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers),
+            announcements=announcements,
+        )
 
 
 def _set_up_virtualenvs(registry: Registry, which: str) -> list[Outcome]:

@@ -19,6 +19,7 @@ from st2sensor.packs.config import SECRET_KEYS, Config, Source
 from st2sensor.packs.templates import Lookup, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
+from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Assignments:
     """For the loop's thread.
 
     :param blocking: runs what blocks on files elsewhere.
+    :param workers: know what templates need.
     """
 
     def __init__(
@@ -43,10 +45,12 @@ class Assignments:
         storage: Storage,
         keyring: Keyring,
         blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
+        workers: Pool,
     ) -> None:
         self._settings = settings
         self._storage = storage
         self._keyring = keyring
+        self._workers = workers
         started = Barrier(THREADS)
         # Of their own: whatever an operator has written must hold up no other file or call.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="configurations")
@@ -88,7 +92,7 @@ class Assignments:
             await asyncio.sleep(LOOK_AGAIN)
 
     async def _rendered(self, sensor: SensorType, source: Source, lookup: Lookup) -> Config:
-        templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user)
+        templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user, self._workers)
         secret_keys = SECRET_KEYS | self._settings.log.secret_keys
         work = asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: config.render(source, templates, secret_keys)

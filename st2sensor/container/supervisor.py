@@ -48,11 +48,13 @@ from st2sensor.event import event_of
 from st2sensor.keyring import Keyring
 from st2sensor.keyspace import Asker
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
+from st2sensor.packs.templates import FUNCTIONS
 from st2sensor.partition import provider_of
 from st2sensor.settings import Settings
 from st2sensor.sharing.holdings import Unshared
 from st2sensor.sharing.participant import Participant
 from st2sensor.storage.base import Storage
+from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger(__name__)
 
@@ -178,7 +180,8 @@ class Supervisor:
         self._endpoints = Endpoints(loop, self._requests)
         self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
         keyring = Keyring(self._settings.key_values)
-        self._assignments = Assignments(self._settings, self._storage, keyring, self._in_files)
+        self._workers = Pool(FUNCTIONS)
+        self._assignments = Assignments(self._settings, self._storage, keyring, self._in_files, self._workers)
         self._datastore = DatastoreRequests(
             loop,
             self,
@@ -237,6 +240,7 @@ class Supervisor:
         self._refresh.close()
         self._storing.close()
         self._assignments.close()
+        self._workers.close()
         self._datastore.close()
         self._launcher.close()
         if self._cgroups is not None:

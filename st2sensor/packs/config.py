@@ -30,6 +30,9 @@ SHORTEST_SECRET = 4
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are secret whatever the schema says, as in StackStorm."""
 
+LONGEST_REASON = 500
+"""Characters of why something cannot be rendered."""
+
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
@@ -113,7 +116,7 @@ def render(source: Source, templates: Templates, secret_keys: frozenset[str] = S
 
     Raises ContentError with file, key and remedy, and what the lookup raises.
     """
-    return _Rendering(source, templates, secret_keys).config()
+    return _Rendering(source, templates.afresh(), secret_keys).config()
 
 
 def fingerprint(source: Source, templates: Templates) -> str:
@@ -131,6 +134,11 @@ def masked(text: str, secrets: frozenset[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def shortened(reason: str) -> str:
+    """A reason as it is shown: its text may come from what is rendered."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
 
 
 @dataclass(slots=True)
@@ -193,7 +201,7 @@ class _Rendering:
         except (NotRendered, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
-            reason = masked(str(exception), _forms(secrets | self.secrets))
+            reason = shortened(masked(str(exception), _forms(secrets | self.secrets)))
             raise self.source.error(
                 f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
             ) from None

@@ -1,27 +1,33 @@
-"""Renders the `{{ st2kv... }}` expressions of a pack's configuration, in a sandbox, from the datastore.
+"""Renders the `{{ st2kv... }}` expressions of a pack's configuration from the datastore.
 
 Follows StackStorm: `st2kv.system.NAME` and `st2kv.user.NAME`, with dots in the name or in brackets, and the filter
 `decrypt_kv`. The keys of a user are those of the `[system_user]`.
+
+Plain references are resolved here. Everything else is rendered in a worker process, with limits on time and memory.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from st2sensor.datastore import utc_now
-from st2sensor.errors import St2SensorError
+from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.keyring import Keyring
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
+from st2sensor.packs.references import Reference, parts_of
 from st2sensor.storage.base import Storage
+from st2sensor.workers.pool import Pool
 
-PARENT_SCOPE = "st2kv"
+FUNCTIONS = {"render": "st2sensor.packs.rendering:rendered"}
+"""What a pool has to know."""
+
+SECONDS = 5.0
+"""That the expressions of one configuration may take in worker processes, together."""
+
+CHARACTERS = 4_000_000
+"""That the texts of one configuration may have, rendered, together."""
 
 Lookup = Callable[[str, str], KeyValue | None]
 """Given scope and name as they are stored."""
@@ -42,7 +48,7 @@ class MissingKey(Exception):
 class NotRendered(Exception):
     """:param secrets: texts that the message may hold, and nobody may see."""
 
-    def __init__(self, message: str, secrets: frozenset[str]) -> None:
+    def __init__(self, message: str, secrets: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
         self.secrets = secrets
 
@@ -59,20 +65,28 @@ class Rendered:
 
 
 class Templates:
-    """Blocks, as lookup does.
+    """For one configuration: what its expressions take is counted. Blocks, as lookup does.
 
     :param user: whose keys `st2kv.user` are.
+    :param workers: know FUNCTIONS; None for some of its own, which end with this process.
     """
 
-    def __init__(self, lookup: Lookup, decrypt: Decrypt, user: str) -> None:
+    def __init__(self, lookup: Lookup, decrypt: Decrypt, user: str, workers: Pool | None = None) -> None:
         self._lookup = lookup
         self._decrypt = decrypt
         self._user = user
+        self._workers = workers or Pool(FUNCTIONS)
+        self._seconds = SECONDS
+        self._characters = CHARACTERS
 
     @classmethod
-    def of(cls, storage: Storage, keyring: Keyring, user: str) -> Templates:
+    def of(cls, storage: Storage, keyring: Keyring, user: str, workers: Pool) -> Templates:
         """From the datastore as it is; rendering raises StorageError and StorageUnavailable, too."""
-        return cls(lambda scope, name: storage.get_value(scope, name, utc_now()), keyring.decrypt, user)
+        return cls(lambda scope, name: storage.get_value(scope, name, utc_now()), keyring.decrypt, user, workers)
+
+    def afresh(self) -> Templates:
+        """The same, for another configuration."""
+        return Templates(self._lookup, self._decrypt, self._user, self._workers)
 
     def noting(self, used: dict[str, str | None]) -> Templates:
         """The same, but secrets stay encrypted, and what is looked up is noted: a value, or None, by scope and name."""
@@ -82,7 +96,7 @@ class Templates:
             used[f"{scope}:{name}"] = None if entry is None else entry.value
             return entry
 
-        return Templates(note, lambda _, ciphertext: ciphertext, self._user)
+        return Templates(note, lambda _, ciphertext: ciphertext, self._user, self._workers)
 
     def render(self, text: str, *, secret: bool = False) -> Rendered:
         """Render one value.
@@ -91,105 +105,99 @@ class Templates:
 
         :param secret: as in StackStorm, an encrypted value that is the whole of it is decrypted without being asked.
         """
-        used: list[KeyValue] = []
-        decrypted: set[str] = set()
+        sources = _Sources(self._lookup, self._decrypt)
+        parts = parts_of(text)
+        rendered = self._render(text, sources) if parts is None else self._joined(parts, sources)
+        if secret:
+            for entry in sources.used.values():
+                if entry.secret and entry.value == rendered:
+                    rendered = sources.decrypt("of the expression", rendered)
+        self._characters -= len(rendered)
+        is_secret = any(entry.secret for entry in sources.used.values())
+        return Rendered(text=rendered, is_secret=is_secret, decrypted=sources.decrypted)
 
-        def look_up(scope: str, name: str) -> KeyValue:
+    def _joined(self, parts: list[str | Reference], sources: _Sources) -> str:
+        texts: list[str] = []
+        room = self._characters
+        for part in parts:
+            if isinstance(part, str):
+                texts.append(part)
+            else:
+                name = self._starts[part.scope] + part.name
+                value = sources.look_up(part.scope, name)
+                texts.append(sources.decrypt(name, value) if part.decrypts else value)
+            room -= len(texts[-1])
+            if room < 0:
+                raise NotRendered(_too_long(), sources.decrypted)
+        return "".join(texts)
+
+    def _render(self, text: str, sources: _Sources) -> str:
+        """In a worker process, which says what it needs, until it has it all."""
+        values: dict[str, dict[str, str]] = {SYSTEM_SCOPE: {}, USER_SCOPE: {}}
+        plains: dict[str, str] = {}
+        while True:
+            told = self._told([text, self._starts, values, plains], sources)
+            if told.get("needs") == "value":
+                values[told["of"]][told["name"]] = sources.look_up(told["of"], told["name"])
+            elif told.get("needs") == "plain":
+                plains[told["of"]] = sources.decrypt(told["name"] or "of the expression", told["of"])
+            elif "error" in told:
+                raise NotRendered(told["error"], sources.decrypted)
+            elif len(told["text"]) > self._characters:
+                raise NotRendered(_too_long(), sources.decrypted)
+            else:
+                rendered: str = told["text"]
+                return rendered
+
+    def _told(self, arguments: list[Any], sources: _Sources) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = self._workers.run("render", arguments, max(0.0, self._seconds))
+        except WorkExceeded as error:
+            reason = f"the expressions take more than {SECONDS:g} s" if error.what == "time" else str(error)
+            raise NotRendered(reason, sources.decrypted) from None
+        except WorkFailed as error:
+            raise NotRendered(str(error), sources.decrypted) from error
+        self._seconds -= told["seconds"]
+        return told
+
+    @property
+    def _starts(self) -> dict[str, str]:
+        """By scope, how the stored names in it begin."""
+        return {SYSTEM_SCOPE: "", USER_SCOPE: f"{self._user}:"}
+
+
+@dataclass(slots=True)
+class _Sources:
+    """What one value takes from the datastore."""
+
+    _lookup: Lookup
+    _decrypt: Decrypt
+    used: dict[tuple[str, str], KeyValue] = field(default_factory=dict)
+    _plains: set[str] = field(default_factory=set)
+
+    @property
+    def decrypted(self) -> frozenset[str]:
+        return frozenset(self._plains)
+
+    def look_up(self, scope: str, name: str) -> str:
+        """Raises MissingKey, and what lookup raises."""
+        if (scope, name) not in self.used:
             entry = self._lookup(scope, name)
             if entry is None:
                 raise MissingKey(scope, name)
-            used.append(entry)
-            return entry
+            self.used[scope, name] = entry
+        return self.used[scope, name].value
 
-        def decrypt(value: object) -> str:
-            name = value.stored_name if isinstance(value, _Key) else "of the expression"
-            plain = self._decrypt(name, str(value))
-            decrypted.add(plain)
-            return plain
-
-        environment = _Sandbox(undefined=jinja2.StrictUndefined)
-        environment.filters |= {
-            "decrypt_kv": decrypt,
-            "from_json_string": lambda value: json.loads(str(value)),
-            "to_json_string": json.dumps,
-        }
-        system = _Key(look_up, SYSTEM_SCOPE, "", "")
-        user = _Key(look_up, USER_SCOPE, f"{self._user}:", "")
-        # The names without a parent are older ones of StackStorm's.
-        names = {PARENT_SCOPE: {"system": system, "user": user}, "system": system, "user": user}
-        try:
-            rendered = environment.from_string(text).render(names)
-        except (MissingKey, St2SensorError):
-            raise
-        except Exception as exception:
-            raise NotRendered(f"{type(exception).__name__}: {exception}", frozenset(decrypted)) from exception
-        if secret:
-            for entry in used:
-                if entry.secret and entry.value == rendered:
-                    rendered = decrypt(rendered)
-        return Rendered(text=rendered, is_secret=any(entry.secret for entry in used), decrypted=frozenset(decrypted))
+    def decrypt(self, name: str, ciphertext: str) -> str:
+        plain = self._decrypt(name, ciphertext)
+        self._plains.add(plain)
+        return plain
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Nothing of Python can be reached, and no product of a few characters fills the memory."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
-            raise SecurityError(f"{operator} is for numbers, and ** is not for configurations")
-        return super().call_binop(context, operator, left, right)
+def _too_long() -> str:
+    return f"the texts have more than {CHARACTERS:,} characters when they are rendered"
 
 
 def is_template(text: str) -> bool:
     """Whether text holds an expression, as StackStorm sees it."""
     return "{{" in text or "{%" in text
-
-
-class _Key:
-    """What stands behind `st2kv.system`: attributes and items lengthen the name, and text is what is looked up."""
-
-    def __init__(self, look_up: Callable[[str, str], KeyValue], scope: str, start: str, name: str) -> None:
-        self._look_up = look_up
-        self._scope = scope
-        self._start = start
-        self._name = name
-
-    @property
-    def stored_name(self) -> str:
-        return f"{self._start}{self._name}"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self[name]
-
-    def __getitem__(self, name: str) -> _Key:
-        return _Key(self._look_up, self._scope, self._start, f"{self._name}.{name}" if self._name else str(name))
-
-    def __str__(self) -> str:
-        return self._look_up(self._scope, self.stored_name).value
-
-    def __bool__(self) -> bool:
-        return bool(str(self))
-
-    def __int__(self) -> int:
-        return int(str(self))
-
-    def __float__(self) -> float:
-        return float(str(self))
-
-    def __len__(self) -> int:
-        return len(str(self))
-
-    def __contains__(self, part: object) -> bool:
-        return str(part) in str(self)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(str(self))
-
-    def __eq__(self, other: object) -> bool:
-        return str(self) == (str(other) if isinstance(other, _Key) else other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))

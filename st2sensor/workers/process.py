@@ -37,7 +37,7 @@ def main(settings: dict[str, Any]) -> None:
     """
     _protect()
     _die_with_parent(settings["life"])
-    resource.setrlimit(resource.RLIMIT_AS, (settings["memory"], settings["memory"]))
+    _limit_memory(settings["memory"])
     with socket.socket(fileno=settings["line"]) as line, suppress(OSError):
         _serve(line, settings)
 
@@ -91,6 +91,13 @@ def _protect() -> None:
         file.write(FIRST_TO_GO)
     # Last: afterwards its files in /proc are root's.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _limit_memory(most: int) -> None:
+    """Unless the one that has started this process has less itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _die_with_parent(life: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +41,7 @@ class Worker:
     def __init__(self, functions: Mapping[str, str], limits: Limits) -> None:
         self._limits = limits
         self._line, theirs = socket.socketpair()
+        self._handle = -1
         life, self._life = os.pipe()
         descriptors = {"line": theirs.fileno(), "life": life}
         settings = {"functions": dict(functions), **asdict(limits), **descriptors}
@@ -55,8 +57,11 @@ class Worker:
                 pass_fds=tuple(descriptors.values()),
                 process_group=0,
             )
+            # A container collects every child that ends, and then its number may be another's.
+            self._handle = os.pidfd_open(self._process.pid)
         except OSError as error:
             self._line.close()
+            # With this it ends, if it has been started.
             os.close(self._life)
             raise WorkFailed(f"no worker process can be started: {error}") from error
         finally:
@@ -70,7 +75,7 @@ class Worker:
     @property
     def is_alive(self) -> bool:
         """Whether it can do another task."""
-        return self._life >= 0 and self._process.poll() is None
+        return self._handle >= 0 and not self._has_ended(0)
 
     def call(self, name: str, arguments: bytes, timeout: float) -> Any:
         """Have a function called, and return its result. Whatever exceeds something ends the process.
@@ -94,19 +99,21 @@ class Worker:
 
     def interrupt(self) -> None:
         """End it from another thread: the one that waits for its result is told that it failed."""
-        self._process.kill()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def kill(self) -> None:
         """End it, whatever it does; again does nothing."""
-        if self._life < 0:
+        if self._handle < 0:
             return
-        self._process.kill()
+        self.interrupt()
+        # One that the kernel holds on to for longer is collected when the next one is started.
+        if self._has_ended(END):
+            self._process.wait()
         self._line.close()
         os.close(self._life)
-        self._life = -1
-        # One that the kernel holds on to for longer is reaped when the next one is started.
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END)
+        os.close(self._handle)
+        self._handle = -1
 
     def _exchange(self, name: str, arguments: bytes, timeout: float) -> dict[str, Any]:
         began = time.monotonic()
@@ -139,11 +146,16 @@ class Worker:
 
     def _end(self) -> str:
         """How it ended, in words; empty when it has not."""
-        with suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(END)
-            # A container collects every child that ends: then there is no code.
-            return f"ended by {signal.Signals(-code).name}" if code < 0 else "ended"
-        return ""
+        if not self._has_ended(END):
+            return ""
+        code = self._process.wait()
+        # Where the container has collected it there is no code.
+        return f"ended by {signal.Signals(-code).name}" if code < 0 else "ended"
+
+    def _has_ended(self, within: float) -> bool:
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return bool(poll.poll(within * 1000))
 
     def _exceeded(self, name: str, what: str) -> WorkExceeded:
         most: int = getattr(self._limits, what)

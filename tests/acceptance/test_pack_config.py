@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.servers.mongodb import MongoDB
 from tests.servers.waiting import eventually
 from tests.workspace import Workspace
@@ -189,3 +191,34 @@ def test_an_expression_that_python_stumbles_over_harms_its_own_pack_alone(embedd
     assert len(done.stderr.splitlines()) == 2
     embedded.start()
     assert shown(embedded, "G") == {"size": 1}
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("{{ 'x' | center(10000000000) }}", "took more than 512,000,000 bytes of memory"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}x",
+            "the expressions take more than 5 s",
+        ),
+    ],
+    ids=["memory", "time"],
+)
+def test_an_expression_that_takes_too_much_harms_its_own_pack_alone(
+    embedded: Workspace, expression: str, reason: str
+) -> None:
+    add(embedded, "good", "G", "size: 1\nsum: '{{ 1 + 1 }}'\n", None)
+    add(embedded, "bad", "B", "k: 1\n", None)
+    assert embedded.reload().returncode == 0
+    (embedded.folder / "configs" / "bad.yaml").write_text(f'k: "{expression}"\n')
+    container = embedded.start()
+    assert shown(embedded, "G") == {"size": 1, "sum": "2"}
+    container.wait_for_log(reason)
+    done = embedded.reload()
+    assert done.returncode == 1
+    assert reason in done.stderr
+    validated = embedded.run(
+        "st2sensor", "--config-file", str(embedded.config), "validate", str(embedded.packs / "bad")
+    )
+    assert reason in validated.stdout
+    assert container.stop() == 0

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
 from st2sensor.packs import config
 from st2sensor.packs.config import Config
-from st2sensor.packs.templates import Templates
+from st2sensor.packs.templates import FUNCTIONS, Templates
+from st2sensor.workers.pool import Pool
 from tests.workspace import sample
 
 KEY = crypto.parse(json.dumps(sample("encryption.json")["key_file"]))
@@ -21,8 +23,9 @@ KEY = crypto.parse(json.dumps(sample("encryption.json")["key_file"]))
 class Pack:
     """A pack's two files, and a datastore of dicts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workers: Pool) -> None:
         self.folder = folder
+        self.workers = workers
         self.entries: dict[tuple[str, str], KeyValue] = {}
 
     def write(self, values: str | None, schema: str | None = None) -> None:
@@ -41,7 +44,7 @@ class Pack:
         return config.fingerprint(config.load(self.folder, "p", self.folder), self._templates())
 
     def _templates(self) -> Templates:
-        return Templates(lambda scope, name: self.entries.get((scope, name)), decrypt, "stanley")
+        return Templates(lambda scope, name: self.entries.get((scope, name)), decrypt, "stanley", self.workers)
 
 
 def decrypt(name: str, ciphertext: str) -> str:
@@ -51,9 +54,15 @@ def decrypt(name: str, ciphertext: str) -> str:
         raise DatastoreError(f"the secret {name} cannot be decrypted: {exception}") from exception
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Pool]:
+    with closing(Pool(FUNCTIONS)) as pool:
+        yield pool
+
+
 @pytest.fixture
-def pack(tmp_path: Path) -> Pack:
-    return Pack(tmp_path)
+def pack(tmp_path: Path, workers: Pool) -> Pack:
+    return Pack(tmp_path, workers)
 
 
 def test_without_files_a_configuration_is_empty(pack: Pack) -> None:

@@ -135,8 +135,8 @@ class Content:
                 self._screen.show("saved", shown, "nothing to do")
 
     def _register(self) -> list[Outcome]:
-        registry = registry_of(self._settings, self._storage, self._announcements)
-        outcomes = registry.register(KINDS)
+        with registry_of(self._settings, self._storage, self._announcements) as registry:
+            outcomes = registry.register(KINDS)
         for warning in registry.warnings:
             if warning not in self._failing:
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
@@ -155,8 +155,8 @@ class Content:
                 venv.create(home / ref, with_pip=False, symlinks=True)
         if not self._virtualenvs:
             return []
-        registry = registry_of(self._settings, self._storage, self._announcements)
-        return list(registry.set_up_virtualenvs(anew=False, progress=self._progress))
+        with registry_of(self._settings, self._storage, self._announcements) as registry:
+            return list(registry.set_up_virtualenvs(anew=False, progress=self._progress))
 
     def _progress(self, line: str) -> None:
         ref, _, text = line.partition(": ")

@@ -10,22 +10,21 @@ from st2sensor import schema
 from st2sensor.errors import ContentError, St2SensorError
 from st2sensor.models import Pack
 from st2sensor.packs import config, config_schema
-from st2sensor.packs.config import MASK, SECRET_KEYS, Source, texts
+from st2sensor.packs.config import MASK, SECRET_KEYS, Source, shortened, texts
 from st2sensor.packs.config_schema import Item, Place
 from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.workers.pool import Pool
 
 CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords that break whatever an expression gives."""
 
-UNKNOWN = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "")
-"""A datastore without keys."""
 
-
-def check(pack: Pack, file: Path | None) -> Iterator[Finding]:
+def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
     """Check the schema, a configuration, and the example that the pack brings.
 
     :param file: the configuration; None without.
+    :param workers: know what templates need.
     """
     try:
         config_schema.load(pack.path)
@@ -34,20 +33,22 @@ def check(pack: Pack, file: Path | None) -> Iterator[Finding]:
         return
     example = pack.path / f"{pack.ref}.yaml.example"
     if file is not None:
-        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path))
+        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
     if example.is_file():
-        for problem in _problems(example, pack.path, has_blanks=True):
+        for problem in _problems(example, pack.path, workers, has_blanks=True):
             yield found(pack.ref, problem, "config-example", Severity.WARNING)
 
 
-def _problems(file: Path, folder: Path, *, has_blanks: bool = False) -> Iterator[ContentError]:
+def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
     """:param has_blanks: whether what is null is left to be filled in."""
     try:
         source = config.source_of(file, folder)
     except ContentError as error:
         yield error
         return
-    yield from _bad_expressions(source, source.values, ())
+    # A datastore without keys.
+    unknown = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "", workers)
+    yield from _bad_expressions(source, source.values, (), unknown)
     if source.schema is None:
         return
     for violation in schema.violations(source.schema, source.values):
@@ -78,22 +79,23 @@ def _is_secret(item: Item, place: Place) -> bool:
     return item.get("secret") is True
 
 
-def _bad_expressions(source: Source, value: Any, place: Place) -> Iterator[ContentError]:
+def _bad_expressions(source: Source, value: Any, place: Place, unknown: Templates) -> Iterator[ContentError]:
     """Expressions that cannot be rendered whatever the datastore holds."""
     if isinstance(value, dict):
         for key, part in value.items():
-            yield from _bad_expressions(source, part, (*place, key))
+            yield from _bad_expressions(source, part, (*place, key), unknown)
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            yield from _bad_expressions(source, part, (*place, index))
+            yield from _bad_expressions(source, part, (*place, index), unknown)
     elif isinstance(value, str) and is_template(value):
         try:
-            UNKNOWN.render(value)
+            unknown.render(value)
         except (MissingKey, St2SensorError):
             return
         except NotRendered as problem:
             where = ".".join(map(str, place))
-            yield source.error(f"{where}: the expression cannot be rendered: {problem}; correct it", place)
+            reason = shortened(str(problem))
+            yield source.error(f"{where}: the expression cannot be rendered: {reason}; correct it", place)
 
 
 def _at(values: Any, place: Place) -> Any:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs.config import config_file
+from st2sensor.packs.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, found
 from st2sensor.packs.validation.triggers import Known
 from st2sensor.settings import Content
+from st2sensor.workers.pool import Pool
 
 NOWHERE = Path(os.devnull)
 """Holds no configuration and no virtualenv."""
@@ -38,11 +41,11 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
     whole = [declarations(Path(os.path.abspath(folder))) for folder in folders]
     types = triggers.known(whole)
     findings = [*_duplicates(whole)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
         for pack in whole:
             findings += pack.findings
             findings += triggers.check_rules(pack, types)
-            findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}))
+            findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
             findings += _code(pack, content, types, pool)
     # Sensors share modules.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))

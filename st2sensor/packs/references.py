@@ -1,0 +1,59 @@
+"""Texts whose expressions are plain references to the datastore, as in `https://{{ st2kv.system.host }}/`.
+
+They need no template engine; what Jinja would make of them is known.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE
+
+SCOPES = {"system": SYSTEM_SCOPE, "user": USER_SCOPE}
+
+REFERENCE = re.compile(
+    r"""
+    \{\{ [ \t\n]*
+    (?: st2kv \. )? (?P<scope> system | user )
+    (?P<name> (?: \. [A-Za-z] [A-Za-z0-9_]* | \[' [A-Za-z0-9_.:/\- ]+ '\] | \[" [A-Za-z0-9_.:/\- ]+ "\] )+ )
+    [ \t\n]*
+    (?P<filter> \| [ \t\n]* decrypt_kv [ \t\n]* )?
+    \}\}
+    """,
+    re.VERBOSE | re.ASCII,
+)
+"""Names that start with an underscore the sandbox refuses. No two parts can take the same character, so that a search
+never goes back."""
+
+PART = re.compile(r"""\. (\w+) | \[ ['"] ([^'"]+) ['"] \]""", re.VERBOSE | re.ASCII)
+
+OTHER_TAGS = ("{%", "{#", "\r")
+"""Statements, comments, and line ends that Jinja makes the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """:param scope: as it is stored, and `name`, without the user; :param decrypts: whether `decrypt_kv` follows."""
+
+    scope: str
+    name: str
+    decrypts: bool
+
+
+def parts_of(text: str) -> list[str | Reference] | None:
+    """The texts and references that a text consists of, in order; None when something else is in it."""
+    if any(tag in text for tag in OTHER_TAGS):
+        return None
+    # As Jinja does.
+    text = text.removesuffix("\n")
+    parts: list[str | Reference] = []
+    end = 0
+    while (start := text.find("{{", end)) >= 0:
+        found = REFERENCE.match(text, start)
+        if found is None:
+            return None
+        name = ".".join(dotted or quoted for dotted, quoted in PART.findall(found["name"]))
+        parts += [text[end:start], Reference(SCOPES[found["scope"]], name, found["filter"] is not None)]
+        end = found.end()
+    return [*parts, text[end:]]

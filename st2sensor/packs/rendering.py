@@ -1,0 +1,139 @@
+"""What a worker process does to render an expression: in Jinja's sandbox, with what it was given of the datastore.
+
+It does not reach the datastore, nor the key that decrypts. It says what it needs, and is called again with that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jinja2
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+PARENT_SCOPE = "st2kv"
+
+
+class _Needs(BaseException):
+    """Nothing in an expression catches it."""
+
+    def __init__(self, what: str, name: str, of: str) -> None:
+        super().__init__(what)
+        self.told = {"needs": what, "name": name, "of": of}
+
+
+def rendered(
+    text: str, starts: Mapping[str, str], values: Mapping[str, Mapping[str, str]], plains: Mapping[str, str]
+) -> dict[str, Any]:
+    """Render one text, or say what it needs.
+
+    :param starts: by scope, how the names in it begin.
+    :param values: by scope and name; :param plains: by ciphertext.
+
+    Returns `text`; or `needs`, which is `value` with its `name` and the scope that it is `of`, or `plain` with a `name`
+    for messages and the ciphertext that it is `of`; or `error`, in words. Besides, the `seconds` that it took.
+    """
+    began = time.monotonic()
+    told: dict[str, Any]
+    try:
+        told = {"text": _render(text, starts, values, plains)}
+    except _Needs as needs:
+        told = needs.told
+    except MemoryError:
+        raise
+    except Exception as exception:  # noqa: BLE001
+        told = {"error": f"{type(exception).__name__}: {exception}"}
+    return told | {"seconds": time.monotonic() - began}
+
+
+def _render(
+    text: str, starts: Mapping[str, str], values: Mapping[str, Mapping[str, str]], plains: Mapping[str, str]
+) -> str:
+    def look_up(scope: str, name: str) -> str:
+        try:
+            return values[scope][name]
+        except KeyError:
+            raise _Needs("value", name, scope) from None
+
+    def decrypt(value: object) -> str:
+        ciphertext = str(value)
+        try:
+            return plains[ciphertext]
+        except KeyError:
+            raise _Needs("plain", value._full_name if isinstance(value, _Key) else "", ciphertext) from None
+
+    environment = _Sandbox(undefined=jinja2.StrictUndefined)
+    environment.filters |= {
+        "decrypt_kv": decrypt,
+        "from_json_string": lambda value: json.loads(str(value)),
+        "to_json_string": json.dumps,
+    }
+    keys = {scope.removeprefix(f"{PARENT_SCOPE}."): _Key(look_up, scope, start, "") for scope, start in starts.items()}
+    # The names without a parent are older ones of StackStorm's.
+    return environment.from_string(text).render({PARENT_SCOPE: keys, **keys})
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Nothing of Python can be reached, and no product of a few characters fills the memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError(f"{operator} is for numbers, and ** is not for configurations")
+        return super().call_binop(context, operator, left, right)
+
+
+class _Key:
+    """What stands behind `st2kv.system`: attributes and items lengthen the name, and text is what is looked up.
+
+    The sandbox refuses names with an underscore before them, so all others can be those of keys.
+    """
+
+    def __init__(self, look_up: Callable[[str, str], str], scope: str, start: str, name: str) -> None:
+        self._look_up = look_up
+        self._scope = scope
+        self._start = start
+        self._name = name
+
+    @property
+    def _full_name(self) -> str:
+        return f"{self._start}{self._name}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> _Key:
+        return _Key(self._look_up, self._scope, self._start, f"{self._name}.{name}" if self._name else str(name))
+
+    def __str__(self) -> str:
+        return self._look_up(self._scope, self._full_name)
+
+    def __bool__(self) -> bool:
+        return bool(str(self))
+
+    def __int__(self) -> int:
+        return int(str(self))
+
+    def __float__(self) -> float:
+        return float(str(self))
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __contains__(self, part: object) -> bool:
+        return str(part) in str(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == (str(other) if isinstance(other, _Key) else other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
