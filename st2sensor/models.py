@@ -266,7 +266,7 @@ class Member:
     :param capacity: how many sensors it takes, in proportion to others.
     :param labels: what it has that sensors may need.
     :param lease: seconds within which its sensors run elsewhere once it is dead.
-    :param counter: grows with each renewal.
+    :param counter: grows with each renewal; :param token: what only the one that has made the last renewal knows.
     :param sensors: how many it holds.
     :param handing: whether it is about to hand sensors over; :param leaving: all of them.
     :param dead: whether it was evicted: it holds nothing any more.
@@ -283,10 +283,27 @@ class Member:
     labels: tuple[str, ...] = ()
     lease: float = 10.0
     counter: int = 0
+    token: str = ""
     sensors: int = 0
     handing: bool = False
     leaving: bool = False
     dead: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What a member writes when it renews.
+
+    :param counter: that it has seen; it becomes the next one.
+    :param token: drawn for this renewal, so that it is known again when its answer is lost.
+    :param sensors: see Member, as for the rest.
+    """
+
+    counter: int
+    token: str
+    sensors: int = 0
+    handing: bool = False
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

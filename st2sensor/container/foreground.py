@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from st2sensor.container.launch import WRAPPER, Launch, inherited
 from st2sensor.container.process import Process
+from st2sensor.sharing.clocks import Moment
 
 TERMINAL = 0
 """File descriptor of standard input."""
@@ -46,7 +47,7 @@ class Foreground:
         if self._has_terminal:
             _hand_terminal(os.getpgrp())
 
-    def limit(self, deadline: float) -> None:
+    def limit(self, end: Moment) -> None:
         """A sensor in the foreground is under no lease."""
 
     def reap_strangers(self, known: Container[int]) -> bool:  # noqa: ARG002

@@ -15,6 +15,7 @@ from st2sensor import backoff
 from st2sensor.container.launch import Inherited, Launch, common
 from st2sensor.container.process import Process
 from st2sensor.container.zygote import Zygote, empty_environment
+from st2sensor.sharing.clocks import Moment
 
 LOG = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ class Launcher:
         """Process groups that are alive, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
         """How often a zygote has died since one has last started something."""
-        self._deadline: float | None = None
-        """When the zygotes kill all sensors, by CLOCK_BOOTTIME."""
+        self._end: Moment | None = None
+        """When the zygotes kill all sensors, by whichever clock comes there first."""
         self._starting = 0
         """How many processes may be on their way that nobody knows yet."""
         # Wrappers are forked twice, so that they become children of this process.
@@ -82,11 +83,11 @@ class Launcher:
                 if base in self._zygotes:
                     self._zygotes[base].forget(group)
 
-    def limit(self, deadline: float) -> None:
-        """Have all sensors killed at a time of CLOCK_BOOTTIME, unless it is moved before."""
-        self._deadline = deadline
+    def limit(self, end: Moment) -> None:
+        """Have all sensors killed when one clock has come to a moment, unless it is moved before."""
+        self._end = end
         for zygote in self._zygotes.values():
-            zygote.limit(deadline)
+            zygote.limit(end)
 
     def reap_strangers(self, known: Container[int]) -> bool:
         """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
@@ -128,8 +129,8 @@ class Launcher:
             zygote.hold(self._groups.get(base, ()))
             if self._cgroups is not None:
                 zygote.guard(self._cgroups)
-            if self._deadline is not None:
-                zygote.limit(self._deadline)
+            if self._end is not None:
+                zygote.limit(self._end)
             self._zygotes[base] = zygote
         return self._zygotes[base]
 

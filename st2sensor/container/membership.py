@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.health import Health, changed
+from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.participant import Participant, Situation, View
-from st2sensor.sharing.times import boottime
 
 LOG = logging.getLogger(__name__)
 
@@ -30,14 +30,14 @@ class Hooks:
     :param alive: those that have a process here.
     :param changed: called when others may run than before.
     :param over: called when no sensor may have a process here any more, with the reason.
-    :param limit: has all sensors killed at a time of CLOCK_BOOTTIME, also while this process is paused.
+    :param limit: has all sensors killed when one clock has come to a moment, also while this process is paused.
     """
 
     wanted: Callable[[], Mapping[str, tuple[str, ...]] | None]
     alive: Callable[[], list[str]]
     changed: Callable[[], None]
     over: Callable[[str], None]
-    limit: Callable[[float], None]
+    limit: Callable[[Moment], None]
 
 
 class Membership:
@@ -56,7 +56,7 @@ class Membership:
         self._poked = asyncio.Event()
         self._turned = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
-        self._limit = 0.0
+        self._limit = self._holdings.end
         self._ends = False
         """Whether sensors are asked to stop, because the deadline is near or has passed."""
         self._leaving = self._closing = False
@@ -70,6 +70,7 @@ class Membership:
         """What the last turn has found."""
         self.health = Health(reason="")
         """Whether leases can be renewed."""
+        self._holdings.doubted = self._doubted
         self._task = self._loop.create_task(self._take_turns())
 
     @property
@@ -80,7 +81,7 @@ class Membership:
     @property
     def seconds_left(self) -> float:
         """Until its leases are over, unless they are renewed."""
-        return max(0.0, self._holdings.deadline - boottime())
+        return self._holdings.seconds_left
 
     def poke(self) -> None:
         """Something has changed here: take a turn now."""
@@ -167,7 +168,7 @@ class Membership:
             self.health = changed(self.health, "")
             self.view, self._wanted = view, wanted
             if view.evicted:
-                self._hooks.over("this container was taken for dead: another one may run it")
+                self._hooks.over(f"{view.evicted}: another one may run it")
             return view.wait
         finally:
             self._keep_time()
@@ -179,28 +180,33 @@ class Membership:
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._keep_time)
 
+    def _doubted(self) -> None:
+        """In any thread: the clocks disagree, and nothing is accepted until the lease is renewed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.poke)
+
     def _keep_time(self) -> None:
-        """Before the deadline the sensors have time to stop; then they are killed, by the warden if not from here."""
-        deadline = self._holdings.deadline
-        if deadline == self._limit:
-            return
-        self._limit = deadline
-        self._hooks.limit(deadline)
+        """Before the end the sensors have time to stop; then they are killed, by the warden if not from here."""
+        end = self._holdings.end
+        if end != self._limit:
+            self._limit = end
+            self._hooks.limit(end)
         for timer in self._timers:
             timer.cancel()
-        left = deadline - boottime()
+        # Again after each turn, because a clock may have been set.
+        left = self._holdings.seconds_left
         self._ends = left <= self._times.grace
         self._timers = [
-            self._loop.call_later(max(0.0, left - self._times.grace), self._end, deadline),
-            self._loop.call_later(max(0.0, left), self._is_over, deadline),
+            self._loop.call_later(max(0.0, left - self._times.grace), self._end, end),
+            self._loop.call_later(left, self._is_over, end),
         ]
 
-    def _is_over(self, deadline: float) -> None:
-        if self._holdings.deadline <= deadline:
+    def _is_over(self, end: Moment) -> None:
+        if self._holdings.end == end:
             self._hooks.over(OVER)
 
-    def _end(self, deadline: float) -> None:
-        if self._holdings.deadline > deadline:
+    def _end(self, end: Moment) -> None:
+        if self._holdings.end != end:
             return
         if self.runs:
             LOG.warning("no renewal for %.1f s: the sensors stop", self._times.term - self._times.grace)

@@ -22,6 +22,7 @@ from typing import Any
 
 from st2sensor.container.launch import WRAPPER, Inherited, Launch, inherited
 from st2sensor.container.process import Process
+from st2sensor.sharing.clocks import Moment
 
 LOG = logging.getLogger(__name__)
 
@@ -143,12 +144,12 @@ class Zygote:
         """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
         self._tell({"cgroups": str(prefix)})
 
-    def limit(self, deadline: float) -> None:
-        """Have it kill all groups at a time of CLOCK_BOOTTIME, unless it is told another one before."""
+    def limit(self, end: Moment) -> None:
+        """Have it kill all groups when one clock has come to a moment, unless it is told another one before."""
         if self._unsent and b"deadline" in self._unsent[-1]:
             # One that could not be told yet is of no use any more.
             self._unsent.pop()
-        self._tell({"deadline": deadline})
+        self._tell({"deadline": [end.boot, end.wall]})
 
     def hold(self, groups: Iterable[int]) -> None:
         """Have it hold process groups that another zygote has started."""

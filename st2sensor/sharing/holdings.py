@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from st2sensor.errors import LeaseLost
-from st2sensor.sharing.times import boottime
+from st2sensor.sharing.clocks import OVER, Clock, Moment, Term, now
 
 
 class Tenure(Protocol):
@@ -32,31 +32,51 @@ class Unshared:
 class Holdings:
     """One thread changes it.
 
-    :param clock: CLOCK_BOOTTIME, in seconds.
+    :ivar doubted: called, by any thread, when the clocks disagree about the term, so that it is to be renewed now.
     """
 
-    def __init__(self, clock: Callable[[], float] = boottime) -> None:
+    def __init__(self, clock: Clock = now) -> None:
         self._clock = clock
         self._fences: dict[str, int] = {}
-        self.deadline = 0.0
-        """When all of it is over, unless it is extended."""
+        self._term = OVER
+        self.doubted: Callable[[], None] = lambda: None
 
     @property
     def fences(self) -> Mapping[str, int]:
-        """By sensor, whether the deadline has passed or not."""
+        """By sensor, whether the term is over or not."""
         return self._fences
+
+    @property
+    def end(self) -> Moment:
+        """When all of it is over, unless it is extended: as soon as one clock has come there."""
+        return self._term.end
+
+    @property
+    def seconds_left(self) -> float:
+        """Until all of it is over."""
+        return self._term.left(self._clock())
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the clocks agree about the term: otherwise nothing is held until it is extended."""
+        return self._term.is_certain(self._clock())
+
+    @property
+    def jump(self) -> float:
+        """Seconds by which the wall clock has come to be ahead of the other one since the term began."""
+        return self._term.jump(self._clock())
 
     def fence_of(self, sensor: str) -> int | None:
         fence = self._fences.get(sensor)
-        if fence is None or not self._is_in_time:
+        if fence is None or not self._is_in_time():
             raise LeaseLost(sensor)
         return fence
 
     def is_held(self, sensor: str, fence: int | None) -> bool:
-        return fence is None or (self._fences.get(sensor) == fence and self._is_in_time)
+        return fence is None or (self._fences.get(sensor) == fence and self._is_in_time())
 
-    def extend(self, deadline: float) -> None:
-        self.deadline = deadline
+    def extend(self, term: Term) -> None:
+        self._term = term
 
     def hold(self, fences: Mapping[str, int]) -> None:
         self._fences = {**self._fences, **fences}
@@ -67,9 +87,12 @@ class Holdings:
 
     def lose(self) -> None:
         """All of it is over now."""
-        self.deadline = 0.0
+        self._term = OVER
         self._fences = {}
 
-    @property
     def _is_in_time(self) -> bool:
-        return self._clock() < self.deadline
+        term, moment = self._term, self._clock()
+        if not term.is_certain(moment):
+            self.doubted()
+            return False
+        return term.left(moment) > 0.0

@@ -8,18 +8,20 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from st2sensor.errors import StorageError
-from st2sensor.models import Lease, Member
+from st2sensor.errors import StorageError, StorageUnavailable
+from st2sensor.models import Lease, Member, Renewal
+from st2sensor.sharing.clocks import Clock, Moment, Term, now
 from st2sensor.sharing.holdings import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.moves import Moves
 from st2sensor.sharing.placement import Placement
 from st2sensor.sharing.sightings import Sightings
-from st2sensor.sharing.times import FAST, boottime, times_of
+from st2sensor.sharing.times import FAST, times_of
 from st2sensor.storage.base import Leases
 
 LOG = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ TAKEN_AT_ONCE = 1000
 
 SOON = 1.0
 """Seconds until it is looked who has taken a lease."""
+
+UNANSWERED = 100
+"""Renewals at most that are known again though their answers were lost: as many as are tried in four leases."""
 
 NOTICE = 1.5
 """Ticks until everybody has seen that a member is about to hand sensors over."""
@@ -60,7 +65,7 @@ class View:
     :param moving: sensors that this container is to stop, for others to take them.
     :param wait: seconds until the next turn.
     :param announced: whether everybody knows that this container leaves.
-    :param evicted: whether it was found dead, and has joined again.
+    :param evicted: why it has lost all and has joined again, in words; empty unless it has.
     :param takeovers: leases that it has taken from the dead; :param moves: those that it has handed over.
     :param losses: how often it has lost all, because it did not renew them in time.
     """
@@ -71,7 +76,7 @@ class View:
     moving: frozenset[str] = frozenset()
     wait: float = 0.0
     announced: bool = False
-    evicted: bool = False
+    evicted: str = ""
     takeovers: int = 0
     moves: int = 0
     losses: int = 0
@@ -94,7 +99,7 @@ class Participant:
         *,
         moves_at_once: int,
         settle: Callable[[], bool],
-        clock: Callable[[], float] = boottime,
+        clock: Clock = now,
     ) -> None:
         self._leases = leases
         self._profile = profile
@@ -107,6 +112,16 @@ class Participant:
         self._moves = Moves(moves_at_once)
         self._me = ""
         """Its id; empty while it is no member."""
+        self._left_behind: set[str] = set()
+        """Ids that it had, and has lost."""
+        self._is_extended = False
+        """Whether it has held anything since it has lost all."""
+        self._doubts = False
+        """Whether it was told that the clocks disagree."""
+        self._counter = 0
+        """Its own, as of its last renewal."""
+        self._unanswered: deque[str] = deque(maxlen=UNANSWERED)
+        """Tokens of renewals since, which may have been made or not."""
         self._extended: Callable[[], None] = lambda: None
         self._said = (False, False)
         """Whether it has told the others that it hands over, and that it leaves."""
@@ -135,7 +150,7 @@ class Participant:
     def turn(self, situation: Situation, extended: Callable[[], None] = lambda: None) -> View:
         """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn.
 
-        :param extended: called as soon as the holdings have another deadline.
+        :param extended: called as soon as the holdings have another end.
         """
         self._extended = extended
         try:
@@ -155,30 +170,40 @@ class Participant:
         self._look(situation)
         self._has_more = False
         # Again, because a look may take long.
-        if self._stay(situation):
-            return self._view(situation, evicted=True)
+        if lost := self._stay(situation):
+            return self._view(situation, lost)
         self._release(situation)
         if not situation.leaving:
             self._take(situation)
             self._choose_moves(situation)
         return self._view(situation, evicted)
 
-    def _stay(self, situation: Situation) -> bool:
-        """Be a member, and renew when it is time; whether it was found dead, and has joined again."""
+    def _stay(self, situation: Situation) -> str:
+        """Be a member, and renew when it is time; why it has lost all, and has joined again, or empty."""
         if not self._me:
             self._join()
-            return False
-        if self._clock() < self._renew_at and self._said == self._to_say(situation):
-            return False
-        is_dead = not self._renew(situation)
-        if is_dead:
+            return ""
+        if not self.holdings.is_certain:
+            self._tell_of_jump()
+        elif self._boottime() < self._renew_at and self._said == self._to_say(situation):
+            return ""
+        why = self._renew(situation)
+        if why:
+            LOG.warning("%s; it joins again", why)
+            self._losses += 1
+            self.holdings.lose()
+            self._is_extended = False
+            self._moving = frozenset()
+            # Another container may run under it: it is not this one's to evict.
+            self._left_behind.add(self._me)
+            self._me = ""
             self._join()
-        return is_dead
+        return why
 
     # Being a member.
 
     def _join(self) -> None:
-        earlier = self._identity.earlier()
+        earlier = [member for member in self._identity.earlier() if member not in self._left_behind]
         self._leases.prepare()
         me = secrets.token_hex(12)
         # Before it is there: if joining fails and was done all the same, the next attempt evicts it.
@@ -189,58 +214,89 @@ class Participant:
         for member in earlier:
             self._leases.evict(member, None)
         self._identity.note([me])
-        self._me = me
+        self._me, self._counter = me, 0
+        self._unanswered.clear()
         self._said = (False, False)
         self._extend(asked)
         self._look_at = 0.0
         LOG.info("shares sensors as %s, with a lease of %g s", self._profile.node, self._profile.lease)
 
-    def _renew(self, situation: Situation) -> bool:
-        """False when it was evicted, and holds nothing any more."""
+    def _renew(self, situation: Situation) -> str:
+        """Why it cannot, and holds nothing any more, in words; empty when it has."""
         saying = handing, leaving = self._to_say(situation)
-        asked = self._clock()
-        if not self._leases.renew(self._me, sensors=len(self.holdings.fences), handing=handing, leaving=leaving):
-            LOG.warning("this container was taken for dead, because it did not renew in time; it joins again")
-            self._losses += 1
-            self.holdings.lose()
-            self._moving = frozenset()
-            self._me = ""
-            return False
+        while True:
+            asked = self._clock()
+            token = secrets.token_hex(8)
+            self._unanswered.append(token)
+            renewal = Renewal(
+                counter=self._counter,
+                token=token,
+                sensors=len(self.holdings.fences),
+                handing=handing,
+                leaving=leaving,
+            )
+            try:
+                if self._leases.renew(self._me, renewal):
+                    break
+            except StorageUnavailable as error:
+                if not error.uncertain:
+                    self._unanswered.pop()
+                raise
+            known = self._leases.member(self._me)
+            if known is None or known.dead:
+                return "this container was taken for dead, because it did not renew in time"
+            if known.token not in self._unanswered:
+                return (
+                    "another container runs under this one's identity: this machine was cloned, or restored from a "
+                    "snapshot"
+                )
+            # It was made though its answer was lost. When, is not known: once more.
+            self._counter = known.counter
+            self._unanswered.clear()
+        self._counter += 1
+        self._unanswered.clear()
         self._extend(asked)
         if saying != self._said:
-            self._said, self._said_at = saying, self._clock()
-        return True
+            self._said, self._said_at = saying, self._boottime()
+        return ""
 
     def _to_say(self, situation: Situation) -> tuple[bool, bool]:
         return bool(self._moves.chosen), situation.leaving
 
-    def _extend(self, asked: float) -> None:
-        self._losses += 0.0 < self.holdings.deadline <= self._clock()
-        self._renew_at = asked + self.times.tick
+    def _extend(self, asked: Moment) -> None:
+        self._losses += self._is_extended and not self.holdings.seconds_left
+        self._is_extended, self._doubts = True, False
+        self._renew_at = asked.boot + self.times.tick
         # From before the renewal, because others may have seen it as soon as it was asked for.
-        self.holdings.extend(asked + self.times.term)
+        self.holdings.extend(Term(since=asked, seconds=self.times.term, tolerance=self.times.tolerance))
         self._extended()
+
+    def _tell_of_jump(self) -> None:
+        if not self._doubts:
+            jump = self.holdings.jump
+            LOG.warning("the wall clock was set, or this host was paused, by %+.1f s: the lease is renewed first", jump)
+        self._doubts = True
 
     # Seeing the others.
 
     def _look(self, situation: Situation) -> None:
         self._see_members()
-        for member in self._sightings.silent(self._clock()):
+        for member in self._sightings.silent(self._boottime()):
             if member.id == self._me:
                 continue
             if self._leases.evict(member.id, member.counter):
                 LOG.warning("%s has not renewed its lease: it counts as dead, and its sensors are taken", member.node)
             # Also when somebody was faster.
             self._see_members()
-        if self._clock() >= self._look_at or situation.wanted.keys() - self._known.keys():
-            self._look_at = self._clock() + self._profile.lease
+        if self._boottime() >= self._look_at or situation.wanted.keys() - self._known.keys():
+            self._look_at = self._boottime() + self._profile.lease
             self._see_leases(situation)
         else:
             self._see_free_leases()
 
     def _see_members(self) -> None:
         self._members = self._leases.members()
-        now = self._clock()
+        now = self._boottime()
         self._sightings.observe(self._members, now)
         self._dead = frozenset(member.id for member in self._members if member.dead)
         self._drained = self._leases.drained()
@@ -265,7 +321,7 @@ class Participant:
         # Also those that were taken though the answer was lost.
         self.holdings.hold({ref: fence for ref, fence in mine.items() if ref not in self._released})
         self.holdings.drop(self.holdings.fences.keys() - mine.keys())
-        for member in self._sightings.long_dead(self._clock(), FORGOTTEN_AFTER * self._profile.lease):
+        for member in self._sightings.long_dead(self._boottime(), FORGOTTEN_AFTER * self._profile.lease):
             left = {lease.sensor: lease.fence for lease in self._known.values() if lease.holder == member}
             if situation.wanted.keys().isdisjoint(left):
                 self._leases.release(left, member)
@@ -278,7 +334,7 @@ class Participant:
         self._known |= self._free
         if before.keys() - self._free.keys() - self.holdings.fences.keys():
             # Somebody has taken them: who, is not urgent.
-            self._look_at = min(self._look_at, self._clock() + SOON)
+            self._look_at = min(self._look_at, self._boottime() + SOON)
 
     def _tell_of_namesakes(self) -> None:
         namesakes = [
@@ -335,20 +391,24 @@ class Participant:
             LOG.info("takes %d sensors: %s", len(taken), _some(sorted(taken)))
         if len(taken) < len(due):
             # Somebody was faster: see who.
-            self._look_at = self._clock()
+            self._look_at = self._boottime()
 
     def _choose_moves(self, situation: Situation) -> None:
-        calm = self._clock() - self._settled_at >= self.times.calm
+        calm = self._boottime() - self._settled_at >= self.times.calm
         held = self.holdings.fences
         self._moves.choose(self._me, held, self._free, situation.wanted, self._placement, calm=calm)
+
+    def _boottime(self) -> float:
+        """Others are observed by this clock alone: that it stands still makes one more patient, not less."""
+        return self._clock().boot
 
     def _is_free(self, lease: Lease) -> bool:
         return lease.holder is None or lease.holder in self._dead
 
     # What the container is told.
 
-    def _view(self, situation: Situation, evicted: bool) -> View:
-        now = self._clock()
+    def _view(self, situation: Situation, evicted: str) -> View:
+        now = self._boottime()
         others = [member for member in self._members if member.id != self._me and not member.dead]
         everybody_knows = not others or now >= self._said_at + NOTICE * self.times.tick
         handing, leaving = self._said

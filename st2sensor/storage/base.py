@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member
+from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member, Renewal
 
 T = TypeVar("T", bound=Entity)
 
@@ -102,8 +102,14 @@ class Leases(Protocol):
     def join(self, member: Member) -> None:
         """Insert a member."""
 
-    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
-        """Count a member's counter up, and note what it says of itself; False when it was evicted."""
+    def renew(self, member: str, renewal: Renewal) -> bool:
+        """Count a member's counter up, and note what it says of itself.
+
+        False when it was evicted, or its counter is another one than it has seen.
+        """
+
+    def member(self, member: str) -> Member | None:
+        """One member; None when there is none."""
 
     def members(self) -> list[Member]:
         """Every member, the dead ones too."""

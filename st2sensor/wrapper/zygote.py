@@ -24,7 +24,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from st2sensor.wrapper import environment, loader
 from st2sensor.wrapper.rehearsal import rehearse
@@ -80,8 +80,8 @@ class Zygote:
         """Process groups of live sensors."""
         self._cgroups: Optional[str] = None
         """How the paths of the sensors' control groups begin."""
-        self._deadline: Optional[float] = None
-        """When all are killed, by CLOCK_BOOTTIME."""
+        self._deadline: Optional[List[float]] = None
+        """When all are killed: by CLOCK_BOOTTIME and by CLOCK_REALTIME, whichever comes there first."""
 
     def serve(self) -> Optional[Birth]:
         """Serve until the container is gone, then kill what is left and return None.
@@ -120,7 +120,9 @@ class Zygote:
         """Until the deadline, rounded up; or until it is time to look: waiting stops while the host is suspended."""
         if self._deadline is None:
             return None
-        left = self._deadline - time.clock_gettime(time.CLOCK_BOOTTIME)
+        # Boot time may stand still while a hypervisor has the host paused; then the wall clock is set right.
+        boot, wall = self._deadline
+        left = min(boot - time.clock_gettime(time.CLOCK_BOOTTIME), wall - time.clock_gettime(time.CLOCK_REALTIME))
         return max(0, min(LOOK_AGAIN, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from st2sensor.sharing.times import boottime
+from st2sensor.sharing.clocks import boottime
 from tests.conftest import missing
 from tests.servers import mongodb
 from tests.servers.mongodb import MongoDB

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from st2sensor.errors import LeaseLost, StorageUnavailable
-from st2sensor.models import Batch, Lease, Member
+from st2sensor.models import Batch, Lease, Member, Renewal
 from st2sensor.settings import Database
 from st2sensor.storage import open_leases
 from st2sensor.storage import open_storage as open_configured
@@ -21,6 +23,8 @@ __all__ = ["place"]
 A = Member(id="a1", node="a", host="h", pid=7, version="1", capacity=2.0, labels=("gpu", "ssd"), lease=3.0)
 B = Member(id="b1", node="b")
 BATCH = Batch(id="x", sensor="p.S", name="p.S:cursor", expected=None, value="1", events=({"n": 1},), fence=1)
+
+FIRST, SECOND = Renewal(counter=0, token="first"), Renewal(counter=1, token="second")
 
 Open = Callable[[], Leases]
 
@@ -59,30 +63,51 @@ def test_a_member_is_read_as_it_joined(leases: Leases) -> None:
 
 def test_a_renewal_counts_up_and_tells(leases: Leases) -> None:
     leases.join(A)
-    assert leases.renew("a1", sensors=5, handing=True, leaving=False)
+    assert leases.renew("a1", Renewal(counter=0, token="t", sensors=5, handing=True))
     (member,) = leases.members()
-    assert (member.counter, member.sensors, member.handing, member.leaving) == (1, 5, True, False)
+    assert leases.member("a1") == member
+    assert leases.member("b1") is None
+    assert (member.counter, member.token, member.sensors, member.handing, member.leaving) == (1, "t", 5, True, False)
     assert member.seen > 0
 
 
 def test_who_has_renewed_since_it_was_seen_is_not_evicted(leases: Leases) -> None:
     leases.join(A)
-    leases.renew("a1", sensors=0, handing=False, leaving=False)
+    leases.renew("a1", FIRST)
     assert not leases.evict("a1", 0)
-    assert leases.renew("a1", sensors=0, handing=False, leaving=False)
+    assert leases.renew("a1", SECOND)
+
+
+def test_only_who_has_seen_the_counter_as_it_is_renews(leases: Leases) -> None:
+    leases.join(A)
+    assert leases.renew("a1", FIRST)
+    assert not leases.renew("a1", replace(FIRST, token="twin"))
+    assert not leases.renew("a1", replace(SECOND, counter=2))
+    (member,) = leases.members()
+    assert (member.counter, member.token) == (1, "first")
+    assert leases.renew("a1", SECOND)
+
+
+def test_of_two_that_renew_at_once_under_one_identity_one_succeeds(open_more: Open, leases: Leases) -> None:
+    leases.join(A)
+    twins = [open_more() for _ in range(2)]
+    for counter in range(20):
+        with ThreadPoolExecutor(2) as threads:
+            done = list(threads.map(lambda twin: twin.renew("a1", Renewal(counter=counter, token="t")), twins))  # noqa: B023
+        assert sorted(done) == [False, True]
 
 
 def test_who_is_evicted_cannot_renew_any_more(leases: Leases) -> None:
     leases.join(A)
     assert leases.evict("a1", 0)
     assert not leases.evict("a1", 0)
-    assert not leases.renew("a1", sensors=0, handing=False, leaving=False)
+    assert not leases.renew("a1", FIRST)
     assert [member.dead for member in leases.members()] == [True]
 
 
 def test_one_that_is_known_to_be_dead_is_evicted_whatever_its_counter(leases: Leases) -> None:
     leases.join(A)
-    leases.renew("a1", sensors=0, handing=False, leaving=False)
+    leases.renew("a1", FIRST)
     assert leases.evict("a1", None)
     assert not leases.evict("nobody", None)
 
@@ -92,7 +117,7 @@ def test_a_member_that_is_forgotten_is_gone(leases: Leases) -> None:
     leases.join(B)
     leases.forget("a1")
     assert [member.id for member in leases.members()] == ["b1"]
-    assert not leases.renew("a1", sensors=0, handing=False, leaving=False)
+    assert not leases.renew("a1", FIRST)
 
 
 def test_a_lease_that_nobody_ever_took_is_taken_with_fence_1(leases: Leases) -> None:

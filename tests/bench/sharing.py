@@ -22,10 +22,11 @@ from rich.table import Table
 from st2sensor.errors import StorageError
 from st2sensor.models import Member
 from st2sensor.settings import Database
+from st2sensor.sharing.clocks import boottime
 from st2sensor.sharing.holdings import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant, Situation
-from st2sensor.sharing.times import boottime, times_of
+from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases
 from st2sensor.storage.documents import LEASES
 from tests.bench.weight import median

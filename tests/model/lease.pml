@@ -5,7 +5,11 @@ for any time. What it sends for the lease is on its way until the network hands 
 its sender. Clocks count what is left or has passed, so that time has no end and there are finitely many states; lives,
 fences, batches and requests on their way at once are bounded.
 
-Each switch takes one rule away, and then an assertion must fail: NO_FENCE, ANY_FENCE, DEADLINE_AFTER, NO_MARGIN,
+PAUSES lets a member's boot clock stand still, as where a hypervisor has paused its machine; the wall clock is right when
+it goes on. TWINS starts two members with one memory, as where a machine was cloned.
+
+Each switch takes one rule away, and then an assertion must fail: NO_JUMP (with PAUSES), NO_RENEWAL_CAS (with TWINS),
+NO_FENCE, ANY_FENCE, DEADLINE_AFTER, NO_MARGIN,
 NO_EVICT_CAS, NO_TAKE_CAS, NO_RELEASE_FENCE, TAKE_BACK, NO_BATCH_FENCE, NO_BATCH_COUNT, SAME_VALUES.
 REACH_TAKEOVER and REACH_BATCH assert that what the model is about does not happen: these must fail, too. */
 
@@ -61,6 +65,16 @@ has. A counter is compared with what was read of it, and with nothing else: so i
 byte watched[N] = NOBODY, silent[N];
 bool changed[N];
 
+#ifdef PAUSES
+/* By member: whether its wall clock is ahead of its boot clock since its last renewal, and since it has asked for another. */
+bool jumped[N], jumps[N];
+#endif
+
+#ifdef TWINS
+/* By member: whether another one has renewed under its id since it has itself, and whether it has. */
+bool overtaken[N], renewed[N];
+#endif
+
 /* A release and a batch on their way. Whoever sends another, with the first being lost, replaces it. */
 byte released = NOBODY, released_fence;
 byte sent_number, sent_fence;
@@ -76,7 +90,11 @@ byte vacant;        /* ticks since the lease is nobody's, or that of a life whic
 #define OBSERVABLE(i) ((i) != ME && (i) != watched[m] && (i) < joined && !dead[i])
 #endif
 
+#if defined PAUSES && !defined NO_JUMP
+#define HOLDS (mine && !giving && left[m] && !jumped[m])
+#else
 #define HOLDS (mine && !giving && left[m])
+#endif
 #define FREE ((holder == NOBODY || dead[holder]) && fence < FENCES)
 
 #if defined NO_FENCE
@@ -113,6 +131,12 @@ byte vacant;        /* ticks since the lease is nobody's, or that of a life whic
 #define STORES (!batch && stored == sent_number - 1 && fence == sent_fence)
 #endif
 
+#if defined TWINS && !defined NO_RENEWAL_CAS
+#define RENEWS (!dead[ME] && !overtaken[m])
+#else
+#define RENEWS (!dead[ME])
+#endif
+
 /* What the cursor's values are like: all different, or such that come again. */
 #ifdef SAME_VALUES
 #define VALUE(number) ((number) % 2)
@@ -127,6 +151,12 @@ inline join() {
     :: else -> ME = NOBODY
     fi;
     left[m] = 0; promised[m] = 0; watched[m] = NOBODY; silent[m] = 0; changed[m] = false;
+#ifdef PAUSES
+    jumped[m] = false; jumps[m] = false;
+#endif
+#ifdef TWINS
+    overtaken[m] = false; renewed[m] = false;
+#endif
     renewing = NOTHING; suspects = false; asked = 0; mine = 0; giving = false; number = 0; set = false
 }
 
@@ -150,15 +180,26 @@ proctype Member(byte m) {
 #endif
 
     /* It renews; the deadline counts from before the request. When no answer comes, it tries again. */
-    :: d_step { ME != NOBODY -> renewing = SENT; promised[m] = TERM }
+    :: d_step { ME != NOBODY ->
+#ifdef PAUSES
+        jumps[m] = false;
+#endif
+        renewing = SENT; promised[m] = TERM }
     :: d_step { renewing == SENT ->
         if
-        :: dead[ME] ->
+        :: !RENEWS ->
             /* It holds nothing any more. A dispatch under way goes on. */
             join()
         :: else ->
             renewing = DONE;
+#ifdef TWINS
+            renewed[m] = true;
+            assert(!(renewed[0] && renewed[1] && life[0] == life[1]));
+#endif
             for (i : 0 .. N - 1) {
+#ifdef TWINS
+                overtaken[i] = overtaken[i] || (i != m && life[i] == ME);
+#endif
                 if
                 :: watched[i] == ME -> changed[i] = true; silent[i] = 0
                 :: else
@@ -172,6 +213,9 @@ proctype Member(byte m) {
         left[m] = TERM;
 #else
         left[m] = promised[m];
+#endif
+#ifdef PAUSES
+        jumped[m] = jumps[m];
 #endif
         promised[m] = 0 }
 
@@ -281,6 +325,9 @@ proctype Network() {
 
 proctype Clock() {
     byte i;
+#ifdef PAUSES
+    byte paused;
+#endif
 
     do
     :: d_step {
@@ -295,6 +342,22 @@ proctype Clock() {
             silent[i] = silent[i] + (watched[i] != NOBODY && !changed[i] && silent[i] < LONGEST)
         }
         i = 0 }
+#ifdef PAUSES
+    /* Time passes for all but one, which counts it by its wall clock alone. */
+    :: atomic {
+        select(paused : 0 .. N - 1);
+        d_step {
+            for (i : 0 .. N - 1) {
+                if
+                :: i == paused -> jumped[i] = (life[i] != NOBODY); jumps[i] = jumped[i]
+                :: else ->
+                    left[i] = left[i] - (left[i] > 0);
+                    promised[i] = promised[i] - (promised[i] > 0);
+                    silent[i] = silent[i] + (watched[i] != NOBODY && !changed[i] && silent[i] < LONGEST)
+                fi
+            }
+            i = 0; paused = 0 } }
+#endif
     od
 }
 
@@ -302,8 +365,13 @@ init {
     byte i;
 
     atomic {
+#ifdef TWINS
+        for (i : 0 .. N - 1) { life[i] = (i < 2 -> 0 : i - 1); run Member(i) }
+        joined = N - 1;
+#else
         for (i : 0 .. N - 1) { life[i] = i; run Member(i) }
         joined = N;
+#endif
         run Network(); run Clock()
     }
 }

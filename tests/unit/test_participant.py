@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from st2sensor.errors import LeaseLost, StorageUnavailable
-from st2sensor.models import Member
+from st2sensor.models import Member, Renewal
+from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.holdings import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant, Situation, View
 from st2sensor.sharing.times import times_of
 from st2sensor.storage.sqlite import SqliteLeases
 from st2sensor.storage.sqlite.connection import Connection
-
-Clock = Callable[[], float]
 
 LEASE = 12.0
 TIMES = times_of(LEASE)
@@ -28,10 +28,17 @@ class Away(SqliteLeases):
 
     is_away = False
 
-    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
+    loses_answer = False
+    """Whether what is renewed next is renewed, but not answered."""
+
+    def renew(self, member: str, renewal: Renewal) -> bool:
         if self.is_away:
             raise StorageUnavailable("away")
-        return super().renew(member, sensors=sensors, handing=handing, leaving=leaving)
+        done = super().renew(member, renewal)
+        if self.loses_answer:
+            self.loses_answer = False
+            raise StorageUnavailable("away", uncertain=True)
+        return done
 
 
 class Node:
@@ -40,9 +47,13 @@ class Node:
     def __init__(self, world: World, name: str, folder: Path, **profile: object) -> None:
         self.world = world
         self.name = name
-        self.clock: Clock = lambda: world.now
+        self.clock: Callable[[], float] = lambda: world.now
+        self.uncounted = 0.0
+        """Seconds of pauses that its boot clock has missed."""
+        self.set_by = 0.0
+        """Seconds that its wall clock was set forward."""
         self.leases = Away(Connection(folder / "st2.db"))
-        self.holdings = Holdings(lambda: self.clock())
+        self.holdings = Holdings(self.moment)
         self.settled = 0
         self.disk_answers = True
         (folder / name).mkdir(exist_ok=True)
@@ -54,13 +65,16 @@ class Node:
             Identity(folder / name / "member.json"),
             moves_at_once=5,
             settle=self._settle,
-            clock=lambda: self.clock(),
+            clock=self.moment,
         )
         self.view = View()
         self.leaving = False
         self.running: set[str] = set()
         self.stubborn: set[str] = set()
         """Sensors that do not stop."""
+
+    def moment(self) -> Moment:
+        return Moment(self.clock() - self.uncounted, self.clock() + self.set_by)
 
     def turn(self, wanted: dict[str, tuple[str, ...]] | None = None) -> View:
         situation = Situation(
@@ -224,7 +238,7 @@ def test_a_look_that_takes_long_is_followed_by_a_renewal(world: World) -> None:
 
     one.leases.members = slowly  # type: ignore[method-assign]
     situation = Situation(wanted=WANTED, busy=frozenset(one.running))
-    one.participant.turn(situation, lambda: extended.append(one.holdings.deadline))
+    one.participant.turn(situation, lambda: extended.append(one.holdings.end.boot))
     assert extended == [world.now + TIMES.term]
 
 
@@ -447,3 +461,154 @@ def test_many_are_taken_in_turns_between_which_the_lease_is_renewed(world: World
     one.turn(wanted)
     assert one.turn(wanted).wait > 0
     assert held(one) == wanted.keys()
+
+
+def test_a_jump_of_the_wall_clock_makes_a_holder_renew_before_it_acts(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = world.node("one")
+    one.turn()
+    doubts: list[float] = []
+    one.holdings.doubted = lambda: doubts.append(world.now)
+    for seconds in (1.0, -1.0, 3 * 3600.0, -3 * 3600.0):
+        one.set_by += seconds
+        assert not one.holdings.is_held("p.S1", 1)
+        with pytest.raises(LeaseLost):
+            one.holdings.fence_of("p.S1")
+        assert doubts
+        doubts.clear()
+        assert not one.turn().evicted
+        assert one.holdings.is_held("p.S1", 1)
+    assert not doubts
+    assert caplog.text.count("the wall clock was set, or this host was paused") == 4
+    assert "by -10800.0 s" in caplog.text
+
+
+def test_small_steps_of_the_wall_clock_change_nothing(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    renewed = one.participant.holdings.end
+    for _ in range(4):
+        one.set_by += 0.24 * TIMES.tolerance
+        assert one.holdings.is_held("p.S1", 1)
+    one.set_by -= 1.9 * TIMES.tolerance
+    assert one.holdings.is_held("p.S1", 1)
+    one.turn()
+    assert one.holdings.end == renewed
+
+
+def test_the_tolerance_is_below_the_margin_and_not_below_what_ntp_corrects_in_steps() -> None:
+    for lease in (3.0, 10.0, 30.0):
+        times = times_of(lease)
+        assert 0.128 < times.tolerance < times.silence - times.term
+
+
+def test_one_that_was_paused_unknown_to_its_boot_clock_accepts_nothing_once_the_wall_clock_is_right(
+    world: World,
+) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    mine = held(one)
+    paused_at = world.now
+    while held(two) != WANTED.keys():
+        one.uncounted = world.now - paused_at
+        assert not world.doubles()
+        two.turn()
+        world.now += 0.1
+    one.uncounted = world.now - paused_at
+    assert not world.doubles()
+    assert one.turn().evicted
+    assert not held(one) & mine
+
+
+def test_what_the_wall_clock_counts_uses_the_term_up(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    one.leases.is_away = True
+    for _ in range(20):
+        # Each step is small, and within the tolerance of who has renewed just before.
+        one.set_by += TIMES.tolerance / 20
+        world.now += 0.3
+    assert world.now - 1000.0 < TIMES.term
+    assert one.holdings.seconds_left == pytest.approx(TIMES.term - 20 * 0.3 - TIMES.tolerance)
+
+
+def test_while_the_database_is_away_a_jump_keeps_a_holder_from_acting_until_it_is_back(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    one.leases.is_away = True
+    one.set_by += 1.0
+    for _ in range(3):
+        with pytest.raises(StorageUnavailable):
+            one.turn()
+        assert not one.holdings.is_held("p.S1", 1)
+    one.leases.is_away = False
+    one.turn()
+    assert one.holdings.is_held("p.S1", 1)
+
+
+def twin_of(world: World, one: Node) -> Node:
+    """A container that runs from the memory of another, as after a clone of its machine."""
+    twin = world.node(one.name)
+    theirs, mine = twin.participant, one.participant
+    for name, value in vars(mine).items():
+        if name not in ("_leases", "_identity", "_settle", "_clock", "holdings", "_sightings", "_moves"):
+            setattr(theirs, name, copy.copy(value))
+    theirs._sightings, theirs._moves = copy.deepcopy(mine._sightings), copy.deepcopy(mine._moves)
+    twin.holdings.hold(one.holdings.fences)
+    twin.holdings.extend(one.holdings._term)
+    twin.running = set(one.running)
+    return twin
+
+
+def test_of_two_that_run_from_one_memory_one_stops_and_joins_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = world.node("one")
+    world.turns(one)
+    twin = twin_of(world, one)
+    assert world.doubles() == WANTED.keys()
+    world.now += TIMES.tick
+    assert not one.turn().evicted
+    assert "another container runs under this one's identity" in twin.turn().evicted
+    assert not world.doubles()
+    assert "a clone" not in caplog.text
+    assert "this machine was cloned, or restored from a snapshot; it joins again" in caplog.text
+    # The one that goes on was not evicted, and both renew from now on.
+    world.turns(one, twin, seconds=3 * LEASE)
+    alive = [member for member in one.view.members if not member.dead]
+    assert len(alive) == 2
+    assert held(one) | held(twin) == WANTED.keys()
+    assert (one.view.losses, twin.view.losses) == (0, 1)
+
+
+def test_one_that_is_restored_from_a_snapshot_stops_at_its_first_renewal(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    world.turns(one, two)
+    restored = twin_of(world, one)
+    snapshot = world.now
+    world.nodes.remove(one)
+    world.turns(one, two, seconds=10 * LEASE)
+    # Its clocks go back with it, until the wall clock is set right.
+    restored.clock = lambda: world.now - 10 * LEASE
+    assert restored.holdings.is_held("p.S1", 1) == ("p.S1" in held(restored))
+    restored.set_by = 10 * LEASE
+    assert not any(restored.holdings.is_held(ref, fence) for ref, fence in restored.holdings.fences.items())
+    assert restored.turn().evicted
+    assert snapshot + 10 * LEASE == pytest.approx(world.now)
+    restored.leases.close()
+    world.nodes.remove(restored)
+    world.nodes.append(one)
+
+
+def test_a_renewal_whose_answer_was_lost_is_known_again(world: World) -> None:
+    one = world.node("one")
+    one.turn()
+    for _ in range(3):
+        world.now += TIMES.tick
+        one.leases.loses_answer = True
+        with pytest.raises(StorageUnavailable):
+            one.turn()
+        assert not one.turn().evicted
+    assert one.holdings.is_held("p.S1", 1)
+    assert one.holdings.seconds_left == pytest.approx(TIMES.term)

@@ -12,12 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from st2sensor.container.launch import Inherited, Launch, common
 from st2sensor.container.launcher import OWN
 from st2sensor.container.process import Process
 from st2sensor.container.zygote import Zygote
-from st2sensor.sharing.times import boottime
+from st2sensor.sharing.clocks import Moment, now
 from tests.support.patience import SOON
 
 
@@ -61,14 +62,17 @@ async def ended(process: Process) -> None:
     loop.remove_reader(process.pidfd)
 
 
-def test_sensors_are_killed_at_the_deadline_and_not_before(folder: Path) -> None:
+@pytest.mark.parametrize("behind", [Moment(0, 0), Moment(0, 1000), Moment(1000, 0)], ids=["both", "boot", "wall"])
+def test_sensors_are_killed_when_one_clock_is_at_the_deadline_and_not_before(folder: Path, behind: Moment) -> None:
+    """The other clock may stand still: boot time in a paused machine, the wall clock when it was set back."""
+
     async def play() -> float:
         async with started(folder) as (zygote, process):
-            zygote.limit(boottime() + 1000)
-            deadline = boottime() + 0.5
-            zygote.limit(deadline)
+            zygote.limit(now().after(1000))
+            deadline = now().after(0.5)
+            zygote.limit(Moment(deadline.boot + behind.boot, deadline.wall + behind.wall))
             await ended(process)
-            late = boottime() - deadline
+            late = now().boot - deadline.boot if behind.wall else now().wall - deadline.wall
             assert process.reap() == -signal.SIGKILL
             return late
 
@@ -80,9 +84,9 @@ def test_a_warden_that_was_frozen_itself_kills_as_soon_as_it_goes_on(folder: Pat
         async with started(folder) as (zygote, process):
             warden = psutil.Process(zygote.pid)
             warden.suspend()
-            deadline = boottime() + 0.2
+            deadline = now().after(0.2)
             zygote.limit(deadline)
-            while boottime() < deadline + 0.1:
+            while now().boot < deadline.boot + 0.1:
                 await asyncio.sleep(0.05)
             assert psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE
             warden.resume()
@@ -97,10 +101,10 @@ def test_a_deadline_that_was_moved_while_the_warden_was_frozen_kills_nobody(fold
         async with started(folder) as (zygote, process):
             warden = psutil.Process(zygote.pid)
             warden.suspend()
-            deadline = boottime() + 0.2
+            deadline = now().after(0.2)
             zygote.limit(deadline)
-            zygote.limit(boottime() + 100)
-            while boottime() < deadline + 0.1:
+            zygote.limit(now().after(100))
+            while now().boot < deadline.boot + 0.1:
                 await asyncio.sleep(0.05)
             warden.resume()
             # It answers once it has heard all of that.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 
 from pymongo import UpdateOne, errors
 
-from st2sensor.models import Lease, Member
+from st2sensor.models import Lease, Member, Renewal
 from st2sensor.storage import documents
 from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
 from st2sensor.storage.mongo.connection import Connection
@@ -39,12 +40,17 @@ class MongoLeases:
         with self._connection.failures():
             self._members.insert_one(member_document(member), session=self._session)
 
-    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
-        said = {"sensors": sensors, "handing": handing, "leaving": leaving, "seen": time.time()}
+    def renew(self, member: str, renewal: Renewal) -> bool:
+        said = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
         with self._connection.failures():
-            update = {"$inc": {"counter": 1}, "$set": said}
-            found = self._members.update_one({"_id": member} | ALIVE, update, session=self._session)
+            seen = {"_id": member, "counter": renewal.counter} | ALIVE
+            found = self._members.update_one(seen, {"$set": said}, session=self._session)
             return found.matched_count == 1
+
+    def member(self, member: str) -> Member | None:
+        with self._connection.failures():
+            found = self._members.find_one({"_id": member}, session=self._session)
+            return None if found is None else documents.member(found)
 
     def members(self) -> list[Member]:
         with self._connection.failures():

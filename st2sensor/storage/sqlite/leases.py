@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 
-from st2sensor.models import Lease, Member
+from st2sensor.models import Lease, Member, Renewal
 from st2sensor.storage import documents
 from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
 from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find, find_all, store
@@ -25,13 +26,19 @@ class SqliteLeases:
         with self._connection.transaction() as connection:
             store(connection, MEMBERS, SPACE, member.id, member_document(member))
 
-    def renew(self, member: str, *, sensors: int, handing: bool, leaving: bool) -> bool:
-        said = {"sensors": sensors, "handing": handing, "leaving": leaving, "seen": time.time()}
+    def renew(self, member: str, renewal: Renewal) -> bool:
+        said = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
         with self._connection.transaction() as connection:
             known = _alive(connection, member)
-            if known is not None:
-                store(connection, MEMBERS, SPACE, member, known | said | {"counter": known["counter"] + 1})
-            return known is not None
+            if known is None or known["counter"] != renewal.counter:
+                return False
+            store(connection, MEMBERS, SPACE, member, known | said)
+            return True
+
+    def member(self, member: str) -> Member | None:
+        with self._connection.locked() as connection:
+            found = find(connection, MEMBERS, SPACE, member)
+        return None if found is None else documents.member(found)
 
     def members(self) -> list[Member]:
         with self._connection.locked() as connection:
