@@ -94,8 +94,11 @@ class Peer:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines, suppress(OSError):
+            requests = rpc.Requests()
             for line in lines:
-                asked = rpc.decode(line)
+                asked = requests.add(line.rstrip(b"\n"))
+                if asked is None:
+                    continue
                 if asked["method"] not in (*self._answers, "follow"):
                     return
                 if asked["method"] == "follow":

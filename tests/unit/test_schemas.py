@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from st2sensor import rpc, schema
 from st2sensor.packs.core import core_trigger_types
-from st2sensor.payload import pack
+from st2sensor.payload import pack, plain
 from st2sensor.schema_program import MAX_SCHEMAS, program_of
 from st2sensor.wrapper.schemas import LARGEST, Schemas
 from tests.support.examples import examples
@@ -143,9 +143,9 @@ def test_a_schema_nested_deeper_than_python_takes_has_no_program() -> None:
 def test_what_a_sensor_passes_the_judge_passes_too(declared: Any, instance: Any) -> None:
     program = program_of(declared)
     schemas = Schemas(lambda _: {"digest": "d", "program": program})
-    payload = rpc.body({"a": instance})
-    if schemas.fitting("p.t", payload, False) is not None:
-        assert schema.Compiled(declared).violation(json.loads(payload)) is None
+    payload = rpc.body(pack({"a": instance}))
+    if schemas.fitting("p.t", payload, True) is not None:
+        assert schema.Compiled(declared).violation(plain(json.loads(payload))) is None
 
 
 def test_the_bundled_trigger_types_are_checked_by_sensors() -> None:
