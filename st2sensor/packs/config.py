@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable
+from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable, WorkFailed
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs import config_schema
 from st2sensor.packs.config_schema import Item, Place
@@ -208,7 +208,13 @@ class _Rendering:
 
     def _check(self, values: dict[str, Any]) -> None:
         assert self.source.schema is not None
-        found = config_schema.violation(values, self.source.schema)
+        try:
+            found = self.templates.violation(values, self.source.schema)
+        except WorkFailed as failure:
+            raise self.source.error(
+                f"it cannot be checked against the pack's {config_schema.FILE}: {failure}; simplify the schema",
+                (),
+            ) from failure
         if found is None:
             return
         place, message = tuple(found[0]), found[1]

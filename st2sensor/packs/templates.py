@@ -8,7 +8,7 @@ Plain references are resolved here. Everything else is rendered in a worker proc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,16 @@ from st2sensor.datastore import utc_now
 from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.keyring import Keyring
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
+from st2sensor.packs import config_schema
 from st2sensor.packs.references import Reference, parts_of
+from st2sensor.schema_program import program_of
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
 
-FUNCTIONS = {"render": "st2sensor.packs.rendering:rendered"}
+FUNCTIONS = {
+    "render": "st2sensor.packs.rendering:rendered",
+    "violation": "st2sensor.packs.config_schema:violation",
+}
 """What a pool has to know."""
 
 SECONDS = 5.0
@@ -97,6 +102,13 @@ class Templates:
             return entry
 
         return Templates(note, lambda _, ciphertext: ciphertext, self._user, self._workers)
+
+    def violation(self, values: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
+        """Where and how values break their schema, or None. Raises WorkFailed when that takes too long to find out."""
+        if program_of(whole) is not None:
+            return config_schema.violation(values, whole)
+        found = self._workers.run("violation", [values, whole], SECONDS)
+        return None if found is None else (found[0], found[1])
 
     def render(self, text: str, *, secret: bool = False) -> Rendered:
         """Render one value.

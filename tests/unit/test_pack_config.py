@@ -11,7 +11,7 @@ import pytest
 from st2sensor import crypto
 from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs import config
+from st2sensor.packs import config, templates
 from st2sensor.packs.config import Config
 from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.workers.pool import Pool
@@ -320,3 +320,10 @@ def test_a_fingerprint_tells_changes_of_what_is_used_alone(pack: Pack) -> None:
         pack.store(**change)
         seen.append(pack.fingerprint())
     assert len(set(seen)) == len(seen)
+
+
+def test_a_schema_that_takes_too_long_to_apply_is_told(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "SECONDS", 0.5)
+    pack.write(f"s: {'a' * 60}!\n", "s: {type: string, pattern: ^(a+)+$}\n")
+    with pytest.raises(ContentError, match=r"cannot be checked against the pack's config\.schema\.yaml"):
+        pack.render()
