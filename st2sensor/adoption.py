@@ -2,7 +2,7 @@
 
 A container of one sensor (`--sensor-ref`) has a state directory of its own below the daemon's. It may end before the
 broker has everything; nobody would look there again. The daemon does, when it starts, in a thread of its own: with a
-full outbox it waits for room like everybody.
+full outbox it waits for room like everybody. What the same sensor dispatches meanwhile waits behind it.
 """
 
 from __future__ import annotations
@@ -11,57 +11,86 @@ import fcntl
 import logging
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
 from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import COLUMNS, entry_of, open_file
+from st2sensor.outbox.place import prepare
+from st2sensor.outbox_file import COLUMNS, Entry, entry_of, flaw_of, open_file, page
 
 LOG = logging.getLogger(__name__)
 
-PAGE = 500
-"""Entries moved at a time."""
-
 
 def start(state_dir: Path, outbox: Outbox) -> None:
-    """Begin to move the entries of abandoned outboxes below state_dir into an open one.
+    """Begin to move the entries of abandoned outboxes below state_dir into an open one. Before sensors start.
 
     A crash in between moves some of them twice, with the same message_id.
     """
-    found = sorted(state_dir.glob("*/outbox.db"))
+    found = [(path, stack) for path in sorted(state_dir.glob("*/outbox.db")) if (stack := _held(path)) is not None]
+    for path, _ in found:
+        # The directory is named after the sensor.
+        outbox.expect(path.parent.name)
     if found:
         threading.Thread(target=_adopt, args=(found, outbox), name="adoption", daemon=True).start()
 
 
-def _adopt(paths: list[Path], outbox: Outbox) -> None:
-    for path in paths:
+def _held(path: Path) -> ExitStack | None:
+    """Hold an outbox's directory; None when its container runs."""
+    with ExitStack() as stack:
         try:
-            moved = _adopt_one(path, outbox)
+            lock = stack.enter_context((path.parent / "lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        except OSError as exception:
+            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+            return None
+        return stack.pop_all()
+
+
+def _adopt(found: Sequence[tuple[Path, ExitStack]], outbox: Outbox) -> None:
+    for path, stack in found:
+        try:
+            with stack:
+                moved = _adopt_one(path, outbox)
         except (OSError, sqlite3.Error, OutboxError) as exception:
             LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
-            continue
-        if moved:
-            LOG.info("%d triggers of an earlier container, from %s, are delivered from here", moved, path)
+        else:
+            if moved:
+                LOG.info("%d triggers of an earlier container, from %s, are delivered from here", moved, path)
+        finally:
+            outbox.arrived(path.parent.name)
 
 
 def _adopt_one(path: Path, outbox: Outbox) -> int:
-    with (path.parent / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # Its container runs.
-            return 0
-        with closing(open_file(path, "full")) as connection:
-            return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
+    prepare(path)
+    with closing(open_file(path, "full")) as connection:
+        connection.text_factory = lambda raw: raw.decode(errors="replace")
+        return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
 
 
 def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbox) -> int:
-    moved = 0
-    query = f"SELECT id, {reason}, {COLUMNS} FROM {table} ORDER BY id LIMIT {PAGE}"
-    while rows := connection.execute(query).fetchall():
-        outbox.put([entry_of(row[2:], reason=row[1]) for row in rows])
-        with connection:
-            connection.execute(f"DELETE FROM {table} WHERE id <= ?", (rows[-1][0],))
-        moved += len(rows)
+    moved, after = 0, 0
+    while ids := page(connection, table, after):
+        first, after = ids[0], ids[-1]
+        query = f"SELECT {reason}, {COLUMNS} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"
+        entries = [entry_of(row[1:], reason=row[0]) for row in connection.execute(query, (first, after))]
+        good = _good(entries)
+        outbox.put(good, is_left=True)
+        connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (first, after))
+        moved += len(good)
     return moved
+
+
+def _good(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that can be kept; others, of a file that was repaired, can be nobody's."""
+    good = []
+    for entry in entries:
+        flaw = flaw_of(entry)
+        if flaw:
+            LOG.warning("a trigger that was left behind is dropped: %s", flaw)
+        else:
+            good.append(entry)
+    return good

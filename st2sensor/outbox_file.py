@@ -1,19 +1,23 @@
-"""The file behind an outbox: its tables, opening and checking it, and setting a damaged one aside."""
+"""The file behind an outbox: its tables, and opening and checking it."""
 
 from __future__ import annotations
 
+import math
 import sqlite3
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from st2sensor.errors import OutboxDamaged, OutboxError
 
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
 """SQLite's word for a durability."""
+
+INCREMENTAL = 2
+"""SQLite's number for a file that gives free pages back in steps."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -23,15 +27,34 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
     trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL,
-    reason TEXT NOT NULL, fence INTEGER
+    reason TEXT NOT NULL, fence INTEGER, buried REAL NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS run_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL);
+INSERT OR IGNORE INTO run_clock VALUES (1, 0);
 """
+ADDED = (
+    ("outbox", "fence", "INTEGER"),
+    ("dead_letters", "fence", "INTEGER"),
+    ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
+)
+"""Columns that tables of earlier versions do not have."""
+
 COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
-INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-SELECT = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
-PRUNE_OLD = "DELETE FROM dead_letters WHERE created < ?"
-PRUNE_MANY = "DELETE FROM dead_letters WHERE id <= (SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?)"
+
+REASON_LIMIT = 500
+"""Characters of a dead letter's reason."""
+
+ROW_OVERHEAD = 200
+"""Bytes that a row takes besides its body and the name of its trigger, roughly."""
+
+SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
+"""`size_of`, of a row."""
+
+PAGE, PAGE_BYTES = 500, 4_000_000
+"""Rows that are read at a time, and bytes of them, unless it is a single one."""
+
+INTEGERS = range(-(1 << 63), 1 << 63)
+"""What SQLite takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,40 +81,94 @@ class Entry:
     fence: int | None = None
 
 
+def size_of(entry: Entry) -> int:
+    """Bytes that an entry takes on disk, roughly."""
+    body = entry.body
+    return (len(body) if body.isascii() else len(body.encode())) + len(entry.trigger) + ROW_OVERHEAD
+
+
+def flaw_of(entry: Entry) -> str:
+    """Why an entry cannot be kept, without its values; empty for one that can. Its fields may hold anything."""
+    for name in ("message_id", "sensor", "trigger", "trigger_type", "body"):
+        text = getattr(entry, name)
+        if type(text) is not str:
+            return f"its {name} is {type(text).__name__}, not text"
+        if not text.isascii() and not _is_encodable(text):
+            return f"its {name} holds lone surrogates"
+    if type(entry.created) not in (float, int) or not math.isfinite(entry.created):
+        return "its created is not a number of seconds"
+    if entry.fence is not None and (type(entry.fence) is not int or entry.fence not in INTEGERS):
+        return "its fence is not an integer of 8 bytes"
+    if entry.reason is not None and (type(entry.reason) is not str or not _is_encodable(entry.reason)):
+        return "its reason is not text"
+    return ""
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def in_short(reason: str) -> str:
+    """A reason, cut off where it is too long to be kept."""
+    return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."
+
+
 def open_file(path: Path, durability: str) -> sqlite3.Connection:
     """Open the file, and make it and its tables when missing. Raises OutboxError, and OutboxDamaged for no database."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (sqlite3.Error, OSError) as exception:
+        raise _unusable(path, exception) from exception
+    try:
+        # Of a new file; an earlier one is converted when it is small.
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
+        # Some builds overwrite all that is deleted: deleting would then take as much room as what it frees.
+        connection.execute("PRAGMA secure_delete = FAST")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
-        _add_fences(connection)
+        _add_columns(connection)
     except sqlite3.DatabaseError as exception:
+        connection.close()
         if isinstance(exception, sqlite3.OperationalError):
-            raise OutboxError(
-                f"cannot use the outbox {path}: {exception}; make it readable and writable"
-            ) from exception
+            raise _unusable(path, exception) from exception
         raise _damaged(path, exception) from exception
-    except OSError as exception:
-        raise OutboxError(f"cannot use the outbox {path}: {exception}; make it readable and writable") from exception
     return connection
 
 
-def _add_fences(connection: sqlite3.Connection) -> None:
+def _unusable(path: Path, exception: Exception) -> OutboxError:
+    return OutboxError(f"cannot use the outbox {path}: {exception}; make it readable and writable")
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
     """To the tables of an earlier version."""
-    for table in ("outbox", "dead_letters"):
+    for table, column, kind in ADDED:
         columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-        if "fence" not in columns:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN fence INTEGER")
+        if column not in columns:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Find damage at the start, rather than when a page of it is needed. Raises OutboxDamaged."""
-    try:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as exception:
-        raise _damaged(path, exception) from exception
+def check(path: Path) -> None:
+    """Find damage at the start, rather than when a page of it is needed; what is there is not touched.
+
+    Raises OutboxDamaged.
+    """
+    if not path.exists():
+        return
+    # Closing a connection that may write would delete the journal of a file that is no database.
+    with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+        try:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError:
+            # It is told by who writes to it.
+            return
+        except sqlite3.DatabaseError as exception:
+            raise _damaged(path, exception) from exception
     if verdict != "ok":
         raise _damaged(path, verdict)
 
@@ -103,43 +180,17 @@ def _damaged(path: Path, reason: object) -> OutboxDamaged:
     )
 
 
-def set_aside(path: Path) -> Path | None:
-    """Rename an outbox that is damaged, with its journal; returns its new name, or None when it is sound.
-
-    Raises OutboxError when the file cannot be used for another reason.
-    """
-    try:
-        with closing(open_file(path, "full")) as connection:
-            check(connection, path)
-    except OutboxDamaged:
-        pass
-    else:
-        return None
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-    for suffix in ("-wal", "-shm", ""):
-        journal = path.with_name(path.name + suffix)
-        if journal.exists():
-            journal.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def contents(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """The id before the first row that waits, the last id ever given, and how many rows wait.
-
-    A file that was repaired may have gaps, and may have forgotten which ids it has given.
-    """
-    first, last, depth = connection.execute("SELECT min(id), max(id), count(*) FROM outbox").fetchone()
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-    given = max(row[0] if row else 0, last or 0)
-    return (given if first is None else first - 1), given, depth
-
-
-def prune(connection: sqlite3.Connection, *, max_age: float, max_number: int) -> int:
-    """Delete dead letters that are too old, in seconds, or too many; returns how many are left."""
-    connection.execute(PRUNE_OLD, (time.time() - max_age,))
-    connection.execute(PRUNE_MANY, (max_number,))
-    (left,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
-    return int(left)
+def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
+    """Ids of the next rows of a table, no more of them than can be held in memory together, and at least one."""
+    found: list[int] = []
+    size = 0
+    query = f"SELECT id, {SIZE} FROM {table} WHERE id > ? ORDER BY id LIMIT {PAGE}"
+    for identifier, bytes_ in connection.execute(query, (after,)):
+        size += bytes_
+        if found and size > PAGE_BYTES:
+            break
+        found.append(identifier)
+    return found
 
 
 def columns_of(entry: Entry) -> tuple[object, ...]:

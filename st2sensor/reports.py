@@ -65,6 +65,7 @@ class SensorReport:
     :param failing: whether these are so many that somebody should look.
     :param next_start: when it is started again after a failure.
     :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.
+    :param held_back: how many of its triggers wait because the broker refuses their routing key; empty for none.
     :param trigger: reference of the last trigger's type.
     :param triggers_per_minute: as of the last minute.
     :param recent: triggers in spans of 10 seconds, oldest first.
@@ -92,6 +93,7 @@ class SensorReport:
     last_exit: Event | None = None
     last_error: Event | None = None
     refused: str | None = None
+    held_back: str = ""
     dropped: int = 0
     last_poll: Poll | None = None
     polls: int = 0
@@ -114,7 +116,8 @@ class SensorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Something the node needs: `broker`, `database`, `outbox`, `leases`, or that no sensor crashes again and again.
+    """Something the node needs: `broker`, `database`, `outbox`, `routing keys` that it may use, `leases`, or that no
+    sensor crashes again and again.
 
     :param reason: what is wrong and what that means; empty when nothing is.
     """
@@ -156,7 +159,7 @@ class NodeReport:
     :param source: the configuration files.
     :param summary: how many sensors are in which state, for people.
     :param outbox_depth: triggers that wait for the broker, of `outbox_size` that may; the oldest was dispatched at
-        `outbox_oldest`.
+        `outbox_oldest`. They are `outbox_bytes`, of `outbox_max_bytes`.
     :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
     :param memory: bytes of the container alone; `cpu` seconds of processor time.
     :param sharing: how it shares sensors; None where they are not shared.
@@ -171,6 +174,8 @@ class NodeReport:
     checks: tuple[Check, ...]
     outbox_depth: int
     outbox_size: int
+    outbox_bytes: int
+    outbox_max_bytes: int
     outbox_oldest: float | None
     latencies: tuple[int, ...]
     latency_sum: float

@@ -68,15 +68,17 @@ class Outbox:
     """`[outbox]`.
 
     :param durability: `full`: on disk before dispatch() returns; `process`: survives kill -9, not power loss.
-    :param max_size: trigger instances that wait for the broker, at the most; then dispatch() blocks.
+    :param max_size: trigger instances that wait, at most, and `max_bytes` of them; then dispatch() waits.
     :param dead_letters_max_age: days after which dead letters are deleted.
-    :param dead_letters_max_number: dead letters that are kept, the newest.
+    :param dead_letters_max_number: dead letters that are kept, the newest, and `dead_letters_max_size` bytes of them.
     """
 
     durability: str = "full"
     max_size: int = 1_000_000
+    max_bytes: int = 4_000_000_000
     dead_letters_max_age: float = 30.0
     dead_letters_max_number: int = 10_000
+    dead_letters_max_size: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

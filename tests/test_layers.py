@@ -24,7 +24,7 @@ LAYERS = {
     "config logs log_files metrics schema schema_program checks objection backoff crypto": 1,
     "storage transport workers": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,
-    "outbox outbox_file delivery dispatch checker encoder catalogue watch dead_letters adoption traffic": 3,
+    "outbox outbox_file held_back delivery dispatch checker encoder catalogue watch dead_letters adoption traffic": 3,
     "container wrapper status core": 4,
     "cli testing": 5,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -25,15 +25,12 @@ from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import Publisher
 
-DAY = 86400.0
-"""Seconds."""
-
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
     settings = config.load(config_files)
     letters = _letters(settings).all()
     if json_output:
-        click.echo(json.dumps([_fields(letter) for letter in letters]))
+        _echo_list(letters)
         return
     table = Table("id", "time", "sensor", "trigger", "reason", box=None, pad_edge=False)
     for letter in letters:
@@ -41,9 +38,18 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
         outside = map(in_line, (entry.sensor, entry.trigger, entry.reason or ""))
         table.add_row(str(letter.id), _time(entry.created), *outside)
     out = console()
-    if letters:
+    if table.row_count:
         out.print(table)
-    out.print(moments.count(len(letters), "dead letter"))
+    out.print(moments.count(table.row_count, "dead letter"))
+
+
+def _echo_list(letters: Iterable[DeadLetter]) -> None:
+    """As one JSON list, of which only a part is in memory."""
+    separator = "["
+    for letter in letters:
+        click.echo(separator + json.dumps(_fields(letter)), nl=False)
+        separator = ", "
+    click.echo("[]" if separator == "[" else "]")
 
 
 def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output: bool) -> None:
@@ -59,7 +65,7 @@ def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output
 def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, force: bool) -> int:
     settings = config.load(config_files)
     dead = _letters(settings)
-    letters = dead.all() if everything else dead.get(identifiers)
+    letters = list(dead.all()) if everything else dead.get(identifiers)
     refused = {} if force else _objections(settings, letters)
     for letter in letters:
         if letter.id in refused:
@@ -67,6 +73,7 @@ def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everythin
     accepted = [letter for letter in letters if letter.id not in refused]
     with closing(open_transport(settings.messaging).publisher()) as publisher:
         published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
+    dead.give_back()
     click.echo(f"{len(published)} published, {len(letters) - len(published)} left")
     return 0 if len(published) == len(letters) else 1
 
@@ -91,14 +98,10 @@ def purge(
 ) -> None:
     settings = config.load(config_files)
     dead = _letters(settings)
-    if everything:
-        letters = dead.all()
-    elif older_than is not None:
-        letters = [letter for letter in dead.all() if letter.entry.created < time.time() - older_than * DAY]
-    else:
-        letters = dead.get(identifiers)
-    dead.remove([letter.id for letter in letters])
-    click.echo(f"{len(letters)} deleted")
+    chosen = dead.ids(older_than) if everything or older_than is not None else dead.known(identifiers)
+    dead.remove(chosen)
+    dead.give_back()
+    click.echo(f"{len(chosen)} deleted")
 
 
 def _letters(settings: Settings) -> DeadLetters:
@@ -132,4 +135,7 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _time(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return "?"

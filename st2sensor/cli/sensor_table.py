@@ -53,7 +53,7 @@ def why(report: Report) -> str:
     if report["state"] != "running":
         return str(report["reason"]).partition("\n")[0]
     if not report["failing"]:
-        return ""
+        return str(report["held_back"])
     ended, error = report["last_exit"], report["last_error"]
     if ended is not None and (error is None or error["at"] < ended["at"]):
         return str(ended["text"]).partition("\n")[0]

@@ -34,7 +34,7 @@ from st2sensor.lazy import resolve
 from st2sensor.metrics import open_metrics
 from st2sensor.models import Member
 from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import set_aside
+from st2sensor.outbox.aside import set_aside
 from st2sensor.settings import Container, Settings, Sharing
 from st2sensor.sharing.holdings import Holdings, Tenure, Unshared
 from st2sensor.sharing.identity import Identity
@@ -123,7 +123,14 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             settings,
             storage,
             catalogue,
-            Pipeline(dispatcher=dispatcher, traffic=traffic, outbox=outbox, broker=lambda: delivery.health),
+            Pipeline(
+                dispatcher=dispatcher,
+                traffic=traffic,
+                outbox=outbox,
+                broker=lambda: delivery.health,
+                held_back=lambda: delivery.held_back,
+                held_of=lambda: delivery.held_by_sensor,
+            ),
             threads,
             state_dir=state_dir,
             sensors=sensors,
@@ -139,9 +146,9 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             changed=lambda: _call_in(loop, supervisor.mark_stale),
             retry_wait=settings.messaging.retry_wait,
         )
-        delivery.start()
         if only is None:
             adoption.start(state_dir, outbox)
+        delivery.start()
         stack.callback(delivery.close)
         watch.start()
         stack.callback(watch.close)

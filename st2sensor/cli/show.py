@@ -100,6 +100,8 @@ def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, An
         for check in checks
         if check["name"] != "sensors"
     ]
+    if report["held_back"]:
+        found.append(("held back", Text(report["held_back"], "red")))
     if report["dropped"]:
         lines = moments.count(report["dropped"], "line")
         are = "was" if report["dropped"] == 1 else "were"
@@ -132,9 +134,10 @@ def _event(event: dict[str, Any] | None) -> str:
 
 def _dead_letters(settings: Settings, ref: str) -> list[str]:
     """Why a sensor's dead letters are dead, oldest first; also of a container that has run it alone."""
-    letters = []
+    found: list[tuple[float, str]] = []
     for state_dir in (settings.container.state_dir, settings.container.state_dir / ref):
         with suppress(OutboxError):
-            letters += DeadLetters(state_dir / "outbox.db").all()
-    letters.sort(key=lambda letter: letter.entry.created)
-    return [f"{letter.entry.trigger}: {letter.entry.reason}" for letter in letters if letter.entry.sensor == ref]
+            for letter in DeadLetters(state_dir / "outbox.db").all():
+                if letter.entry.sensor == ref:
+                    found.append((letter.entry.created, f"{letter.entry.trigger}: {letter.entry.reason}"))
+    return [text for _, text in sorted(found)]

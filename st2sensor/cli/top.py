@@ -74,7 +74,8 @@ def _screen(
         drained = ", drained" if sharing["drained"] else ""
         nodes = moments.count(sharing["nodes"][UP], "node")
         head.append(f"  holds {sharing['held']} of {sharing['sensors']}{drained}, {nodes} up")
-    waiting = Text(f"outbox {node['outbox_depth']}  ")
+    size = f" ({moments.size(node['outbox_bytes'])})" if node["outbox_depth"] else ""
+    waiting = Text(f"outbox {node['outbox_depth']}{size}  ")
     for check in node["checks"]:
         said = "ok" if check["ok"] else in_line(check["reason"])
         waiting.append(f"{check['name']} {said}  ", "green" if check["ok"] else "red")

@@ -91,8 +91,10 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
         outbox=Outbox(
             durability=options.outbox.durability,
             max_size=options.outbox.max_size,
+            max_bytes=options.outbox.max_bytes,
             dead_letters_max_age=options.outbox.dead_letters_max_age,
             dead_letters_max_number=options.outbox.dead_letters_max_number,
+            dead_letters_max_size=options.outbox.dead_letters_max_size,
         ),
         content=Content(
             pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),

@@ -68,8 +68,12 @@ OUTBOX = [
         help="full: on disk before dispatch() returns; process: survives kill -9, not power loss",
     ),
     cfg.IntOpt("max_size", default=1_000_000, min=1, help="triggers that wait at the most; then dispatch() blocks"),
-    cfg.FloatOpt("dead_letters_max_age", default=30.0, min=0, help="days that dead letters are kept"),
+    cfg.IntOpt("max_bytes", default=4_000_000_000, min=1, help="bytes of them at most; then dispatch() blocks"),
+    cfg.FloatOpt(
+        "dead_letters_max_age", default=30.0, min=0, help="days that dead letters are kept, while containers run"
+    ),
     cfg.IntOpt("dead_letters_max_number", default=10_000, min=0, help="dead letters that are kept, the newest"),
+    cfg.IntOpt("dead_letters_max_size", default=100_000_000, min=0, help="bytes of dead letters, the newest"),
 ]
 CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),

@@ -76,14 +76,16 @@ class Control:
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
         """Listen in the state directory, for members of a group where there is one. Raises ConfigError, OSError."""
         path = state_dir / CONTROL_SOCKET
-        endpoint = Endpoint(loop, path, self, MODE)
-        try:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
-        except KeyError:
-            LOG.debug("there is no group %s: the control socket is for this user's group", group)
-        except OSError as exception:
-            LOG.warning("%s stays with this user's group: %s", path, exception)
-        return endpoint
+
+        def admit() -> None:
+            try:
+                os.chown(path, -1, grp.getgrnam(group).gr_gid)
+            except KeyError:
+                LOG.debug("there is no group %s: the control socket is for this user's group", group)
+            except OSError as exception:
+                LOG.warning("%s stays with this user's group: %s", path, exception)
+
+        return Endpoint(loop, path, self, MODE, admit)
 
     def close(self) -> None:
         """Hang up on everybody."""

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ PATH_LIMIT = 107
 
 RETRY = 1.0
 """Seconds until connections are accepted again after there was no file descriptor for one."""
+
+LOOK = 1.0
+"""Seconds between two looks whether a socket's file is in place."""
 
 WAITING = 512
 """Connections that may wait to be accepted."""
@@ -42,16 +45,14 @@ class Endpoints:
         """
         if path in self._endpoints:
             return
-        endpoint = Endpoint(self._loop, path, self._handler)
-        try:
+
+        def admit() -> None:
             if user is not None:
                 os.chown(path, user[0], user[1])
                 # What is in the folder stays private; one has to be able to come by.
                 path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
-        except OSError:
-            endpoint.close()
-            raise
-        self._endpoints[path] = endpoint
+
+        self._endpoints[path] = Endpoint(self._loop, path, self._handler, admit=admit)
 
     def close(self) -> None:
         """Stop listening."""
@@ -62,27 +63,70 @@ class Endpoints:
 class Endpoint:
     """Listens, and makes a session of each connection; for the loop's thread.
 
-    :param mode: who may connect.
+    A socket whose file is deleted, or replaced, is bound again.
 
-    Raises ConfigError when the path is too long for a socket.
+    :param mode: who may connect; :param admit: gives the file to them, each time that it is made.
+
+    Raises ConfigError when the path is too long for a socket, and OSError.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, handler: Handler, mode: int = 0o600) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: Path,
+        handler: Handler,
+        mode: int = 0o600,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
         if len(os.fsencode(path)) > PATH_LIMIT:
             raise ConfigError(f"[sensorcontainer] state_dir: {path} is too long for a socket; use a shorter path")
         self._loop = loop
         self._handler = handler
         self._path = path
-        self._socket = _listening(path, mode)
+        self._mode = mode
+        self._admit = admit
         self._closed = False
-        self._listen()
+        self._is_lost = False
+        """Whether the file is gone, and could not be made again."""
+        self._bind()
+        self._looking = loop.call_later(LOOK, self._look)
 
     def close(self) -> None:
         """Stop listening; sessions go on."""
         self._closed = True
+        self._looking.cancel()
+        self._unbind()
+        self._path.unlink(missing_ok=True)
+
+    def _bind(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._socket = _listening(self._path, self._mode)
+        self._listen()
+        try:
+            self._admit()
+            self._file = _file_of(self._path)
+        except OSError:
+            self._unbind()
+            self._path.unlink(missing_ok=True)
+            raise
+
+    def _unbind(self) -> None:
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        self._path.unlink(missing_ok=True)
+
+    def _look(self) -> None:
+        """Whether the file is still the socket's: without it nobody can connect."""
+        try:
+            if self._is_lost or _file_of(self._path) != self._file:
+                if not self._is_lost:
+                    self._unbind()
+                    LOG.warning("%s was deleted while it is in use: it is made again", self._path)
+                self._is_lost = True
+                self._bind()
+                self._is_lost = False
+        except OSError as exception:
+            LOG.error("nobody can connect to %s: %s", self._path, exception)
+        self._looking = self._loop.call_later(LOOK, self._look)
 
     def _listen(self) -> None:
         if not self._closed:
@@ -100,12 +144,24 @@ class Endpoint:
         Session(self._loop, connection, self._handler)
 
 
+def _file_of(path: Path) -> tuple[int, int] | None:
+    """What is at a path now; None when nothing is."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _listening(path: Path, mode: int) -> socket.socket:
     path.unlink(missing_ok=True)
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(0o777 & ~mode)
     try:
         endpoint.bind(str(path))
+    except OSError:
+        endpoint.close()
+        raise
     finally:
         os.umask(previous)
     endpoint.listen(WAITING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,12 +34,16 @@ class Pipeline:
     """What triggers go through.
 
     :param broker: how the broker is.
+    :param held_back: whether it refuses routing keys, and `held_of`: what is told of each sensor whose triggers wait
+        for that.
     """
 
     dispatcher: Dispatcher
     traffic: Traffic
     outbox: Outbox
     broker: Callable[[], Health]
+    held_back: Callable[[], Health]
+    held_of: Callable[[], Mapping[str, str]]
 
 
 class Page(Protocol):

@@ -37,12 +37,15 @@ class Sources:
     :param known: what storage says; None until that is known.
     :param desired: the sensors that should run here.
     :param broker: how the broker is; :param database: how the database is.
+    :param held_back: whether the broker refuses routing keys; :param held_of: what waits for that, by sensor.
     :param membership: of those that share sensors; None where they are not shared.
     """
 
     known: Callable[[], Knowledge | None]
     desired: Callable[[], Mapping[str, str]]
     broker: Callable[[], Health]
+    held_back: Callable[[], Health]
+    held_of: Callable[[], Mapping[str, str]]
     database: Callable[[], Health]
     membership: Callable[[], Membership | None]
 
@@ -111,6 +114,8 @@ class Reporter:
             checks=self.checks(),
             outbox_depth=self._outbox.depth,
             outbox_size=self._settings.outbox.max_size,
+            outbox_bytes=self._outbox.size,
+            outbox_max_bytes=self._settings.outbox.max_bytes,
             outbox_oldest=await self._blocking(self._oldest),
             latencies=tuple(self._traffic.latencies),
             latency_sum=self._traffic.latency_sum,
@@ -123,7 +128,7 @@ class Reporter:
         """What the container needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
         full = "" if self._outbox.has_room else f"{depth} triggers wait and there is no room for more: dispatch() waits"
-        self._room = changed(self._room, full)
+        self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, _crash_loops(self._failing()))
         broker = self._sources.broker()
         waiting = f"; {depth} triggers wait in the outbox and are sent when it is back" if not broker.ok else ""
@@ -131,6 +136,7 @@ class Reporter:
             _check("broker", broker, waiting),
             _check("database", self._sources.database()),
             _check("outbox", self._room),
+            _check("routing keys", self._sources.held_back()),
             _check("sensors", self._calm),
             *self._leases(),
         )
@@ -191,6 +197,7 @@ class Reporter:
             last_error=record.last_error,
             dropped=record.dropped,
             refused=refused,
+            held_back=self._sources.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,
             poll_seconds=record.poll_seconds,

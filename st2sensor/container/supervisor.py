@@ -312,6 +312,8 @@ class Supervisor:
             known=lambda: self._knowledge,
             desired=lambda: self._desired,
             broker=self._pipeline.broker,
+            held_back=self._pipeline.held_back,
+            held_of=self._pipeline.held_of,
             database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
             membership=lambda: self._membership,
         )

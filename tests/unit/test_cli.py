@@ -36,7 +36,8 @@ from st2sensor.cli.seen import Seen, not_shown, seen_in
 from st2sensor.cli.sensor_table import table, why
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
-from st2sensor.outbox_file import BURY, Entry, columns_of, open_file
+from st2sensor.outbox.graveyard import BURY
+from st2sensor.outbox_file import Entry, columns_of, open_file
 from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
@@ -119,6 +120,7 @@ def report(ref: str = "p.S", **fields: Any) -> dict[str, Any]:
 
 def node(name: str = "here") -> dict[str, Any]:
     fields: dict[str, Any] = {"outbox_depth": 0, "outbox_size": 1, "outbox_oldest": None, "latencies": ()}
+    fields |= {"outbox_bytes": 0, "outbox_max_bytes": 1}
     return asdict(
         NodeReport(
             name=name,
@@ -207,7 +209,7 @@ def test_no_text_that_is_stored_reaches_the_terminal_as_it_is(config_file: Path,
     said(run(config_file, "key", "set", "p.evil", NASTY))
     entry = Entry(message_id="1", sensor=NASTY, trigger=NASTY, trigger_type=NASTY, created=1.0, body="{}", reason=NASTY)
     with closing(open_file(settings.container.state_dir / "outbox.db", settings.outbox.durability)) as outbox:
-        outbox.execute(BURY, (*columns_of(entry), entry.reason))
+        outbox.execute(BURY, (*columns_of(entry), entry.reason, 0.0))
         outbox.commit()
     printed = said(run(config_file, *arguments))
     assert STEERS.search(printed) is None, printed

@@ -45,6 +45,7 @@ COUNTED = (
     "st2sensor_outbox_has_room",
     "st2sensor_outbox_depth",
     "st2sensor_outbox_capacity",
+    "st2sensor_routing_keys_permitted",
     "st2sensor_sensors",
     "st2sensor_sensor_state",
     "st2sensor_sensor_running",
@@ -71,7 +72,7 @@ VARIABLES = {"$__rate_interval": "5m", "$__range": "3h", "$instance": "a", "$sen
 def page(*, is_shared: bool = True) -> str:
     """What a container with three sensors exposes."""
     now = time.time()
-    names = ("broker", "database", "outbox", "sensors", *(["leases"] if is_shared else []))
+    names = ("broker", "database", "outbox", "routing keys", "sensors", *(["leases"] if is_shared else []))
     node = NodeReport(
         name="n",
         version="1",
@@ -82,6 +83,8 @@ def page(*, is_shared: bool = True) -> str:
         outbox_size=1000,
         checks=tuple(Check(name=name, ok=True, since=now, reason="") for name in names),
         outbox_depth=3,
+        outbox_bytes=600,
+        outbox_max_bytes=10**9,
         outbox_oldest=now - 5,
         latencies=tuple(range(len(LATENCIES) + 1)),
         latency_sum=4.0,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import queue
 import sqlite3
 import threading
@@ -8,13 +9,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from st2sensor import adoption
+from st2sensor.dead_letters import DeadLetters
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
 from st2sensor.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
-from st2sensor.outbox_file import Entry, set_aside
+from st2sensor.outbox.aside import set_aside
+from st2sensor.outbox.graveyard import DAY, Graveyard
+from st2sensor.outbox_file import Entry, open_file
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually
@@ -45,6 +51,13 @@ def put(outbox: Outbox, *entries: Entry) -> None:
 def on_disk(path: Path, table: str = "outbox") -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
         return [body for (body,) in connection.execute(f"SELECT body FROM {table} ORDER BY id")]
+
+
+def writer_of(outbox: Outbox) -> sqlite3.Connection:
+    """For what a disk does."""
+    connection = outbox._store._writer
+    assert connection is not None
+    return connection
 
 
 class Broker:
@@ -330,21 +343,64 @@ def test_the_memory_of_large_entries_is_bounded(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
         large = replace(entry(1), body="x" * 1_000_000)
         put(outbox, *([large] * 20))
-        assert sum(len(row.entry.body) for row in outbox._tail) <= TAIL_BYTES
+        assert sum(row.size for row in outbox._backlog._tail) <= TAIL_BYTES
         assert 1 <= len(outbox.read(0, 500, SOON)) <= 4
         put(outbox, replace(entry(2), body="y" * 9_000_000))
         assert len(outbox.read(20, 500, SOON)) == 1
 
 
-def test_dead_letters_are_bounded_by_age_and_number(tmp_path: Path) -> None:
+def test_dead_letters_are_bounded_by_number_and_bytes_and_the_oldest_go_first(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
-    with closing(Outbox(path, Options(dead_letters_max_number=3, dead_letters_max_age=1))) as outbox:
-        old = replace(entry(0, reason="old"), created=time.time() - 90000)
-        put(outbox, old)
-        assert on_disk(path, "dead_letters") == []
+    with closing(Outbox(path, Options(dead_letters_max_number=3))) as outbox:
         for number in range(1, 6):
             put(outbox, entry(number, reason="new"))
     assert on_disk(path, "dead_letters") == ["3", "4", "5"]
+    with closing(Outbox(path, Options(dead_letters_max_size=5000))) as outbox:
+        for letter in "abc":
+            put(outbox, replace(entry(1, reason="large"), body=letter * 2000))
+        assert [body[0] for body in on_disk(path, "dead_letters")] == ["b", "c"]
+        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        outbox.submit(replace(entry(1, reason="too large"), body="d" * 6000), answers.put)
+        assert "larger than all dead letters may be" in str(answers.get(timeout=SOON))
+        # What another process deletes is not counted any more.
+        DeadLetters(path).remove([letter.id for letter in DeadLetters(path).all()])
+        for letter in "ef":
+            put(outbox, replace(entry(1, reason="large"), body=letter * 2000))
+        assert [body[0] for body in on_disk(path, "dead_letters")] == ["e", "f"]
+
+
+def test_the_age_of_a_dead_letter_is_the_time_in_which_containers_have_run(tmp_path: Path) -> None:
+    path, now = tmp_path / "outbox.db", [1000.0]
+
+    def graveyard() -> Graveyard:
+        return Graveyard(connection, Options(dead_letters_max_age=1), lambda: now[0])
+
+    with closing(open_file(path, "full")) as connection:
+        first = graveyard()
+        # The time of day was wrong when they were made.
+        for created in (0.0, 4e9):
+            first.bury([replace(entry(1, reason="odd"), created=created)], ())
+        now[0] += 0.6 * DAY
+        assert first.prune() == 2
+        # Another boot: the machine's own clock starts again.
+        now[0] = 5.0
+        second = graveyard()
+        second.bury([entry(2, reason="new")], ())
+        now[0] += 0.3 * DAY
+        assert second.prune() == 3
+        now[0] += 0.2 * DAY
+        assert second.prune() == 1
+    assert on_disk(path, "dead_letters") == ["2"]
+    assert DeadLetters(path).ids(older_than=0.4) == [3]
+    assert DeadLetters(path).ids(older_than=0.6) == []
+
+
+def test_a_reason_is_cut_off_where_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1, reason="x" * 10_000))
+    (letter,) = DeadLetters(path).all()
+    assert letter.entry.reason == "x" * 497 + "..."
 
 
 def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
@@ -452,11 +508,10 @@ def test_what_a_sensor_that_stops_waits_with_for_room_is_never_sent(tmp_path: Pa
         assert isinstance(waiting(outbox, 4).get(timeout=SOON), OutboxError)
         outbox.welcome("p.S")
         again = waiting(outbox, 5)
-        (row,) = outbox.read(outbox.cursor, 10, SOON)
-        outbox.confirm(row.id, 1)
-        assert other.get(timeout=SOON) is None
-        outbox.confirm(row.id + 1, 1)
-        assert again.get(timeout=SOON) is None
+        for number, answers in enumerate((other, again)):
+            (row,) = outbox.read(number, 10, SOON)
+            outbox.confirm(row.id, 1)
+            assert answers.get(timeout=SOON) is None
         assert on_disk(path) == ["5"]
 
 
@@ -472,8 +527,8 @@ def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path
     path = tmp_path / "outbox.db"
     with closing(Outbox(path)) as outbox:
         put(outbox, entry(1))
-        (pages,) = outbox._connection.execute("PRAGMA page_count").fetchone()
-        outbox._connection.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = writer_of(outbox).execute("PRAGMA page_count").fetchone()
+        writer_of(outbox).execute(f"PRAGMA max_page_count = {pages}")
         large = replace(entry(2), body="x" * 100_000)
         mine, other = queue.SimpleQueue[Exception | None](), queue.SimpleQueue[Exception | None]()
         outbox.submit(large, mine.put)
@@ -484,7 +539,7 @@ def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path
         assert isinstance(error, OutboxError)
         assert "disk is full, and p.S stops: this trigger is not sent" in str(error)
         assert other.empty()
-        outbox._connection.execute("PRAGMA max_page_count = 1000000")
+        writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
         assert other.get(timeout=SOON) is None
         assert [body[0] for body in on_disk(path)] == ["1", "y"]
 
@@ -492,7 +547,7 @@ def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path
 def test_who_waits_for_a_disk_that_is_full_is_told_when_the_container_stops(tmp_path: Path) -> None:
     answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
-        outbox._connection.execute("PRAGMA max_page_count = 1")
+        writer_of(outbox).execute("PRAGMA max_page_count = 1")
         outbox.submit(replace(entry(1), body="x" * 100_000), answers.put)
         eventually("the disk is full", lambda: not outbox.has_room)
         outbox.give_up_waiting()
@@ -503,10 +558,159 @@ def test_who_waits_for_a_disk_that_is_full_is_told_when_the_container_stops(tmp_
 
 def test_more_than_one_commit_takes_is_committed_though_nothing_more_comes(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / "outbox.db", Options(durability="process"))) as outbox:
-        outbox._connection.execute("PRAGMA max_page_count = 1")
+        writer_of(outbox).execute("PRAGMA max_page_count = 1")
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         for number in range(3 * BATCH):
             outbox.submit(replace(entry(number), body="x" * 1000), answers.put)
         eventually("the disk is full", lambda: not outbox.has_room)
-        outbox._connection.execute("PRAGMA max_page_count = 1000000")
+        writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
         assert [answers.get(timeout=SOON) for _ in range(3 * BATCH)] == [None] * 3 * BATCH
+
+
+ODD: list[dict[str, Any]] = [
+    {"message_id": None},
+    {"message_id": 5},
+    {"message_id": "\ud800"},
+    {"trigger": "a\udfff"},
+    {"body": {"no": "text"}},
+    {"body": b"bytes"},
+    {"created": float("nan")},
+    {"created": "now"},
+    {"fence": 1 << 80},
+    {"fence": "1"},
+    {"sensor": ["p.S"]},
+]
+
+
+@pytest.mark.parametrize("fields", ODD, ids=repr)
+def test_an_entry_that_is_no_good_is_refused_to_its_sender_alone(tmp_path: Path, fields: dict[str, Any]) -> None:
+    path, broker = tmp_path / "outbox.db", Broker()
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+        delivery.start()
+        answers: list[queue.SimpleQueue[Exception | None]] = []
+        for item in (entry(1), replace(entry(2), **fields), replace(entry(3, reason="dead"), **fields), entry(4)):
+            answers.append(queue.SimpleQueue())
+            outbox.submit(item, answers[-1].put)
+        told = [answer.get(timeout=SOON) for answer in answers]
+        assert [told[0], told[3]] == [None, None]
+        assert "the outbox does not take this trigger" in str(told[1])
+        assert isinstance(told[2], OutboxError)
+        assert outbox.wait_empty(SOON)
+        assert not outbox.problem
+    assert broker.taken == ["1", "4"]
+
+
+def test_what_sqlite_refuses_though_nothing_was_seen_to_be_wrong_is_refused_alone(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        writer_of(outbox).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        answers: list[queue.SimpleQueue[Exception | None]] = []
+        for item in (entry(1), replace(entry(2), body="x" * 20_000), entry(3), replace(entry(4), body="x" * 20_000)):
+            answers.append(queue.SimpleQueue())
+            outbox.submit(item, answers[-1].put)
+        told = [answer.get(timeout=SOON) for answer in answers]
+        assert [told[0], told[2]] == [None, None]
+        assert "DataError: string or blob too big" in str(told[1])
+        assert isinstance(told[3], OutboxError)
+    assert on_disk(path) == ["1", "3"]
+
+
+def test_an_outbox_that_takes_nothing_and_cannot_heal_says_so_and_raises(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        writer_of(outbox).execute("ALTER TABLE outbox RENAME TO elsewhere")
+        for number in range(3):
+            with pytest.raises(OutboxError, match="no such table"):
+                outbox.put([entry(number)])
+        assert "takes nothing" in outbox.problem
+        writer_of(outbox).execute("ALTER TABLE elsewhere RENAME TO outbox")
+        put(outbox, entry(4))
+        assert not outbox.problem
+    assert caplog.text.count("takes nothing") == 1
+
+
+def test_a_full_outbox_is_one_of_too_many_bytes_too_but_one_entry_always_fits(tmp_path: Path) -> None:
+    broker = Broker()
+    broker.away.set()
+    with (
+        closing(Outbox(tmp_path / "outbox.db", Options(max_bytes=10_000))) as outbox,
+        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+    ):
+        put(outbox, replace(entry(1), body="a" * 50_000))
+        assert not outbox.has_room
+        small = [waiting(outbox, number) for number in range(2, 5)]
+        assert outbox.wait_committed(SOON)
+        assert all(answers.empty() for answers in small)
+        assert outbox.size > 50_000
+        delivery.start()
+        broker.away.clear()
+        assert [answers.get(timeout=SOON) for answers in small] == [None] * 3
+        assert outbox.wait_empty(SOON)
+        assert outbox.size == 0
+    assert broker.taken[1:] == ["2", "3", "4"]
+
+
+def test_the_bytes_that_wait_are_known_after_a_restart(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        put(outbox, replace(entry(1), body="\u00e4" * 100), entry(2))
+        size = outbox.size
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        assert outbox.size == size > 200
+
+
+def test_a_message_that_the_publisher_always_fails_over_becomes_a_dead_letter(tmp_path: Path) -> None:
+    class Poisoned(Broker):
+        def publish(self, messages: Sequence[Message]) -> None:
+            if any(message.body == b"3" for message in messages):
+                raise ZeroDivisionError("odd")
+            super().publish(messages)
+
+    path, broker = tmp_path / "outbox.db", Poisoned()
+    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+        put(outbox, *(entry(number) for number in range(6)))
+        delivery.start()
+        assert outbox.wait_empty(SOON)
+    assert broker.taken == ["0", "1", "2", "4", "5"]
+    assert on_disk(path, "dead_letters") == ["3"]
+
+
+def test_what_a_sensor_left_elsewhere_goes_before_what_it_dispatches_now(tmp_path: Path) -> None:
+    broker = Broker()
+    with (
+        closing(Outbox(tmp_path / "outbox.db")) as outbox,
+        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+    ):
+        outbox.expect("p.S")
+        mine, other = waiting(outbox, 3), waiting(outbox, 1, "p.Other")
+        assert other.get(timeout=SOON) is None
+        assert mine.empty()
+        outbox.put([entry(2)], is_left=True)
+        assert mine.empty()
+        outbox.arrived("p.S")
+        assert mine.get(timeout=SOON) is None
+        delivery.start()
+        assert outbox.wait_empty(SOON)
+    assert broker.taken == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_the_outbox_of_a_container_that_has_ended_is_adopted_in_order(tmp_path: Path, is_running: bool) -> None:
+    left, broker = tmp_path / "p.S" / "outbox.db", Broker()
+    with closing(Outbox(left)) as outbox:
+        put(outbox, *(entry(number) for number in range(5)), entry(9, reason="dead"))
+    with (
+        closing(Outbox(tmp_path / "outbox.db")) as outbox,
+        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        (tmp_path / "p.S" / "lock").open("a") as lock,
+    ):
+        if is_running:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        adoption.start(tmp_path, outbox)
+        put(outbox, entry(5))
+        delivery.start()
+        assert outbox.wait_empty(SOON)
+    assert broker.taken == (["5"] if is_running else ["0", "1", "2", "3", "4", "5"])
+    assert on_disk(tmp_path / "outbox.db", "dead_letters") == ([] if is_running else ["9"])
+    assert on_disk(left) == (["0", "1", "2", "3", "4"] if is_running else [])

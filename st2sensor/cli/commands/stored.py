@@ -103,7 +103,7 @@ def replay() -> None:
 @dead_letters.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
 @chosen
 @every
-@click.option("--older-than", type=float, metavar="DAYS", help="Those that are older.")
+@click.option("--older-than", type=float, metavar="DAYS", help="Those that were kept for longer while containers ran.")
 @runs("st2sensor.cli.dead_letters:purge")
 def purge() -> None:
     """Delete dead letters for good."""

@@ -1,0 +1,44 @@
+"""What SQLite's errors mean: a disk that heals by itself, a damaged file, or something wrong with what is written."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from st2sensor.errors import OutboxDamaged, OutboxError
+
+HEALS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOLFS,
+}
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def heals(exception: Exception) -> bool:
+    """Whether the same may succeed later, because it is the disk that fails."""
+    if isinstance(exception, OutboxError):
+        return not isinstance(exception, OutboxDamaged)
+    return isinstance(exception, OSError) or _code(exception) in HEALS
+
+
+def is_of_file(exception: Exception) -> bool:
+    """Whether the file itself is broken, or is not what it was: not what is written."""
+    if isinstance(exception, OutboxDamaged) or _code(exception) in DAMAGED:
+        return True
+    return isinstance(exception, sqlite3.OperationalError) and not heals(exception)
+
+
+def is_full(exception: Exception) -> bool:
+    """Whether room may be what is missing; SQLite tells some of that as input or output that failed."""
+    return isinstance(exception, OSError) or _code(exception) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _code(exception: Exception) -> int | None:
+    code = getattr(exception, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -1,0 +1,79 @@
+"""The newest rows of the outbox, kept in memory, so that delivery reads the disk only when it is behind."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from st2sensor.outbox_file import Entry
+
+TAIL, TAIL_BYTES = 2000, 8_000_000
+"""Rows kept in memory, and bytes of them, at most."""
+
+WINDOW_BYTES = 4_000_000
+"""Bytes that one window of rows takes, at most, unless it is a single row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An entry in the outbox, in the order of ids.
+
+    :param size: bytes.
+    """
+
+    id: int
+    entry: Entry
+    size: int
+
+
+class Tail:
+    """Rows without gaps: what has a greater id than the first of them, and waits, is one of them."""
+
+    def __init__(self) -> None:
+        self._rows: deque[Row] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    @property
+    def first(self) -> Row | None:
+        return self._rows[0] if self._rows else None
+
+    def extend(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._rows.append(row)
+            self._bytes += row.size
+        while len(self._rows) > TAIL or self._bytes > TAIL_BYTES:
+            self._forget_first()
+
+    def forget(self, through: int) -> None:
+        """Rows up to an id are not read from here again."""
+        while self._rows and self._rows[0].id <= through:
+            self._forget_first()
+
+    def after(self, identifier: int, limit: int) -> list[Row]:
+        """The next rows, as many as a window takes."""
+        start = bisect_right(self._rows, identifier, key=lambda row: row.id)
+        return window(islice(self._rows, start, start + limit))
+
+    def _forget_first(self) -> None:
+        self._bytes -= self._rows.popleft().size
+
+
+def window(rows: Iterable[Row]) -> list[Row]:
+    """The first of some rows that are not too many bytes together, and at least one."""
+    found: list[Row] = []
+    size = 0
+    for row in rows:
+        size += row.size
+        if found and size > WINDOW_BYTES:
+            break
+        found.append(row)
+    return found

@@ -1,0 +1,166 @@
+"""What has been submitted and is not on disk yet, because it waits: for its commit, for room, for the disk, or for what
+goes before it. For the writer's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+
+from st2sensor.outbox.backlog import Backlog
+from st2sensor.outbox.incoming import Done, Lane, Submitted
+from st2sensor.outbox_file import size_of
+from st2sensor.settings import Outbox as Options
+
+LOG = logging.getLogger(__name__)
+
+HELD_SHARE = 0.5
+"""So much of the outbox may be taken by what the broker refuses, at most."""
+
+BATCH = 1000
+"""Entries in one commit, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What the outbox holds, and what it may hold, in entries and in bytes.
+
+    :param commit: bytes of one commit, unless it is a single entry.
+    """
+
+    depth: int
+    size: int
+    max_depth: int
+    max_size: int
+    commit: int
+
+    def fits(self, entries: int, size: int) -> bool:
+        """Whether so much more fits; a single entry always does when nothing waits."""
+        alone = self.depth == 0 and entries == 1
+        return alone or (self.depth + entries <= self.max_depth and self.size + size <= self.max_size)
+
+
+def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
+    """What there is room for now. Rows that are held back take HELD_SHARE of it at most."""
+    return Room(
+        depth=backlog.depth - max(0, backlog.held - int(HELD_SHARE * options.max_size)),
+        size=backlog.size - max(0, backlog.held_size - int(HELD_SHARE * options.max_bytes)),
+        max_depth=options.max_size,
+        max_size=options.max_bytes,
+        commit=commit,
+    )
+
+
+class Waiting:
+    """In the order of submission."""
+
+    def __init__(self) -> None:
+        self.held: deque[Submitted] = deque()
+        self.dead: deque[Submitted] = deque()
+        """Dead letters: they need no room."""
+        self.is_full = False
+        """Whether what `take` has left waits for room, and `has_more`: only for the next commit."""
+        self.has_more = False
+        self._parked: dict[str | Lane, list[Submitted]] = {}
+        """What waits for others to go first, by the sensor or the lane that does."""
+        self._expected: set[str] = set()
+        self._restricted: frozenset[Lane] = frozenset()
+
+    def add(self, item: Submitted) -> None:
+        if item.entry.reason is not None:
+            self.dead.append(item)
+        elif (key := self._waits_for(item)) is not None:
+            self._parked.setdefault(key, []).append(item)
+        else:
+            self.held.append(item)
+
+    def put_back(self, batch: Sequence[Submitted]) -> None:
+        """What could not be committed waits again, in front."""
+        self.held.extendleft(item for item in reversed(batch) if item.entry.reason is None)
+        self.dead.extendleft(item for item in reversed(batch) if item.entry.reason is not None)
+
+    def expect(self, sensor: str) -> None:
+        """What a sensor has left elsewhere goes first."""
+        self._expected.add(sensor)
+
+    def arrived(self, sensor: str) -> None:
+        """It is here: what has waited for it follows."""
+        self._expected.discard(sensor)
+        for item in self._parked.pop(sensor, ()):
+            self.add(item)
+
+    def restrict(self, lanes: frozenset[Lane]) -> None:
+        """These wait from now on, and no others."""
+        self._restricted = lanes
+        for lane in [key for key in self._parked if isinstance(key, tuple) and key not in lanes]:
+            for item in self._parked.pop(lane):
+                self.add(item)
+
+    def take(self, room: Room) -> list[Submitted]:
+        """What is to be committed next."""
+        batch: list[Submitted] = []
+        size = 0
+        self.is_full, self.has_more = False, True
+        while self.dead and len(batch) < BATCH:
+            size += size_of(self.dead[0].entry)
+            if batch and size > room.commit:
+                return batch
+            batch.append(self.dead.popleft())
+        entries, added = 0, 0
+        while self.held and len(batch) < BATCH:
+            item = self.held[0]
+            if (key := self._waits_for(item)) is not None:
+                self._parked.setdefault(key, []).append(self.held.popleft())
+                continue
+            needed = size_of(item.entry)
+            if not room.fits(entries + 1, added + needed):
+                self.is_full = True
+                break
+            if batch and size + needed > room.commit:
+                return batch
+            entries, added, size = entries + 1, added + needed, size + needed
+            batch.append(self.held.popleft())
+        self.has_more = len(batch) >= BATCH
+        return batch
+
+    def refuse(self, why: Callable[[str], Exception], sensors: Set[str] | None = None) -> None:
+        """Take out what some sensors, or all, wait with.
+
+        :param why: makes the error, for a sensor.
+        """
+        for waiting in (self.dead, self.held, *self._parked.values()):
+            kept = []
+            for item in waiting:
+                if sensors is None or item.entry.sensor in sensors:
+                    tell(item.done, why(item.entry.sensor))
+                else:
+                    kept.append(item)
+            waiting.clear()
+            waiting.extend(kept)
+
+    def sensors(self) -> list[str]:
+        """Those that wait for room."""
+        return sorted({item.entry.sensor for item in self.held})
+
+    def _waits_for(self, item: Submitted) -> str | Lane | None:
+        if not self._expected and not self._restricted:
+            return None
+        sensor = item.entry.sensor
+        if sensor in self._expected and not item.is_left:
+            return sensor
+        lane = (sensor, item.entry.trigger_type)
+        return lane if lane in self._restricted else None
+
+
+def tell(done: Done, error: Exception | None) -> None:
+    try:
+        done(error)
+    except Exception:
+        LOG.exception("a dispatch() cannot be answered")
+
+
+def tell_all(batch: Iterable[Submitted], error: Exception | None) -> None:
+    for item in batch:
+        tell(item.done, error)
