@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import resource
+import sqlite3
 import subprocess
 import threading
 import time
@@ -125,6 +126,24 @@ def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number"
                 if not waiting:
                     break
     return numbers
+
+
+class Received:
+    """Takes what is in the rules engine's queue, of all triggers."""
+
+    def __init__(self, broker: RabbitMQ, workspace: Workspace) -> None:
+        self._broker = broker
+        self._queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
+        self._numbers: dict[str, list[int]] = {}
+
+    def of(self, trigger: str) -> list[int]:
+        """The numbers of a trigger so far."""
+        with pika.BlockingConnection(parameters(self._broker.url)) as connection:
+            channel = connection.channel()
+            while (found := channel.basic_get(self._queue, auto_ack=True))[0] is not None:
+                message = json.loads(found[2])
+                self._numbers.setdefault(message["trigger"], []).append(message["payload"].get("n"))
+        return self._numbers.get(trigger, [])
 
 
 @pytest.fixture(scope="module")
@@ -450,6 +469,81 @@ def test_with_routing_key_trigger_a_consumer_binds_to_just_what_it_wants(
         stream.end()
         stream.check(running)
         assert channel.queue_declare(queue, passive=True).method.message_count == 0
+
+
+def test_a_routing_key_that_the_broker_refuses_holds_back_its_own_triggers_alone(
+    folder: Path, running: RabbitMQ, mongo_server: MongoDB
+) -> None:
+    workspace = Workspace(folder, database=mongo_server.url, messaging=running.url)
+    user = f"u{workspace.prefix}"
+    exchange = f"{workspace.prefix}.trigger_instances_dispatch"
+    running.control("add_user", user, "pw")
+    running.control("set_permissions", user, ".*", ".*", ".*")
+    running.control("set_topic_permissions", user, exchange, "^stream", ".*")
+    try:
+        workspace.messaging = running.url.replace("guest:guest", f"{user}:pw")
+        workspace.configure("[messaging]\nrouting_key = trigger")
+        code = """
+        class Denied(Sensor):
+            def run(self):
+                for n in range(5):
+                    self.sensor_service.dispatch("denied.number", {"n": n})
+                time.sleep(1000)
+        """
+        workspace.add_sensor("denied", "Denied", code, trigger_types=[{"name": "number"}])
+        stream = Stream(workspace)
+        container = workspace.start()
+        container.wait_for_log("refuses the routing key denied.number")
+        stream.wait_for(50)
+
+        def listed() -> dict[str, Any]:
+            done = workspace.run("st2sensor", "--config-file", str(workspace.config), "list", "--json")
+            return {sensor["ref"]: sensor["held_back"] for sensor in json.loads(done.stdout)}
+
+        said = "5 triggers wait: the broker refuses the routing key denied.number"
+        eventually("it is shown", lambda: listed() == {"denied.Denied": said, "stream.Stream": ""})
+        container.stop()
+        assert container.log.count("refuses the routing key denied.number") == 1
+
+        # A restart tries it again, and nothing is repeated.
+        running.control("set_topic_permissions", user, exchange, ".*", ".*")
+        container = workspace.start()
+        container.wait_for_log("denied.Denied started")
+        stream.wait_for(10)
+        stream.end()
+        received = Received(running, workspace)
+        eventually("all are there", lambda: received.of("denied.number")[:5] == list(range(5)), LATER)
+        eventually("all others are", lambda: set(received.of("stream.number")) >= set(stream.accepted()), LATER)
+        assert received.of("stream.number") == stream.accepted()
+    finally:
+        workspace.close()
+        running.control("delete_user", user)
+
+
+def test_an_outbox_that_is_deleted_under_the_container_comes_back(folder: Path, mongo_server: MongoDB) -> None:
+    workspace = Workspace(folder, database=mongo_server.url, messaging="amqp://guest:guest@127.0.0.1:1//")
+    try:
+        stream = Stream(workspace)
+        container = workspace.start()
+        stream.wait_for(50)
+        for path in [*workspace.state.glob("outbox.db*"), *workspace.state.glob("*.sock")]:
+            path.unlink()
+        container.wait_for_log("is back, with all")
+        container.wait_for_log("control.sock was deleted while it is in use: it is made again")
+        container.wait_for_log("wrapper.sock was deleted while it is in use: it is made again")
+        stream.wait_for(50)
+        # Commands reach it, and a sensor can start.
+        done = workspace.run("st2sensor", "--config-file", str(workspace.config), "restart", "stream.Stream")
+        assert done.returncode == 0
+        stream.wait_for(50)
+        stream.end()
+        container.stop()
+        with closing(sqlite3.connect(workspace.state / "outbox.db")) as connection:
+            bodies = [json.loads(body) for (body,) in connection.execute("SELECT body FROM outbox ORDER BY id")]
+        numbers = [body["payload"]["n"] for body in bodies if body["trigger"] == "stream.number"]
+        assert [number for number in dict.fromkeys(numbers) if number in stream.accepted()] == stream.accepted()
+    finally:
+        workspace.close()
 
 
 def test_the_broker_is_spoken_to_by_tls(folder: Path) -> None:
