@@ -123,13 +123,6 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
             "Triggers that may wait for the broker before dispatch() waits.",
             node.outbox_size,
         ),
-        ("st2sensor_outbox_bytes", "Bytes of the triggers that wait for the broker.", node.outbox_bytes),
-        (
-            "st2sensor_outbox_capacity_bytes",
-            "Bytes of triggers that may wait for the broker before dispatch() waits.",
-            node.outbox_max_bytes,
-        ),
-        ("st2sensor_routing_keys_permitted", "Whether the broker takes all routing keys.", up["routing keys"]),
         ("st2sensor_outbox_head_age_seconds", "How long the oldest of them waits.", age),
         ("st2sensor_container_memory_bytes", "Memory of the container, without its sensors.", node.memory),
         ("st2sensor_container_start_time_seconds", "When the container started.", node.started),

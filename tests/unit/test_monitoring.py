@@ -45,7 +45,6 @@ COUNTED = (
     "st2sensor_outbox_has_room",
     "st2sensor_outbox_depth",
     "st2sensor_outbox_capacity",
-    "st2sensor_routing_keys_permitted",
     "st2sensor_sensors",
     "st2sensor_sensor_state",
     "st2sensor_sensor_running",
