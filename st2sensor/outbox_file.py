@@ -53,6 +53,9 @@ SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
 PAGE, PAGE_BYTES = 500, 4_000_000
 """Rows that are read at a time, and bytes of them, unless it is a single one."""
 
+TEXTS = ("message_id", "sensor", "trigger", "trigger_type", "body")
+"""Fields of an entry."""
+
 INTEGERS = range(-(1 << 63), 1 << 63)
 """What SQLite takes."""
 
@@ -89,14 +92,16 @@ def size_of(entry: Entry) -> int:
 
 def flaw_of(entry: Entry) -> str:
     """Why an entry cannot be kept, without its values; empty for one that can. Its fields may hold anything."""
-    for name in ("message_id", "sensor", "trigger", "trigger_type", "body"):
-        text = getattr(entry, name)
+    texts = (entry.message_id, entry.sensor, entry.trigger, entry.trigger_type, entry.body)
+    for name, text in zip(TEXTS, texts, strict=True):
         if type(text) is not str:
             return f"its {name} is {type(text).__name__}, not text"
         if not text.isascii() and not _is_encodable(text):
             return f"its {name} holds lone surrogates"
     if type(entry.created) not in (float, int) or not math.isfinite(entry.created):
         return "its created is not a number of seconds"
+    if entry.fence is None and entry.reason is None:
+        return ""
     if entry.fence is not None and (type(entry.fence) is not int or entry.fence not in INTEGERS):
         return "its fence is not an integer of 8 bytes"
     if entry.reason is not None and (type(entry.reason) is not str or not _is_encodable(entry.reason)):

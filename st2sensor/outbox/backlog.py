@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from st2sensor.outbox.tail import Row, Tail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """Rows that are done with: to be deleted.
 
     :param reason: why it is a dead letter; None for what the broker has.
@@ -78,7 +77,7 @@ class Backlog:
             ids = [number for number in self._given if number <= through]
             self.size -= sum(self._given.pop(number) for number in ids)
             self.depth -= count
-            self._settled.extend(Settled(id=number) for number in ids)
+            self._settled.extend(map(Settled, ids))
             self._tail.forget(through)
             self.changed.notify_all()
 

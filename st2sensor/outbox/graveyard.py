@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox_file import COLUMNS, SIZE, Entry, columns_of, in_short, size_of
@@ -63,15 +63,16 @@ class Graveyard:
     def is_due(self) -> bool:
         return self._clock() >= self.due
 
-    def bury(self, entries: Iterable[Entry], settled: Sequence[Settled]) -> None:
+    def bury(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> None:
         """Keep entries that have never been in the outbox, and move others from there."""
+        if not entries and not any(item.reason for item in settled):
+            return
         now = self._now()
         dead = [(*columns_of(entry), in_short(entry.reason or ""), now) for entry in entries]
         moved = [(in_short(item.reason), now, item.id) for item in settled if item.reason is not None]
-        if dead or moved:
-            self._connection.executemany(BURY, dead)
-            self._connection.executemany(MOVE, moved)
-            self.prune()
+        self._connection.executemany(BURY, dead)
+        self._connection.executemany(MOVE, moved)
+        self.prune()
 
     def prune(self) -> int:
         """Delete the oldest that are too many, too large together, or too old; returns how many are left.

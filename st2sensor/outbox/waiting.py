@@ -71,7 +71,7 @@ class Waiting:
     def add(self, item: Submitted) -> None:
         if item.entry.reason is not None:
             self.dead.append(item)
-        elif (key := self._waits_for(item)) is not None:
+        elif (self._expected or self._restricted) and (key := self._waits_for(item)) is not None:
             self._parked.setdefault(key, []).append(item)
         else:
             self.held.append(item)
@@ -109,9 +109,10 @@ class Waiting:
                 return batch
             batch.append(self.dead.popleft())
         entries, added = 0, 0
+        has_order = bool(self._expected or self._restricted)
         while self.held and len(batch) < BATCH:
             item = self.held[0]
-            if (key := self._waits_for(item)) is not None:
+            if has_order and (key := self._waits_for(item)) is not None:
                 self._parked.setdefault(key, []).append(self.held.popleft())
                 continue
             needed = size_of(item.entry)
@@ -145,8 +146,6 @@ class Waiting:
         return sorted({item.entry.sensor for item in self.held})
 
     def _waits_for(self, item: Submitted) -> str | Lane | None:
-        if not self._expected and not self._restricted:
-            return None
         sensor = item.entry.sensor
         if sensor in self._expected and not item.is_left:
             return sensor
