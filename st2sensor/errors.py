@@ -23,7 +23,8 @@
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
     │   ├── BrokerUnavailable           69   the broker cannot be reached
-    │   │   └── MessageNotTaken         69   the broker cannot take a message now
+    │   │   ├── MessageNotTaken         69   the broker cannot take a message now
+    │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under one routing key
     │   └── MessageRefused              69   the broker will never take a message
     ├── RpcError                        70   the container refused a sensor's request
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
@@ -168,6 +169,20 @@ class BrokerUnavailable(TransportError):
 
 class MessageNotTaken(BrokerUnavailable):
     pass
+
+
+class RoutingKeyForbidden(BrokerUnavailable):
+    """Topic authorisation refuses one routing key; other keys of the same exchange may be published.
+
+    :param routing_key: the key that is refused.
+    :param confirmed: indexes of the messages of the batch that the broker has confirmed, ascending. The others, the
+        refused one among them, have to be published again.
+    """
+
+    def __init__(self, message: str, *, routing_key: str, confirmed: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.routing_key = routing_key
+        self.confirmed = confirmed
 
 
 class MessageRefused(TransportError):

@@ -39,6 +39,8 @@ class Publisher(Protocol):
 
         After BrokerUnavailable each message may or may not have been taken: publish all of them again. Raises
         MessageRefused when the broker will never take one of them; then it has to be found by publishing them singly.
+        Raises RoutingKeyForbidden, which says what was confirmed, when the user may not publish under one routing key;
+        the publisher stays connected.
         """
 
     def keep_alive(self) -> None:

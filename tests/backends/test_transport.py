@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.errors import BrokerUnavailable
+from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
 from st2sensor.transport import local
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import Message, Subscription, Transport
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
+from tests.servers.rabbitmq import RabbitMQ
 from tests.support.patience import SOON
 
 TOPOLOGY = Topology(f"t{uuid.uuid4().hex[:8]}")
@@ -149,3 +150,43 @@ def test_a_broker_that_is_not_there_is_unavailable_and_no_password_is_told() -> 
     with pytest.raises(BrokerUnavailable, match=r"cannot reach the broker at amqp://me:\*\*@127") as caught:
         transport.publisher().connect()
     assert "hush" not in str(caught.value)
+
+
+@pytest.fixture
+def limited(rabbit_server: RabbitMQ) -> Iterator[AmqpTransport]:
+    """A transport whose user may publish under routing keys that begin with `good`."""
+    user, topology = f"u{uuid.uuid4().hex[:8]}", Topology(f"t{uuid.uuid4().hex[:8]}")
+    rabbit_server.control("add_user", user, "pw")
+    rabbit_server.control("set_permissions", user, ".*", ".*", ".*")
+    rabbit_server.control("set_topic_permissions", user, topology.dispatch, "^good", ".*")
+    url = f"amqp://{user}:pw@{rabbit_server.address}:{rabbit_server.port}//"
+    yield AmqpTransport(Broker(urls=(url,)), topology)
+    rabbit_server.control("delete_user", user)
+
+
+@pytest.mark.parametrize("bad", ["bad.t", "it's ' in exchange 'x", "b" * 255, "bad.€"])
+def test_a_refused_routing_key_is_told_and_nothing_is_published_twice(limited: AmqpTransport, bad: str) -> None:
+    dispatch = limited._topology.dispatch
+    keys = ["good.a", "good.a", "good.b", bad, "good.a"]
+    batch = [message(number, dispatch, key) for number, key in enumerate(keys)]
+    with closing(limited.publisher()) as publisher, closing(limited.subscription([dispatch])) as subscription:
+        subscription.connect()
+        publisher.connect()
+        for _ in range(2):
+            with pytest.raises(RoutingKeyForbidden, match="topic permission") as caught:
+                publisher.publish(batch)
+            assert caught.value.routing_key == bad
+            batch = [item for index, item in enumerate(batch) if index not in caught.value.confirmed]
+        assert [item.id for item in batch] == ["m3", "m4"]
+        publisher.publish(batch[1:])
+        assert [item.id for item in received(subscription, 4)] == ["m0", "m1", "m2", "m4"]
+
+
+def test_a_refused_exchange_is_an_outage(limited: AmqpTransport, rabbit_server: RabbitMQ) -> None:
+    user = limited.address.split("//")[1].split(":")[0]
+    rabbit_server.control("set_permissions", user, ".*", "^$", ".*")
+    with closing(limited.publisher()) as publisher:
+        with pytest.raises(BrokerUnavailable) as caught:
+            publisher.connect()
+            publisher.publish([message(1, limited._topology.dispatch, "good")])
+        assert not isinstance(caught.value, RoutingKeyForbidden)
