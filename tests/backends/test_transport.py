@@ -184,9 +184,9 @@ def test_a_refused_routing_key_is_told_and_nothing_is_published_twice(limited: A
 
 def test_a_refused_exchange_is_an_outage(limited: AmqpTransport, rabbit_server: RabbitMQ) -> None:
     user = limited.address.split("//")[1].split(":")[0]
-    rabbit_server.control("set_permissions", user, ".*", "^$", ".*")
+    rabbit_server.control("set_permissions", user, ".*", "rules_engine$", ".*")
     with closing(limited.publisher()) as publisher:
+        publisher.connect()
         with pytest.raises(BrokerUnavailable) as caught:
-            publisher.connect()
             publisher.publish([message(1, limited._topology.dispatch, "good")])
         assert not isinstance(caught.value, RoutingKeyForbidden)
