@@ -13,6 +13,7 @@ import pytest
 
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
+from st2sensor.health import Health
 from st2sensor.outbox import TAIL, TAIL_BYTES, Outbox
 from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
@@ -56,8 +57,9 @@ class Broker:
         self.away = threading.Event()
         self.taken: list[str] = []
         self.batches: list[int] = []
+        self.health = Health(reason="")
 
-    def publisher(self) -> Broker:
+    def publisher(self, patience: float | None = None) -> Broker:  # noqa: ARG002 (the protocol has it)
         return self
 
     def subscription(self, exchanges: Sequence[str]) -> Subscription:

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Sequence
 
 import amqp
-import kombu
 from kombu.compression import decompress
 
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
+from st2sensor.transport.amqp.connection import Broker
+from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
@@ -25,16 +25,14 @@ class AmqpSubscription:
         self._broker = broker
         self._topology = topology
         self._exchanges = exchanges
-        self._connection: kombu.Connection | None = None
+        self._wire: Wire | None = None
         self._received: list[Message] = []
 
     def connect(self) -> None:
         self.close()
         with self._broker.failures():
-            self._connection = self._broker.connection()
-            opened = self._broker.opened(self._connection)
-            declare(opened, self._topology)
-            channel = opened.channel()
+            self._wire = self._broker.opened(self._topology)
+            channel = self._wire.channel()
             queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
             channel.queue_declare(queue, exclusive=True, auto_delete=True)
             for exchange in self._exchanges:
@@ -42,18 +40,18 @@ class AmqpSubscription:
             channel.basic_consume(queue, no_ack=True, callback=self._on_message)
 
     def receive(self, timeout: float) -> list[Message]:
-        if self._connection is None:
+        if self._wire is None:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
         with self._broker.failures():
-            receive(self._connection, timeout)
-            service(self._connection)
+            self._wire.receive(timeout)
+            self._wire.service()
         received, self._received = self._received, []
         return received
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            drop(connection)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.drop()
 
     def _on_message(self, message: amqp.Message) -> None:
         properties = message.properties
