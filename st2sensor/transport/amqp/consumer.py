@@ -30,14 +30,21 @@ class AmqpSubscription:
 
     def connect(self) -> None:
         self.close()
-        with self._broker.failures():
-            self._wire = self._broker.opened(self._topology)
-            channel = self._wire.channel()
-            queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
-            channel.queue_declare(queue, exclusive=True, auto_delete=True)
-            for exchange in self._exchanges:
-                channel.queue_bind(queue, exchange, routing_key="#")
-            channel.basic_consume(queue, no_ack=True, callback=self._on_message)
+        try:
+            with self._broker.failures():
+                self._wire = self._broker.opened(self._topology)
+                self._consume(self._wire)
+        except BaseException:
+            self.close()
+            raise
+
+    def _consume(self, wire: Wire) -> None:
+        channel = wire.channel()
+        queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
+        channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        for exchange in self._exchanges:
+            channel.queue_bind(queue, exchange, routing_key="#")
+        channel.basic_consume(queue, no_ack=True, callback=self._on_message)
 
     def receive(self, timeout: float) -> list[Message]:
         if self._wire is None:

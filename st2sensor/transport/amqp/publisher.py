@@ -72,10 +72,15 @@ class AmqpPublisher:
         self.close()
         if self._patience is not None:
             self._until = time.monotonic() + self._patience
-        with self._broker.failures():
-            self._wire = self._broker.opened(self._topology, self._patience, frame_writer=self._frames.factory)
-            with self._in_time(self._wire):
-                self._channel = self._open_channel(self._wire)
+        try:
+            with self._broker.failures():
+                self._wire = self._broker.opened(self._topology, self._patience, frame_writer=self._frames.factory)
+                with self._in_time(self._wire):
+                    self._channel = self._open_channel(self._wire)
+        except BaseException:
+            self.close()
+            raise
+        self.health = changed(self.health, "")
 
     def _open_channel(self, wire: Wire) -> amqp.Channel:
         channel = wire.channel()
@@ -90,14 +95,12 @@ class AmqpPublisher:
         wire = self._wire
         if wire is None:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
-        try:
-            with self._failures(wire), self._in_time(wire):
-                channel = self._channel = self._channel or self._open_channel(wire)
-                with self._broker.refusals(), self._forbidden(messages, self._confirms.sent):
-                    for run in self._runs(messages):
-                        self._publish(wire, channel, run)
-        finally:
-            self._tell("")
+        with self._failures(wire), self._in_time(wire):
+            channel = self._channel = self._channel or self._open_channel(wire)
+            with self._broker.refusals(), self._forbidden(messages, self._confirms.sent):
+                for run in self._runs(messages):
+                    self._publish(wire, channel, run)
+        self._tell("")
         self._until = None
 
     @contextmanager
@@ -188,7 +191,7 @@ class AmqpPublisher:
         if reason and self.health.ok:
             LOG.warning("%s", reason)
         elif not reason and not self.health.ok:
-            LOG.info("the broker at %s takes messages again, or is connected to again", self._broker.address)
+            LOG.info("the broker at %s takes messages again", self._broker.address)
         self.health = changed(self.health, reason)
 
     @contextmanager
