@@ -23,10 +23,14 @@ from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.event import Event
 from st2sensor.models import CORE_PACK, TraceContext
 from st2sensor.reports import CONTROL_SOCKET
+from st2sensor.visitors import Standing, Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
 
 MODE = 0o660
+
+MOST_OPERATORS = 64
+"""Connections."""
 
 AT_ONCE = 16
 """Requests of one session that may wait for their answers."""
@@ -76,7 +80,8 @@ class Control:
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
         """Listen in the state directory, for members of a group where there is one. Raises ConfigError, OSError."""
         path = state_dir / CONTROL_SOCKET
-        endpoint = Endpoint(loop, path, self, MODE)
+        visitors = Visitors(loop, "the control socket", share_of_files(8, MOST_OPERATORS))
+        endpoint = Endpoint(loop, path, self, visitors, standing=self._standing, mode=MODE, trusted=True)
         try:
             os.chown(path, -1, grp.getgrnam(group).gr_gid)
         except KeyError:
@@ -84,6 +89,11 @@ class Control:
         except OSError as exception:
             LOG.warning("%s stays with this user's group: %s", path, exception)
         return endpoint
+
+    def _standing(self, session: Session) -> Standing:
+        if session not in self._tasks:
+            return Standing.UNKNOWN
+        return Standing.BUSY if self._tasks[session] else Standing.IDLE
 
     def close(self) -> None:
         """Hang up on everybody."""

@@ -8,12 +8,15 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from st2sensor.container.session import Handler, Session
 from st2sensor.errors import ConfigError
+from st2sensor.visitors import Standing, Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
 
@@ -22,6 +25,9 @@ PATH_LIMIT = 107
 
 RETRY = 1.0
 """Seconds until connections are accepted again after there was no file descriptor for one."""
+
+MOST_SESSIONS = 20_000
+"""Of all sensors together."""
 
 WAITING = 512
 """Connections that may wait to be accepted."""
@@ -34,6 +40,8 @@ class Endpoints:
         self._loop = loop
         self._handler = handler
         self._endpoints: dict[Path, Endpoint] = {}
+        # A sensor takes four file descriptors, of which one is its session.
+        self._visitors = Visitors(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
         """Listen at path. Raises ConfigError and OSError.
@@ -42,7 +50,7 @@ class Endpoints:
         """
         if path in self._endpoints:
             return
-        endpoint = Endpoint(self._loop, path, self._handler)
+        endpoint = Endpoint(self._loop, path, self._handler, self._visitors)
         try:
             if user is not None:
                 os.chown(path, user[0], user[1])
@@ -62,17 +70,31 @@ class Endpoints:
 class Endpoint:
     """Listens, and makes a session of each connection; for the loop's thread.
 
-    :param mode: who may connect.
+    :param visitors: who is connected. :param standing: what a session is worth; by default as a wrapper's.
+    :param mode: who may connect. :param trusted: whether they need no token.
 
     Raises ConfigError when the path is too long for a socket.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, path: Path, handler: Handler, mode: int = 0o600) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: Path,
+        handler: Handler,
+        visitors: Visitors | None = None,
+        *,
+        standing: Callable[[Session], Standing] | None = None,
+        mode: int = 0o600,
+        trusted: bool = False,
+    ) -> None:
         if len(os.fsencode(path)) > PATH_LIMIT:
             raise ConfigError(f"[sensorcontainer] state_dir: {path} is too long for a socket; use a shorter path")
         self._loop = loop
         self._handler = handler
         self._path = path
+        self._visitors = visitors or Visitors(loop, str(path), share_of_files(4, MOST_SESSIONS))
+        self._standing = standing or _of_wrapper
+        self._trusted = trusted
         self._socket = _listening(path, mode)
         self._closed = False
         self._listen()
@@ -97,7 +119,22 @@ class Endpoint:
                 self._loop.remove_reader(self._socket)
                 self._loop.call_later(RETRY, self._listen)
             return
-        Session(self._loop, connection, self._handler)
+        session = Session(self._loop, connection, self._handler, trusted=self._trusted)
+        visitor = self._visitors.enter(_process_of(connection), session.close, partial(self._standing, session))
+        if visitor is None:
+            session.close()
+        else:
+            session.left = visitor.left
+
+
+def _of_wrapper(session: Session) -> Standing:
+    return Standing.UNKNOWN if session.ref is None else Standing.BUSY
+
+
+def _process_of(connection: socket.socket) -> int:
+    """The process that has connected."""
+    (process,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(process)
 
 
 def _listening(path: Path, mode: int) -> socket.socket:
