@@ -22,10 +22,12 @@ SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
 SEPARATOR = re.compile(rf"[\s,;]+(?={SCHEME})")
 """Between two URLs. A comma or semicolon elsewhere belongs to the URL that it is in."""
 
+HOST = r"(?:[\w.%\-]*|\[[\w:.%]+\])(?::\d{0,5})?"
+
 URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://"
     r"(?:(?P<login>[^/?#]*)@)?"
-    r"(?P<hosts>(?:(?:[\w.%\-]*|\[[0-9A-Fa-f:.%\w]+\])(?::\d{0,5})?,?)*)"
+    rf"(?P<hosts>{HOST}(?:,{HOST})*)"
     r"(?P<path>/[^?#@\s]*)?"
     r"(?:\?(?P<query>[^#@\s]*))?",
     re.ASCII,

@@ -22,7 +22,7 @@ from st2sensor.container.session import Session
 from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.event import Event
 from st2sensor.models import CORE_PACK, TraceContext
-from st2sensor.reports import CONTROL_SOCKET
+from st2sensor.reports import CONTROL_SOCKET, PAGE
 from st2sensor.visitors import Standing, Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
@@ -137,8 +137,11 @@ class Control:
     async def _report(self) -> dict[str, Any]:
         return asdict(await self._reporter.node())
 
-    async def _sensors(self) -> list[dict[str, Any]]:
-        return [asdict(report) for report in await self._reporter.sensors()]
+    async def _sensors(self, after: str = "") -> list[dict[str, Any]]:
+        """A page of them; the next one is asked for with the last reference of this one."""
+        if not isinstance(after, str):
+            raise TypeError("after is a sensor's reference")
+        return [asdict(report) for report in await self._reporter.sensors(after, PAGE)]
 
     async def _sensor(self, ref: str) -> dict[str, Any] | None:
         report = await self._reporter.sensor(ref)
