@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -48,9 +49,18 @@ class FakeBroker:
 
     :param trickle: answers that method with a byte a second of its answer, and never all of it.
     :param noise: sends a heartbeat again and again, so that it never looks dead.
+    :param context: to speak TLS in.
     """
 
-    def __init__(self, silent: str | None = None, *, trickle: bool = False, noise: bool = False) -> None:
+    def __init__(
+        self,
+        silent: str | None = None,
+        *,
+        trickle: bool = False,
+        noise: bool = False,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._context = context
         self._silent = METHODS[silent] if silent else ()
         self._trickle, self._noise = trickle, noise
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -91,6 +101,9 @@ class FakeBroker:
         with suppress(OSError, EOFError):
             if self._silent is None:
                 return
+            if self._context is not None:
+                peer = self._context.wrap_socket(peer, server_side=True)
+                self._sockets[-1] = peer
             if self._noise:
                 threading.Thread(target=self._hum, args=(peer,), daemon=True).start()
             peer.sendall(self.greeting)

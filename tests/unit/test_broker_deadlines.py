@@ -68,7 +68,7 @@ def ended(work: Any) -> BaseException:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", [{}, {"trickle": True}, {"noise": True}], ids=["silent", "trickle", "heartbeats"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_broker_that_falls_silent_at_any_step_is_given_up(step: str, how: dict[str, bool]) -> None:
+def test_a_broker_that_falls_silent_at_any_step_is_given_up(step: str, how: dict[str, Any]) -> None:
     with closing(FakeBroker(step, **how)) as broker:
         transport = AmqpTransport(Broker(urls=(broker.url,)), TOPOLOGY)
 
@@ -86,7 +86,7 @@ def test_a_broker_that_falls_silent_at_any_step_is_given_up(step: str, how: dict
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", [{}, {"trickle": True}, {"noise": True}], ids=["silent", "trickle", "heartbeats"])
 @pytest.mark.parametrize("step", ["queue", "bind", "consume"])
-def test_a_reader_gives_a_silent_broker_up(step: str, how: dict[str, bool]) -> None:
+def test_a_reader_gives_a_silent_broker_up(step: str, how: dict[str, Any]) -> None:
     with closing(FakeBroker(step, **how)) as broker:
         reader = AmqpTransport(Broker(urls=(broker.url,)), TOPOLOGY).subscription([TOPOLOGY.dispatch])
         raised = ended(reader.connect)
