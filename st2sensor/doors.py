@@ -205,7 +205,8 @@ def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.so
         opened.bind(address)
         opened.listen(WAITING)
         opened.setblocking(False)
-    except OSError:
+    except OSError as error:
         opened.close()
-        raise
+        said = str(error.strerror).lower()
+        raise OSError(error.errno, f"error while attempting to bind on address {address}: {said}") from error
     return opened

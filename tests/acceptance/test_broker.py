@@ -28,6 +28,8 @@ class Ticks(PollingSensor):
         self.sensor_service.dispatch("p.tick", {})
 """
 
+TYPES = [{"name": "tick", "parameters_schema": {"type": "object", "properties": {"x": {"type": "string"}}}}]
+
 BLOCKS = "blocks its publishers"
 
 
@@ -79,7 +81,7 @@ def commands(workspace: Workspace) -> Iterator[tuple[int, str]]:
     for command in (
         ("st2ctl", "reload", "--register-all"),
         ("st2sensor", "key", "set", "name", "value"),
-        ("st2sensor", "triggers", "add", "p.tick"),
+        ("st2sensor", "triggers", "add", "p.tick", "x=1"),
         ("st2sensor", "replay", str(recorded), "--force"),
         ("st2sensor", "disable", "q.Other"),
     ):
@@ -90,7 +92,7 @@ def commands(workspace: Workspace) -> Iterator[tuple[int, str]]:
 def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: RabbitMQ) -> None:
     workspace, port = Workspace(folder, database="sqlite://", messaging=alarmed.url), free_port()
     workspace.configure(f"http = 127.0.0.1:{port}\n")
-    workspace.add_sensor("p", "Ticks", TICKS, poll_interval=0.1, trigger_types=[{"name": "tick"}])
+    workspace.add_sensor("p", "Ticks", TICKS, poll_interval=0.1, trigger_types=TYPES)
     workspace.reload_well()
     with closing(workspace):
         container = workspace.start()
@@ -118,7 +120,7 @@ def test_a_silent_broker_holds_no_command_and_is_told(folder: Path) -> None:
     with closing(FakeBroker("channel", noise=True)) as broker:
         workspace = Workspace(folder, database="sqlite://", messaging=broker.url)
         workspace.configure("[messaging]\nconnection_retry_wait = 100\n")
-        workspace.add_sensor("p", "Ticks", TICKS, poll_interval=1, trigger_types=[{"name": "tick"}])
+        workspace.add_sensor("p", "Ticks", TICKS, poll_interval=1, trigger_types=TYPES)
         assert "cannot reach the broker at amqp://guest:**@" in workspace.reload().stderr
         with closing(workspace):
             container = workspace.start()
