@@ -84,6 +84,17 @@ def test_a_broker_that_falls_silent_at_any_step_is_given_up(step: str, how: dict
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", [{}, {"noise": True}], ids=["silent", "heartbeats"])
+def test_a_broker_that_stops_reading_is_given_up(how: dict[str, Any]) -> None:
+    with closing(FakeBroker("publish", **how)) as broker:
+        made = AmqpTransport(Broker(urls=(broker.url,)), TOPOLOGY).publisher()
+        made.connect()
+        raised = ended(lambda: made.publish([message(b"x" * 20_000_000)]))
+        assert isinstance(raised, BrokerUnavailable)
+        made.close()
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("how", [{}, {"trickle": True}, {"noise": True}], ids=["silent", "trickle", "heartbeats"])
 @pytest.mark.parametrize("step", ["queue", "bind", "consume"])
 def test_a_reader_gives_a_silent_broker_up(step: str, how: dict[str, Any]) -> None:

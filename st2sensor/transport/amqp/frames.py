@@ -6,6 +6,7 @@ writes are collected instead. The writer is py-amqp's own, made by the factory t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,18 +44,20 @@ class FrameBuffer:
         """Forget what was collected."""
         self._held = None
 
-    def release(self, waiting: Callable[[], None]) -> None:
+    def release(self, waiting: Callable[[int], None]) -> None:
         """Send what was collected, and what is written meanwhile.
 
-        :param waiting: called whenever the broker has taken nothing for PAUSE; raises to give up.
+        :param waiting: called every PAUSE while it takes longer, with the bytes taken since; raises to give up.
         """
         try:
+            taken, looked = 0, time.monotonic()
             while self._held:
                 pending, self._held = memoryview(b"".join(self._held)), []
                 while pending:
-                    taken = self._transport.some(pending, PAUSE)
-                    pending = pending[taken:]
-                    if not taken:
-                        waiting()
+                    sent = self._transport.some(pending, PAUSE)
+                    pending, taken = pending[sent:], taken + sent
+                    if not sent or time.monotonic() - looked >= PAUSE:
+                        waiting(taken)
+                        taken, looked = 0, time.monotonic()
         finally:
             self._held = None

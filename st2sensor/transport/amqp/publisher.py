@@ -34,6 +34,9 @@ SLOW = 10.0
 STUCK = 30.0
 """Seconds in which a broker that does not block confirms nothing, and takes nothing, before it is given up."""
 
+PROGRESS = 1000
+"""Bytes that a broker takes between two looks, at least, to count as taking anything."""
+
 PERMITTED = 10_000
 """Routing keys that are remembered as permitted, at most; then each is tried again."""
 
@@ -151,7 +154,7 @@ class AmqpPublisher:
         except BaseException:
             self._frames.drop()
             raise
-        self._frames.release(lambda: self._look(wire, 0.0))
+        self._frames.release(lambda taken: self._look(wire, 0.0, taken))
         self._confirms.moved(time.monotonic())
         while self._confirms:
             self._look(wire, LOOK)
@@ -161,14 +164,17 @@ class AmqpPublisher:
             self._permitted.clear()
         self._permitted.update((message.exchange, message.routing_key) for message in messages)
 
-    def _look(self, wire: Wire, timeout: float) -> None:
-        """Hear what the broker says, and tell how it does. Raises OSError to give it up."""
+    def _look(self, wire: Wire, timeout: float, taken: int = 0) -> None:
+        """Hear what the broker says, and tell how it does. Raises OSError to give it up.
+
+        :param taken: bytes that it has taken since the last look.
+        """
         waiting = len(self._confirms)
         if timeout:
             wire.receive(timeout)
         wire.service()
         now = time.monotonic()
-        if wire.blocked is not None or len(self._confirms) < waiting:
+        if wire.blocked is not None or taken >= PROGRESS or len(self._confirms) < waiting:
             self._confirms.moved(now)
         if self._confirms.stuck(now) > STUCK:
             raise OSError(f"it has confirmed nothing for {STUCK:g} s")
