@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from st2sensor.cli.container import Container, all_reached, reached
-from st2sensor.errors import ContainerAway, SensorNotFound
+from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
 from st2sensor.lazy import resolve
 from st2sensor.reports import PAGE
 from st2sensor.settings import Settings
@@ -49,7 +49,7 @@ def troubles_of(settings: Settings) -> list[str]:
     """What is wrong with what the containers of this host need, as the broker. Raises ContainerForbidden."""
     found: dict[str, None] = {}
     for path in all_reached(settings.container.state_dir):
-        with suppress(ContainerAway), closing(Container(path)) as container:
+        with suppress(ContainerAway, ContainerGone), closing(Container(path)) as container:
             for check in container.call("node")["checks"]:
                 if not check["ok"] and check["name"] not in OF_SENSORS:
                     found[f"{check['name']}: {check['reason']}"] = None

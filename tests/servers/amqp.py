@@ -68,6 +68,8 @@ class FakeBroker:
         self.url = f"amqp://guest:hush@127.0.0.1:{self.port}//"
         self.connections = 0
         self.published = 0
+        self._channel = 0
+        """The channel of the newest request."""
         self.greeting = b""
         """Sent before anything else."""
         self._closing = threading.Event()
@@ -86,6 +88,14 @@ class FakeBroker:
     def speak(self, method: tuple[int, int], form: str, values: tuple[object, ...], channel: int = 0) -> None:
         """Say something on the newest connection."""
         _send(self._sockets[-1], channel, method, form, values)
+
+    def deliver(self, exchange: str, body: bytes) -> None:
+        """Deliver a message on the newest connection, whose reader uses its last channel."""
+        channel = self._channel
+        self.speak((60, 60), "sLbss", ("tag", 1, False, exchange, "key"), channel)
+        header = struct.pack(">HHQH", 60, 0, len(body), 0)
+        for kind, payload in ((2, header), (3, body)):
+            self._sockets[-1].sendall(struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce")
 
     def _accept(self) -> None:
         while not self._closing.is_set():
@@ -116,6 +126,7 @@ class FakeBroker:
                 body = _exactly(peer, size + 1)[:-1]
                 if kind != 1:
                     continue
+                self._channel = channel
                 method = (int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big"))
                 if method == (60, 40):
                     self.published += 1

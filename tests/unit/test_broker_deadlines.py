@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.amqp import connection, publisher, sockets, wire
+from st2sensor.transport.amqp import connection, consumer, publisher, sockets, wire
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import Message
@@ -216,3 +216,19 @@ def test_a_name_server_that_hangs_holds_nobody(monkeypatch: pytest.MonkeyPatch) 
     raised = ended(made.connect)
     released.set()
     assert "name server" in str(raised)
+
+
+def test_a_message_that_is_too_long_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "LONGEST_ANNOUNCEMENT", 1000)
+    with closing(FakeBroker()) as broker:
+        transport = AmqpTransport(Broker(urls=(broker.url,)), TOPOLOGY)
+        for exchange, fits in ((TOPOLOGY.triggers, False), (TOPOLOGY.dispatch, True)):
+            with closing(transport.subscription([exchange])) as reader:
+                reader.connect()
+                broker.deliver(exchange, b"x" * 1001)
+                if fits:
+                    (received,) = reader.receive(SOON)
+                    assert len(received.body) == 1001
+                else:
+                    with pytest.raises(BrokerUnavailable, match="1001 bytes"):
+                        reader.receive(SOON)

@@ -11,9 +11,12 @@ from kombu.compression import decompress
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport.amqp.connection import Broker
-from st2sensor.transport.amqp.wire import Wire
+from st2sensor.transport.amqp.wire import LONGEST_BODY, Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
+
+LONGEST_ANNOUNCEMENT = 1_048_576
+"""Bytes. Who listens looks into storage after it has connected again, so that none is missed."""
 
 LOG = logging.getLogger(__name__)
 
@@ -32,7 +35,9 @@ class AmqpSubscription:
         self.close()
         try:
             with self._broker.failures():
-                self._wire = self._broker.opened(self._topology)
+                reads = self._topology.dispatch in self._exchanges
+                longest = LONGEST_BODY if reads else LONGEST_ANNOUNCEMENT
+                self._wire = self._broker.opened(self._topology, longest=longest)
                 self._consume(self._wire)
         except BaseException:
             self.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from struct import unpack_from
 from typing import Any, ClassVar
 
 import amqp
 from amqp import spec
+from amqp.method_framing import frame_handler
 
 from st2sensor.transport.amqp.sockets import PlainSocket, TlsSocket
 
@@ -21,8 +23,35 @@ FRAME = 131_072
 SMALLEST_FRAME = 4096
 """Bytes, as AMQP says."""
 
-AT_A_TIME = 1000
+LONGEST_BODY = 64 * 2**20
+"""Bytes of a message that is received, unless somebody wants less."""
+
+HEADER = 2
+"""The type of the frame that says how long a message is."""
+
+AT_A_TIME = 100
 """Frames that are read without a pause, so that a broker that never stops sending holds nobody."""
+
+
+def bounded(longest: int) -> Callable[..., Any]:
+    """py-amqp's reader of frames, which refuses a message before it is read.
+
+    :param longest: bytes of its body.
+    """
+
+    def factory(connection: Any, callback: Any) -> Any:
+        handle = frame_handler(connection, callback)
+
+        def on_frame(frame: tuple[int, int, bytes]) -> Any:
+            if frame[0] == HEADER:
+                (size,) = unpack_from(">Q", frame[2], 4)
+                if size > longest:
+                    raise OSError(f"it sends a message of {size} bytes, and {longest} are the limit")
+            return handle(frame)
+
+        return on_frame
+
+    return factory
 
 
 class WireChannel(amqp.Channel):  # type: ignore[misc]
@@ -38,6 +67,7 @@ class WireChannel(amqp.Channel):  # type: ignore[misc]
 class Wire(amqp.Connection):  # type: ignore[misc]
     """One connection to one broker; for one thread.
 
+    :param longest: bytes of the body of a message that is received.
     :ivar blocked: why the broker takes no messages for now, in its own words; None when it does.
     """
 
@@ -49,8 +79,8 @@ class Wire(amqp.Connection):  # type: ignore[misc]
         spec.Connection.Blocked: spec.method(spec.Connection.Blocked, "s"),
     }
 
-    def __init__(self, host: str, **options: Any) -> None:
-        super().__init__(host, **options)
+    def __init__(self, host: str, *, longest: int = LONGEST_BODY, **options: Any) -> None:
+        super().__init__(host, frame_handler=bounded(longest), **options)
         self.blocked: str | None = None
 
     def Transport(
