@@ -81,7 +81,7 @@ def commands(workspace: Workspace) -> Iterator[tuple[int, str]]:
     for command in (
         ("st2ctl", "reload", "--register-all"),
         ("st2sensor", "key", "set", "name", "value"),
-        ("st2sensor", "triggers", "add", "p.tick", "x=1"),
+        ("st2sensor", "triggers", "add", "p.tick", "x=one"),
         ("st2sensor", "replay", str(recorded), "--force"),
         ("st2sensor", "disable", "q.Other"),
     ):
