@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 MONGODB = ("mongodb", "mongodb+srv")
 
@@ -114,9 +115,19 @@ def without_secrets(text: str, urls: Iterable[str]) -> str:
         if parts is None:
             return HIDDEN
         if parts.password and unquote(parts.password) != unquote(parts.user or ""):
-            for secret in (parts.password, unquote(parts.password)):
+            for secret in _spellings(parts.password):
                 text = text.replace(secret, HIDDEN)
-    return text
+    return re.sub(rf"({SCHEME})\S*@", rf"\1{HIDDEN}@", text)
+
+
+def _spellings(password: str) -> Iterator[str]:
+    """How a text may quote a password: as it is, decoded, encoded, or with the escapes of Python or JSON."""
+    for plain in (password, unquote(password)):
+        yield plain
+        yield quote(plain, safe="")
+        yield repr(plain)[1:-1]
+        yield repr(f"{plain}'\"")[1:-4]
+        yield json.dumps(plain)[1:-1]
 
 
 def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> str:

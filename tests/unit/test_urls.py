@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -72,7 +73,7 @@ def test_no_error_of_a_configuration_quotes_a_password(
     broker = Broker(urls=settings.messaging.urls, tls=settings.messaging.tls)
     assert MARK not in broker.address
     with pytest.raises(BrokerUnavailable) as caught, broker.failures():
-        raise OSError(f"the broker says {settings.messaging.urls}")
+        raise OSError(f"the broker says {settings.messaging.urls} {json.dumps(settings.messaging.urls)}")
     assert MARK not in str(caught.value)
 
 
