@@ -80,8 +80,9 @@ class Delivery:
         self._retry_wait = retry_wait
         self._metrics = metrics
         self._traffic = traffic or Traffic()
-        self.health = Health(reason="the broker has not been reached yet")
-        """Of the broker; replaced by the publisher's thread."""
+        self._health = Health(reason="the broker has not been reached yet")
+        """Of the connection; replaced by the publisher's thread."""
+        self._publisher = transport.publisher()
         self._closing = threading.Event()
         self._cursor = outbox.cursor
         """Id of the last row that is settled."""
@@ -101,6 +102,11 @@ class Delivery:
         """How often in a row the publisher failed in a way that nobody expects."""
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
+    @property
+    def health(self) -> Health:
+        """Of the broker: whether it can be reached, and takes messages."""
+        return self._publisher.health if self._health.ok else self._health
+
     def start(self) -> None:
         self._thread.start()
 
@@ -111,12 +117,12 @@ class Delivery:
         self._thread.join(PATIENCE)
 
     def _run(self) -> None:
-        publisher = self._transport.publisher()
+        publisher = self._publisher
         while not self._closing.is_set():
             try:
                 publisher.connect()
                 LOG.info("connected to %s", self._transport.address)
-                self.health = changed(self.health, "")
+                self._health = changed(self._health, "")
                 self._deliver(publisher)
             except MessageRefused:
                 # It has been dealt with; the broker has closed the channel over it.
@@ -131,7 +137,7 @@ class Delivery:
 
     def _failed(self, exception: Exception) -> None:
         self._failures += 1
-        self.health = changed(self.health, str(exception))
+        self._health = changed(self._health, str(exception))
         if self._failures == 1:
             LOG.warning("%s; triggers wait in the outbox", exception)
 

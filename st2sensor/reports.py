@@ -8,6 +8,9 @@ from dataclasses import dataclass
 CONTROL_SOCKET = "control.sock"
 """In a state directory: where commands ask."""
 
+PAGE = 1000
+"""Sensors that one answer of the control socket tells of, at most."""
+
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
 """States of sensors that have no process."""
 

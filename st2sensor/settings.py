@@ -29,12 +29,16 @@ class Tls:
     """`[messaging] ssl_*`.
 
     :param verify: `none`, `optional` or `required`: whether the broker must show a certificate that is trusted.
+    :param check_hostname: whether a certificate that is trusted has to name the host that was asked for.
+    :param everywhere: whether all brokers are spoken to by TLS; otherwise those whose URLs ask for it.
     """
 
     key_file: str | None
     certificate_file: str | None
     ca_file: str | None
     verify: str
+    check_hostname: bool = True
+    everywhere: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class Messaging:
     :param prefix: first part of every exchange's name.
     :param serializer: `pickle` or `json`, of trigger instances.
     :param routing_key: of trigger instances: `trigger_instance`, or `trigger` for the reference of the trigger's type.
-    :param tls: how to speak TLS; None without.
+    :param tls: how to speak TLS to all of them; None leaves it to their URLs.
     :param login_method: SASL mechanism; None leaves it to the broker.
     :param compression: of bodies: `zstd`, `lzma`, `bz2` or `gzip`; None without.
     :param retry_wait: seconds between attempts to reach the broker, at the most.

@@ -15,7 +15,7 @@ import click
 
 from st2sensor import config
 from st2sensor.cli.state_dir import held, holder
-from st2sensor.config.urls import public
+from st2sensor.config.urls import shown
 from st2sensor.errors import StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -82,7 +82,7 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
     settings = config.load(config_files)
     if not yes:
         click.confirm(
-            f"Delete everything in {public(settings.database.url)}, database {settings.database.name} unless the URL "
+            f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
             "names another: all that is "
             "registered, the datastore, and what a StackStorm keeps there; and the triggers that wait in "
             f"{settings.container.state_dir}?",

@@ -23,7 +23,7 @@ from st2sensor.event import Event
 from st2sensor.payload import plain
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
-from st2sensor.transport.base import Publisher
+from st2sensor.transport.base import COMMAND, Publisher
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
@@ -71,7 +71,7 @@ def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everythin
         if letter.id in refused:
             click.echo(f"{letter.id} stays: {printable(refused[letter.id])}", err=True)
     accepted = [letter for letter in letters if letter.id not in refused]
-    with closing(open_transport(settings.messaging).publisher()) as publisher:
+    with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
     dead.give_back()
     click.echo(f"{len(published)} published, {len(letters) - len(published)} left")

@@ -10,13 +10,15 @@ import click
 from st2sensor import config
 from st2sensor.cli import moments, reports
 from st2sensor.cli.console import console
+from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensor_table import table
 
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
+    settings = config.load(config_files)
     found = [
         sensor
-        for sensor in reports.every(config.load(config_files))
+        for sensor in reports.every(settings)
         if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
     ]
     if json_output:
@@ -26,3 +28,5 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
     if found:
         out.print(table(found, out.width))
     out.print(moments.count(len(found), "sensor"))
+    for trouble in reports.troubles_of(settings):
+        click.echo(in_line(trouble), err=True)

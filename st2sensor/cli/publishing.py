@@ -17,6 +17,7 @@ from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
+from st2sensor.transport.base import COMMAND
 
 
 def registered(settings: Settings) -> Catalogue:
@@ -44,7 +45,7 @@ def publish(settings: Settings, events: Sequence[Event], catalogue: Catalogue | 
     :param catalogue: knows their types; without one each names its type itself.
     """
     entries = [_entry(event, catalogue) for event in events]
-    with closing(open_transport(settings.messaging).publisher()) as publisher:
+    with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         publisher.connect()
         publisher.publish([message_of(entry, settings.messaging) for entry in entries])
 

@@ -22,7 +22,7 @@ from st2sensor.event import Event
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
-from st2sensor.transport.base import Publisher
+from st2sensor.transport.base import COMMAND, Publisher
 
 SENSOR = "replay"
 """Stands for the sensor, which a recording does not know."""
@@ -48,7 +48,7 @@ def replay(
         click.echo(f"{file}:{line} is left out: {printable(str(problem))}", err=True)
     accepted = [(line, seen) for line, seen in chosen if line not in refused]
     published = 0
-    with closing(open_transport(settings.messaging).publisher()) as publisher:
+    with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         publisher.connect()
         for line, seen in _paced(accepted, publisher, None if at_once else speed):
             try:

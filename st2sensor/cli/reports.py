@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from st2sensor.cli.container import Container, all_reached, reached
-from st2sensor.errors import ContainerAway, SensorNotFound
+from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
 from st2sensor.lazy import resolve
+from st2sensor.reports import PAGE
 from st2sensor.settings import Settings
+
+OF_SENSORS = ("sensors",)
+"""Checks that a list of sensors tells anyway."""
 
 Report = dict[str, Any]
 """A SensorReport, as JSON has it."""
@@ -21,13 +25,35 @@ def every(settings: Settings) -> list[Report]:
     for path in all_reached(settings.container.state_dir):
         try:
             with closing(Container(path)) as container:
-                for report in container.call("sensors"):
+                for report in sensors_of(container):
                     reachable = True
                     if report["pid"] is not None or report["ref"] not in found:
                         found[report["ref"]] = report
         except ContainerAway:
             continue
     return [found[ref] for ref in sorted(found)] if reachable else _registered(settings)
+
+
+def sensors_of(container: Container) -> list[Report]:
+    """Every sensor of a container, page by page."""
+    found: list[Report] = container.call("sensors")
+    while found and len(found) % PAGE == 0:
+        page = container.call("sensors", after=found[-1]["ref"])
+        if not page:
+            break
+        found += page
+    return found
+
+
+def troubles_of(settings: Settings) -> list[str]:
+    """What is wrong with what the containers of this host need, as the broker. Raises ContainerForbidden."""
+    found: dict[str, None] = {}
+    for path in all_reached(settings.container.state_dir):
+        with suppress(ContainerAway, ContainerGone), closing(Container(path)) as container:
+            for check in container.call("node")["checks"]:
+                if not check["ok"] and check["name"] not in OF_SENSORS:
+                    found[f"{check['name']}: {check['reason']}"] = None
+    return list(found)
 
 
 def one(settings: Settings, ref: str) -> tuple[Report, Report | None]:

@@ -18,7 +18,7 @@ from st2sensor.cli.console import console
 from st2sensor.cli.container import Container, reached
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.processor import Processor, Shares
-from st2sensor.cli.reports import Report
+from st2sensor.cli.reports import Report, sensors_of
 from st2sensor.cli.sensor_table import table
 from st2sensor.cli.sorting import ordered
 from st2sensor.errors import ContainerAway, ContainerGone
@@ -35,10 +35,10 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
     with reached(config.load(config_files).container.state_dir) as container:
         try:
             if json_output:
-                node, sensors = container.call("node"), container.call("sensors")
+                node, sensors = container.call("node"), sensors_of(container)
                 click.echo(json.dumps({"node": node, "sensors": ordered(sensors, sort, {})}))
             elif once or not out.is_terminal:
-                out.print(_screen(container.call("node"), container.call("sensors"), sort, out.width, {}, None))
+                out.print(_screen(container.call("node"), sensors_of(container), sort, out.width, {}, None))
             else:
                 _watch(container, out, sort, interval)
         except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def _watch(container: Container, out: Console, sort: str, interval: float) -> No
     processor = Processor()
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
-            node, sensors = container.call("node"), container.call("sensors")
+            node, sensors = container.call("node"), sensors_of(container)
             shares = processor.shares(sensors, time.monotonic())
             room = max(1, out.size.height - HEAD)
             live.update(_screen(node, sensors, sort, out.width, shares, room), refresh=True)

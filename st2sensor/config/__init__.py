@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from oslo_config import cfg
 
+from st2sensor.config import brokers
 from st2sensor.config.files import misspelt, parse
-from st2sensor.config.urls import MONGODB, checked, database_url, listening, mongodb_url, public
+from st2sensor.config.urls import MONGODB, checked, database_url, listening, mongodb_url
 from st2sensor.errors import ConfigError
 from st2sensor.settings import (
     Container,
@@ -25,7 +26,6 @@ from st2sensor.settings import (
     Datastore,
     KeyValues,
     Log,
-    Messaging,
     Metrics,
     Outbox,
     Payloads,
@@ -33,7 +33,6 @@ from st2sensor.settings import (
     Settings,
     Sharing,
     Timers,
-    Tls,
     Webhooks,
 )
 
@@ -83,11 +82,12 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     base_path = resolve(options.system.base_path)
     database = _database(options.database, resolve, state_dir)
     embedded = database.url.removeprefix("sqlite://") if database.url.startswith("sqlite:") else state_dir / "st2.db"
+    messaging = brokers.messaging(options.messaging, Path(embedded), resolve)
     user_paths = [path for path in options.content.packs_base_paths.split(":") if path]
     return Settings(
         source=", ".join(files),
         database=database,
-        messaging=_messaging(options.messaging, Path(embedded)),
+        messaging=messaging,
         outbox=Outbox(
             durability=options.outbox.durability,
             max_size=options.outbox.max_size,
@@ -149,7 +149,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             validation_timeout=options.system.validation_timeout,
             max_size=options.system.max_payload,
         ),
-        warnings=(*misspelt(files), *_older_certificate(options.database)),
+        warnings=(*misspelt(files), *_older_certificate(options.database), *brokers.warnings(messaging)),
     )
 
 
@@ -204,6 +204,7 @@ def _database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], s
         url = database_url(group.connection, resolve, state_dir)
     elif group.host.startswith(tuple(f"{scheme}://" for scheme in MONGODB)):
         url = group.host
+        checked("[database] host", url)
     else:
         url = mongodb_url(group.host, group.port)
     return Database(
@@ -282,37 +283,3 @@ def _log_file(path: str, resolve: Callable[[str], Path]) -> Path | None:
     if path == DEFAULT_LOG_FILE:
         return None
     raise ValueError(f"[sensorcontainer] logging: there is no file {file}; correct the path, or remove the key")
-
-
-def _messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path) -> Messaging:
-    urls = tuple(group.cluster_urls) or (group.url,)
-    schemes = {checked("[messaging] url", url).scheme for url in urls}
-    if not schemes <= {"amqp", "amqps", "pyamqp", "local"} or ("local" in schemes and len(urls) > 1):
-        raise ValueError(
-            f"[messaging] url = {', '.join(map(public, urls))}: unknown transport; use amqp://... or local://"
-        )
-    serializer = group.serializer or ("json" if "local" in schemes else "pickle")
-    return Messaging(
-        urls=urls,
-        prefix=group.prefix,
-        serializer=serializer,
-        routing_key=group.routing_key,
-        tls=_tls(group, schemes),
-        login_method=group.login_method,
-        compression=group.compression,
-        retry_wait=group.connection_retry_wait / 1000,
-        local_path=local_path,
-    )
-
-
-def _tls(group: cfg.ConfigOpts.GroupAttr, schemes: set[str]) -> Tls | None:
-    """TLS is asked for by `ssl`, by an amqps:// URL, or by any of the files, as in StackStorm."""
-    asked = group.ssl or "amqps" in schemes or group.ssl_keyfile or group.ssl_certfile or group.ssl_ca_certs
-    if not (asked or group.ssl_cert_reqs):
-        return None
-    return Tls(
-        key_file=group.ssl_keyfile,
-        certificate_file=group.ssl_certfile,
-        ca_file=group.ssl_ca_certs,
-        verify=group.ssl_cert_reqs or ("required" if group.ssl_ca_certs else "none"),
-    )

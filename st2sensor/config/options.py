@@ -33,8 +33,8 @@ DATABASE = [
     cfg.IntOpt("zlib_compression_level", min=-1, max=9, help="from -1 to 9"),
 ]
 MESSAGING = [
-    cfg.StrOpt("url", default="amqp://guest:guest@127.0.0.1:5672//", help="amqp://... or local://"),
-    cfg.ListOpt("cluster_urls", default=[], help="several brokers of one cluster, instead of url"),
+    cfg.StrOpt("url", default="amqp://guest:guest@127.0.0.1:5672//", help="amqp://..., amqps://... or local://"),
+    cfg.ListOpt("cluster_urls", default=[], help="several brokers of one cluster, separated by commas, instead of url"),
     cfg.StrOpt("prefix", default="st2", help="first part of every exchange's name"),
     cfg.StrOpt(
         "serializer",
@@ -55,6 +55,11 @@ MESSAGING = [
         "ssl_cert_reqs",
         choices=["none", "optional", "required"],
         help="whether the broker must show a certificate that is trusted",
+    ),
+    cfg.BoolOpt(
+        "ssl_check_hostname",
+        default=True,
+        help="whether the broker's certificate has to name the host of its URL; false: any that is trusted will do",
     ),
     cfg.StrOpt("login_method", help="SASL mechanism, as in PLAIN, AMQPLAIN, EXTERNAL"),
     cfg.StrOpt("compression", choices=["zstd", "lzma", "bz2", "gzip"], help="of the bodies of trigger instances"),

@@ -1,14 +1,133 @@
-"""The URLs of the database and the brokers, in messages never with their passwords."""
+"""The URLs of the database and the brokers: what they say, and how people see them, never with their passwords."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 MONGODB = ("mongodb", "mongodb+srv")
+
+FILES = ("sqlite", "local")
+"""Schemes whose URLs name a file, and never a password."""
+
+HIDDEN = "***"
+"""Stands for what cannot be told apart from a password."""
+
+SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
+
+SEPARATOR = re.compile(rf"[\s,;]+(?={SCHEME})")
+"""Between two URLs. A comma or semicolon elsewhere belongs to the URL that it is in."""
+
+HOST = r"(?:[\w.%\-]*|\[[\w:.%]+\])(?::\d{0,5})?"
+
+URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://"
+    r"(?:(?P<login>[^/?#]*)@)?"
+    rf"(?P<hosts>{HOST}(?:,{HOST})*)"
+    r"(?P<path>/[^?#@\s]*)?"
+    r"(?:\?(?P<query>[^#@\s]*))?",
+    re.ASCII,
+)
+"""What can be told apart for sure: an @ behind the host may be the end of a password with a slash in it."""
+
+ENCODED = "in a user or password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, ] as %5D"
+
+PLAIN_USER = re.compile(r"[\w.~+\-]+", re.ASCII)
+
+PLAIN_HOST = re.compile(r"[\w.\[\]:\-]+/*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A URL of one server or several, as it is written.
+
+    :param user: of the login, and `password`; None where the URL has none.
+    :param hosts: with their ports.
+    :param path: from its slash on, and `query` without its question mark.
+    """
+
+    scheme: str
+    user: str | None
+    password: str | None
+    hosts: str
+    path: str
+    query: str
+
+
+def parts_of(url: str) -> Parts | None:
+    """What a URL consists of; None for one that cannot be told apart for sure."""
+    found = URL.fullmatch(url.strip())
+    if found is None or re.search(r"[\x00-\x1f\x7f]", found[0]):
+        return None
+    login = found["login"]
+    user, colon, password = (login or "").partition(":")
+    return Parts(
+        scheme=found["scheme"].lower(),
+        user=None if login is None else user,
+        password=password if colon else None,
+        hosts=found["hosts"],
+        path=found["path"] or "",
+        query=found["query"] or "",
+    )
+
+
+def separated(text: str) -> list[str]:
+    """The URLs of a list, whether a comma, a semicolon or a space is between them."""
+    return [piece.strip(" \t\r\n,;") for piece in SEPARATOR.split(text) if piece.strip(" \t\r\n,;")]
+
+
+def shown(*urls: str, login: bool = True) -> str:
+    """URLs as people may see them, however malformed they are. Options may hold passwords, too: they are left out.
+
+    :param login: whether to say which user logs in.
+    """
+    pieces = [piece for url in urls for piece in separated(url)]
+    if not all(re.match(SCHEME, piece) for piece in pieces):
+        # One was cut in two, perhaps within its password: nobody knows where.
+        return HIDDEN
+    return ", ".join(_shown(piece, login) for piece in pieces)
+
+
+def _shown(url: str, login: bool) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() in FILES:
+        return url
+    parts = parts_of(url)
+    if parts is None:
+        host = rest.rpartition("@")[2] if "@" in rest else ""
+        return f"{scheme}://{HIDDEN}@{host}" if PLAIN_HOST.fullmatch(host) else f"{scheme}://{HIDDEN}"
+    who = ""
+    if login and parts.user is not None:
+        user = parts.user if not parts.user or PLAIN_USER.fullmatch(parts.user) else HIDDEN
+        who = f"{user}@" if parts.password is None else f"{user}:**@"
+    return f"{parts.scheme}://{who}{parts.hosts}{parts.path}"
+
+
+def without_secrets(text: str, urls: Iterable[str]) -> str:
+    """What a library or a server says, without the passwords of URLs that it may quote."""
+    for url in urls:
+        parts = parts_of(url)
+        if parts is None:
+            return HIDDEN
+        if parts.password and unquote(parts.password) != unquote(parts.user or ""):
+            for secret in _spellings(parts.password):
+                text = text.replace(secret, HIDDEN)
+    return re.sub(rf"({SCHEME})\S*@", rf"\1{HIDDEN}@", text)
+
+
+def _spellings(password: str) -> Iterator[str]:
+    """How a text may quote a password: as it is, decoded, encoded, or with the escapes of Python or JSON."""
+    for plain in (password, unquote(password)):
+        yield plain
+        yield quote(plain, safe="")
+        yield repr(plain)[1:-1]
+        yield repr(f"{plain}'\"")[1:-4]
+        yield json.dumps(plain)[1:-1]
 
 
 def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> str:
@@ -21,7 +140,7 @@ def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> s
         path = url.removeprefix("sqlite://").removeprefix("/")
         return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
     raise ValueError(
-        f"[database] connection = {public(url)}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
+        f"[database] connection = {shown(url)}: unknown storage; use mongodb://HOST:PORT or sqlite:///FILE"
     )
 
 
@@ -39,13 +158,19 @@ def mongodb_url(hosts: str, port: int) -> str:
 def checked(key: str, url: str) -> SplitResult:
     """The parts of a URL. Raises ValueError naming the key, and no password."""
     if "#" in url:
-        raise ValueError(f"{key} = {public(url)}: write # in it as %23")
+        raise ValueError(f"{key} = {shown(url)}: write # in it as %23")
     try:
         parts = urlsplit(url)
+    except ValueError:
+        # Its text would quote what may be a password.
+        raise ValueError(f"{key} = {shown(url)}: this is no URL; {ENCODED}") from None
+    if parts.scheme not in FILES and "@" in f"{parts.path}{parts.query}":
+        raise ValueError(f"{key} = {shown(url)}: there is an @ behind the host; {ENCODED}")
+    try:
         if "," not in parts.netloc:
             _ = parts.port
-    except ValueError as exception:
-        raise ValueError(f"{key} = {public(url)}: {exception}") from exception
+    except ValueError:
+        raise ValueError(f"{key} = {shown(url)}: Port has to be a number up to 65535; {ENCODED}") from None
     return parts
 
 
@@ -54,12 +179,16 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
 
     :param token: what who comes from elsewhere has to know.
     """
-    parts = checked(key, f"//{address}")
-    if not parts.hostname or not parts.port or parts.path or parts.username is not None:
+    try:
+        parts = urlsplit(f"//{address}")
+        port = parts.port
+    except ValueError as exception:
+        raise ValueError(f"{key} = {address}: {exception}; write HOST:PORT, as in 127.0.0.1:9105") from exception
+    if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, as in 127.0.0.1:9105")
     if not token and not _is_loopback(parts.hostname):
         raise ValueError(f"{key} = {address} is beyond loopback: set http_token, too, or use 127.0.0.1")
-    return parts.hostname, parts.port
+    return parts.hostname, port
 
 
 def _is_loopback(host: str) -> bool:
@@ -67,8 +196,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def public(url: str) -> str:
-    """A URL without its password, however malformed it is."""
-    return re.sub(r"//.*@", "//***@", url)

@@ -22,11 +22,15 @@ from st2sensor.container.session import Session
 from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.event import Event
 from st2sensor.models import CORE_PACK, TraceContext
-from st2sensor.reports import CONTROL_SOCKET
+from st2sensor.reports import CONTROL_SOCKET, PAGE
+from st2sensor.visitors import Standing, Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
 
 MODE = 0o660
+
+MOST_OPERATORS = 64
+"""Connections."""
 
 AT_ONCE = 16
 """Requests of one session that may wait for their answers."""
@@ -85,7 +89,13 @@ class Control:
             except OSError as exception:
                 LOG.warning("%s stays with this user's group: %s", path, exception)
 
-        return Endpoint(loop, path, self, MODE, admit)
+        visitors = Visitors(loop, "the control socket", share_of_files(8, MOST_OPERATORS))
+        return Endpoint(loop, path, self, visitors, standing=self._standing, mode=MODE, admit=admit, trusted=True)
+
+    def _standing(self, session: Session) -> Standing:
+        if session not in self._tasks:
+            return Standing.UNKNOWN
+        return Standing.BUSY if self._tasks[session] else Standing.IDLE
 
     def close(self) -> None:
         """Hang up on everybody."""
@@ -129,8 +139,11 @@ class Control:
     async def _report(self) -> dict[str, Any]:
         return asdict(await self._reporter.node())
 
-    async def _sensors(self) -> list[dict[str, Any]]:
-        return [asdict(report) for report in await self._reporter.sensors()]
+    async def _sensors(self, after: str = "") -> list[dict[str, Any]]:
+        """A page of them; the next one is asked for with the last reference of this one."""
+        if not isinstance(after, str):
+            raise TypeError("after is a sensor's reference")
+        return [asdict(report) for report in await self._reporter.sensors(after, PAGE)]
 
     async def _sensor(self, ref: str) -> dict[str, Any] | None:
         report = await self._reporter.sensor(ref)

@@ -8,12 +8,15 @@ import logging
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from st2sensor.container.session import Handler, Session
 from st2sensor.errors import ConfigError
+from st2sensor.visitors import Standing, Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
 
@@ -26,6 +29,9 @@ RETRY = 1.0
 LOOK = 1.0
 """Seconds between two looks whether a socket's file is in place."""
 
+MOST_SESSIONS = 20_000
+"""Of all sensors together."""
+
 WAITING = 512
 """Connections that may wait to be accepted."""
 
@@ -37,6 +43,8 @@ class Endpoints:
         self._loop = loop
         self._handler = handler
         self._endpoints: dict[Path, Endpoint] = {}
+        # A sensor takes four file descriptors, of which one is its session.
+        self._visitors = Visitors(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
         """Listen at path. Raises ConfigError and OSError.
@@ -52,7 +60,7 @@ class Endpoints:
                 # What is in the folder stays private; one has to be able to come by.
                 path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
 
-        self._endpoints[path] = Endpoint(self._loop, path, self._handler, admit=admit)
+        self._endpoints[path] = Endpoint(self._loop, path, self._handler, self._visitors, admit=admit)
 
     def close(self) -> None:
         """Stop listening."""
@@ -65,7 +73,9 @@ class Endpoint:
 
     A socket whose file is deleted, or replaced, is bound again.
 
+    :param visitors: who is connected. :param standing: what a session is worth; by default as a wrapper's.
     :param mode: who may connect; :param admit: gives the file to them, each time that it is made.
+    :param trusted: whether they need no token.
 
     Raises ConfigError when the path is too long for a socket, and OSError.
     """
@@ -75,8 +85,12 @@ class Endpoint:
         loop: asyncio.AbstractEventLoop,
         path: Path,
         handler: Handler,
+        visitors: Visitors | None = None,
+        *,
+        standing: Callable[[Session], Standing] | None = None,
         mode: int = 0o600,
         admit: Callable[[], None] = lambda: None,
+        trusted: bool = False,
     ) -> None:
         if len(os.fsencode(path)) > PATH_LIMIT:
             raise ConfigError(f"[sensorcontainer] state_dir: {path} is too long for a socket; use a shorter path")
@@ -85,6 +99,9 @@ class Endpoint:
         self._path = path
         self._mode = mode
         self._admit = admit
+        self._visitors = visitors or Visitors(loop, str(path), share_of_files(4, MOST_SESSIONS))
+        self._standing = standing or _of_wrapper
+        self._trusted = trusted
         self._closed = False
         self._is_lost = False
         """Whether the file is gone, and could not be made again."""
@@ -141,7 +158,22 @@ class Endpoint:
                 self._loop.remove_reader(self._socket)
                 self._loop.call_later(RETRY, self._listen)
             return
-        Session(self._loop, connection, self._handler)
+        session = Session(self._loop, connection, self._handler, trusted=self._trusted)
+        visitor = self._visitors.enter(_process_of(connection), session.close, partial(self._standing, session))
+        if visitor is None:
+            session.close()
+        else:
+            session.left = visitor.left
+
+
+def _of_wrapper(session: Session) -> Standing:
+    return Standing.UNKNOWN if session.ref is None else Standing.BUSY
+
+
+def _process_of(connection: socket.socket) -> int:
+    """The process that has connected."""
+    (process,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(process)
 
 
 def _file_of(path: Path) -> tuple[int, int] | None:

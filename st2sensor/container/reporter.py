@@ -13,6 +13,7 @@ import st2sensor
 from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
+from st2sensor.container.clipping import ALONE, clipped
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.membership import Membership
 from st2sensor.container.usage import Sampler
@@ -81,13 +82,17 @@ class Reporter:
         self._room = Health(reason="")
         self._calm = Health(reason="")
 
-    async def sensors(self) -> list[SensorReport]:
-        """Every registered sensor, by reference."""
-        await self._sampler.sample_all(self._children.process_ids())
+    async def sensors(self, after: str = "", most: int | None = None) -> list[SensorReport]:
+        """Every registered sensor, by reference, with its texts cut.
+
+        :param after: only those behind this reference; :param most: so many of them.
+        """
+        if not after:
+            await self._sampler.sample_all(self._children.process_ids())
         known = self._sources.known()
         refs = self._children.states.keys() | (known.sensors.keys() | known.registrations.keys() if known else set())
         whereabouts = self._whereabouts()
-        return [self._sensor(ref, whereabouts) for ref in sorted(refs)]
+        return [clipped(self._sensor(ref, whereabouts)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
 
     async def sensor(self, ref: str) -> SensorReport | None:
         """One sensor; None when it is not registered."""
@@ -98,7 +103,7 @@ class Reporter:
         pid = self._children.process_id(ref)
         if pid is not None:
             await self._sampler.sample(pid)
-        return self._sensor(ref, self._whereabouts())
+        return clipped(self._sensor(ref, self._whereabouts()), short=ALONE, long=ALONE)
 
     async def node(self) -> NodeReport:
         """The container itself."""

@@ -11,9 +11,12 @@ import logging
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from st2sensor import rpc
+from st2sensor.container.unanswered import Unanswered
 from st2sensor.errors import ProtocolError
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +34,13 @@ BACKLOG = 256
 """Messages that may wait for their turn before the socket is left unread."""
 
 CONGESTED = 1_000_000
-"""Bytes that wait to be sent."""
+"""Bytes that wait to be sent, before the socket is left unread."""
+
+UNREAD = 100_000_000
+"""Bytes that wait to be sent, before the session is ended."""
+
+STRANGERS_BYTES = 65_536
+"""Bytes that one may say before it has shown its token."""
 
 
 class Handler(Protocol):
@@ -49,20 +58,31 @@ class Session:
 
     :param endpoint: connected; closed by the session.
     :param handler: shared by all sessions.
+    :param trusted: whether whoever may connect needs no token.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: socket.socket, handler: Handler) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, endpoint: socket.socket, handler: Handler, *, trusted: bool = False
+    ) -> None:
         self._loop = loop
         self._socket = endpoint
         self._handler = handler
         self._lines = rpc.LineBuffer()
         self._requests = rpc.Requests()
         self._waiting: deque[bytes] = deque()
+        self._unanswered = Unanswered()
+        self._trusted = trusted
+        self._heard = 0
+        """Bytes, before it has shown its token."""
         self._paused = False
+        self._stalled = False
+        """Whether messages wait until others are answered, or answers are read."""
         self._closed = False
         self._writing = threading.Lock()
-        self._unsent = b""
+        self._unsent = bytearray()
         """What the socket had no room for."""
+        self.left: Callable[[], None] = lambda: None
+        """Called when the session ends."""
         self.ref: str | None = None
         """The sensor's reference, once the wrapper has shown its token."""
         endpoint.setblocking(False)
@@ -84,10 +104,12 @@ class Session:
         except ValueError as exception:
             data = rpc.error(identifier, ValueError(f"{exception}; ask for less, as with limit"))
         self._send(data)
+        self._answered(identifier)
 
     def refuse(self, identifier: int | None, exception: Exception, code: int = rpc.APPLICATION_ERROR) -> None:
         """Answer a request with an error."""
         self._send(rpc.error(identifier, exception, code))
+        self._answered(identifier)
 
     def notify(self, method: str, params: rpc.Message) -> None:
         """Tell the wrapper something."""
@@ -103,6 +125,7 @@ class Session:
         self._loop.remove_writer(self._socket)
         with self._writing:
             self._socket.close()
+        self.left()
         self._handler.closed(self)
 
     def hear_out(self) -> None:
@@ -131,6 +154,7 @@ class Session:
             self.close()
             return False
         try:
+            self._listen_to(len(data))
             self._waiting.extend(self._lines.feed(data))
         except ProtocolError as exception:
             self._end(exception)
@@ -150,21 +174,57 @@ class Session:
             return
         try:
             for _ in range(min(TURN, len(self._waiting))):
+                if self._is_full:
+                    break
                 self._handle(self._waiting.popleft())
                 if self._closed:
                     return
         except ProtocolError as exception:
             self._end(exception)
             return
-        if self._waiting:
+        self._stalled = bool(self._waiting) and self._is_full
+        if self._stalled and not self._is_full:
+            # Another thread has answered just now, and saw nobody wait.
+            self._stalled = False
+        if self._waiting and not self._stalled:
             self._loop.call_soon(self._take_turn)
-        if self._paused != (len(self._waiting) > BACKLOG):
+        if self._paused != (self._stalled or len(self._waiting) > BACKLOG):
             self._pause_or_resume()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the next message has to wait until something is answered, or read."""
+        return self._unanswered.is_full or self.is_congested
 
     def _handle(self, line: bytes) -> None:
         request = self._requests.add(line)
-        if request is not None:
-            self._handler.handle(self, request)
+        if request is None:
+            return
+        identifier = request.get("id")
+        if isinstance(identifier, int):
+            self._unanswered.add(identifier, len(line) + sum(map(len, request["bodies"][:-1])))
+        self._handler.handle(self, request)
+
+    def _answered(self, identifier: int | None) -> None:
+        if identifier is not None:
+            self._unanswered.remove(identifier)
+        if self._stalled and not self._is_full:
+            # A loop that has ended has nobody left to answer.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._stalled and not self._is_full:
+            self._stalled = False
+            self._take_turn()
+
+    def _listen_to(self, size: int) -> None:
+        """Raises ProtocolError for one that talks on without a token."""
+        if self._trusted or self.ref is not None:
+            return
+        self._heard += size
+        if self._heard > STRANGERS_BYTES:
+            raise ProtocolError(f"more than {STRANGERS_BYTES} bytes came before a token")
 
     def _pause_or_resume(self) -> None:
         self._paused = not self._paused
@@ -179,22 +239,23 @@ class Session:
 
     def _send(self, data: bytes) -> None:
         with self._writing:
-            if self._unsent:
-                self._unsent += data
-                return
-            self._unsent = self._sent(data)
-            if not self._unsent:
-                return
-        self._loop.call_soon_threadsafe(self._wait_writable)
+            waits = bool(self._unsent)
+            sent = 0 if waits else self._sent(data)
+            self._unsent += data[sent:]
+            unread = len(self._unsent)
+        if unread > UNREAD:
+            self._loop.call_soon_threadsafe(self.close)
+        elif unread and not waits:
+            self._loop.call_soon_threadsafe(self._wait_writable)
 
-    def _sent(self, data: bytes) -> bytes:
-        """Send what the socket takes; returns the rest. What a wrapper that has hung up does not take is dropped."""
+    def _sent(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes; how much that is. What a wrapper that has hung up does not take is dropped."""
         try:
-            return data[self._socket.send(data) :]
+            return self._socket.send(data)
         except BlockingIOError:
-            return data
+            return 0
         except OSError:
-            return b""
+            return len(data)
 
     def _wait_writable(self) -> None:
         if not self._closed:
@@ -202,7 +263,10 @@ class Session:
 
     def _writable(self) -> None:
         with self._writing:
-            self._unsent = self._sent(self._unsent)
-            if self._unsent:
-                return
-        self._loop.remove_writer(self._socket)
+            with memoryview(self._unsent) as unsent:
+                sent = self._sent(unsent)
+            del self._unsent[:sent]
+            is_over = not self._unsent
+        if is_over:
+            self._loop.remove_writer(self._socket)
+        self._go_on()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from st2sensor.models import SensorType, Trigger, TriggerType
-from st2sensor.transport.base import Message, Transport
+from st2sensor.transport.base import COMMAND, Message, Transport
 from st2sensor.transport.codec import announcement
 from st2sensor.transport.topology import Topology
 
@@ -24,7 +24,7 @@ class Announcements:
         """Publish what was collected. Raises BrokerUnavailable; containers then find out at their next resync."""
         if not self._messages:
             return
-        publisher = transport.publisher()
+        publisher = transport.publisher(COMMAND)
         try:
             publisher.connect()
             publisher.publish(self._messages)

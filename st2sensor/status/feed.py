@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Any
 
 import orjson
 
@@ -27,10 +26,38 @@ SHOWN = (hub.STATE, hub.TRIGGER, hub.INVALID, hub.ERROR)
 PAGES = 50
 """That may be open at a time."""
 
-BACKLOG = 30
-"""Messages that wait for a page which does not read them, before it is given up."""
+BACKLOG, BACKLOG_BYTES = 30, 8_000_000
+"""Messages that wait for a page which does not read them, and their bytes, before it is given up."""
 
-Pages = set[asyncio.Queue[bytes | None]]
+
+class Page:
+    """What one page is told."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._bytes = 0
+
+    def put(self, message: bytes) -> bool:
+        """Whether there was room."""
+        size = self._messages.qsize()
+        if size >= BACKLOG or (size and self._bytes + len(message) > BACKLOG_BYTES):
+            return False
+        self._bytes += len(message)
+        self._messages.put_nowait(message)
+        return True
+
+    def end(self) -> None:
+        """Nothing more is told."""
+        with suppress(asyncio.QueueEmpty):
+            while True:
+                self._messages.get_nowait()
+        self._messages.put_nowait(None)
+
+    async def get(self) -> bytes | None:
+        """The next message; None at the end."""
+        message = await self._messages.get()
+        self._bytes -= len(message or b"")
+        return message
 
 
 class Feed:
@@ -39,7 +66,7 @@ class Feed:
     def __init__(self, reporter: Reporter, events: Hub) -> None:
         self._reporter = reporter
         self._events = events
-        self._pages: Pages = set()
+        self._pages: set[Page] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -50,28 +77,28 @@ class Feed:
         """Everything, as JSON."""
         return orjson.dumps({"node": await self._reporter.node(), "sensors": await self._reporter.sensors()})
 
-    def join(self) -> asyncio.Queue[bytes | None]:
-        """A queue of what changes from now on; None ends it."""
-        page: asyncio.Queue[bytes | None] = asyncio.Queue(BACKLOG)
+    def join(self) -> Page:
+        """Tell a page what changes from now on."""
+        page = Page()
         self._pages.add(page)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._tell())
         return page
 
-    def leave(self, page: asyncio.Queue[bytes | None]) -> None:
+    def leave(self, page: Page) -> None:
         self._pages.discard(page)
         if not self._pages and self._task is not None:
             self._task.cancel()
             self._task = None
 
     def close(self) -> None:
-        """End every queue."""
+        """End every page."""
         for page in list(self._pages):
-            _end(page)
+            page.end()
             self.leave(page)
 
     async def _tell(self) -> None:
-        with self._events.watched(SHOWN) as events:
+        with self._events.watched(SHOWN, bodies=False) as events:
             known: dict[str, SensorReport] = {}
             while True:
                 await asyncio.sleep(INTERVAL)
@@ -82,7 +109,7 @@ class Feed:
 
     async def _tell_once(self, known: dict[str, SensorReport], events: Watcher) -> dict[str, SensorReport]:
         reports = {report.ref: report for report in await self._reporter.sensors()}
-        happened = [_without_payload(event) for event in events.taken()]
+        happened = events.taken()
         message = orjson.dumps(
             {
                 "node": await self._reporter.node(),
@@ -93,21 +120,7 @@ class Feed:
             }
         )
         for page in list(self._pages):
-            try:
-                page.put_nowait(message)
-            except asyncio.QueueFull:
-                _end(page)
+            if not page.put(message):
+                page.end()
                 self.leave(page)
         return reports
-
-
-def _without_payload(event: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in event.items() if name != "body"}
-
-
-def _end(page: asyncio.Queue[bytes | None]) -> None:
-    """Have a queue end, whether it is full or not."""
-    with suppress(asyncio.QueueEmpty):
-        while page.full():
-            page.get_nowait()
-    page.put_nowait(None)

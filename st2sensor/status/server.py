@@ -14,11 +14,19 @@ from aiohttp import web
 
 from st2sensor.container.hub import Hub
 from st2sensor.container.reporter import Reporter
+from st2sensor.doors import Doors
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
+from st2sensor.visitors import Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
+
+VISITORS = 256
+"""Connections at the same time."""
+
+KEPT = 10.0
+"""Seconds that a connection is kept for its next request."""
 
 RETRY = 5.0
 """Seconds between attempts to listen at an address that is taken."""
@@ -60,6 +68,7 @@ class Server:
         self._reporter = reporter
         self._feed = Feed(reporter, events)
         self._runner: web.AppRunner | None = None
+        self._doors: Doors | None = None
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -75,7 +84,9 @@ class Server:
             application.router.add_get(path, self._file)
         # Requests that are none are their senders' business, not worth a traceback in the log.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEPT, lingering_time=1.0
+        )
         await self._runner.setup()
         self._listening = asyncio.get_running_loop().create_task(self._listen(self._runner))
 
@@ -83,28 +94,38 @@ class Server:
         if self._listening is not None:
             self._listening.cancel()
         self._feed.close()
+        if self._doors is not None:
+            self._doors.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> None:
         complained = False
+        loop = asyncio.get_running_loop()
+        visitors = Visitors(loop, "[sensorcontainer] http", share_of_files(8, VISITORS))
+        server = runner.server
+        assert server is not None
+        self._doors = Doors(visitors, server, self._host, self._port)
         while True:
-            site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
             try:
-                await site.start()
+                place = await self._doors.open()
             except OSError as exception:
-                await site.stop()
                 if not complained:
                     LOG.error("[sensorcontainer] http: %s; the sensors run, and it is tried again", exception.strerror)
                 complained = True
                 await asyncio.sleep(RETRY)
             else:
-                LOG.info("the status page is at %s/", site.name)
+                LOG.info("the status page is at %s/", place)
                 return
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in who knows the token; without one, who asks for this host by its own name."""
+        assert self._doors is not None
+        with self._doors.answering(request.protocol):
+            return await self._answer(request, handler)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             asked = request.query.get("token", "")
             may_look = request.path in OPEN or self._may_look(request)
@@ -113,7 +134,7 @@ class Server:
         if not may_look:
             raise web.HTTPUnauthorized(
                 text="Send the header Authorization: Bearer TOKEN, or open /?token=TOKEN once in a browser.\n",
-                headers={"WWW-Authenticate": "Bearer"},
+                headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
             )
         if request.path == "/" and self._token and self._is_token(asked):
             answer = web.Response(status=303, headers={"Location": "/"})

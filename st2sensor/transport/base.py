@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from st2sensor.health import Health
+
+COMMAND = 8.0
+"""Seconds that a command waits for a broker, all in all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -31,8 +36,11 @@ class Message:
 class Publisher(Protocol):
     """One connection that messages leave by. Methods raise BrokerUnavailable when it is lost."""
 
+    health: Health
+    """Whether a broker that is connected to takes messages; replaced by the publisher's thread, read by any."""
+
     def connect(self) -> None:
-        """Connect anew, and declare what must exist so that nothing published is lost."""
+        """Connect again, and declare what must exist so that nothing published is lost."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish in order; returns once the broker has taken responsibility for every message.
@@ -54,7 +62,7 @@ class Subscription(Protocol):
     """Messages published to some exchanges from `connect` on. Methods raise BrokerUnavailable."""
 
     def connect(self) -> None:
-        """Connect anew; messages published from now on are seen."""
+        """Connect again; messages published from now on are seen."""
 
     def receive(self, timeout: float) -> list[Message]:
         """Wait up to `timeout` seconds for messages; an empty list when there were none."""
@@ -69,8 +77,12 @@ class Transport(Protocol):
     address: str
     """The broker's address, without a password, for messages to people."""
 
-    def publisher(self) -> Publisher:
-        """A publisher, not connected yet."""
+    def publisher(self, patience: float | None = None) -> Publisher:
+        """A publisher, not connected yet.
+
+        :param patience: seconds that connecting and the first `publish` may take together, and each further `publish`;
+            None waits for as long as the broker shows that it is alive.
+        """
 
     def subscription(self, exchanges: Sequence[str]) -> Subscription:
         """A subscription to every routing key of some exchanges, not connected yet."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from st2sensor.errors import BrokerUnavailable
+from st2sensor.health import Health
 from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message
 
@@ -50,7 +51,7 @@ class LocalTransport:
         self._path = path
         self.address = f"local://{path}"
 
-    def publisher(self) -> LocalPublisher:
+    def publisher(self, patience: float | None = None) -> LocalPublisher:  # noqa: ARG002 (BUSY_TIMEOUT holds)
         return LocalPublisher(self._path)
 
     def subscription(self, exchanges: Sequence[str]) -> LocalSubscription:
@@ -67,6 +68,7 @@ class LocalPublisher:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self.health = Health(reason="")
 
     def connect(self) -> None:
         self.close()

@@ -6,13 +6,16 @@ import subprocess
 from pathlib import Path
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a key and a certificate, which is its own authority; returns both files."""
+def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Path]:
+    """Make a key and a certificate, which is its own authority; returns both files.
+
+    :param name: of the host that it is for, as in DNS:a.example.
+    """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+            *("-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
         capture_output=True,

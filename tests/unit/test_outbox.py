@@ -17,6 +17,7 @@ from st2sensor import adoption
 from st2sensor.dead_letters import DeadLetters
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
+from st2sensor.health import Health
 from st2sensor.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
 from st2sensor.outbox.aside import set_aside
 from st2sensor.outbox.graveyard import DAY, Graveyard
@@ -69,8 +70,9 @@ class Broker:
         self.away = threading.Event()
         self.taken: list[str] = []
         self.batches: list[int] = []
+        self.health = Health(reason="")
 
-    def publisher(self) -> Broker:
+    def publisher(self, patience: float | None = None) -> Broker:  # noqa: ARG002 (the protocol has it)
         return self
 
     def subscription(self, exchanges: Sequence[str]) -> Subscription:

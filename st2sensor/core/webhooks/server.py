@@ -22,7 +22,10 @@ from st2sensor.core.webhooks.openapi import document
 from st2sensor.core.webhooks.payload import body_of, payload_of
 from st2sensor.core.webhooks.rates import Rates
 from st2sensor.core.webhooks.refusal import Refusal
+from st2sensor.doors import Doors
 from st2sensor.errors import St2SensorError
+from st2sensor.visitors import PATIENCE as PATIENCE_OF_DOORS
+from st2sensor.visitors import Visitors, share_of_files
 
 PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
 """As StackStorm's proxy and its API have it."""
@@ -32,6 +35,9 @@ THREADS = 32
 
 PATIENCE = 30.0
 """Seconds that a request waits for its events to be on disk."""
+
+VISITORS = 4096
+"""Connections at the same time."""
 
 LEAVE = 5.0
 """Seconds that requests have to be answered at the end."""
@@ -84,6 +90,7 @@ class Server:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
         self._keys = ApiKeys(self._read_keys, logger)
         self._answering: set[asyncio.Task[Any]] = set()
+        self._doors: Doors | None = None
         self._access = Access(self._keys, signatures, options.require_key, options.host)
 
     async def serve(self, closing: asyncio.Event) -> None:
@@ -104,20 +111,24 @@ class Server:
         # Without it, keys that were revoked would be taken for ever.
         following.add_done_callback(lambda _: closing.set())
         try:
-            site = web.TCPSite(
-                runner, options.host, options.port, ssl_context=context, reuse_address=True, backlog=1024
-            )
-            await site.start()
-            self._logger.info("listening at %s%s", site.name, PATHS[0])
+            limit, patience = share_of_files(2, VISITORS), min(PATIENCE_OF_DOORS, options.timeout)
+            visitors = Visitors(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
+            server = runner.server
+            assert server is not None
+            self._doors = Doors(visitors, server, options.host, options.port, context)
+            place = await self._doors.open()
+            self._logger.info("listening at %s%s", place, PATHS[0])
             for url in sorted(self._access.signed_urls - self._hooks.urls()):
                 self._logger.warning("signatures: no rule asks for webhook %s; case counts", url)
             await closing.wait()
-            await site.stop()
+            self._doors.close()
             await self._answer_all()
             if following.done():
                 following.result()
         finally:
             following.cancel()
+            if self._doors is not None:
+                self._doors.close()
             await runner.cleanup()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -140,8 +151,10 @@ class Server:
         assert task is not None
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+        assert self._doors is not None
         try:
-            return await handler(request)
+            with self._doors.answering(request.protocol):
+                return await handler(request)
         except Refusal as refusal:
             status, reason, headers = refusal.status, refusal.reason, dict(refusal.headers)
         except web.HTTPException as exception:

@@ -1,85 +1,107 @@
-"""Connections to an AMQP broker: opening, declaring, heartbeats, and one error for all that goes wrong."""
+"""Brokers of one cluster: which to connect to, what to declare there, and one error for all that goes wrong."""
 
 from __future__ import annotations
 
+import logging
 import ssl
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
 import amqp
-import kombu
-from kombu.utils.url import maybe_sanitize_url
 
-from st2sensor.errors import BrokerUnavailable, MessageRefused
+from st2sensor.config.brokers import BrokerUrl, broker_url
+from st2sensor.config.urls import shown, without_secrets
+from st2sensor.errors import BrokerUnavailable, ConfigError, MessageRefused, St2SensorError
 from st2sensor.settings import Tls
+from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.topology import Topology
 
+LOG = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT = 5.0
-"""Seconds to open a connection."""
+"""Seconds to connect to a broker and to log in."""
+
+DECLARE_TIMEOUT = 15.0
+"""Seconds to declare everything, once logged in."""
 
 HEARTBEAT = 10.0
 """Seconds; a broker that is silent for two of them is gone."""
 
+LONGEST_REASON = 500
+"""Characters of what a broker or a library says that people are told."""
+
 REFUSALS = (amqp.exceptions.PreconditionFailed, amqp.exceptions.ContentTooLarge)
 """What a broker says of a message that it will never take."""
-
-FAILURES = (amqp.exceptions.AMQPError, kombu.exceptions.KombuError, OSError)
-
-
-WRITE_TIMEOUT = 20.0
-"""Seconds that a write may wait for a broker that does not read; then the connection is given up."""
 
 VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
     """How to reach a broker, or the members of one cluster in turn.
 
+    :param tls: how to speak TLS to all of them; None leaves it to their URLs.
     :param login_method: SASL mechanism; None leaves it to the broker.
+
+    Raises ConfigError.
     """
 
-    urls: tuple[str, ...]
-    tls: Tls | None = None
-    login_method: str | None = None
-
-    @property
-    def address(self) -> str:
+    def __init__(self, *, urls: tuple[str, ...], tls: Tls | None = None, login_method: str | None = None) -> None:
+        self._urls = urls
+        try:
+            self._brokers = [broker_url(url, tls, login_method) for url in urls]
+        except ValueError as exception:
+            raise ConfigError(str(exception)) from exception
+        self._next = 0
+        """The broker that is tried first: the one that answered last."""
+        self.address = shown(*urls)
         """Without passwords."""
-        return ", ".join(maybe_sanitize_url(url) for url in self.urls)
 
-    def connection(self, **options: Any) -> kombu.Connection:
-        """A connection, not opened yet; `opened` does.
+    def opened(self, topology: Topology, seconds: float | None = None, **options: Any) -> Wire:
+        """A connection to the first broker that answers, trying each once, with everything declared.
 
+        :param seconds: that all of this may take; None for the usual times of each broker.
         :param options: more of what py-amqp's connection takes.
-        """
-        return kombu.Connection(
-            ";".join(self.urls),
-            connect_timeout=CONNECT_TIMEOUT,
-            heartbeat=HEARTBEAT,
-            login_method=self.login_method,
-            ssl=False if self.tls is None else _ssl_options(self.tls),
-            transport_options={"write_timeout": WRITE_TIMEOUT, **options},
-        )
 
-    def opened(self, connection: kombu.Connection) -> amqp.Connection:
-        """Open a connection to the first broker that answers, trying each once."""
-        connection.ensure_connection(max_retries=len(self.urls) - 1, interval_start=0, interval_step=0)
-        return connection.connection
+        Raises what py-amqp does.
+        """
+        until = None if seconds is None else time.monotonic() + seconds
+        last: Exception | None = None
+        for count in range(len(self._brokers)):
+            broker = self._brokers[(self._next + count) % len(self._brokers)]
+            left = None if until is None else (until - time.monotonic()) / (len(self._brokers) - count)
+            try:
+                wire = _connected(broker, topology, left, options)
+            except Exception as exception:  # noqa: BLE001 (whatever a broker's answer makes a library raise)
+                LOG.debug("%s: %s", shown(broker.url), self.said(exception))
+                last = exception
+            else:
+                self._next = (self._next + count) % len(self._brokers)
+                return wire
+        assert last is not None
+        raise last
+
+    def said(self, exception: BaseException) -> str:
+        """What went wrong, for people: short, printable, and without passwords."""
+        text = without_secrets(str(exception) or type(exception).__name__, self._urls)
+        cut = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+        return "".join(character if character.isprintable() else " " for character in cut)
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn what py-amqp and kombu raise into BrokerUnavailable."""
+        """Turn what py-amqp raises, also over answers that are no AMQP, into BrokerUnavailable."""
         try:
             yield
+        except St2SensorError:
+            raise
         except amqp.exceptions.ChannelError as exception:
-            raise BrokerUnavailable(f"the broker at {self.address} answers, and refuses: {exception}") from exception
-        except FAILURES as exception:
-            reason = str(exception) or type(exception).__name__
+            reason = self.said(exception)
+            raise BrokerUnavailable(f"the broker at {self.address} answers, and refuses: {reason}") from exception
+        except Exception as exception:
             raise BrokerUnavailable(
-                f"cannot reach the broker at {self.address}: {reason}; is it running, and is [messaging] url right?"
+                f"cannot reach the broker at {self.address}: {self.said(exception)}; "
+                "is it running, and is [messaging] url right?"
             ) from exception
 
     @contextmanager
@@ -88,59 +110,73 @@ class Broker:
         try:
             yield
         except REFUSALS as exception:
-            raise MessageRefused(f"the broker at {self.address} refused it: {exception}") from exception
+            raise MessageRefused(f"the broker at {self.address} refused it: {self.said(exception)}") from exception
 
 
-def _ssl_options(tls: Tls) -> dict[str, Any]:
-    files = {"keyfile": tls.key_file, "certfile": tls.certificate_file, "ca_certs": tls.ca_file}
-    return {name: path for name, path in files.items() if path} | {"cert_reqs": VERIFY[tls.verify]}
+def _connected(broker: BrokerUrl, topology: Topology, seconds: float | None, options: dict[str, Any]) -> Wire:
+    began = time.monotonic()
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    wire = Wire(
+        f"{host}:{broker.port}",
+        userid=broker.user,
+        password=broker.password,
+        virtual_host=broker.virtual_host,
+        login_method=broker.login_method,
+        heartbeat=broker.heartbeat or HEARTBEAT,
+        ssl=None if broker.tls is None else _context(broker.tls),
+        **options,
+    )
+    try:
+        wire.open(seconds or broker.connect_timeout or CONNECT_TIMEOUT)
+        left = DECLARE_TIMEOUT if seconds is None else seconds - (time.monotonic() - began)
+        with wire.within(left, "answered"):
+            declare(wire, topology)
+    except BaseException:
+        wire.drop()
+        raise
+    return wire
 
 
-def declare(opened: amqp.Connection, topology: Topology) -> None:
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Each broker is asked for its own name, by the socket."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    verify = VERIFY[tls.verify]
+    # It cannot be switched off while the name is checked.
+    context.check_hostname = False
+    context.verify_mode = verify
+    context.check_hostname = tls.check_hostname and verify is not ssl.CERT_NONE
+    if tls.certificate_file:
+        # Without it, OpenSSL would ask the terminal for an encrypted key's password, and wait.
+        context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
+    if tls.ca_file:
+        context.load_verify_locations(tls.ca_file)
+    elif verify is not ssl.CERT_NONE:
+        context.load_default_certs()
+    return context
+
+
+def declare(wire: Wire, topology: Topology) -> None:
     """Make StackStorm's exchanges, and the rules engine's queue, so that what is published first is kept.
 
     What is there already is taken as it is: operators give the queue a type or a policy of their own.
     """
     for exchange in topology.exchanges:
-        if not _exists(opened, "exchange_declare", exchange, "topic"):
-            with opened.channel() as channel:
+        if not _exists(wire, "exchange_declare", exchange, "topic"):
+            with wire.channel() as channel:
                 channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
-    if not _exists(opened, "queue_declare", topology.rules_engine):
-        with opened.channel() as channel:
+    if not _exists(wire, "queue_declare", topology.rules_engine):
+        with wire.channel() as channel:
             channel.queue_declare(topology.rules_engine, durable=True, auto_delete=False, exclusive=False)
-    with opened.channel() as channel:
+    with wire.channel() as channel:
         channel.queue_bind(topology.rules_engine, topology.dispatch, routing_key="#")
 
 
-def _exists(opened: amqp.Connection, declaration: str, *arguments: str) -> bool:
+def _exists(wire: Wire, declaration: str, *arguments: str) -> bool:
     """Ask for something without making it; a broker that does not have it closes the channel."""
-    channel = opened.channel()
+    channel = wire.channel()
     try:
         getattr(channel, declaration)(*arguments, passive=True)
     except amqp.exceptions.NotFound:
         return False
     channel.close()
     return True
-
-
-def drop(opened: kombu.Connection) -> None:
-    """Close the socket without a word: a broker that is blocked, or gone, would never answer a goodbye."""
-    inner = opened.connection if opened.connected else None
-    opened.collect()
-    if inner is not None:
-        inner.collect()
-
-
-def service(opened: kombu.Connection) -> None:
-    """Read what has arrived, without waiting, and keep the heartbeats going."""
-    opened.heartbeat_check()
-    with suppress(TimeoutError):
-        while True:
-            opened.drain_events(timeout=0)
-
-
-def receive(opened: kombu.Connection, timeout: float) -> None:
-    """Wait up to `timeout` seconds for one event from the broker, then keep the heartbeats going."""
-    with suppress(TimeoutError):
-        opened.drain_events(timeout=timeout)
-    opened.heartbeat_check()

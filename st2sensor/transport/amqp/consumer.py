@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Sequence
 
 import amqp
-import kombu
 from kombu.compression import decompress
 
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
+from st2sensor.transport.amqp.connection import Broker
+from st2sensor.transport.amqp.wire import LONGEST_BODY, Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
+
+LONGEST_ANNOUNCEMENT = 1_048_576
+"""Bytes. Who listens looks into storage after it has connected again, so that none is missed."""
 
 LOG = logging.getLogger(__name__)
 
@@ -25,35 +28,42 @@ class AmqpSubscription:
         self._broker = broker
         self._topology = topology
         self._exchanges = exchanges
-        self._connection: kombu.Connection | None = None
+        self._wire: Wire | None = None
         self._received: list[Message] = []
 
     def connect(self) -> None:
         self.close()
-        with self._broker.failures():
-            self._connection = self._broker.connection()
-            opened = self._broker.opened(self._connection)
-            declare(opened, self._topology)
-            channel = opened.channel()
-            queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
-            channel.queue_declare(queue, exclusive=True, auto_delete=True)
-            for exchange in self._exchanges:
-                channel.queue_bind(queue, exchange, routing_key="#")
-            channel.basic_consume(queue, no_ack=True, callback=self._on_message)
+        try:
+            with self._broker.failures():
+                reads = self._topology.dispatch in self._exchanges
+                longest = LONGEST_BODY if reads else LONGEST_ANNOUNCEMENT
+                self._wire = self._broker.opened(self._topology, longest=longest)
+                self._consume(self._wire)
+        except BaseException:
+            self.close()
+            raise
+
+    def _consume(self, wire: Wire) -> None:
+        channel = wire.channel()
+        queue = f"{self._topology.prefix}.st2sensor.{uuid.uuid4().hex}"
+        channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        for exchange in self._exchanges:
+            channel.queue_bind(queue, exchange, routing_key="#")
+        channel.basic_consume(queue, no_ack=True, callback=self._on_message)
 
     def receive(self, timeout: float) -> list[Message]:
-        if self._connection is None:
+        if self._wire is None:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
         with self._broker.failures():
-            receive(self._connection, timeout)
-            service(self._connection)
+            self._wire.receive(timeout)
+            self._wire.service()
         received, self._received = self._received, []
         return received
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            drop(connection)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.drop()
 
     def _on_message(self, message: amqp.Message) -> None:
         properties = message.properties

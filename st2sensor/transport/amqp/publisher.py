@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import amqp
-import kombu
 from amqp import spec
 from kombu.compression import compress
 
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbidden
-from st2sensor.transport.amqp.connection import Broker, declare, drop, receive, service
+from st2sensor.health import Health, changed
+from st2sensor.transport.amqp.confirms import Confirms
+from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.frames import FrameBuffer
+from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
+LOG = logging.getLogger(__name__)
+
 PERSISTENT = 2
+
+LOOK = 1.0
+"""Seconds between two looks at how long the broker takes."""
+
+SLOW = 10.0
+"""Seconds that a message may be unconfirmed before that is told."""
+
+STUCK = 30.0
+"""Seconds in which a broker that does not block confirms nothing, and takes nothing, before it is given up."""
+
+PROGRESS = 1000
+"""Bytes that a broker takes between two looks, at least, to count as taking anything."""
 
 PERMITTED = 10_000
 """Routing keys that are remembered as permitted, at most; then each is tried again."""
@@ -30,50 +48,84 @@ COMPRESSIONS = {"bz2": "bzip2"}
 
 
 class AmqpPublisher:
-    """One connection and channel in confirm mode; for one thread."""
+    """One connection and channel in confirm mode; for one thread, but for `health`.
 
-    def __init__(self, broker: Broker, topology: Topology, compression: str | None = None) -> None:
+    :param patience: seconds that connecting and the first `publish` have together, and each further `publish`; None
+        waits for as long as the broker shows that it is alive.
+    """
+
+    def __init__(
+        self, broker: Broker, topology: Topology, compression: str | None = None, patience: float | None = None
+    ) -> None:
         self._broker = broker
         self._compression = compression
         self._topology = topology
+        self._patience = patience
+        self._until: float | None = None
+        """When connecting and the first publishing are given up."""
         self._frames = FrameBuffer()
-        self._connection: kombu.Connection | None = None
+        self._wire: Wire | None = None
         self._channel: amqp.Channel | None = None
-        self._published = 0
-        self._unconfirmed: set[int] = set()
+        self._confirms = Confirms()
         self._permitted: set[tuple[str, str]] = set()
         """Exchanges and routing keys that this connection's user may publish under."""
-        self._problem = ""
-        """Why the batch under way was not taken, when the broker has said so."""
+        self.health = Health(reason="")
 
     def connect(self) -> None:
         self.close()
-        with self._broker.failures():
-            self._connection = self._broker.connection(frame_writer=self._frames.factory)
-            opened = self._broker.opened(self._connection)
-            declare(opened, self._topology)
-            self._channel = self._open_channel(opened)
+        if self._patience is not None:
+            self._until = time.monotonic() + self._patience
+        try:
+            with self._broker.failures():
+                self._wire = self._broker.opened(self._topology, self._patience, frame_writer=self._frames.factory)
+                with self._in_time(self._wire):
+                    self._channel = self._open_channel(self._wire)
+        except BaseException:
+            self.close()
+            raise
+        self.health = changed(self.health, "")
 
-    def _open_channel(self, opened: amqp.Connection) -> amqp.Channel:
-        channel = opened.channel()
+    def _open_channel(self, wire: Wire) -> amqp.Channel:
+        channel = wire.channel()
         channel.confirm_select()
+        self._confirms = Confirms()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
         channel.events["basic_return"].add(self._on_return)
-        self._published = 0
-        self._unconfirmed.clear()
         return channel
 
     def publish(self, messages: Sequence[Message]) -> None:
-        connection = self._connection
-        if connection is None:
+        wire = self._wire
+        if wire is None:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
-        with self._broker.failures():
-            channel = self._channel = self._channel or self._open_channel(connection.connection)
-        before = self._published
-        with self._broker.failures(), self._broker.refusals(), self._forbidden(messages, before):
-            for run in self._runs(messages):
-                self._publish(connection, channel, run)
+        with self._failures(wire), self._in_time(wire):
+            channel = self._channel = self._channel or self._open_channel(wire)
+            with self._broker.refusals(), self._forbidden(messages, self._confirms.sent):
+                for run in self._runs(messages):
+                    self._publish(wire, channel, run)
+        self._tell("")
+        self._until = None
+
+    @contextmanager
+    def _in_time(self, wire: Wire) -> Iterator[None]:
+        """Within what a command waits; without a limit for others."""
+        if self._patience is None:
+            yield
+            return
+        left = self._patience if self._until is None else self._until - time.monotonic()
+        with wire.within(left, "confirmed what was published"):
+            yield
+
+    @contextmanager
+    def _failures(self, wire: Wire) -> Iterator[None]:
+        """As the broker's, unless it has said why it takes nothing."""
+        try:
+            with self._broker.failures():
+                yield
+        except BrokerUnavailable as exception:
+            if wire.blocked is None or isinstance(exception, MessageNotTaken | RoutingKeyForbidden):
+                raise
+            raise BrokerUnavailable(self._blocked(wire.blocked)) from exception
 
     def _runs(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
         """The messages, in order, in parts that are confirmed before the next one leaves.
@@ -93,21 +145,60 @@ class AmqpPublisher:
         if run:
             yield run
 
-    def _publish(self, connection: kombu.Connection, channel: amqp.Channel, messages: Sequence[Message]) -> None:
-        self._problem = ""
+    def _publish(self, wire: Wire, channel: amqp.Channel, messages: Sequence[Message]) -> None:
+        self._confirms.begin(time.monotonic())
         self._frames.hold()
         try:
             for message in messages:
                 self._send(channel, message)
-        finally:
-            self._frames.release()
-        while self._unconfirmed:
-            receive(connection, timeout=1.0)
-        if self._problem:
-            raise MessageNotTaken(f"the broker at {self._broker.address} {self._problem}")
+        except BaseException:
+            self._frames.drop()
+            raise
+        self._frames.release(lambda taken: self._look(wire, 0.0, taken))
+        self._confirms.moved(time.monotonic())
+        while self._confirms:
+            self._look(wire, LOOK)
+        if self._confirms.problem:
+            raise MessageNotTaken(f"the broker at {self._broker.address} {self._confirms.problem}")
         if len(self._permitted) >= PERMITTED:
             self._permitted.clear()
         self._permitted.update((message.exchange, message.routing_key) for message in messages)
+
+    def _look(self, wire: Wire, timeout: float, taken: int = 0) -> None:
+        """Hear what the broker says, and tell how it does. Raises OSError to give it up.
+
+        :param taken: bytes that it has taken since the last look.
+        """
+        waiting = len(self._confirms)
+        if timeout:
+            wire.receive(timeout)
+        wire.service()
+        now = time.monotonic()
+        if wire.blocked is not None or taken >= PROGRESS or len(self._confirms) < waiting:
+            self._confirms.moved(now)
+        if self._confirms.stuck(now) > STUCK:
+            raise OSError(f"it has confirmed nothing for {STUCK:g} s")
+        if not self._confirms:
+            return
+        if wire.blocked is not None:
+            self._tell(self._blocked(wire.blocked))
+        elif self._confirms.waited(now) >= SLOW:
+            self._tell(f"the broker at {self._broker.address} has not confirmed messages for more than {SLOW:g} s")
+        else:
+            self._tell("")
+
+    def _blocked(self, reason: str) -> str:
+        return (
+            f"the broker at {self._broker.address} blocks its publishers ({self._broker.said(OSError(reason))}): it has"
+            " raised a memory or disk alarm, and takes messages again once that is over"
+        )
+
+    def _tell(self, reason: str) -> None:
+        if reason and self.health.ok:
+            LOG.warning("%s", reason)
+        elif not reason and not self.health.ok:
+            LOG.info("the broker at %s takes messages again", self._broker.address)
+        self.health = changed(self.health, reason)
 
     @contextmanager
     def _forbidden(self, messages: Sequence[Message], before: int) -> Iterator[None]:
@@ -119,12 +210,11 @@ class AmqpPublisher:
             yield
         except amqp.exceptions.AccessRefused as refusal:
             _, found, said = str(refusal.reply_text).partition(TOPIC_REFUSED)
-            sent = self._published - before
-            confirmed = tuple(index for index in range(sent) if before + index + 1 not in self._unconfirmed)
-            waiting = [messages[index].routing_key for index in range(sent) if before + index + 1 in self._unconfirmed]
+            confirmed, waiting = self._confirms.split(before)
             if not found or not waiting:
                 raise
-            key = next((key for key in waiting if _is_named(key, said)), waiting[-1])
+            keys = [messages[index].routing_key for index in waiting]
+            key = next((key for key in keys if _is_named(key, said)), keys[-1])
             self._channel = None
             self._permitted = {pair for pair in self._permitted if pair[1] != key}
             raise RoutingKeyForbidden(
@@ -135,8 +225,7 @@ class AmqpPublisher:
             ) from refusal
 
     def _send(self, channel: amqp.Channel, message: Message) -> None:
-        self._published += 1
-        self._unconfirmed.add(self._published)
+        self._confirms.add()
         # Not basic_publish(), which looks for news from the broker before each message.
         arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
         channel.send_method(
@@ -144,29 +233,26 @@ class AmqpPublisher:
         )
 
     def keep_alive(self) -> None:
-        if self._connection is not None:
+        if self._wire is not None:
             with self._broker.failures():
-                service(self._connection)
+                self._wire.service()
 
     def close(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
+        wire, self._wire, self._channel = self._wire, None, None
         self._permitted.clear()
-        if connection is not None:
-            drop(connection)
+        if wire is not None:
+            wire.drop()
 
     def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
-        if multiple:
-            self._unconfirmed = {tag for tag in self._unconfirmed if tag > delivery_tag}
-        else:
-            self._unconfirmed.discard(delivery_tag)
+        self._confirms.ack(delivery_tag, multiple)
 
     def _on_nack(self, delivery_tag: int, multiple: bool) -> None:
-        self._problem = "could not take a message"
-        self._on_ack(delivery_tag, multiple)
+        self._confirms.problem = "could not take a message"
+        self._confirms.ack(delivery_tag, multiple)
 
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
-        # It comes before the confirm of the same message. Connecting anew declares what takes it.
-        self._problem = f"has no queue for {routing_key} on {exchange}"
+        # It comes before the confirm of the same message. Connecting again declares what takes it.
+        self._confirms.problem = f"has no queue for {routing_key} on {exchange}"
 
 
 def _is_named(key: str, said: str) -> bool:

@@ -22,8 +22,8 @@ class AmqpTransport:
         self._topology = topology
         self.address = broker.address
 
-    def publisher(self) -> AmqpPublisher:
-        return AmqpPublisher(self._broker, self._topology, self._compression)
+    def publisher(self, patience: float | None = None) -> AmqpPublisher:
+        return AmqpPublisher(self._broker, self._topology, self._compression, patience)
 
     def subscription(self, exchanges: Sequence[str]) -> AmqpSubscription:
         return AmqpSubscription(self._broker, self._topology, exchanges)

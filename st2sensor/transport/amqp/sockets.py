@@ -1,0 +1,200 @@
+"""py-amqp's sockets, with a deadline for every wait.
+
+py-amqp bounds single system calls, and most of them not at all: a peer that sends a byte now and then, or nothing,
+keeps it waiting forever. Here each call ends at `until`, whatever the peer does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from typing import Any
+
+from amqp.transport import SSLTransport, TCPTransport, _AbstractTransport
+
+READ_AHEAD = 8192
+"""Bytes that are read at once, at least: copies of what is left over stay small."""
+
+PIECE = 65536
+"""Bytes that are written at a time."""
+
+LONGEST_FRAME = 1_048_576
+"""Bytes; a peer that announces more speaks no AMQP that was agreed on."""
+
+RATE = 50_000
+"""Bytes a second that a write makes at least, before it counts as stuck."""
+
+NOT_NOW = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+Addresses = list[tuple[Any, ...]]
+
+
+class Silent(OSError):
+    """The broker has not done in time what it was asked for."""
+
+
+class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
+    """What both kinds have in common.
+
+    :ivar until: when the operation under way is given up, on the monotonic clock.
+    :ivar what: that operation, for people.
+    """
+
+    usual = 10.0
+    """Seconds that an operation has unless somebody says otherwise."""
+
+    def __init__(self, host: str, **options: Any) -> None:
+        super().__init__(host, **options)
+        self.until = math.inf
+        self.what = "answered"
+        self._call_until = math.inf
+        self._read_buffer = b""
+
+    @contextmanager
+    def having_timeout(self, timeout: float | None) -> Iterator[Any]:
+        """py-amqp's: for one frame, however many pieces it comes in."""
+        until = self.until if math.isfinite(self.until) else time.monotonic() + self.usual
+        self._call_until = until if timeout is None else time.monotonic() + timeout
+        try:
+            yield self.sock
+        finally:
+            self._call_until = math.inf
+
+    def _connect(self, host: str, port: int, timeout: float) -> None:
+        last: OSError | None = None
+        for family, kind, protocol, _, address in resolved(host, port, self._left(timeout)):
+            opened = socket.socket(family, kind, protocol)
+            try:
+                opened.settimeout(self._left(timeout))
+                opened.connect(address)
+            except OSError as exception:
+                opened.close()
+                last = exception
+            else:
+                self.sock = opened
+                return
+        raise last or OSError(f"{host} has no address")
+
+    def _left(self, most: float) -> float:
+        """Seconds until the operation is given up. Raises Silent when there are none."""
+        left = min(most, self.until - time.monotonic())
+        if left <= 0:
+            raise self._silent()
+        return left
+
+    def _silent(self) -> Silent:
+        return Silent(f"it has not {self.what} in time")
+
+    def _setup_transport(self) -> None:
+        self._read_buffer = b""
+
+    def _shutdown_transport(self) -> None:
+        """No goodbye: a broker that is gone would never answer it."""
+
+    def _read(self, n: int, initial: bool = False) -> bytes:  # noqa: ARG002 (py-amqp's)
+        if n > LONGEST_FRAME:
+            raise OSError(f"it announces a frame of {n} bytes, and {LONGEST_FRAME} are the limit")
+        pieces = [self._read_buffer]
+        size = len(self._read_buffer)
+        try:
+            while size < n:
+                pieces.append(self._received(n - size))
+                size += len(pieces[-1])
+        finally:
+            self._read_buffer = b"".join(pieces)
+        found, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
+        return found
+
+    def _received(self, wanted: int) -> bytes:
+        """What has come, once something has. Raises TimeoutError when the call's time is over, and Silent."""
+        now = time.monotonic()
+        if now >= self.until:
+            raise self._silent()
+        left = min(self.until, self._call_until) - now
+        self.sock.settimeout(max(0.0, left) if math.isfinite(left) else self.usual)
+        try:
+            data: bytes = self.sock.recv(max(wanted, READ_AHEAD))
+        except NOT_NOW:
+            if time.monotonic() >= self.until:
+                raise self._silent() from None
+            raise TimeoutError from None
+        if not data:
+            raise OSError("it has closed the connection")
+        return data
+
+    def _write(self, data: Any) -> None:
+        """Write all, at RATE at least."""
+        view = memoryview(data).cast("B")
+        limit = time.monotonic() + self.usual + len(view) / RATE
+        while view:
+            view = view[self.some(view, min(self.until, limit) - time.monotonic()) :]
+            if view and time.monotonic() >= min(self.until, limit):
+                raise self._silent()
+
+    def some(self, data: memoryview, timeout: float) -> int:
+        """Write what there is room for within `timeout` seconds; returns the bytes that were taken."""
+        self.sock.settimeout(max(0.0, timeout))
+        try:
+            sent: int = self.sock.send(data[:PIECE])
+        except NOT_NOW:
+            return 0
+        return sent
+
+
+class PlainSocket(BoundedSocket, TCPTransport):  # type: ignore[misc]
+    """Without TLS."""
+
+
+class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
+    """With TLS.
+
+    :param ssl: the context to speak it in.
+    """
+
+    def __init__(self, host: str, *, ssl: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(host, **options)
+        self._context = ssl
+
+    def _setup_transport(self) -> None:
+        super()._setup_transport()
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        # The handshake as a whole has this time, not each of its steps.
+        self.sock.settimeout(self._left(self.usual))
+        try:
+            self.sock.do_handshake()
+        except TimeoutError:
+            raise Silent("it has not answered the TLS handshake in time; does it speak TLS there?") from None
+
+
+def resolved(host: str, port: int, timeout: float) -> Addresses:
+    """The addresses of a host. Raises OSError, also when they are not known in time.
+
+    Resolvers have no deadlines of their own: one that hangs is left behind in its thread.
+    """
+    with suppress(ValueError):
+        ip_address(host.partition("%")[0])
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    answers: queue.SimpleQueue[Addresses | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as exception:
+            answers.put(exception if isinstance(exception, OSError) else OSError(str(exception)))
+
+    threading.Thread(target=ask, name=f"resolve-{os.getpid()}", daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout)
+    except queue.Empty:
+        raise Silent(f"the address of {host} is not known in time; does the name server answer?") from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer

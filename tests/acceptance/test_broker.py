@@ -1,0 +1,136 @@
+"""A broker that blocks its publishers, or falls silent: it is told everywhere, and no command waits for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import missing
+from tests.servers import rabbitmq
+from tests.servers.amqp import FakeBroker
+from tests.servers.ports import free_port
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.waiting import eventually
+from tests.support.patience import LATER, SOON
+from tests.workspace import Workspace
+
+TICKS = """
+class Ticks(PollingSensor):
+    def poll(self):
+        self.sensor_service.dispatch("p.tick", {})
+"""
+
+TYPES = [{"name": "tick", "parameters_schema": {"type": "object", "properties": {"x": {"type": "string"}}}}]
+
+BLOCKS = "blocks its publishers"
+
+
+@pytest.fixture
+def alarmed(tmp_path: Path) -> Iterator[RabbitMQ]:
+    """A server of its own, since an alarm is everybody's."""
+    if rabbitmq.executable() is None:
+        missing("no RabbitMQ: as root, make test installs Debian's rabbitmq-server")
+    server = RabbitMQ(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def ready(port: int) -> tuple[int, dict[str, Any]]:
+    """The status of /ready, and the check of the broker."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=SOON) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            status, text = refusal.code, refusal.read()
+    (check,) = [check for check in json.loads(text)["checks"] if check["name"] == "broker"]
+    return status, check
+
+
+def told(workspace: Workspace, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, which has to end soon."""
+    return workspace.run(command, "--config-file", str(workspace.config), *arguments, timeout=SOON)
+
+
+def commands(workspace: Workspace) -> Iterator[tuple[int, str]]:
+    """Each that publishes: its exit code, and what it says on stderr."""
+    workspace.add_sensor("q", "Other", TICKS.replace("Ticks", "Other").replace("p.tick", "q.tick"), poll_interval=1)
+    recorded = workspace.folder / "recorded"
+    recorded.write_text(
+        json.dumps(
+            {
+                "time": "2026-01-01T00:00:00Z",
+                "trigger": "p.tick",
+                "trigger_type": "p.tick",
+                "payload": {},
+                "trace_context": None,
+                "message_id": None,
+            }
+        )
+        + "\n"
+    )
+    for command in (
+        ("st2ctl", "reload", "--register-all"),
+        ("st2sensor", "key", "set", "name", "value"),
+        ("st2sensor", "triggers", "add", "p.tick", "x=one"),
+        ("st2sensor", "replay", str(recorded), "--force"),
+        ("st2sensor", "disable", "q.Other"),
+    ):
+        done = told(workspace, *command)
+        yield done.returncode, f"{command}: {done.stdout}{done.stderr}"
+
+
+def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: RabbitMQ) -> None:
+    workspace, port = Workspace(folder, database="sqlite://", messaging=alarmed.url), free_port()
+    workspace.configure(f"http = 127.0.0.1:{port}\n")
+    workspace.add_sensor("p", "Ticks", TICKS, poll_interval=0.1, trigger_types=TYPES)
+    workspace.reload_well()
+    with closing(workspace):
+        container = workspace.start()
+        container.wait_for_log("the status page is at")
+        eventually("the broker is well", lambda: ready(port)[1]["ok"])
+        alarmed.control("set_vm_memory_high_watermark", "0.0000001")
+        container.wait_for_log(BLOCKS)
+        eventually("it is told", lambda: BLOCKS in ready(port)[1]["reason"])
+        status, check = ready(port)
+        assert status == 503
+        assert "memory" in check["reason"]
+        assert BLOCKS in told(workspace, "st2sensor", "list").stderr
+        assert BLOCKS in " ".join(told(workspace, "st2sensor", "top", "--once").stdout.split())
+        for code, said in commands(workspace):
+            assert BLOCKS in said or "has not confirmed" in said or "warning" not in said, said
+            assert code in (0, 69), said
+        alarmed.control("set_vm_memory_high_watermark", "0.6")
+        eventually("the broker is well again", lambda: ready(port)[1]["ok"], LATER)
+        container.wait_for_log("takes messages again")
+        assert told(workspace, "st2sensor", "list").stderr == ""
+        assert container.stop() == 0
+
+
+def test_a_silent_broker_holds_no_command_and_is_told(folder: Path) -> None:
+    with closing(FakeBroker("channel", noise=True)) as broker:
+        workspace = Workspace(folder, database="sqlite://", messaging=broker.url)
+        workspace.configure("[messaging]\nconnection_retry_wait = 100\n")
+        workspace.add_sensor("p", "Ticks", TICKS, poll_interval=1, trigger_types=TYPES)
+        assert "cannot reach the broker at amqp://guest:**@" in workspace.reload().stderr
+        with closing(workspace):
+            container = workspace.start()
+            container.wait_for_log("cannot reach the broker at amqp://guest:**@")
+            before = broker.connections
+            eventually("it is tried again", lambda: broker.connections > before + 2)
+            assert "cannot reach the broker" in told(workspace, "st2sensor", "list").stderr
+            for code, said in commands(workspace):
+                assert "cannot reach the broker at amqp://guest:**@" in said
+                assert code in (0, 69)
+                assert "hush" not in said
+            assert container.stop() == 0
+            assert "hush" not in container.log
