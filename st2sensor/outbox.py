@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +93,17 @@ class _Signal(enum.Enum):
 
 _Submitted = tuple[Entry, Done, Still | None]
 
-_Item = _Submitted | threading.Event | _Signal
-"""An entry with whom to tell and whom to ask, an event to set once all before it is committed, or a signal."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stop:
+    """A sensor stops, or `over`: it may start again."""
+
+    sensor: str
+    over: bool = False
+
+
+_Item = _Submitted | threading.Event | _Signal | _Stop
+"""An entry with whom to tell and whom to ask, an event to set once all before it is committed, or what to do."""
 
 
 class Outbox:
@@ -118,7 +127,21 @@ class Outbox:
         self._together = 0
         """How many items the last turn of the writer took."""
         self._held: deque[_Submitted] = deque()
-        """What waits for room, in the order of submission; for the writer."""
+        """What waits for room, or for the disk, in the order of submission; for the writer, as all that follows."""
+        self._dead: deque[_Submitted] = deque()
+        """Dead letters that wait to be committed: they need no room."""
+        self._committed: list[threading.Event] = []
+        """To be set once the disk has what was submitted before."""
+        self._stopping: set[str] = set()
+        """Sensors that must not be kept waiting."""
+        self._has_stopping = False
+        """Whether something of theirs may wait."""
+        self._problem = ""
+        """Why the last commit failed."""
+        self._more = False
+        """Whether more may be committed than one commit has taken."""
+        self._retry_at = 0.0
+        """When it is tried again, on the monotonic clock."""
         self._connection = open_file(path, self._options.durability)
         check(self._connection, path)
         self.cursor, self._last_id, self._depth = contents(self._connection)
@@ -228,6 +251,17 @@ class Outbox:
         self._closing.set()
         self._incoming.put(_Signal.GIVE_UP)
 
+    def withdraw(self, sensor: str) -> None:
+        """A sensor stops: what it has submitted and what still waits, for room or for the disk, is never sent; whoever
+        submitted it is told an OutboxError. From then on what it submits is refused the same way instead of waiting,
+        until `welcome`. From any thread.
+        """
+        self._incoming.put(_Stop(sensor=sensor))
+
+    def welcome(self, sensor: str) -> None:
+        """A sensor that was stopped starts again: what it submits from now on may wait."""
+        self._incoming.put(_Stop(sensor=sensor, over=True))
+
     def close(self) -> None:
         """Commit what was submitted and close; entries that wait for the broker stay on disk."""
         self._closing.set()
@@ -239,28 +273,51 @@ class Outbox:
     def _write(self) -> None:
         running = True
         while running:
-            batch = self._next_batch()
-            running = _Signal.CLOSE not in batch
-            submitted = [item for item in batch if isinstance(item, tuple)]
-            self._held.extend(item for item in submitted if item[0].reason is None)
-            # Dead letters need no room.
-            self._commit([item for item in submitted if item[0].reason is not None] + self._admitted())
+            items = self._next_batch()
+            running = _Signal.CLOSE not in items
+            self._sort(items)
+            if time.monotonic() >= self._retry_at or self._closing.is_set():
+                batch = [*self._take_dead(), *self._admitted()]
+                self._more = len(batch) >= BATCH
+                self._commit(batch)
+            if self._has_stopping:
+                # It could not be committed at once.
+                self._has_stopping = False
+                self._refuse(self._stopping)
             if self._closing.is_set():
-                self._refuse_held()
-            for item in batch:
-                if isinstance(item, threading.Event):
-                    item.set()
+                self._refuse(None)
+            if not self._problem or self._closing.is_set():
+                while self._committed:
+                    self._committed.pop().set()
+
+    def _sort(self, batch: list[_Item]) -> None:
+        for item in batch:
+            if isinstance(item, tuple):
+                (self._held if item[0].reason is None else self._dead).append(item)
+                self._has_stopping = self._has_stopping or item[0].sensor in self._stopping
+            elif isinstance(item, threading.Event):
+                self._committed.append(item)
+            elif isinstance(item, _Stop) and item.over:
+                # What an earlier process of it has submitted ends here.
+                self._refuse({item.sensor})
+                self._stopping.discard(item.sensor)
+            elif isinstance(item, _Stop):
+                self._stopping.add(item.sensor)
+                self._has_stopping = True
+
+    def _take_dead(self) -> list[_Submitted]:
+        return [self._dead.popleft() for _ in range(min(len(self._dead), BATCH))]
 
     def _next_batch(self) -> list[_Item]:
-        """Wait for entries, for room, or for deletes to fall due, and take all there are."""
-        due = time.monotonic() + LAZY_DELETE if self._confirmed > self._deleted else None
+        """Wait for entries, for room, or for what falls due, and take all there are."""
+        due = self._due()
         batch: list[_Item] = []
         try:
             while not batch:
                 item = self._incoming.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
                 if item is not _Signal.CONFIRMED:
                     batch.append(item)
-                elif self._held or self._confirmed - self._deleted >= DELETED_TOGETHER:
+                elif not self._problem and (self._held or self._confirmed - self._deleted >= DELETED_TOGETHER):
                     break
                 else:
                     due = due or time.monotonic() + LAZY_DELETE
@@ -275,6 +332,14 @@ class Outbox:
             pass
         self._together = len(batch)
         return batch
+
+    def _due(self) -> float | None:
+        """When there is something to do though nothing comes in, on the monotonic clock."""
+        if self._problem:
+            return self._retry_at
+        if self._more:
+            return time.monotonic()
+        return time.monotonic() + LAZY_DELETE if self._confirmed > self._deleted else None
 
     def _admitted(self) -> list[_Submitted]:
         """Take from those that wait what there is room for."""
@@ -293,26 +358,57 @@ class Outbox:
             LOG.info("the outbox %s has room again", self._path)
         return batch
 
-    def _refuse_held(self) -> None:
-        error = OutboxError(f"the outbox {self._path} is full, and the container stops")
-        while self._held:
-            _tell(self._held.popleft()[1], error)
+    def _refuse(self, sensors: Set[str] | None) -> None:
+        """Tell some sensors, or everybody, that what waits is not taken."""
+        why = self._problem or f"the outbox {self._path} is full"
+        for waiting in (self._dead, self._held):
+            kept = []
+            for item in waiting:
+                sensor = item[0].sensor
+                if sensors is None:
+                    _tell(item[1], OutboxError(f"{why}, and the container stops"))
+                elif sensor in sensors:
+                    _tell(item[1], OutboxError(f"{why}, and {sensor} stops: this trigger is not sent"))
+                else:
+                    kept.append(item)
+            waiting.clear()
+            waiting.extend(kept)
 
     def _commit(self, batch: list[_Submitted]) -> None:
+        """Commit, or put everything back to where it waits when the disk does not take it."""
         confirmed = self._confirmed
         batch = _still_wanted(batch)
         if not batch and confirmed == self._deleted:
             return
-        error = self._try_commit(self._rows(batch), [entry for entry, *_ in batch if entry.reason], confirmed)
-        # A process may be paused at any time: what was committed too late is taken back before anybody sees it.
-        while error is None and len(wanted := _still_wanted(batch)) < len(batch):
-            batch = wanted
-            error = self._try_commit(self._rows(batch), [], confirmed)
-        if error is None:
-            self._deleted = confirmed
-            self._accept(self._rows(batch))
+        wanted = batch
+        try:
+            self._transaction(self._rows(batch), [entry for entry, *_ in batch if entry.reason is not None], confirmed)
+            # A process may be paused at any time: what was committed too late is taken back before anybody sees it.
+            while len(wanted := _still_wanted(batch)) < len(batch):
+                batch = wanted
+                self._transaction(self._rows(batch), [], confirmed)
+        except Exception as exception:  # noqa: BLE001 (the one thread that all sensors wait for must not die)
+            self._failed(exception, wanted)
+            return
+        if self._problem:
+            LOG.info("the outbox %s can be written again", self._path)
+            self._problem = ""
+        self._deleted = confirmed
+        self._accept(self._rows(batch))
         for _, done, _ in batch:
-            _tell(done, error)
+            _tell(done, None)
+
+    def _failed(self, exception: Exception, batch: list[_Submitted]) -> None:
+        """The disk did not take a batch: it is tried again."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        problem = f"cannot write the outbox {self._path}: {exception}"
+        if not self._problem:
+            LOG.error("%s; dispatch() waits until it can be written", problem)
+        self._problem = problem
+        self._retry_at = time.monotonic() + RETRY
+        self._held.extendleft(item for item in reversed(batch) if item[0].reason is None)
+        self._dead.extendleft(item for item in reversed(batch) if item[0].reason is not None)
 
     def _rows(self, batch: list[_Submitted]) -> list[Row]:
         accepted = (entry for entry, *_ in batch if entry.reason is None)
@@ -335,27 +431,6 @@ class Outbox:
 
     def _forget_oldest(self) -> None:
         self._tail_bytes -= len(self._tail.popleft().entry.body)
-
-    def _try_commit(self, rows: list[Row], dead: list[Entry], confirmed: int) -> OutboxError | None:
-        """Commit, however long it takes: while the disk is full, dispatch() waits. Gives up only when closing."""
-        complained = False
-        while True:
-            try:
-                self._transaction(rows, dead, confirmed)
-            except Exception as exception:  # noqa: BLE001 (the one thread that all sensors wait for must not die)
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                message = f"cannot write the outbox {self._path}: {exception}"
-                if self._closing.is_set():
-                    return OutboxError(message)
-                if not complained:
-                    LOG.error("%s; dispatch() waits until it can be written", message)
-                    complained = True
-                self._closing.wait(RETRY)
-            else:
-                if complained:
-                    LOG.info("the outbox %s can be written again", self._path)
-                return None
 
     def _transaction(self, rows: list[Row], dead: list[Entry], confirmed: int) -> None:
         connection = self._connection

@@ -13,7 +13,7 @@ import pytest
 
 from st2sensor.delivery import Delivery
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
-from st2sensor.outbox import TAIL, TAIL_BYTES, Outbox
+from st2sensor.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
 from st2sensor.outbox_file import Entry, set_aside
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
@@ -432,3 +432,81 @@ def test_an_outbox_of_an_earlier_version_is_delivered(tmp_path: Path) -> None:
     with closing(Outbox(path)) as outbox:
         put(outbox, replace(entry(2), fence=7))
         assert [row.entry.fence for row in outbox.read(0, 10, SOON)] == [None, 7]
+
+
+def waiting(outbox: Outbox, number: int, sensor: str = "p.S") -> queue.SimpleQueue[Exception | None]:
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    outbox.submit(replace(entry(number), sensor=sensor), answers.put)
+    return answers
+
+
+def test_what_a_sensor_that_stops_waits_with_for_room_is_never_sent(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path, Options(max_size=1))) as outbox:
+        put(outbox, entry(1))
+        mine, other = waiting(outbox, 2), waiting(outbox, 3, "p.Other")
+        outbox.withdraw("p.S")
+        error = mine.get(timeout=SOON)
+        assert isinstance(error, OutboxError)
+        assert "is full, and p.S stops: this trigger is not sent" in str(error)
+        assert isinstance(waiting(outbox, 4).get(timeout=SOON), OutboxError)
+        outbox.welcome("p.S")
+        again = waiting(outbox, 5)
+        (row,) = outbox.read(outbox.cursor, 10, SOON)
+        outbox.confirm(row.id, 1)
+        assert other.get(timeout=SOON) is None
+        outbox.confirm(row.id + 1, 1)
+        assert again.get(timeout=SOON) is None
+        assert on_disk(path) == ["5"]
+
+
+def test_a_sensor_that_stops_may_still_dispatch_what_need_not_wait(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        outbox.withdraw("p.S")
+        put(outbox, entry(1))
+        assert on_disk(path) == ["1"]
+
+
+def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1))
+        (pages,) = outbox._connection.execute("PRAGMA page_count").fetchone()
+        outbox._connection.execute(f"PRAGMA max_page_count = {pages}")
+        large = replace(entry(2), body="x" * 100_000)
+        mine, other = queue.SimpleQueue[Exception | None](), queue.SimpleQueue[Exception | None]()
+        outbox.submit(large, mine.put)
+        outbox.submit(replace(large, sensor="p.Other", body="y" * 100_000), other.put)
+        eventually("the disk is full", lambda: not outbox.has_room)
+        outbox.withdraw("p.S")
+        error = mine.get(timeout=SOON)
+        assert isinstance(error, OutboxError)
+        assert "disk is full, and p.S stops: this trigger is not sent" in str(error)
+        assert other.empty()
+        outbox._connection.execute("PRAGMA max_page_count = 1000000")
+        assert other.get(timeout=SOON) is None
+        assert [body[0] for body in on_disk(path)] == ["1", "y"]
+
+
+def test_who_waits_for_a_disk_that_is_full_is_told_when_the_container_stops(tmp_path: Path) -> None:
+    answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        outbox._connection.execute("PRAGMA max_page_count = 1")
+        outbox.submit(replace(entry(1), body="x" * 100_000), answers.put)
+        eventually("the disk is full", lambda: not outbox.has_room)
+        outbox.give_up_waiting()
+        error = answers.get(timeout=SOON)
+        assert isinstance(error, OutboxError)
+        assert "disk is full, and the container stops" in str(error)
+
+
+def test_more_than_one_commit_takes_is_committed_though_nothing_more_comes(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db", Options(durability="process"))) as outbox:
+        outbox._connection.execute("PRAGMA max_page_count = 1")
+        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        for number in range(3 * BATCH):
+            outbox.submit(replace(entry(number), body="x" * 1000), answers.put)
+        eventually("the disk is full", lambda: not outbox.has_room)
+        outbox._connection.execute("PRAGMA max_page_count = 1000000")
+        assert [answers.get(timeout=SOON) for _ in range(3 * BATCH)] == [None] * 3 * BATCH
