@@ -100,6 +100,9 @@ def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, An
         for check in checks
         if check["name"] != "sensors"
     ]
+    hang = report["hang"]
+    if hang:
+        found.append(("hangs", Text(f"{moments.hang(hang)}; it began at {moments.clock(hang['since'])}", "yellow")))
     if report["dropped"]:
         lines = moments.count(report["dropped"], "line")
         are = "was" if report["dropped"] == 1 else "were"

@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from st2sensor import rpc
 from st2sensor.errors import ProtocolError
@@ -32,6 +32,16 @@ BACKLOG = 256
 
 CONGESTED = 1_000_000
 """Bytes that wait to be sent."""
+
+
+class Waiting(NamedTuple):
+    """A request that is not answered yet.
+
+    :param since: when it came, by the loop's clock.
+    """
+
+    method: str
+    since: float
 
 
 class Handler(Protocol):
@@ -63,8 +73,14 @@ class Session:
         self._writing = threading.Lock()
         self._unsent = b""
         """What the socket had no room for."""
+        self._unanswered: dict[int, Waiting] = {}
+        """Requests by id, in the order in which they came."""
+        self._released: set[int] = set()
+        """Requests that were refused before whoever works on them was done: nothing more is said of these."""
         self.ref: str | None = None
         """The sensor's reference, once the wrapper has shown its token."""
+        self.heard_at = loop.time()
+        """When the wrapper last said something."""
         endpoint.setblocking(False)
         loop.add_reader(endpoint, self._readable)
 
@@ -77,8 +93,31 @@ class Session:
         """Whether the other side does not read what it is sent."""
         return len(self._unsent) > CONGESTED
 
+    def expect(self, identifier: int, method: str) -> None:
+        """A request is to be answered."""
+        self._unanswered[identifier] = Waiting(method, self._loop.time())
+
+    @property
+    def oldest(self) -> Waiting | None:
+        """The request that waits longest for its answer."""
+        # A copy, because other threads answer.
+        return next(iter(list(self._unanswered.values())), None)
+
+    def is_released(self, identifier: int | None) -> bool:
+        """Whether a request was refused because its sensor stops: nobody waits for what comes of it."""
+        return identifier in self._released
+
+    def release(self, before: float, exception: Exception) -> None:
+        """Refuse what has waited since then, or longer. Whatever becomes of it is not told any more."""
+        for identifier, waiting in list(self._unanswered.items()):
+            if waiting.since <= before:
+                self.refuse(identifier, exception)
+                self._released.add(identifier)
+
     def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request, or refuse it when the answer is too long; does nothing when the wrapper has hung up."""
+        if self._is_settled(identifier):
+            return
         try:
             data = rpc.result(identifier, value)
         except ValueError as exception:
@@ -87,6 +126,8 @@ class Session:
 
     def refuse(self, identifier: int | None, exception: Exception, code: int = rpc.APPLICATION_ERROR) -> None:
         """Answer a request with an error."""
+        if self._is_settled(identifier):
+            return
         self._send(rpc.error(identifier, exception, code))
 
     def notify(self, method: str, params: rpc.Message) -> None:
@@ -130,6 +171,7 @@ class Session:
             self._handle_waiting()
             self.close()
             return False
+        self.heard_at = self._loop.time()
         try:
             self._waiting.extend(self._lines.feed(data))
         except ProtocolError as exception:
@@ -156,6 +198,10 @@ class Session:
         except ProtocolError as exception:
             self._end(exception)
             return
+        except Exception:
+            LOG.exception("%s: session ended by what was said in it", self.ref or "an unknown process")
+            self.close()
+            return
         if self._waiting:
             self._loop.call_soon(self._take_turn)
         if self._paused != (len(self._waiting) > BACKLOG):
@@ -172,6 +218,15 @@ class Session:
             self._loop.remove_reader(self._socket)
         else:
             self._loop.add_reader(self._socket, self._readable)
+
+    def _is_settled(self, identifier: int | None) -> bool:
+        """Whether a request was answered already; from here on it is."""
+        if identifier in self._released:
+            self._released.discard(identifier)
+            return True
+        if identifier is not None:
+            self._unanswered.pop(identifier, None)
+        return False
 
     def _end(self, exception: ProtocolError) -> None:
         LOG.warning("%s: session ended: %s", self.ref or "an unknown process", exception)
