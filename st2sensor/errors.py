@@ -27,6 +27,7 @@
     │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under one routing key
     │   └── MessageRefused              69   the broker will never take a message
     ├── RpcError                        70   the container refused a sensor's request
+    │   ├── SensorStops                 70   the sensor is asked to stop, and its call does not wait any longer
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
     │   └── ContainerGone               70   the connection to the container is lost
     └── DatastoreError                  69   a datastore call of a sensor failed
@@ -201,6 +202,10 @@ class ContainerGone(RpcError):
     pass
 
 
+class SensorStops(RpcError):
+    pass
+
+
 class DatastoreError(St2SensorError):
     exit_code = 69
 
@@ -218,6 +223,7 @@ SENSOR_FACING: dict[str, type[Exception]] = {
     for kind in (
         RpcError,
         ProtocolError,
+        SensorStops,
         DatastoreError,
         DatastoreUnavailable,
         DatastoreRefused,

@@ -8,8 +8,9 @@ import logging.config
 import sys
 from collections.abc import Callable
 from configparser import ConfigParser
+from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from st2sensor import log_files
 from st2sensor.errors import ConfigError
@@ -81,6 +82,7 @@ def configure_as(settings: Log, *, debug: bool) -> None:
         _quieten_libraries(debug)
     for handler in _handlers():
         handler.addFilter(lambda record: not _is_below(record.name, settings.excludes))
+        _contain(handler)
     if settings.redirect_stderr:
         sys.stderr = _LoggedLines(logging.getLogger("stderr"))
 
@@ -133,6 +135,24 @@ def _read(file: Path, settings: Log) -> None:
 def _quieten_libraries(debug: bool) -> None:
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.INFO if debug else logging.WARNING)
+
+
+def _contain(handler: logging.Handler) -> None:
+    """Have a handler that raises lose its own record, and nothing else: anything may log, and must go on."""
+    handle, complained = handler.handle, False
+
+    def contained(record: logging.LogRecord) -> Any:
+        nonlocal complained
+        try:
+            return handle(record)
+        except Exception as exception:  # noqa: BLE001 (whatever it is, it is not the fault of whoever logs)
+            if not complained:
+                complained = True
+                with suppress(Exception):
+                    print(f"{type(handler).__name__} loses records of the log: {exception!r}", file=sys.__stderr__)
+            return False
+
+    handler.handle = contained  # type: ignore[method-assign]
 
 
 def _is_below(name: str, starts: tuple[str, ...]) -> bool:

@@ -158,6 +158,7 @@ class Overrides:
     :param start_timeout: seconds until setup() is entered.
     :param setup_timeout: seconds that setup() may take.
     :param poll_timeout: seconds that a poll() may take.
+    :param trigger_timeout: seconds that add_trigger() and its like may take.
     :param memory: bytes that the sensor and what it has started may use.
     :param open_files: how many files it may have open.
     :param processes: how many processes and threads the sensor may have, with what it has started.
@@ -172,6 +173,7 @@ class Overrides:
     start_timeout: float | None = None
     setup_timeout: float | None = None
     poll_timeout: float | None = None
+    trigger_timeout: float | None = None
     memory: int | None = None
     open_files: int | None = None
     processes: int | None = None

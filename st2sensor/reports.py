@@ -55,6 +55,20 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hang:
+    """A method of a sensor, or a call that it makes, takes long. That is no failure by itself.
+
+    :param what: as in `poll()`.
+    :param since: when it began.
+    :param heard: when the sensor's process last said something; None for never.
+    """
+
+    what: str
+    since: float
+    heard: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SensorReport:
     """One sensor.
 
@@ -66,6 +80,7 @@ class SensorReport:
     :param restarts: how often its process was started again since the container started.
     :param failures: exits in a row that were failures.
     :param failing: whether these are so many that somebody should look.
+    :param hang: what takes longer than 10 seconds and three poll intervals; None for nothing.
     :param next_start: when it is started again after a failure.
     :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.
     :param held_back: how many of its triggers wait because the broker refuses their routing key; empty for none.
@@ -92,6 +107,7 @@ class SensorReport:
     restarts: int = 0
     failures: int = 0
     failing: bool = False
+    hang: Hang | None = None
     next_start: float | None = None
     last_exit: Event | None = None
     last_error: Event | None = None
@@ -165,6 +181,7 @@ class NodeReport:
         `outbox_oldest`. They are `outbox_bytes`, of `outbox_max_bytes`.
     :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
     :param memory: bytes of the container alone; `cpu` seconds of processor time.
+    :param notes: what is worth a look, though nothing that the container needs is missing.
     :param sharing: how it shares sensors; None where they are not shared.
     """
 
@@ -184,6 +201,7 @@ class NodeReport:
     latency_sum: float
     memory: int
     cpu: float
+    notes: tuple[str, ...] = ()
     sharing: SharingReport | None = None
 
     @property

@@ -150,10 +150,12 @@ class Container:
     :param start_timeout: seconds until setup() is entered.
     :param setup_timeout: seconds that setup() may take; None for ever.
     :param poll_timeout: seconds that a poll() may take; None for ever.
+    :param trigger_timeout: seconds that add_trigger() and its like may take; None forever.
     :param stop_timeout: seconds that stopping sensors have, all together, before they are killed.
     :param restarts: when a sensor that failed starts again.
     :param changes_at_once: sensors that are started or restarted at the same time.
     :param output_rate: lines a second of one sensor that go to the log; 0 for all.
+    :param private_environment: patterns of the names of variables that sensors do not inherit.
     :param eventlet: `auto`, `always` or `never`: which sensors eventlet is patched into before all else.
     :param sensor_ref: a sensor to run alone; None for all.
     :param single_sensor_mode: whether there must be one.
@@ -170,10 +172,12 @@ class Container:
     start_timeout: float
     setup_timeout: float | None
     poll_timeout: float | None
+    trigger_timeout: float | None
     stop_timeout: float
     restarts: Restarts
     changes_at_once: int
     output_rate: float
+    private_environment: tuple[str, ...]
     eventlet: str
     sensor_ref: str | None
     single_sensor_mode: bool

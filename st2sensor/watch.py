@@ -51,6 +51,10 @@ class Watch:
                 failures += 1
                 LOG.debug("%s; changes are noticed at the next resync", exception)
                 self._closing.wait(backoff.reconnect(failures, self._retry_wait))
+            except Exception:
+                failures += 1
+                LOG.exception("announcements are not heard for now; changes are noticed at the next resync")
+                self._closing.wait(backoff.reconnect(failures, self._retry_wait))
         self._subscription.close()
 
     def _listen(self, subscription: Subscription) -> None:

@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
     "errors models sensor rpc event settings payload isotime command trace reports health keyspace lazy": 0,
+    "environment excerpt threads": 0,
     "config logs log_files metrics schema schema_program checks objection backoff crypto visitors doors": 1,
     "storage transport workers": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,
@@ -60,7 +61,7 @@ IMPORTERS = {"import_module", "__import__"}
 MAY_IMPORT_BY_NAME = {"lazy", "wrapper.__main__", "wrapper.loader"}
 """The last two run the code of packs."""
 
-WRAPPER = {"testing", "wrapper", "sensor", "rpc", "errors", "payload", "trace", "keyspace", "isotime"}
+WRAPPER = {"testing", "wrapper", "excerpt", "sensor", "rpc", "errors", "payload", "trace", "keyspace", "isotime"}
 
 MODULES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
@@ -42,6 +43,14 @@ def ago(at: float | None) -> str:
         return "now"
     size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), (1.0, "s"))
     return f"{int(seconds // size)} {unit} ago"
+
+
+def hang(found: dict[str, Any] | None) -> str:
+    """What a sensor is in for long, and when it was last heard of; empty for nothing."""
+    if found is None:
+        return ""
+    lasts = span(time.time() - found["since"])
+    return f"in {found['what']} for {lasts}; last sign of life: {ago(found['heard']) or 'none'}"
 
 
 def percent(share: float | None) -> str:

@@ -38,5 +38,12 @@ def container(
 def sensor(config_files: Sequence[str], *, ref: str) -> int:
     """What `st2sensor run` does."""
     settings = config.load(config_files)
-    patient = replace(settings.container, start_timeout=DAY, setup_timeout=None, poll_timeout=None, http=None)
+    patient = replace(
+        settings.container,
+        start_timeout=DAY,
+        setup_timeout=None,
+        poll_timeout=None,
+        trigger_timeout=None,
+        http=None,
+    )
     return serve(replace(settings, container=patient), ref, foreground=True)

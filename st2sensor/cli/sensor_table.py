@@ -50,8 +50,12 @@ def table(found: Sequence[Report], width: int, processor: Mapping[str, float | N
 
 def why(report: Report) -> str:
     """What is wrong with a sensor, if anything is, in a line."""
+    said = moments.hang(report["hang"])
     if report["state"] != "running":
-        return str(report["reason"]).partition("\n")[0]
+        reason = str(report["reason"]).partition("\n")[0]
+        return f"{reason}; {said}" if said else reason
+    if said:
+        return said
     if not report["failing"]:
         return str(report["held_back"])
     ended, error = report["last_exit"], report["last_error"]
@@ -60,12 +64,17 @@ def why(report: Report) -> str:
     return "" if error is None else str(error["text"]).rstrip().rpartition("\n")[2]
 
 
+def _state(report: Report) -> Text:
+    if report["failing"]:
+        return Text("failing", "bold red")
+    return Text(report["state"], "yellow" if report["hang"] else colours.OF_STATES[report["state"]])
+
+
 def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
     """Cells by the names of their columns, all of them."""
-    state = report["state"]
     cells: dict[str, str | Text] = {
         "sensor": in_line(report["ref"]),
-        "state": Text("failing", "bold red") if report["failing"] else Text(state, colours.OF_STATES[state]),
+        "state": _state(report),
         NODE: in_line(report["node"] or ""),
         "since": moments.ago(report["since"]),
         "restarts": str(report["restarts"] or ""),

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant
 from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases, open_storage
+from st2sensor.threads import Threads
 from st2sensor.traffic import Traffic
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
@@ -83,15 +83,15 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     # A sensor takes four file descriptors here.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
     # The outbox and the embedded database hold payloads and values: they are no one else's to read.
-    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files)
+    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=settings.container.private_environment)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
         stack.enter_context(held(state_dir))
         if set_aside_damaged and (aside := set_aside(state_dir / "outbox.db")):
             LOG.warning("the damaged outbox is kept as %s", aside)
         storage = stack.enter_context(closing(open_storage(settings.database)))
-        threads = ThreadPoolExecutor(STORAGE_THREADS, thread_name_prefix="storage")
-        stack.callback(threads.shutdown, cancel_futures=True)
+        threads = Threads(STORAGE_THREADS, "storage")
+        stack.callback(threads.shutdown)
         loop = uvloop.new_event_loop()
         stack.callback(loop.close)
         outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))

@@ -102,6 +102,9 @@ def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, An
     ]
     if report["held_back"]:
         found.append(("held back", Text(report["held_back"], "red")))
+    hang = report["hang"]
+    if hang:
+        found.append(("hangs", Text(f"{moments.hang(hang)}; it began at {moments.clock(hang['since'])}", "yellow")))
     if report["dropped"]:
         lines = moments.count(report["dropped"], "line")
         are = "was" if report["dropped"] == 1 else "were"

@@ -79,6 +79,8 @@ def _screen(
     for check in node["checks"]:
         said = "ok" if check["ok"] else in_line(check["reason"])
         waiting.append(f"{check['name']} {said}  ", "green" if check["ok"] else "red")
+    for note in node["notes"]:
+        waiting.append(f"{in_line(note)}  ", "yellow")
     shown = ordered(sensors, sort, shares)[:room]
     hidden = len(sensors) - len(shown)
     return Group(

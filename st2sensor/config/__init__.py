@@ -163,6 +163,7 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         start_timeout=group.start_timeout,
         setup_timeout=group.setup_timeout or None,
         poll_timeout=group.poll_timeout or None,
+        trigger_timeout=group.trigger_timeout or None,
         stop_timeout=group.stop_timeout,
         restarts=Restarts(
             delay=group.restart_delay,
@@ -173,6 +174,7 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         ),
         changes_at_once=group.changes_at_once,
         output_rate=group.output_rate,
+        private_environment=tuple(group.private_environment),
         eventlet=group.eventlet,
         sensor_ref=group.sensor_ref,
         single_sensor_mode=group.single_sensor_mode,

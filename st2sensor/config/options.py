@@ -199,6 +199,7 @@ SENSORCONTAINER = [
     cfg.FloatOpt("start_timeout", default=60.0, min=0.1, help="seconds until a sensor's setup() is entered"),
     cfg.FloatOpt("setup_timeout", default=0.0, min=0, help="seconds that a setup() may take; 0: no limit"),
     cfg.FloatOpt("poll_timeout", default=0.0, min=0, help="seconds that a poll() may take; 0: no limit"),
+    cfg.FloatOpt("trigger_timeout", default=0.0, min=0, help="seconds that an add_trigger() may take; 0: no limit"),
     cfg.FloatOpt("stop_timeout", default=10.0, min=0, help="seconds that stopping sensors have, all together"),
     cfg.FloatOpt("restart_delay", default=1.0, min=0.01, help="seconds until a failed sensor starts again, doubling"),
     cfg.FloatOpt("restart_delay_max", default=300.0, min=0.01, help="seconds that the delay is doubled up to"),
@@ -207,6 +208,11 @@ SENSORCONTAINER = [
     cfg.IntOpt("failing_after", default=3, min=1, help="failures in a row that make one warning"),
     cfg.IntOpt("changes_at_once", default=20, min=1, help="sensors that are started or restarted at the same time"),
     cfg.FloatOpt("output_rate", default=200.0, min=0, help="lines a second of one sensor in the log; 0: all"),
+    cfg.ListOpt(
+        "private_environment",
+        default=[],
+        help="names of environment variables that sensors do not inherit, as in AWS_*; ST2_* never are",
+    ),
     cfg.StrOpt(
         "eventlet",
         default="auto",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 from st2sensor.container.assignment import assignment_of, own_config
@@ -19,6 +17,7 @@ from st2sensor.packs.config import SECRET_KEYS, Config, Source
 from st2sensor.packs.templates import Lookup, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
+from st2sensor.threads import Threads
 from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -51,18 +50,15 @@ class Assignments:
         self._storage = storage
         self._keyring = keyring
         self._workers = workers
-        started = Barrier(THREADS)
         # Of their own: whatever an operator has written must hold up no other file or call.
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="configurations")
-        # All there from the start, so that a container which holds more threads than it did has lost some.
-        list(self._threads.map(lambda _: started.wait(), range(THREADS)))
+        self._threads = Threads(THREADS, "configurations")
         self._blocking = blocking
         self._seen: dict[tuple[str, str], KeyValue | None] = {}
         """What configurations have used, for starts while the database is away."""
 
     def close(self) -> None:
         """Render no more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
         """The wrapper protocol's form, and what of it is to be masked. Raises ContentError and DatastoreError."""

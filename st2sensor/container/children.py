@@ -12,12 +12,14 @@ from typing import Any, Protocol
 
 from st2sensor.container import child as transitions
 from st2sensor.container import memory
+from st2sensor.container.activity import Activity
 from st2sensor.container.child import ALIVE, Child, State, describe_exit
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.launch import Launch
+from st2sensor.container.letting_go import patience_of
 from st2sensor.container.output import Output
 from st2sensor.container.process import Process
-from st2sensor.container.running import Running
+from st2sensor.container.running import MAIN, TRIGGERS, Running
 from st2sensor.errors import St2SensorError
 from st2sensor.models import Overrides, SensorType
 from st2sensor.settings import Container
@@ -49,6 +51,8 @@ class Hooks:
 
     :param launch: what a sensor is started with, given its token. Raises St2SensorError and OSError.
     :param blocking: runs a blocking call elsewhere.
+    :param let_go: called when a sensor is asked to stop, and again and again until it has, with when that was and how
+        long its calls may wait: answers those that have waited for so long.
     :param hang_up: hears a sensor's sessions out, and ends them.
     :param emit: announces a trigger of the container's own.
     :param unwanted: why a sensor must not run here any more, in words; empty for one that may.
@@ -58,6 +62,7 @@ class Hooks:
 
     launch: Callable[[SensorType, Overrides, str], Awaitable[Launch]]
     blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
+    let_go: Callable[[str, float, float], None]
     hang_up: Callable[[str], None]
     emit: Callable[[str, dict[str, Any]], None]
     unwanted: Callable[[str], str]
@@ -97,6 +102,14 @@ class Children:
     def overrides_of(self, ref: str) -> Overrides:
         """What an operator has set for a sensor that was started."""
         return self._overrides[ref]
+
+    def with_process(self) -> list[str]:
+        """Those that have a process."""
+        return list(self._running)
+
+    def activity_of(self, ref: str) -> Activity | None:
+        """What a sensor is in; None for one without a process."""
+        return self._running[ref].activity if ref in self._running else None
 
     def process_ids(self) -> set[int]:
         return {running.process.pid for running in self._running.values()}
@@ -172,29 +185,54 @@ class Children:
     def is_ready(self, ref: str) -> None:
         """setup() is entered."""
         self._move(transitions.ready(self._states[ref], self._clock()))
-        self._expect(ref, "setup()", _chosen(self._overrides[ref].setup_timeout, self._settings.setup_timeout))
+        self._enters(ref, "setup()", _chosen(self._overrides[ref].setup_timeout, self._settings.setup_timeout))
         self._hooks.changed()
 
     def is_set_up(self, ref: str) -> None:
         """setup() has returned."""
-        self._expect(ref, "setup()", None)
+        self._leaves(ref, "setup()")
 
     def ends(self, ref: str) -> None:
-        """cleanup() is entered, though nobody asked the sensor to stop."""
-        self._expect(ref, "cleanup()", self._settings.stop_timeout)
+        """cleanup() is entered; if nobody asked the sensor to stop, from now on it has so long."""
+        if ref in self._running:
+            self._running[ref].activity.is_left()
+        self._enters(ref, "cleanup()", self._settings.stop_timeout)
 
-    def polls(self, ref: str, running: bool) -> None:
-        """A poll() begins, or is over."""
+    def polls(self, ref: str, running: bool, interval: float | None) -> None:
+        """A poll() begins, or is over.
+
+        :param interval: seconds between two of them, where the sensor tells.
+        """
         self._chronicle.polls(ref, running)
-        self._expect(ref, "poll()", self._poll_timeout(ref) if running else None)
+        if running:
+            self._enters(ref, "poll()", _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout))
+        else:
+            self._leaves(ref, "poll()")
+        if interval is not None and ref in self._running:
+            self._running[ref].activity.poll_interval = interval
+
+    def hears(self, ref: str, method: str, running: bool) -> None:
+        """add_trigger(), or one of its like, begins, or is over."""
+        if running:
+            limit = _chosen(self._overrides[ref].trigger_timeout, self._settings.trigger_timeout)
+            self._enters(ref, f"{method}()", limit, TRIGGERS)
+        else:
+            self._leaves(ref, f"{method}()", TRIGGERS)
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:
         """A record of the sensor's."""
         if ref in self._running:
             self._running[ref].output.record(name, level, message)
 
-    def _poll_timeout(self, ref: str) -> float | None:
-        return _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout)
+    def _enters(self, ref: str, method: str, limit: float | None, thread: str = MAIN) -> None:
+        if ref in self._running:
+            self._running[ref].activity.begins(method, self._clock())
+        self._expect(ref, method, limit, thread)
+
+    def _leaves(self, ref: str, method: str, thread: str = MAIN) -> None:
+        if ref in self._running:
+            self._running[ref].activity.ends(method)
+        self._expect(ref, method, None, thread)
 
     # The life of a process.
 
@@ -258,15 +296,17 @@ class Children:
             self._interrupt(ref, self._running[ref])
 
     def _interrupt(self, ref: str, running: Running) -> None:
-        patience = self._settings.stop_timeout
+        patience, asked_at = self._settings.stop_timeout, self._clock()
+        waits = patience_of(patience)
 
         def overdue() -> None:
             self._chronicle.insisted(ref, patience)
             running.process.kill()
 
         running.stop(patience, overdue)
+        running.let_go(waits, lambda: self._hooks.let_go(ref, asked_at, waits))
 
-    def _expect(self, ref: str, what: str, seconds: float | None) -> None:
+    def _expect(self, ref: str, what: str, seconds: float | None, thread: str = MAIN) -> None:
         running = self._running.get(ref)
         if running is None or self._states[ref].state is State.STOPPING:
             return
@@ -286,13 +326,17 @@ class Children:
             else:
                 stop()
 
-        running.expect(seconds, overdue)
+        running.expect(thread, seconds, overdue)
 
     async def _watch_memory(self, ref: str, running: Running) -> None:
         while True:
             await asyncio.sleep(memory.INTERVAL)
             limit = self._overrides[ref].memory
-            used = await self._hooks.blocking(lambda: memory.used_by(running.process.pid))
+            try:
+                used = await self._hooks.blocking(lambda: memory.used_by(running.process.pid))
+            except Exception as error:  # noqa: BLE001 (it is looked at again)
+                LOG.error("%s: its memory cannot be told for now: %r", ref, error)
+                continue
             if limit is not None and used > limit and self._states[ref].state is not State.STOPPING:
                 reason = (
                     f"was killed because it used {memory.shown(used)} of memory, more than its {memory.shown(limit)}"
@@ -305,7 +349,10 @@ class Children:
         """A process has ended: the only event handler that acts, because a pidfd stays readable until it is reaped."""
         # What it has left behind must not go on talking, and what it has said itself is still on its way.
         self._running[ref].process.kill()
-        self._hooks.hang_up(ref)
+        try:
+            self._hooks.hang_up(ref)
+        except Exception:
+            LOG.exception("%s: what its process has said last cannot be used", ref)
         running = self._running.pop(ref)
         asyncio.get_running_loop().remove_reader(running.process.pidfd)
         code = running.reap()

@@ -47,6 +47,9 @@ class Node(Protocol):
     def restart(self, ref: str) -> None:
         """Stop a sensor and start it again. Raises SensorNotFound."""
 
+    def beside(self, ref: str, process: int) -> int | None:
+        """Another container starts a sensor; returns this process, if that runs here, too."""
+
     def set_level(self, level: str) -> None:
         """Change the level of the container's log."""
 
@@ -75,6 +78,7 @@ class Control:
             "log_level": self._log_level,
             "refresh": self._refresh,
             "dispatch": self._dispatch,
+            "beside": self._beside,
         }
 
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
@@ -154,6 +158,9 @@ class Control:
 
     async def _restart(self, ref: str) -> None:
         self._node.restart(ref)
+
+    async def _beside(self, ref: str, process: int) -> int | None:
+        return self._node.beside(ref, process)
 
     async def _log_level(self, level: str, ref: str | None = None) -> None:
         if level not in LEVELS:

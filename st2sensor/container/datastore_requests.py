@@ -129,9 +129,10 @@ class DatastoreRequests:
         async with self._lock(ref):
             await self._finish_all(ref, patient=False)
 
-    def give_up(self, ref: str) -> None:
-        """A sensor is asked to stop: its calls do not wait any longer."""
+    def release(self, ref: str, before: float) -> None:
+        """A sensor is asked to stop: answer what it has asked for before a time of the loop's clock."""
         self._storing.give_up(ref)
+        self._storing.release(ref, before)
 
     def close(self) -> None:
         """Announce what was not announced yet."""

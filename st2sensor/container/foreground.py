@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 
-from st2sensor.container.launch import WRAPPER, Launch, inherited
+from st2sensor.container.launch import WRAPPER, Inherited, Launch
 from st2sensor.container.process import Process
 from st2sensor.sharing.clocks import Moment
 
@@ -17,9 +17,13 @@ TERMINAL = 0
 
 
 class Foreground:
-    """Stands for a launcher. The sensor runs as this process's user, without limits of its own."""
+    """Stands for a launcher. The sensor runs as this process's user, without limits of its own.
 
-    def __init__(self) -> None:
+    :param sensors: what it inherits.
+    """
+
+    def __init__(self, sensors: Inherited) -> None:
+        self._sensors = sensors
         self._has_terminal = False
 
     async def start(self, launch: Launch) -> Process:
@@ -31,7 +35,7 @@ class Foreground:
         with _deaf_to(signal.SIGTSTP):
             started = subprocess.Popen(
                 [launch.interpreter, WRAPPER, launch.ref],
-                env=inherited(os.environ) | launch.environment(),
+                env=self._sensors.environment(os.environ) | launch.environment(),
                 process_group=0,
             )
         # Whoever supervises it collects it by its handle.

@@ -39,7 +39,12 @@ class Journal(logging.Handler):
         sensor = getattr(record, SENSOR, None)
         if sensor is None:
             return
-        kept = (record.created, record.levelno, self.format(record)[:LONGEST])
+        try:
+            text = self.format(record)[:LONGEST]
+        except Exception:  # noqa: BLE001 (logging's own rule: it is not the fault of whoever logs)
+            self.handleError(record)
+            return
+        kept = (record.created, record.levelno, text)
         self._lines.setdefault(sensor, deque(maxlen=LINES)).append(kept)
         if self._is_watched():
             # A loop that has ended has nobody left to tell.

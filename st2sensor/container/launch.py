@@ -12,13 +12,11 @@ from typing import Any
 
 import st2sensor
 from st2sensor.container.cgroup import Cgroup
+from st2sensor.environment import handed_on
 from st2sensor.errors import ConfigError
 from st2sensor.models import Overrides
 
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
-
-PRIVATE = ("NOTIFY_SOCKET", "ST2_")
-"""Starts of the names of variables that are the container's own business."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +25,16 @@ class Inherited:
 
     :param umask: of files they make.
     :param open_files: soft and hard limit.
+    :param private: patterns of the names of variables that they do not have, beside those that configure it.
     """
 
     umask: int
     open_files: tuple[int, int]
+    private: tuple[str, ...] = ()
+
+    def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """What zygotes are started with of the container's environment."""
+        return handed_on(environment, self.private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +80,6 @@ def common(interpreter: Path, socket: Path) -> dict[str, str]:
         "ST2SENSOR_SOCKET": str(socket),
         "ST2SENSOR_CONTAINER": str(os.getpid()),
     }
-
-
-def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """The container's environment less its own configuration: what zygotes are started with."""
-    return {name: value for name, value in environment.items() if not name.startswith(PRIVATE)}
 
 
 def limits(overrides: Overrides) -> dict[str, Any]:

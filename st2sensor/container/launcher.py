@@ -146,7 +146,7 @@ class Launcher:
         if self._groups.get(base):
             try:
                 self._zygote(base)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 (it is tried again)
                 LOG.error("the zygote of %s cannot be replaced for now: %s", base, error)
                 self._loop.call_later(LAST_REPLACEMENT, self._replace, base)
 

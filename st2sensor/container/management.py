@@ -14,6 +14,7 @@ from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.control import Control
 from st2sensor.container.endpoint import Endpoint
+from st2sensor.container.hangs import Hangs
 from st2sensor.container.hub import Hub
 from st2sensor.container.journal import Journal, Line
 from st2sensor.container.operations import Operations
@@ -67,6 +68,7 @@ class Management:
         settings: Settings,
         sources: Sources,
         children: Children,
+        hangs: Hangs,
         chronicle: Chronicle,
         operations: Operations,
         pipeline: Pipeline,
@@ -81,7 +83,7 @@ class Management:
         self._journal = Journal(asyncio.get_running_loop(), self._logged, lambda: events.is_watched(hub.LINE))
         sampler = Sampler(blocking, clock)
         reporter = Reporter(
-            settings, sources, children, chronicle, pipeline.traffic, pipeline.outbox, sampler, blocking, clock
+            settings, sources, children, hangs, chronicle, pipeline.traffic, pipeline.outbox, sampler, blocking, clock
         )
         self._control = Control(operations, reporter, self._journal, events)
         self._page = None if make_page is None else make_page(reporter, events)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import replace
 
 from st2sensor import logs
+from st2sensor.container.beside import Beside
 from st2sensor.container.child import State
 from st2sensor.container.children import Children
 from st2sensor.dispatch import Dispatcher
@@ -29,12 +31,14 @@ class Operations:
         desired: Callable[[], Container[str]],
         look: Callable[[], Awaitable[None]],
         tell_level: Callable[[str, int], None],
+        beside: Beside,
     ) -> None:
         self._children = children
         self._dispatcher = dispatcher
         self._desired = desired
         self._look = look
         self._tell_level = tell_level
+        self._beside = beside
         self._levels: dict[str, str] = {}
         """Of sensors whose level an operator has changed."""
 
@@ -51,6 +55,13 @@ class Operations:
             self._children.stop(ref, "an operator restarts it")
         elif state is not State.STOPPING:
             self._children.start_now(ref)
+
+    def beside(self, ref: str, process: int) -> int | None:
+        """Another container, in another process, starts a sensor; returns this process, if that is to run here, too."""
+        if ref not in self._desired():
+            return None
+        self._beside.tell(ref, process)
+        return os.getpid()
 
     def set_level(self, level: str) -> None:
         """Change the level of the container's log, and of the sensors that have none of their own."""

@@ -9,6 +9,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.throttle import Throttle
+from st2sensor.excerpt import shortened
 from st2sensor.logs import of_sensor
 from st2sensor.packs.config import masked
 from st2sensor.payload import valid
@@ -35,7 +36,10 @@ LONGEST_REASON = 500
 """Characters of an error that an exit is explained by."""
 
 STACK_LINES = 200
-"""Of stacks that are kept, at the most."""
+"""Of stacks that are kept, and logged whatever else there is."""
+
+LONGEST_NAME = 256
+"""Characters of a logger's name."""
 
 WRAPPER_LOGGERS = ("root", "st2sensor")
 """First parts of the names of loggers whose records are shown as the sensor's own."""
@@ -94,13 +98,13 @@ class Output:
 
     def record(self, name: str, level: int, message: str) -> None:
         """Log a record that the sensor sent."""
-        message = masked(valid(message), self._secrets)
+        message = masked(valid(shortened(message)), self._secrets)
         if level >= logging.ERROR:
             # A traceback ends with the exception.
             self._last_error = message.rstrip().rpartition("\n")[2][:LONGEST_REASON]
             self._chronicle.failed(self._ref, message)
-        if self._log.isEnabledFor(level) and self._admits():
-            self._say(self._tagged(name), level, message)
+        if self._log.isEnabledFor(level) and self._admits(len(message)):
+            self._say(self._tagged(name[:LONGEST_NAME]), level, message)
 
     def close(self) -> None:
         """Log what is left, and stop following: a process that got away may go on writing for ever."""
@@ -147,12 +151,13 @@ class Output:
         self._partial = b""
 
     def _write(self, line: bytes) -> None:
-        is_stack = self._stacks is not None and STACK.match(line)
-        if not line or not (is_stack or self._admits()):
+        stacks = self._stacks
+        is_stack = stacks is not None and len(stacks) < STACK_LINES and STACK.match(line)
+        if not line or not (is_stack or self._admits(len(line))):
             return
         text = masked(line.decode("utf-8", "replace").rstrip(), self._secrets)
-        if is_stack and self._stacks is not None and len(self._stacks) < STACK_LINES:
-            self._stacks.append(text)
+        if is_stack and stacks is not None:
+            stacks.append(text[:LONGEST_REASON])
         if text:
             self._last_line = text[:LONGEST_REASON]
             if self._log.isEnabledFor(logging.INFO):
@@ -165,8 +170,8 @@ class Output:
         vars(record).update(of_sensor(self._ref))
         self._log.handle(record)
 
-    def _admits(self) -> bool:
-        if self._throttle.admits(self._loop.time()):
+    def _admits(self, size: int) -> bool:
+        if self._throttle.admits(self._loop.time(), 1 + size // LONGEST):
             return True
         if self._report is None:
             self._report = self._loop.call_later(REPORT, self._tell_dropped)

@@ -24,15 +24,18 @@ class Process:
 
     def terminate(self) -> None:
         """Ask it to stop."""
+        self._wake()
         self._signal(signal.SIGTERM)
 
     def insist(self) -> None:
         """Ask again, also one that ignores SIGTERM or handles it in its own way."""
+        self._wake()
         self._signal(signal.SIGTERM)
         self._signal(rpc.STOP_SIGNAL)
 
     def dump_stacks(self) -> None:
         """Have it print the stack of every thread, whatever it is doing."""
+        self._wake()
         self._signal(rpc.STACKS_SIGNAL)
 
     def kill(self) -> None:
@@ -56,6 +59,12 @@ class Process:
         if info is None:
             return -signal.SIGKILL
         return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
+
+    def _wake(self) -> None:
+        """Continue the whole group: a process that SIGSTOP has stopped takes no other signal but SIGKILL."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
         # One that became another user is out of reach of a container that is not root.

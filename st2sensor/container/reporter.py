@@ -14,6 +14,7 @@ from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.clipping import ALONE, clipped
+from st2sensor.container.hangs import Hangs, summary_of_hangs
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.membership import Membership
 from st2sensor.container.usage import Sampler
@@ -62,6 +63,7 @@ class Reporter:
         settings: Settings,
         sources: Sources,
         children: Children,
+        hangs: Hangs,
         chronicle: Chronicle,
         traffic: Traffic,
         outbox: Outbox,
@@ -72,6 +74,7 @@ class Reporter:
         self._settings = settings
         self._sources = sources
         self._children = children
+        self._hangs = hangs
         self._chronicle = chronicle
         self._traffic = traffic
         self._outbox = outbox
@@ -126,6 +129,7 @@ class Reporter:
             latency_sum=self._traffic.latency_sum,
             memory=usage.memory,
             cpu=usage.cpu,
+            notes=self.notes(),
             sharing=self._sharing(),
         )
 
@@ -145,6 +149,11 @@ class Reporter:
             _check("sensors", self._calm),
             *self._leases(),
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """What is worth a look, though nothing that the container needs is missing."""
+        hanging = summary_of_hangs(self._hangs.all())
+        return (hanging,) if hanging else ()
 
     def _leases(self) -> Iterable[Check]:
         membership = self._sources.membership()
@@ -197,6 +206,7 @@ class Reporter:
             restarts=record.restarts,
             failures=child.failures if child else 0,
             failing=child is not None and self._is_failing(child),
+            hang=self._hangs.of(ref),
             next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
             last_exit=record.last_exit,
             last_error=record.last_error,

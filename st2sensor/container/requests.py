@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from st2sensor import rpc
-from st2sensor.container.session import Session
+from st2sensor.container.activity import interval_told, method_told
+from st2sensor.container.session import Session, Waiting
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import LeaseLost, RpcError, St2SensorError
+from st2sensor.errors import LeaseLost, OutboxError, RpcError, SensorStops, St2SensorError
 from st2sensor.event import Event
 from st2sensor.models import TraceContext, Trigger
 from st2sensor.outbox_file import Entry
@@ -37,8 +38,11 @@ class Sensors(Protocol):
     def ends(self, ref: str) -> None:
         """A sensor's cleanup() is entered."""
 
-    def polls(self, ref: str, running: bool) -> None:
-        """A sensor's poll() begins, or is over."""
+    def polls(self, ref: str, running: bool, interval: float | None) -> None:
+        """A sensor's poll() begins, or is over; it polls every so many seconds."""
+
+    def hears(self, ref: str, method: str, running: bool) -> None:
+        """A sensor's add_trigger(), or one of its like, begins, or is over."""
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:
         """A sensor logs."""
@@ -55,6 +59,9 @@ class Node(Protocol):
 
     async def refresh(self) -> None:
         """Look into storage now."""
+
+    def is_stopping(self, ref: str) -> bool:
+        """Whether a sensor has been asked to stop. From any thread."""
 
     def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
         """A sensor asks for one of the datastore's methods."""
@@ -86,7 +93,8 @@ class Requests:
             "ready": lambda ref, _: sensors.is_ready(ref),
             "set_up": lambda ref, _: sensors.is_set_up(ref),
             "ending": lambda ref, _: sensors.ends(ref),
-            "poll": lambda ref, params: sensors.polls(ref, bool(params["running"])),
+            "poll": lambda ref, params: sensors.polls(ref, bool(params["running"]), interval_told(params)),
+            "hear": lambda ref, params: sensors.hears(ref, method_told(params), bool(params["running"])),
             "log": _logged(sensors),
         }
 
@@ -95,12 +103,18 @@ class Requests:
         if identifier is not None and not isinstance(identifier, int):
             session.refuse(None, RpcError("an id must be an integer"))
             return
+        method = message.get("method")
+        if identifier is not None and session.ref is not None:
+            session.expect(identifier, str(method))
         try:
-            self._act(session, message.get("method"), identifier, message.get("params") or {}, message["bodies"])
+            self._act(session, method, identifier, message.get("params") or {}, message["bodies"])
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exception:
             session.refuse(identifier, RpcError(f"malformed request: {exception!r}"))
+        except Exception as exception:
+            LOG.exception("%s: a request failed", session.ref)
+            session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
 
     def _act(
         self,
@@ -150,6 +164,20 @@ class Requests:
             session.hear_out()
             session.close()
         self._sessions.pop(ref, None)
+
+    def oldest(self, ref: str) -> Waiting | None:
+        """The request of a sensor, its forks included, that waits longest for its answer."""
+        found = [session.oldest for session in self._sessions.get(ref, ())]
+        return min((waiting for waiting in found if waiting), key=lambda waiting: waiting.since, default=None)
+
+    def heard_at(self, ref: str) -> float | None:
+        """When a sensor last said something, by the loop's clock."""
+        return max((session.heard_at for session in self._sessions.get(ref, ())), default=None)
+
+    def release(self, ref: str, before: float, error: Exception) -> None:
+        """Refuse what a sensor has asked for before a time of the loop's clock, whatever becomes of it."""
+        for session in self._sessions.get(ref, ()):
+            session.release(before, error)
 
     def tell_triggers(self) -> None:
         """Tell every sensor what has changed about its triggers since it was last told."""
@@ -241,15 +269,19 @@ class Requests:
     def _accept(self, session: Session, identifier: int | None, event: Event) -> None:
         # One that has checked by itself learns of a schema that has changed since.
         news = None if event.schema is None else self._dispatcher.schema_for(event.trigger, event.schema)
+        ref = session.ref
+        assert ref is not None
 
         def done(error: Exception | None) -> None:
             if error is None:
                 session.answer(identifier, news)
+            elif isinstance(error, OutboxError) and self._node.is_stopping(ref):
+                session.refuse(identifier, SensorStops(str(error)))
             else:
                 session.refuse(identifier, error)
 
-        assert session.ref is not None
-        self._dispatcher.dispatch(session.ref, event, done)
+        if not session.is_released(identifier):
+            self._dispatcher.dispatch(ref, event, done)
 
     async def _user_info(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002
         return {

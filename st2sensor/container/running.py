@@ -5,9 +5,16 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections.abc import Callable
 
+from st2sensor.container.activity import Activity
 from st2sensor.container.cgroup import Cgroup
 from st2sensor.container.output import Output
 from st2sensor.container.process import Process
+
+MAIN, TRIGGERS = "main", "triggers"
+"""Threads of the wrapper that call the sensor's methods; each is in one at a time."""
+
+LEAST = 0.01
+"""Seconds between two looks."""
 
 INSIST = 1.0
 """Seconds between two requests to stop."""
@@ -32,21 +39,31 @@ class Running:
         self.cgroup = cgroup
         self.greeted = False
         self.log_level = 0
-        self._overdue: TimerHandle | None = None
+        self.activity = Activity()
+        self._overdue: dict[str, TimerHandle] = {}
         self._insisting: TimerHandle | None = None
+        self._letting_go: TimerHandle | None = None
         self._watch: Task[None] | None = None
 
-    def expect(self, seconds: float | None, overdue: Callable[[], None]) -> None:
-        """Call back unless something else is expected within so many seconds; None: never."""
-        if self._overdue is not None:
-            self._overdue.cancel()
-        self._overdue = None if seconds is None else self._loop.call_later(seconds, overdue)
+    def expect(self, thread: str, seconds: float | None, overdue: Callable[[], None]) -> None:
+        """Call back unless something else is expected of a thread within so many seconds; None: never."""
+        earlier = self._overdue.pop(thread, None)
+        if earlier is not None:
+            earlier.cancel()
+        if seconds is not None:
+            self._overdue[thread] = self._loop.call_later(seconds, overdue)
 
     def stop(self, patience: float, overdue: Callable[[], None]) -> None:
         """Ask it to stop, again and again, and call back when patience, in seconds, is over."""
-        self.expect(patience, overdue)
+        self.expect(TRIGGERS, None, overdue)
+        self.expect(MAIN, patience, overdue)
         self.process.terminate()
         self._insisting = self._loop.call_later(INSIST, self._insist)
+
+    def let_go(self, interval: float, look: Callable[[], None]) -> None:
+        """Have a look every so many seconds, for as long as the process lives."""
+        self._letting_go = self._loop.call_later(max(LEAST, interval), self.let_go, interval, look)
+        look()
 
     def watch(self, task: Task[None]) -> None:
         """Have a task go on for as long as the process lives."""
@@ -54,7 +71,7 @@ class Running:
 
     def reap(self) -> int:
         """Collect the exit code of a process that has ended, and what it said last."""
-        for clock in (self._overdue, self._insisting, self._watch):
+        for clock in (*self._overdue.values(), self._insisting, self._letting_go, self._watch):
             if clock is not None:
                 clock.cancel()
         code = self.process.reap()
@@ -68,8 +85,8 @@ class Running:
 
     def _insist(self) -> None:
         """Many a poll() catches everything, and many a server handles SIGTERM in its own way."""
+        self._insisting = self._loop.call_later(INSIST, self._insist)
         if self.greeted:
             self.process.insist()
         else:
             self.process.terminate()
-        self._insisting = self._loop.call_later(INSIST, self._insist)

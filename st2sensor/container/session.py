@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from st2sensor import rpc
 from st2sensor.container.unanswered import Unanswered
@@ -41,6 +41,16 @@ UNREAD = 100_000_000
 
 STRANGERS_BYTES = 65_536
 """Bytes that one may say before it has shown its token."""
+
+
+class Waiting(NamedTuple):
+    """A request that is not answered yet.
+
+    :param since: when it came, by the loop's clock.
+    """
+
+    method: str
+    since: float
 
 
 class Handler(Protocol):
@@ -83,8 +93,14 @@ class Session:
         """What the socket had no room for."""
         self.left: Callable[[], None] = lambda: None
         """Called when the session ends."""
+        self._asked: dict[int, Waiting] = {}
+        """Requests by id that are not answered, in the order in which they came."""
+        self._released: set[int] = set()
+        """Requests that were refused before whoever works on them was done: nothing more is said of these."""
         self.ref: str | None = None
         """The sensor's reference, once the wrapper has shown its token."""
+        self.heard_at = loop.time()
+        """When the wrapper last said something."""
         endpoint.setblocking(False)
         loop.add_reader(endpoint, self._readable)
 
@@ -97,8 +113,31 @@ class Session:
         """Whether the other side does not read what it is sent."""
         return len(self._unsent) > CONGESTED
 
+    def expect(self, identifier: int, method: str) -> None:
+        """A request is to be answered."""
+        self._asked[identifier] = Waiting(method, self._loop.time())
+
+    @property
+    def oldest(self) -> Waiting | None:
+        """The request that waits longest for its answer."""
+        # A copy, because other threads answer.
+        return next(iter(list(self._asked.values())), None)
+
+    def is_released(self, identifier: int | None) -> bool:
+        """Whether a request was refused because its sensor stops: nobody waits for what comes of it."""
+        return identifier in self._released
+
+    def release(self, before: float, exception: Exception) -> None:
+        """Refuse what has waited since then, or longer. Whatever becomes of it is not told any more."""
+        for identifier, waiting in list(self._asked.items()):
+            if waiting.since <= before:
+                self.refuse(identifier, exception)
+                self._released.add(identifier)
+
     def answer(self, identifier: int | None, value: Any) -> None:
         """Answer a request, or refuse it when the answer is too long; does nothing when the wrapper has hung up."""
+        if self._is_settled(identifier):
+            return
         try:
             data = rpc.result(identifier, value)
         except ValueError as exception:
@@ -108,6 +147,8 @@ class Session:
 
     def refuse(self, identifier: int | None, exception: Exception, code: int = rpc.APPLICATION_ERROR) -> None:
         """Answer a request with an error."""
+        if self._is_settled(identifier):
+            return
         self._send(rpc.error(identifier, exception, code))
         self._answered(identifier)
 
@@ -153,6 +194,7 @@ class Session:
             self._handle_waiting()
             self.close()
             return False
+        self.heard_at = self._loop.time()
         try:
             self._listen_to(len(data))
             self._waiting.extend(self._lines.feed(data))
@@ -181,6 +223,10 @@ class Session:
                     return
         except ProtocolError as exception:
             self._end(exception)
+            return
+        except Exception:
+            LOG.exception("%s: session ended by what was said in it", self.ref or "an unknown process")
+            self.close()
             return
         self._stalled = bool(self._waiting) and self._is_full
         if self._stalled and not self._is_full:
@@ -232,6 +278,15 @@ class Session:
             self._loop.remove_reader(self._socket)
         else:
             self._loop.add_reader(self._socket, self._readable)
+
+    def _is_settled(self, identifier: int | None) -> bool:
+        """Whether a request was answered already; from here on it is."""
+        if identifier in self._released:
+            self._released.discard(identifier)
+            return True
+        if identifier is not None:
+            self._asked.pop(identifier, None)
+        return False
 
     def _end(self, exception: ProtocolError) -> None:
         LOG.warning("%s: session ended: %s", self.ref or "an unknown process", exception)

@@ -1,28 +1,36 @@
 """Runs the datastore's calls in threads of their own, and holds them while the database is away.
 
 A call that fails because the database cannot be reached is tried again when the database answers, up to its deadline.
-While it is away only one probe asks for it, so that calls do not queue up behind each other's timeouts.
+While it is away only one probe asks for it, so that calls do not queue up behind each other's timeouts. A sensor has a
+few threads at a time: its slow calls hold up its own next ones, and nobody else's.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from st2sensor.container.fair_queue import FairQueue
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from st2sensor.health import Health, changed
 
 LOG = logging.getLogger(__name__)
 
-THREADS = 4
+THREADS = 8
+"""At the most: each is started when all others are busy."""
+
+SHARE = 2
+"""Threads that one sensor has at a time."""
 
 PROBE = 0.25
 """Seconds between two probes of a database that is away."""
+
+LOOK = 1.0
+"""Seconds between two looks for calls that the database does not answer, and for threads that could not be started."""
 
 R = TypeVar("R")
 
@@ -31,18 +39,21 @@ Done = Callable[[Any, Exception | None], None]
 
 
 class Call:
-    """:param owner: the sensor that asks.
+    """:param owner: the sensor that asks; empty for the probe.
     :param repeatable: whether it does no harm a second time, when nobody knows whether it was carried out.
-    :param until: when it is given up, by the loop's clock.
+    :param since: when it was made, and `until` when it is given up, by the loop's clock.
     """
 
-    __slots__ = ("done", "function", "owner", "repeatable", "until")
+    __slots__ = ("done", "function", "owner", "repeatable", "since", "until")
 
-    def __init__(self, owner: str, function: Callable[[], Any], done: Done, repeatable: bool, until: float) -> None:
+    def __init__(
+        self, owner: str, function: Callable[[], Any], done: Done, *, repeatable: bool, since: float, until: float
+    ) -> None:
         self.owner = owner
         self.function = function
         self.done = done
         self.repeatable = repeatable
+        self.since = since
         self.until = until
 
 
@@ -57,17 +68,20 @@ class Storing:
         self._loop = loop
         self._ping = ping
         self._timeout = timeout
-        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._queue: FairQueue[Call] = FairQueue(SHARE)
+        self._threads = 0
+        self._can_start = True
         self._away: StorageUnavailable | None = None
         """Why calls are held."""
         self.health = Health(reason="")
         """Of the database, as the last calls found it."""
+        self._open: dict[Call, None] = {}
+        """Calls that are not answered yet: who takes one out answers it."""
         self._held: dict[Call, TimerHandle] = {}
+        self._looking = False
         self._closing = False
         self._impatient: set[str] = set()
         """Sensors that do not wait, because they are asked to stop."""
-        for number in range(THREADS):
-            threading.Thread(target=self._work, name=f"datastore-{number}", daemon=True).start()
 
     def submit(
         self, owner: str, function: Callable[[], R], done: Done, *, repeatable: bool = True, patient: bool = True
@@ -80,10 +94,15 @@ class Storing:
         """
         if patient:
             self._impatient.discard(owner)
-        until = self._loop.time() + (self._timeout if patient and not self._closing else 0.0)
-        call = Call(owner, function, done, repeatable, until)
+        now = self._loop.time()
+        until = now + (self._timeout if patient and not self._closing else 0.0)
+        call = Call(owner, function, done, repeatable=repeatable, since=now, until=until)
+        self._open[call] = None
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(LOOK, self._look)
         if self._away is None:
-            self._queue.put(call)
+            self._put(call)
         else:
             self._hold(call, self._away)
 
@@ -106,28 +125,77 @@ class Storing:
         for call in [call for call in self._held if owner in (None, call.owner)]:
             self._give_up(call)
 
+    def release(self, owner: str, before: float) -> None:
+        """Answer a sensor's calls that were made before then, by the loop's clock, also those on their way."""
+        for call in list(self._open):
+            if call.owner == owner and call.since <= before:
+                self._drop(call, "the sensor is asked to stop before the database has answered")
+
     def close(self) -> None:
         """End the threads, once they have made the calls that they were given."""
         self.give_up()
-        for _ in range(THREADS):
-            self._queue.put(None)
+        self._queue.close()
+
+    def _put(self, call: Call) -> None:
+        if self._queue.put(call.owner, call) and self._threads < THREADS:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        try:
+            threading.Thread(target=self._work, name=f"datastore-{self._threads}", daemon=True).start()
+        except RuntimeError as error:
+            # Calls wait for the threads that there are, or for the next look, up to their deadlines.
+            if self._can_start:
+                LOG.error("%d threads make the datastore's calls, and no more can be started: %s", self._threads, error)
+            self._can_start = False
+        else:
+            self._threads += 1
+            self._can_start = True
+
+    def _look(self) -> None:
+        """Answer calls that are on their way for too long; what comes of them is not told any more."""
+        self._looking = bool(self._open)
+        if self._looking:
+            self._loop.call_later(LOOK, self._look)
+        if self._open and not self._threads:
+            self._start_thread()
+        now = self._loop.time()
+        for call in list(self._open):
+            if call not in self._held and call.until + LOOK <= now:
+                self._drop(call, f"the database has not answered within {self._timeout:g} s")
+
+    def _drop(self, call: Call, why: str) -> None:
+        if call in self._held:
+            self._held.pop(call).cancel()
+        self._tell(call, None, DatastoreUnavailable(f"{why}; whether the call was carried out is not known"))
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:
-            away = self._away
-            if away is not None and call.owner:
-                self._in_loop(self._hold, call, away)
-                continue
             try:
-                result = call.function()
-            except StorageUnavailable as exception:
-                self._in_loop(self._failed, call, exception)
-            except StorageError as exception:
-                self._tell(call, None, DatastoreError(str(exception)))
-            except Exception as exception:  # noqa: BLE001 (it is the asker's, as the arguments were)
-                self._tell(call, None, exception)
-            else:
-                self._tell(call, result, None)
+                self._make(call)
+            except Exception:
+                LOG.exception("%s: a datastore call cannot be made", call.owner)
+            finally:
+                self._queue.done(call.owner)
+
+    def _make(self, call: Call) -> None:
+        away = self._away
+        if away is not None and call.owner:
+            self._in_loop(self._hold, call, away)
+            return
+        if call.owner and call not in self._open:
+            # Its sensor has not waited for its turn.
+            return
+        try:
+            result = call.function()
+        except StorageUnavailable as exception:
+            self._in_loop(self._failed, call, exception)
+        except StorageError as exception:
+            self._tell(call, None, DatastoreError(str(exception)))
+        except Exception as exception:  # noqa: BLE001 (it is the asker's, as the arguments were)
+            self._tell(call, None, exception)
+        else:
+            self._tell(call, result, None)
 
     def _failed(self, call: Call, reason: StorageUnavailable) -> None:
         if self._away is None and not self._closing:
@@ -142,10 +210,12 @@ class Storing:
             self._hold(call, reason)
 
     def _hold(self, call: Call, reason: StorageUnavailable) -> None:
+        if call not in self._open:
+            return
         if call.until <= self._loop.time() or self._closing or call.owner in self._impatient:
             self._tell(call, None, DatastoreUnavailable(str(reason)))
         elif self._away is None:
-            self._queue.put(call)
+            self._put(call)
         else:
             self._held[call] = self._loop.call_at(call.until, self._give_up, call)
 
@@ -162,27 +232,36 @@ class Storing:
             except StorageUnavailable as exception:
                 self._in_loop(self._still_away, exception)
             except StorageError:
-                self._in_loop(self._release)
+                self._in_loop(self._resume)
+            except Exception as exception:
+                reason = StorageUnavailable(f"the database cannot be asked: {exception!r}")
+                if str(reason) != str(self._away):
+                    LOG.exception("it cannot be told whether the database is back; it is asked again")
+                self._in_loop(self._still_away, reason)
             else:
-                self._in_loop(self._release)
+                self._in_loop(self._resume)
 
         if not self._closing:
-            self._queue.put(Call("", probe, lambda *_: None, repeatable=True, until=0.0))
+            now = self._loop.time()
+            self._put(Call("", probe, lambda *_: None, repeatable=True, since=now, until=now))
 
     def _still_away(self, reason: StorageUnavailable) -> None:
         self._away = reason
         self._loop.call_later(PROBE, self._probe)
 
-    def _release(self) -> None:
+    def _resume(self) -> None:
         LOG.info("the datastore's calls go on")
         self._away = None
         self.health = changed(self.health, "")
-        for call, timer in self._held.items():
+        held, self._held = self._held, {}
+        for call, timer in held.items():
             timer.cancel()
-            self._queue.put(call)
-        self._held.clear()
+            self._put(call)
 
     def _tell(self, call: Call, result: Any, error: Exception | None) -> None:
+        """Once: who comes second comes too late."""
+        if self._open.pop(call, call) is call:
+            return
         try:
             call.done(result, error)
         except Exception:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +22,19 @@ from st2sensor.catalogue import Catalogue
 from st2sensor.container import cgroup, membership
 from st2sensor.container.assignment import launch_of, socket_of
 from st2sensor.container.assignments import Assignments
+from st2sensor.container.beside import Beside
 from st2sensor.container.child import Child, State, summary
 from st2sensor.container.children import Children, Hooks
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.endpoint import Endpoints
 from st2sensor.container.foreground import Foreground
+from st2sensor.container.hangs import Hangs
 from st2sensor.container.hub import Hub
 from st2sensor.container.knowledge import Knowledge
 from st2sensor.container.launch import Inherited, Launch
 from st2sensor.container.launcher import Launcher
+from st2sensor.container.letting_go import LettingGo
 from st2sensor.container.management import MakePage, Management, Pipeline
 from st2sensor.container.membership import Membership
 from st2sensor.container.operations import Operations
@@ -43,7 +46,7 @@ from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.container.systemd import Systemd
 from st2sensor.datastore import Datastore
-from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound
+from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound, St2SensorError
 from st2sensor.event import event_of
 from st2sensor.keyring import Keyring
 from st2sensor.keyspace import Asker
@@ -54,6 +57,7 @@ from st2sensor.settings import Settings
 from st2sensor.sharing.holdings import Unshared
 from st2sensor.sharing.participant import Participant
 from st2sensor.storage.base import Storage
+from st2sensor.threads import Threads
 from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +66,12 @@ LOOK_AGAIN = 1.0
 """Seconds until what had to wait for its turn is looked at again, though nothing happened."""
 
 ALLOW = "allow"
+
+ANNOUNCE = 1.0
+"""Seconds that the others have to be told that this container leaves."""
+
+GONE = 3.0
+"""Seconds until what was killed has to be gone."""
 
 GATHER = 0.02
 """Seconds in which changes are gathered before one look at all sensors, while there is more to do than may be done at
@@ -110,7 +120,7 @@ class Supervisor:
         self._membership: Membership | None = None
         self._clock = clock
         # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
-        self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._files = Threads(1, "files")
         self._storage = storage
         self._refresh = Refresh(
             storage,
@@ -131,6 +141,8 @@ class Supervisor:
         """Digests of what should run here now."""
         self._wake = asyncio.Event()
         self._held_back = False
+        self._complaint = ""
+        """What last went wrong without being foreseen."""
         self._stopping = False
         self._strangers: asyncio.TimerHandle | None = None
         self._exit_code = 0
@@ -144,12 +156,11 @@ class Supervisor:
         try:
             self._membership = self._member()
             await self._management.open(self._state_dir)
+            if not self._foreground:
+                # There somebody may be thinking at a breakpoint.
+                self._hangs.follow(loop)
             while not self._stopping:
-                self._refresh.look_when_stale()
-                self._reconcile()
-                if self._refresh.has_looked and not self._held_back:
-                    systemd.ready()
-                systemd.status(summary(self._children.states.values()))
+                self._take_turn(systemd)
                 await self._sleep()
         finally:
             systemd.stopping()
@@ -160,13 +171,32 @@ class Supervisor:
             self._close()
         return self._exit_code
 
+    def _take_turn(self, systemd: Systemd) -> None:
+        """Look, and act. What goes wrong without being foreseen ends nothing: it is tried again in a moment."""
+        try:
+            self._refresh.look_when_stale()
+            self._reconcile()
+            if self._refresh.has_looked and not self._held_back:
+                systemd.ready()
+            systemd.status(summary(self._children.states.values()))
+        except St2SensorError:
+            raise
+        except Exception as exception:
+            self._held_back = True
+            if repr(exception) != self._complaint:
+                LOG.exception("what runs may not be what should run; it is tried again")
+            self._complaint = repr(exception)
+        else:
+            self._complaint = ""
+
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make the parts, of which some need the loop."""
         self._cgroups = cgroup.delegated()
-        self._launcher: Launcher | Foreground = Foreground() if self._foreground else self._forking(loop)
+        self._launcher: Launcher | Foreground = Foreground(self._inherited) if self._foreground else self._forking(loop)
         hooks = Hooks(
             launch=self._launch,
             blocking=self._in_files,
+            let_go=lambda *asked: self._letting_go.look(*asked),
             hang_up=lambda ref: self._requests.hang_up(ref),
             emit=self.emit,
             unwanted=lambda ref: self._membership.unwanted(ref) if self._membership else "",
@@ -192,17 +222,22 @@ class Supervisor:
             tenure=self._participant.holdings if self._participant else Unshared(),
             emits=self._settings.datastore.emit_triggers,
         )
+        self._letting_go = LettingGo(self._requests, self._pipeline.outbox.withdraw, self._release, self._clock)
+        self._hangs = Hangs(self._children, self._requests, self._poll_interval, self._clock)
+        self._beside = Beside(self._state_dir, is_alone=self._only is not None)
         self._operations = Operations(
             self._children,
             self._dispatcher,
             lambda: self._desired,
             self._refresh.now,
             self._requests.tell_log_level,
+            self._beside,
         )
         self._management = Management(
             self._settings,
             self._sources(),
             self._children,
+            self._hangs,
             chronicle,
             self._operations,
             self._pipeline,
@@ -236,6 +271,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
 
     def _close(self) -> None:
+        self._hangs.close()
         self._endpoints.close()
         self._refresh.close()
         self._storing.close()
@@ -279,6 +315,15 @@ class Supervisor:
     def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
         self._datastore.handle(session, identifier, method, params)
 
+    def _release(self, ref: str, before: float) -> None:
+        """A sensor that stops waits no longer for checks of what it dispatches, and for the database."""
+        self._dispatcher.withdraw(ref)
+        self._datastore.release(ref, before)
+
+    def _poll_interval(self, ref: str) -> float | None:
+        sensor = self._knowledge.sensors.get(ref) if self._knowledge else None
+        return None if sensor is None else sensor.poll_interval
+
     # What the datastore's methods ask for: the Node of DatastoreRequests.
 
     def asker(self, ref: str) -> Asker:
@@ -305,7 +350,9 @@ class Supervisor:
 
     def _overrides_of(self, ref: str, known: Knowledge) -> Overrides:
         found = known.overrides_of(ref)
-        return replace(found, setup_timeout=0.0, poll_timeout=0.0) if self._foreground else found
+        if not self._foreground:
+            return found
+        return replace(found, setup_timeout=0.0, poll_timeout=0.0, trigger_timeout=0.0)
 
     def _sources(self) -> Sources:
         return Sources(
@@ -328,19 +375,29 @@ class Supervisor:
             raise SensorNotFound(f"sensor {self._only} is not registered: check the name, or run st2ctl reload")
         todo = plan(self._desired, states, self._clock(), self._settings.container.changes_at_once)
         self._held_back = todo.held_back
-        for action in todo.actions:
-            self._act(action, self._knowledge)
+        failures = [error for action in todo.actions if (error := self._try_to_act(action, self._knowledge))]
+        if failures:
+            raise failures[0]
+
+    def _try_to_act(self, action: Action, known: Knowledge) -> Exception | None:
+        """Act for one sensor; what is wrong with it keeps no other from its own."""
+        try:
+            self._act(action, known)
+        except Exception as exception:  # noqa: BLE001 (raised when the others had their turn)
+            return exception
+        return None
 
     def _act(self, action: Action, known: Knowledge) -> None:
         ref = action.ref
         if action.do is Do.START:
+            self._pipeline.outbox.welcome(ref)
+            self._beside.look(ref)
             self._children.start(known.sensors[ref], self._overrides_of(ref, known), self._desired[ref])
         elif action.do is Do.FORGET:
             self._children.forget(ref)
         else:
             reason = "it has changed" if action.do is Do.RESTART else self._why_unwanted(ref)
             self._children.stop(ref, reason)
-            self._datastore.give_up(ref)
 
     def _why_unwanted(self, ref: str) -> str:
         if self._membership is None or ref not in self._digests:
@@ -363,7 +420,10 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         if self._membership is not None:
-            await self._membership.announce()
+            # Who is told later takes the sensors a little later; these have to stop in time.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANNOUNCE):
+                    await self._membership.announce()
         self._pipeline.outbox.give_up_waiting()
         self._storing.give_up()
         alive = self._children.alive
@@ -372,9 +432,13 @@ class Supervisor:
         for ref in alive:
             if self._children.states[ref].state is not State.STOPPING:
                 self._children.stop(ref, "the container stops")
-        while self._children.alive:
-            await self._wake.wait()
-            self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.container.stop_timeout + GONE):
+                while self._children.alive:
+                    await self._wake.wait()
+                    self._wake.clear()
+        if self._children.alive:
+            LOG.error("%s cannot be ended, not even by SIGKILL: the container ends", ", ".join(self._children.alive))
         if self._membership is not None:
             await self._membership.close()
 

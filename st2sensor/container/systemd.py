@@ -52,8 +52,8 @@ class Systemd:
             self._timer.cancel()
 
     def _alive(self) -> None:
-        self._tell("WATCHDOG=1")
         self._timer = self._loop.call_later(self._interval, self._alive)
+        self._tell("WATCHDOG=1")
 
     def _tell(self, message: str) -> None:
         if not self._address:

@@ -16,8 +16,11 @@ class Throttle:
         self.dropped = 0
         """Lines since the last `settle`."""
 
-    def admits(self, now: float) -> bool:
-        """Take one line; False when it has to be dropped."""
+    def admits(self, now: float, cost: int = 1) -> bool:
+        """Take one line; False when it has to be dropped.
+
+        :param cost: of so many usual lines, when it is a long one.
+        """
         if not self._rate:
             return True
         self._level = min(self._rate * BURST, self._level + (now - self._at) * self._rate)
@@ -25,7 +28,7 @@ class Throttle:
         if self._level < 1:
             self.dropped += 1
             return False
-        self._level -= 1
+        self._level -= cost
         return True
 
     def settle(self) -> int:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from st2sensor.container.launch import WRAPPER, Inherited, Launch, inherited
+from st2sensor.container.launch import WRAPPER, Inherited, Launch
 from st2sensor.container.process import Process
 from st2sensor.sharing.clocks import Moment
 
@@ -76,7 +76,7 @@ class Zygote:
         """While messages wait for room."""
         """What the zygote is to be told of groups."""
         # What nearly all sensors have in common is here once, and not in the memory of each.
-        self._environment = {**inherited(os.environ), **common}
+        self._environment = {**sensors.environment(os.environ), **common}
         self._births, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._groups, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with asked, told:

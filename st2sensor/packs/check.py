@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import st2sensor
+from st2sensor.environment import handed_on
 from st2sensor.errors import ContentError
 from st2sensor.packs.code import Code
 
@@ -87,6 +88,7 @@ def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env=handed_on(os.environ),
         start_new_session=True,
     ) as process:
         try:

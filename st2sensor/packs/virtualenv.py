@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from st2sensor.environment import handed_on
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
 from st2sensor.packs.files import read
@@ -24,7 +25,7 @@ MARK = "st2sensor-requirements"
 LAST_LINES = 8
 """Of pip's, that a message shows."""
 
-PRIVATE = ("PYTHON", "NOTIFY_SOCKET", "ST2_")
+PRIVATE = ("PYTHON*",)
 """Starts of the names of variables that are not for what a pack's requirements run: ours hold passwords."""
 
 Progress = Callable[[str], None]
@@ -131,7 +132,7 @@ def _python(pack: Pack) -> str:
 
 def _run(command: list[str], pack: Pack, progress: Progress) -> None:
     # What this process was told of its own Python is not for another.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    environment = handed_on(os.environ, PRIVATE)
     environment["PYTHONUNBUFFERED"] = "1"
     last: deque[str] = deque(maxlen=LAST_LINES)
     try:

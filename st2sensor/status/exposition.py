@@ -41,6 +41,10 @@ COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
 GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
     "st2sensor_sensor_running": ("Whether a sensor runs.", lambda report: report.state == "running"),
     "st2sensor_sensor_failing": ("Whether a sensor fails again and again.", lambda report: report.failing),
+    "st2sensor_sensor_hang_seconds": (
+        "How long a sensor is in a method, or waits in a call, where that is long; 0 otherwise.",
+        lambda report: time.time() - report.hang.since if report.hang else 0.0,
+    ),
     "st2sensor_sensor_refused": (
         "Whether the newest content of a sensor was refused at its registration.",
         lambda report: report.refused is not None,

@@ -171,6 +171,7 @@ class Server:
         body: dict[str, object] = {"ready": is_ready}
         if self._may_look(request):
             body["checks"] = [asdict(check) for check in checks]
+            body["notes"] = self._reporter.notes()
         return web.json_response(body, status=200 if is_ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002

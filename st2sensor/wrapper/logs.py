@@ -7,7 +7,12 @@ import sys
 import threading
 from typing import Optional
 
+from st2sensor.errors import SensorStops
+from st2sensor.excerpt import shortened
 from st2sensor.wrapper.connection import Caller
+
+LONGEST_NAME = 256
+"""Characters of a logger's name."""
 
 
 class ContainerHandler(logging.Handler):
@@ -20,7 +25,8 @@ class ContainerHandler(logging.Handler):
             if self.connection is None:
                 sys.stderr.write(f"{self.format(record)}\n")
                 return
-            params = {"logger": record.name, "level": record.levelno, "message": self.format(record)}
+            message = shortened(self.format(record))
+            params = {"logger": record.name[:LONGEST_NAME], "level": record.levelno, "message": message}
             self.connection.notify("log", params)
         except Exception:  # noqa: BLE001 (logging's own rule: a record that cannot be written is reported, not raised)
             self.handleError(record)
@@ -50,7 +56,8 @@ def set_level(level: int) -> None:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    if failure.exc_value is not None and not isinstance(failure.exc_value, SystemExit):
+    # A thread that a stop has let out of a call ends with it: that is no failure.
+    if failure.exc_value is not None and not isinstance(failure.exc_value, (SystemExit, SensorStops)):
         name = "a thread" if failure.thread is None else f"thread {failure.thread.name}"
         error = (failure.exc_type, failure.exc_value, failure.exc_traceback)
         logging.getLogger().error("%s failed", name, exc_info=error)

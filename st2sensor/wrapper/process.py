@@ -30,6 +30,16 @@ FAILED, CONTENT_ERROR, CONTAINER_GONE, INTERRUPTED, STOPPED = 1, 65, 70, 130, 14
 
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
+FOREVER = float("inf")
+
+CALLBACKS = {
+    "trigger.add": "add_trigger",
+    "trigger.update": "update_trigger",
+    "trigger.remove": "remove_trigger",
+    "trigger.known": "triggers_known",
+}
+"""Methods of the sensor, by what the container tells."""
+
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 """The folder of this package, with a separator at its end."""
 
@@ -96,6 +106,20 @@ def _run_sensor(
         LOG.error("%s: %s", place, error, exc_info=error.__cause__)
         return CONTENT_ERROR
     life = Life(sensor_class, assignment, connection, told)
+
+    def end() -> None:
+        stop.over()
+        connection.notify("ending", {})
+        life.clean_up()
+
+    def end_here() -> None:
+        # Before anything is said: the connection's shield would raise the stop again.
+        stop.over()
+        LOG.warning("the sensor goes on though it was asked to stop: cleanup() is called in the middle of what it does")
+        end()
+        _end(STOPPED)
+
+    stop.end_here = end_here
     try:
         code = life.lead()
     except StopSensor:
@@ -104,10 +128,8 @@ def _run_sensor(
     try:
         stop.over()
     except StopSensor:
-        stop.over()
         code = STOPPED
-    connection.notify("ending", {})
-    life.clean_up()
+    end()
     return code
 
 
@@ -156,7 +178,7 @@ class Life:
         sensor = self._sensor = _instance(self._class, service, self._assignment)
         if derives(self._class, "PollingSensor"):
             polling: Any = sensor
-            polling.poll = _reported(polling.poll, connection)
+            polling.poll = _reported(polling, polling.poll, connection)
         callbacks = Callbacks(sensor, self._told)
         callbacks.start()
         connection.notify("ready", {})
@@ -176,11 +198,17 @@ def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, 
     return sensor
 
 
-def _reported(poll: Callable[[], None], connection: Caller) -> Callable[[], None]:
-    """A poll() that tells the container when it begins and ends."""
+def _interval(sensor: Any) -> Optional[float]:
+    """Seconds between two polls; None for what is no such number."""
+    interval: Any = getattr(sensor, "_poll_interval", None)
+    return float(interval) if isinstance(interval, (int, float)) and 0 < interval < FOREVER else None
+
+
+def _reported(sensor: Any, poll: Callable[[], None], connection: Caller) -> Callable[[], None]:
+    """A poll() that tells the container when it begins and ends, and how often it is called."""
 
     def reported() -> None:
-        connection.notify("poll", {"running": True})
+        connection.notify("poll", {"running": True, "interval": _interval(sensor)})
         try:
             poll()
         finally:
@@ -194,13 +222,11 @@ class Callbacks:
 
     def __init__(self, sensor: Sensor, connection: Connection) -> None:
         self._connection = connection
-        self._methods: Dict[str, Callable[..., Any]] = {
-            "trigger.add": sensor.add_trigger,
-            "trigger.update": sensor.update_trigger,
-            "trigger.remove": sensor.remove_trigger,
-        }
-        # Beyond StackStorm: who derives from its own Sensor has none.
-        self._known: Callable[[], object] = getattr(sensor, "triggers_known", lambda: None)
+        # Beyond StackStorm: a sensor that derives from StackStorm's own class has no triggers_known().
+        self._methods = {name: getattr(sensor, name, None) for name in CALLBACKS.values()}
+        if getattr(type(sensor), "triggers_known", None) is Sensor.triggers_known:
+            # It does nothing: the container need not hear of that.
+            self._methods["triggers_known"] = None
 
     def start(self) -> None:
         """Listen, from now on, to what does not concern triggers."""
@@ -214,28 +240,24 @@ class Callbacks:
 
     def _listen(self) -> None:
         for message in self._connection.notifications():
-            method = self._methods.get(message.get("method", ""))
             if message.get("method") == "log.level":
                 logs.set_level(message["params"]["level"])
-            elif message.get("method") == "trigger.known":
-                self._tell_known()
-            elif method is not None:
-                self._call(method, message["params"]["trigger"])
+                continue
+            name = CALLBACKS.get(message.get("method", ""), "")
+            method = self._methods.get(name)
+            if method is not None:
+                arguments = message["params"] if _takes_trigger(method) else {}
+                self._call(name, method, **arguments)
 
-    def _tell_known(self) -> None:
+    def _call(self, name: str, method: Callable[..., Any], **arguments: Any) -> None:
+        """Call a method of the sensor, and tell the container when that begins and ends."""
+        self._connection.notify("hear", {"method": name, "running": True})
         try:
-            self._known()
+            method(**arguments)
         except Exception:
-            LOG.exception("triggers_known() failed")
-
-    def _call(self, method: Callable[..., Any], trigger: Dict[str, Any]) -> None:
-        try:
-            if _takes_trigger(method):
-                method(trigger=trigger)
-            else:
-                method()
-        except Exception:
-            LOG.exception("%s() failed", method.__name__)
+            LOG.exception("%s() failed", name)
+        finally:
+            self._connection.notify("hear", {"method": name, "running": False})
 
 
 def _takes_trigger(method: Callable[..., Any]) -> bool:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -241,6 +242,89 @@ def test_one_sensor_alone_ends_the_container_with_its_exit_code(workspace: Works
         return {(item.payload["id"], item.payload["exit_code"]) for item in seen}
 
     eventually("both exits are announced", lambda: {("Exits", 3), ("Ends", 0)} <= exits())
+
+
+def test_a_sensor_that_also_runs_in_another_container_is_told_in_both_logs(embedded: Workspace) -> None:
+    add_sleepers(embedded, 2)
+    embedded.reload_well()
+    daemon = embedded.start()
+    daemon.wait_for_log("s.Sleeper0 started")
+    alone = embedded.start("--sensor-ref=s.Sleeper0")
+    alone.wait_for_log(f"s.Sleeper0 runs in the container of process {daemon.process.pid}, too")
+    daemon.wait_for_log(f"s.Sleeper0 runs in the container of process {alone.process.pid}, too")
+    assert "s.Sleeper1 runs in" not in daemon.log
+
+    # The daemon that comes second finds it, too.
+    assert daemon.stop() == 0
+    second = embedded.start()
+    second.wait_for_log(f"s.Sleeper0 runs in the container of process {alone.process.pid}, too")
+    alone.wait_for_log(f"s.Sleeper0 runs in the container of process {second.process.pid}, too")
+
+
+def test_variables_that_hold_the_containers_secrets_reach_no_sensor(embedded: Workspace) -> None:
+    code = """
+    import os, subprocess
+
+    class Looks(Sensor):
+        def run(self):
+            child = subprocess.run(["env"], capture_output=True, text=True).stdout
+            texts = [open("/proc/self/environ").read().replace(chr(0), "\\n"), child]
+            names = [line.partition("=")[0] for text in texts for line in text.splitlines()] + list(os.environ)
+            self.sensor_service.dispatch("s.seen", {"names": names})
+    """
+    embedded.add_sensor("s", "Looks", code, trigger_types=[{"name": "seen"}])
+    embedded.configure("private_environment = VAULT_*, TOKEN\n")
+    embedded.reload_well()
+    listener = embedded.listen()
+    private = {"ST2_LOG__FORMAT": "text", "VAULT_ADDR": "v", "VAULT_TOKEN": "v", "TOKEN": "t", "ST2SENSOR_EVENTLET": ""}
+    prefix = ["env", *(f"{name}={value}" for name, value in private.items()), "TOKEN_OF_ALL=x"]
+    container = embedded.start(prefix=prefix)
+    (seen,) = listener.wait_for("s.seen")
+    (zygote,) = container.zygotes()
+    for names in (set(seen.payload["names"]), set(zygote.environ())):
+        assert names & set(private) == set()
+        assert "TOKEN_OF_ALL" in names
+
+
+UNFORESEEN = """
+import sys
+from st2sensor.cli.__main__ import PROGRAMS
+from st2sensor.container import supervisor
+from st2sensor.container.children import Children
+from st2sensor.lazy import resolve
+
+plan, start, failures = supervisor.plan, Children.start, []
+
+def plan_at_last(*arguments):
+    if len(failures) < 2:
+        failures.append("plan")
+        raise MemoryError("while planning")
+    return plan(*arguments)
+
+def start_at_last(children, sensor, *arguments):
+    if sensor.ref == "s.Sleeper0" and failures.count("start") < 2:
+        failures.append("start")
+        raise MemoryError("while starting")
+    start(children, sensor, *arguments)
+
+supervisor.plan, Children.start = plan_at_last, start_at_last
+# Before them are the interpreter, -m and the module.
+name, *arguments = sys.argv[4:]
+sys.exit(resolve(PROGRAMS[name])(arguments))
+"""
+"""A container in which things go wrong that nobody has foreseen."""
+
+
+def test_what_goes_wrong_without_being_foreseen_ends_nothing(embedded: Workspace) -> None:
+    add_sleepers(embedded, 2)
+    embedded.reload_well()
+    container = embedded.start(prefix=[sys.executable, "-c", UNFORESEEN])
+    container.wait_for_log("s.Sleeper1 started")
+    container.wait_for_log("s.Sleeper0 started")
+    assert container.log.count("what runs may not be what should run; it is tried again") == 2
+    assert container.log.count("MemoryError: while planning") == 1
+    assert container.log.count("MemoryError: while starting") == 1
+    assert container.stop() == 0
 
 
 def test_a_sensor_that_is_not_registered_is_told(workspace: Workspace) -> None:

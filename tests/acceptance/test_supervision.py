@@ -377,6 +377,12 @@ HANGS = {
         "import time\nclass Poll(PollingSensor):\n    def poll(self):\n        time.sleep(1000)\n",
         "poll()",
     ),
+    "trigger_timeout": (
+        "Add",
+        "import time\nclass Add(Sensor):\n    def run(self):\n        time.sleep(1000)\n"
+        "    def add_trigger(self, trigger):\n        time.sleep(1000)\n",
+        "add_trigger()",
+    ),
 }
 
 
@@ -386,7 +392,8 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     marker = embedded.folder / "slow"
     # While it is registered, importing it does not hang.
     wait = f"1000 if __import__('os').path.exists('{marker}') else 0"
-    path = embedded.add_sensor("s", name, code.format(wait=wait))
+    path = embedded.add_sensor("s", name, code.format(wait=wait), trigger_types=UP)
+    embedded.add_rule("s", "asks", "s.up", x=1)
     embedded.configure(AT_ONCE)
     override(embedded, "s", **{timeout: 0.7})
     embedded.reload_well()
@@ -396,7 +403,9 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     container.wait_for_log(f"s.{name} was stopped because {what} took more than 0.7 s, starts again in")
     container.wait_for_log(f"s.{name} started", 2)
     # On a slow machine not at the first time: it may have been stopped on its way.
-    eventually("a stack", lambda: re.search(rf'File "{path}", line \d+ in (poll|setup|<module>)', container.log))
+    eventually(
+        "a stack", lambda: re.search(rf'File "{path}", line \d+ in (poll|setup|add_trigger|<module>)', container.log)
+    )
 
 
 def test_a_sensor_that_failed_and_hangs_in_cleanup_is_killed_and_restarted(embedded: Workspace) -> None:
@@ -951,3 +960,27 @@ def test_a_patched_sensor_works_with_green_threads_and_native_ones(embedded: Wor
     assert container.stop() == 0
     assert "cleaned up" in container.log
     assert "Traceback" not in container.log
+
+
+def test_a_record_of_any_length_takes_a_bounded_line(embedded: Workspace) -> None:
+    code = """
+    class Long(Sensor):
+        def run(self):
+            log = self.sensor_service.get_logger("x")
+            log.error("begins here " + "z" * 30_000_000 + " ends here")
+            print("printed", "y" * 100_000)
+            raise ValueError("w" * 30_000_000 + " is too long")
+    """
+    embedded.configure("restart_delay = 100000\nrestart_delay_max = 100000\n")
+    embedded.add_sensor("s", "Long", code)
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("starts again in")
+    log = container.log
+    assert "begins here" in log
+    assert "ends here" in log
+    assert "is too long" in log
+    assert log.count("characters are left out") == 2
+    assert max(map(len, log.splitlines())) < 70_000
+    done = embedded.run("st2sensor", "--config-file", str(embedded.config), "list")
+    assert done.returncode == 0

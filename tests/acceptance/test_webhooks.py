@@ -8,16 +8,19 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from urllib.parse import urlencode
 
 import pytest
 
+from st2sensor.core.webhooks.server import THREADS
 from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
+from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually
-from tests.support.patience import SOON
+from tests.support.patience import LATER, SOON
 from tests.webhooks import FORM, Answer, Endpoint, certificate_context
 from tests.workspace import Container, Workspace
 
@@ -384,3 +387,23 @@ def test_a_stop_answers_what_was_asked(site: tuple[Endpoint, Container]) -> None
     assert container.process.wait(SOON) == 0
     with pytest.raises(ConnectionError):
         endpoint.post("deploy")
+
+
+def test_keys_are_checked_while_every_dispatch_waits_for_room(embedded: Workspace) -> None:
+    embedded.messaging = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    endpoint = Endpoint(embedded, "require_key = always\n[outbox]\nmax_size = 1")
+    endpoint.workspace.add_rule("hooks", "rule0", "core.st2.webhook", url="hook")
+    embedded.reload()
+    key = endpoint.apikey("create")
+    container = endpoint.start()
+    shown = {"St2-Api-Key": key["key"]}
+    with ThreadPoolExecutor(THREADS + 8) as posts:
+        waiting = [posts.submit(endpoint.post, "hook", {}, shown) for _ in range(THREADS + 8)]
+        container.wait_for_log("is full with")
+        assert endpoint.post("hook", {}, {"St2-Api-Key": "00000000.x"}).status == 401
+        endpoint.apikey("revoke", key["id"])
+        # Who is let in is told that there is no such hook.
+        eventually("the revoked key is refused", lambda: endpoint.post("no/hook", {}, shown).status == 401)
+        assert container.stop(LATER) == 0
+        # Who waits is told to send it again.
+        assert {answer.result(SOON).status for answer in waiting} <= {202, 503}

@@ -170,7 +170,10 @@ class Real:
     def ends(self, ref: str) -> None:
         raise NotImplementedError(ref)
 
-    def polls(self, ref: str, running: bool) -> None:
+    def polls(self, ref: str, running: bool, interval: float | None) -> None:
+        raise NotImplementedError(ref)
+
+    def hears(self, ref: str, method: str, running: bool) -> None:
         raise NotImplementedError(ref)
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from st2sensor import rpc
+from st2sensor.errors import DatastoreUnavailable, SensorStops
 from st2sensor.wrapper import stop as module
 from st2sensor.wrapper.stop import Stop, StopSensor
 from tests.support.patience import AT_LAST
@@ -98,3 +99,39 @@ def test_before_the_begin_and_after_the_end_nothing_is_raised(stop: Stop) -> Non
     with contextlib.suppress(StopSensor):
         terminate()
     assert late.asked
+
+
+@pytest.mark.parametrize("error", [SensorStops("it stops"), DatastoreUnavailable("away")])
+def test_a_call_that_was_released_by_the_stop_raises_the_stop(stop: Stop, error: Exception) -> None:
+    def call() -> None:
+        with stop:
+            terminate()
+            raise error
+
+    with pytest.raises(StopSensor) as raised:
+        call()
+    assert raised.value.__context__ is error
+
+
+def test_without_a_stop_and_in_cleanup_the_error_of_the_call_is_raised(stop: Stop) -> None:
+    def call() -> None:
+        with stop:
+            raise SensorStops("no room")
+
+    for _ in range(2):
+        with pytest.raises(SensorStops):
+            call()
+        stop.over()
+        terminate()
+
+
+def test_a_sensor_that_swallows_it_again_and_again_is_ended_where_it_is(stop: Stop) -> None:
+    ended = []
+    stop.end_here = lambda: ended.append("here")
+    for number in range(module.SWALLOWED):
+        with contextlib.suppress(StopSensor):
+            terminate()
+        assert (number, ended) == (number, [])
+    with contextlib.suppress(StopSensor):
+        terminate()
+    assert ended == ["here"]

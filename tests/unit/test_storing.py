@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from st2sensor.container.storing import Storing
+from st2sensor.container import storing as module
+from st2sensor.container.storing import SHARE, Storing
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from tests.support.patience import AT_LAST, SOON
 
@@ -17,6 +18,7 @@ from tests.support.patience import AT_LAST, SOON
 class Database:
     def __init__(self) -> None:
         self.away = False
+        self.odd = False
         self.uncertain = False
         self.slow = threading.Event()
         self.slow.set()
@@ -30,6 +32,8 @@ class Database:
 
     def ping(self) -> None:
         self.probes += 1
+        if self.odd:
+            raise MemoryError
         self._look()
 
     def _look(self) -> None:
@@ -122,3 +126,86 @@ def test_a_refusal_is_told_at_once_and_so_is_an_error_of_the_asker() -> None:
             await storing.run("p.S", refuse(ValueError("mine")))
 
     run(test)
+
+
+def test_slow_calls_of_one_sensor_leave_threads_to_the_others() -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        database.slow.clear()
+        slow = [asyncio.ensure_future(storing.run("p.Slow", database.call)) for _ in range(50)]
+        await until(lambda: database.calls == SHARE)
+        assert await storing.run("p.Other", lambda: "at once") == "at once"
+        assert database.calls == SHARE
+        database.slow.set()
+        assert await asyncio.gather(*slow) == ["done"] * 50
+
+    run(test)
+
+
+def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answer() -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        loop = asyncio.get_running_loop()
+        database.slow.clear()
+        calls = [asyncio.ensure_future(storing.run("p.S", database.call)) for _ in range(SHARE + 1)]
+        other = asyncio.ensure_future(storing.run("p.Other", database.call))
+        await until(lambda: database.calls == SHARE + 1)
+        storing.release("p.S", loop.time() - AT_LAST)
+        assert not any(call.done() for call in calls)
+        storing.release("p.S", loop.time())
+        for call in calls:
+            with pytest.raises(DatastoreUnavailable, match="asked to stop before the database has answered"):
+                await call
+        database.slow.set()
+        assert await other == "done"
+        # The one whose turn had not come is not made any more.
+        assert await storing.run("p.S", lambda: database.calls) == SHARE + 1
+
+    run(test)
+
+
+def test_a_call_that_is_never_answered_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.05)
+
+    async def test(database: Database, storing: Storing) -> None:
+        database.slow.clear()
+        with pytest.raises(DatastoreUnavailable, match=r"has not answered within 0\.1 s"):
+            await storing.run("p.S", database.call)
+        database.slow.set()
+
+    run(test, timeout=0.1)
+
+
+def test_an_unforeseen_error_of_the_probe_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        database.away = True
+        call = asyncio.ensure_future(storing.run("p.S", database.call))
+        await until(lambda: database.probes > 0)
+        database.odd = True
+        before = database.probes
+        await until(lambda: database.probes > before + 2)
+        database.away = database.odd = False
+        assert await call == "done"
+
+    run(test)
+    assert caplog.text.count("it cannot be told whether the database is back") == 1
+
+
+def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.05)
+    start = threading.Thread.start
+    refusals: list[threading.Thread] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("datastore") and len(refusals) < 3:
+            refusals.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def test(database: Database, storing: Storing) -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        assert await storing.run("p.S", database.call) == "done"
+        assert len(refusals) == 3
+
+    run(test)
+    assert caplog.text.count("no more can be started") == 1

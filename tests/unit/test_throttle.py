@@ -25,3 +25,8 @@ def test_after_a_burst_just_the_rate_passes() -> None:
 def test_without_a_rate_everything_passes() -> None:
     throttle = Throttle(0, now=0)
     assert all(throttle.admits(0) for _ in range(10_000))
+
+
+def test_a_long_line_counts_as_several() -> None:
+    throttle = Throttle(10, now=0)
+    assert sum(throttle.admits(0, 5) for _ in range(500)) == 10 * BURST / 5

@@ -23,7 +23,7 @@ from st2sensor.core.webhooks.payload import body_of, payload_of
 from st2sensor.core.webhooks.rates import Rates
 from st2sensor.core.webhooks.refusal import Refusal
 from st2sensor.doors import Doors
-from st2sensor.errors import St2SensorError
+from st2sensor.errors import DatastoreUnavailable, St2SensorError
 from st2sensor.visitors import PATIENCE as PATIENCE_OF_DOORS
 from st2sensor.visitors import Visitors, share_of_files
 
@@ -38,6 +38,9 @@ PATIENCE = 30.0
 
 VISITORS = 4096
 """Connections at the same time."""
+
+READ = 3.0
+"""Seconds that the datastore has to tell the keys; who posts meanwhile waits no longer, and those last seen count."""
 
 LEAVE = 5.0
 """Seconds that requests have to be answered at the end."""
@@ -88,6 +91,9 @@ class Server:
         self._logger = logger
         self._rates = Rates(options.rate_limit)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
+        # Of its own: dispatches that wait for room in the outbox must not keep a key from being checked.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="keys")
+        self._reading: asyncio.Future[dict[str, str]] | None = None
         self._keys = ApiKeys(self._read_keys, logger)
         self._answering: set[asyncio.Task[Any]] = set()
         self._doors: Doors | None = None
@@ -131,6 +137,7 @@ class Server:
                 self._doors.close()
             await runner.cleanup()
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self._reader.shutdown(wait=False, cancel_futures=True)
 
     async def _answer_all(self) -> None:
         """Wait for those who have asked already: aiohttp would hang up on who has not said all."""
@@ -217,11 +224,19 @@ class Server:
             raise Refusal(503, "the event cannot be kept now; send it again", {"Retry-After": "5"}) from None
 
     async def _read_keys(self) -> dict[str, str]:
+        """Raises St2SensorError, also when there is no answer in time: it is waited for by whoever asks next."""
+
         def read() -> dict[str, str]:
             found = self._service.list_values(prefix=API_KEYS)
             return {str(entry.name).partition(f":{API_KEYS}")[2]: str(entry) for entry in found}
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().run_in_executor(self._reader, read)
+        done, _ = await asyncio.wait([self._reading], timeout=READ)
+        if not done:
+            raise DatastoreUnavailable(f"the datastore has not answered within {READ:g} s")
+        found, self._reading = self._reading, None
+        return found.result()
 
 
 def _printable(text: str) -> str:

@@ -43,11 +43,14 @@ function ago(at) {
 
 const clock = (at) => (at ? new Date(at * SECOND).toLocaleTimeString([], { hour12: false }) : "");
 const megabytes = (bytes) => (bytes === null ? "" : `${(bytes / 2 ** 20).toFixed(1)} MB`);
+const hang = (found) =>
+  `in ${found.what} for ${span(Date.now() / SECOND - found.since)}; last sign of life: ${ago(found.heard) || "none"}`;
 const stateOf = (report) => (report.failing ? "failing" : report.state);
 const lastLine = (text) => text.trimEnd().split("\n").pop();
 
 function trouble(report) {
   if (report.refused) return report.refused.split("\n")[0];
+  if (report.hang) return hang(report.hang);
   if (report.state !== "running" && report.failures) return report.reason.split("\n")[0];
   if (node.sharing && report.state === "waiting" && !report.node) return report.reason;
   if (report.last_error) return lastLine(report.last_error.text);
@@ -182,7 +185,8 @@ function drawNode() {
     if (!check.ok) made.append(element("small", "", `since ${clock(check.since)}: ${check.reason}`));
     return made;
   });
-  $("#checks").replaceChildren(...checks);
+  const notes = node.notes.map((note) => element("div", "check note", note));
+  $("#checks").replaceChildren(...checks, ...notes);
   document.title = `${node.checks.every((check) => check.ok) ? "" : "! "}st2sensor ${node.name}`;
 }
 
@@ -221,6 +225,7 @@ function details(report) {
     ["next start", clock(report.next_start)],
     ["process", report.pid && `${report.pid}, ${megabytes(report.memory)}, ${(report.cpu ?? 0).toFixed(2)} s of processor time`],
     ["restarts", `${report.restarts}${report.failures ? `, failures in a row: ${report.failures}` : ""}`],
+    ["hangs", report.hang && hang(report.hang), "bad"],
     ["last exit", report.last_exit && `${clock(report.last_exit.at)}: ${report.last_exit.text}`],
     ["last poll", poll && `${clock(poll.at)}, ${took}`],
     ["last trigger", report.trigger && `${report.trigger}, ${clock(report.triggered_at)}`],
