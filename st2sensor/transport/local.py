@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from st2sensor.errors import BrokerUnavailable
+from st2sensor.private_file import create
 from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message
 
@@ -139,7 +140,7 @@ class LocalSubscription:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
         connection.execute("PRAGMA journal_mode = WAL")
         # The outbox forgets a message once it is here: it must be on disk.
