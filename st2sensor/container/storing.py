@@ -33,17 +33,36 @@ Done = Callable[[Any, Exception | None], None]
 class Call:
     """:param owner: the sensor that asks.
     :param repeatable: whether it does no harm a second time, when nobody knows whether it was carried out.
+    :param writes: whether it changes anything.
     :param until: when it is given up, by the loop's clock.
+    :ivar uncertain: whether it may have been carried out, though nobody knows.
     """
 
-    __slots__ = ("done", "function", "owner", "repeatable", "until")
+    __slots__ = ("done", "function", "owner", "repeatable", "uncertain", "until", "writes")
 
-    def __init__(self, owner: str, function: Callable[[], Any], done: Done, repeatable: bool, until: float) -> None:
+    def __init__(
+        self,
+        owner: str,
+        function: Callable[[], Any],
+        done: Done,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        until: float = 0.0,
+    ) -> None:
         self.owner = owner
         self.function = function
         self.done = done
         self.repeatable = repeatable
+        self.writes = writes
         self.until = until
+        self.uncertain = False
+
+    def unavailable(self, reason: object) -> DatastoreUnavailable:
+        """What its asker is told when it is given up."""
+        if self.uncertain and (self.writes or not self.repeatable):
+            return DatastoreUnavailable(f"{reason}; whether it was carried out is not known", uncertain=True)
+        return DatastoreUnavailable(str(reason))
 
 
 class Storing:
@@ -70,31 +89,47 @@ class Storing:
             threading.Thread(target=self._work, name=f"datastore-{number}", daemon=True).start()
 
     def submit(
-        self, owner: str, function: Callable[[], R], done: Done, *, repeatable: bool = True, patient: bool = True
+        self,
+        owner: str,
+        function: Callable[[], R],
+        done: Done,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        patient: bool = True,
     ) -> None:
         """Have a call made.
 
         Its errors are told as sensors get them: DatastoreUnavailable, DatastoreError, or what it raised.
 
+        :param writes: whether it changes anything.
         :param patient: whether it waits for a database that is away.
         """
         if patient:
             self._impatient.discard(owner)
         until = self._loop.time() + (self._timeout if patient and not self._closing else 0.0)
-        call = Call(owner, function, done, repeatable, until)
+        call = Call(owner, function, done, repeatable=repeatable, writes=writes, until=until)
         if self._away is None:
             self._queue.put(call)
         else:
             self._hold(call, self._away)
 
-    async def run(self, owner: str, function: Callable[[], R], *, repeatable: bool = True, patient: bool = True) -> R:
+    async def run(
+        self,
+        owner: str,
+        function: Callable[[], R],
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        patient: bool = True,
+    ) -> R:
         """Make a call, and wait for it. Raises what `submit` tells."""
         settled: Future[R] = self._loop.create_future()
 
         def done(result: R, error: Exception | None) -> None:
             self._in_loop(_settle, settled, result, error)
 
-        self.submit(owner, function, done, repeatable=repeatable, patient=patient)
+        self.submit(owner, function, done, repeatable=repeatable, writes=writes, patient=patient)
         return await settled
 
     def give_up(self, owner: str | None = None) -> None:
@@ -135,15 +170,15 @@ class Storing:
             self.health = changed(self.health, f"{reason}; the datastore's calls wait up to {self._timeout:g} s")
             LOG.warning("%s", self.health.reason)
             self._loop.call_later(PROBE, self._probe)
+        call.uncertain = call.uncertain or reason.uncertain
         if reason.uncertain and not call.repeatable:
-            message = f"{reason}; whether it was carried out is not known"
-            self._tell(call, None, DatastoreUnavailable(message))
+            self._tell(call, None, call.unavailable(reason))
         else:
             self._hold(call, reason)
 
     def _hold(self, call: Call, reason: StorageUnavailable) -> None:
         if call.until <= self._loop.time() or self._closing or call.owner in self._impatient:
-            self._tell(call, None, DatastoreUnavailable(str(reason)))
+            self._tell(call, None, call.unavailable(reason))
         elif self._away is None:
             self._queue.put(call)
         else:
@@ -151,7 +186,7 @@ class Storing:
 
     def _give_up(self, call: Call) -> None:
         self._held.pop(call).cancel()
-        self._tell(call, None, DatastoreUnavailable(str(self._away)))
+        self._tell(call, None, call.unavailable(self._away))
 
     def _probe(self) -> None:
         """Ask again whether the database is back; whatever else it answers, it does."""
@@ -163,11 +198,14 @@ class Storing:
                 self._in_loop(self._still_away, exception)
             except StorageError:
                 self._in_loop(self._release)
+            except Exception as exception:
+                LOG.exception("whether the database is back cannot be told; it is asked again")
+                self._in_loop(self._still_away, StorageUnavailable(f"the database cannot be asked: {exception!r}"))
             else:
                 self._in_loop(self._release)
 
         if not self._closing:
-            self._queue.put(Call("", probe, lambda *_: None, repeatable=True, until=0.0))
+            self._queue.put(Call("", probe, lambda *_: None))
 
     def _still_away(self, reason: StorageUnavailable) -> None:
         self._away = reason

@@ -157,7 +157,7 @@ class Supervisor:
             await self._dispatcher.finish()
             systemd.close()
             await self._management.close()
-            self._close()
+            await self._close()
         return self._exit_code
 
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -235,13 +235,13 @@ class Supervisor:
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         self._endpoints.close()
-        self._refresh.close()
+        await self._refresh.close()
         self._storing.close()
         self._assignments.close()
         self._workers.close()
-        self._datastore.close()
+        await self._datastore.close()
         self._launcher.close()
         if self._cgroups is not None:
             self._cgroups.clear()

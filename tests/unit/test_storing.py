@@ -122,3 +122,37 @@ def test_a_refusal_is_told_at_once_and_so_is_an_error_of_the_asker() -> None:
             await storing.run("p.S", refuse(ValueError("mine")))
 
     run(test)
+
+
+def test_a_write_that_may_have_been_done_says_so_when_it_is_given_up() -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        database.away = database.uncertain = True
+        with pytest.raises(DatastoreUnavailable, match="is not known") as raised:
+            await storing.run("p.S", database.call, writes=True)
+        assert raised.value.uncertain
+        with pytest.raises(DatastoreUnavailable) as raised:
+            await storing.run("p.S", database.call)
+        assert not raised.value.uncertain
+
+    run(test, timeout=0.3)
+
+
+def test_whatever_the_probe_meets_it_asks_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        odd: list[Exception] = [MemoryError("once"), KeyError("twice")]
+
+        def ping() -> None:
+            database.probes += 1
+            if odd:
+                raise odd.pop()
+            database._look()
+
+        storing._ping = ping
+        database.away = True
+        call = asyncio.ensure_future(storing.run("p.S", database.call))
+        await until(lambda: not odd and database.probes > 2)
+        database.away = False
+        assert await call == "done"
+        assert "cannot be told" in caplog.text
+
+    run(test)
