@@ -62,13 +62,21 @@ class ContentError(St2SensorError):
 
     def __init__(self, message: str, *, file: str, line: int | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.file = file
+        self.message = _readable(message)
+        self.file = _readable(file)
         self.line = line
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.message}"
+
+
+def _readable(text: str) -> str:
+    """Text in which bytes of file names that are no UTF-8 are spelled out: it goes to terminals and databases."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class TriggerRefused(St2SensorError):
@@ -211,7 +219,11 @@ class DatastoreError(St2SensorError):
 
 
 class DatastoreUnavailable(DatastoreError):
-    pass
+    """:ivar uncertain: whether what was asked for may have been carried out all the same, or may be yet."""
+
+    def __init__(self, *message: object, uncertain: bool = False) -> None:
+        super().__init__(*message)
+        self.uncertain = uncertain
 
 
 class DatastoreRefused(DatastoreError, PermissionError):

@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
 LAYERS = {
     "errors models sensor rpc event settings payload isotime command trace reports health keyspace lazy": 0,
-    "environment excerpt threads": 0,
+    "environment excerpt threads private_file": 0,
     "config logs log_files metrics schema schema_program checks objection backoff crypto visitors doors": 1,
     "storage transport workers": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,

@@ -15,9 +15,9 @@ from st2sensor import config
 from st2sensor.errors import TransportError
 from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.outcome import Outcome, Result, failures
 from st2sensor.packs.registrable import ANEW, KINDS
-from st2sensor.packs.registry import Registry, failures
+from st2sensor.packs.registry import Registry
 from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage

@@ -11,7 +11,7 @@ import logging
 import uuid
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Datastore, Found
 from st2sensor.dispatch import Dispatcher
-from st2sensor.errors import DatastoreError, LeaseLost, OutboxError, RpcError, St2SensorError
+from st2sensor.errors import DatastoreError, DatastoreUnavailable, LeaseLost, OutboxError, RpcError, St2SensorError
 from st2sensor.key_value_triggers import triggers_of
 from st2sensor.keyspace import Asker
 from st2sensor.models import Batch, Change
@@ -36,6 +36,16 @@ LOG = logging.getLogger(__name__)
 
 BOOKKEEPING = ("core.TimerSensor:", "core.WebhookSensor:")
 """How the names of keys begin whose changes are not announced: cursors of timers would make three events of each."""
+
+
+ENTRY: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("message_id", "sensor", "trigger", "trigger_type", "body"), (str,)),
+    "created": (int, float),
+    "tagged": (bool,),
+    "reason": (str, type(None)),
+    "fence": (int, type(None)),
+}
+"""What the fields of an entry are: batches are read from documents that anybody may have written."""
 
 
 class Node(Protocol):
@@ -55,11 +65,13 @@ class Node(Protocol):
 class Method:
     """:param call: given the asker and the request's parameters.
     :param answer: the answer in what the call returns.
+    :param writes: whether it changes a key.
     :param repeatable: whether it does no harm when it is made a second time.
     """
 
     call: Callable[..., Any]
     answer: Callable[[Any], Any]
+    writes: bool = False
     repeatable: bool = True
 
 
@@ -92,7 +104,7 @@ class DatastoreRequests:
         self._tenure = tenure
         self._emits = emits
         self._unfinished: set[str] = set()
-        """Sensors that may have a batch which is not carried out yet."""
+        """Sensors that may have a batch which is not carried out yet, or a write of which nobody knows what became."""
         self._locks: dict[str, asyncio.Lock] = {}
         """Held by whoever carries out the batches of a sensor."""
         self._changes: deque[Change] = deque()
@@ -103,9 +115,9 @@ class DatastoreRequests:
         self._methods = {
             "datastore.get": Method(datastore.get, _found),
             "datastore.list": Method(datastore.list, lambda found: [_found(item) for item in found]),
-            "datastore.set": Method(datastore.set, _is_done),
-            "datastore.compare_and_set": Method(datastore.compare_and_set, _is_done, repeatable=False),
-            "datastore.delete": Method(datastore.delete, _is_done, repeatable=False),
+            "datastore.set": Method(datastore.set, _is_done, writes=True),
+            "datastore.compare_and_set": Method(datastore.compare_and_set, _is_done, writes=True, repeatable=False),
+            "datastore.delete": Method(datastore.delete, _is_done, writes=True, repeatable=False),
         }
 
     def handle(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
@@ -134,8 +146,12 @@ class DatastoreRequests:
         self._storing.give_up(ref)
         self._storing.release(ref, before)
 
-    def close(self) -> None:
-        """Announce what was not announced yet."""
+    async def close(self) -> None:
+        """Announce what was not announced yet. What waits for the database does so no longer."""
+        waiting = list(self._tasks)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
         self._announce_all()
 
     def _submit(
@@ -147,11 +163,14 @@ class DatastoreRequests:
                 if isinstance(result, Change):
                     self._announce(result)
             else:
+                if isinstance(error, DatastoreUnavailable) and error.uncertain:
+                    # Whoever asks next hears what has become of it, and not what was true before.
+                    self._unfinished.add(ref)
                 _refuse(session, identifier, error)
 
         call = self._while_held(ref, partial(method.call, self._node.asker(ref), **params))
         patient = not self._node.is_stopping(ref)
-        self._storing.submit(ref, call, done, repeatable=method.repeatable, patient=patient)
+        self._storing.submit(ref, call, done, repeatable=method.repeatable, writes=method.writes, patient=patient)
 
     async def _answer_in_turn(
         self, session: Session, identifier: int | None, ref: str, method: Method, params: dict[str, Any]
@@ -207,7 +226,7 @@ class DatastoreRequests:
             self._unfinished.add(ref)
             begin = partial(self._datastore.begin, asker, draft, local=local, is_expected=is_expected)
             try:
-                batch = await self._run(ref, begin)
+                batch = await self._run(ref, begin, writes=True)
             except (TypeError, ValueError):
                 self._unfinished.discard(ref)
                 raise
@@ -241,7 +260,7 @@ class DatastoreRequests:
         :param ref: the sensor for which that is done: it may be another's that is in its way.
         """
         try:
-            entries = [self._dispatcher.adopted(Entry(**event), ref) for event in batch.events]
+            entries = [self._dispatcher.adopted(_entry(event), ref) for event in batch.events]
         except TypeError as exception:
             raise DatastoreError(f"a batch of {batch.sensor} is of another version of st2sensor: {exception}") from None
         await asyncio.gather(*[self._dispatcher.put(entry) for entry in entries])
@@ -260,9 +279,10 @@ class DatastoreRequests:
 
         return checked
 
-    async def _run(self, ref: str, call: Callable[[], Any], *, patient: bool = True) -> Any:
+    async def _run(self, ref: str, call: Callable[[], Any], *, writes: bool = False, patient: bool = True) -> Any:
         call = self._while_held(ref, call)
-        return await self._storing.run(ref, call, patient=patient and not self._node.is_stopping(ref))
+        patient = patient and not self._node.is_stopping(ref)
+        return await self._storing.run(ref, call, writes=writes, patient=patient)
 
     def _announce(self, change: Change) -> None:
         """From any thread: have a change announced, a little later, with those that have come by then."""
@@ -294,6 +314,15 @@ class DatastoreRequests:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _entry(event: Mapping[str, Any]) -> Entry:
+    """A trigger of a batch, as it was stored. Raises TypeError for what is none."""
+    entry = Entry(**event)
+    for name, kinds in ENTRY.items():
+        if not isinstance(getattr(entry, name), kinds):
+            raise TypeError(f"{name} of a trigger is a {type(getattr(entry, name)).__name__}")
+    return entry
 
 
 def _refuse(session: Session, identifier: int | None, error: Exception) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from st2sensor.errors import StorageError
 from st2sensor.models import Overrides, Registration, SensorType, Trigger, TriggerType
 from st2sensor.partition import Provider
 from st2sensor.storage.base import Storage
-from st2sensor.storage.documents import COLLECTIONS, Documents
+from st2sensor.storage.documents import COLLECTIONS
+from st2sensor.storage.reader import Reader
+
+LOG = logging.getLogger(__name__)
 
 OWN = "own"
 """Beside the collections, in the notes for a start without the database."""
@@ -73,15 +78,19 @@ class Knowledge:
 
 
 def save(knowledge: Knowledge, path: Path) -> None:
-    """Note what is known, for a start without the database. Raises OSError."""
-    documents = {
-        COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
-        for kind, known in _kinds(knowledge).items()
-    }
-    noted = documents | {OWN: None if knowledge.own is None else sorted(knowledge.own)}
+    """Note what is known, for a start without the database. Raises OSError, and ValueError where JSON has no form."""
     draft = path.with_suffix(".new")
+    try:
+        documents = {
+            COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
+            for kind, known in _kinds(knowledge).items()
+        }
+        noted = documents | {OWN: None if knowledge.own is None else sorted(knowledge.own)}
+        text = json.dumps(noted, default=str, skipkeys=True)
+    except RecursionError as exception:
+        raise ValueError("it is nested too deeply") from exception
     with draft.open("w") as file:
-        json.dump(noted, file, default=str)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
@@ -91,20 +100,25 @@ def load(path: Path) -> Knowledge | None:
     """What `save` noted last; None when there is nothing that can be used."""
     try:
         documents = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(documents, dict):
         return None
-    reader = Documents()
+    reader = Reader()
     own = documents.get(OWN)
-    found = {kind: reader.read(kind, documents.get(COLLECTIONS[kind].name, [])) for kind in _kinds(Knowledge())}
+    found = {kind: reader.read(kind, _listed(documents, COLLECTIONS[kind].name)) for kind in _kinds(Knowledge())}
     return Knowledge(
         sensors={item.ref: item for item in found[SensorType]},
         registrations={item.ref: item for item in found[Registration]},
         trigger_types={item.ref: item for item in found[TriggerType]},
         triggers={item.ref: item for item in found[Trigger]},
-        own=None if own is None else frozenset(own),
+        own=frozenset(map(str, own)) if isinstance(own, list) else None,
     )
+
+
+def _listed(documents: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    listed = documents.get(name)
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
 def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
@@ -127,5 +141,14 @@ def read(storage: Storage, partition: Provider) -> Knowledge:
         triggers={item.ref: item for item in storage.all(Trigger)},
         own=frozenset(filter(owns, sensors)),
         # Last: whoever had one of these sensors before has begun nothing since.
-        batches=frozenset(batch.sensor for batch in storage.batches()),
+        batches=_batches(storage),
     )
+
+
+def _batches(storage: Storage) -> frozenset[str] | None:
+    """None while it cannot be told, as without a majority of servers: that keeps nobody from reading the rest."""
+    try:
+        return frozenset(batch.sensor for batch in storage.batches())
+    except StorageError as exception:
+        LOG.warning("whether sensors have unfinished batches is not known: %s", exception)
+        return None

@@ -93,10 +93,11 @@ class Refresh:
             self.look_when_stale()
             await self._settled()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def _settled(self) -> None:
         if self._task is not None:
@@ -147,7 +148,7 @@ class Refresh:
             try:
                 stored.save(known, self._notes)
                 self._noted = known
-            except OSError as exception:
+            except (OSError, ValueError) as exception:
                 LOG.warning("cannot note what is known for a start without the database: %s", exception)
         return known
 

@@ -41,20 +41,38 @@ Done = Callable[[Any, Exception | None], None]
 class Call:
     """:param owner: the sensor that asks; empty for the probe.
     :param repeatable: whether it does no harm a second time, when nobody knows whether it was carried out.
+    :param writes: whether it changes anything.
     :param since: when it was made, and `until` when it is given up, by the loop's clock.
+    :ivar uncertain: whether it may have been carried out, though nobody knows.
     """
 
-    __slots__ = ("done", "function", "owner", "repeatable", "since", "until")
+    __slots__ = ("done", "function", "owner", "repeatable", "since", "uncertain", "until", "writes")
 
     def __init__(
-        self, owner: str, function: Callable[[], Any], done: Done, *, repeatable: bool, since: float, until: float
+        self,
+        owner: str,
+        function: Callable[[], Any],
+        done: Done,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        since: float = 0.0,
+        until: float = 0.0,
     ) -> None:
         self.owner = owner
         self.function = function
         self.done = done
         self.repeatable = repeatable
+        self.writes = writes
         self.since = since
         self.until = until
+        self.uncertain = False
+
+    def unavailable(self, reason: object) -> DatastoreUnavailable:
+        """What its asker is told when it is given up."""
+        if self.uncertain and (self.writes or not self.repeatable):
+            return DatastoreUnavailable(f"{reason}; whether it was carried out is not known", uncertain=True)
+        return DatastoreUnavailable(str(reason))
 
 
 class Storing:
@@ -84,19 +102,27 @@ class Storing:
         """Sensors that do not wait, because they are asked to stop."""
 
     def submit(
-        self, owner: str, function: Callable[[], R], done: Done, *, repeatable: bool = True, patient: bool = True
+        self,
+        owner: str,
+        function: Callable[[], R],
+        done: Done,
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        patient: bool = True,
     ) -> None:
         """Have a call made.
 
         Its errors are told as sensors get them: DatastoreUnavailable, DatastoreError, or what it raised.
 
+        :param writes: whether it changes anything.
         :param patient: whether it waits for a database that is away.
         """
         if patient:
             self._impatient.discard(owner)
         now = self._loop.time()
         until = now + (self._timeout if patient and not self._closing else 0.0)
-        call = Call(owner, function, done, repeatable=repeatable, since=now, until=until)
+        call = Call(owner, function, done, repeatable=repeatable, writes=writes, since=now, until=until)
         self._open[call] = None
         if not self._looking:
             self._looking = True
@@ -106,14 +132,22 @@ class Storing:
         else:
             self._hold(call, self._away)
 
-    async def run(self, owner: str, function: Callable[[], R], *, repeatable: bool = True, patient: bool = True) -> R:
+    async def run(
+        self,
+        owner: str,
+        function: Callable[[], R],
+        *,
+        repeatable: bool = True,
+        writes: bool = False,
+        patient: bool = True,
+    ) -> R:
         """Make a call, and wait for it. Raises what `submit` tells."""
         settled: Future[R] = self._loop.create_future()
 
         def done(result: R, error: Exception | None) -> None:
             self._in_loop(_settle, settled, result, error)
 
-        self.submit(owner, function, done, repeatable=repeatable, patient=patient)
+        self.submit(owner, function, done, repeatable=repeatable, writes=writes, patient=patient)
         return await settled
 
     def give_up(self, owner: str | None = None) -> None:
@@ -167,7 +201,10 @@ class Storing:
     def _drop(self, call: Call, why: str) -> None:
         if call in self._held:
             self._held.pop(call).cancel()
-        self._tell(call, None, DatastoreUnavailable(f"{why}; whether the call was carried out is not known"))
+        else:
+            # A thread may be making it.
+            call.uncertain = True
+        self._tell(call, None, call.unavailable(why))
 
     def _work(self) -> None:
         while (call := self._queue.get()) is not None:
@@ -203,9 +240,9 @@ class Storing:
             self.health = changed(self.health, f"{reason}; the datastore's calls wait up to {self._timeout:g} s")
             LOG.warning("%s", self.health.reason)
             self._loop.call_later(PROBE, self._probe)
+        call.uncertain = call.uncertain or reason.uncertain
         if reason.uncertain and not call.repeatable:
-            message = f"{reason}; whether it was carried out is not known"
-            self._tell(call, None, DatastoreUnavailable(message))
+            self._tell(call, None, call.unavailable(reason))
         else:
             self._hold(call, reason)
 
@@ -213,7 +250,7 @@ class Storing:
         if call not in self._open:
             return
         if call.until <= self._loop.time() or self._closing or call.owner in self._impatient:
-            self._tell(call, None, DatastoreUnavailable(str(reason)))
+            self._tell(call, None, call.unavailable(reason))
         elif self._away is None:
             self._put(call)
         else:
@@ -221,7 +258,7 @@ class Storing:
 
     def _give_up(self, call: Call) -> None:
         self._held.pop(call).cancel()
-        self._tell(call, None, DatastoreUnavailable(str(self._away)))
+        self._tell(call, None, call.unavailable(self._away))
 
     def _probe(self) -> None:
         """Ask again whether the database is back; whatever else it answers, it does."""
@@ -243,7 +280,7 @@ class Storing:
 
         if not self._closing:
             now = self._loop.time()
-            self._put(Call("", probe, lambda *_: None, repeatable=True, since=now, until=now))
+            self._put(Call("", probe, lambda *_: None, since=now, until=now))
 
     def _still_away(self, reason: StorageUnavailable) -> None:
         self._away = reason

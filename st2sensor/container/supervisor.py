@@ -168,7 +168,7 @@ class Supervisor:
             await self._dispatcher.finish()
             systemd.close()
             await self._management.close()
-            self._close()
+            await self._close()
         return self._exit_code
 
     def _take_turn(self, systemd: Systemd) -> None:
@@ -270,14 +270,14 @@ class Supervisor:
         # uvloop does not give SIGCHLD away; it runs handlers that are set past it in its turn.
         signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(self._look_for_strangers))
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
         self._hangs.close()
         self._endpoints.close()
-        self._refresh.close()
+        await self._refresh.close()
         self._storing.close()
         self._assignments.close()
         self._workers.close()
-        self._datastore.close()
+        await self._datastore.close()
         self._launcher.close()
         if self._cgroups is not None:
             self._cgroups.clear()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import site
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, SensorType
 from st2sensor.packs import config_schema, virtualenv
 from st2sensor.packs.config import config_file
@@ -84,6 +86,8 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     The level of its log is none of it: it changes while the sensor runs.
 
     :param values: fingerprint of what the configuration takes from the datastore.
+
+    Raises ContentError for a file that cannot be read.
     """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
     fields["overrides"] = asdict(replace(overrides, log_level=None))
@@ -93,8 +97,12 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     folders = ["."] if pack == BUNDLED.path else ["sensors", "lib"]
     code = [path for folder in folders for path in sorted((pack / folder).rglob("*.py"))]
     for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
-        if path.is_file():
-            total.update(f"\0{path}\0".encode() + path.read_bytes())
+        try:
+            if path.is_file():
+                # The name as it is on disk, in whatever encoding.
+                total.update(b"\0" + os.fsencode(path) + b"\0" + path.read_bytes())
+        except OSError as exception:
+            raise ContentError(f"cannot be read: {exception}; make it readable", file=str(path)) from exception
     return total.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,11 +17,12 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
     found: dict[str, Pack] = {}
     errors: list[ContentError] = []
     for folder in folders:
-        if not folder.is_dir():
+        try:
+            paths = [path for path in _sorted(folder) if path.is_dir() and not path.name.startswith((".", "__"))]
+        except ContentError as error:
+            errors.append(error)
             continue
-        for path in sorted(folder.iterdir()):
-            if not path.is_dir() or path.name.startswith((".", "__")):
-                continue
+        for path in paths:
             try:
                 pack = Pack(ref=_ref(path), path=path)
             except ContentError as error:
@@ -34,15 +36,26 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
 
 
 def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
-    """The metadata files of one kind (`sensors`, `triggers`, `rules`) directly in a pack, by name."""
-    folder = pack.path / kind
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    """The metadata files of one kind (`sensors`, `triggers`, `rules`) directly in a pack, by name.
+
+    Raises ContentError for a folder that cannot be read.
+    """
+    files = _sorted(pack.path / kind)
+    return [path for path in files if path.suffix in SUFFIXES and not path.name.startswith(".")]
+
+
+def _sorted(folder: Path) -> list[Path]:
+    """What is in a folder; nothing when it is missing. Raises ContentError."""
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as exception:
+        raise ContentError(
+            f"this folder cannot be read: {exception}; make it readable", file=str(folder)
+        ) from exception
 
 
 def _ref(path: Path) -> str:
     metadata = path / "pack.yaml"
-    if not metadata.is_file():
+    if not os.path.isfile(metadata):
         raise ContentError("the pack has no pack.yaml; add one with a name and a version", file=str(path))
     return pack_ref(metadata)

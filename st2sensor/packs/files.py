@@ -14,6 +14,9 @@ from st2sensor.errors import ContentError
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
+LARGEST = 16_000_000
+"""Characters of a file, and of what it holds once its aliases are written out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
@@ -64,16 +67,16 @@ _Loader.yaml_implicit_resolvers = {
 def read(path: Path) -> File:
     """Parse a file. Raises ContentError naming file and line."""
     shown = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exception:
-        raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown) from exception
+    if not shown.isprintable() and shown.encode(errors="replace").decode() != shown:
+        raise ContentError("its name is not UTF-8, which no database stores; rename it", file=shown)
+    text = _text(path)
     if path.suffix == ".json":
         return _read_json(shown, text)
     try:
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
+            _bound(root)
             data = None if root is None else loader.construct_document(root)
         finally:
             loader.dispose()
@@ -87,12 +90,61 @@ def read(path: Path) -> File:
     return _json_only(File(shown=shown, data=data, _root=root))
 
 
+def _text(path: Path) -> str:
+    """What is in a file. Raises ContentError."""
+    shown = str(path)
+    try:
+        if not path.is_file():
+            # Reading a pipe would wait for whoever writes to it.
+            raise ContentError("cannot be read: it is no regular file; replace or remove it", file=shown)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+    except (OSError, UnicodeDecodeError) as exception:
+        raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown) from exception
+    if len(text) > LARGEST:
+        raise ContentError(f"is longer than {LARGEST:,} characters; make it smaller", file=shown)
+    return text
+
+
 def value(text: str) -> Any:
     """A value that is written as it would be in a file. Raises ValueError."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            _bound(root)
+            return None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except RecursionError as exception:
+        raise ValueError("it is nested too deeply") from exception
     except yaml.YAMLError as exception:
         raise ValueError(str(getattr(exception, "problem", None) or exception)) from exception
+
+
+def _bound(root: yaml.Node | None) -> None:
+    """Refuse a few lines of aliases of aliases that stand for more than memory holds. Raises YAMLError."""
+    sizes: dict[int, int] = {}
+    """What nodes stand for; of one that is not done yet, 0: it contains itself, which is refused later."""
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = 0
+            if isinstance(node, yaml.ScalarNode):
+                parts = len(node.value)
+            elif isinstance(node, yaml.MappingNode):
+                parts = sum(size(key) + size(part) for key, part in node.value)
+            else:
+                parts = sum(map(size, node.value))
+            sizes[id(node)] = parts + 1
+        if sizes[id(node)] > LARGEST:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"its aliases stand for more than {LARGEST:,} characters", node.start_mark
+            )
+        return sizes[id(node)]
+
+    if root is not None:
+        size(root)
 
 
 def _json_only(file: File) -> File:

@@ -18,7 +18,11 @@ from referencing.jsonschema import DRAFT4
 from st2sensor import schema
 from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, SensorType, TriggerType
+from st2sensor.packs import storable
 from st2sensor.packs.files import File, read
+
+STORED = ("sensor.json", "trigger.json", "rule.json")
+"""The schemas of files of which everything is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +163,15 @@ def validated(path: Path, schema_name: str) -> File:
     error = jsonschema.exceptions.best_match(_validator(schema_name).iter_errors(file.data))
     if error is not None:
         raise _explained(file, error)
+    if schema_name in STORED:
+        storable.check(file)
     return file
 
 
 def violations(file: File, schema_name: str) -> list[ContentError]:
     """Everything in which a file does not follow one of schemas/."""
-    return [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
+    explained = [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
+    return [*explained, *storable.problems(file)] if schema_name in STORED else explained
 
 
 def _explained(file: File, error: Any) -> ContentError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from st2sensor.errors import ContentError, StorageError, StorageUnavailable
-from st2sensor.models import Overrides, Pack, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.errors import ContentError
+from st2sensor.models import Overrides, Pack, Registration, SensorType, Trigger, TriggerType
 from st2sensor.packs import config, metadata, overrides, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
@@ -17,7 +18,7 @@ from st2sensor.packs.code import code_of, digest
 from st2sensor.packs.core import BUNDLED, core_trigger_types, is_bundled
 from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
-from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
@@ -47,6 +48,8 @@ class Registry:
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
     """Trigger types declared so far, with the file that declared them."""
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
+    _unreadable: set[str] = field(default_factory=set)
+    """Packs with folders that cannot be read: what is registered of them stays."""
     _configs: dict[Path, str | ContentError] = field(default_factory=dict)
     """By a pack's folder: a fingerprint of what its configuration takes from the datastore, or what is wrong."""
 
@@ -81,7 +84,7 @@ class Registry:
             try:
                 made = virtualenv.set_up(pack, self.content.virtualenvs_path, anew=anew, progress=progress)
             except ContentError as error:
-                yield _failed("virtualenv", pack.ref, error)
+                yield failed("virtualenv", pack.ref, error)
                 continue
             result = Result.UNCHANGED if not made else Result.CHANGED if exists else Result.CREATED
             if made or exists:
@@ -89,9 +92,19 @@ class Registry:
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
         packs, errors = find_packs(self.content.pack_paths)
-        return [*packs, BUNDLED], [
-            Outcome(kind="pack", ref=error.file, result=Result.FAILED, message=str(error)) for error in errors
-        ]
+        return [*packs, BUNDLED], [failed("pack", error.file, error) for error in errors]
+
+    def _files(self, packs: list[Pack], kind: str) -> tuple[list[tuple[Pack, Path]], list[Outcome]]:
+        """The metadata files of one kind, and what came of packs whose folders cannot be read."""
+        files: list[tuple[Pack, Path]] = []
+        outcomes: list[Outcome] = []
+        for pack in packs:
+            try:
+                files += [(pack, path) for path in metadata_files(pack, kind)]
+            except ContentError as error:
+                self._unreadable.add(pack.ref)
+                outcomes.append(failed("pack", pack.ref, error))
+        return files, outcomes
 
     def _core_trigger_type(self, declared: TriggerType) -> Outcome:
         """Registered when missing; a StackStorm that shares the database keeps its own."""
@@ -99,67 +112,73 @@ class Registry:
         return self._trigger_type(known or declared, "st2sensor")
 
     def _trigger_files(self, packs: list[Pack]) -> Iterator[Outcome]:
-        for pack in packs:
-            for path in metadata_files(pack, TRIGGERS):
-                try:
-                    declared, problem = metadata.trigger_type(pack, path)
-                except ContentError as error:
-                    yield _failed("trigger type", f"{pack.ref}: {path.name}", error)
-                    continue
-                yield self._trigger_type(declared, str(path), problem)
+        files, outcomes = self._files(packs, TRIGGERS)
+        yield from outcomes
+        for pack, path in files:
+            try:
+                declared, problem = metadata.trigger_type(pack, path)
+            except ContentError as error:
+                yield failed("trigger type", f"{pack.ref}: {path.name}", error)
+                continue
+            yield self._trigger_type(declared, str(path), problem)
 
     def _trigger_type(self, declared: TriggerType, file: str, problem: ContentError | None = None) -> Outcome:
+        try:
+            with blaming(file):
+                return self._registered_type(declared, file, problem)
+        except ContentError as error:
+            return failed("trigger type", declared.ref, error)
+
+    def _registered_type(self, declared: TriggerType, file: str, problem: ContentError | None) -> Outcome:
         if problem is not None:
-            return _failed("trigger type", declared.ref, problem)
+            return failed("trigger type", declared.ref, problem)
         first, first_file = self._schemas.setdefault(declared.ref, (declared, file))
         if (first.payload_schema, first.parameters_schema) != (
             declared.payload_schema,
             declared.parameters_schema,
         ):
             message = f"trigger type {declared.ref} has another schema in {first_file}; make both equal or remove one"
-            return _failed("trigger type", declared.ref, ContentError(message, file=file))
+            return failed("trigger type", declared.ref, ContentError(message, file=file))
         if first is not declared:
             return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
         known = self.storage.get(TriggerType, declared.ref)
         if known != declared:
-            try:
-                self.storage.put(declared)
-            except StorageUnavailable:
-                raise
-            except StorageError as error:
-                return _failed("trigger type", declared.ref, ContentError(str(error), file=file))
+            self.storage.put(declared)
             self.announcements.add(declared, CREATE if known is None else UPDATE)
         if not declared.parameters_schema and self.storage.get(Trigger, declared.ref) is None:
             self.storage.put(Trigger(pack=declared.pack, name=declared.name, type=declared.ref))
-        return Outcome(kind="trigger type", ref=declared.ref, result=_result(known, declared))
+        return Outcome(kind="trigger type", ref=declared.ref, result=result_of(known, declared))
 
     def _sensors(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
         declared: dict[str, tuple[Pack, SensorDeclaration]] = {}
         unreadable: set[tuple[str, str]] = set()
-        for pack in packs:
-            for path in self._sensor_files(pack):
-                try:
-                    declaration = self._overridden(metadata.sensor(pack, path))
-                except ContentError as error:
-                    unreadable.add((pack.ref, str(path.relative_to(pack.path))))
-                    yield self._unreadable_sensor(pack, path, error)
-                    continue
-                ref = declaration.sensor.ref
-                if ref in declared:
-                    first = declared[ref][1].file.shown
-                    problem = f"sensor {ref} is already declared in {first}; give one of them another class_name"
-                    yield _failed("sensor", ref, declaration.file.error(problem, ["class_name"]))
-                    continue
-                declared[ref] = (pack, declaration)
-                self.warnings += map(str, declaration.warnings)
-                if pack is not BUNDLED:
-                    yield from self._declared_trigger_types(declaration)
+        files, outcomes = self._files(packs, SENSORS)
+        yield from outcomes
+        for pack, path in files:
+            if not self._is_on(pack, path):
+                continue
+            try:
+                declaration = self._overridden(metadata.sensor(pack, path))
+            except ContentError as error:
+                unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+                yield self._unreadable_sensor(pack, path, error)
+                continue
+            ref = declaration.sensor.ref
+            if ref in declared:
+                first = declared[ref][1].file.shown
+                problem = f"sensor {ref} is already declared in {first}; give one of them another class_name"
+                yield failed("sensor", ref, declaration.file.error(problem, ["class_name"]))
+                continue
+            declared[ref] = (pack, declaration)
+            self.warnings += map(str, declaration.warnings)
+            if pack is not BUNDLED:
+                yield from self._declared_trigger_types(declaration)
         for outcome, sensor in self._register_sensors(list(declared.values())):
             if outcome.result is Result.FAILED:
                 # Under whatever name its file was registered before, that version stays.
                 unreadable.add((sensor.pack, sensor.metadata_file or ""))
             yield outcome
-        present = {pack.ref for pack in packs if pack is not BUNDLED}
+        present = self._present(packs)
 
         def is_gone(known: SensorType | Registration) -> bool:
             kept = known.ref in declared or (known.pack, known.metadata_file) in unreadable
@@ -168,13 +187,19 @@ class Registry:
         for known in filter(is_gone, self.storage.all(SensorType)):
             yield self._unregister_sensor(known)
         for registration in filter(is_gone, self.storage.all(Registration)):
-            self.storage.remove(Registration, registration.ref)
+            try:
+                with blaming(registration.metadata_file):
+                    self.storage.remove(Registration, registration.ref)
+            except ContentError as error:
+                yield failed("sensor", registration.ref, error)
 
-    def _sensor_files(self, pack: Pack) -> Iterable[Path]:
-        """Of the bundled pack, those of sensors that are on; its trigger types are registered in any case."""
-        files = metadata_files(pack, SENSORS)
-        on = self.content.core_sensors
-        return files if pack is not BUNDLED else [path for path in files if path.stem in on]
+    def _present(self, packs: list[Pack]) -> set[str]:
+        """The packs of which is known what they hold."""
+        return {pack.ref for pack in packs if pack is not BUNDLED} - self._unreadable
+
+    def _is_on(self, pack: Pack, path: Path) -> bool:
+        """Sensors of the bundled pack have to be on; its trigger types are registered in any case."""
+        return pack is not BUNDLED or path.stem in self.content.core_sensors
 
     def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
         """With what an operator has set. Raises ContentError."""
@@ -188,7 +213,7 @@ class Registry:
         for trigger_type in declaration.trigger_types:
             yield self._trigger_type(trigger_type, declaration.file.shown)
         for ref, problem in declaration.errors:
-            yield _failed("trigger type", ref, problem)
+            yield failed("trigger type", ref, problem)
 
     def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[tuple[Outcome, SensorType]]:
         total = len(declared)
@@ -219,7 +244,10 @@ class Registry:
         sensor = declaration.sensor
         if isinstance(values, ContentError):
             return "", values
-        current = digest(sensor, declaration.overrides, pack.path, self.content, values)
+        try:
+            current = digest(sensor, declaration.overrides, pack.path, self.content, values)
+        except ContentError as error:
+            return "", error
         known = self.storage.get(Registration, sensor.ref)
         if known is not None and known.digest == current and known.error is None:
             return current, None
@@ -230,6 +258,13 @@ class Registry:
         return current, None
 
     def _register_sensor(self, declaration: SensorDeclaration, current: str, error: ContentError | None) -> Outcome:
+        try:
+            with blaming(declaration.file.shown):
+                return self._registered_sensor(declaration, current, error)
+        except ContentError as refused:
+            return failed("sensor", declaration.sensor.ref, refused)
+
+    def _registered_sensor(self, declaration: SensorDeclaration, current: str, error: ContentError | None) -> Outcome:
         sensor = declaration.sensor
         known = self.storage.get(SensorType, sensor.ref)
         registered = self.storage.get(Registration, sensor.ref)
@@ -245,7 +280,7 @@ class Registry:
         if registered != wanted:
             self.storage.put(wanted)
         if error is not None:
-            return _failed("sensor", sensor.ref, error)
+            return failed("sensor", sensor.ref, error)
         if (
             known is not None
             and known.enabled != sensor.enabled
@@ -254,7 +289,7 @@ class Registry:
             state = "enabled" if known.enabled else "disabled"
             self.warnings.append(f"sensor {sensor.ref} stays {state}, as an operator has set it")
             sensor = replace(sensor, enabled=known.enabled)
-        result = _result(known, sensor)
+        result = result_of(known, sensor)
         if result is Result.UNCHANGED and registered != wanted:
             result = Result.CHANGED
         if known != sensor:
@@ -268,55 +303,25 @@ class Registry:
         file = str(path.relative_to(pack.path))
         for known in self.storage.all(Registration):
             if (known.pack, known.metadata_file) == (pack.ref, file):
-                if known.error != str(error):
-                    self.storage.put(replace(known, error=str(error)))
-                return _failed("sensor", known.ref, error)
-        return _failed("sensor", f"{pack.ref}: {path.name}", error)
+                with suppress(ContentError), blaming(str(path)):
+                    if known.error != str(error):
+                        self.storage.put(replace(known, error=str(error)))
+                return failed("sensor", known.ref, error)
+        return failed("sensor", f"{pack.ref}: {path.name}", error)
 
     def _unregister_sensor(self, sensor: SensorType) -> Outcome:
-        self.storage.remove(SensorType, sensor.ref)
-        self.storage.remove(Registration, sensor.ref)
+        try:
+            with blaming(sensor.metadata_file or sensor.ref):
+                self.storage.remove(SensorType, sensor.ref)
+                self.storage.remove(Registration, sensor.ref)
+        except ContentError as error:
+            return failed("sensor", sensor.ref, error)
         self.announcements.add(sensor, DELETE)
         return Outcome(kind="sensor", ref=sensor.ref, result=Result.REMOVED)
 
     def _rules(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
-        declared: dict[str, str] = {}
-        unreadable: set[tuple[str, str]] = set()
-        for pack in packs:
-            for path in metadata_files(pack, RULES):
-                ref = f"{pack.ref}: {path.name}"
-                try:
-                    declaration = metadata.rule(pack, path)
-                    ref = f"{pack.ref}.{declaration.name}"
-                    if ref in declared:
-                        raise declaration.file.error(
-                            f"rule {ref} is already declared in {declared[ref]}; rename one of them", ["name"]
-                        )
-                    declared[ref] = str(path)
-                    result = rules.register(declaration, self.storage, self.announcements)
-                except ContentError as error:
-                    unreadable.add((pack.ref, str(path.relative_to(pack.path))))
-                    yield _failed("rule", ref, error)
-                    continue
-                yield Outcome(kind="rule", ref=ref, result=result)
-        present = {pack.ref for pack in packs if pack is not BUNDLED}
-        for rule in self.storage.all(Rule):
-            gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
-            if gone and (rule.pack in present or prune):
-                rules.unregister(rule, self.storage, self.announcements)
-                yield Outcome(kind="rule", ref=rule.ref, result=Result.REMOVED)
-
-
-def failures(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Those that did not register."""
-    return [outcome for outcome in outcomes if outcome.result is Result.FAILED]
-
-
-def _failed(kind: str, ref: str, error: ContentError) -> Outcome:
-    return Outcome(kind=kind, ref=ref, result=Result.FAILED, message=str(error))
-
-
-def _result(known: object | None, declared: object) -> Result:
-    if known is None:
-        return Result.CREATED
-    return Result.UNCHANGED if known == declared else Result.CHANGED
+        files, outcomes = self._files(packs, RULES)
+        yield from outcomes
+        yield from rules.register_files(
+            files, None if prune else self._present(packs), self.storage, self.announcements
+        )

@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError, TriggerRefused
-from st2sensor.models import Rule, Trigger, TriggerType
+from st2sensor.models import Pack, Rule, Trigger, TriggerType
+from st2sensor.packs import metadata
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
-from st2sensor.packs.outcome import Result
+from st2sensor.packs.outcome import Outcome, Result, blaming, failed
 from st2sensor.schema import Compiled
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
+
+
+def register_files(
+    files: Sequence[tuple[Pack, Path]], present: Collection[str] | None, storage: Storage, announcements: Announcements
+) -> Iterator[Outcome]:
+    """Register the rules in some files, and unregister those that are gone.
+
+    :param present: the packs that these are all the files of; None for all packs.
+    """
+    declared: dict[str, str] = {}
+    unreadable: set[tuple[str, str]] = set()
+    for pack, path in files:
+        ref = f"{pack.ref}: {path.name}"
+        try:
+            declaration = metadata.rule(pack, path)
+            ref = f"{pack.ref}.{declaration.name}"
+            if ref in declared:
+                raise declaration.file.error(
+                    f"rule {ref} is already declared in {declared[ref]}; rename one of them", ["name"]
+                )
+            declared[ref] = str(path)
+            with blaming(str(path)):
+                result = register(declaration, storage, announcements)
+        except ContentError as error:
+            unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+            yield failed("rule", ref, error)
+            continue
+        yield Outcome(kind="rule", ref=ref, result=result)
+    for rule in storage.all(Rule):
+        is_gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
+        if is_gone and (present is None or rule.pack in present):
+            yield _unregistered(rule, storage, announcements)
+
+
+def _unregistered(rule: Rule, storage: Storage, announcements: Announcements) -> Outcome:
+    try:
+        with blaming(rule.metadata_file):
+            unregister(rule, storage, announcements)
+    except ContentError as error:
+        return failed("rule", rule.ref, error)
+    return Outcome(kind="rule", ref=rule.ref, result=Result.REMOVED)
 
 
 def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Result:

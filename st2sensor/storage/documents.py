@@ -1,20 +1,17 @@
 """Entities to and from StackStorm's documents: collection names, field names, and which fields stay away when unset.
 
-A field that is None is absent from its document, never null. Reading takes documents that StackStorm wrote.
+A field that is None is absent from its document, never null. Reading takes documents that StackStorm wrote, and raises
+Misfit for those in which anything is not what it has to be.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from st2sensor.models import (
-    Batch,
     Entity,
-    KeyValue,
     Lease,
     Member,
     Overrides,
@@ -24,14 +21,24 @@ from st2sensor.models import (
     Trigger,
     TriggerType,
 )
-from st2sensor.storage.base import T
+from st2sensor.storage.fields import (
+    Document,
+    Misfit,
+    choice,
+    flag,
+    identity,
+    mapping,
+    mappings,
+    number,
+    optional_text,
+    shown,
+    text,
+    texts,
+    whole,
+)
 
-LOG = logging.getLogger(__name__)
-
-Document = dict[str, Any]
-
-LAST_CHARACTER = "\U0010ffff"
-FIRST_SURROGATE, AFTER_SURROGATES = 0xD800, 0xE000
+PERMISSIONS = ("allow", "deny")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,37 +54,6 @@ class Collection:
     from_document: Callable[[Mapping[str, Any]], Any]
     indexed: tuple[str, ...] = ()
     ours: bool = False
-
-
-class Documents:
-    """Reads documents; one that is not what it should be is passed over, with one warning."""
-
-    def __init__(self) -> None:
-        self._warned: set[tuple[str, str]] = set()
-
-    def read(self, kind: type[T], documents: Iterable[Mapping[str, Any]]) -> list[T]:
-        """The entities in documents of one kind."""
-        entities = []
-        for document in documents:
-            try:
-                entities.append(COLLECTIONS[kind].from_document(document))
-            except (KeyError, TypeError, AttributeError) as exception:
-                self._warn(COLLECTIONS[kind].name, document, exception)
-        return entities
-
-    def _warn(self, collection: str, document: Mapping[str, Any], exception: Exception) -> None:
-        name = str(document.get("ref") or document.get("_id"))
-        if (collection, name) not in self._warned:
-            self._warned.add((collection, name))
-            LOG.warning("%s in collection %s is passed over: %r; register it again", name, collection, exception)
-
-
-def _text(document: Mapping[str, Any], name: str) -> str:
-    """A field that must be text. Raises KeyError and TypeError."""
-    value = document[name]
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is {value!r}")
-    return value
 
 
 def changes(document: Document) -> tuple[Document, list[str]]:
@@ -105,16 +81,16 @@ def _sensor_document(sensor: SensorType) -> Document:
 
 def _sensor(document: Mapping[str, Any]) -> SensorType:
     return SensorType(
-        id=str(document["_id"]),
-        pack=_text(document, "pack"),
-        name=_text(document, "name"),
-        description=document.get("description"),
-        metadata_file=document.get("metadata_file"),
-        artifact_uri=_text(document, "artifact_uri"),
-        entry_point=_text(document, "entry_point"),
-        trigger_types=tuple(document.get("trigger_types") or ()),
-        poll_interval=document.get("poll_interval"),
-        enabled=document.get("enabled", True),
+        id=shown(document["_id"]),
+        pack=identity(document, "pack", in_paths=True),
+        name=identity(document, "name", in_paths=True),
+        description=optional_text(document, "description"),
+        metadata_file=optional_text(document, "metadata_file"),
+        artifact_uri=text(document, "artifact_uri"),
+        entry_point=text(document, "entry_point"),
+        trigger_types=texts(document, "trigger_types"),
+        poll_interval=number(document, "poll_interval", above=0),
+        enabled=flag(document, "enabled", True),
     )
 
 
@@ -130,16 +106,15 @@ def _trigger_type_document(trigger_type: TriggerType) -> Document:
 
 
 def _trigger_type(document: Mapping[str, Any]) -> TriggerType:
-    tags = document.get("tags")
     return TriggerType(
-        id=str(document["_id"]),
-        pack=_text(document, "pack"),
-        name=_text(document, "name"),
-        description=document.get("description"),
-        metadata_file=document.get("metadata_file"),
-        tags=None if tags is None else tuple(tags),
-        payload_schema=document.get("payload_schema"),
-        parameters_schema=document.get("parameters_schema"),
+        id=shown(document["_id"]),
+        pack=identity(document, "pack"),
+        name=identity(document, "name"),
+        description=optional_text(document, "description"),
+        metadata_file=optional_text(document, "metadata_file"),
+        tags=None if document.get("tags") is None else mappings(document, "tags"),
+        payload_schema=mapping(document, "payload_schema"),
+        parameters_schema=mapping(document, "parameters_schema"),
     )
 
 
@@ -154,12 +129,12 @@ def _trigger_document(trigger: Trigger) -> Document:
 
 def _trigger(document: Mapping[str, Any]) -> Trigger:
     return Trigger(
-        id=str(document["_id"]),
-        pack=_text(document, "pack"),
-        name=_text(document, "name"),
-        type=_text(document, "type"),
-        parameters=document.get("parameters") or {},
-        ref_count=document.get("ref_count") or 0,
+        id=shown(document["_id"]),
+        pack=identity(document, "pack"),
+        name=identity(document, "name"),
+        type=text(document, "type"),
+        parameters=mapping(document, "parameters") or {},
+        ref_count=whole(document, "ref_count") or 0,
     )
 
 
@@ -174,13 +149,13 @@ def _rule_document(rule: Rule) -> Document:
 
 def _rule(document: Mapping[str, Any]) -> Rule:
     return Rule(
-        id=str(document["_id"]),
-        pack=_text(document, "pack"),
-        name=_text(document, "name"),
-        metadata_file=document["metadata_file"],
-        trigger_type=document["trigger_type"],
-        parameters=document.get("parameters") or {},
-        trigger=document["trigger"],
+        id=shown(document["_id"]),
+        pack=identity(document, "pack"),
+        name=identity(document, "name"),
+        metadata_file=text(document, "metadata_file"),
+        trigger_type=text(document, "trigger_type"),
+        parameters=mapping(document, "parameters") or {},
+        trigger=text(document, "trigger"),
     )
 
 
@@ -196,20 +171,39 @@ def _registration_document(registration: Registration) -> Document:
 
 def _registration(document: Mapping[str, Any]) -> Registration:
     return Registration(
-        id=str(document["_id"]),
-        pack=_text(document, "pack"),
-        name=_text(document, "name"),
-        metadata_file=document["metadata_file"],
-        digest=document.get("digest"),
-        error=document.get("error"),
-        overrides=_overrides(document.get("overrides", {})),
-        enabled=document.get("enabled"),
+        id=shown(document["_id"]),
+        pack=identity(document, "pack", in_paths=True),
+        name=identity(document, "name", in_paths=True),
+        metadata_file=text(document, "metadata_file"),
+        digest=optional_text(document, "digest"),
+        error=optional_text(document, "error"),
+        overrides=_overrides(document.get("overrides")),
+        enabled=flag(document, "enabled", None),
     )
 
 
-def _overrides(document: Mapping[str, Any]) -> Overrides:
-    values: Document = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
-    return Overrides(**values)
+def _overrides(document: Any) -> Overrides:
+    """What a later version has added is not known here, and ignored."""
+    if document is None:
+        return Overrides()
+    if not isinstance(document, Mapping):
+        raise Misfit("overrides", "must be an object")
+    try:
+        return Overrides(
+            start_timeout=number(document, "start_timeout", above=0),
+            setup_timeout=number(document, "setup_timeout", least=0),
+            poll_timeout=number(document, "poll_timeout", least=0),
+            memory=whole(document, "memory", least=1),
+            open_files=whole(document, "open_files", least=16),
+            nice=whole(document, "nice", least=-20, most=19),
+            run_as=optional_text(document, "run_as"),
+            log_level=choice(document, "log_level", LEVELS),
+            global_write=choice(document, "global_write", PERMISSIONS),
+            decrypt_global=choice(document, "decrypt_global", PERMISSIONS),
+            runs_on=texts(document, "runs_on") if document.get("runs_on") is not None else None,
+        )
+    except Misfit as misfit:
+        raise Misfit("overrides", f"is wrong: {misfit}") from misfit
 
 
 COLLECTIONS: dict[type[Any], Collection] = {
@@ -240,50 +234,8 @@ COLLECTIONS: dict[type[Any], Collection] = {
     ),
 }
 
-KEY_VALUES = "key_value_pair_d_b"
 MEMBERS, LEASES, NODES = "st2sensor_members", "st2sensor_leases", "st2sensor_nodes"
 """Containers that share sensors, by id; who holds which sensor, by reference; what operators say of nodes, by name."""
-
-
-def key_value_document(entry: KeyValue) -> Document:
-    return {
-        "uid": entry.uid,
-        "scope": entry.scope,
-        "name": entry.name,
-        "value": entry.value,
-        "secret": entry.secret,
-        "expire_timestamp": entry.expire_timestamp,
-    }
-
-
-def key_value(document: Mapping[str, Any]) -> KeyValue:
-    """An entry. MongoDB's times have no zone, and are in UTC."""
-    expires = document.get("expire_timestamp")
-    return KeyValue(
-        id=str(document["_id"]),
-        scope=document["scope"],
-        name=_text(document, "name"),
-        value=_text(document, "value"),
-        secret=document.get("secret", False),
-        expire_timestamp=expires.replace(tzinfo=UTC) if expires else None,
-    )
-
-
-def live(document: Mapping[str, Any] | None, now: datetime) -> KeyValue | None:
-    """An entry, unless it has expired: databases find that out a little later."""
-    entry = None if document is None else key_value(document)
-    return None if entry is None or (entry.expire_timestamp and entry.expire_timestamp <= now) else entry
-
-
-def batch_document(batch: Batch) -> Document:
-    return {
-        "_id": batch.id,
-        "sensor": batch.sensor,
-        "name": batch.name,
-        "expected": batch.expected,
-        "value": batch.value,
-        "events": [dict(event) for event in batch.events],
-    }
 
 
 def member_document(member: Member) -> Document:
@@ -293,37 +245,40 @@ def member_document(member: Member) -> Document:
 
 
 def member(document: Mapping[str, Any]) -> Member:
-    """Fields of a later version are passed over."""
-    known = {name: document[name] for name in Member.__slots__ if name in document}
-    return Member(**{**known, "id": document["_id"], "labels": tuple(document.get("labels", ()))})
+    """Fields of a later version are ignored."""
+    return Member(
+        id=text(document, "_id"),
+        node=text(document, "node"),
+        host=optional_text(document, "host") or "",
+        pid=whole(document, "pid") or 0,
+        version=optional_text(document, "version") or "",
+        started=number(document, "started") or 0.0,
+        seen=number(document, "seen") or 0.0,
+        capacity=_or(number(document, "capacity", least=0), 1.0),
+        labels=texts(document, "labels"),
+        lease=_or(number(document, "lease", above=0), 10.0),
+        counter=whole(document, "counter") or 0,
+        token=optional_text(document, "token") or "",
+        sensors=whole(document, "sensors") or 0,
+        handing=flag(document, "handing", False),
+        leaving=flag(document, "leaving", False),
+        dead=flag(document, "dead", False),
+    )
 
 
 def lease(document: Mapping[str, Any]) -> Lease:
     return Lease(
-        sensor=document["_id"],
-        holder=document.get("holder"),
-        fence=document.get("fence", 0),
+        sensor=text(document, "_id"),
+        holder=optional_text(document, "holder"),
+        fence=whole(document, "fence") or 0,
         has_batches=bool(document.get("batches")),
     )
 
 
-def batch(document: Mapping[str, Any]) -> Batch:
-    return Batch(
-        id=document["_id"],
-        sensor=document["sensor"],
-        name=document["name"],
-        expected=document["expected"],
-        value=document["value"],
-        events=tuple(document["events"]),
-    )
+def drained_node(document: Mapping[str, Any]) -> str | None:
+    """The name of a node, if it is to hold nothing."""
+    return text(document, "_id") if flag(document, "drained", False) else None
 
 
-def end_of_prefix(prefix: str) -> str | None:
-    """The first text, in the order of code points, that comes after all that begin with prefix; None when there is
-    none."""
-    kept = prefix.rstrip(LAST_CHARACTER)
-    if not kept:
-        return None
-    following = ord(kept[-1]) + 1
-    # Surrogates are no characters: no stored text holds one.
-    return kept[:-1] + chr(AFTER_SURROGATES if following == FIRST_SURROGATE else following)
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.health import Health
+from st2sensor.private_file import create
 from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message
 
@@ -141,7 +142,7 @@ class LocalSubscription:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
         connection.execute("PRAGMA journal_mode = WAL")
         # The outbox forgets a message once it is here: it must be on disk.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,25 @@ def without_pack_yaml(pack: Path) -> None:
     (pack / "pack.yaml").unlink()
 
 
+def fifo(pack: Path) -> None:
+    os.mkfifo(pack / "sensors" / "bad.yaml")
+
+
+def latin1(pack: Path) -> None:
+    (pack / os.fsdecode(b"rules/caf\xe9.yaml")).write_text("name: bad\ntrigger:\n  type: core.st2.webhook\n")
+
+
+def payload(schema: str) -> Callable[[Path], None]:
+    """Writes a sensor with a payload_schema."""
+    return sensor(METADATA + f"trigger_types:\n- name: event\n  payload_schema: {schema}\n")
+
+
+BOMB = "a0: &a0 lol\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30))
+"""A few lines of aliases, of which each stands for ten times the one before."""
+
+MERGES = "m0: &m0 {x: lol}\n" + "".join(
+    f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}\n" for n in range(1, 30)
+)
 TWO_SCHEMAS = "name: event\npayload_schema: {type: object, properties: {n: {type: %s}}}\n"
 STUCK = "import time\ntime.sleep(1000)\n"
 
@@ -158,6 +178,23 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         rule("name: bad\npack: other\ntrigger:\n  type: core.st2.webhook\n"),
         ["bad.yaml:2: pack: it stands in pack bad, and names other"],
     ),
+    "aliases that multiply": (sensor(BOMB + METADATA), ["bad.yaml:", "its aliases stand for more than"]),
+    "merges that multiply": (sensor(MERGES + METADATA), ["bad.yaml:", "its aliases stand for more than"]),
+    "a number of more than 8 bytes": (
+        payload("{type: object, properties: {n: {maximum: 18446744073709551615}}}"),
+        ["bad.yaml:5: trigger_types.0.payload_schema.properties.n.maximum: is a number of more than 8 bytes"],
+    ),
+    "half of a surrogate pair": (
+        rule('{"name": "bad", "trigger": {"type": "no.such", "parameters": {"t": "\\ud83d\\ude00"}}}'),
+        ["bad.yaml:1: trigger.parameters.t: holds half of a surrogate pair"],
+    ),
+    "a NUL in a key": (
+        payload('{type: object, properties: {"a\\0b": {}}}'),
+        ["bad.yaml:5: trigger_types.0.payload_schema.properties: has a key with a NUL character"],
+    ),
+    "nested deeply": (payload("{default: " + "[" * 150 + "]" * 150 + "}"), ["bad.yaml:5: ", "levels deep"]),
+    "a pipe": (fifo, ["sensors/bad.yaml: cannot be read: it is no regular file"]),
+    "a name that is not UTF-8": (latin1, ["rules/caf\\xe9.yaml: its name is not UTF-8", "rename it"]),
     "rule without a trigger": (rule("name: bad\n"), ["bad.yaml:1: trigger is missing; add it"]),
 }
 
@@ -184,6 +221,27 @@ def test_bad_content_fails_alone_with_its_place_and_remedy(embedded: Workspace, 
     assert "Traceback" not in done.stderr
     sensors = [item["ref"] for item in embedded.documents("sensor_type_d_b")]
     assert "healthy.Healthy" in sensors
+
+
+@pytest.mark.parametrize(
+    "case", ["aliases that multiply", "a number of more than 8 bytes", "half of a surrogate pair", "nested deeply"]
+)
+def test_what_cannot_be_stored_is_told_beforehand(embedded: Workspace, case: str) -> None:
+    write, messages = CASES[case]
+    write(embedded.add_pack("bad"))
+    done = embedded.run("st2sensor", "validate", "packs/bad")
+    assert done.returncode == 1
+    assert all(message.replace("bad.yaml:5: ", ":5: error: ") in done.stdout for message in messages[1:]), done.stdout
+
+
+def test_a_file_of_code_may_have_any_name(embedded: Workspace) -> None:
+    embedded.add_sensor("healthy", "Healthy", HEALTHY, trigger_types=[{"name": "event"}])
+    lib = embedded.packs / "healthy" / "lib"
+    lib.mkdir()
+    (lib / os.fsdecode(b"caf\xe9.py")).write_text("")
+    assert "failed" not in embedded.reload_well().replace("failed\n", "")
+    done = embedded.run("st2sensor", "validate", "packs/healthy")
+    assert done.returncode == 0, done.stdout
 
 
 def test_code_that_hangs_at_import_is_given_up_with_the_remedy(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_process_that_got_away_and_floods_does_not_hold_the_container(embedded
     assert container.stop() == 0
 
 
-def test_an_odd_document_is_passed_over_with_one_warning(embedded: Workspace) -> None:
+def test_an_odd_document_is_skipped_with_one_warning(embedded: Workspace) -> None:
     code = "class {0}(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {{}})\n"
     for name in ("Odd", "Missing", "Good"):
         embedded.add_sensor("s", name, code.format(name), trigger_types=UP)
@@ -174,14 +174,15 @@ def test_an_odd_document_is_passed_over_with_one_warning(embedded: Workspace) ->
     listener = embedded.listen()
     container = embedded.start()
     listener.wait_for("s.up")
-    container.wait_for_log("s.Odd in collection sensor_type_d_b is passed over: TypeError('artifact_uri is None')")
+    container.wait_for_log("(s.Odd): artifact_uri is null; it is skipped")
+    container.wait_for_log("(s.Missing): artifact_uri is missing; it is skipped")
     with closing(sqlite3.connect(embedded.state / "st2.db", timeout=SOON)) as connection, connection:
         connection.execute("DELETE FROM sensor_type_d_b WHERE name = 'Good'")
     container.process.send_signal(signal.SIGHUP)
     # So it has looked once more.
     container.wait_for_log("s.Good stopped")
     assert container.stop() == 0
-    assert container.log.count("is passed over") == 2
+    assert container.log.count("it is skipped") == 2
     assert "Traceback" not in container.log
 
 

@@ -34,13 +34,16 @@ import traceback
 from pathlib import Path
 
 from st2sensor.catalogue import Catalogue
+from st2sensor.checker import Checker
 from st2sensor.container.datastore_requests import DatastoreRequests
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Datastore
 from st2sensor.keyspace import Asker
 from st2sensor.dispatch import Dispatcher
+from st2sensor.event import event_of
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
+from st2sensor.settings import Payloads
 from st2sensor.sharing.holdings import Unshared
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -108,10 +111,12 @@ async def main(kind, address, name, outbox, what):
     storage = Dying(real)
     catalogue = Catalogue()
     catalogue.learn([TriggerType(pack="p", name="t")], [])
-    dispatcher = DyingDispatcher(Outbox(Path(outbox)), catalogue, Traffic(), validate=True)
+    checker = Checker(catalogue, Payloads())
+    dispatcher = DyingDispatcher(Outbox(Path(outbox)), catalogue, Traffic(), checker, validate=True)
 
-    async def entry_of(ref, event):
-        return dispatcher.entry(ref, TriggerInstance(trigger=event["trigger"], payload=event["payload"]))
+    async def entry_of(ref, event, payload):
+        instance = TriggerInstance(trigger=event["trigger"], payload=event["payload"])
+        return await dispatcher.entry(ref, event_of(instance))
 
     storing = Storing(loop, real.ping, TIMEOUT)
     datastore = Datastore(storage, None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import pytest
 import yaml
 from rich.console import Console
 from watchfiles import Change
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from st2sensor import config
+from st2sensor.cli.development import saves
 from st2sensor.cli.development.content import Asked, Content, asked
 from st2sensor.cli.development.folder import SOCKET, SOCKET_LIMIT, Folder, opened
 from st2sensor.cli.development.log import Log
@@ -256,3 +260,26 @@ def test_nothing_that_others_wrote_steers_the_terminal() -> None:
     assert "\x1b" not in stream.getvalue()
     assert '"b": "[red]"' in stream.getvalue()
     assert "[bold]\\x1b[2J" in stream.getvalue()
+
+
+def test_a_name_that_is_not_utf8_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rounds: list[Exception | set[tuple[int, str]]] = [
+        WatchfilesRustInternalError('Unable to decode path "caf\\xE9.py" to string'),
+        WatchfilesRustInternalError('Unable to decode path "caf\\xE9.py" to string'),
+        {(1, str(tmp_path / "a.py"))},
+    ]
+
+    def watch(*_: object, **__: object) -> Iterator[set[tuple[int, str]]]:
+        following = rounds.pop(0)
+        if isinstance(following, Exception):
+            raise following
+        yield following
+
+    monkeypatch.setattr(saves, "watch", watch)
+    saved: list[set[str]] = []
+    failed: list[str] = []
+    watched = saves.Watched(root=tmp_path, given=Path("p"))
+    saves._watch(watched, saved.append, lambda _, why: failed.append(why), threading.Event())
+    assert saved == [{"p/a.py"}]
+    assert len(failed) == 1
+    assert "name is not UTF-8" in failed[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from st2sensor import schema
 from st2sensor.models import TriggerType
 from st2sensor.packs.core import core_trigger_types
-from st2sensor.storage.documents import Documents
+from st2sensor.storage.reader import Reader
 from tests.support.examples import examples
 from tests.workspace import sample
 
@@ -129,7 +129,7 @@ def test_they_agree_on_every_schema_at_hand(values: list[Any]) -> None:
 
 
 def stored_trigger_types() -> list[TriggerType]:
-    found: list[TriggerType] = Documents().read(TriggerType, sample("documents/trigger_type_d_b.json"))
+    found: list[TriggerType] = Reader().read(TriggerType, sample("documents/trigger_type_d_b.json"))
     assert len(found) > 10
     return found
 

@@ -209,3 +209,16 @@ def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
 
     run(test)
     assert caplog.text.count("no more can be started") == 1
+
+
+def test_a_write_that_may_have_been_done_says_so_when_it_is_given_up() -> None:
+    async def test(database: Database, storing: Storing) -> None:
+        database.away = database.uncertain = True
+        with pytest.raises(DatastoreUnavailable, match="is not known") as raised:
+            await storing.run("p.S", database.call, writes=True)
+        assert raised.value.uncertain
+        with pytest.raises(DatastoreUnavailable) as raised:
+            await storing.run("p.S", database.call)
+        assert not raised.value.uncertain
+
+    run(test, timeout=0.3)

@@ -17,9 +17,8 @@ from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
 from st2sensor.models import Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import files, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.outcome import Outcome, Result, failures
 from st2sensor.packs.registrable import KINDS
-from st2sensor.packs.registry import failures
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport

@@ -21,6 +21,10 @@ GATHER, SETTLE = 100, 50
 """Milliseconds in which saves are gathered, at the most, and that must pass without one."""
 
 
+UNDECODABLE = "Unable to decode path"
+"""How the watcher says that it has met a name that is not UTF-8; then it ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
     """:param root: the folder.
@@ -84,16 +88,30 @@ def _watch(
     failed: Callable[[str, str], None],
     stop: threading.Event,
 ) -> None:
-    try:
-        for changes in watch(
-            watched.root,
-            watch_filter=watched.concerns,
-            debounce=GATHER,
-            step=SETTLE,
-            stop_event=stop,
-            recursive=watched.only is None,
-        ):
-            saved({watched.name(path) for _, path in changes})
-    except (OSError, WatchfilesRustInternalError) as exception:
-        # As when the system has no more inotify watches to give.
-        failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
+    is_told = False
+    while not stop.is_set():
+        try:
+            for changes in watch(
+                watched.root,
+                watch_filter=watched.concerns,
+                debounce=GATHER,
+                step=SETTLE,
+                stop_event=stop,
+                recursive=watched.only is None,
+            ):
+                saved({watched.name(path) for _, path in changes})
+            return
+        except WatchfilesRustInternalError as exception:
+            if UNDECODABLE not in str(exception):
+                failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
+                return
+            # Somebody has opened a file of such a name; the others are watched again.
+            if not is_told:
+                failed(
+                    str(watched.given), f"a file's name is not UTF-8: {exception}; rename it to see when it is saved"
+                )
+            is_told = True
+        except OSError as exception:
+            # As when the system has no more inotify watches to give.
+            failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
+            return

@@ -74,8 +74,17 @@ def _all(path: Path, schema: str, error: ContentError) -> list[ContentError]:
         return [error]
 
 
+def _files(whole: Declarations, kind: str) -> Iterable[Path]:
+    try:
+        return metadata_files(whole.pack, kind)
+    except ContentError as error:
+        whole.is_whole = False
+        _add(whole, "unreadable-folder", error)
+        return []
+
+
 def _read_triggers(whole: Declarations) -> None:
-    for path in metadata_files(whole.pack, TRIGGERS):
+    for path in _files(whole, TRIGGERS):
         _note_names(whole, path, lambda data: [data])
         try:
             declared, problem = metadata.trigger_type(whole.pack, path)
@@ -90,7 +99,7 @@ def _read_triggers(whole: Declarations) -> None:
 
 def _read_sensors(whole: Declarations) -> None:
     first: dict[str, str] = {}
-    for path in metadata_files(whole.pack, SENSORS):
+    for path in _files(whole, SENSORS):
         _note_names(whole, path, lambda data: data.get("trigger_types") or [])
         try:
             declaration = metadata.sensor(whole.pack, path)
@@ -137,7 +146,7 @@ def _schemas(trigger_type: TriggerType) -> tuple[Any, Any]:
 
 def _read_rules(whole: Declarations) -> None:
     first: dict[str, str] = {}
-    for path in metadata_files(whole.pack, RULES):
+    for path in _files(whole, RULES):
         try:
             rule = metadata.rule(whole.pack, path)
         except ContentError as error:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
-from bson.errors import BSONError
 from pymongo import ReadPreference, WriteConcern, errors
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
-from st2sensor.errors import ConfigError, StorageError, StorageUnavailable
-from st2sensor.storage.documents import Document
+from st2sensor.errors import ConfigError
+from st2sensor.storage.fields import Document
+from st2sensor.storage.mongo.decoding import TOLERANT
+from st2sensor.storage.mongo.failures import FOREIGN, as_ours
 
-UNREACHABLE = (errors.ConnectionFailure, errors.ExecutionTimeout, errors.NetworkTimeout)
+FILES = {
+    "tlscafile": "tls_ca_file (or ssl_ca_certs)",
+    "tlscertificatekeyfile": "tls_certificate_key_file",
+    "tlscrlfile": "connection, tlsCRLFile",
+}
+"""Options of the client that name files, in small letters, by their keys in the configuration."""
+
+CONFIRMED_IN = 0.9
+"""Of the time that a server has to answer, so that it says itself that a majority has not confirmed."""
 
 
 class Connection:
@@ -49,9 +60,10 @@ class Connection:
                 connect=False,
                 **(client or {}),
             )
-            self.database = self.client.get_default_database(database)
-        except (errors.PyMongoError, ValueError, TypeError) as exception:
-            raise ConfigError(f"[database]: {_without_password(str(exception))}") from exception
+            self.database = self.client.get_default_database(database, codec_options=TOLERANT)
+        except (errors.PyMongoError, OSError, ValueError, TypeError) as exception:
+            problem = _unreadable(url, client or {}) or f"[database]: {_without_password(str(exception))}"
+            raise ConfigError(problem) from exception
         self._address = _without_password(url)
 
     def safe(self, name: str) -> Collection[Document]:
@@ -60,29 +72,48 @@ class Connection:
             name,
             read_concern=ReadConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern("majority", j=True, wtimeout=self._answer_timeout),
+            write_concern=WriteConcern("majority", j=True, wtimeout=int(self._answer_timeout * CONFIRMED_IN)),
         )
 
     @contextmanager
     def failures(self) -> Iterator[None]:
+        """Raises StorageUnavailable and StorageError."""
         try:
             yield
-        except UNREACHABLE as exception:
-            raise StorageUnavailable(
-                f"cannot reach MongoDB at {self._address}: {_first_line(exception)}; "
-                "is it running, and are [database] connection or host and port right?",
-                uncertain=not isinstance(exception, errors.ServerSelectionTimeoutError),
-            ) from exception
-        except (errors.PyMongoError, BSONError, OverflowError) as exception:
-            raise StorageError(f"MongoDB at {self._address} refused: {_first_line(exception)}") from exception
+        except FOREIGN as exception:
+            raise as_ours(exception, self._address) from exception
 
     def close(self) -> None:
         self.client.close()
 
 
-def _first_line(exception: Exception) -> str:
-    # Server selection errors go on with the timeouts and a dump of the whole topology.
-    return (str(exception).splitlines() or [type(exception).__name__])[0].split(" (configured timeouts")[0]
+def _unreadable(url: str, client: Mapping[str, Any]) -> str | None:
+    """Which of the files for TLS cannot be used, or None."""
+    named = {name.lower(): value for name, value in client.items()}
+    with suppress(ValueError):
+        named |= {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
+    for option, key in FILES.items():
+        path = named.get(option)
+        try:
+            if path is not None:
+                _load(option, str(path), str(named.get("tlscertificatekeyfilepassword", "")))
+        except OSError as exception:
+            # An error of SSL is one, too.
+            reason = exception.strerror or str(exception)
+            return f"[database] {key}: {path} cannot be used: {reason}; name a readable file in PEM form"
+    return None
+
+
+def _load(option: str, path: str, password: str) -> None:
+    """Raises OSError."""
+    with open(path, "rb"):
+        # For its reason: OpenSSL's are less clear.
+        pass
+    context = ssl.create_default_context()
+    if option == "tlscertificatekeyfile":
+        context.load_cert_chain(path, password=password)
+    else:
+        context.load_verify_locations(path)
 
 
 def _without_password(url: str) -> str:

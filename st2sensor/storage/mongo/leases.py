@@ -10,8 +10,11 @@ from pymongo import UpdateOne, errors
 
 from st2sensor.models import Lease, Member, Renewal
 from st2sensor.storage import documents
-from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
+from st2sensor.storage.documents import LEASES, MEMBERS, NODES, member_document
+from st2sensor.storage.fields import Document
 from st2sensor.storage.mongo.connection import Connection
+from st2sensor.storage.mongo.decoding import all_plain
+from st2sensor.storage.reader import Reader
 
 DUPLICATE_KEY = 11000
 
@@ -31,6 +34,7 @@ class MongoLeases:
         self._members = connection.safe(MEMBERS)
         self._leases = connection.safe(LEASES)
         self._nodes = connection.safe(NODES)
+        self._reader = Reader()
 
     def prepare(self) -> None:
         with self._connection.failures():
@@ -49,12 +53,13 @@ class MongoLeases:
 
     def member(self, member: str) -> Member | None:
         with self._connection.failures():
-            found = self._members.find_one({"_id": member}, session=self._session)
-            return None if found is None else documents.member(found)
+            found = self._members.find({"_id": member}, session=self._session)
+            return next(self._reader.sound(MEMBERS, documents.member, all_plain(found)), None)
 
     def members(self) -> list[Member]:
         with self._connection.failures():
-            return [documents.member(document) for document in self._members.find(session=self._session)]
+            found = self._members.find(session=self._session)
+            return list(self._reader.sound(MEMBERS, documents.member, all_plain(found)))
 
     def evict(self, member: str, counter: int | None) -> bool:
         seen = {} if counter is None else {"counter": counter}
@@ -93,8 +98,8 @@ class MongoLeases:
 
     def drained(self) -> frozenset[str]:
         with self._connection.failures():
-            found = self._nodes.find({"drained": True}, session=self._session)
-            return frozenset(str(document["_id"]) for document in found)
+            found = all_plain(self._nodes.find({"drained": True}, session=self._session))
+            return frozenset(filter(None, self._reader.sound(NODES, documents.drained_node, found)))
 
     def drain(self, node: str, drained: bool) -> None:
         with self._connection.failures():
@@ -106,7 +111,8 @@ class MongoLeases:
 
     def _find(self, query: Document) -> list[Lease]:
         with self._connection.failures():
-            return [documents.lease(document) for document in self._leases.find(query, BRIEF, session=self._session)]
+            found = self._leases.find(query, BRIEF, session=self._session)
+            return list(self._reader.sound(LEASES, documents.lease, all_plain(found)))
 
 
 def _taking(lease: Lease, member: str) -> UpdateOne:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from bson import ObjectId
-from pymongo import ReadPreference, WriteConcern, errors
+from pymongo import ReadPreference, errors
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 
 from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import (
-    COLLECTIONS,
-    KEY_VALUES,
-    LEASES,
-    Document,
-    Documents,
-    batch_document,
-    changes,
-    end_of_prefix,
-    key_value,
-    key_value_document,
-    live,
-)
-from st2sensor.storage.documents import batch as batch_of
+from st2sensor.storage.documents import COLLECTIONS, LEASES, changes
+from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.fields import Document
 from st2sensor.storage.mongo.connection import Connection
+from st2sensor.storage.mongo.decoding import all_plain, plain
+from st2sensor.storage.mongo.indexes import Indexes
+from st2sensor.storage.reader import Reader
 
 R = TypeVar("R")
 
@@ -38,6 +31,16 @@ ANSWER_TIMEOUT = 10.0
 
 UPSERTS = 100
 """How often an upsert may lose a race."""
+
+BARRIER = "st2sensor_barrier"
+"""The collection of one document that is written before reads which must not miss what waits for its majority."""
+
+WELL_FORMED: Document = {
+    "value": {"$type": "string"},
+    "secret": {"$in": [True, False, None]},
+    "$or": [{"expire_timestamp": None}, {"expire_timestamp": {"$type": "date"}}],
+}
+"""Entries of the datastore, beside what others may have left among them."""
 
 
 class MongoStorage:
@@ -55,41 +58,27 @@ class MongoStorage:
         self._failures = self._connection.failures
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
         # A batch is deleted after its key is set: that must not be what is lost.
-        self._safe_entries = self._entries.with_options(write_concern=WriteConcern("majority"))
+        self._safe_entries = self._connection.safe(KEY_VALUES).with_options(read_concern=ReadConcern())
         self._leases = self._connection.safe(LEASES)
-        self._documents = Documents()
+        self._barriers = self._connection.safe(BARRIER)
+        self._reader = Reader()
+        self._indexes = Indexes(self._database)
 
     def prepare(self) -> None:
         with self._failures():
-            for collection in COLLECTIONS.values():
-                self._create_indexes(collection.name, collection.indexed, uid=not collection.ours)
-            entries = self._database[KEY_VALUES]
-            entries.create_index("name")
-            entries.create_index("expire_timestamp", expireAfterSeconds=0)
-            entries.create_index("uid", unique=True, sparse=True)
-            entries.create_index([("scope", 1), ("name", 1)], unique=True)
-            of_batches = {"batches.name": {"$type": "string"}}
-            self._leases.create_index("batches.name", unique=True, partialFilterExpression=of_batches)
-
-    def _create_indexes(self, name: str, fields: tuple[str, ...], *, uid: bool) -> None:
-        collection = self._database[name]
-        for field in fields:
-            collection.create_index(field)
-        if uid:
-            collection.create_index("uid", unique=True, sparse=True)
-        collection.create_index([("pack", 1), ("name", 1)], unique=True)
+            self._indexes.create()
 
     def all(self, kind: type[T]) -> list[T]:
         collection = COLLECTIONS[kind]
         with self._failures():
             found = self._database[collection.name].find(sort=[("pack", 1), ("name", 1)])
-            return self._documents.read(kind, found)
+            return self._reader.read(kind, all_plain(found))
 
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._failures():
-            document = self._database[collection.name].find_one(_key(ref))
-            return next(iter(self._documents.read(kind, [document] if document else [])), None)
+            found = self._database[collection.name].find(_key(ref))
+            return next(iter(self._reader.read(kind, all_plain(found))), None)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]
@@ -100,7 +89,10 @@ class MongoStorage:
         if absent:
             update["$unset"] = dict.fromkeys(absent, "")
         key = {"pack": entity.pack, "name": entity.name}
-        self._upsert(lambda: self._database[collection.name].update_one(key, update, upsert=True))
+        target = self._database[collection.name]
+        with self._failures():
+            update.setdefault("$setOnInsert", {}).update(self._indexes.identifier(target, key))
+            self._upsert(lambda: target.update_one(key, update, upsert=True))
 
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         collection = COLLECTIONS[Trigger]
@@ -122,11 +114,12 @@ class MongoStorage:
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            return live(self._entries.find_one({"scope": scope, "name": name}), now)
+            return self._reader.live(plain(self._entries.find_one({"scope": scope, "name": name})), now)
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         key = {"scope": entry.scope, "name": entry.name}
-        change = self._upsert(lambda: self._replace(self._entries, key, entry, now, insert=True))
+        with self._failures():
+            change = self._upsert(lambda: self._replace(self._entries, key, entry, now, insert=True))
         assert change is not None
         return change
 
@@ -135,7 +128,8 @@ class MongoStorage:
     ) -> Change | None:
         key: Document = {"scope": entry.scope, "name": entry.name}
         if expected is None:
-            key["expire_timestamp"] = {"$lte": now}
+            # What is no entry, whoever has left it there, is in nobody's way.
+            key["$or"] = [{"expire_timestamp": {"$lte": now}}, {"$nor": [WELL_FORMED]}]
         else:
             key |= {"value": expected, "secret": True if secret else {"$ne": True}, **_unexpired(now)}
         with self._failures():
@@ -149,15 +143,17 @@ class MongoStorage:
         self, entries: Collection[Document], key: Document, entry: KeyValue, now: datetime, *, insert: bool
     ) -> Change | None:
         present, absent = changes(key_value_document(entry))
-        identifier = ObjectId()
-        update: Document = {"$set": present, "$setOnInsert": {"_id": identifier}}
+        identity = {"_id": ObjectId()}
+        if insert:
+            identity |= self._indexes.identifier(entries, {"scope": entry.scope, "name": entry.name})
+        update: Document = {"$set": present, "$setOnInsert": identity}
         if absent:
             update["$unset"] = dict.fromkeys(absent, "")
         before = entries.find_one_and_update(key, update, upsert=insert)
         if before is None and not insert:
             return None
-        known = identifier if before is None else before["_id"]
-        return Change(old=live(before, now), new=replace(entry, id=str(known)))
+        known = identity["_id"] if before is None else before["_id"]
+        return Change(old=self._reader.live(plain(before), now), new=replace(entry, id=str(known)))
 
     def list_values(
         self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
@@ -169,23 +165,31 @@ class MongoStorage:
         if limit == 0:
             return []
         query = {"scope": scope, "name": names, **_unexpired(now)}
+
+        def fetch(skip: int, most: int | None) -> Iterator[Document]:
+            return all_plain(self._entries.find(query, sort=[("name", 1)], skip=skip, limit=most or 0))
+
         with self._failures():
-            found = self._entries.find(query, sort=[("name", 1)], skip=offset, limit=limit or 0)
-            return [key_value(document) for document in found]
+            return self._reader.page(fetch, now, limit, offset)
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            return live(self._entries.find_one_and_delete({"scope": scope, "name": name}), now)
+            found = self._entries.find_one_and_delete({"scope": scope, "name": name})
+            return self._reader.removed(plain(found), scope, name, now)
 
     def put_batch(self, batch: Batch) -> Batch | None:
         with self._failures():
+            self._indexes.check(self._leases)
             for _ in range(UPSERTS):
                 if self._push_batch(batch):
                     return None
                 for found in self._find_batches({"batches.name": batch.name}):
                     if found.name == batch.name:
                         return None if found.id == batch.id else found
-        raise StorageError(f"{batch.name} is contended: triggers and cursor could not be stored")
+        raise StorageError(
+            f"{batch.name} is contended, or what is stored for {batch.sensor} in {LEASES} is odd: "
+            "triggers and cursor could not be stored"
+        )
 
     def _push_batch(self, batch: Batch) -> bool:
         """False when something is in its way."""
@@ -200,7 +204,9 @@ class MongoStorage:
         }
         if batch.fence is not None:
             key["fence"] = batch.fence
-        update = {"$push": {"batches": batch_document(batch)}, "$set": {"stored": lease.get("stored", 0) + 1}}
+        count = lease.get("stored")
+        following = (count if isinstance(count, int) else 0) + 1
+        update = {"$push": {"batches": batch_document(batch)}, "$set": {"stored": following}}
         with suppress(errors.DuplicateKeyError):
             stored = self._leases.update_one(key, update, upsert=not lease)
             return bool(stored.matched_count or stored.upserted_id)
@@ -208,11 +214,19 @@ class MongoStorage:
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
         with self._failures():
-            return self._find_batches({"batches._id": {"$exists": True}} | ({} if sensor is None else {"_id": sensor}))
+            if sensor is None:
+                return self._find_batches({"batches._id": {"$exists": True}})
+            # Counted, too: a batch that is still on its way to the server comes too late from now on.
+            self._upsert(lambda: self._leases.update_one({"_id": sensor}, {"$inc": {"stored": 1}}, upsert=True))
+            return self._find_batches({"_id": sensor, "batches._id": {"$exists": True}})
 
     def _find_batches(self, query: Document) -> list[Batch]:
-        found = self._leases.find(query, {"batches": 1})
-        return [batch_of(document) for lease in found for document in lease["batches"]]
+        """What is found is safe, and what is not found is not there: no write that waits for its majority is missed."""
+        with self._client.start_session() as session:
+            # A majority confirms this after all that the primary has taken before, and the session sees it.
+            self._barriers.update_one({"_id": BARRIER}, {"$inc": {"passed": 1}}, upsert=True, session=session)
+            found = self._leases.find(query, {"batches": 1}, session=session)
+            return list(self._reader.batches(all_plain(found)))
 
     def remove_batch(self, batch: Batch) -> None:
         with self._failures():
@@ -230,18 +244,17 @@ class MongoStorage:
         self._connection.close()
 
     def _upsert(self, update: Callable[[], R]) -> R:
-        with self._failures():
-            for _ in range(UPSERTS):
-                # Two upserts of one new key race: one inserts, the other is refused and finds it the next time, unless
-                # somebody has deleted it meanwhile.
-                with suppress(errors.DuplicateKeyError):
-                    return update()
-            return update()
+        for _ in range(UPSERTS):
+            # Two upserts of one new key race: one inserts, the other is refused and finds it the next time, unless
+            # somebody has deleted it meanwhile.
+            with suppress(errors.DuplicateKeyError):
+                return update()
+        return update()
 
 
 def _unexpired(now: datetime) -> Document:
     """What matches entries that have not expired."""
-    return {"$or": [{"expire_timestamp": None}, {"expire_timestamp": {"$gt": now}}]}
+    return {"expire_timestamp": {"$not": {"$lte": now}}}
 
 
 def _key(ref: str) -> dict[str, Any]:

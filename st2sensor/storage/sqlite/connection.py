@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from st2sensor.errors import StorageError, StorageUnavailable
-from st2sensor.storage.documents import COLLECTIONS, KEY_VALUES, LEASES, MEMBERS, NODES, Document
+from st2sensor.private_file import create
+from st2sensor.storage.documents import COLLECTIONS, LEASES, MEMBERS, NODES
+from st2sensor.storage.entries import KEY_VALUES
+from st2sensor.storage.fields import BROKEN, Document
+from st2sensor.storage.reader import broken
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""
@@ -20,6 +25,9 @@ SPACE = ""
 """Of documents whose names are unique by themselves."""
 
 TABLES = [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES, MEMBERS, LEASES, NODES]
+
+ROW = "space, name, document"
+"""What is read of a table."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
@@ -38,10 +46,12 @@ class Connection:
         self._path = path
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            create(path)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
             )
+            # Text that is no UTF-8 must not keep the rest of a table from being read.
+            self._connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         except (OSError, sqlite3.Error) as exception:
             raise StorageUnavailable(f"cannot open the embedded database {path}: {exception}") from exception
 
@@ -67,6 +77,8 @@ class Connection:
             raise StorageUnavailable(f"the embedded database {self._path} cannot be used: {exception}") from exception
         except sqlite3.Error as exception:
             raise StorageError(f"the embedded database {self._path} refused: {exception}") from exception
+        except (UnicodeEncodeError, OverflowError, RecursionError) as exception:
+            raise StorageError(f"the embedded database cannot store it: {_reason(exception)}") from exception
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -86,19 +98,44 @@ class Connection:
 
 
 def find(connection: sqlite3.Connection, table: str, space: str, name: str) -> Document | None:
-    row = connection.execute(f"SELECT document FROM {table} WHERE space = ? AND name = ?", (space, name)).fetchone()
-    return None if row is None else document_of(row[0])
+    query = f"SELECT {ROW} FROM {table} WHERE space = ? AND name = ?"
+    return next(documents_of(connection.execute(query, (space, name))), None)
 
 
 def find_all(connection: sqlite3.Connection, table: str) -> list[Document]:
-    return [document_of(text) for (text,) in connection.execute(f"SELECT document FROM {table} ORDER BY space, name")]
+    return list(documents_of(connection.execute(f"SELECT {ROW} FROM {table} ORDER BY space, name")))
 
 
-def document_of(text: str) -> Document:
-    document: Document = json.loads(text)
-    if "expire_timestamp" in document:
-        document["expire_timestamp"] = datetime.fromtimestamp(document["expire_timestamp"], UTC)
-    return document
+def documents_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
+    """The documents in rows of ROW. One that is no document is a broken one."""
+    for space, name, text in rows:
+        try:
+            document = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            yield broken(f"{space}.{name}", "is no JSON object")
+            continue
+        expires = document.get("expire_timestamp")
+        if isinstance(expires, (int, float)) and not isinstance(expires, bool):
+            # What is no time stays the number that it is.
+            with suppress(ValueError, OverflowError, OSError):
+                document["expire_timestamp"] = datetime.fromtimestamp(expires, UTC)
+        document.setdefault("_id", f"{space}.{name}")
+        yield document
+
+
+def sound(document: Document | None) -> Document | None:
+    """A document that can be changed; a broken one can only be replaced."""
+    return None if document is None or BROKEN in document else document
+
+
+def _reason(exception: Exception) -> str:
+    if isinstance(exception, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(exception, UnicodeEncodeError):
+        return f"its text has no form in UTF-8: {exception.reason}"
+    return str(exception)
 
 
 def store(connection: sqlite3.Connection, table: str, space: str, name: str, document: Document) -> None:

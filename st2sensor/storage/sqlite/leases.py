@@ -9,7 +9,9 @@ from dataclasses import asdict
 
 from st2sensor.models import Lease, Member, Renewal
 from st2sensor.storage import documents
-from st2sensor.storage.documents import LEASES, MEMBERS, NODES, Document, member_document
+from st2sensor.storage.documents import LEASES, MEMBERS, NODES, member_document
+from st2sensor.storage.fields import Document
+from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find, find_all, store
 
 
@@ -18,6 +20,7 @@ class SqliteLeases:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._reader = Reader()
 
     def prepare(self) -> None:
         self._connection.prepare()
@@ -30,7 +33,7 @@ class SqliteLeases:
         said = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
         with self._connection.transaction() as connection:
             known = _alive(connection, member)
-            if known is None or known["counter"] != renewal.counter:
+            if known is None or known.get("counter") != renewal.counter:
                 return False
             store(connection, MEMBERS, SPACE, member, known | said)
             return True
@@ -38,16 +41,16 @@ class SqliteLeases:
     def member(self, member: str) -> Member | None:
         with self._connection.locked() as connection:
             found = find(connection, MEMBERS, SPACE, member)
-        return None if found is None else documents.member(found)
+        return next(self._reader.sound(MEMBERS, documents.member, [] if found is None else [found]), None)
 
     def members(self) -> list[Member]:
         with self._connection.locked() as connection:
-            return [documents.member(document) for document in find_all(connection, MEMBERS)]
+            return list(self._reader.sound(MEMBERS, documents.member, find_all(connection, MEMBERS)))
 
     def evict(self, member: str, counter: int | None) -> bool:
         with self._connection.transaction() as connection:
             known = _alive(connection, member)
-            if known is None or counter not in (None, known["counter"]):
+            if known is None or counter not in (None, known.get("counter")):
                 return False
             store(connection, MEMBERS, SPACE, member, known | {"dead": True})
             return True
@@ -58,7 +61,7 @@ class SqliteLeases:
 
     def leases(self, holder: str | None = None) -> list[Lease]:
         with self._connection.locked() as connection:
-            found = [documents.lease(document) for document in find_all(connection, LEASES)]
+            found = list(self._reader.sound(LEASES, documents.lease, find_all(connection, LEASES)))
         return [lease for lease in found if holder in (None, lease.holder)]
 
     def free(self, dead: Collection[str]) -> list[Lease]:
@@ -83,7 +86,8 @@ class SqliteLeases:
 
     def drained(self) -> frozenset[str]:
         with self._connection.locked() as connection:
-            return frozenset(str(document["_id"]) for document in find_all(connection, NODES) if document["drained"])
+            found = self._reader.sound(NODES, documents.drained_node, find_all(connection, NODES))
+            return frozenset(filter(None, found))
 
     def drain(self, node: str, drained: bool) -> None:
         with self._connection.transaction() as connection:
@@ -95,4 +99,4 @@ class SqliteLeases:
 
 def _alive(connection: sqlite3.Connection, member: str) -> Document | None:
     document = find(connection, MEMBERS, SPACE, member)
-    return None if document is None or document["dead"] else document
+    return None if document is None or document.get("dead") else document

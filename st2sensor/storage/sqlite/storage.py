@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from st2sensor.errors import LeaseLost
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import (
-    COLLECTIONS,
-    KEY_VALUES,
-    LEASES,
-    Document,
-    Documents,
-    batch_document,
-    changes,
-    end_of_prefix,
-    key_value,
-    key_value_document,
-    live,
+from st2sensor.storage.documents import COLLECTIONS, LEASES, changes
+from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.fields import Document, shown
+from st2sensor.storage.reader import Reader
+from st2sensor.storage.sqlite.connection import (
+    ROW,
+    SPACE,
+    TABLES,
+    Connection,
+    delete,
+    documents_of,
+    find,
+    find_all,
+    sound,
+    store,
 )
-from st2sensor.storage.documents import batch as batch_of
-from st2sensor.storage.sqlite.connection import SPACE, TABLES, Connection, delete, document_of, find, store
 
 SWEEP_EVERY = 60.0
 """Seconds between two looks for entries that have expired."""
 
-LIVE = "coalesce(json_extract(document, '$.expire_timestamp') > ?, 1)"
-"""Whether an entry has not expired at some second since the epoch."""
+LIVE = "CASE WHEN json_valid(document) THEN coalesce(json_extract(document, '$.expire_timestamp') > ?, 1) ELSE 1 END"
+"""Whether an entry has not expired at some second since the epoch, as far as it is one."""
+
+WITH_BATCHES = "CASE WHEN json_valid(document) THEN json_type(document, '$.batches') IS NOT NULL ELSE 0 END"
 
 
 class SqliteStorage:
@@ -44,7 +48,7 @@ class SqliteStorage:
     def __init__(self, path: Path) -> None:
         self._connection = Connection(path)
         self._locked, self._transaction = self._connection.locked, self._connection.transaction
-        self._documents = Documents()
+        self._reader = Reader()
         self._swept_at = 0.0
 
     def prepare(self) -> None:
@@ -59,20 +63,20 @@ class SqliteStorage:
     def all(self, kind: type[T]) -> list[T]:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
-            rows = connection.execute(f"SELECT document FROM {collection.name} ORDER BY space, name").fetchall()
-        return self._documents.read(kind, (json.loads(text) for (text,) in rows))
+            found = find_all(connection, collection.name)
+        return self._reader.read(kind, found)
 
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
             document = find(connection, collection.name, *_key(ref))
-        return next(iter(self._documents.read(kind, [document] if document else [])), None)
+        return next(iter(self._reader.read(kind, [document] if document else [])), None)
 
     def put(self, entity: Entity) -> None:
         collection = COLLECTIONS[type(entity)]
         present, absent = changes(collection.to_document(entity))
         with self._transaction() as connection:
-            document = find(connection, collection.name, entity.pack, entity.name) or {"_id": _new_id()}
+            document = sound(find(connection, collection.name, entity.pack, entity.name)) or {"_id": _new_id()}
             if isinstance(entity, Trigger):
                 present["ref_count"] = document.get("ref_count", present["ref_count"])
             merged = {name: value for name, value in document.items() if name not in absent} | present
@@ -90,10 +94,11 @@ class SqliteStorage:
     def count_reference(self, trigger_ref: str, change: int) -> None:
         table, key = COLLECTIONS[Trigger].name, _key(trigger_ref)
         with self._transaction() as connection:
-            document = find(connection, table, *key)
+            document = sound(find(connection, table, *key))
             if document is None:
                 return
-            document["ref_count"] = document.get("ref_count", 0) + change
+            count = document.get("ref_count")
+            document["ref_count"] = (count if isinstance(count, int) else 0) + change
             if document["ref_count"] <= 0 and "parameters" in document:
                 delete(connection, table, *key)
             else:
@@ -101,64 +106,69 @@ class SqliteStorage:
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._locked() as connection:
-            return live(find(connection, KEY_VALUES, scope, name), now)
+            return self._reader.live(find(connection, KEY_VALUES, scope, name), now)
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         with self._transaction() as connection:
             self._sweep_now_and_then(connection, now)
-            return _replace(connection, find(connection, KEY_VALUES, entry.scope, entry.name), entry, now)
+            return self._replace(connection, find(connection, KEY_VALUES, entry.scope, entry.name), entry, now)
 
     def swap_value(
         self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
     ) -> Change | None:
         with self._transaction() as connection:
             document = find(connection, KEY_VALUES, entry.scope, entry.name)
-            current = live(document, now)
+            current = self._reader.live(document, now)
             found = None if current is None else (current.value, current.secret)
             if found != (None if expected is None else (expected, secret)):
                 return None
-            return _replace(connection, document, entry, now)
+            return self._replace(connection, document, entry, now)
 
     def list_values(
         self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
     ) -> list[KeyValue]:
-        query = f"SELECT document FROM {KEY_VALUES} WHERE space = ? AND name >= ? AND {LIVE}"
+        query = f"SELECT {ROW} FROM {KEY_VALUES} WHERE space = ? AND name >= ? AND {LIVE}"
         values: list[object] = [scope, prefix, now.timestamp()]
         end = end_of_prefix(prefix)
         if end is not None:
             query, values = f"{query} AND name < ?", [*values, end]
-        values += [-1 if limit is None else limit, offset]
-        with self._locked() as connection:
-            rows = connection.execute(f"{query} ORDER BY name LIMIT ? OFFSET ?", values).fetchall()
-        return [key_value(document_of(text)) for (text,) in rows]
+
+        def fetch(skip: int, most: int | None) -> Iterator[Document]:
+            window = [-1 if most is None else most, skip]
+            with self._locked() as connection:
+                rows = connection.execute(f"{query} ORDER BY name LIMIT ? OFFSET ?", [*values, *window]).fetchall()
+            return documents_of(rows)
+
+        return self._reader.page(fetch, now, limit, offset)
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._transaction() as connection:
-            found = live(find(connection, KEY_VALUES, scope, name), now)
+            found = find(connection, KEY_VALUES, scope, name)
             delete(connection, KEY_VALUES, scope, name)
-            return found
+            return self._reader.removed(found, scope, name, now)
 
     def put_batch(self, batch: Batch) -> Batch | None:
         with self._transaction(durable=True) as connection:
-            for found in _batches(connection):
+            for found in self._batches(connection):
                 if found.name == batch.name:
                     return None if found.id == batch.id else found
-            lease = find(connection, LEASES, SPACE, batch.sensor) or {"_id": batch.sensor}
+            lease = sound(find(connection, LEASES, SPACE, batch.sensor)) or {"_id": batch.sensor}
             if batch.fence not in (None, lease.get("fence")):
                 raise LeaseLost(batch.sensor)
-            lease["batches"] = [*lease.get("batches", ()), batch_document(batch)]
+            lease["batches"] = [*_list(lease.get("batches")), batch_document(batch)]
             store(connection, LEASES, SPACE, batch.sensor, lease)
             return None
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
         with self._locked() as connection:
-            return [batch for batch in _batches(connection) if sensor in (None, batch.sensor)]
+            return [batch for batch in self._batches(connection) if sensor in (None, batch.sensor)]
 
     def remove_batch(self, batch: Batch) -> None:
         with self._transaction() as connection:
-            lease = find(connection, LEASES, SPACE, batch.sensor)
+            lease = sound(find(connection, LEASES, SPACE, batch.sensor))
             if lease is not None:
-                lease["batches"] = [kept for kept in lease.get("batches", ()) if kept["_id"] != batch.id]
+                kept = [other for other in _list(lease.get("batches")) if _id_of(other) != batch.id]
+                lease["batches"] = kept
                 store(connection, LEASES, SPACE, batch.sensor, lease)
 
     def ping(self) -> None:
@@ -174,17 +184,26 @@ class SqliteStorage:
     def close(self) -> None:
         self._connection.close()
 
+    def _batches(self, connection: sqlite3.Connection) -> list[Batch]:
+        rows = connection.execute(f"SELECT {ROW} FROM {LEASES} WHERE {WITH_BATCHES}")
+        return list(self._reader.batches(documents_of(rows)))
 
-def _batches(connection: sqlite3.Connection) -> list[Batch]:
-    rows = connection.execute(f"SELECT document FROM {LEASES} WHERE json_array_length(document, '$.batches') > 0")
-    return [batch_of(document) for (text,) in rows for document in document_of(text)["batches"]]
+    def _replace(
+        self, connection: sqlite3.Connection, known: Document | None, entry: KeyValue, now: datetime
+    ) -> Change:
+        kept = sound(known)
+        identifier = _new_id() if kept is None else shown(kept["_id"])
+        present, _ = changes(key_value_document(entry))
+        store(connection, KEY_VALUES, entry.scope, entry.name, {"_id": identifier} | present)
+        return Change(old=self._reader.live(known, now), new=replace(entry, id=identifier))
 
 
-def _replace(connection: sqlite3.Connection, known: Document | None, entry: KeyValue, now: datetime) -> Change:
-    identifier = _new_id() if known is None else known["_id"]
-    present, _ = changes(key_value_document(entry))
-    store(connection, KEY_VALUES, entry.scope, entry.name, {"_id": identifier} | present)
-    return Change(old=live(known, now), new=replace(entry, id=identifier))
+def _list(batches: object) -> list[Any]:
+    return batches if isinstance(batches, list) else []
+
+
+def _id_of(batch: object) -> object:
+    return batch.get("_id") if isinstance(batch, dict) else None
 
 
 def _key(ref: str) -> tuple[str, str]:

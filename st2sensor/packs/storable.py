@@ -1,0 +1,68 @@
+"""What no database takes, though a file may hold it: found before it is stored, with the place where it stands.
+
+The embedded database takes more than MongoDB does; what a pack holds has to fit both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from st2sensor.errors import ContentError
+from st2sensor.packs.files import File
+
+INTEGERS = range(-(2**63), 2**63)
+"""Of 8 bytes."""
+
+DEEPEST = 100
+"""Levels of nesting."""
+
+HALF = "half of a surrogate pair, which UTF-8 has no form for; write the character itself"
+
+Place = tuple[str | int, ...]
+
+
+def problems(file: File) -> Iterator[ContentError]:
+    """Everything in a file that cannot be stored."""
+    for place, problem in _problems(file.data, ()):
+        named = ".".join(_clean(str(part)) for part in place)
+        yield file.error(f"{named}: {problem}" if named else problem, place)
+
+
+def check(file: File) -> None:
+    """Raises ContentError for the first of them."""
+    for problem in problems(file):
+        raise problem
+
+
+def _problems(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    if len(place) > DEEPEST:
+        yield place[:3], f"is nested more than {DEEPEST} levels deep, which no database stores; flatten it"
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            if "\0" in key:
+                yield place, "has a key with a NUL character, which no database stores; remove it"
+            elif not _is_utf8(key):
+                yield place, f"has a key that holds {HALF}"
+            else:
+                yield from _problems(part, (*place, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _problems(part, (*place, index))
+    elif isinstance(value, str):
+        if not _is_utf8(value):
+            yield place, f"holds {HALF}"
+    elif isinstance(value, int) and value not in INTEGERS:
+        yield place, "is a number of more than 8 bytes, which no database stores; write it as text, or as a float"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,72 @@
+"""From BSON to the values that documents are read from, whatever stands in them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.binary import OLD_UUID_SUBTYPE, UUID_SUBTYPE, UuidRepresentation
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+
+from st2sensor.storage.fields import Document, Foreign
+
+TOLERANT: CodecOptions[Document] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="surrogateescape",
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+)
+"""Takes every document: dates that Python has no form for, and bytes that are no UTF-8, can be told from others."""
+
+
+def plain(document: Mapping[str, Any] | None) -> Document | None:
+    """A document as MongoDB's client decodes it, in values of JSON, datetime and Foreign."""
+    return None if document is None else {name: _plain(value) for name, value in document.items()}
+
+
+def all_plain(documents: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
+    for document in documents:
+        yield {name: _plain(value) for name, value in document.items()}
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in (str, bool, int, float, datetime, type(None)):
+        return value
+    if isinstance(value, Int64):
+        return int(value)
+    if isinstance(value, DBRef):
+        # An object with $ref and $id is one in JSON, and most often a schema.
+        return _plain(value.as_doc())
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return _foreign(value)
+
+
+def _foreign(value: Any) -> Foreign:
+    match value:
+        case ObjectId() | Decimal128():
+            return Foreign(f"a value of type {type(value).__name__}", str(value))
+        case Binary() if value.subtype in (OLD_UUID_SUBTYPE, UUID_SUBTYPE) and len(value) == 16:
+            return Foreign("a UUID", str(value.as_uuid(_representation(value))))
+        case bytes():
+            return Foreign("binary data", base64.b64encode(value).decode())
+        case Regex():
+            return Foreign("a regular expression", value.pattern if isinstance(value.pattern, str) else None)
+        case Timestamp():
+            return Foreign("a timestamp", value.as_datetime())
+        case DatetimeMS():
+            return Foreign("a date out of range", int(value))
+        case Code():
+            return Foreign("code", str(value))
+        case MinKey() | MaxKey():
+            return Foreign(f"a value of type {type(value).__name__}", type(value).__name__)
+    return Foreign(f"a value of type {type(value).__name__}", str(value))
+
+
+def _representation(value: Binary) -> int:
+    return UuidRepresentation.STANDARD if value.subtype == UUID_SUBTYPE else UuidRepresentation.PYTHON_LEGACY
