@@ -67,7 +67,7 @@ SENSORS = {
         code=POLLING.format(
             name="InvalidPayload", body='self.sensor_service.dispatch("p.counted", {"count": "three"})'
         ),
-        words=("the payload does not fit the payload_schema of p.counted: count: 'three' is not of type 'integer'",),
+        words=("the payload does not fit the payload_schema of p.counted: count: is of type string, not integer",),
         metadata={"trigger_types": TYPES},
     ),
     "UnknownTrigger": Broken(
