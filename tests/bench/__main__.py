@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import commands, datastore, delivery, exits, latency, placement, sharing, webhooks, weight
+from tests.bench import commands, datastore, delivery, exits, latency, neighbours, placement, sharing, webhooks, weight
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ
 from tests.workspace import Workspace
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[Workspace], None]] = {
     "cost": sharing.report_cost,
     "placement": placement.report,
     "webhooks": webhooks.report,
+    "neighbours": neighbours.report,
 }
 
 
