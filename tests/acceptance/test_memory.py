@@ -59,7 +59,7 @@ def busy(folder: Path, mongo_server: MongoDB) -> Iterator[Workspace]:
 @pytest.mark.parametrize(
     "minutes",
     [
-        pytest.param(12, marks=pytest.mark.soak(minutes=14), id="12 minutes"),
+        pytest.param(12, marks=pytest.mark.soak(minutes=16), id="12 minutes"),
         pytest.param(60, marks=pytest.mark.soak(minutes=63), id="an hour"),
     ],
 )
