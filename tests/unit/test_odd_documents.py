@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,26 @@ ENTITIES: list[Any] = [
     TriggerType(pack="p", name="t", payload_schema={"type": "object"}, tags=({"name": "a", "value": "b"},)),
     Trigger(pack="p", name="x", type="p.t", parameters={"n": 1}),
     Rule(pack="p", name="r", metadata_file="rules/r.yaml", trigger_type="p.t", parameters={"n": 1}, trigger="p.x"),
-    Registration(pack="p", name="S", metadata_file="s.yaml", overrides=Overrides(memory=1, runs_on=("gpu",))),
+    Registration(
+        pack="p",
+        name="S",
+        metadata_file="s.yaml",
+        overrides=Overrides(
+            start_timeout=1.5,
+            setup_timeout=2.5,
+            poll_timeout=0,
+            trigger_timeout=3.5,
+            memory=1,
+            open_files=16,
+            processes=2,
+            nice=-1,
+            run_as="nobody",
+            log_level="DEBUG",
+            global_write="allow",
+            decrypt_global="deny",
+            runs_on=("gpu",),
+        ),
+    ),
 ]
 
 
@@ -348,3 +368,10 @@ def test_what_the_embedded_database_cannot_store_is_refused(embedded: SqliteStor
     with pytest.raises(StorageError, match="cannot store it"):
         embedded.put(TriggerType(pack="p", name=name, payload_schema={"a": deep}))
     embedded.put(ENTITIES[1])
+
+
+def test_every_override_is_among_the_samples_and_read_as_it_was_stored() -> None:
+    (registration,) = [item for item in ENTITIES if isinstance(item, Registration)]
+    assert None not in asdict(registration.overrides).values()
+    stored = COLLECTIONS[Registration].to_document(registration)
+    assert COLLECTIONS[Registration].from_document({"_id": "1", **stored}).overrides == registration.overrides
