@@ -23,6 +23,7 @@ from st2sensor.container.running import MAIN, TRIGGERS, Running
 from st2sensor.errors import St2SensorError
 from st2sensor.models import Overrides, SensorType
 from st2sensor.settings import Container
+from st2sensor.sharing.times import times_of
 
 LOG = logging.getLogger(__name__)
 
@@ -77,6 +78,9 @@ class Children:
         self, settings: Container, launcher: Launcher, hooks: Hooks, chronicle: Chronicle, clock: Callable[[], float]
     ) -> None:
         self._settings = settings
+        sharing = settings.sharing
+        self._grace = settings.stop_timeout if sharing is None else times_of(sharing.lease).grace
+        """Seconds that a sensor may have to stop in, at least: before its lease is over, where sensors are shared."""
         self._launcher = launcher
         self._hooks = hooks
         self._chronicle = chronicle
@@ -297,7 +301,7 @@ class Children:
 
     def _interrupt(self, ref: str, running: Running) -> None:
         patience, asked_at = self._settings.stop_timeout, self._clock()
-        waits = patience_of(patience)
+        waits = patience_of(min(patience, self._grace))
 
         def overdue() -> None:
             self._chronicle.insisted(ref, patience)
