@@ -17,7 +17,10 @@ PROTOCOL_VERSION = 1
 """Sent in `hello`; a container refuses a wrapper of another version."""
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Longest message accepted, with its bodies; a longer one ends the session that sends it."""
+"""Longest answer; a longer one is refused."""
+
+MAX_REQUEST_TOTAL_BYTES = 32 * 1024 * 1024
+"""Longest request with its bodies; a longer one ends the session that sends it. A container holds it in memory."""
 
 MAX_REQUEST_BYTES = 1024 * 1024
 """Longest line that a container decodes: decoding takes the time of all sensors. What is longer goes into a body."""
@@ -46,11 +49,13 @@ def request(identifier: int, method: str, params: Message, bodies: Sequence[byte
     """
     message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
     if not bodies:
-        return encode(message)
+        data = encode(message)
+        _check_length(data, MAX_REQUEST_TOTAL_BYTES)
+        return data
     if len(bodies) > MAX_BODIES:
         raise ValueError(f"{len(bodies)} events are too many for one request, of which the limit is {MAX_BODIES}")
     data = b"\n".join([encode({**message, "bodies": len(bodies)})[:-1], *bodies, b""])
-    _check_length(data)
+    _check_length(data, MAX_REQUEST_TOTAL_BYTES)
     return data
 
 
@@ -92,13 +97,13 @@ def encode(message: Message) -> bytes:
         line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
     except (TypeError, ValueError, RecursionError) as exception:
         raise NotJson(str(exception)) from exception
-    _check_length(line)
+    _check_length(line, MAX_MESSAGE_BYTES)
     return line
 
 
-def _check_length(data: bytes) -> None:
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"{len(data)} bytes are too many for one message, of which the limit is {MAX_MESSAGE_BYTES}")
+def _check_length(data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        raise ValueError(f"{len(data)} bytes are too many for one message, of which the limit is {limit}")
 
 
 def decode(line: bytes) -> Message:
@@ -146,8 +151,8 @@ class Requests:
             self._begun, self._size = message, len(line)
         else:
             self._size += len(line)
-            if self._size > MAX_MESSAGE_BYTES:
-                raise ProtocolError(f"a request is longer than {MAX_MESSAGE_BYTES} bytes")
+            if self._size > MAX_REQUEST_TOTAL_BYTES:
+                raise ProtocolError(f"a request is longer than {MAX_REQUEST_TOTAL_BYTES} bytes")
             self._begun["bodies"].append(line)
             self._missing -= 1
         if self._missing:

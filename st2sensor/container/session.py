@@ -77,7 +77,7 @@ class Session:
         self._loop = loop
         self._socket = endpoint
         self._handler = handler
-        self._lines = rpc.LineBuffer()
+        self._lines = rpc.LineBuffer(rpc.MAX_REQUEST_TOTAL_BYTES)
         self._requests = rpc.Requests()
         self._waiting: deque[bytes] = deque()
         self._unanswered = Unanswered()

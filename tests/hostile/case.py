@@ -29,7 +29,7 @@ class Case:
     :param metadata: more of the sensor's; :param overrides: an operator's.
     :param before: done before the packs are registered; :param act: done while all runs.
     :param config: lines of [sensorcontainer], which may open other sections.
-    :param said: a pattern found in what `list`, `show`, `dead-letters list` or the log say.
+    :param said: a pattern found in what the registration, `list`, `show`, `dead-letters list` or the log say.
     :param quick: whether make test runs it.
     """
 
@@ -55,10 +55,13 @@ class Case:
             folder.mkdir(exist_ok=True)
             (folder / "hostile.yaml").write_text(yaml.safe_dump({"default": {"sensors": dict(self.overrides)}}))
 
-    def wait_until_said(self, workspace: Workspace, container: Container) -> None:
+    def wait_until_said(self, workspace: Workspace, container: Container, registered: str) -> None:
+        """:param registered: what the registration has printed."""
         pattern = re.compile(self.said)
         eventually(
-            f"{self.said} is said", lambda: pattern.search(container.log) or pattern.search(shown(workspace)), LATER
+            f"{self.said} is said",
+            lambda: pattern.search(registered + container.log) or pattern.search(shown(workspace)),
+            LATER,
         )
 
 

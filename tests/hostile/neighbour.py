@@ -45,7 +45,7 @@ def live_beside(workspace: Workspace, case: Case) -> float:
     listener.wait_for("healthy.count", 3)
     before = psutil.Process(container.process.pid).memory_info().rss
     case.act(workspace, container)
-    case.wait_until_said(workspace, container)
+    case.wait_until_said(workspace, container, registered.stdout + registered.stderr)
     seen = len(listener.of("healthy.count"))
     listener.wait_for("healthy.count", seen + WHILE, LATER)
     printed = shown(workspace)

@@ -14,6 +14,7 @@ PROCESSES = [
     Case(
         name="it calls itself without end",
         code=running("sys.setrecursionlimit(10**9)\ndef again(n):\n    return again(n + 1) + 1\nagain(0)", "sys"),
+        overrides={"memory": "120M"},
         said="starts again|RecursionError",
     ),
     Case(name="it stops itself", code=running("os.kill(0, 19)", "os"), quick=True),

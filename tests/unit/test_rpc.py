@@ -83,7 +83,7 @@ def test_a_line_that_takes_long_to_decode_is_refused() -> None:
 def test_bodies_are_bounded_in_bytes_together() -> None:
     requests = rpc.Requests()
     requests.add(b'{"jsonrpc":"2.0","id":1,"method":"m","bodies":100}')
-    line = b"x" * (rpc.MAX_MESSAGE_BYTES // 10)
+    line = b"x" * (rpc.MAX_REQUEST_TOTAL_BYTES // 10)
     for _ in range(9):
         assert requests.add(line) is None
     with pytest.raises(ProtocolError, match="longer"):
