@@ -26,7 +26,7 @@ class Value(str):
 
     :ivar name: as it is stored, namespace included.
     :ivar secret: whether it is stored encrypted; `encrypted`: whether this is the ciphertext.
-    :ivar expire_timestamp: when it ceases to be, as in `2026-01-31T12:00:00.000000Z`; None for never.
+    :ivar expire_timestamp: when it expires, as in `2026-01-31T12:00:00.000000Z`; None for never.
     """
 
     name: str
@@ -190,7 +190,8 @@ class SensorService:
     ) -> bool:
         """Store `str(value)`; returns True. Of what is not text, store `json.dumps(value)`, and read it so.
 
-        :param ttl: seconds until the key ceases to be; None for never.
+        :param ttl: seconds until the key expires; None and 0 for never.
+        :param scope: `st2kv.system`, or its other name, `system`.
         :param encrypt: store a secret.
 
         Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError when there is no key to

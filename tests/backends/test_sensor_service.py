@@ -332,7 +332,7 @@ def test_what_cannot_be_a_page_is_refused(a: SensorService, options: dict[str, A
         ("\ud800", "", None, "a datastore key must be text that UTF-8 has a form for"),
         ("x" * NAME_LIMIT, "", None, "1028 bytes is too long: 1024 is the limit"),
         ("k", "x" * (VALUE_LIMIT + 1), None, "4194305 bytes is too long: 4194304 is the limit"),
-        ("k", "v", 0, "ttl must be more than 0 seconds, not 0"),
+        ("k", "v", -1, "ttl must be more than 0 seconds, not -1"),
         ("k", "v", "5", "ttl must be a number of seconds, not '5'"),
         ("k", "v", 1e30, "the ttl is too long"),
     ],
@@ -346,6 +346,14 @@ def test_what_cannot_be_stored_is_refused_in_the_same_words(
     with pytest.raises((TypeError, ValueError), match=message):
         a.compare_and_set(name, None, value, ttl=ttl)
     assert names(a) == []
+
+
+def test_the_scope_has_two_names(a: SensorService) -> None:
+    assert a.set_value("k", "v", scope="system", ttl=0) is True
+    found = a.get_value("k", scope="st2kv.system")
+    assert found is not None
+    assert (found, found.expire_timestamp, a.get_value("k", scope="system")) == ("v", None, "v")
+    assert a.delete_value("k", scope="system") is True
 
 
 def test_another_scope_is_refused(a: SensorService) -> None:
