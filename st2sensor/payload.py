@@ -1,14 +1,16 @@
 """Payloads that hold more than JSON: how datetimes, sets and the like travel, and what consumers get of them.
 
-    type                on the way (tagged)                   JSON consumers      pickle consumers
+    type                on the way (tagged)                   JSON consumers      StackStorm, by pickle
     datetime, date      {"$st2": "datetime", "value": ISO}    the ISO 8601 text   the object
-    time                {"$st2": "time", "value": ISO}        the ISO 8601 text   the object
-    bytes, bytearray    {"$st2": "bytes", "value": base64}    the base64 text     bytes
-    set, frozenset      {"$st2": "set", "value": [...]}       a list              a set
-    Decimal             {"$st2": "decimal", "value": text}    the decimal text    the object
+    time                {"$st2": "time", "value": ISO}        the ISO 8601 text   the object; the text, with a zone
+    bytes, bytearray    {"$st2": "bytes", "value": base64}    the base64 text     the base64 text
+    set, frozenset      {"$st2": "set", "value": [...]}       a list              a set; a list, with sets in it
+    Decimal             {"$st2": "decimal", "value": text}    the decimal text    the decimal text
     UUID                {"$st2": "uuid", "value": text}       the text            the object
     NaN, infinities     {"$st2": "float", "value": text}      null                the float
     Enum                its value, as above                   its value           its value
+
+StackStorm's rules engine stores payloads by way of orjson, and drops what that does not take: so it gets the JSON form.
 
 A dict that has a key `$st2` of its own travels as {"$st2": "dict", "value": [[key, value], ...]}.
 Standard library only, CPython 3.9: this module is part of the wrapper.
@@ -44,8 +46,13 @@ def plain(packed: Any) -> Any:
 
 
 def objects(packed: Any) -> Any:
-    """What pickle consumers get of a packed value: the objects themselves."""
+    """The objects themselves, of a packed value."""
     return _unpack(packed, _OBJECTS)
+
+
+def for_stackstorm(packed: Any) -> Any:
+    """What StackStorm gets of a packed value: objects, but for those that its rules engine cannot store."""
+    return _unpack(packed, _STACKSTORMS)
 
 
 def _pack(value: Any, place: str) -> Any:
@@ -84,6 +91,9 @@ def _key(key: Any, place: str) -> str:
         return {True: "true", False: "false", None: "null"}[key]
     if isinstance(key, (int, float)):
         return str(key)
+    for kind, (_, text) in _TEXTS.items():
+        if isinstance(key, kind):
+            return text(key)
     raise TypeError(f"{place} has the key {key!r}, a {type(key).__name__}: convert it to a string")
 
 
@@ -102,8 +112,24 @@ def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
     return {key: _unpack(item, readers) for key, item in packed.items()}
 
 
-def _set(items: list[Any]) -> set[Any]:
-    return {_frozen(item) for item in items}
+def _set(items: list[Any]) -> Any:
+    """A list where an item is what no set holds: the value of an Enum may be."""
+    return items if _hold(items, dict) else {_frozen(item) for item in items}
+
+
+def _flat_set(items: list[Any]) -> Any:
+    return items if _hold(items, set) else _set(items)
+
+
+def _hold(items: list[Any], kind: type) -> bool:
+    """Whether there is something of a kind in items, or in the lists among them."""
+    return any(isinstance(item, kind) or (isinstance(item, list) and _hold(item, kind)) for item in items)
+
+
+def _plain_time(text: str) -> Any:
+    """One with a zone stays text."""
+    value = time.fromisoformat(text)
+    return value if value.tzinfo is None else text
 
 
 def _frozen(item: Any) -> Any:
@@ -145,6 +171,13 @@ _OBJECTS: dict[str, Callable[[Any], Any]] = {
     "decimal": Decimal,
     "uuid": UUID,
     "float": float,
+}
+_STACKSTORMS: dict[str, Callable[[Any], Any]] = {
+    **_OBJECTS,
+    "time": _plain_time,
+    "bytes": _same,
+    "set": _flat_set,
+    "decimal": _same,
 }
 
 

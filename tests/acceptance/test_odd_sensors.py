@@ -220,7 +220,7 @@ def test_a_poisonous_dispatch_harms_nobody_else(embedded: Workspace) -> None:
     container = embedded.start()
     container.wait_for_log("still here")
     assert container.log.count("refused:") == 2
-    container.wait_for_log("s.up of s.Poison is kept as a dead letter: it cannot be encoded: RecursionError")
+    container.wait_for_log("s.up of s.Poison is kept as a dead letter: StackStorm's rules engine cannot store the payload")
     container.wait_for_log("trigger p.caf\\udce9 is not registered")
 
 

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor.payload import TAG, objects, pack, plain
+from st2sensor.errors import Undeliverable
+from st2sensor.payload import TAG, for_stackstorm, objects, pack, plain
+from st2sensor.transport import rules_engine
 
 
 class Colour(enum.Enum):
     RED = "red"
+
+
+class Colours(enum.Enum):
+    BOTH = {"red": 1}  # noqa: RUF012 (what no set holds)
 
 
 LEAVES = (
@@ -65,10 +71,50 @@ def test_the_plain_form_is_json(payload: dict[str, Any]) -> None:
         (Colour.RED, "red"),
         ((1, 2), [1, 2]),
         ({1: "a", None: "b", False: "c", Colour.RED: "d"}, {"1": "a", "null": "b", "false": "c", "red": "d"}),
+        ({b"hi": 1, Decimal("1.50"): 2, date(2020, 1, 2): 3}, {"aGk=": 1, "1.50": 2, "2020-01-02": 3}),
+        ({Colours.BOTH}, [{"red": 1}]),
     ],
 )
 def test_each_type_has_its_json_form(value: Any, form: Any) -> None:
     assert plain(pack({"x": value})) == {"x": form}
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (b"hi", "aGk="),
+        (bytearray(b"hi"), "aGk="),
+        (Decimal("1.50"), "1.50"),
+        (time(3, 4, tzinfo=UTC), "03:04:00+00:00"),
+        (time(3, 4), time(3, 4)),
+        (datetime(2020, 1, 2, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)),
+        (datetime(2020, 1, 2), datetime(2020, 1, 2)),
+        (date(2020, 1, 2), date(2020, 1, 2)),
+        (UUID(int=1), UUID(int=1)),
+        ({1, (2, 3)}, {1, (2, 3)}),
+        ({b"hi", Decimal(1)}, {"aGk=", "1"}),
+        ({frozenset({1})}, [{1}]),
+        ({((frozenset({1}),),)}, [[[{1}]]]),
+        ({Colours.BOTH}, [{"red": 1}]),
+        ([{"a": b"hi"}], [{"a": "aGk="}]),
+        (math.inf, math.inf),
+    ],
+    ids=repr,
+)
+def test_stackstorm_gets_the_objects_that_its_rules_engine_stores_and_the_json_form_of_others(
+    value: Any, form: Any
+) -> None:
+    found = for_stackstorm(json.loads(json.dumps(pack({"x": value}))))
+    assert found == {"x": form}
+    assert type(found["x"]) is type(form)
+
+
+@given(payload=PAYLOADS)
+def test_whatever_travels_can_be_stored_by_stackstorm_but_for_long_integers(payload: dict[str, Any]) -> None:
+    try:
+        rules_engine.check({"trigger": "p.t", "payload": for_stackstorm(pack(payload)), "trace_context": None})
+    except Undeliverable as error:
+        assert "more than 64 bits" in str(error)
 
 
 @pytest.mark.parametrize(
