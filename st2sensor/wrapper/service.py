@@ -58,6 +58,11 @@ class SensorService:
         self._schemas = Schemas(lambda trigger: connection.call("schema", {"trigger": trigger}))
         self.fence = fence
 
+    @property
+    def datastore_service(self) -> SensorService:
+        """What has the datastore's methods: this object. StackStorm has another one for them."""
+        return self
+
     def get_logger(self, name: str) -> logging.Logger:
         """A logger of this sensor, whose lines go to the container's log."""
         logger = logging.getLogger(f"{self._logger.name}.{name}")

@@ -712,7 +712,7 @@ def test_what_a_rules_engine_would_drop_is_sent_in_its_json_form_or_kept_with_th
         bodies = [pickle.loads(message.raw) for message in list(listener.seen)]
         return [body["payload"] for body in bodies if body["trigger"] == "types.event"]
 
-    first, last = eventually("two events", lambda: found if len(found := arrived()) == 2 else None) or ()
+    first, last = eventually("two events", lambda: found if len(found := arrived()) == 2 else [])
     assert first == {
         "bytes": "aGk=",
         "decimal": "1.50",

@@ -19,6 +19,17 @@ from st2sensor.wrapper import remedy
         ),
         ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
         (
+            "st2common.transport",
+            "missing-module",
+            "st2sensor has only those parts of StackStorm that sensors need; use",
+        ),
+        ("st2client.client", "missing-module", "add st2client to the pack's requirements.txt and run st2ctl reload"),
+        (
+            "st2actions.runners",
+            "missing-module",
+            "st2actions is a service of StackStorm, which sensors cannot use; move",
+        ),
+        (
             "nowhere",
             "missing-module",
             "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs",
