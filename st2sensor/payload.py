@@ -62,23 +62,23 @@ def _pack(value: Any, place: str) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {TAG: "float", "value": str(value)}
+    # One frame a level: a payload may be nested as deeply as Python's encoder of JSON takes it.
     if isinstance(value, dict):
-        return _pack_dict(value, place)
+        pairs = []
+        for key, item in value.items():
+            pairs.append([_key(key, place), _pack(item, f"{place}[{key!r}]")])
+        return {TAG: "dict", "value": pairs} if TAG in value else dict(pairs)
     if isinstance(value, (list, tuple)):
-        return [_pack(item, f"{place}[{index}]") for index, item in enumerate(value)]
+        items = []
+        for index, item in enumerate(value):
+            items.append(_pack(item, f"{place}[{index}]"))
+        return items
     if isinstance(value, (set, frozenset)):
         return {TAG: "set", "value": [_pack(item, f"{place} (a set)") for item in value]}
     for kind, (name, text) in _TEXTS.items():
         if isinstance(value, kind):
             return {TAG: name, "value": text(value)}
     raise TypeError(f"{place} cannot be dispatched: its type is {type(value).__name__}; convert it to one of JSON's")
-
-
-def _pack_dict(value: dict[Any, Any], place: str) -> Any:
-    packed = [(_key(key, place), _pack(item, f"{place}[{key!r}]")) for key, item in value.items()]
-    if TAG in value:
-        return {TAG: "dict", "value": [list(pair) for pair in packed]}
-    return dict(packed)
 
 
 def _key(key: Any, place: str) -> str:
@@ -99,17 +99,21 @@ def _key(key: Any, place: str) -> str:
 
 def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
     if isinstance(packed, list):
-        return [_unpack(item, readers) for item in packed]
+        items = []
+        for item in packed:
+            items.append(_unpack(item, readers))
+        return items
     if not isinstance(packed, dict):
         return packed
     name = packed.get(TAG)
-    if name == "dict":
-        return {key: _unpack(item, readers) for key, item in packed["value"]}
     if name == "set":
         return readers["set"]([_unpack(item, readers) for item in packed["value"]])
     if name in readers:
         return readers[name](packed["value"])
-    return {key: _unpack(item, readers) for key, item in packed.items()}
+    found = {}
+    for key, item in packed["value"] if name == "dict" else packed.items():
+        found[key] = _unpack(item, readers)
+    return found
 
 
 def _set(items: list[Any]) -> Any:

@@ -133,6 +133,18 @@ def test_what_cannot_travel_is_named(payload: Any, words: str) -> None:
         pack(payload)
 
 
+def test_more_than_json_may_be_nested_as_deeply_as_json() -> None:
+    deep: Any = {"raw": b"hi"}
+    for level in range(800):
+        deep = {"a": deep} if level % 2 else [deep]
+    packed = pack(deep)
+    for found in (plain(packed), for_stackstorm(packed), objects(packed)):
+        levels = 0
+        while "raw" not in found:
+            found, levels = found["a"] if isinstance(found, dict) else found[0], levels + 1
+        assert levels == 800
+
+
 def test_a_payload_that_contains_itself_is_refused() -> None:
     payload: dict[str, Any] = {}
     payload["self"] = payload
