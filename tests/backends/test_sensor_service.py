@@ -348,6 +348,13 @@ def test_what_cannot_be_stored_is_refused_in_the_same_words(
     assert names(a) == []
 
 
+def test_the_datastore_has_a_service_of_its_own_as_in_stackstorm(a: SensorService) -> None:
+    assert a.datastore_service.set_value("k", "v") is True
+    assert a.get_value("k") == a.datastore_service.get_value("k") == "v"
+    assert [value.name for value in a.datastore_service.list_values()] == ["p.A:k"]
+    assert a.datastore_service.delete_value("k") is True
+
+
 def test_the_scope_has_two_names(a: SensorService) -> None:
     assert a.set_value("k", "v", scope="system", ttl=0) is True
     found = a.get_value("k", scope="st2kv.system")

@@ -178,6 +178,14 @@ print(json.dumps(found))
     ]
 
 
+def test_loggers_have_an_audit_in_a_packs_own_tests() -> None:
+    code = """
+from st2sensor.testing import MemorySensorService
+print(json.dumps(callable(MemorySensorService().get_logger("x").audit)))
+"""
+    assert in_a_pack(code) is True
+
+
 def test_a_line_for_the_audit_is_logged_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
     audit.install()
     audit.install()
