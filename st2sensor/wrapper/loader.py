@@ -159,8 +159,8 @@ def _load_module(file: str) -> ModuleType:
 
 def _remedy_of(error: BaseException) -> str:
     """What to do about an error while code is imported."""
-    if isinstance(error, ImportError) and (error.path or "").startswith(COMPAT + os.sep):
-        return remedy.of_stackstorm(error.name or "")
+    if isinstance(error, ImportError) and absent.is_in_compat(error.path):
+        return absent.what_to_do(error.name or "")
     return "correct the code"
 
 

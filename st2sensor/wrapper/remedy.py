@@ -6,6 +6,8 @@ import os
 from importlib.machinery import PathFinder
 from typing import Tuple
 
+from st2sensor.wrapper import absent
+
 PYTHON_2 = frozenset(
     [
         "__builtin__",
@@ -32,12 +34,6 @@ PYTHON_2 = frozenset(
 )
 """Modules that only Python 2 has."""
 
-STANDS_IN = ("st2common", "st2reactor", "st2tests")
-"""StackStorm's packages, of which the modules that sensors need are in `compat`."""
-
-STACKSTORM = frozenset([*STANDS_IN, "st2actions", "st2api", "st2auth", "st2client", "st2stream"])
-"""StackStorm's packages."""
-
 
 def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     """What kind of problem it is, and what to do.
@@ -46,8 +42,8 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     """
     top = name.partition(".")[0]
     pack = _pack_of(file)
-    if top in STACKSTORM:
-        return "missing-module", of_stackstorm(name)
+    if absent.is_absent(name):
+        return "missing-module", absent.what_to_do(name)
     if top in PYTHON_2:
         return "python-2", "that is a module of Python 2; correct the code for Python 3"
     if _is_in(top, os.path.join(pack, "lib")):
@@ -59,28 +55,6 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
         problem = f"the {top} that is installed has no such module"
         return "missing-module", f"{problem}; name another version in the pack's requirements.txt"
     return "missing-module", "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
-
-
-def of_stackstorm(name: str) -> str:
-    """What to do about a name of StackStorm's that is not here.
-
-    :param name: of a module, or of what is missing in one.
-    """
-    top = name.partition(".")[0]
-    if top == "st2client":
-        problem = "add st2client to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
-        return f"{problem}; [sensorcontainer] api_url and api_token_file in st2.conf tell it where StackStorm's API is"
-    if top not in STANDS_IN:
-        return f"{top} is a service of StackStorm, which sensors cannot use; move what needs it into an action"
-    return (
-        "st2sensor has only those parts of StackStorm that sensors need; use self.sensor_service to dispatch, log and "
-        f"store, or install StackStorm's own {top} into the pack's virtualenv, which comes first"
-    )
-
-
-def of_test_class() -> str:
-    """What to do about one of StackStorm's classes of tests that is not here."""
-    return "only tests of sensors run here; run those of actions where StackStorm's own st2tests is installed"
 
 
 def of_syntax(bad_file: str, file: str) -> str:

@@ -23,7 +23,7 @@ from st2sensor.wrapper import remedy
             "missing-module",
             "st2sensor has only those parts of StackStorm that sensors need; use",
         ),
-        ("st2client.client", "missing-module", "add st2client to the pack's requirements.txt and run st2ctl reload"),
+        ("st2client.client", "missing-module", "add it to the pack's requirements.txt and run st2ctl reload"),
         (
             "st2actions.runners",
             "missing-module",
@@ -52,3 +52,13 @@ def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path
     assert remedy.of_syntax(sensor, sensor) == "correct the code"
     assert remedy.of_syntax(str(tmp_path / "p" / "lib" / "x.py"), sensor) == "correct the code"
     assert remedy.of_syntax("/venv/lib/kafka.py", sensor).startswith("that library is not for this Python")
+
+
+def test_a_stackstorm_that_is_installed_itself_may_be_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "st2common").mkdir()
+    (tmp_path / "st2common" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _, what_to_do = remedy.of_missing_module("st2common.gone", "/p/sensors/s.py")
+    assert what_to_do.startswith("the st2common that is installed has no such module; name another version")

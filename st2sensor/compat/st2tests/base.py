@@ -1,7 +1,7 @@
 """StackStorm's name for the base class of tests of sensors."""
 
 from st2sensor.testing.stackstorm import BaseSensorTestCase
-from st2sensor.wrapper import remedy
+from st2sensor.wrapper import absent
 
 __all__ = ["BaseSensorTestCase"]
 
@@ -9,4 +9,4 @@ __all__ = ["BaseSensorTestCase"]
 def __getattr__(name: str) -> object:
     if name.startswith("_"):
         raise AttributeError(name)
-    raise ImportError(f"cannot import name {name!r} from {__name__!r}: {remedy.of_test_class()}", name=__name__)
+    raise ImportError(f"cannot import name {name!r} from {__name__!r}: {absent.what_to_do(__name__)}", name=__name__)
