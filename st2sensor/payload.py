@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, List, Set, Tuple
 from uuid import UUID
 
 TAG = "$st2"
@@ -32,12 +32,19 @@ TAG = "$st2"
 PLAIN = (str, int, bool, type(None))
 
 
+class TooDeep(ValueError):
+    """A value is nested more deeply than Python's encoder of JSON takes it."""
+
+
 def pack(value: Any) -> Any:
-    """The form that travels. Raises TypeError, which names the key, for what has none."""
+    """The form that travels. Raises TypeError, which names the key, for what has none, and TooDeep."""
     try:
         return _pack(value, "payload")
     except RecursionError:
-        raise TypeError("payload contains itself, or is nested too deeply, and cannot be dispatched") from None
+        is_circular = _contains_itself(value)
+    if is_circular:
+        raise TypeError("payload contains itself, and cannot be dispatched")
+    raise TooDeep
 
 
 def plain(packed: Any) -> Any:
@@ -79,6 +86,25 @@ def _pack(value: Any, place: str) -> Any:
         if isinstance(value, kind):
             return {TAG: name, "value": text(value)}
     raise TypeError(f"{place} cannot be dispatched: its type is {type(value).__name__}; convert it to one of JSON's")
+
+
+def _contains_itself(value: Any) -> bool:
+    """Whether a value is in itself, however deeply. Looks once at each object."""
+    above: Set[int] = set()
+    done: Set[int] = set()
+    stack: List[Tuple[Any, bool]] = [(value, False)]
+    while stack:
+        item, is_left = stack.pop()
+        if is_left:
+            above.discard(id(item))
+            done.add(id(item))
+        elif isinstance(item, (dict, list, tuple)) and id(item) not in done:
+            if id(item) in above:
+                return True
+            above.add(id(item))
+            stack.append((item, True))
+            stack.extend((inner, False) for inner in (item.values() if isinstance(item, dict) else item))
+    return False
 
 
 def _key(key: Any, place: str) -> str:

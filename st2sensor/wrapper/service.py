@@ -9,13 +9,18 @@ import logging
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from st2sensor.payload import pack
+from st2sensor.payload import TooDeep, pack
 from st2sensor.rpc import NotJson, body
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 
 SYSTEM_SCOPE = "st2kv.system"
 
+
+LARGEST = 60 * 1024 * 1024
+"""Bytes of a payload that is sent to the container, where it becomes a dead letter."""
+
+NULL = b"null"
 
 _ANY: Any = object()
 """Stands for no expectation: None is one."""
@@ -86,9 +91,10 @@ class SensorService:
         :param payload: what happened; None counts as empty.
         :param trace_tag: links the trigger instance to others of the same tag.
 
-        Raises TypeError, which names the key, for a payload that cannot travel: beside JSON's types, datetime, date,
-        time, bytes, set, Decimal, UUID and Enum do. A trigger that is not registered, or a payload that does not fit
-        its schema, raises nothing, as in StackStorm: the container keeps it as a dead letter.
+        Raises TypeError, which names the key, for a payload that has no form in JSON: besides JSON's types, datetime,
+        date, time, bytes, set, Decimal, UUID and Enum have one. A trigger that is not registered, a payload that does
+        not fit its schema, or one that cannot be delivered raises nothing, as in StackStorm: the container keeps it as
+        a dead letter.
         """
         self._dispatch(trigger, payload, _tagged(trace_tag))
 
@@ -110,9 +116,11 @@ class SensorService:
 
     def _event(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> Tuple[Dict[str, Any], bytes]:
         """An event as it is dispatched, and its payload. Raises TypeError for what cannot travel."""
-        body, tagged = _body({} if payload is None else payload)
-        schema = self._schemas.fitting(trigger, body, tagged)
-        return {"trigger": trigger, "trace_context": trace, "tagged": tagged, "schema": schema}, body
+        body, tagged, withheld = _body({} if payload is None else payload)
+        event = {"trigger": trigger, "trace_context": trace, "tagged": tagged}
+        if withheld is not None:
+            return {**event, "withheld": withheld}, body
+        return {**event, "schema": self._schemas.fitting(trigger, body, tagged)}, body
 
     def dispatch_and_set(
         self,
@@ -234,12 +242,32 @@ class SensorService:
         return deleted
 
 
-def _body(payload: Any) -> Tuple[bytes, bool]:
-    """A payload's JSON, and whether it is tagged, because it holds more than JSON."""
+def _body(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
+    """A payload's JSON, whether it is tagged, because it holds more than JSON, and why it is withheld, if it is.
+
+    What has a form in JSON that cannot be sent is null. Raises TypeError for what has none.
+    """
+    sent, tagged = None, False
     # Not in the handler: to a sensor it is no second error.
     with suppress(NotJson):
-        return body(payload), False
-    return body(pack(payload)), True
+        sent = body(payload)
+    if sent is None:
+        packed, tagged = _packed(payload), True
+        with suppress(NotJson):
+            sent = None if packed is None else body(packed)
+    if sent is None:
+        return NULL, False, "is nested too deeply to be sent, or has an integer of too many digits"
+    if len(sent) > LARGEST:
+        return NULL, False, f"has {len(sent):,} bytes, too many to be sent"
+    return sent, tagged, None
+
+
+def _packed(payload: Any) -> Any:
+    """None for what is nested too deeply. Raises TypeError."""
+    try:
+        return pack(payload)
+    except TooDeep:
+        return None
 
 
 def _tagged(trace_tag: Optional[str]) -> Optional[Dict[str, Any]]:

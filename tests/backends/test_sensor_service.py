@@ -27,6 +27,7 @@ from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Datastore
+from st2sensor.dead_letters import DeadLetters
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import DatastoreRefused
 from st2sensor.keyring import Keyring
@@ -41,7 +42,7 @@ from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.traffic import Traffic
 from st2sensor.wrapper.connection import Connection
-from st2sensor.wrapper.service import SensorService
+from st2sensor.wrapper.service import LARGEST, SensorService
 from tests.support.patience import SOON
 
 
@@ -76,6 +77,7 @@ class Real:
     """A container's requests, datastore and outbox, on the embedded storage; tokens are references."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._path = folder / "control.sock"
         self._loop = asyncio.new_event_loop()
         self._now = datetime.now(UTC)
@@ -115,6 +117,10 @@ class Real:
     def dispatched(self) -> list[Dispatched]:
         entries = [row.entry for row in self._outbox.read(0, 1000, 0)]
         return [_dispatched(json.loads(entry.body), entry.tagged) for entry in entries]
+
+    def reasons(self) -> list[str]:
+        """Why events have become dead letters."""
+        return [letter.entry.reason or "" for letter in DeadLetters(self._folder / "outbox.db").all()]
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
@@ -240,6 +246,36 @@ def test_more_than_json_travels(container: Container, a: SensorService) -> None:
     a.dispatch("p.t", payload)
     a.dispatch_and_set([("p.t", payload, "tag")], "cursor", 1)
     assert container.dispatched() == [Dispatched("p.t", payload), Dispatched("p.t", payload, "tag")]
+
+
+def nested(levels: int) -> Any:
+    value: Any = [b"x"]
+    for _ in range(levels):
+        value = {"a": value, "b": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ({"x": nested(3000)}, "is nested too deeply"),
+        ({"x": 10**5000}, "integer of too many digits"),
+        ({"x": "y" * LARGEST}, "bytes, too many to be sent"),
+    ],
+    ids=["deep", "digits", "bytes"],
+)
+def test_what_has_a_json_form_that_cannot_be_sent_raises_nothing(
+    container: Container, a: SensorService, payload: Any, reason: str
+) -> None:
+    a.dispatch("p.t", payload)
+    assert a.dispatch_and_set([("p.t", payload)], "cursor", 1) is True
+    a.dispatch("p.t", {"n": 1})
+    if isinstance(container, Real):
+        assert container.dispatched() == [Dispatched("p.t", {"n": 1})]
+        assert len(container.reasons()) == 2
+        assert all(reason in found and found.endswith("and is not kept") for found in container.reasons())
+    else:
+        assert [found.payload for found in container.dispatched()] == [None, None, {"n": 1}]
 
 
 @pytest.mark.parametrize("value", [object(), {"deep": [object]}, {(1, 2): 3}], ids=["object", "class", "key"])
