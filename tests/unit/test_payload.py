@@ -99,7 +99,7 @@ def test_each_type_has_its_json_form(value: Any, form: Any) -> None:
         ([{"a": b"hi"}], [{"a": "aGk="}]),
         (math.inf, math.inf),
     ],
-    ids=repr,
+    ids=range(16),
 )
 def test_stackstorm_gets_the_objects_that_its_rules_engine_stores_and_the_json_form_of_others(
     value: Any, form: Any
