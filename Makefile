@@ -36,7 +36,7 @@ lint: .venv/tested
 # The wrapper's code also as of the oldest Python that mypy knows; its tests run on 3.9.
 types: .venv/tested
 	$(BIN)/mypy
-	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py errors.py excerpt.py isotime.py keyspace.py \
+	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,wrapper testing command.py crypto.py errors.py excerpt.py isotime.py keyspace.py \
 		payload.py rpc.py sensor.py trace.py)
 
 # The reference of all options, from the options; a test compares.

@@ -63,6 +63,8 @@ class Checker:
         payload, most = event.payload, self._payloads.max_size
         if trigger_type is None:
             return f"trigger {short(name_of(event.trigger))} is not registered"
+        if event.withheld is not None:
+            return f"the payload {event.withheld}, and is not kept"
         if len(payload) > most:
             return f"the payload has {len(payload):,} bytes, more than [system] max_payload = {most:,}"
         if not event.tagged and payload[:1] != b"{":

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
-from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 TIMED_OUT = -9
 """Exit code of a command that took too long."""
@@ -29,21 +29,58 @@ def run_command(
     shell: bool = False,
     cwd: Optional[str] = None,
     env: Optional[Mapping[str, str]] = None,
+) -> Tuple[int, str, str]:
+    """Run a command, however long it takes; `(exit_code, stdout, stderr)`.
+
+    :param env: instead of this process's own; empty counts as none.
+
+    Raises TypeError for what is no command, and OSError when it cannot be started.
+    """
+    if not isinstance(cmd, (str, list, tuple)):
+        raise TypeError(f"a command is a string, a list or a tuple, not a {type(cmd).__name__}")
+    # In the sensor's process group, which ends with the sensor.
+    with subprocess.Popen(
+        cmd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        shell=shell,
+        cwd=cwd,
+        env=env or None,
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, _text(out), _text(err)
+
+
+def run_command_in_time(
+    cmd: Union[str, Sequence[str]],
+    stdin: Any = None,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
+    shell: bool = False,
+    cwd: Optional[str] = None,
+    env: Optional[Mapping[str, str]] = None,
     timeout: float = 60,
     preexec_func: Optional[Callable[[], Any]] = None,
+    stdin_value: Optional[str] = None,
     **_: Any,
 ) -> Finished:
     """Run a command; `(exit_code, stdout, stderr, timed_out)`.
 
     :param timeout: seconds; then the command is killed with all that it has started.
     :param env: instead of this process's own.
+    :param stdin_value: what the command reads.
 
     Raises OSError when it cannot be started. StackStorm's further arguments, for its own ways to kill and to read, are
     taken and not needed.
     """
     process = subprocess.Popen(
         cmd,
-        stdin=stdin,
+        stdin=stdin if stdin_value is None else subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
         shell=shell,
@@ -56,7 +93,7 @@ def run_command(
     )
     timed_out = False
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(stdin_value, timeout=timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
         with suppress(ProcessLookupError):
@@ -67,3 +104,8 @@ def run_command(
             os.killpg(process.pid, signal.SIGKILL)
         raise
     return Finished(TIMED_OUT if timed_out else process.returncode, out or "", err or "", timed_out)
+
+
+def _text(output: Optional[bytes]) -> str:
+    """What a command has printed; nothing where that went elsewhere."""
+    return (output or b"").decode("utf-8", "replace")

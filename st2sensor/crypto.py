@@ -2,6 +2,7 @@
 
 A key file is JSON: an AES key and an HMAC key in web-safe base64. A ciphertext is upper-case hex of a header, an
 initialization vector, AES-CBC of the padded text, and HMAC-SHA1 over all before it.
+CPython 3.9: packs may import it, by StackStorm's name.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class OtherKey(ValueError):
     """The value was encrypted under another key, or was changed afterwards: the two cannot be told apart."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Key:
     """A symmetric key; its representation does not show it."""
 

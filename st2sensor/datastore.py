@@ -55,7 +55,7 @@ class Datastore:
         stored = stored_name(asker, name, local, scope)
         if decrypt and not local:
             may_decrypt(asker, stored)
-        entry = self._storage.get_value(scope, stored, self._now())
+        entry = self._storage.get_value(SYSTEM_SCOPE, stored, self._now())
         if entry is None or not entry.secret:
             return None if entry is None else Found(entry=entry, encrypted=False)
         if not decrypt:
@@ -66,13 +66,13 @@ class Datastore:
     def set(
         self, asker: Asker, name: str, value: str, *, local: bool, scope: str, ttl: float | None, encrypt: bool
     ) -> Change:
-        """:param ttl: seconds that the entry lives; None for ever."""
+        """:param ttl: seconds that the entry lives; None and 0 forever."""
         stored = own_name(asker, name, local, scope)
         check_value(value)
         entry = KeyValue(
             name=stored,
             value=self._keyring.encrypt(value) if encrypt else value,
-            scope=scope,
+            scope=SYSTEM_SCOPE,
             secret=encrypt,
             expire_timestamp=expiry(self._now(), ttl),
         )
@@ -96,7 +96,7 @@ class Datastore:
     def delete(self, asker: Asker, name: str, *, local: bool, scope: str) -> Change | None:
         """None when there was no such key."""
         stored = own_name(asker, name, local, scope)
-        removed = self._storage.remove_value(scope, stored, self._now())
+        removed = self._storage.remove_value(SYSTEM_SCOPE, stored, self._now())
         return None if removed is None else Change(old=removed, new=None)
 
     def begin(self, asker: Asker, draft: Batch, *, local: bool, is_expected: bool) -> Batch | None:

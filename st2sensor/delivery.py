@@ -17,6 +17,7 @@ from st2sensor.errors import (
     MessageRefused,
     OutboxError,
     RoutingKeyForbidden,
+    Undeliverable,
 )
 from st2sensor.health import Health, changed
 from st2sensor.held_back import HeldBack, Key
@@ -62,6 +63,7 @@ class Delivery:
     :param retry_wait: seconds between attempts to reach the broker, at the most.
     :param metrics: told of each round of messages that the broker has confirmed.
     :param traffic: counts these, and what becomes a dead letter here.
+    :param readable: a reason as it may be told of a sensor, whose secrets may be names in a payload.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Delivery:
         retry_wait: float = 10.0,
         metrics: Metrics = NONE,
         traffic: Traffic | None = None,
+        readable: Callable[[str, str], str] = lambda _, reason: reason,
     ) -> None:
         self._outbox = outbox
         self._transport = transport
@@ -80,6 +83,7 @@ class Delivery:
         self._retry_wait = retry_wait
         self._metrics = metrics
         self._traffic = traffic or Traffic()
+        self._readable = readable
         self._health = Health(reason="the broker has not been reached yet")
         """Of the connection; replaced by the publisher's thread."""
         self._publisher = transport.publisher()
@@ -223,6 +227,8 @@ class Delivery:
         for row in rows:
             try:
                 messages[row.id] = self._encode(row.entry)
+            except Undeliverable as error:
+                self._bury([row], self._readable(row.entry.sensor, str(error)), were_held=were_held)
             except Exception as error:  # noqa: BLE001 (whatever a wrapper sent: it must not stop those behind it)
                 self._bury([row], f"it cannot be encoded: {type(error).__name__}", were_held=were_held)
         return messages
@@ -303,7 +309,8 @@ class Delivery:
 
 
 def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
-    """The message that consumers get of an outbox entry. Raises ValueError for a body that is not JSON.
+    """The message that consumers get of an outbox entry. Raises ValueError for a body that is not JSON, and
+    Undeliverable for one that they cannot take.
 
     :param late: whether another container may run the sensor by now.
     :param encode: encodes it elsewhere.

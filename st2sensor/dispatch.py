@@ -87,6 +87,10 @@ class Dispatcher:
         """What a sensor was told in confidence is masked where a reason names a property by it."""
         self._secrets[sensor] = secrets
 
+    def readable(self, sensor: str, reason: str) -> str:
+        """A reason as it may be told, without the secrets that a sensor was told. For any thread."""
+        return objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
+
     def knows(self, trigger: str | Mapping[str, object]) -> bool:
         """Whether a dispatch of this trigger would find its type."""
         return self._catalogue.type_of(trigger) is not None
@@ -234,7 +238,7 @@ class Dispatcher:
         event, trigger_type = arrived.event, arrived.trigger_type
         name = objection.bounded(valid(name_of(event.trigger)))
         if reason is not None:
-            reason = objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
+            reason = self.readable(sensor, reason)
             said = of_sensor(sensor)
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=said)
         return Entry(

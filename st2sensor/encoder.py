@@ -9,6 +9,7 @@ import base64
 import json
 from typing import Any
 
+from st2sensor.errors import Undeliverable
 from st2sensor.transport.codec import encoded
 from st2sensor.workers.limits import Limits
 from st2sensor.workers.pool import Pool
@@ -29,10 +30,12 @@ class Encoder:
         self._pool = Pool({"encode": "st2sensor.transport.codec:encoded_text"}, processes=1, limits=LIMITS)
 
     def encode(self, serializer: str, body: str, tagged: bool) -> bytes:
-        """As `codec.encoded`. Raises ValueError for a body that is not JSON, WorkFailed for one that takes too much."""
+        """As `codec.encoded`. Raises WorkFailed, too, for a body that is not JSON or takes too much."""
         if len(body) < LARGE:
             return encoded(serializer, body, tagged)
         text: Any = self._pool.run("encode", json.dumps([serializer, body, tagged]).encode(), TIMEOUT)
+        if isinstance(text, dict):
+            raise Undeliverable(text["undeliverable"])
         return body.encode() if text is None else base64.b64decode(text)
 
     def close(self) -> None:

@@ -26,6 +26,7 @@
     │   │   ├── MessageNotTaken         69   the broker cannot take a message now
     │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under one routing key
     │   └── MessageRefused              69   the broker will never take a message
+    │       └── Undeliverable           69   those who consume it cannot take it
     ├── RpcError                        70   the container refused a sensor's request
     │   ├── SensorStops                 70   the sensor is asked to stop, and its call does not wait any longer
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
@@ -195,6 +196,10 @@ class RoutingKeyForbidden(BrokerUnavailable):
 
 
 class MessageRefused(TransportError):
+    pass
+
+
+class Undeliverable(MessageRefused):
     pass
 
 

@@ -15,6 +15,7 @@ class Event:
     """:param trigger: a trigger's reference, or a trigger's fields as a mapping.
     :param payload: its JSON, in UTF-8, in one line.
     :param tagged: whether the payload is in the form that `payload.pack` gives, because it holds more than JSON.
+    :param withheld: why its payload has not come along, in words that follow "the payload"; None where it has.
     :param schema: digest of the payload_schema that the sender found the payload to fit; None when it has not looked.
     """
 
@@ -23,6 +24,7 @@ class Event:
     trace_context: TraceContext | None = None
     tagged: bool = False
     schema: str | None = None
+    withheld: str | None = None
 
     def body(self) -> str:
         """The JSON form that the outbox keeps. Raises UnicodeDecodeError for a payload that is not UTF-8."""

@@ -19,6 +19,9 @@ SYSTEM_SCOPE = "st2kv.system"
 
 USER_SCOPE = "st2kv.user"
 
+SENSORS_SCOPES = frozenset(["system", SYSTEM_SCOPE])
+"""The names that StackStorm has for the scope of keys that sensors have."""
+
 SCOPES = {"system": (SYSTEM_SCOPE,), "user": (USER_SCOPE,), "all": (SYSTEM_SCOPE, USER_SCOPE)}
 """Scopes as commands name them."""
 
@@ -53,18 +56,21 @@ class Asker:
 def expiry(now: datetime, ttl: Optional[float]) -> Optional[datetime]:
     """When an entry ceases to be. Raises TypeError and ValueError.
 
-    :param ttl: seconds that it lives; None for ever.
+    :param ttl: seconds that it lives; None and 0 forever.
     """
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise TypeError(f"ttl must be a number of seconds, not {ttl!r}")
+    if ttl == 0:
+        # As in StackStorm.
+        return None
     try:
-        if not math.isfinite(ttl) or ttl <= 0:
-            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it away for a key that stays")
+        if not math.isfinite(ttl) or ttl < 0:
+            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it out for a key that stays")
         expires = now + timedelta(seconds=ttl)
     except OverflowError as exception:
-        raise ValueError("the ttl is too long; leave it away for a key that stays") from exception
+        raise ValueError("the ttl is too long; leave it out for a key that stays") from exception
     # Databases keep milliseconds; what is cut off must not end a key early.
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
 
@@ -83,7 +89,7 @@ def start_of_page(asker: Asker, local: bool, prefix: Optional[str], limit: Optio
 def stored_name(asker: Asker, name: str, local: bool, scope: str) -> str:
     """The name that a key is stored by. Raises ValueError."""
     check_name(name)
-    if scope != SYSTEM_SCOPE:
+    if scope not in SENSORS_SCOPES:
         raise ValueError(f"scope {scope!r} is not one that sensors have; use {SYSTEM_SCOPE!r}")
     stored = f"{asker.sensor}{SEPARATOR}{name}" if local else name
     check_name(stored)

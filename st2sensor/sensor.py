@@ -14,8 +14,8 @@ DEFAULT_POLL_INTERVAL = 5.0
 """Seconds between polls when neither metadata nor class says otherwise, as in StackStorm."""
 
 
-class Sensor(abc.ABC):
-    """A passive sensor: `run()` waits for outside events for as long as the sensor lives.
+class BaseSensor(abc.ABC):
+    """What all sensors have in common.
 
     :param sensor_service: gives access to dispatch(), logging and the datastore.
     :param config: the pack's configuration, a dict.
@@ -34,10 +34,6 @@ class Sensor(abc.ABC):
     @abc.abstractmethod
     def setup(self) -> None:
         """Prepare: called once, before anything else, in the main thread."""
-
-    @abc.abstractmethod
-    def run(self) -> None:
-        """Watch the outside system; returning ends the sensor."""
 
     @abc.abstractmethod
     def cleanup(self) -> None:
@@ -60,6 +56,14 @@ class Sensor(abc.ABC):
 
     def triggers_known(self) -> None:  # noqa: B027 (few sensors care)
         """Every trigger that rules ask for by now has been added. Beyond StackStorm; need not be defined."""
+
+
+class Sensor(BaseSensor):
+    """A passive sensor: `run()` waits for outside events for as long as the sensor lives."""
+
+    @abc.abstractmethod
+    def run(self) -> None:
+        """Watch the outside system; returning ends the sensor."""
 
 
 class PollingSensor(Sensor):

@@ -163,6 +163,8 @@ class Container:
     :param partition_provider: how they are: `name`, and what that provider needs.
     :param sharing: how they are by leases; None where they are not.
     :param control_group: the group that may use the control socket, where there is one of that name.
+    :param api_url: of StackStorm's API, which sensors are told; None for none.
+    :param api_token_file: of a token for it; None for none.
     :param http: host and port of the status page; None for none.
     :param http_token: what is asked of who looks at it; None for nothing.
     """
@@ -185,6 +187,8 @@ class Container:
     partition_provider: Mapping[str, str]
     sharing: Sharing | None
     control_group: str
+    api_url: str | None
+    api_token_file: Path | None
     http: tuple[str, int] | None
     http_token: str | None
 

@@ -64,7 +64,9 @@ MAY_IMPORT_BY_NAME = {"lazy", "wrapper.__main__", "wrapper.loader"}
 WRAPPER = {"testing", "wrapper", "excerpt", "sensor", "rpc", "errors", "payload", "trace", "keyspace", "isotime"}
 
 MODULES = [
-    path for path in sorted(PACKAGE.rglob("*.py")) if "compat" not in path.parts and path.parent != PACKAGE.parent
+    path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.relative_to(PACKAGE).parts[0] != "compat" and path.parent != PACKAGE.parent
 ]
 
 

@@ -115,13 +115,21 @@ def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, 
 
 
 def _event(letter: DeadLetter) -> Event:
-    body = json.loads(letter.entry.body)
+    body = _body(letter)
     return Event(trigger=body["trigger"], payload=rpc.body(body["payload"]), tagged=letter.entry.tagged)
 
 
+def _body(letter: DeadLetter) -> dict[str, Any]:
+    """What was dispatched; without the payload where that is nested too deeply to be read, or is no JSON."""
+    try:
+        body: dict[str, Any] = json.loads(letter.entry.body)
+    except (ValueError, RecursionError):
+        return {"trigger": letter.entry.trigger, "payload": None, "trace_context": None}
+    return body
+
+
 def _fields(letter: DeadLetter) -> dict[str, Any]:
-    entry = letter.entry
-    body = json.loads(entry.body)
+    entry, body = letter.entry, _body(letter)
     return {
         "id": letter.id,
         "time": _time(entry.created),

@@ -119,6 +119,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             retry_wait=settings.messaging.retry_wait,
             metrics=open_metrics(settings.metrics),
             traffic=traffic,
+            readable=dispatcher.readable,
         )
         supervisor = Supervisor(
             settings,

@@ -17,7 +17,7 @@ from oslo_config import cfg
 
 from st2sensor.config import brokers
 from st2sensor.config.files import misspelt, parse
-from st2sensor.config.urls import MONGODB, checked, database_url, listening, mongodb_url
+from st2sensor.config.urls import MONGODB, api_url, checked, database_url, listening, mongodb_url
 from st2sensor.errors import ConfigError
 from st2sensor.settings import (
     Container,
@@ -182,6 +182,8 @@ def _container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callab
         partition_provider=provider,
         sharing=_sharing(group),
         control_group=group.control_group,
+        api_url=api_url(group.api_url),
+        api_token_file=resolve(group.api_token_file) if group.api_token_file else None,
         http=None if group.http is None else listening("[sensorcontainer] http", group.http, group.http_token),
         http_token=group.http_token or None,
     )

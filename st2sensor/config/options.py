@@ -238,6 +238,8 @@ SENSORCONTAINER = [
     cfg.ListOpt("labels", default=[], help="name:shared: what it has that a sensor's runs_on may ask for"),
     cfg.IntOpt("moves_at_once", default=10, min=1, help="name:shared: sensors handed over at once to balance them"),
     cfg.StrOpt("control_group", default="st2", help="the group whose members may use st2sensor's control socket"),
+    cfg.StrOpt("api_url", help="ST2_API_URL of sensors, for st2client, as in http://127.0.0.1:9101/v1"),
+    cfg.StrOpt("api_token_file", help="file of a token for it, ST2_AUTH_TOKEN of sensors; read whenever one starts"),
     cfg.StrOpt("http", help="HOST:PORT of the status page, health and metrics; unset: none"),
     cfg.StrOpt("http_token", secret=True, help="what they ask for; a HOST beyond loopback needs one"),
 ]

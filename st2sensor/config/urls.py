@@ -196,3 +196,19 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def api_url(url: str | None) -> str | None:
+    """The URL of StackStorm's API. Raises ValueError, without the URL, which may hold a password."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+        # Raises ValueError for a port that is none.
+        _ = parts.port
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ValueError("[sensorcontainer] api_url: it is no http:// or https:// URL; as in http://127.0.0.1:9101/v1")
+    return url

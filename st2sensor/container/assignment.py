@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from st2sensor.container import api_access
 from st2sensor.container.cgroup import Cgroups
 from st2sensor.container.launch import Launch, limits, variables
 from st2sensor.models import Overrides, SensorType
@@ -38,7 +39,7 @@ def launch_of(
         eventlet=code.fallback_paths if _is_patched(code, settings.container.eventlet) else None,
         cgroup=None if cgroups is None else cgroups.make(sensor.ref, token[:8], overrides),
         limits=taken_on,
-        variables=variables(overrides),
+        variables=variables(overrides) | api_access.variables(settings.container),
     )
 
 

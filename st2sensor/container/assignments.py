@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from st2sensor.container import api_access
 from st2sensor.container.assignment import assignment_of, own_config
 from st2sensor.datastore import utc_now
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
@@ -61,13 +62,16 @@ class Assignments:
         self._threads.shutdown(wait=False)
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
-        """The wrapper protocol's form, and what of it is to be masked. Raises ContentError and DatastoreError."""
+        """The wrapper protocol's form, and what of it is to be masked. Raises ContentError, ConfigError and
+        DatastoreError."""
         assignment, source = await self._blocking(lambda: assignment_of(sensor, self._settings))
+        token = await self._blocking(lambda: api_access.token_of(self._settings.container))
         found = Config(values={}) if source.is_empty else await self._config(sensor, source)
         for warning in found.warnings:
             LOG.warning("%s: %s", sensor.ref, warning)
         values = found.values | own_config(sensor, self._settings)
-        return assignment | {"config": values}, found.secrets if self._settings.log.mask_secrets else frozenset()
+        secrets = found.secrets | ({token} if token else set())
+        return assignment | {"config": values}, secrets if self._settings.log.mask_secrets else frozenset()
 
     async def _config(self, sensor: SensorType, source: Source) -> Config:
         loop = asyncio.get_running_loop()

@@ -321,13 +321,14 @@ def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:
     :param payload: what has come as a body; None for a payload among the parameters.
     """
     trace = params.get("trace_context")
-    schema = params.get("schema")
+    schema, withheld = params.get("schema"), params.get("withheld")
     return Event(
         trigger=params["trigger"],
         payload=rpc.body(params["payload"]) if payload is None else payload,
         trace_context=None if trace is None else TraceContext(id=trace.get("id"), tag=trace.get("tag")),
         tagged=bool(params.get("tagged")),
         schema=schema if isinstance(schema, str) else None,
+        withheld=withheld if isinstance(withheld, str) else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Union
 from unittest.mock import Mock
 
 from st2sensor.trace import TraceContext
+from st2sensor.wrapper import audit
 
 SEPARATOR = ":"
 
@@ -37,10 +38,16 @@ class MockSensorService:
     """
 
     def __init__(self, sensor_wrapper: MockSensorWrapper) -> None:
+        audit.install()
         self._sensor_wrapper = sensor_wrapper
         self._logger = Mock(spec=logging.RootLogger(logging.DEBUG))
         self._items: Dict[str, Item] = {}
         self.dispatched_triggers: List[Dict[str, Any]] = []
+
+    @property
+    def datastore_service(self) -> MockSensorService:
+        """What has the datastore's methods: this object."""
+        return self
 
     def get_logger(self, name: str) -> Mock:  # noqa: ARG002 (one for all names)
         return self._logger

@@ -6,7 +6,8 @@ import os
 import sys
 from typing import Union
 
-from st2sensor.wrapper.loader import COMPAT
+from st2sensor.wrapper import absent
+from st2sensor.wrapper.absent import COMPAT
 
 
 def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
@@ -24,3 +25,4 @@ def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
     sys.path[:0] = wanted
     if COMPAT not in sys.path:
         sys.path.append(COMPAT)
+    absent.install()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import List
 
 from st2sensor.testing.memory import Dispatched, MemoryConnection, MemoryContainer
+from st2sensor.wrapper import audit
 from st2sensor.wrapper.service import SensorService
 
 
@@ -15,6 +16,7 @@ class MemorySensorService(SensorService):
     """
 
     def __init__(self, sensor: str = "tests.Sensor") -> None:
+        audit.install()
         self._container = MemoryContainer()
         super().__init__(MemoryConnection(self._container, sensor), sensor)
 

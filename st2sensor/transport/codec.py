@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 
 import orjson
 
+from st2sensor.errors import Undeliverable
 from st2sensor.models import TraceContext
-from st2sensor.payload import objects, plain
+from st2sensor.payload import for_stackstorm, plain
+from st2sensor.transport import rules_engine
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
@@ -42,7 +44,7 @@ def trigger_message(
     headers: Mapping[str, str] | None = None,
     encode: Encode | None = None,
 ) -> Message:
-    """Encode a trigger instance for its consumers. Raises ValueError for a body that is not JSON.
+    """Encode a trigger instance for its consumers. Raises ValueError for a body that is not JSON, and Undeliverable.
 
     :param body: its JSON form.
     :param tagged: whether its payload holds more than JSON.
@@ -72,15 +74,22 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
 
 
 def encoded(serializer: str, body: str, tagged: bool) -> bytes:
-    """The body of a trigger instance's message. Raises ValueError for one that is not JSON."""
+    """The body of a trigger instance's message. Raises ValueError for one that is not JSON, and Undeliverable for one
+    that its consumers cannot take."""
     encode, _, _ = SERIALIZERS[serializer]
     data: bytes = encode(body, tagged)
     return data
 
 
-def encoded_text(serializer: str, body: str, tagged: bool) -> str | None:
-    """The same in base64, for a worker process; None where it is the body itself."""
-    data = encoded(serializer, body, tagged)
+def encoded_text(serializer: str, body: str, tagged: bool) -> str | dict[str, str] | None:
+    """The same in base64, for a worker process; None where it is the body itself.
+
+    `{"undeliverable": reason}` for one that its consumers cannot take.
+    """
+    try:
+        data = encoded(serializer, body, tagged)
+    except Undeliverable as error:
+        return {"undeliverable": str(error)}
     return None if data == body.encode() else base64.b64encode(data).decode()
 
 
@@ -98,9 +107,18 @@ def _encode_json(body: str, tagged: bool) -> bytes:
 
 
 def _encode_pickle(body: str, tagged: bool) -> bytes:
-    decoded = json.loads(body)
-    if tagged:
-        decoded["payload"] = objects(decoded["payload"])
+    try:
+        decoded = json.loads(body)
+        if tagged:
+            decoded["payload"] = for_stackstorm(decoded["payload"])
+    except RecursionError:
+        raise rules_engine.refused("payload", rules_engine.TOO_DEEP) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        # Python reads no integers of thousands of digits.
+        raise rules_engine.refused("payload", "has a value that cannot be read") from error
+    rules_engine.check(decoded)
     trace = decoded["trace_context"]
     if trace is None:
         return pickle.dumps(decoded, protocol=PICKLE_PROTOCOL)

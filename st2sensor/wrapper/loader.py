@@ -16,17 +16,18 @@ from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type
 
-import st2sensor
-from st2sensor.wrapper import remedy
+from st2sensor.wrapper import absent, remedy
+from st2sensor.wrapper.absent import COMPAT
 from st2sensor.wrapper.stop import StopSensor
-
-COMPAT = os.path.join(os.path.dirname(os.path.abspath(st2sensor.__file__)), "compat")
 
 RACY = 2.0
 """Seconds: the coarsest resolution of modification times, on FAT."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
-"""Where Sensor and PollingSensor are defined: here, and in a StackStorm that a pack's interpreter can import."""
+"""Where these are defined: here, and in a StackStorm that a pack's interpreter can import."""
+
+BASES = ("BaseSensor", "Sensor", "PollingSensor")
+"""StackStorm's PollingSensor does not derive from its Sensor."""
 
 
 class LoadError(Exception):
@@ -62,19 +63,20 @@ def load_class(code: Dict[str, Any]) -> Type[Any]:
             file=file,
             in_metadata=True,
         )
-    if not derives(found, "Sensor"):
+    if not derives(found, *BASES):
         message = f"class {class_name} does not derive from Sensor or PollingSensor of st2reactor.sensor.base"
         raise LoadError(f"{message}; derive it from one of them", kind="base-class", file=file, line=_line_of(found))
-    missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+    without_run = () if hasattr(found, "run") else ("run",)
+    missing = ", ".join(sorted({*getattr(found, "__abstractmethods__", ()), *without_run}))
     if missing:
         message = f"class {class_name} lacks {missing}; define every method of its base"
         raise LoadError(message, kind="abstract-methods", file=file, line=_line_of(found))
     return found
 
 
-def derives(found: type, base: str) -> bool:
-    """Whether a class derives from `Sensor` or `PollingSensor`, whoever's."""
-    return any(parent.__name__ == base and parent.__module__ in BASE_MODULES for parent in found.__mro__)
+def derives(found: type, *bases: str) -> bool:
+    """Whether a class derives from one of BASES, ours or StackStorm's."""
+    return any(parent.__name__ in bases and parent.__module__ in BASE_MODULES for parent in found.__mro__)
 
 
 def extend_path(code: Dict[str, Any]) -> None:
@@ -91,6 +93,7 @@ def extend_path(code: Dict[str, Any]) -> None:
     for path in [*code["search_paths"], COMPAT, *(code["fallback_paths"] if same_version else [])]:
         if path not in sys.path:
             sys.path.append(path)
+    absent.install()
 
 
 def _saved_just_now(folders: List[str]) -> bool:
@@ -141,15 +144,24 @@ def _load_module(file: str) -> ModuleType:
         raise LoadError(message, kind="syntax", file=place, line=error.lineno) from error
     except ModuleNotFoundError as error:
         kind, what_to_do = remedy.of_missing_module(error.name or "", file)
-        message = f"cannot be imported: {error}; {what_to_do}"
+        message = f"cannot be imported: {error}"
+        if what_to_do not in message:
+            message = f"{message}; {what_to_do}"
         raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
     except StopSensor:
         raise
     except BaseException as error:
-        message = f"cannot be imported: {type(error).__name__}: {error}; correct the code"
+        message = f"cannot be imported: {type(error).__name__}: {error}; {_remedy_of(error)}"
         kind = "import" if isinstance(error, (ImportError, AttributeError)) else "not-importable"
         raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
     return module
+
+
+def _remedy_of(error: BaseException) -> str:
+    """What to do about an error while code is imported."""
+    if isinstance(error, ImportError) and absent.is_in_compat(error.path):
+        return absent.what_to_do(error.name or "")
+    return "correct the code"
 
 
 def _module_name(file: str) -> str:
@@ -189,7 +201,7 @@ def _compiled(file: str) -> Optional[CodeType]:
 
 def _sensor_classes(module: ModuleType) -> List[str]:
     members: List[Tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
-    return [name for name, value in members if derives(value, "Sensor") and value.__module__ == module.__name__]
+    return [name for name, value in members if derives(value, *BASES) and value.__module__ == module.__name__]
 
 
 def _line_of(found: type) -> Optional[int]:

@@ -9,6 +9,7 @@ from typing import Optional
 
 from st2sensor.errors import SensorStops
 from st2sensor.excerpt import shortened
+from st2sensor.wrapper import audit
 from st2sensor.wrapper.connection import Caller
 
 LONGEST_NAME = 256
@@ -38,6 +39,7 @@ def configure() -> ContainerHandler:
     What ends a thread is logged, too, instead of printed.
     """
     handler = ContainerHandler()
+    audit.install()
     set_level(logging.INFO)
     logging.getLogger().addHandler(handler)
     threading.excepthook = _thread_failed

@@ -6,6 +6,8 @@ import os
 from importlib.machinery import PathFinder
 from typing import Tuple
 
+from st2sensor.wrapper import absent
+
 PYTHON_2 = frozenset(
     [
         "__builtin__",
@@ -40,6 +42,8 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     """
     top = name.partition(".")[0]
     pack = _pack_of(file)
+    if absent.is_absent(name):
+        return "missing-module", absent.what_to_do(name)
     if top in PYTHON_2:
         return "python-2", "that is a module of Python 2; correct the code for Python 3"
     if _is_in(top, os.path.join(pack, "lib")):

@@ -9,13 +9,18 @@ import logging
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from st2sensor.payload import pack
+from st2sensor.payload import TooDeep, pack
 from st2sensor.rpc import NotJson, body
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 
 SYSTEM_SCOPE = "st2kv.system"
 
+
+LARGEST = 60 * 1024 * 1024
+"""Bytes of a payload that is sent to the container, where it becomes a dead letter."""
+
+NULL = b"null"
 
 _ANY: Any = object()
 """Stands for no expectation: None is one."""
@@ -26,7 +31,7 @@ class Value(str):
 
     :ivar name: as it is stored, namespace included.
     :ivar secret: whether it is stored encrypted; `encrypted`: whether this is the ciphertext.
-    :ivar expire_timestamp: when it ceases to be, as in `2026-01-31T12:00:00.000000Z`; None for never.
+    :ivar expire_timestamp: when it expires, as in `2026-01-31T12:00:00.000000Z`; None for never.
     """
 
     name: str
@@ -58,6 +63,11 @@ class SensorService:
         self._schemas = Schemas(lambda trigger: connection.call("schema", {"trigger": trigger}))
         self.fence = fence
 
+    @property
+    def datastore_service(self) -> SensorService:
+        """What has the datastore's methods: this object. StackStorm has another one for them."""
+        return self
+
     def get_logger(self, name: str) -> logging.Logger:
         """A logger of this sensor, whose lines go to the container's log."""
         logger = logging.getLogger(f"{self._logger.name}.{name}")
@@ -81,9 +91,10 @@ class SensorService:
         :param payload: what happened; None counts as empty.
         :param trace_tag: links the trigger instance to others of the same tag.
 
-        Raises TypeError, which names the key, for a payload that cannot travel: beside JSON's types, datetime, date,
-        time, bytes, set, Decimal, UUID and Enum do. A trigger that is not registered, or a payload that does not fit
-        its schema, raises nothing, as in StackStorm: the container keeps it as a dead letter.
+        Raises TypeError, which names the key, for a payload that has no form in JSON: besides JSON's types, datetime,
+        date, time, bytes, set, Decimal, UUID and Enum have one. A trigger that is not registered, a payload that does
+        not fit its schema, or one that cannot be delivered raises nothing, as in StackStorm: the container keeps it as
+        a dead letter.
         """
         self._dispatch(trigger, payload, _tagged(trace_tag))
 
@@ -105,9 +116,11 @@ class SensorService:
 
     def _event(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> Tuple[Dict[str, Any], bytes]:
         """An event as it is dispatched, and its payload. Raises TypeError for what cannot travel."""
-        body, tagged = _body({} if payload is None else payload)
-        schema = self._schemas.fitting(trigger, body, tagged)
-        return {"trigger": trigger, "trace_context": trace, "tagged": tagged, "schema": schema}, body
+        body, tagged, withheld = _body({} if payload is None else payload)
+        event = {"trigger": trigger, "trace_context": trace, "tagged": tagged}
+        if withheld is not None:
+            return {**event, "withheld": withheld}, body
+        return {**event, "schema": self._schemas.fitting(trigger, body, tagged)}, body
 
     def dispatch_and_set(
         self,
@@ -190,7 +203,8 @@ class SensorService:
     ) -> bool:
         """Store `str(value)`; returns True. Of what is not text, store `json.dumps(value)`, and read it so.
 
-        :param ttl: seconds until the key ceases to be; None for never.
+        :param ttl: seconds until the key expires; None and 0 for never.
+        :param scope: `st2kv.system`, or its other name, `system`.
         :param encrypt: store a secret.
 
         Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError when there is no key to
@@ -228,12 +242,32 @@ class SensorService:
         return deleted
 
 
-def _body(payload: Any) -> Tuple[bytes, bool]:
-    """A payload's JSON, and whether it is tagged, because it holds more than JSON."""
+def _body(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
+    """A payload's JSON, whether it is tagged, because it holds more than JSON, and why it is withheld, if it is.
+
+    What has a form in JSON that cannot be sent is null. Raises TypeError for what has none.
+    """
+    sent, tagged = None, False
     # Not in the handler: to a sensor it is no second error.
     with suppress(NotJson):
-        return body(payload), False
-    return body(pack(payload)), True
+        sent = body(payload)
+    if sent is None:
+        packed, tagged = _packed(payload), True
+        with suppress(NotJson):
+            sent = None if packed is None else body(packed)
+    if sent is None:
+        return NULL, False, "is nested too deeply to be sent, or has an integer of too many digits"
+    if len(sent) > LARGEST:
+        return NULL, False, f"has {len(sent):,} bytes, too many to be sent"
+    return sent, tagged, None
+
+
+def _packed(payload: Any) -> Any:
+    """None for what is nested too deeply. Raises TypeError."""
+    try:
+        return pack(payload)
+    except TooDeep:
+        return None
 
 
 def _tagged(trace_tag: Optional[str]) -> Optional[Dict[str, Any]]:

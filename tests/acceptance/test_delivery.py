@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import resource
 import sqlite3
 import subprocess
@@ -11,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import date
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any
 
@@ -673,6 +676,68 @@ def test_payloads_with_more_than_json_arrive_in_their_documented_form(workspace:
         "$st2": "mine",
         "nested": [{"$st2": "datetime", "value": "x"}],
     }
+
+
+def test_what_a_rules_engine_would_drop_is_sent_in_its_json_form_or_kept_with_the_reason(workspace: Workspace) -> None:
+    workspace.configure("[messaging]\nserializer = pickle")
+    workspace.add_sensor(
+        "types",
+        "Types",
+        """
+        import datetime, decimal
+
+        class Types(Sensor):
+            def run(self):
+                deep, zone = {}, datetime.timezone.utc
+                for _ in range(300):
+                    deep = {"a": deep}
+                sent = {
+                    "bytes": b"hi", "decimal": decimal.Decimal("1.50"), "noon": datetime.time(12, tzinfo=zone),
+                    "local": datetime.time(12), "day": datetime.date(2020, 1, 2), "set": {1}, b"key": 1,
+                }
+                for payload in (
+                    sent, {"long": 2**64}, {"text": "\\ud800"}, {"\\ud800": 1}, {"deep": deep},
+                    {"large": "x" * 16_000_000}, {"n": 1},
+                ):
+                    assert self.sensor_service.dispatch("types.event", payload) is None
+        """,
+        trigger_types=[{"name": "event"}],
+    )
+    workspace.reload_well()
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("types.Types finished")
+
+    def arrived() -> list[Any]:
+        bodies = [pickle.loads(message.raw) for message in list(listener.seen)]
+        return [body["payload"] for body in bodies if body["trigger"] == "types.event"]
+
+    first, last = eventually("two events", lambda: found if len(found := arrived()) == 2 else [])
+    assert first == {
+        "bytes": "aGk=",
+        "decimal": "1.50",
+        "noon": "12:00:00+00:00",
+        "local": time_of_day(12),
+        "day": date(2020, 1, 2),
+        "set": {1},
+        "a2V5": 1,
+    }
+    assert last == {"n": 1}
+    reasons = sorted(letter["reason"] for letter in dead_letters(workspace))
+    engine = "StackStorm's rules engine cannot store the payload: it "
+    assert reasons == sorted(
+        [
+            engine + "has an integer of more than 64 bits at long",
+            engine + "has half of a surrogate pair in the text at text",
+            engine + "has half of a surrogate pair in a key",
+            engine + "is nested more than 254 levels deep",
+            "the payload has 16,000,012 bytes, more than [system] max_payload = 16,000,000",
+        ]
+    )
+    replayed = workspace.run("st2sensor", "--config-file", str(workspace.config), "dead-letters", "replay", "--all")
+    assert replayed.returncode == 1
+    assert "stays: StackStorm's rules engine cannot store the payload: it has an integer" in replayed.stderr
+    assert len(dead_letters(workspace)) == 5
 
 
 def test_dead_letters_are_listed_shown_replayed_and_purged(workspace: Workspace) -> None:

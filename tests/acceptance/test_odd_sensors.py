@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from st2sensor.packs.validation.classes import REQUIRED
 from tests.servers.mongodb import MongoDB
 from tests.servers.process import alive, rest
 from tests.servers.waiting import eventually
@@ -219,8 +220,11 @@ def test_a_poisonous_dispatch_harms_nobody_else(embedded: Workspace) -> None:
     embedded.reload_well()
     container = embedded.start()
     container.wait_for_log("still here")
-    assert container.log.count("refused:") == 2
-    container.wait_for_log("s.up of s.Poison is kept as a dead letter: it cannot be encoded: RecursionError")
+    assert container.log.count("refused:") == 1
+    container.wait_for_log("the payload has 68,157,450 bytes, too many to be sent, and is not kept")
+    container.wait_for_log(
+        "s.up of s.Poison is kept as a dead letter: StackStorm's rules engine cannot store the payload"
+    )
     container.wait_for_log("trigger p.caf\\udce9 is not registered")
 
 
@@ -499,6 +503,93 @@ class Looks(PollingSensor):
     def update_trigger(self, trigger): pass
     def remove_trigger(self, trigger): pass
 """
+
+
+def test_a_sensor_is_told_of_stackstorms_api_and_its_token_is_masked(embedded: Workspace) -> None:
+    (embedded.folder / "token").write_text("5ecre7token\n")
+    embedded.configure("api_url = http://127.0.0.1:9101/v1\napi_token_file = token")
+    code = """
+    import os, time
+
+    class Client(Sensor):
+        def run(self):
+            self.sensor_service.get_logger("x").audit("token " + os.environ["ST2_AUTH_TOKEN"])
+            known = {name: value for name, value in os.environ.items() if name.startswith("ST2_")}
+            self.sensor_service.dispatch("s.up", known)
+            time.sleep(1000)
+    """
+    embedded.add_sensor("s", "Client", code, trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    told = {"ST2_API_URL": "http://127.0.0.1:9101/v1", "ST2_AUTH_TOKEN": "5ecre7token"}
+    assert listener.wait_for("s.up")[0].payload == told
+    container.wait_for_log("token ********")
+    assert "5ecre7token" not in container.log
+
+
+REAL_BASE = """
+class BaseSensor:
+    def __init__(self, sensor_service, config=None):
+        self.sensor_service, self.config = sensor_service, config
+
+class Sensor(BaseSensor):
+    def run(self): raise NotImplementedError
+
+class PollingSensor(BaseSensor):
+    def __init__(self, sensor_service, config=None, poll_interval=5):
+        super().__init__(sensor_service, config)
+        self._poll_interval = poll_interval
+    def run(self):
+        self.poll()
+"""
+
+
+def test_a_polling_sensor_of_stackstorms_own_is_one_though_it_derives_from_no_sensor(embedded: Workspace) -> None:
+    code = """
+    class Polls(PollingSensor):
+        def poll(self):
+            self.sensor_service.dispatch("p.up", {"interval": self._poll_interval})
+    """
+    embedded.add_sensor("p", "Polls", code, poll_interval=3000, trigger_types=UP)
+    home = embedded.folder / "virtualenvs" / "p"
+    venv.create(home)
+    (packages,) = home.glob("lib/python3.*/site-packages")
+    (packages / "st2reactor" / "sensor").mkdir(parents=True)
+    (packages / "st2reactor" / "sensor" / "base.py").write_text(REAL_BASE)
+    for package in ("st2reactor", "st2reactor/sensor"):
+        (packages / package / "__init__.py").touch()
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    assert listener.wait_for("p.up")[0].payload == {"interval": 3000}
+
+
+def test_a_sensor_may_derive_from_the_base_of_both_if_it_has_a_run(embedded: Workspace) -> None:
+    base = "from st2reactor.sensor.base import BaseSensor\n"
+    rest = "".join(f"    def {name}(self, *trigger): pass\n" for name in REQUIRED)
+    for name, run in (("Runs", "    def run(self): self.sensor_service.dispatch('p.up')\n"), ("Idles", "")):
+        file = embedded.add_sensor("p", name, "", trigger_types=UP if run else [])
+        file.write_text(f"{base}class {name}(BaseSensor):\n{rest}{run}")
+    done = embedded.reload()
+    assert "class Idles lacks run; define every method of its base" in done.stderr
+    listener = embedded.listen()
+    embedded.start()
+    listener.wait_for("p.up")
+
+
+def test_a_part_of_stackstorm_that_is_not_here_is_told_with_what_to_do_instead(embedded: Workspace) -> None:
+    for name, line in (
+        ("Module", "import st2common.transport.utils"),
+        ("Name", "from st2common.util.date import gone"),
+    ):
+        file = embedded.add_sensor("p", name, f"class {name}(Sensor):\n    pass\n", trigger_types=[])
+        file.write_text(f"{line}\n{file.read_text()}")
+    done = embedded.reload()
+    advice = "use self.sensor_service to dispatch, log and store, or install StackStorm's own st2common into the pack's"
+    lines = [line for line in done.stderr.splitlines() if advice in line]
+    assert len(lines) == 2
+    assert all("requirements.txt" not in line and line.count("use self.sensor_service") == 1 for line in lines)
 
 
 def test_a_stackstorm_that_the_interpreter_has_is_not_shadowed_unless_asked(embedded: Workspace) -> None:

@@ -176,6 +176,17 @@ def test_another_scope_is_refused(sees: Sees) -> None:
 # Time to live.
 
 
+def test_the_scope_has_two_names(sees: Sees) -> None:
+    store = sees.datastore
+    store.set(A, "k", "v", local=True, scope="system", ttl=None, encrypt=False)
+    for scope in ("system", "st2kv.system"):
+        found = store.get(A, "k", local=True, scope=scope, decrypt=False)
+        assert found is not None
+        assert (found.entry.value, found.entry.scope) == ("v", "st2kv.system")
+    assert store.delete(A, "k", local=True, scope="system") is not None
+    assert store.get(A, "k", local=True, scope="st2kv.system", decrypt=False) is None
+
+
 @pytest.mark.parametrize("ttl", [1, 60, 0.5, 0.001, 1.0004])
 def test_a_key_is_there_until_its_time_and_not_a_moment_longer(sees: Sees, clock: Clock, ttl: float) -> None:
     change = sees.set(A, "k", "v", ttl=ttl)
@@ -199,7 +210,18 @@ def test_a_set_without_ttl_clears_it(sees: Sees, clock: Clock) -> None:
     assert sees.get(A, "k") == "v"
 
 
-@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e30, "5", True], ids=repr)
+@pytest.mark.parametrize("ttl", [0, 0.0, None])
+def test_a_ttl_of_nothing_makes_a_key_that_stays(sees: Sees, clock: Clock, ttl: float | None) -> None:
+    sees.set(A, "k", "v", ttl=1)
+    change = sees.set(A, "k", "v", ttl=ttl)
+    assert change.new is not None
+    assert change.new.expire_timestamp is None
+    assert sees.swap(A, "k", "v", "w", ttl=ttl)
+    clock.now += timedelta(days=10_000)
+    assert sees.get(A, "k") == "w"
+
+
+@pytest.mark.parametrize("ttl", [-1, -0.001, float("nan"), float("inf"), 1e30, "5", True], ids=repr)
 def test_a_ttl_that_is_none_is_refused(sees: Sees, ttl: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="ttl"):
         sees.set(A, "k", "v", ttl=ttl)

@@ -27,6 +27,7 @@ from st2sensor.container.requests import Requests
 from st2sensor.container.session import Session
 from st2sensor.container.storing import Storing
 from st2sensor.datastore import Datastore
+from st2sensor.dead_letters import DeadLetters
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import DatastoreRefused
 from st2sensor.keyring import Keyring
@@ -41,7 +42,7 @@ from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.traffic import Traffic
 from st2sensor.wrapper.connection import Connection
-from st2sensor.wrapper.service import SensorService
+from st2sensor.wrapper.service import LARGEST, SensorService
 from tests.support.patience import SOON
 
 
@@ -76,6 +77,7 @@ class Real:
     """A container's requests, datastore and outbox, on the embedded storage; tokens are references."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._path = folder / "control.sock"
         self._loop = asyncio.new_event_loop()
         self._now = datetime.now(UTC)
@@ -115,6 +117,10 @@ class Real:
     def dispatched(self) -> list[Dispatched]:
         entries = [row.entry for row in self._outbox.read(0, 1000, 0)]
         return [_dispatched(json.loads(entry.body), entry.tagged) for entry in entries]
+
+    def reasons(self) -> list[str]:
+        """Why events have become dead letters."""
+        return [letter.entry.reason or "" for letter in DeadLetters(self._folder / "outbox.db").all()]
 
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
@@ -242,6 +248,36 @@ def test_more_than_json_travels(container: Container, a: SensorService) -> None:
     assert container.dispatched() == [Dispatched("p.t", payload), Dispatched("p.t", payload, "tag")]
 
 
+def nested(levels: int) -> Any:
+    value: Any = [b"x"]
+    for _ in range(levels):
+        value = {"a": value, "b": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ({"x": nested(3000)}, "is nested too deeply"),
+        ({"x": 10**5000}, "integer of too many digits"),
+        ({"x": "y" * LARGEST}, "bytes, too many to be sent"),
+    ],
+    ids=["deep", "digits", "bytes"],
+)
+def test_what_has_a_json_form_that_cannot_be_sent_raises_nothing(
+    container: Container, a: SensorService, payload: Any, reason: str
+) -> None:
+    a.dispatch("p.t", payload)
+    assert a.dispatch_and_set([("p.t", payload)], "cursor", 1) is True
+    a.dispatch("p.t", {"n": 1})
+    if isinstance(container, Real):
+        assert container.dispatched() == [Dispatched("p.t", {"n": 1})]
+        assert len(container.reasons()) == 2
+        assert all(reason in found and found.endswith("and is not kept") for found in container.reasons())
+    else:
+        assert [found.payload for found in container.dispatched()] == [None, None, {"n": 1}]
+
+
 @pytest.mark.parametrize("value", [object(), {"deep": [object]}, {(1, 2): 3}], ids=["object", "class", "key"])
 def test_what_cannot_travel_raises_type_error_and_leaves_no_trace(
     container: Container, a: SensorService, value: Any
@@ -332,7 +368,7 @@ def test_what_cannot_be_a_page_is_refused(a: SensorService, options: dict[str, A
         ("\ud800", "", None, "a datastore key must be text that UTF-8 has a form for"),
         ("x" * NAME_LIMIT, "", None, "1028 bytes is too long: 1024 is the limit"),
         ("k", "x" * (VALUE_LIMIT + 1), None, "4194305 bytes is too long: 4194304 is the limit"),
-        ("k", "v", 0, "ttl must be more than 0 seconds, not 0"),
+        ("k", "v", -1, "ttl must be more than 0 seconds, not -1"),
         ("k", "v", "5", "ttl must be a number of seconds, not '5'"),
         ("k", "v", 1e30, "the ttl is too long"),
     ],
@@ -346,6 +382,21 @@ def test_what_cannot_be_stored_is_refused_in_the_same_words(
     with pytest.raises((TypeError, ValueError), match=message):
         a.compare_and_set(name, None, value, ttl=ttl)
     assert names(a) == []
+
+
+def test_the_datastore_has_a_service_of_its_own_as_in_stackstorm(a: SensorService) -> None:
+    assert a.datastore_service.set_value("k", "v") is True
+    assert a.get_value("k") == a.datastore_service.get_value("k") == "v"
+    assert [value.name for value in a.datastore_service.list_values()] == ["p.A:k"]
+    assert a.datastore_service.delete_value("k") is True
+
+
+def test_the_scope_has_two_names(a: SensorService) -> None:
+    assert a.set_value("k", "v", scope="system", ttl=0) is True
+    found = a.get_value("k", scope="st2kv.system")
+    assert found is not None
+    assert (found, found.expire_timestamp, a.get_value("k", scope="system")) == ("v", None, "v")
+    assert a.delete_value("k", scope="system") is True
 
 
 def test_another_scope_is_refused(a: SensorService) -> None:

@@ -78,7 +78,7 @@ one()
     Case(
         name="a payload of 100 MB",
         code=dispatching("{'x': 'x' * 100_000_000}"),
-        said="are too many for one message",
+        said="bytes, too many to be sent",
     ),
     Case(
         name="five million lists",

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
+from typing import Any
 
 import pytest
 
+from st2sensor.encoder import LARGE, Encoder
+from st2sensor.errors import Undeliverable
 from st2sensor.event import event_of
 from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.payload import pack
@@ -58,3 +64,68 @@ def test_json_bodies_have_the_same_shape() -> None:
     }
     assert (message.exchange, message.routing_key) == ("st2.trigger_instances_dispatch", "trigger_instance")
     assert (message.content_type, message.id) == ("application/json", "m")
+
+
+def nested(levels: int, kind: type) -> Any:
+    value: Any = {}
+    for _ in range(levels - 1):
+        value = {"a": value} if kind is dict else [value]
+    return value
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Iterator[Encoder]:
+    with closing(Encoder()) as found:
+        yield found
+
+
+def body(payload: Any, *, trigger: Any = "p.t", trace: Any = None) -> str:
+    return json.dumps({"trigger": trigger, "payload": payload, "trace_context": trace})
+
+
+@pytest.mark.parametrize("padding", [0, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"a": {"b": [1, 2**64]}}, r"the payload: it has an integer of more than 64 bits at x\.a\.b\.1$"),
+        ({"a": -(2**63) - 1}, r"an integer of more than 64 bits at x\.a$"),
+        ({"a": ["\ud800"]}, r"half of a surrogate pair in the text at x\.a\.0$"),
+        ({"a": {"\udfff": 1}}, r"half of a surrogate pair in a key at x\.a$"),
+        (nested(254, dict), "nested more than 254 levels deep$"),
+        (nested(254, list), "nested more than 254 levels deep$"),
+        (nested(600, dict), "nested more than 254 levels deep$"),
+        ("é" * (8 * 1024 * 1024), "of which 16,777,216 fit into a document$"),
+    ],
+    ids=range(8),
+)
+def test_what_the_rules_engine_would_drop_is_not_sent(encoder: Encoder, wrong: Any, words: str, padding: int) -> None:
+    text = body({"x": wrong, "padding": "." * padding})
+    with pytest.raises(Undeliverable, match=words) as caught:
+        encoder.encode("pickle", text, False)
+    assert str(caught.value).startswith("StackStorm's rules engine cannot store the payload: it ")
+    assert encoder.encode("json", text, False) == text.encode()
+
+
+@pytest.mark.parametrize("trace", [None, {"id_": None, "trace_tag": "t"}], ids=["untraced", "traced"])
+@pytest.mark.parametrize(
+    "right",
+    [2**64 - 1, -(2**63), "\U0001f600", float("nan"), nested(253, dict), nested(253, list), "x" * 16_000_000],
+    ids=range(7),
+)
+def test_what_the_rules_engine_just_stores_is_sent(encoder: Encoder, right: Any, trace: Any) -> None:
+    sent = encoder.encode("pickle", body({"x": right}, trace=trace), False)
+    if trace is None:
+        received = pickle.loads(sent)["payload"]["x"]
+        assert received == right or right != right
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"trigger": {"type": "p.t", "parameters": {"a": 2**64}}}, r"the trigger: it .* at parameters\.a$"),
+        ({"trace": {"id_": None, "trace_tag": "\ud800"}}, r"the trace context: it .* at trace_tag$"),
+    ],
+)
+def test_neither_are_a_trigger_and_a_trace_that_it_would_drop(other: dict[str, Any], words: str) -> None:
+    with pytest.raises(Undeliverable, match=words):
+        codec.encoded("pickle", body({}, **other), False)

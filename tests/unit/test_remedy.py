@@ -19,6 +19,17 @@ from st2sensor.wrapper import remedy
         ),
         ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
         (
+            "st2common.transport",
+            "missing-module",
+            "st2sensor has only those parts of StackStorm that sensors need; use",
+        ),
+        ("st2client.client", "missing-module", "add it to the pack's requirements.txt and run st2ctl reload"),
+        (
+            "st2actions.runners",
+            "missing-module",
+            "st2actions is a service of StackStorm, which sensors cannot use; move",
+        ),
+        (
             "nowhere",
             "missing-module",
             "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs",
@@ -41,3 +52,13 @@ def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path
     assert remedy.of_syntax(sensor, sensor) == "correct the code"
     assert remedy.of_syntax(str(tmp_path / "p" / "lib" / "x.py"), sensor) == "correct the code"
     assert remedy.of_syntax("/venv/lib/kafka.py", sensor).startswith("that library is not for this Python")
+
+
+def test_a_stackstorm_that_is_installed_itself_may_be_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "st2common").mkdir()
+    (tmp_path / "st2common" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _, what_to_do = remedy.of_missing_module("st2common.gone", "/p/sensors/s.py")
+    assert what_to_do.startswith("the st2common that is installed has no such module; name another version")

@@ -61,7 +61,7 @@ def get() -> None:
 @click.argument("value")
 @in_scope
 @of_user
-@click.option("--ttl", type=float, metavar="SECONDS", help="Until the key ceases to be. [default: never]")
+@click.option("--ttl", type=float, metavar="SECONDS", help="Until the key expires; 0 is never. [default: never]")
 @click.option("--encrypt", is_flag=True, help="Store a secret.")
 @runs("st2sensor.cli.key:set_")
 def set_() -> None:

@@ -1,5 +1,10 @@
 """StackStorm's name for logging."""
 
+import logging
 from logging import getLogger
 
-__all__ = ["getLogger"]
+from st2sensor.wrapper import audit
+
+__all__ = ["getLogger", "logging"]
+
+audit.install()

@@ -1,0 +1,25 @@
+"""StackStorm's name for what encrypts the datastore's secrets. It needs the package cryptography."""
+
+from typing import Union
+
+from st2sensor.crypto import Key, parse
+
+__all__ = ["AESKey", "read_crypto_key", "symmetric_decrypt", "symmetric_encrypt"]
+
+AESKey = Key
+
+
+def read_crypto_key(key_path: str) -> Key:
+    """The key in a key file. Raises OSError, and ValueError for a file that holds none."""
+    with open(key_path, encoding="utf-8") as file:
+        return parse(file.read())
+
+
+def symmetric_encrypt(encrypt_key: Key, plaintext: Union[str, bytes]) -> bytes:
+    """The ciphertext, in hexadecimal digits."""
+    return encrypt_key.encrypt(plaintext.decode() if isinstance(plaintext, bytes) else plaintext).encode()
+
+
+def symmetric_decrypt(decrypt_key: Key, ciphertext: Union[str, bytes]) -> str:
+    """Raises ValueError for what is no ciphertext, or was encrypted under another key."""
+    return decrypt_key.decrypt(ciphertext.decode() if isinstance(ciphertext, bytes) else ciphertext)

@@ -1,0 +1,9 @@
+"""StackStorm's name for running commands that may take too long."""
+
+from st2sensor.command import TIMED_OUT, run_command_in_time
+
+TIMEOUT_EXIT_CODE = TIMED_OUT
+
+run_command = run_command_in_time
+
+__all__ = ["TIMEOUT_EXIT_CODE", "run_command"]

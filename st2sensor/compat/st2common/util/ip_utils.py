@@ -1,0 +1,37 @@
+"""StackStorm's name for addresses and ports."""
+
+import ipaddress
+from typing import Any, Optional, Tuple
+
+__all__ = ["is_ipv4", "is_ipv6", "split_host_port"]
+
+
+def is_ipv4(ip_str: Any) -> bool:
+    return _version(ip_str) == 4
+
+
+def is_ipv6(ip_str: Any) -> bool:
+    return _version(ip_str) == 6
+
+
+def split_host_port(host_str: str) -> Tuple[str, Optional[int]]:
+    """Host and port, or None where there is no port; brackets around a host are removed.
+
+    An IPv6 address with a port has to be in brackets. Raises ValueError for a port that is no number.
+    """
+    if _version(host_str) or (host_str.startswith("[") and host_str.endswith("]")):
+        return host_str.strip("[]"), None
+    host, colon, port = host_str.rpartition(":")
+    if not colon:
+        return host_str, None
+    try:
+        return host.strip("[]"), int(port)
+    except ValueError:
+        raise ValueError(f"the port {port!r} is no number; write the address as in host:5672 or [::1]:5672") from None
+
+
+def _version(address: Any) -> Optional[int]:
+    try:
+        return ipaddress.ip_address(address).version
+    except ValueError:
+        return None

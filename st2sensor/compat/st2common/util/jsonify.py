@@ -1,0 +1,51 @@
+"""StackStorm's name for JSON."""
+
+import json
+from contextlib import suppress
+from typing import Any, Dict, Iterable, Optional, Union
+
+__all__ = ["json_decode", "json_encode", "json_loads", "load_file", "try_loads"]
+
+
+def json_encode(obj: Any, indent: Optional[int] = None, sort_keys: bool = False) -> str:
+    """An object as JSON; what has a method `__json__` is what that returns. Raises TypeError."""
+    return json.dumps(obj, indent=indent, sort_keys=sort_keys, default=_as_json)
+
+
+def json_decode(data: Union[str, bytes]) -> Any:
+    """Raises ValueError."""
+    return json.loads(data)
+
+
+def load_file(path: str) -> Any:
+    """What a JSON file holds. Raises OSError and ValueError."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def json_loads(obj: Dict[str, Any], keys: Optional[Iterable[str]] = None) -> Optional[Dict[str, Any]]:
+    """Decode the values of a dict in place, as far as they are JSON; returns it, or None for an empty one.
+
+    :param keys: of the values; None for all.
+    """
+    if not obj:
+        return None
+    for key in list(keys or obj):
+        with suppress(KeyError, TypeError, ValueError):
+            obj[key] = json.loads(obj[key])
+    return obj
+
+
+def try_loads(s: Any) -> Any:
+    """What a text of JSON says; anything else as it is."""
+    if s and isinstance(s, str):
+        with suppress(ValueError):
+            return json.loads(s)
+    return s
+
+
+def _as_json(value: Any) -> Any:
+    own = getattr(value, "__json__", None)
+    if callable(own):
+        return own()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,0 +1,41 @@
+"""StackStorm's API for sensors that use st2client: where it is, and a token, as an operator gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from st2sensor.errors import ConfigError
+from st2sensor.settings import Container
+
+LONGEST = 4096
+"""Characters of a token."""
+
+
+def variables(settings: Container) -> dict[str, str]:
+    """Of a sensor's environment, by st2client's names for them. Blocks on a file. Raises ConfigError."""
+    found = {} if settings.api_url is None else {"ST2_API_URL": settings.api_url}
+    token = token_of(settings)
+    return found if token is None else found | {"ST2_AUTH_TOKEN": token}
+
+
+def token_of(settings: Container) -> str | None:
+    """The token, if there is one. Blocks on a file. Raises ConfigError, without what the file holds."""
+    if settings.api_token_file is None:
+        return None
+    name = f"[sensorcontainer] api_token_file = {settings.api_token_file}"
+    try:
+        text = _read(settings.api_token_file).strip()
+    except OSError as error:
+        raise ConfigError(f"{name}: it cannot be read: {error.strerror}; correct the path or its permissions") from None
+    except ValueError:
+        text = ""
+    if not text or len(text) > LONGEST or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(f"{name}: it does not hold a token; write the token into it, in one line and nothing else")
+    return text
+
+
+def _read(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        raise OSError(0, "it is no file")
+    with file.open(encoding="ascii") as opened:
+        return opened.read(2 * LONGEST)

@@ -1,0 +1,18 @@
+"""`logger.audit()`, which StackStorm adds to Python's loggers. Here its lines are of the level INFO."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+
+def install() -> None:
+    """For all loggers of this process; again does nothing."""
+    logging.Logger.audit = _audit  # type: ignore[attr-defined]
+
+
+def _audit(self: logging.Logger, msg: object, *args: object, **options: Any) -> None:
+    if self.isEnabledFor(logging.INFO):
+        # The caller's place, not this one.
+        options["stacklevel"] = options.get("stacklevel", 1) + 1
+        self._log(logging.INFO, msg, args, **options)
