@@ -69,8 +69,7 @@ def _duplicates(whole: Sequence[Declarations]) -> Iterator[Finding]:
 def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> Path | None:
     if pack in configs or content is None:
         return configs.get(pack)
-    path = config_file(content.configs_path, pack)
-    return path if path.is_file() else None
+    return config_file(content.configs_path, pack)
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
