@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +21,8 @@ from st2sensor.packs import config_schema
 from st2sensor.packs.config_schema import Item, Place
 from st2sensor.packs.core import BUNDLED
 from st2sensor.packs.files import File, read
+from st2sensor.packs.masking import MASK, forms, lines, masked
 from st2sensor.packs.templates import MissingKey, NotRendered, Rendered, Templates, is_template
-
-MASK = "********"
-
-SHORTEST_SECRET = 4
-"""Characters; shorter ones are not masked: they are in every other word."""
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are secret whatever the schema says, as in StackStorm."""
@@ -145,13 +141,6 @@ def fingerprint(source: Source, templates: Templates) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
-def masked(text: str, secrets: frozenset[str]) -> str:
-    """Text with every secret replaced."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
-
-
 def shortened(reason: str) -> str:
     """A reason as it is shown: its text may come from what is rendered."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
@@ -179,7 +168,7 @@ class _Rendering:
             for place, missing in self.missing.items()
         )
         absence = () if self.source.absence is None else (str(self.source.absence),)
-        return Config(values=values, secrets=_lines(self.secrets), warnings=absence + warnings)
+        return Config(values=values, secrets=lines(self.secrets), warnings=absence + warnings)
 
     def _rendered(self, value: Any, item: Item, place: Place, inherited: bool = False) -> Any:
         """:param inherited: whether what it is a part of is secret."""
@@ -220,7 +209,7 @@ class _Rendering:
         except (NotRendered, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
-            reason = shortened(masked(str(exception), _forms(secrets | self.secrets)))
+            reason = shortened(masked(str(exception), forms(secrets | self.secrets)))
             raise self.source.error(
                 f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
             ) from None
@@ -239,28 +228,13 @@ class _Rendering:
         place, message = tuple(found[0]), found[1]
         if place in self.secret_places:
             message = message.replace(repr(_at(values, place)), MASK)
-        message = masked(message, _forms(self.secrets))
+        message = masked(message, forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
         problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
         where = f"{_dotted(place)}: " if place else ""
         raise self.source.error(
             f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
         )
-
-
-def _lines(secrets: Iterable[str]) -> frozenset[str]:
-    """What is looked for in a log, which is written line by line."""
-    return frozenset(line for secret in secrets for line in secret.splitlines() if len(line) >= SHORTEST_SECRET)
-
-
-def _forms(secrets: Iterable[str]) -> frozenset[str]:
-    """Secrets as messages of Python's and JSON's show them, too."""
-    return frozenset(
-        form
-        for secret in secrets
-        for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
-        if len(secret) >= SHORTEST_SECRET
-    )
 
 
 def _leaves(value: Any) -> Iterator[str | int | float]:

@@ -11,7 +11,7 @@ import pytest
 from st2sensor import crypto
 from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs import config, templates
+from st2sensor.packs import config, masking, templates
 from st2sensor.packs.config import Config
 from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.workers.pool import Pool
@@ -101,7 +101,7 @@ def test_missing_arrays_and_objects_are_empty_where_the_schema_says_what_is_in_t
         "labels: {type: object, additionalProperties: {type: string}}\n"
         "open: {type: object, additionalProperties: true}\n"
         "patterns: {type: object, patternProperties: {^a: {type: string}}}\n"
-        "deep: {type: object, properties: {list: {type: array, items: {}}, inner: {type: array, items: {type: string}}}}\n"
+        "deep: {type: object, properties: {list: {type: array, items: {}}, inner: {type: array, items: {enum: [a]}}}}\n"
         "filled: {type: object, default: {}, properties: {count: {default: 2}}}\n"
         "anything: {type: array}\nbare: {type: object}\nclosed: {type: object, additionalProperties: false}\n"
         "either: {type: [array, 'null'], items: {type: string}}\n",
@@ -221,7 +221,7 @@ def test_secrets_are_decrypted_by_the_filter_or_where_the_schema_says_so(pack: P
         "written": "in the file",
     }
     assert found.secrets == {"open sesame", "in the file", ciphertext}
-    assert config.masked("say open sesame, in the file", found.secrets) == "say ********, ********"
+    assert masking.masked("say open sesame, in the file", found.secrets) == "say ********, ********"
 
 
 def test_every_part_of_a_secret_is_one_and_nothing_that_says_nothing(pack: Pack) -> None:

@@ -10,8 +10,9 @@ from st2sensor import schema
 from st2sensor.errors import ContentError, St2SensorError
 from st2sensor.models import Pack
 from st2sensor.packs import config, config_schema
-from st2sensor.packs.config import MASK, SECRET_KEYS, Source, shortened, texts
+from st2sensor.packs.config import SECRET_KEYS, Source, shortened, texts
 from st2sensor.packs.config_schema import Item, Place
+from st2sensor.packs.masking import MASK
 from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.workers.pool import Pool
