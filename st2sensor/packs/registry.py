@@ -203,11 +203,17 @@ class Registry:
 
     def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
         """With what an operator has set. Raises ContentError."""
-        pack = declaration.sensor.pack
+        sensor, rest = self._overrides_of(declaration.sensor.pack).apply(declaration.sensor)
+        return replace(declaration, sensor=sensor, overrides=rest)
+
+    def _overrides_of(self, pack: str) -> PackOverrides:
+        """Raises ContentError."""
         if pack not in self._overrides:
             self._overrides[pack] = overrides.load(self.content.overrides_path, pack)
-        sensor, rest = self._overrides[pack].apply(declaration.sensor)
-        return replace(declaration, sensor=sensor, overrides=rest)
+            # Every pack reads the global file.
+            told = map(str, self._overrides[pack].warnings)
+            self.warnings += [warning for warning in told if warning not in self.warnings]
+        return self._overrides[pack]
 
     def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         for trigger_type in declaration.trigger_types:
@@ -285,6 +291,7 @@ class Registry:
             known is not None
             and known.enabled != sensor.enabled
             and known.enabled != getattr(registered, "enabled", None)
+            and not self._is_decided(sensor, registered)
         ):
             state = "enabled" if known.enabled else "disabled"
             self.warnings.append(f"sensor {sensor.ref} stays {state}, as an operator has set it")
@@ -297,6 +304,11 @@ class Registry:
         if result is not Result.UNCHANGED:
             self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE)
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
+
+    def _is_decided(self, sensor: SensorType, registered: Registration | None) -> bool:
+        """Whether the overrides say if a sensor runs that was registered by StackStorm alone until now."""
+        is_first = registered is None or registered.enabled is None
+        return is_first and "enabled" in self._overrides_of(sensor.pack).sensors.of(sensor.name)
 
     def _unreadable_sensor(self, pack: Pack, path: Path, error: ContentError) -> Outcome:
         """A file that does not parse keeps its last registration, which remembers why."""
@@ -323,5 +335,9 @@ class Registry:
         files, outcomes = self._files(packs, RULES)
         yield from outcomes
         yield from rules.register_files(
-            files, None if prune else self._present(packs), self.storage, self.announcements
+            files,
+            None if prune else self._present(packs),
+            self.storage,
+            self.announcements,
+            lambda rule: self._overrides_of(rule.pack).disables(rule.name),
         )

@@ -64,7 +64,7 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     """Set overrides for every sensor of a pack."""
     folder = workspace.folder / "overrides"
     folder.mkdir(exist_ok=True)
-    (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
+    (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"st2sensor": {"defaults": values}}))
 
 
 def zygote_of(container: Container) -> psutil.Process:

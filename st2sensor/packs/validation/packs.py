@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import ContentError
+from st2sensor.packs import overrides
 from st2sensor.packs.config import config_file
 from st2sensor.packs.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
-from st2sensor.packs.validation.finding import Finding, found
+from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.packs.validation.triggers import Known
 from st2sensor.settings import Content
 from st2sensor.workers.pool import Pool
@@ -46,6 +47,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
             findings += pack.findings
             findings += triggers.check_rules(pack, types)
             findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
+            findings += _overrides(pack.pack.ref, content)
             findings += _code(pack, content, types, pool)
     # Sensors share modules.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
@@ -70,6 +72,18 @@ def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> 
     if pack in configs or content is None:
         return configs.get(pack)
     return config_file(content.configs_path, pack)
+
+
+def _overrides(pack: str, content: Content | None) -> Iterator[Finding]:
+    """What is wrong with the files of overrides that count for a pack."""
+    if content is None:
+        return
+    try:
+        warnings = overrides.load(content.overrides_path, pack).warnings
+    except ContentError as error:
+        yield found(pack, error, "overrides")
+        return
+    yield from (found(pack, warning, "overrides", Severity.WARNING) for warning in warnings)
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
