@@ -89,10 +89,6 @@ STUCK = "import time\ntime.sleep(1000)\n"
 
 CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "malformed YAML": (sensor("class_name: Bad\nentry_point: [bad.py\n"), ["bad.yaml:3: malformed YAML", "correct"]),
-    "malformed JSON": (
-        file("sensors/bad.json", '{"class_name": "Bad",'),
-        ["bad.json:1: malformed JSON: "],
-    ),
     "not a mapping": (sensor("- class_name\n"), ["bad.yaml:1: must be a mapping"]),
     "empty": (sensor(""), ["bad.yaml: must be a mapping"]),
     "no class_name": (sensor("entry_point: bad.py\n"), ["bad.yaml:1: class_name is missing; add it"]),

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from st2sensor.packs.metadata import pack_ref
+
 SUFFIXES = (".yaml", ".yml")
 
 TEST_CASE = "BaseSensorTestCase"
@@ -53,8 +55,7 @@ def find(folder: Path, names: list[str]) -> list[RealPack]:
 
 
 def _pack(path: Path) -> RealPack:
-    metadata = yaml.safe_load((path / "pack.yaml").read_text())
-    ref = str(metadata.get("ref") or metadata["name"])
+    ref = pack_ref(path / "pack.yaml")
     schema = path / "config.schema.yaml"
     return RealPack(
         name=path.name,
