@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from st2sensor import rpc
 from st2sensor.errors import St2SensorError
 from st2sensor.sensor import Sensor
-from st2sensor.wrapper import logs
+from st2sensor.wrapper import constructor, logs
 from st2sensor.wrapper.connection import Caller, Connection
 from st2sensor.wrapper.green import GreenConnection
 from st2sensor.wrapper.loader import LoadError, derives, load_class
@@ -101,6 +101,7 @@ def _run_sensor(
 ) -> int:
     try:
         sensor_class = load_class(assignment["code"])
+        constructor.check(sensor_class, assignment["poll_interval"], assignment["code"]["file"])
     except LoadError as error:
         place = error.file if error.line is None else f"{error.file}:{error.line}"
         LOG.error("%s: %s", place, error, exc_info=error.__cause__)
@@ -175,7 +176,11 @@ class Life:
     def _run(self) -> None:
         connection = self._connection
         service = SensorService(connection, self._ref, self._assignment.get("fence"))
-        sensor = self._sensor = _instance(self._class, service, self._assignment)
+        passed = constructor.arguments(
+            self._class, service, self._assignment["config"], self._assignment["poll_interval"]
+        )
+        sensor: Sensor = self._class(**passed)
+        self._sensor = sensor
         if derives(self._class, "PollingSensor"):
             polling: Any = sensor
             polling.poll = _reported(polling, polling.poll, connection)
@@ -187,15 +192,6 @@ class Life:
         connection.notify("set_up", {})
         callbacks.subscribe()
         sensor.run()
-
-
-def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, Any]) -> Sensor:
-    arguments: Dict[str, Any] = {"sensor_service": service, "config": assignment["config"]}
-    # Without a poll_interval in its metadata a polling sensor keeps its class's own default.
-    if derives(sensor_class, "PollingSensor") and assignment["poll_interval"] is not None:
-        arguments["poll_interval"] = assignment["poll_interval"]
-    sensor: Sensor = sensor_class(**arguments)
-    return sensor
 
 
 def _interval(sensor: Any) -> Optional[float]:

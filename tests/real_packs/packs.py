@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-from st2sensor.packs.metadata import pack_ref
-
 SUFFIXES = (".yaml", ".yml")
 
 TEST_CASE = "BaseSensorTestCase"
@@ -55,7 +53,8 @@ def find(folder: Path, names: list[str]) -> list[RealPack]:
 
 
 def _pack(path: Path) -> RealPack:
-    ref = pack_ref(path / "pack.yaml")
+    metadata = yaml.safe_load((path / "pack.yaml").read_text())
+    ref = str(metadata.get("ref") or metadata["name"])
     schema = path / "config.schema.yaml"
     return RealPack(
         name=path.name,

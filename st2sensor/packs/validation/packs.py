@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError
@@ -47,7 +47,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
             findings += pack.findings
             findings += triggers.check_rules(pack, types)
             findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
-            findings += _overrides(pack.pack.ref, content)
+            findings += _overrides(pack, content)
             findings += _code(pack, content, types, pool)
     # Sensors share modules.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
@@ -74,16 +74,16 @@ def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> 
     return config_file(content.configs_path, pack)
 
 
-def _overrides(pack: str, content: Content | None) -> Iterator[Finding]:
-    """What is wrong with the files of overrides that count for a pack."""
+def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
+    """Apply what an operator has set for a pack, and say what is wrong with it."""
     if content is None:
-        return
+        return []
     try:
-        warnings = overrides.load(content.overrides_path, pack).warnings
+        loaded = overrides.load(content.overrides_path, pack.pack.ref)
     except ContentError as error:
-        yield found(pack, error, "overrides")
-        return
-    yield from (found(pack, warning, "overrides", Severity.WARNING) for warning in warnings)
+        return [found(pack.pack.ref, error, "overrides")]
+    pack.sensors = [replace(item, sensor=loaded.apply(item.sensor)[0]) for item in pack.sensors]
+    return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in loaded.warnings]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
