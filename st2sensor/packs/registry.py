@@ -11,7 +11,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, Registration, SensorType, Trigger, TriggerType
-from st2sensor.packs import config, metadata, overrides, rules, virtualenv
+from st2sensor.packs import config, metadata, overrides, rules, virtualenv, virtualenvs
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
@@ -71,24 +71,14 @@ class Registry:
             outcomes += self._rules(packs, prune)
         return outcomes
 
-    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> Iterator[Outcome]:
+    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> list[Outcome]:
         """Make the virtualenvs that packs need.
 
         :param anew: also those that exist.
         :param progress: told what is done.
         """
         packs, outcomes = self._packs()
-        yield from outcomes
-        for pack in packs:
-            exists = (self.content.virtualenvs_path / pack.ref).exists()
-            try:
-                made = virtualenv.set_up(pack, self.content.virtualenvs_path, anew=anew, progress=progress)
-            except ContentError as error:
-                yield failed("virtualenv", pack.ref, error)
-                continue
-            result = Result.UNCHANGED if not made else Result.CHANGED if exists else Result.CREATED
-            if made or exists:
-                yield Outcome(kind="virtualenv", ref=pack.ref, result=result)
+        return outcomes + virtualenvs.set_up(packs, self.content.virtualenvs_path, anew=anew, progress=progress)
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
         packs, errors = find_packs(self.content.pack_paths)
