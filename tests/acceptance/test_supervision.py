@@ -786,7 +786,7 @@ def test_output_is_tagged_and_whole_and_keeps_level_and_traceback(embedded: Work
     embedded.add_sensor("s", "Talks", code)
     embedded.reload_well()
     container = embedded.start()
-    container.wait_for_log("s.Talks ended with exit code 4 (KeyError: 'missing'), starts again in")
+    container.wait_for_log("s.Talks ended with exit code 4 (the sensor failed: it called exit() at ")
     for line in (
         "INFO    s.Talks: in one piece\n",
         "INFO    s.Talks: \ufffd\ufffd binary",
