@@ -132,7 +132,9 @@ def test_a_pack_without_a_configuration_runs_on_its_schemas_defaults_and_everyon
     validate = ("st2sensor", "--config-file", str(embedded.config), "validate", str(embedded.packs / "p"))
     validated = embedded.run(*validate)
     assert validated.returncode == 0
-    assert f"{missing}:1: warning: the pack has no configuration, and runs on the defaults of its" in validated.stdout
+    assert (
+        "configs/p.yaml:1: warning: the pack has no configuration, and runs on the defaults of its" in validated.stdout
+    )
     container = embedded.start()
     assert shown(embedded, "S") == {"port": 8099, "targets": [], "labels": {}}
     container.wait_for_log(lack)
@@ -175,11 +177,17 @@ def test_a_changed_datastore_key_is_picked_up_by_a_reload_and_by_those_alone_who
     container = embedded.start()
     assert shown(embedded, "S") == {"host": "h1", "none": None}
     container.wait_for_log("p.S: ")
+    show = ("st2sensor", "--config-file", str(embedded.config), "show", "p.S", "--json")
+    (lacking,) = json.loads(embedded.run(*show).stdout)["configuration"]
+    assert "none: the datastore has no key none in scope st2kv.system; set it with: st2sensor key set none" in lacking
+    assert "configuration" in embedded.run(*show[:-1]).stdout
     (embedded.folder / "S.json").unlink()
     key(embedded, "set", "host", "h2")
     key(embedded, "set", "none", "some")
     embedded.reload_well()
     assert shown(embedded, "S") == {"host": "h2", "none": "some"}
+    assert json.loads(embedded.run(*show).stdout)["configuration"] == []
+    assert "configuration" not in embedded.run(*show[:-1]).stdout
     assert container.log.count("q.T started") == 1
 
 
