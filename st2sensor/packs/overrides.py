@@ -10,7 +10,7 @@ in `st2sensor`, which StackStorm passes over. So one file serves both. A pack's 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,13 @@ NOTHING = Layer(defaults={}, exceptions={})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackOverrides:
-    """:param warnings: what has no effect, and what should be written otherwise."""
+    """:param file: the pack's own; None when there is none.
+    :param warnings: what has no effect, and what should be written otherwise.
+    """
 
     sensors: Layer
     rules: Layer
+    file: File | None
     warnings: tuple[ContentError, ...]
 
     def apply(self, sensor: SensorType) -> tuple[SensorType, Overrides]:
@@ -86,6 +89,20 @@ class PackOverrides:
         metadata = {name: values.pop(name) for name in ("enabled", "poll_interval") if name in values}
         return replace(sensor, **metadata), Overrides(**values)
 
+    def strangers(self, sensors: Collection[str]) -> Iterator[ContentError]:
+        """What is said of sensors that the pack does not have, and so has no effect.
+
+        :param sensors: all its sensors, by class name.
+        """
+        if self.file is None:
+            return
+        for path in ([SENSORS, EXCEPTIONS], [OWN, EXCEPTIONS], [OLDER[1], SENSORS]):
+            for name in _mapping(_mapping(_mapping(self.file.data).get(path[0])).get(path[1])):
+                if name not in sensors:
+                    place = [*path, name]
+                    problem = f"{'.'.join(place)} has no effect: the pack has no such sensor"
+                    yield self.file.error(f"{problem}; {_remedy(name, sorted(sensors))}", place)
+
     def disables(self, rule: str) -> bool:
         """Whether a rule of the pack, by its name, is switched off."""
         return self.rules.of(rule).get("enabled") is False
@@ -93,7 +110,7 @@ class PackOverrides:
 
 def load(folder: Path, pack: str) -> PackOverrides:
     """What is overridden for a pack. Raises ContentError."""
-    sensors, rules, warnings = NOTHING, NOTHING, list[ContentError]()
+    sensors, rules, own, warnings = NOTHING, NOTHING, None, list[ContentError]()
     for name in (GLOBAL, pack):
         path = folder / f"{name}.yaml"
         if not path.exists():
@@ -103,7 +120,8 @@ def load(folder: Path, pack: str) -> PackOverrides:
             sensors = _in(name, section).over(sensors)
         rules = _in(name, _section(file, RULES)).over(rules)
         warnings += _warnings(file, name)
-    return PackOverrides(sensors=sensors, rules=rules, warnings=tuple(warnings))
+        own = file if name == pack else None
+    return PackOverrides(sensors=sensors, rules=rules, file=own, warnings=tuple(warnings))
 
 
 def _in(name: str, layer: Layer) -> Layer:
@@ -194,9 +212,12 @@ def _not_global(file: File, place: list[str]) -> ContentError:
 
 
 def _unknown(file: File, place: list[str], known: list[str]) -> ContentError:
-    meant = difflib.get_close_matches(place[-1], known, n=1)
-    remedy = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(known)}"
-    return file.error(f"{'.'.join(place)} is not known and has no effect; {remedy}", place)
+    return file.error(f"{'.'.join(place)} is not known and has no effect; {_remedy(place[-1], known)}", place)
+
+
+def _remedy(word: str, known: list[str]) -> str:
+    meant = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {meant[0]}?" if meant else f"known are {', '.join(known)}"
 
 
 def _bytes(size: str) -> int:

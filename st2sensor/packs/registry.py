@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -163,6 +163,7 @@ class Registry:
             self.warnings += map(str, declaration.warnings)
             if pack is not BUNDLED:
                 yield from self._declared_trigger_types(declaration)
+        self._warn_of_strangers(declared.values(), {pack for pack, _ in unreadable})
         for outcome, sensor in self._register_sensors(list(declared.values())):
             if outcome.result is Result.FAILED:
                 # Under whatever name its file was registered before, that version stays.
@@ -204,6 +205,18 @@ class Registry:
             told = map(str, self._overrides[pack].warnings)
             self.warnings += [warning for warning in told if warning not in self.warnings]
         return self._overrides[pack]
+
+    def _warn_of_strangers(
+        self, declared: Iterable[tuple[Pack, SensorDeclaration]], unreadable: Collection[str]
+    ) -> None:
+        """Overrides of sensors that there are not; of packs with files that do not parse this is not known."""
+        names: dict[str, set[str]] = {}
+        for pack, declaration in declared:
+            if pack is not BUNDLED:
+                names.setdefault(pack.ref, set()).add(declaration.sensor.name)
+        for ref, sensors in names.items():
+            if ref not in unreadable and ref not in self._unreadable:
+                self.warnings += map(str, self._overrides_of(ref).strangers(sensors))
 
     def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         for trigger_type in declaration.trigger_types:

@@ -51,16 +51,24 @@ def test_warnings_of_a_reload_are_those_of_validate(embedded: Workspace) -> None
     path = override(
         embedded,
         "p",
-        "default: {sensors: {enabled: false}}\nsensor: {}\nsensors:\n  defaults:\n    nice: 3\n",
+        "default: {sensors: {enabled: false}}\nsensor: {}\nsensors:\n  defaults:\n    nice: 3\n"
+        "  exceptions:\n    Other: {enabled: true}\n",
     )
     done = embedded.reload()
     assert done.returncode == 0
     warnings = [line.removeprefix(f"warning: {path}:") for line in done.stderr.splitlines()]
-    assert [warning.partition(" ")[0] for warning in warnings] == ["1:", "2:", "5:"]
+    assert [warning.partition(" ")[0] for warning in warnings] == ["1:", "2:", "5:", "7:"]
     assert enabled(embedded) == {"p.S": False}
     arguments = ("--config-file", str(embedded.config), "validate", "--json", str(embedded.packs / "p"))
     found = json.loads(embedded.run("st2sensor", *arguments).stdout)
     assert [f"{item['line']}: {item['message']}" for item in found if item["rule"] == "overrides"] == warnings
+
+    # With a sensor that cannot be read it is not known which there are.
+    metadata = embedded.packs / "p" / "sensors" / "other.yaml"
+    metadata.write_text("class_name: Other\nentry_point: missing.py\n")
+    assert "no such sensor" not in embedded.reload().stderr
+    assert "no such sensor" not in embedded.run("st2sensor", *arguments).stdout
+    metadata.unlink()
 
     override(embedded, "p", "sensors: {defaults: {enabled: 5}}\n")
     assert "sensors.defaults.enabled: 5 is not of type 'boolean'" in embedded.reload().stderr

@@ -139,6 +139,25 @@ def test_what_has_no_effect_is_warned_of(tmp_path: Path, name: str, text: str, w
     assert warning in warnings(tmp_path)[-1]
 
 
+def test_exceptions_of_sensors_that_there_are_not_are_warned_of(tmp_path: Path) -> None:
+    assert not list(overrides.load(tmp_path, "p").strangers({"S"}))
+    write(tmp_path, "_global", "st2sensor: {defaults: {nice: 1}}\n")
+    assert not list(overrides.load(tmp_path, "p").strangers({"S"}))
+    write(
+        tmp_path,
+        "p",
+        "sensors: {exceptions: {S: {enabled: true}, Ticke: {enabled: false}}}\nst2sensor:\n  exceptions:\n    T:\n"
+        "exceptions: {sensors: {U: {nice: 1}}}\nrules: {exceptions: {r: {enabled: true}}}\n",
+    )
+    assert [
+        str(item).removeprefix(f"{tmp_path}/") for item in overrides.load(tmp_path, "p").strangers({"S", "Ticker"})
+    ] == [
+        "p.yaml:1: sensors.exceptions.Ticke has no effect: the pack has no such sensor; did you mean Ticker?",
+        "p.yaml:4: st2sensor.exceptions.T has no effect: the pack has no such sensor; known are S, Ticker",
+        "p.yaml:5: exceptions.sensors.U has no effect: the pack has no such sensor; known are S, Ticker",
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "size"), [("1000", 1000), ("2K", 2048), ("'60M'", 60 * 2**20), ("1G", 2**30), ("'77'", 77)]
 )

@@ -24,6 +24,10 @@ NOWHERE = Path(os.devnull)
 """Holds no configuration and no virtualenv."""
 
 
+UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
+"""Findings with which not every sensor of a pack is known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """:param findings: by pack, file and line; :param packs: how many were read, and `sensors`."""
@@ -83,7 +87,10 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
     except ContentError as error:
         return [found(pack.pack.ref, error, "overrides")]
     pack.sensors = [replace(item, sensor=loaded.apply(item.sensor)[0]) for item in pack.sensors]
-    return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in loaded.warnings]
+    warnings = [*loaded.warnings]
+    if pack.sensors and not any(finding.rule in UNREAD for finding in pack.findings):
+        warnings += loaded.strangers({item.sensor.name for item in pack.sensors})
+    return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in warnings]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
