@@ -133,7 +133,7 @@ def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) ->
             pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
             _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
         (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
-    except (ContentError, OSError, KeyboardInterrupt) as exception:
+    except (ContentError, OSError) as exception:
         if not exists:
             shutil.rmtree(home, ignore_errors=True)
         if is_aside and previous.exists():

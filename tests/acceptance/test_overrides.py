@@ -97,3 +97,11 @@ def test_a_rule_that_is_disabled_by_overrides_asks_for_nothing(embedded: Workspa
     override(embedded, "p", "rules: {defaults: {enabled: false}, exceptions: {two: {enabled: true}}}\n")
     embedded.reload_well()
     assert asked() == ["/two"]
+
+    # Of what is wrong with a rule that is off, nobody need know.
+    embedded.add_rule("p", "wrong", "p.asked", path=5)
+    embedded.reload_well()
+    validate = ("st2sensor", "--config-file", str(embedded.config), "validate", str(embedded.packs / "p"))
+    assert embedded.run(*validate).returncode == 0
+    override(embedded, "p", "")
+    assert (embedded.reload().returncode, embedded.run(*validate).returncode) == (1, 1)

@@ -48,10 +48,9 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
     findings = [*_duplicates(whole)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
         for pack in whole:
-            findings += pack.findings
+            findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types)
             findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
-            findings += _overrides(pack, content)
             findings += _code(pack, content, types, pool)
     # Sensors share modules.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
@@ -86,6 +85,7 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
         loaded = overrides.load(content.overrides_path, pack.pack.ref)
     except ContentError as error:
         return [found(pack.pack.ref, error, "overrides")]
+    pack.rules = [rule for rule in pack.rules if not loaded.disables(rule.name)]
     pack.sensors = [replace(item, sensor=loaded.apply(item.sensor)[0]) for item in pack.sensors]
     warnings = [*loaded.warnings]
     if pack.sensors and not any(finding.rule in UNREAD for finding in pack.findings):
