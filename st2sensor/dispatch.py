@@ -25,7 +25,7 @@ from st2sensor.logs import of_sensor
 from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.outbox import Done, Outbox
 from st2sensor.outbox_file import Entry
-from st2sensor.packs.config import masked
+from st2sensor.packs.masking import masked
 from st2sensor.payload import valid
 from st2sensor.sharing.holdings import Tenure, Unshared
 from st2sensor.traffic import Traffic

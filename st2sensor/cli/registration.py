@@ -105,7 +105,7 @@ def _set_up_virtualenvs(registry: Registry, which: str) -> list[Outcome]:
             else:
                 terminal.print(line, soft_wrap=True)
 
-        return list(registry.set_up_virtualenvs(anew=which == ANEW, progress=progress))
+        return registry.set_up_virtualenvs(anew=which == ANEW, progress=progress)
 
 
 def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> list[Outcome]:

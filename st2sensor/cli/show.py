@@ -17,6 +17,7 @@ from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
+from st2sensor.lazy import resolve
 from st2sensor.settings import Settings
 
 TOLD_ELSEWHERE = ("running", "refused")
@@ -30,18 +31,34 @@ def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     settings = config.load(config_files)
     report, container = reports.one(settings, ref)
     letters = _dead_letters(settings, ref)
+    lacking = _lacking(settings, ref, container)
     if json_output:
-        click.echo(json.dumps({**report, "dead_letters": len(letters), "container": container}))
+        shown = {**report, "dead_letters": len(letters), "configuration": lacking, "container": container}
+        click.echo(json.dumps(shown))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in [*_life(report), *_work(report, container), *_trouble(report, letters, container)]:
+    configuration = [("configuration", Text("\n".join(lacking), "yellow"))]
+    for name, text in [
+        *_life(report),
+        *_work(report, container),
+        *_trouble(report, letters, container),
+        *configuration,
+    ]:
         if text:
             table.add_row(name, _printable(text))
     out = console()
     out.print(Text.assemble((in_line(ref), "bold"), "  ", _state(report)))
     out.print(table)
+
+
+def _lacking(settings: Settings, ref: str, container: dict[str, Any] | None) -> list[str]:
+    """What is missing in the sensor's configuration, as far as the database is there to know it."""
+    if container is not None and any(check["name"] == "database" and not check["ok"] for check in container["checks"]):
+        return []
+    found: list[str] = resolve("st2sensor.cli.configured:warnings")(settings, ref)
+    return found
 
 
 def _state(report: dict[str, Any]) -> Text:

@@ -83,7 +83,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
     database = _database(options.database, resolve, state_dir)
     embedded = database.url.removeprefix("sqlite://") if database.url.startswith("sqlite:") else state_dir / "st2.db"
     messaging = brokers.messaging(options.messaging, Path(embedded), resolve)
-    user_paths = [path for path in options.content.packs_base_paths.split(":") if path]
+    user_paths = [path for path in options.content.packs_base_paths.split(":") if path.strip()]
     return Settings(
         source=", ".join(files),
         database=database,
@@ -97,7 +97,8 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             dead_letters_max_size=options.outbox.dead_letters_max_size,
         ),
         content=Content(
-            pack_paths=tuple(resolve(path) for path in [*user_paths, options.content.system_packs_base_path]),
+            # As in StackStorm. A default place that is written out is there twice.
+            pack_paths=tuple(dict.fromkeys(map(resolve, [options.content.system_packs_base_path, *user_paths]))),
             configs_path=base_path / "configs",
             virtualenvs_path=base_path / "virtualenvs",
             overrides_path=base_path / "overrides",

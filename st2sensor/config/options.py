@@ -82,7 +82,11 @@ OUTBOX = [
 ]
 CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of packs"),
-    cfg.StrOpt("packs_base_paths", default="", help="more folders of packs, separated by colons; they come first"),
+    cfg.StrOpt(
+        "packs_base_paths",
+        default="",
+        help="more folders of packs, separated by colons; they come after `system_packs_base_path`",
+    ),
 ]
 PACKS = [
     cfg.BoolOpt("enable_common_libs", default=False, help="whether a pack's sensors can import from its lib/"),

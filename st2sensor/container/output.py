@@ -11,7 +11,7 @@ from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.throttle import Throttle
 from st2sensor.excerpt import shortened
 from st2sensor.logs import of_sensor
-from st2sensor.packs.config import masked
+from st2sensor.packs.masking import masked
 from st2sensor.payload import valid
 
 CHUNK = 65536

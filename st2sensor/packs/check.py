@@ -37,7 +37,7 @@ class Problem:
 
 
 def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) -> None:
-    """Import the code and look for the class. Raises ContentError with cause and remedy."""
+    """Import the code and look for the class and its constructor. Raises ContentError with cause and remedy."""
     problem = problem_of(code, deadline=deadline)
     if problem is None:
         return
@@ -92,7 +92,8 @@ def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
         start_new_session=True,
     ) as process:
         try:
-            output, _ = process.communicate(json.dumps(code.for_wrapper()), timeout=deadline)
+            description = {**code.for_wrapper(), "poll_interval": code.poll_interval}
+            output, _ = process.communicate(json.dumps(description), timeout=deadline)
         finally:
             # What the imported code has started goes with it.
             with suppress(ProcessLookupError):

@@ -29,6 +29,8 @@ class Code:
     search_paths: tuple[Path, ...]
     pack: Path
     """The pack's folder."""
+    poll_interval: float | None = None
+    """What the class's constructor is told."""
     shadow_stackstorm: bool = False
     """Whether our names for StackStorm's modules come before a StackStorm that the interpreter can import."""
 
@@ -76,6 +78,7 @@ def located(sensor: SensorType, content: Content) -> Code:
         class_name=sensor.class_name,
         search_paths=tuple(dict.fromkeys(folders)),
         pack=pack,
+        poll_interval=sensor.poll_interval,
         shadow_stackstorm=content.shadow_stackstorm,
     )
 

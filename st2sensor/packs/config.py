@@ -1,15 +1,15 @@
 """A pack's configuration: `<base_path>/configs/<pack>.yaml`, completed and checked by its `config.schema.yaml`.
 
 Follows StackStorm: expressions of the datastore in values and defaults are rendered, secrets among them decrypted, and
-missing values take the schema's defaults. Beyond it, a rendered value takes the type that its schema names, and a
-configuration that breaks its schema is an error.
+missing values take the schema's defaults. A pack without a configuration runs on these alone. Beyond StackStorm, a
+rendered value takes the type that its schema names, and a configuration that breaks its schema is an error.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,10 @@ from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable,
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs import config_schema
 from st2sensor.packs.config_schema import Item, Place
+from st2sensor.packs.core import BUNDLED
 from st2sensor.packs.files import File, read
+from st2sensor.packs.masking import MASK, forms, lines, masked
 from st2sensor.packs.templates import MissingKey, NotRendered, Rendered, Templates, is_template
-
-MASK = "********"
-
-SHORTEST_SECRET = 4
-"""Characters; shorter ones are not masked: they are in every other word."""
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are secret whatever the schema says, as in StackStorm."""
@@ -50,11 +47,13 @@ class Source:
     :param file: the configuration; None when there is none.
     :param path: where it is, or would be.
     :param schema: of the whole of it; None when the pack has none.
+    :param is_optional: whether the pack is meant to run without a configuration.
     """
 
     file: File | None
     path: Path
     schema: Item | None
+    is_optional: bool = False
 
     @property
     def values(self) -> dict[str, Any]:
@@ -64,6 +63,19 @@ class Source:
     def is_empty(self) -> bool:
         """Whether there is neither a configuration nor a schema."""
         return self.file is None and self.schema is None
+
+    @property
+    def absence(self) -> ContentError | None:
+        """What to know when there is a schema and no configuration."""
+        if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
+            return None
+        lacking = ", ".join(map(_dotted, config_schema.undefaulted(self.schema)))
+        without = f" It lacks what is required and has no default: {lacking}." if lacking else ""
+        return self.error(
+            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
+            "then run st2ctl reload",
+            (),
+        )
 
     def templates(self) -> Iterator[str]:
         """The expressions in values and defaults."""
@@ -106,7 +118,7 @@ def source_of(path: Path, folder: Path) -> Source:
     file = read(path) if path.exists() else None
     if file is not None and file.data is not None and not isinstance(file.data, dict):
         raise file.error("must be a mapping of configuration keys to values")
-    return Source(file=file, path=path, schema=config_schema.load(folder))
+    return Source(file=file, path=path, schema=config_schema.load(folder), is_optional=folder == BUNDLED.path)
 
 
 def render(source: Source, templates: Templates, secret_keys: frozenset[str] = SECRET_KEYS) -> Config:
@@ -129,13 +141,6 @@ def fingerprint(source: Source, templates: Templates) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
-def masked(text: str, secrets: frozenset[str]) -> str:
-    """Text with every secret replaced."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
-
-
 def shortened(reason: str) -> str:
     """A reason as it is shown: its text may come from what is rendered."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
@@ -154,13 +159,16 @@ class _Rendering:
         whole = self.source.schema or {}
         values = self._rendered(self.source.values, whole, ())
         if self.source.schema is not None:
-            self._check(values)
+            if self.source.file is not None:
+                # Without one, nothing is checked, as in StackStorm.
+                self._check(values)
             values = config_schema.with_defaults(values, whole, (), self._rendered)
         warnings = tuple(
             f"{self.source.error(f'{_dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
             for place, missing in self.missing.items()
         )
-        return Config(values=values, secrets=_lines(self.secrets), warnings=warnings)
+        absence = () if self.source.absence is None else (str(self.source.absence),)
+        return Config(values=values, secrets=lines(self.secrets), warnings=absence + warnings)
 
     def _rendered(self, value: Any, item: Item, place: Place, inherited: bool = False) -> Any:
         """:param inherited: whether what it is a part of is secret."""
@@ -201,7 +209,7 @@ class _Rendering:
         except (NotRendered, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
-            reason = shortened(masked(str(exception), _forms(secrets | self.secrets)))
+            reason = shortened(masked(str(exception), forms(secrets | self.secrets)))
             raise self.source.error(
                 f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
             ) from None
@@ -220,28 +228,13 @@ class _Rendering:
         place, message = tuple(found[0]), found[1]
         if place in self.secret_places:
             message = message.replace(repr(_at(values, place)), MASK)
-        message = masked(message, _forms(self.secrets))
+        message = masked(message, forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
         problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
         where = f"{_dotted(place)}: " if place else ""
         raise self.source.error(
             f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
         )
-
-
-def _lines(secrets: Iterable[str]) -> frozenset[str]:
-    """What is looked for in a log, which is written line by line."""
-    return frozenset(line for secret in secrets for line in secret.splitlines() if len(line) >= SHORTEST_SECRET)
-
-
-def _forms(secrets: Iterable[str]) -> frozenset[str]:
-    """Secrets as messages of Python's and JSON's show them, too."""
-    return frozenset(
-        form
-        for secret in secrets
-        for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
-        if len(secret) >= SHORTEST_SECRET
-    )
 
 
 def _leaves(value: Any) -> Iterator[str | int | float]:

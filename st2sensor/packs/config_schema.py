@@ -93,16 +93,18 @@ def types_of(item: Item) -> list[str]:
 
 
 def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any]) -> Any:
-    """A value with what its schema says of missing parts. An object that has properties is there whenever one may be.
+    """A value with what its schema says of missing parts.
+
+    As in StackStorm, a missing object or array is empty where its schema says what may be in it.
 
     :param default: makes a default of what stands in the schema.
     """
     if value is None and "default" in item:
-        return default(item["default"], item, place)
-    properties = _mapping(item, "properties")
-    if value is None and "object" in types_of(item) and properties:
-        value = {}
+        value = default(item["default"], item, place)
+    if value is None:
+        value = _empty(item)
     if isinstance(value, dict):
+        properties = _mapping(item, "properties")
         filled = {
             key: with_defaults(part, property_of(item, key), (*place, key), default) for key, part in value.items()
         }
@@ -115,6 +117,28 @@ def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, 
     if isinstance(value, list):
         return [with_defaults(part, item_of(item, index), (*place, index), default) for index, part in enumerate(value)]
     return value
+
+
+def _empty(item: Item) -> dict[str, Any] | list[Any] | None:
+    """What stands in for a missing value; None where it is just missing."""
+    if item.get("type") == "object" and any(
+        item.get(keyword) for keyword in ("properties", "patternProperties", "additionalProperties")
+    ):
+        return {}
+    if item.get("type") == "array" and any(item.get(keyword) for keyword in ("items", "additionalItems")):
+        return []
+    return None
+
+
+def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
+    """The required properties that have no default, at every depth that is there without any values."""
+    for key, found in _mapping(item, "properties").items():
+        if not isinstance(found, Mapping) or "default" in found:
+            continue
+        if found.get("required") is True and _empty(found) is None:
+            yield (*place, key)
+        if found.get("type") == "object":
+            yield from undefaulted(found, (*place, key))
 
 
 def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:

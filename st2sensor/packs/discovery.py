@@ -8,15 +8,19 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs.files import SUFFIXES
+from st2sensor.packs.files import METADATA
 from st2sensor.packs.metadata import pack_ref
 
 
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:
-    """The packs in some folders, and what keeps others from being one. An earlier folder's pack hides later ones."""
+    """The packs in some folders, and what keeps others from being one. An earlier folder's pack hides later ones.
+
+    A pack whose pack.yaml is wrong hides those of its folder's name: which of them runs must not change by a mistake.
+    """
     found: dict[str, Pack] = {}
+    broken: set[str] = set()
     errors: list[ContentError] = []
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         try:
             paths = [path for path in _sorted(folder) if path.is_dir() and not path.name.startswith((".", "__"))]
         except ContentError as error:
@@ -27,6 +31,10 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
                 pack = Pack(ref=_ref(path), path=path)
             except ContentError as error:
                 errors.append(error)
+                if os.path.lexists(path / "pack.yaml"):
+                    broken.add(path.name)
+                continue
+            if pack.ref in broken:
                 continue
             first = found.setdefault(pack.ref, pack)
             if first is not pack and first.path.parent == folder:
@@ -41,7 +49,7 @@ def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
     Raises ContentError for a folder that cannot be read.
     """
     files = _sorted(pack.path / kind)
-    return [path for path in files if path.suffix in SUFFIXES and not path.name.startswith(".")]
+    return [path for path in files if path.suffix in METADATA and not path.name.startswith(".")]
 
 
 def _sorted(folder: Path) -> list[Path]:

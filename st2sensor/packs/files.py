@@ -12,7 +12,10 @@ import yaml
 
 from st2sensor.errors import ContentError
 
-SUFFIXES = (".yaml", ".yml", ".json")
+METADATA = (".yaml", ".yml")
+"""Suffixes of metadata files, as in StackStorm: a pack may keep JSON of its own beside them."""
+
+SUFFIXES = (*METADATA, ".json")
 
 LARGEST = 16_000_000
 """Characters of a file, and of what it holds once its aliases are written out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,9 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, SensorType, TriggerType
 from st2sensor.packs import storable
 from st2sensor.packs.files import File, read
+
+REF = re.compile(r"[a-z0-9_]+")
+"""What a pack's reference looks like."""
 
 STORED = ("sensor.json", "trigger.json", "rule.json")
 """The schemas of files of which everything is stored."""
@@ -119,14 +123,20 @@ def rule(pack: Pack, path: Path) -> RuleDeclaration:
 
 
 def pack_ref(path: Path) -> str:
-    """Read a pack.yaml's ref; without one it is made from the name, as StackStorm does. Raises ContentError."""
+    """A pack's reference, as in StackStorm: `ref` of its pack.yaml, else its folder's name, if that may be one, else
+    its name. Raises ContentError."""
     file = validated(path, "pack.json")
-    if "ref" in file.data:
+    if file.data.get("ref"):
         return str(file.data["ref"])
+    folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    if REF.fullmatch(folder):
+        return folder
     ref = str(file.data["name"]).lower().replace(" ", "_").replace("-", "_")
-    if not ref.replace("_", "").isalnum():
+    if not REF.fullmatch(ref):
         raise file.error(
-            f"name {file.data['name']!r} makes no reference; add ref: with letters, digits and _", ["name"]
+            f"neither the folder {folder!r} nor the name {file.data['name']!r} makes a reference; add ref: with "
+            "lower-case letters, digits and _",
+            ["name"],
         )
     return ref
 

@@ -1,34 +1,87 @@
-"""What operators override: `<base_path>/overrides/_global.yaml` and `<pack>.yaml`, in StackStorm's form.
+"""What operators override: `<base_path>/overrides/_global.yaml` and `<pack>.yaml`.
 
-A pack's file goes over the global one, and in it `exceptions`, by class name, over `default`. As in StackStorm,
-overrides count from the next registration on.
+`sensors` and `rules` are StackStorm's, which knows `enabled` alone and refuses any other key in there; what is ours is
+in `st2sensor`, which StackStorm passes over. So one file serves both. A pack's file goes over the global one, and in it
+`exceptions`, by name, over `defaults`. As in StackStorm, overrides count from the next registration on.
+
+`default: {sensors: ...}` and `exceptions: {sensors: ...}` are an older form. It is still read, below all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, SensorType
+from st2sensor.packs.files import File
 from st2sensor.packs.metadata import validated
 
 GLOBAL = "_global"
 
+SENSORS, RULES, OWN = "sensors", "rules", "st2sensor"
+"""Sections."""
+
+DEFAULTS, EXCEPTIONS = "defaults", "exceptions"
+"""Parts of a section."""
+
+OLDER = ("default", "exceptions")
+"""Top-level keys of the older form."""
+
+STACKSTORMS = frozenset({SENSORS, RULES, "actions", "aliases"})
+"""Sections that StackStorm knows."""
+
+ENABLED = frozenset({"enabled"})
+
+LIMITS = frozenset({"poll_interval", *(field.name for field in fields(Overrides))})
+"""Keys in `st2sensor`."""
+
+KEYS = {SENSORS: ENABLED, RULES: ENABLED, OWN: LIMITS}
+
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What one section says. :param defaults: for all; :param exceptions: for some, by name."""
+
+    defaults: Values
+    exceptions: Mapping[str, Values]
+
+    def of(self, name: str) -> dict[str, Any]:
+        return {**self.defaults, **self.exceptions.get(name, {})}
+
+    def over(self, below: Layer) -> Layer:
+        """The two as one."""
+        names = {**below.exceptions, **self.exceptions}
+        return Layer(
+            defaults={**below.defaults, **self.defaults},
+            exceptions={name: {**below.exceptions.get(name, {}), **self.exceptions.get(name, {})} for name in names},
+        )
+
+
+NOTHING = Layer(defaults={}, exceptions={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackOverrides:
-    """:param defaults: for every sensor of the pack; :param exceptions: for some, by class name."""
+    """:param file: the pack's own; None when there is none.
+    :param warnings: what has no effect, and what should be written otherwise.
+    """
 
-    defaults: Mapping[str, Any]
-    exceptions: Mapping[str, Mapping[str, Any]]
+    sensors: Layer
+    rules: Layer
+    file: File | None
+    warnings: tuple[ContentError, ...]
 
     def apply(self, sensor: SensorType) -> tuple[SensorType, Overrides]:
         """The sensor as it is to be registered, and what is kept beside it."""
-        values = {**self.defaults, **self.exceptions.get(sensor.name, {})}
+        values = self.sensors.of(sensor.name)
         if isinstance(values.get("memory"), str):
             values["memory"] = _bytes(values["memory"])
         if "runs_on" in values:
@@ -36,23 +89,135 @@ class PackOverrides:
         metadata = {name: values.pop(name) for name in ("enabled", "poll_interval") if name in values}
         return replace(sensor, **metadata), Overrides(**values)
 
+    def strangers(self, sensors: Collection[str]) -> Iterator[ContentError]:
+        """What is said of sensors that the pack does not have, and so has no effect.
+
+        :param sensors: all its sensors, by class name.
+        """
+        if self.file is None:
+            return
+        for path in ([SENSORS, EXCEPTIONS], [OWN, EXCEPTIONS], [OLDER[1], SENSORS]):
+            for name in _mapping(_mapping(_mapping(self.file.data).get(path[0])).get(path[1])):
+                if name not in sensors:
+                    place = [*path, name]
+                    problem = f"{'.'.join(place)} has no effect: the pack has no such sensor"
+                    yield self.file.error(f"{problem}; {_remedy(name, sorted(sensors))}", place)
+
+    def disables(self, rule: str) -> bool:
+        """Whether a rule of the pack, by its name, is switched off."""
+        return self.rules.of(rule).get("enabled") is False
+
 
 def load(folder: Path, pack: str) -> PackOverrides:
-    """What is overridden for a pack's sensors. Raises ContentError."""
-    everywhere, own = _read(folder / f"{GLOBAL}.yaml"), _read(folder / f"{pack}.yaml")
-    exceptions = _sensors(own, "exceptions")
-    return PackOverrides(
-        defaults={**_sensors(everywhere, "default"), **_sensors(own, "default")},
-        exceptions={name: values or {} for name, values in exceptions.items()},
+    """What is overridden for a pack. Raises ContentError."""
+    sensors, rules, own, warnings = NOTHING, NOTHING, None, list[ContentError]()
+    for name in (GLOBAL, pack):
+        path = folder / f"{name}.yaml"
+        if not path.exists():
+            continue
+        file = validated(path, "overrides.json")
+        for section in (_older(file), _section(file, SENSORS), _section(file, OWN)):
+            sensors = _in(name, section).over(sensors)
+        rules = _in(name, _section(file, RULES)).over(rules)
+        warnings += _warnings(file, name)
+        own = file if name == pack else None
+    return PackOverrides(sensors=sensors, rules=rules, file=own, warnings=tuple(warnings))
+
+
+def _in(name: str, layer: Layer) -> Layer:
+    """A layer as far as the file of this name may say it."""
+    return replace(layer, exceptions={}) if name == GLOBAL else layer
+
+
+def _section(file: File, name: str) -> Layer:
+    section = _mapping(_mapping(file.data).get(name))
+    return Layer(
+        defaults=_known(section.get(DEFAULTS), KEYS[name]),
+        exceptions={key: _known(values, KEYS[name]) for key, values in _mapping(section.get(EXCEPTIONS)).items()},
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    return (validated(path, "overrides.json").data or {}) if path.exists() else {}
+def _older(file: File) -> Layer:
+    defaults, exceptions = (_mapping(_mapping(_mapping(file.data).get(part)).get(SENSORS)) for part in OLDER)
+    keys = ENABLED | LIMITS
+    return Layer(
+        defaults=_known(defaults, keys), exceptions={name: _known(values, keys) for name, values in exceptions.items()}
+    )
 
 
-def _sensors(overrides: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    return (overrides.get(part) or {}).get("sensors") or {}
+def _mapping(value: Any) -> Values:
+    """What has been validated is a mapping, or null."""
+    return value or {}
+
+
+def _known(values: Any, keys: Iterable[str]) -> Values:
+    return {name: value for name, value in _mapping(values).items() if name in keys}
+
+
+def _warnings(file: File, name: str) -> Iterator[ContentError]:
+    """:param name: of the file, without suffix."""
+    data = _mapping(file.data)
+    for key in data:
+        if key in OLDER:
+            yield file.error(
+                f"{key}: this form is older than StackStorm's, and StackStorm passes over it; write enabled into "
+                f"{SENSORS}: {{{DEFAULTS}: ..., {EXCEPTIONS}: ...}} and all else into {OWN}: of the same shape",
+                [key],
+            )
+            yield from _of_older(file, key, name)
+        elif key not in STACKSTORMS | {OWN}:
+            yield _unknown(file, [key], [*sorted(STACKSTORMS), OWN])
+    for section in KEYS:
+        for part, values in _mapping(data.get(section)).items():
+            if part == DEFAULTS:
+                yield from _of_values(file, [section, part], values, KEYS[section])
+            elif part != EXCEPTIONS:
+                yield _unknown(file, [section, part], [DEFAULTS, EXCEPTIONS])
+            elif name == GLOBAL:
+                yield _not_global(file, [section, part])
+            else:
+                for key, exception in _mapping(values).items():
+                    yield from _of_values(file, [section, part, key], exception, KEYS[section])
+
+
+def _of_older(file: File, part: str, name: str) -> Iterator[ContentError]:
+    for key, values in _mapping(_mapping(file.data)[part]).items():
+        if key != SENSORS:
+            yield _unknown(file, [part, key], [SENSORS])
+        elif part == "default":
+            yield from _of_values(file, [part, key], values, ENABLED | LIMITS)
+        elif name == GLOBAL:
+            yield _not_global(file, [part, key])
+        else:
+            for class_name, exception in _mapping(values).items():
+                yield from _of_values(file, [part, key, class_name], exception, ENABLED | LIMITS)
+
+
+def _of_values(file: File, place: list[str], values: Any, known: frozenset[str]) -> Iterator[ContentError]:
+    for key in _mapping(values):
+        if key in known:
+            continue
+        if place[0] == SENSORS and key in LIMITS:
+            problem = f"has no effect here, and StackStorm refuses it; move it to {OWN}:, a section beside {SENSORS}:"
+            yield file.error(f"{'.'.join([*place, key])} {problem}", [*place, key])
+        elif place[0] == OWN and key in ENABLED:
+            problem = f"has no effect here; move it to {SENSORS}:, which StackStorm reads, too"
+            yield file.error(f"{'.'.join([*place, key])} {problem}", [*place, key])
+        else:
+            yield _unknown(file, [*place, key], sorted(known))
+
+
+def _not_global(file: File, place: list[str]) -> ContentError:
+    return file.error(f"{'.'.join(place)} has no effect in {GLOBAL}.yaml; move it to the file of its pack", place)
+
+
+def _unknown(file: File, place: list[str], known: list[str]) -> ContentError:
+    return file.error(f"{'.'.join(place)} is not known and has no effect; {_remedy(place[-1], known)}", place)
+
+
+def _remedy(word: str, known: list[str]) -> str:
+    meant = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {meant[0]}?" if meant else f"known are {', '.join(known)}"
 
 
 def _bytes(size: str) -> int:

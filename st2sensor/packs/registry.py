@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, Registration, SensorType, Trigger, TriggerType
-from st2sensor.packs import config, metadata, overrides, rules, virtualenv
+from st2sensor.packs import config, metadata, overrides, rules, virtualenv, virtualenvs
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
@@ -71,24 +71,14 @@ class Registry:
             outcomes += self._rules(packs, prune)
         return outcomes
 
-    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> Iterator[Outcome]:
+    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> list[Outcome]:
         """Make the virtualenvs that packs need.
 
         :param anew: also those that exist.
         :param progress: told what is done.
         """
         packs, outcomes = self._packs()
-        yield from outcomes
-        for pack in packs:
-            exists = (self.content.virtualenvs_path / pack.ref).exists()
-            try:
-                made = virtualenv.set_up(pack, self.content.virtualenvs_path, anew=anew, progress=progress)
-            except ContentError as error:
-                yield failed("virtualenv", pack.ref, error)
-                continue
-            result = Result.UNCHANGED if not made else Result.CHANGED if exists else Result.CREATED
-            if made or exists:
-                yield Outcome(kind="virtualenv", ref=pack.ref, result=result)
+        return outcomes + virtualenvs.set_up(packs, self.content.virtualenvs_path, anew=anew, progress=progress)
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
         packs, errors = find_packs(self.content.pack_paths)
@@ -173,6 +163,7 @@ class Registry:
             self.warnings += map(str, declaration.warnings)
             if pack is not BUNDLED:
                 yield from self._declared_trigger_types(declaration)
+        self._warn_of_strangers(declared.values(), {pack for pack, _ in unreadable})
         for outcome, sensor in self._register_sensors(list(declared.values())):
             if outcome.result is Result.FAILED:
                 # Under whatever name its file was registered before, that version stays.
@@ -203,11 +194,29 @@ class Registry:
 
     def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
         """With what an operator has set. Raises ContentError."""
-        pack = declaration.sensor.pack
+        sensor, rest = self._overrides_of(declaration.sensor.pack).apply(declaration.sensor)
+        return replace(declaration, sensor=sensor, overrides=rest)
+
+    def _overrides_of(self, pack: str) -> PackOverrides:
+        """Raises ContentError."""
         if pack not in self._overrides:
             self._overrides[pack] = overrides.load(self.content.overrides_path, pack)
-        sensor, rest = self._overrides[pack].apply(declaration.sensor)
-        return replace(declaration, sensor=sensor, overrides=rest)
+            # Every pack reads the global file.
+            told = map(str, self._overrides[pack].warnings)
+            self.warnings += [warning for warning in told if warning not in self.warnings]
+        return self._overrides[pack]
+
+    def _warn_of_strangers(
+        self, declared: Iterable[tuple[Pack, SensorDeclaration]], unreadable: Collection[str]
+    ) -> None:
+        """Overrides of sensors that there are not; of packs with files that do not parse this is not known."""
+        names: dict[str, set[str]] = {}
+        for pack, declaration in declared:
+            if pack is not BUNDLED:
+                names.setdefault(pack.ref, set()).add(declaration.sensor.name)
+        for ref, sensors in names.items():
+            if ref not in unreadable and ref not in self._unreadable:
+                self.warnings += map(str, self._overrides_of(ref).strangers(sensors))
 
     def _declared_trigger_types(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         for trigger_type in declaration.trigger_types:
@@ -285,6 +294,7 @@ class Registry:
             known is not None
             and known.enabled != sensor.enabled
             and known.enabled != getattr(registered, "enabled", None)
+            and not self._is_decided(sensor, registered)
         ):
             state = "enabled" if known.enabled else "disabled"
             self.warnings.append(f"sensor {sensor.ref} stays {state}, as an operator has set it")
@@ -297,6 +307,11 @@ class Registry:
         if result is not Result.UNCHANGED:
             self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE)
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
+
+    def _is_decided(self, sensor: SensorType, registered: Registration | None) -> bool:
+        """Whether the overrides say if a sensor runs that was registered by StackStorm alone until now."""
+        is_first = registered is None or registered.enabled is None
+        return is_first and "enabled" in self._overrides_of(sensor.pack).sensors.of(sensor.name)
 
     def _unreadable_sensor(self, pack: Pack, path: Path, error: ContentError) -> Outcome:
         """A file that does not parse keeps its last registration, which remembers why."""
@@ -323,5 +338,9 @@ class Registry:
         files, outcomes = self._files(packs, RULES)
         yield from outcomes
         yield from rules.register_files(
-            files, None if prune else self._present(packs), self.storage, self.announcements
+            files,
+            None if prune else self._present(packs),
+            self.storage,
+            self.announcements,
+            lambda rule: self._overrides_of(rule.pack).disables(rule.name),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,17 @@ from st2sensor.transport.topology import CREATE, DELETE, UPDATE
 
 
 def register_files(
-    files: Sequence[tuple[Pack, Path]], present: Collection[str] | None, storage: Storage, announcements: Announcements
+    files: Sequence[tuple[Pack, Path]],
+    present: Collection[str] | None,
+    storage: Storage,
+    announcements: Announcements,
+    is_disabled: Callable[[RuleDeclaration], bool],
 ) -> Iterator[Outcome]:
     """Register the rules in some files, and unregister those that are gone.
 
     :param present: the packs that these are all the files of; None for all packs.
+    :param is_disabled: whether an operator has switched a rule off, so that it asks for nothing; may raise
+        ContentError.
     """
     declared: dict[str, str] = {}
     unreadable: set[tuple[str, str]] = set()
@@ -37,6 +43,8 @@ def register_files(
                 raise declaration.file.error(
                     f"rule {ref} is already declared in {declared[ref]}; rename one of them", ["name"]
                 )
+            if is_disabled(declaration):
+                continue
             declared[ref] = str(path)
             with blaming(str(path)):
                 result = register(declaration, storage, announcements)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from st2sensor.environment import handed_on
@@ -24,6 +26,9 @@ MARK = "st2sensor-requirements"
 
 LAST_LINES = 8
 """Of pip's, that a message shows."""
+
+LONGEST_LINE = 500
+"""Characters of a line of pip's that a message shows."""
 
 PRIVATE = ("PYTHON*",)
 """Starts of the names of variables that are not for what a pack's requirements run: ours hold passwords."""
@@ -45,6 +50,9 @@ def check(virtualenvs: Path, pack: str, folder: Path) -> None:
     """
     # In this order: it is asked at every start, and most packs have what they need.
     if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
+        failure = _failure(virtualenvs, pack)
+        if failure is not None:
+            raise failure
         raise ContentError(
             f"pack {pack} has requirements and no virtualenv at {virtualenvs / pack}; "
             "make it with: st2ctl reload --register-setup-virtualenvs",
@@ -72,8 +80,36 @@ def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> 
     """Make a pack's virtualenv and install its requirements; False when there was nothing to do.
 
     As in StackStorm, one that exists is kept, unless anew; one that cannot be made anew stays as it was. Packs without
-    requirements get none. Raises ContentError with what pip said.
+    requirements get none. Raises ContentError with what pip said, and notes it for those who miss the virtualenv.
     """
+    note = failure_note(virtualenvs, pack.ref)
+    try:
+        is_made = _set_up(pack, virtualenvs, anew=anew, progress=progress)
+    except ContentError as error:
+        with suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps({"message": error.message, "file": error.file, "line": error.line}))
+        raise
+    with suppress(OSError):
+        note.unlink(missing_ok=True)
+    return is_made
+
+
+def failure_note(virtualenvs: Path, pack: str) -> Path:
+    """Where is noted why a pack's virtualenv could not be made."""
+    return virtualenvs / f".{pack}.failure"
+
+
+def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
+    """Why a pack's virtualenv could not be made when that was last tried."""
+    try:
+        noted = json.loads(failure_note(virtualenvs, pack).read_text())
+        return ContentError(noted["message"], file=noted["file"], line=noted["line"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
     wanted = requirements(pack.path)
     python = _python(pack)
     if not wanted and python == sys.executable:
@@ -97,7 +133,7 @@ def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> 
             pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
             _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
         (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
-    except (ContentError, OSError, KeyboardInterrupt) as exception:
+    except (ContentError, OSError) as exception:
         if not exists:
             shutil.rmtree(home, ignore_errors=True)
         if is_aside and previous.exists():
@@ -141,15 +177,17 @@ def _run(command: list[str], pack: Pack, progress: Progress) -> None:
         ) as process:
             assert process.stdout is not None
             for line in filter(None, map(str.strip, process.stdout)):
-                last.append(line)
+                last.append(line[:LONGEST_LINE])
                 progress(f"{pack.ref}: {line}")
     except OSError as exception:
         last.append(str(exception))
     else:
         if process.returncode == 0:
             return
+    # Errors first: what shows this may have room for the beginning alone.
+    said = sorted(last, key=lambda line: not line.lower().startswith("error"))
     raise ContentError(
-        f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(last)}; correct the requirements, or the way "
-        "to the package index, and run it again",
+        f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(said)}; correct the requirements, or the way "
+        "to the package index, and make it again with: st2ctl reload --register-setup-virtualenvs",
         file=str(pack.path / REQUIREMENTS),
     )

@@ -7,17 +7,21 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
+from st2sensor.wrapper import constructor
 from st2sensor.wrapper.loader import LoadError, load_class
 
 
 def main(code: Dict[str, Any]) -> int:
-    """Print one line of JSON: `problem` (null when there is none), what kind, and where it is."""
+    """Print one line of JSON: `problem` (null when there is none), what kind, and where it is.
+
+    :param code: with the `poll_interval` of the metadata.
+    """
     # What the code prints must not be taken for the verdict.
     verdict_fd = os.dup(1)
     os.dup2(2, 1)
     problem: Optional[LoadError] = None
     try:
-        load_class(code)
+        constructor.check(load_class(code), code["poll_interval"], code["file"])
     except LoadError as error:
         problem = error
     verdict = {

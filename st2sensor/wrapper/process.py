@@ -15,8 +15,9 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from st2sensor import rpc
 from st2sensor.errors import St2SensorError
 from st2sensor.sensor import Sensor
-from st2sensor.wrapper import logs
+from st2sensor.wrapper import constructor, exits, logs
 from st2sensor.wrapper.connection import Caller, Connection
+from st2sensor.wrapper.exits import FAILED
 from st2sensor.wrapper.green import GreenConnection
 from st2sensor.wrapper.loader import LoadError, derives, load_class
 from st2sensor.wrapper.service import SensorService
@@ -25,7 +26,7 @@ from st2sensor.wrapper.title import LIBC
 
 LOG = logging.getLogger("st2sensor.wrapper")
 
-FAILED, CONTENT_ERROR, CONTAINER_GONE, INTERRUPTED, STOPPED = 1, 65, 70, 130, 143
+CONTENT_ERROR, CONTAINER_GONE, INTERRUPTED, STOPPED = 65, 70, 130, 143
 """Exit codes."""
 
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
@@ -101,6 +102,7 @@ def _run_sensor(
 ) -> int:
     try:
         sensor_class = load_class(assignment["code"])
+        constructor.check(sensor_class, assignment["poll_interval"], assignment["code"]["file"])
     except LoadError as error:
         place = error.file if error.line is None else f"{error.file}:{error.line}"
         LOG.error("%s: %s", place, error, exc_info=error.__cause__)
@@ -152,7 +154,7 @@ class Life:
         except StopSensor:
             raise
         except SystemExit as exit_:
-            return _exit_code(exit_)
+            return exits.code_of(exit_, logging.getLogger(self._ref), self._assignment["code"]["file"])
         except KeyboardInterrupt as error:
             if not os.isatty(0):
                 logging.getLogger(self._ref).error("the sensor failed", exc_info=_from_its_code_on(error))
@@ -175,7 +177,11 @@ class Life:
     def _run(self) -> None:
         connection = self._connection
         service = SensorService(connection, self._ref, self._assignment.get("fence"))
-        sensor = self._sensor = _instance(self._class, service, self._assignment)
+        passed = constructor.arguments(
+            self._class, service, self._assignment["config"], self._assignment["poll_interval"]
+        )
+        sensor: Sensor = self._class(**passed)
+        self._sensor = sensor
         if derives(self._class, "PollingSensor"):
             polling: Any = sensor
             polling.poll = _reported(polling, polling.poll, connection)
@@ -187,15 +193,6 @@ class Life:
         connection.notify("set_up", {})
         callbacks.subscribe()
         sensor.run()
-
-
-def _instance(sensor_class: type, service: SensorService, assignment: Dict[str, Any]) -> Sensor:
-    arguments: Dict[str, Any] = {"sensor_service": service, "config": assignment["config"]}
-    # Without a poll_interval in its metadata a polling sensor keeps its class's own default.
-    if derives(sensor_class, "PollingSensor") and assignment["poll_interval"] is not None:
-        arguments["poll_interval"] = assignment["poll_interval"]
-    sensor: Sensor = sensor_class(**arguments)
-    return sensor
 
 
 def _interval(sensor: Any) -> Optional[float]:
@@ -254,7 +251,8 @@ class Callbacks:
         self._connection.notify("hear", {"method": name, "running": True})
         try:
             method(**arguments)
-        except Exception:
+        except (Exception, SystemExit):
+            # exit() would end this thread alone, and with it all that is heard of triggers.
             LOG.exception("%s() failed", name)
         finally:
             self._connection.notify("hear", {"method": name, "running": False})
@@ -279,16 +277,6 @@ def _from_its_code_on(error: BaseException) -> Any:
             break
         traceback = traceback.tb_next
     return type(error), error, traceback
-
-
-def _exit_code(exit_: SystemExit) -> int:
-    """The exit code of a sensor that called exit(), as the interpreter would have it."""
-    if exit_.code is None:
-        return 0
-    if isinstance(exit_.code, int):
-        return exit_.code & 0xFF
-    sys.stderr.write(f"{exit_.code}\n")
-    return FAILED
 
 
 def _die_with(container: int) -> None:

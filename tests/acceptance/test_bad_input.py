@@ -22,6 +22,11 @@ class Healthy(PollingSensor):
 
 GOOD = complete("class Bad(Sensor):\n    pass")
 
+NO_INTERVAL = complete(
+    "class Bad(PollingSensor):\n    def __init__(self, sensor_service, config):\n"
+    "        super().__init__(sensor_service, config, 3)\n    def poll(self):\n        pass\n"
+)
+
 METADATA = "class_name: Bad\nentry_point: bad.py\n"
 
 
@@ -89,10 +94,6 @@ STUCK = "import time\ntime.sleep(1000)\n"
 
 CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "malformed YAML": (sensor("class_name: Bad\nentry_point: [bad.py\n"), ["bad.yaml:3: malformed YAML", "correct"]),
-    "malformed JSON": (
-        file("sensors/bad.json", '{"class_name": "Bad",'),
-        ["bad.json:1: malformed JSON: "],
-    ),
     "not a mapping": (sensor("- class_name\n"), ["bad.yaml:1: must be a mapping"]),
     "empty": (sensor(""), ["bad.yaml: must be a mapping"]),
     "no class_name": (sensor("entry_point: bad.py\n"), ["bad.yaml:1: class_name is missing; add it"]),
@@ -109,6 +110,13 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "abstract methods": (
         sensor(METADATA, GOOD.replace("def cleanup", "def clean").replace("def setup", "def set_up")),
         ["bad.py:3: class Bad lacks cleanup, setup; define"],
+    ),
+    "constructor without poll_interval": (
+        sensor(METADATA + "poll_interval: 2\n", NO_INTERVAL),
+        [
+            "bad.py:4: the constructor of Bad cannot be called with sensor_service, config, poll_interval: got an",
+            "or remove poll_interval from the metadata",
+        ],
     ),
     "syntax error": (sensor(METADATA, "def (:\n"), ["bad.py:1: syntax error", "correct the code"]),
     "Python 2": (sensor(METADATA, "print 'x'\n"), ["bad.py:1: syntax error: Missing parentheses"]),
@@ -232,6 +240,22 @@ def test_what_cannot_be_stored_is_told_beforehand(embedded: Workspace, case: str
     done = embedded.run("st2sensor", "validate", "packs/bad")
     assert done.returncode == 1
     assert all(message.replace("bad.yaml:5: ", ":5: error: ") in done.stdout for message in messages[1:]), done.stdout
+
+
+def test_a_constructor_without_poll_interval_is_told_beforehand_and_at_the_start(embedded: Workspace) -> None:
+    sensor(METADATA + "poll_interval: 2\n", NO_INTERVAL.replace(", config):", ", config, poll_interval=None):"))(
+        embedded.add_pack("bad")
+    )
+    embedded.reload_well()
+    code = embedded.packs / "bad" / "sensors" / "bad.py"
+    code.write_text(NO_INTERVAL)
+    problem = "the constructor of Bad cannot be called with sensor_service, config, poll_interval: got an unexpected"
+    done = embedded.run("st2sensor", "validate", "packs/bad")
+    assert done.returncode == 1
+    assert f"packs/bad/sensors/bad.py:4: error: {problem}" in done.stdout
+    assert done.stdout.splitlines()[0].endswith("[constructor]")
+    container = embedded.start()
+    container.wait_for_log(f"{code}:4: {problem}")
 
 
 def test_a_file_of_code_may_have_any_name(embedded: Workspace) -> None:

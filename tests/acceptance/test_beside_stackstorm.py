@@ -198,3 +198,17 @@ def test_what_was_disabled_before_st2sensor_came_stays_disabled(workspace: Works
     stackstorm.database["sensor_type_d_b"].update_one({"ref": "p.S"}, {"$set": {"enabled": False}})
     assert "sensor p.S stays disabled" in workspace.reload().stderr
     assert not workspace.documents("sensor_type_d_b")[0]["enabled"]
+
+
+def test_overrides_count_for_sensors_that_stackstorm_alone_has_registered(
+    workspace: Workspace, stackstorm: StackStorm
+) -> None:
+    for name in ("S", "T"):
+        workspace.add_sensor("p", name, SLEEPS.replace("class S", f"class {name}"))
+    workspace.reload_well()
+    stackstorm.database["st2sensor_registrations"].delete_many({})
+    (workspace.folder / "overrides").mkdir()
+    (workspace.folder / "overrides" / "p.yaml").write_text("sensors: {exceptions: {S: {enabled: false}}}\n")
+    assert "stays" not in workspace.reload().stderr
+    found = {item["ref"]: item["enabled"] for item in workspace.documents("sensor_type_d_b")}
+    assert (found["p.S"], found["p.T"]) == (False, True)

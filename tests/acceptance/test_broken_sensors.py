@@ -114,7 +114,7 @@ def prepare(workspace: Workspace, port: int) -> None:
         workspace.add_sensor(pack, name, broken.code, **(broken.metadata or {}))
     (workspace.packs / "badly" / "config.schema.yaml").write_text("port: {type: integer}\n")
     write(workspace.folder / "configs" / "badly.yaml", {"port": "many"})
-    limits = {"exceptions": {"sensors": {"EatsMemory": {"memory": "50M"}, "Hangs": {"poll_timeout": 1}}}}
+    limits = {"st2sensor": {"exceptions": {"EatsMemory": {"memory": "50M"}, "Hangs": {"poll_timeout": 1}}}}
     write(workspace.folder / "overrides" / "p.yaml", limits)
     assert workspace.reload().returncode == 1, "that of a sensor is missing a library, and one is configured badly"
     for name, broken in SENSORS.items():

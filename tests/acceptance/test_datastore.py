@@ -258,7 +258,7 @@ def test_a_sensor_that_waits_for_the_database_stops_when_it_is_asked_to(folder: 
 def test_what_is_denied_by_overrides_raises_in_that_pack_only(embedded: Workspace) -> None:
     embedded.make_key()
     (embedded.folder / "overrides").mkdir()
-    denied = "default: {sensors: {global_write: deny, decrypt_global: deny}}\n"
+    denied = "st2sensor: {defaults: {global_write: deny, decrypt_global: deny}}\n"
     (embedded.folder / "overrides" / "docs.yaml").write_text(denied)
     body = """
     service = self.sensor_service

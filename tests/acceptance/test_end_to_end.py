@@ -154,7 +154,7 @@ def test_the_sensors_of_an_absent_pack_stay_registered_unless_pruned(workspace: 
 def test_the_bundled_examples_run_and_the_cursor_survives_a_restart(embedded: Workspace) -> None:
     embedded.link_pack("examples")
     (embedded.folder / "overrides").mkdir()
-    often = {"default": {"sensors": {"poll_interval": 0.2}}}
+    often = {"st2sensor": {"defaults": {"poll_interval": 0.2}}}
     (embedded.folder / "overrides" / "examples.yaml").write_text(yaml.safe_dump(often))
     embedded.configure(f"stop_timeout = {LATER:g}")
     embedded.reload_well()

@@ -114,8 +114,8 @@ class LeakSensor(Sensor):
 EVENT = {"name": "event", "payload_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
 
 OVERRIDES = """\
-exceptions:
-  sensors:
+st2sensor:
+  exceptions:
     HangSensor: {poll_timeout: 0.5}
     LeakSensor: {memory: 40M}
 """

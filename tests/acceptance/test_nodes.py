@@ -90,7 +90,7 @@ def override(workspace: Workspace, **labels: list[str]) -> None:
     folder = workspace.folder / "overrides"
     folder.mkdir(exist_ok=True)
     sensors = {name: {"runs_on": needs} for name, needs in labels.items()}
-    (folder / "p.yaml").write_text(yaml.safe_dump({"exceptions": {"sensors": sensors}}))
+    (folder / "p.yaml").write_text(yaml.safe_dump({"st2sensor": {"exceptions": sensors}}))
     workspace.reload_well()
 
 

@@ -612,3 +612,26 @@ def test_a_stackstorm_that_the_interpreter_has_is_not_shadowed_unless_asked(embe
     embedded.configure("[packs]\nshadow_stackstorm = true")
     embedded.start()
     assert listener.wait_for("p.who", 2)[1].payload == {"who": "ours, alone", "interval": 3000}
+
+
+def test_exit_in_add_trigger_does_not_keep_later_triggers_away(embedded: Workspace) -> None:
+    code = """
+        import time
+
+        class Exits(Sensor):
+            def run(self):
+                time.sleep(1000)
+            def add_trigger(self, trigger):
+                if trigger["parameters"]["path"] == "/one":
+                    exit(-1)
+                self.sensor_service.get_logger("heard").info("heard of %s", trigger["parameters"]["path"])
+    """
+    asked = {"name": "asked", "parameters_schema": {"type": "object", "properties": {"path": {"type": "string"}}}}
+    embedded.add_sensor("s", "Exits", code, trigger_types=[asked])
+    embedded.add_rule("s", "one", "s.asked", path="/one")
+    embedded.reload_well()
+    container = embedded.start()
+    container.wait_for_log("add_trigger() failed")
+    embedded.add_rule("s", "two", "s.asked", path="/two")
+    embedded.reload_well()
+    container.wait_for_log("heard of /two")

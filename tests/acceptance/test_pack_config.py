@@ -116,6 +116,40 @@ def test_a_wrong_configuration_stops_its_own_sensors_alone_until_it_is_right(emb
     assert container.log.count("bad.B started") == 1
 
 
+def test_a_pack_without_a_configuration_runs_on_its_schemas_defaults_and_everyone_warns_of_it(
+    embedded: Workspace,
+) -> None:
+    schema = (
+        "token: {type: string, required: true}\nport: {type: integer, default: 8099}\n"
+        "targets: {type: array, items: {type: string}}\n"
+        "labels: {type: object, additionalProperties: {type: string}}\n"
+    )
+    add(embedded, "p", "S", None, schema)
+    missing = f"{embedded.folder}/configs/p.yaml"
+    lack = "It lacks what is required and has no default: token. Write one, then run st2ctl reload"
+    done = embedded.reload()
+    assert (done.returncode, done.stderr.count(missing), done.stderr.count(lack)) == (0, 1, 1)
+    validate = ("st2sensor", "--config-file", str(embedded.config), "validate", str(embedded.packs / "p"))
+    validated = embedded.run(*validate)
+    assert validated.returncode == 0
+    assert (
+        "configs/p.yaml:1: warning: the pack has no configuration, and runs on the defaults of its" in validated.stdout
+    )
+    container = embedded.start()
+    assert shown(embedded, "S") == {"port": 8099, "targets": [], "labels": {}}
+    container.wait_for_log(lack)
+
+    # With one, it is held against the schema.
+    (embedded.folder / "configs" / "p.yaml").write_text("port: 1\n")
+    problem = "configs/p.yaml:1: 'token' is a required property"
+    assert problem in embedded.reload().stderr
+    assert "1: error: 'token' is a required property" in embedded.run(*validate).stdout
+    (embedded.folder / "configs" / "p.yaml").write_text("token: t\n")
+    (embedded.folder / "S.json").unlink()
+    assert "warning" not in embedded.reload().stderr
+    assert shown(embedded, "S")["token"] == "t"
+
+
 def test_a_sensor_whose_configuration_broke_says_why_it_does_not_start(embedded: Workspace) -> None:
     add(embedded, "p", "S", "size: 1\n", "size: {type: integer}\n")
     embedded.configure("restart_delay = 0.1\nrestart_delay_max = 0.5")
@@ -143,11 +177,17 @@ def test_a_changed_datastore_key_is_picked_up_by_a_reload_and_by_those_alone_who
     container = embedded.start()
     assert shown(embedded, "S") == {"host": "h1", "none": None}
     container.wait_for_log("p.S: ")
+    show = ("st2sensor", "--config-file", str(embedded.config), "show", "p.S", "--json")
+    (lacking,) = json.loads(embedded.run(*show).stdout)["configuration"]
+    assert "none: the datastore has no key none in scope st2kv.system; set it with: st2sensor key set none" in lacking
+    assert "configuration" in embedded.run(*show[:-1]).stdout
     (embedded.folder / "S.json").unlink()
     key(embedded, "set", "host", "h2")
     key(embedded, "set", "none", "some")
     embedded.reload_well()
     assert shown(embedded, "S") == {"host": "h2", "none": "some"}
+    assert json.loads(embedded.run(*show).stdout)["configuration"] == []
+    assert "configuration" not in embedded.run(*show[:-1]).stdout
     assert container.log.count("q.T started") == 1
 
 

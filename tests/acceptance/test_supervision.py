@@ -64,7 +64,7 @@ def override(workspace: Workspace, pack: str, **values: object) -> None:
     """Set overrides for every sensor of a pack."""
     folder = workspace.folder / "overrides"
     folder.mkdir(exist_ok=True)
-    (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"default": {"sensors": values}}))
+    (folder / f"{pack}.yaml").write_text(yaml.safe_dump({"st2sensor": {"defaults": values}}))
 
 
 def zygote_of(container: Container) -> psutil.Process:
@@ -786,7 +786,7 @@ def test_output_is_tagged_and_whole_and_keeps_level_and_traceback(embedded: Work
     embedded.add_sensor("s", "Talks", code)
     embedded.reload_well()
     container = embedded.start()
-    container.wait_for_log("s.Talks ended with exit code 4 (KeyError: 'missing'), starts again in")
+    container.wait_for_log("s.Talks ended with exit code 4 (the sensor failed: it called exit() at ")
     for line in (
         "INFO    s.Talks: in one piece\n",
         "INFO    s.Talks: \ufffd\ufffd binary",

@@ -351,6 +351,6 @@ def test_a_configuration_file_says_where_virtualenvs_and_configurations_are(pack
 
 def test_two_packs_of_one_name_are_told(pack: Path, lines: Lines) -> None:
     other = write_pack(pack.parent / "q")
-    (other / "pack.yaml").write_text("name: p\n")
+    (other / "pack.yaml").write_text("name: q\nref: p\n")
     told = [line for line in lines("p", "q") if "[duplicate]" in line]
     assert any(line.startswith("q/pack.yaml:1: error: pack p is already in ") for line in told)

@@ -130,6 +130,11 @@ def test_a_virtualenv_that_cannot_be_made_says_what_pip_said_and_leaves_what_was
     assert "no-such-file.whl" in done.stderr
     assert "correct the requirements" in done.stderr
     assert not home.exists()
+    # Where it is missed, it is said why: to try the same once more is no remedy.
+    for command in (["show", "p.Uses"], ["list"]):
+        shown = embedded.run("st2sensor", "--config-file", str(embedded.config), *command).stdout
+        assert "the virtualenv of pack p cannot be made: ERROR: " in " ".join(shown.split()), shown
+    assert "has requirements and no virtualenv" not in embedded.reload().stderr
     venv.create(home)
     (home / "left").touch()
     assert embedded.reload("--register-recreate-virtualenvs").returncode == 1

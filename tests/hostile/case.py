@@ -53,7 +53,7 @@ class Case:
         if self.overrides:
             folder = workspace.folder / "overrides"
             folder.mkdir(exist_ok=True)
-            (folder / "hostile.yaml").write_text(yaml.safe_dump({"default": {"sensors": dict(self.overrides)}}))
+            (folder / "hostile.yaml").write_text(yaml.safe_dump({"st2sensor": {"defaults": dict(self.overrides)}}))
 
     def wait_until_said(self, workspace: Workspace, container: Container, registered: str) -> None:
         """:param registered: what the registration has printed."""

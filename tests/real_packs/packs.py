@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import yaml
 
 SUFFIXES = (".yaml", ".yml")
+
+REF = re.compile(r"[a-z0-9_]+")
+"""A folder's name that may be a pack's reference."""
 
 TEST_CASE = "BaseSensorTestCase"
 """What tests of sensors are derived from."""
@@ -54,7 +58,8 @@ def find(folder: Path, names: list[str]) -> list[RealPack]:
 
 def _pack(path: Path) -> RealPack:
     metadata = yaml.safe_load((path / "pack.yaml").read_text())
-    ref = str(metadata.get("ref") or metadata["name"])
+    folder = path.name if REF.fullmatch(path.name) else None
+    ref = str(metadata.get("ref") or folder or metadata["name"])
     schema = path / "config.schema.yaml"
     return RealPack(
         name=path.name,

@@ -147,11 +147,14 @@ def _config(pack: RealPack, play: Play | None) -> dict[str, Any]:
 
 def _overrides(play: Play) -> dict[str, Any]:
     """Only the play's sensors run."""
-    chosen = {
-        name: {"enabled": True} | ({} if interval is None else {"poll_interval": interval})
-        for name, interval in play.sensors.items()
+    intervals = {name: {"poll_interval": interval} for name, interval in play.sensors.items() if interval is not None}
+    return {
+        "sensors": {
+            "defaults": {"enabled": False},
+            "exceptions": {name: {"enabled": True} for name in play.sensors},
+        },
+        "st2sensor": {"exceptions": intervals},
     }
-    return {"default": {"sensors": {"enabled": False}}, "exceptions": {"sensors": chosen}}
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

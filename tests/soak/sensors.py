@@ -63,5 +63,5 @@ def add_sensors(workspace: Workspace, count: int) -> None:
         workspace.add_sensor("soak", name, code, poll_interval=INTERVAL, trigger_types=[{"name": "beat"}])
     overrides = workspace.folder / "overrides"
     overrides.mkdir()
-    (overrides / "soak.yaml").write_text(yaml.safe_dump({"default": {"sensors": {"memory": "60M"}}}))
+    (overrides / "soak.yaml").write_text(yaml.safe_dump({"st2sensor": {"defaults": {"memory": "60M"}}}))
     workspace.reload_well()

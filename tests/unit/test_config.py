@@ -128,13 +128,26 @@ def test_cluster_urls_come_instead_of_url(tmp_path: Path) -> None:
     assert load(tmp_path, "[messaging]\ncluster_urls = amqp://a,amqp://b\n").messaging.urls == ("amqp://a", "amqp://b")
 
 
-def test_later_files_win_and_user_packs_come_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "paths"),
+    [
+        ("packs_base_paths = /opt/stackstorm/packs", ["/opt/stackstorm/packs"]),
+        ("packs_base_paths = :/x:/opt/stackstorm/packs/: :/x:", ["/opt/stackstorm/packs", "/x"]),
+        ("packs_base_paths = /y:/x/../y\nsystem_packs_base_path = /y", ["/y"]),
+        ("packs_base_paths = /z:/y\nsystem_packs_base_path = /y", ["/y", "/z"]),
+    ],
+)
+def test_a_folder_of_packs_that_is_named_twice_counts_once(tmp_path: Path, lines: str, paths: list[str]) -> None:
+    assert load(tmp_path, f"[content]\n{lines}\n").content.pack_paths == tuple(map(Path, paths))
+
+
+def test_later_files_win_and_user_packs_come_last(tmp_path: Path) -> None:
     first, second = tmp_path / "a.conf", tmp_path / "b.conf"
     first.write_text("[system_user]\nuser = one\n[content]\npacks_base_paths = /x:/y\n")
     second.write_text("[system_user]\nuser = two\n")
     settings = config.load([str(first), str(second)])
     assert settings.system_user == "two"
-    assert settings.content.pack_paths == (Path("/x"), Path("/y"), Path("/opt/stackstorm/packs"))
+    assert settings.content.pack_paths == (Path("/opt/stackstorm/packs"), Path("/x"), Path("/y"))
 
 
 def test_keys_of_stackstorm_that_mean_nothing_here_are_accepted(tmp_path: Path) -> None:

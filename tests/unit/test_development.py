@@ -25,6 +25,7 @@ from st2sensor.cli.development.log import Log
 from st2sensor.cli.development.saves import Watched
 from st2sensor.cli.development.screen import Screen, highlighted
 from st2sensor.errors import ConfigError, TriggerRefused
+from st2sensor.models import SensorType
 from st2sensor.storage import open_storage
 from tests.workspace import complete
 
@@ -96,6 +97,24 @@ def test_what_is_not_there_ends_the_start(
             )
             with pytest.raises(error, match=said):
                 content.start(sensors)
+
+
+def test_a_sensor_that_is_asked_for_is_not_missed_in_other_packs(tmp_path: Path) -> None:
+    paths = [pack(tmp_path, name) for name in ("one", "two")]
+    for path in paths:
+        class_name = path.name.capitalize()
+        declared = {"class_name": class_name, "entry_point": "s.py"}
+        (path / "sensors" / "s.yaml").write_text(yaml.safe_dump(declared))
+        (path / "sensors" / "s.py").write_text(complete(f"class {class_name}(Sensor):\n    pass\n"))
+    screen, stream = plain_screen()
+    with opened(paths, tmp_path / "state", [], ["One"], fresh=False, common_libs=False) as folder:
+        settings = config.load([str(folder.config_file)])
+        with closing(open_storage(settings.database)) as storage:
+            storage.prepare()
+            Content(folder, settings, storage, screen, triggers=[], virtualenvs=False).start(["One"])
+            enabled = {sensor.ref: sensor.enabled for sensor in storage.all(SensorType)}
+    assert (enabled["one.One"], enabled["two.Two"]) == (True, False)
+    assert "warning" not in stream.getvalue()
 
 
 # The folder.

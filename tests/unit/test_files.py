@@ -7,9 +7,11 @@ import pytest
 
 from st2sensor import private_file
 from st2sensor.errors import ContentError
+from st2sensor.models import Pack
 from st2sensor.packs import storable
-from st2sensor.packs.discovery import find_packs
+from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.files import File, read, value
+from st2sensor.packs.metadata import pack_ref
 
 
 def parsed(tmp_path: Path, text: str, name: str = "file.yaml") -> File:
@@ -59,14 +61,60 @@ def test_a_pack_in_an_earlier_folder_hides_later_ones_but_not_in_the_same(tmp_pa
     for name in ("one/a", "two/a", "two/copy_of_a", "two/b"):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        (folder / "pack.yaml").write_text(f"name: {'b' if name.endswith('/b') else 'a'}\n")
+        (folder / "pack.yaml").write_text(f"name: n\nref: {'b' if name.endswith('/b') else 'a'}\n")
     packs, errors = find_packs([tmp_path / "one", tmp_path / "two", tmp_path / "missing"])
     assert [str(pack.path.relative_to(tmp_path)) for pack in packs] == ["one/a", "two/b"]
     assert errors == []
-    _, errors = find_packs([tmp_path / "two"])
+    _, errors = find_packs([tmp_path / "two", tmp_path / "two"])
     assert [str(error) for error in errors] == [
         f"{tmp_path}/two/copy_of_a: pack a is already in {tmp_path}/two/a; give one of them another ref in pack.yaml"
     ]
+
+
+def test_a_pack_that_is_broken_hides_those_of_its_name_all_the_same(tmp_path: Path) -> None:
+    for name, text in (("one/a", "name: [\n"), ("one/b", None), ("two/a", "name: a\n"), ("two/b", "name: b\n")):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        if text is not None:
+            (folder / "pack.yaml").write_text(text)
+    packs, errors = find_packs([tmp_path / "one", tmp_path / "two"])
+    assert [pack.ref for pack in packs] == ["b"]
+    assert len(errors) == 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "ref"),
+    [
+        ("nexus3", "name: Sonatype nexus three", "nexus3"),
+        ("nexus3", "name: nexus", "nexus3"),
+        ("nexus3", "name: nexus\nref:", "nexus3"),
+        ("nexus3", "name: nexus\nref: other", "other"),
+        ("st2-nexus", "name: nexus", "nexus"),
+        ("Nexus", "name: My Nexus-3", "my_nexus_3"),
+        ("st2-nexus", "name: Größe", None),
+    ],
+)
+def test_without_a_ref_a_pack_is_called_as_its_folder_if_that_may_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, text: str, ref: str | None
+) -> None:
+    path = tmp_path / folder / "pack.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    monkeypatch.chdir(path.parent)
+    for given in (path, Path("pack.yaml"), Path(f"../{folder}/pack.yaml")):
+        if ref is None:
+            with pytest.raises(ContentError, match="neither the folder 'st2-nexus' nor the name 'Größe' makes a ref"):
+                pack_ref(given)
+        else:
+            assert pack_ref(given) == ref
+
+
+def test_only_yaml_is_metadata(tmp_path: Path) -> None:
+    (tmp_path / "sensors").mkdir()
+    for name in ("a.yaml", "b.yml", "data.json", ".c.yaml", "d.yaml.bak", "e.YAML", "f.py", "yaml"):
+        (tmp_path / "sensors" / name).touch()
+    found = metadata_files(Pack(ref="p", path=tmp_path), "sensors")
+    assert [path.name for path in found] == ["a.yaml", "b.yml"]
 
 
 def test_aliases_are_bound_by_what_they_stand_for(tmp_path: Path) -> None:

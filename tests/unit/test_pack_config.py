@@ -11,7 +11,7 @@ import pytest
 from st2sensor import crypto
 from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs import config, templates
+from st2sensor.packs import config, masking, templates
 from st2sensor.packs.config import Config
 from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.workers.pool import Pool
@@ -74,6 +74,55 @@ def test_without_a_schema_values_are_taken_as_they_are(pack: Pack) -> None:
     assert pack.render().values == {"a": 1, "b": {"c": ["x", 2]}, "d": None}
 
 
+def test_without_a_configuration_nothing_is_checked_and_the_warning_names_what_is_lacking(pack: Pack) -> None:
+    pack.write(
+        None,
+        "token: {type: string, required: true}\n"
+        "port: {type: integer, default: 8099, required: true}\n"
+        "region: {type: object, properties: {name: {type: string, required: true}, zone: {default: 1}}}\n"
+        "hosts: {type: array, items: {type: string}, required: true}\n",
+    )
+    found = pack.render()
+    assert found.values == {"port": 8099, "region": {"zone": 1}, "hosts": []}
+    assert found.warnings == (
+        f"{pack.folder}/p.yaml: the pack has no configuration, and runs on the defaults of its config.schema.yaml. "
+        "It lacks what is required and has no default: token, region.name. Write one, then run st2ctl reload",
+    )
+
+
+@pytest.mark.parametrize("values", [None, "{}", "labels:\ntargets:\nrows: []\n"])
+def test_missing_arrays_and_objects_are_empty_where_the_schema_says_what_is_in_them(
+    pack: Pack, values: str | None
+) -> None:
+    pack.write(
+        values,
+        "targets: {type: array, items: {type: string}}\n"
+        "rows: {type: array, additionalItems: true}\n"
+        "labels: {type: object, additionalProperties: {type: string}}\n"
+        "open: {type: object, additionalProperties: true}\n"
+        "patterns: {type: object, patternProperties: {^a: {type: string}}}\n"
+        "deep: {type: object, properties: {list: {type: array, items: {}}, inner: {type: array, items: {enum: [a]}}}}\n"
+        "filled: {type: object, default: {}, properties: {count: {default: 2}}}\n"
+        "anything: {type: array}\nbare: {type: object}\nclosed: {type: object, additionalProperties: false}\n"
+        "either: {type: [array, 'null'], items: {type: string}}\n",
+    )
+    assert pack.render().values == {
+        "targets": [],
+        "rows": [],
+        "labels": {},
+        "open": {},
+        "patterns": {},
+        "deep": {"inner": []},
+        "filled": {"count": 2},
+    }
+
+
+def test_a_pack_without_schema_or_with_an_empty_one_lacks_no_configuration(pack: Pack) -> None:
+    for schema in (None, "", "{}"):
+        pack.write(None, schema)
+        assert pack.render() == Config(values={})
+
+
 SCHEMA = """\
 host: {type: string, default: localhost, required: true}
 port: {type: integer, default: 80}
@@ -101,6 +150,8 @@ def test_defaults_fill_what_is_missing_however_deep(pack: Pack) -> None:
         "host": "localhost",
         "port": 80,
         "region": {"name": "eu", "inner": {"deep": 3}},
+        "targets": [],
+        "by_name": {},
         "off": False,
     }
     pack.write("port:\nregion: {zone: a}\ntargets: [{url: x}, {url: y, retries: 9}]\nby_name: {n1: {}, other: {}}\n")
@@ -170,7 +221,7 @@ def test_secrets_are_decrypted_by_the_filter_or_where_the_schema_says_so(pack: P
         "written": "in the file",
     }
     assert found.secrets == {"open sesame", "in the file", ciphertext}
-    assert config.masked("say open sesame, in the file", found.secrets) == "say ********, ********"
+    assert masking.masked("say open sesame, in the file", found.secrets) == "say ********, ********"
 
 
 def test_every_part_of_a_secret_is_one_and_nothing_that_says_nothing(pack: Pack) -> None:
@@ -253,7 +304,8 @@ def test_a_missing_key_takes_the_default(pack: Pack) -> None:
     [
         ("a: 1\nport: high\n", SCHEMA, "p.yaml:2: port: 'high' is not of type 'integer', 'null'; set it as the pack's"),
         ("targets:\n- url: x\n- url: 5\n", SCHEMA, "p.yaml:3: targets.1.url: 5 is not of type 'string', 'null'; set"),
-        (None, "key: {type: string, required: true}", "p.yaml: 'key' is a required property; set it as the pack's con"),
+        ("{}", "key: {type: string, required: true}", "p.yaml:1: 'key' is a required property; set it as the pack's c"),
+        ("", "key: {type: string, required: true}", "p.yaml: 'key' is a required property; set it as the pack's con"),
         ("token: 77777\n", SCHEMA, "p.yaml:1: token: ******** is not of type 'string', 'null'; set it as the pack's"),
         (
             "key: '{{ st2kv.system.gone }}'\n",

@@ -21,6 +21,8 @@ def test_packs_are_read_with_their_sensors_and_the_tests_of_those(tmp_path: Path
     assert (found.name, found.ref) == ("stackstorm-disk", "disk")
     assert [(sensor.class_name, sensor.trigger_types) for sensor in found.sensors] == [("S", ("disk.full",))]
     assert [path.name for path in found.tests] == ["test_s.py"]
+    pack.rename(tmp_path / "disk_tools")
+    assert packs.find(tmp_path, [])[0].ref == "disk_tools"
     with pytest.raises(LookupError, match=r"there is no such pack in .*: other"):
         packs.find(tmp_path, ["other"])
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from st2sensor.packs.virtualenv import failure_note
 from st2sensor.wrapper import remedy
 
 
@@ -17,7 +19,16 @@ from st2sensor.wrapper import remedy
             "actions-lib",
             "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or",
         ),
-        ("json.gone", "missing-module", "the json that is installed has no such module; name another version in the"),
+        ("yaml.gone", "missing-module", "the yaml that is installed has no such module; name another version in the"),
+        ("json.gone", "missing-module", "the json of this Python has no such module; correct the code"),
+        ("sys.gone", "missing-module", "the sys of this Python has no such module; correct the code"),
+        ("telnetlib", "missing-module", "newer versions of Python no longer have it; correct the code"),
+        ("own.gone", "missing-module", "the pack's own own has no such module; correct the import, or add the module"),
+        (
+            "listed_one",
+            "missing-module",
+            "it is in the pack's requirements.txt, and not installed; install all of it with: st2ctl reload --",
+        ),
         (
             "st2common.transport",
             "missing-module",
@@ -37,14 +48,42 @@ from st2sensor.wrapper import remedy
     ],
 )
 def test_the_remedy_for_a_missing_module_is_where_it_could_come_from(
-    tmp_path: Path, module: str, kind: str, expected: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, kind: str, expected: str
 ) -> None:
+    (tmp_path / "requirements.txt").write_text("# x\n-r other.txt\n\n Listed.One>=1 ; python_version > '3'\n")
     for path in ("sensors", "lib/shared", "actions/lib"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "actions" / "lib" / "acts.py").touch()
+    (tmp_path / "sensors" / "own").mkdir()
+    (tmp_path / "sensors" / "own" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "sensors"))
     found, what_to_do = remedy.of_missing_module(module, str(tmp_path / "sensors" / "s.py"))
     assert found == kind
     assert what_to_do.startswith(expected)
+
+
+def test_a_module_in_a_lib_that_is_on_the_path_needs_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("sensors", "lib/shared"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "lib" / "shared" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "lib"))
+    found, what_to_do = remedy.of_missing_module("shared.deep", str(tmp_path / "sensors" / "s.py"))
+    assert (found, what_to_do) == (
+        "missing-module",
+        "the pack's own shared has no such module; correct the import, or add the module",
+    )
+
+
+def test_what_could_not_be_installed_is_not_to_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sensors").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "virtualenvs" / "p"))
+    note = failure_note(tmp_path / "virtualenvs", "p")
+    note.parent.mkdir()
+    note.write_text('{"message": "ERROR: no index; correct the requirements"}')
+    _, what_to_do = remedy.of_missing_module("nowhere", str(tmp_path / "sensors" / "s.py"))
+    assert what_to_do == ("the pack's requirements could not be installed: ERROR: no index; correct the requirements")
 
 
 def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path) -> None:

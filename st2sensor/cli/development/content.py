@@ -136,8 +136,10 @@ class Content:
     def _register(self) -> list[Outcome]:
         with registry_of(self._settings, self._storage, self._announcements) as registry:
             outcomes = registry.register(KINDS)
+        own = str(self._settings.content.overrides_path)
         for warning in registry.warnings:
-            if warning not in self._failing:
+            # The overrides are this command's: a class that is asked for is not in every pack.
+            if warning not in self._failing and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
         self._failing |= set(registry.warnings)
         return outcomes
@@ -155,7 +157,7 @@ class Content:
         if not self._virtualenvs:
             return []
         with registry_of(self._settings, self._storage, self._announcements) as registry:
-            return list(registry.set_up_virtualenvs(anew=False, progress=self._progress))
+            return registry.set_up_virtualenvs(anew=False, progress=self._progress)
 
     def _progress(self, line: str) -> None:
         ref, _, text = line.partition(": ")

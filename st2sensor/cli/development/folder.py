@@ -173,8 +173,10 @@ def _only(pack: str, sensors: Sequence[str]) -> object:
     """Overrides that leave some sensors alone enabled."""
     classes = [name.rpartition(".")[2] for name in sensors if "." not in name or name.startswith(f"{pack}.")]
     return {
-        "default": {"sensors": {"enabled": False}},
-        "exceptions": {"sensors": {name: {"enabled": True} for name in classes}},
+        "sensors": {
+            "defaults": {"enabled": False},
+            "exceptions": {name: {"enabled": True} for name in classes},
+        }
     }
 
 

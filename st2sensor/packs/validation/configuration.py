@@ -10,8 +10,9 @@ from st2sensor import schema
 from st2sensor.errors import ContentError, St2SensorError
 from st2sensor.models import Pack
 from st2sensor.packs import config, config_schema
-from st2sensor.packs.config import MASK, SECRET_KEYS, Source, shortened, texts
+from st2sensor.packs.config import SECRET_KEYS, Source, shortened, texts
 from st2sensor.packs.config_schema import Item, Place
+from st2sensor.packs.masking import MASK
 from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.workers.pool import Pool
@@ -23,7 +24,7 @@ CERTAIN = frozenset({"required", "additionalProperties"})
 def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
     """Check the schema, a configuration, and the example that the pack brings.
 
-    :param file: the configuration; None without.
+    :param file: where the configuration is, or would be; None when that is not known.
     :param workers: know what templates need.
     """
     try:
@@ -32,8 +33,12 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
         yield found(pack.ref, error, "config-schema")
         return
     example = pack.path / f"{pack.ref}.yaml.example"
-    if file is not None:
+    if file is not None and file.exists():
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
+    elif file is not None:
+        absence = config.source_of(file, pack.path).absence
+        if absence is not None:
+            yield found(pack.ref, absence, "no-config", Severity.WARNING)
     if example.is_file():
         for problem in _problems(example, pack.path, workers, has_blanks=True):
             yield found(pack.ref, problem, "config-example", Severity.WARNING)

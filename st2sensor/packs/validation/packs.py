@@ -6,21 +6,26 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError
+from st2sensor.packs import overrides
 from st2sensor.packs.config import config_file
 from st2sensor.packs.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
-from st2sensor.packs.validation.finding import Finding, found
+from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.packs.validation.triggers import Known
 from st2sensor.settings import Content
 from st2sensor.workers.pool import Pool
 
 NOWHERE = Path(os.devnull)
 """Holds no configuration and no virtualenv."""
+
+
+UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
+"""Findings with which not every sensor of a pack is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
     findings = [*_duplicates(whole)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
         for pack in whole:
-            findings += pack.findings
+            findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types)
             findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
             findings += _code(pack, content, types, pool)
@@ -69,8 +74,23 @@ def _duplicates(whole: Sequence[Declarations]) -> Iterator[Finding]:
 def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> Path | None:
     if pack in configs or content is None:
         return configs.get(pack)
-    path = config_file(content.configs_path, pack)
-    return path if path.is_file() else None
+    return config_file(content.configs_path, pack)
+
+
+def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
+    """Apply what an operator has set for a pack, and say what is wrong with it."""
+    if content is None:
+        return []
+    try:
+        loaded = overrides.load(content.overrides_path, pack.pack.ref)
+    except ContentError as error:
+        return [found(pack.pack.ref, error, "overrides")]
+    pack.rules = [rule for rule in pack.rules if not loaded.disables(rule.name)]
+    pack.sensors = [replace(item, sensor=loaded.apply(item.sensor)[0]) for item in pack.sensors]
+    warnings = [*loaded.warnings]
+    if pack.sensors and not any(finding.rule in UNREAD for finding in pack.findings):
+        warnings += loaded.strangers({item.sensor.name for item in pack.sensors})
+    return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in warnings]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:

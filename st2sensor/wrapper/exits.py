@@ -1,0 +1,53 @@
+"""What becomes of a sensor that calls exit()."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from typing import Optional
+
+from st2sensor.wrapper import remedy
+
+FAILED = 1
+"""Exit code."""
+
+LONGEST = 200
+"""Characters of what a sensor says as it ends."""
+
+
+def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
+    """The exit code, as the interpreter would have it. Says where a sensor has ended itself, unless that is no failure.
+
+    :param file: the sensor's.
+    """
+    code = _code(exit_)
+    if code != 0:
+        frame = _own_frame(exit_, file)
+        place = "" if frame is None else f" at {frame.filename}:{frame.lineno}"
+        log.error("the sensor failed: it called exit()%s%s", place, _reason(exit_, code))
+    return code
+
+
+def _reason(exit_: SystemExit, code: int) -> str:
+    """What was said, or what to do."""
+    if not isinstance(exit_.code, int):
+        return f": {str(exit_.code)[:LONGEST]}"
+    return f", with exit code {code}; raise an exception that says why"
+
+
+def _code(exit_: SystemExit) -> int:
+    if exit_.code is None:
+        return 0
+    if isinstance(exit_.code, int):
+        return exit_.code & 0xFF
+    sys.stderr.write(f"{exit_.code}\n")
+    return FAILED
+
+
+def _own_frame(exit_: SystemExit, file: str) -> Optional[traceback.FrameSummary]:
+    """The last place in the pack on the way to exit(): a library may have called it."""
+    pack = os.path.join(remedy.pack_of(file), "")
+    frames = [frame for frame in traceback.extract_tb(exit_.__traceback__) if frame.filename.startswith(pack)]
+    return frames[-1] if frames else None
