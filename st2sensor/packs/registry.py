@@ -322,6 +322,8 @@ class Registry:
     def _rules(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
         files, outcomes = self._files(packs, RULES)
         yield from outcomes
-        yield from rules.register_files(
-            files, None if prune else self._present(packs), self.storage, self.announcements
-        )
+        present = None if prune else self._present(packs)
+        for outcome in rules.register_files(files, present, self.storage, self.announcements):
+            if outcome.result is Result.WAITING:
+                self.warnings.append(outcome.message)
+            yield outcome

@@ -24,8 +24,14 @@ def register_files(
 ) -> Iterator[Outcome]:
     """Register the rules in some files, and unregister those that are gone.
 
+    Where StackStorm has rules, all of them are its own: it counts what they ask for, and whoever counts a second time
+    keeps a trigger alive that nobody asks for any more.
+
     :param present: the packs that these are all the files of; None for all packs.
     """
+    if storage.stackstorm_rules():
+        yield from _left_to_stackstorm(files, storage, announcements)
+        return
     declared: dict[str, str] = {}
     unreadable: set[tuple[str, str]] = set()
     for pack, path in files:
@@ -39,6 +45,10 @@ def register_files(
                 )
             declared[ref] = str(path)
             with blaming(str(path)):
+                waits = waiting(declaration, storage)
+                if waits is not None:
+                    yield Outcome(kind="rule", ref=ref, result=Result.WAITING, message=str(waits))
+                    continue
                 result = register(declaration, storage, announcements)
         except ContentError as error:
             unreadable.add((pack.ref, str(path.relative_to(pack.path))))
@@ -48,16 +58,35 @@ def register_files(
     for rule in storage.all(Rule):
         is_gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
         if is_gone and (present is None or rule.pack in present):
-            yield _unregistered(rule, storage, announcements)
+            yield _unregistered(rule, storage, announcements, Result.REMOVED)
 
 
-def _unregistered(rule: Rule, storage: Storage, announcements: Announcements) -> Outcome:
+def _left_to_stackstorm(
+    files: Sequence[tuple[Pack, Path]], storage: Storage, announcements: Announcements
+) -> Iterator[Outcome]:
+    """Register nothing, and give back what was counted here before StackStorm came: exactly that, since others count
+    the same triggers."""
+    counted = storage.all(Rule)
+    for rule in counted:
+        yield _unregistered(rule, storage, announcements, Result.GIVEN_BACK)
+    known = {rule.ref for rule in counted}
+    for pack, path in files:
+        try:
+            ref = f"{pack.ref}.{metadata.rule(pack, path).name}"
+        except ContentError:
+            # StackStorm's own registration says what is wrong with it.
+            ref = f"{pack.ref}: {path.name}"
+        if ref not in known:
+            yield Outcome(kind="rule", ref=ref, result=Result.LEFT)
+
+
+def _unregistered(rule: Rule, storage: Storage, announcements: Announcements, result: Result) -> Outcome:
     try:
         with blaming(rule.metadata_file):
             unregister(rule, storage, announcements)
     except ContentError as error:
         return failed("rule", rule.ref, error)
-    return Outcome(kind="rule", ref=rule.ref, result=Result.REMOVED)
+    return Outcome(kind="rule", ref=rule.ref, result=result)
 
 
 def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Result:
@@ -76,9 +105,12 @@ def register(declared: RuleDeclaration, storage: Storage, announcements: Announc
 
 
 def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> None:
-    """Forget a rule, and its trigger when nobody else asks for it."""
-    storage.remove(Rule, rule.ref)
-    withdraw(rule.trigger, storage, announcements)
+    """Forget a rule, and its trigger when nobody else asks for it.
+
+    Of two that do so at once, only the one that has removed the record withdraws what it stands for.
+    """
+    if storage.remove(Rule, rule.ref):
+        withdraw(rule.trigger, storage, announcements)
 
 
 def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements) -> Trigger:
@@ -103,6 +135,16 @@ def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> No
     storage.count_reference(trigger, -1)
     if storage.get(Trigger, trigger) is None:
         announcements.add(known, DELETE)
+
+
+def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
+    """Why a rule has no trigger yet, with the place in its file, or None.
+
+    That is no failure: StackStorm, too, takes a rule before its trigger type.
+    """
+    if storage.get(TriggerType, declared.trigger_type) is not None:
+        return None
+    return misfit(declared, None)
 
 
 def misfit(declared: RuleDeclaration, trigger_type: TriggerType | None) -> ContentError | None:

@@ -38,6 +38,12 @@ class Storage(Protocol):
     def count_reference(self, trigger_ref: str, change: int) -> None:
         """Add to a trigger's ref_count in one step; a trigger that falls to 0 is deleted, as in StackStorm."""
 
+    def stackstorm_rules(self, trigger: str | None = None) -> int:
+        """How many rules StackStorm has registered in this database.
+
+        :param trigger: count only those that ask for this trigger, by its reference.
+        """
+
     # The datastore's entries. One that has expired at `now` is not there.
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,36 @@ class StackStorm:
             for collection, document in (("trigger_type_d_b", kind), ("trigger_d_b", trigger)):
                 self.database[collection].insert_one({**document, "_id": ObjectId()})
         self.announce("st2.sensor", "create")
+
+    def has_rules(self, *refs: str) -> None:
+        """Rules as its registration leaves them, and the triggers that these ask for."""
+        rules = [item for item in sample("documents/rule_d_b.json") if item["ref"] in refs]
+        asked = {item["trigger"] for item in rules}
+        triggers = [item for item in sample("documents/trigger_d_b_of_rules.json") if item["ref"] in asked]
+        for collection, documents in (("rule_d_b", rules), ("trigger_d_b", triggers)):
+            self.database[collection].insert_many([{**item, "_id": ObjectId()} for item in documents])
+
+    def adds_rule(self, name: str, trigger: str) -> None:
+        """A rule for a trigger that is there."""
+        (rule,) = [item for item in sample("documents/rule_d_b.json") if item["ref"] == "only.timer"]
+        identity = {"_id": ObjectId(), "name": name, "ref": f"only.{name}", "uid": f"rule:only:{name}"}
+        self.database["rule_d_b"].insert_one({**rule, **identity, "trigger": trigger})
+        self.database["trigger_d_b"].update_one({"ref": trigger}, {"$inc": {"ref_count": 1}})
+
+    def deletes_rule(self, name: str) -> None:
+        rule = self.database["rule_d_b"].find_one_and_delete({"name": name})
+        assert rule is not None
+        triggers = self.database["trigger_d_b"]
+        triggers.update_one({"ref": rule["trigger"]}, {"$inc": {"ref_count": -1}})
+        triggers.delete_one({"ref": rule["trigger"], "ref_count": {"$lte": 0}})
+
+    def asked(self) -> dict[str, int]:
+        """The triggers that anybody asks for, with how many do."""
+        found = self.database["trigger_d_b"].find({"parameters": {"$exists": True}})
+        return {trigger["ref"]: trigger["ref_count"] for trigger in found}
+
+    def asked_by_rules(self) -> dict[str, int]:
+        return dict(Counter(rule["trigger"] for rule in self.database["rule_d_b"].find()))
 
     def close(self) -> None:
         self._connection.close()
@@ -198,3 +230,62 @@ def test_what_was_disabled_before_st2sensor_came_stays_disabled(workspace: Works
     stackstorm.database["sensor_type_d_b"].update_one({"ref": "p.S"}, {"$set": {"enabled": False}})
     assert "sensor p.S stays disabled" in workspace.reload().stderr
     assert not workspace.documents("sensor_type_d_b")[0]["enabled"]
+
+
+TIMER = {"unit": "seconds", "delta": 3}
+
+
+def test_rules_that_stackstorm_has_registered_are_counted_once(workspace: Workspace, stackstorm: StackStorm) -> None:
+    workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    stackstorm.has_rules("only.timer")
+    (ref,) = stackstorm.asked_by_rules()
+    stackstorm.database["trigger_d_b"].update_one({"ref": ref}, {"$set": {"ref_count": 1}})
+    before = list(stackstorm.database["rule_d_b"].find())
+    for _ in range(2):
+        shown = workspace.reload_well()
+        assert re.search(r"^kind .* left to StackStorm .*failed$", shown, re.MULTILINE), shown
+        assert stackstorm.asked() == stackstorm.asked_by_rules() == {ref: 1}
+    assert list(stackstorm.database["rule_d_b"].find()) == before
+    assert workspace.documents("st2sensor_rules") == []
+    told = workspace.run("st2sensor", "--config-file", str(workspace.config), "rules").stdout
+    assert "StackStorm has registered 1 rule: st2 rule list shows them" in told
+
+    # Nor does anybody take away by hand what its rules count.
+    refused = workspace.run("st2sensor", "--config-file", str(workspace.config), "triggers", "remove", ref)
+    assert refused.returncode == 65
+    assert f"{ref} is asked for by 1 rule of StackStorm alone: st2 rule delete" in refused.stderr
+    stackstorm.deletes_rule("timer")
+    assert stackstorm.asked() == {}
+
+
+def test_what_was_counted_before_stackstorm_came_is_given_back(workspace: Workspace, stackstorm: StackStorm) -> None:
+    workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    workspace.add_rule("only", "gone", "core.st2.IntervalTimer", unit="seconds", delta=4)
+    workspace.reload_well()
+    (rule,) = [item for item in workspace.documents("st2sensor_rules") if item["name"] == "timer"]
+    assert sorted(stackstorm.asked().values()) == [1, 1]
+    stackstorm.adds_rule("timer", rule["trigger"])
+    stackstorm.adds_rule("another", rule["trigger"])
+
+    assert re.search(r"^rule +only.timer +given back to StackStorm$", workspace.reload_well(), re.MULTILINE)
+    assert stackstorm.asked() == stackstorm.asked_by_rules() == {rule["trigger"]: 2}
+    assert workspace.documents("st2sensor_rules") == []
+    assert "given back" not in workspace.reload_well()
+    assert stackstorm.asked() == stackstorm.asked_by_rules()
+    stackstorm.deletes_rule("timer")
+    stackstorm.deletes_rule("another")
+    assert stackstorm.asked() == {}
+
+
+def test_away_from_stackstorm_its_rules_are_taken_over(workspace: Workspace, stackstorm: StackStorm) -> None:
+    path = workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    stackstorm.has_rules("only.timer")
+    (before,) = stackstorm.asked()
+    # What docs/migrating.md says to type.
+    stackstorm.database["trigger_d_b"].update_many({"ref_count": {"$gt": 0}}, {"$set": {"ref_count": 0}})
+    stackstorm.database["rule_d_b"].rename("rule_d_b_of_stackstorm")
+    assert re.search(r"^rule +only.timer +created$", workspace.reload_well(), re.MULTILINE)
+    assert stackstorm.asked() == {before: 1}
+    path.unlink()
+    workspace.reload_well()
+    assert stackstorm.asked() == {}

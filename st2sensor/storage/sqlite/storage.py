@@ -104,6 +104,10 @@ class SqliteStorage:
             else:
                 store(connection, table, *key, document)
 
+    def stackstorm_rules(self, trigger: str | None = None) -> int:  # noqa: ARG002
+        # No StackStorm writes here.
+        return 0
+
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._locked() as connection:
             return self._reader.live(find(connection, KEY_VALUES, scope, name), now)

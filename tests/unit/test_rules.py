@@ -1,0 +1,112 @@
+"""Rules: whose they are, and what is counted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from st2sensor.models import Pack, Rule, Trigger, TriggerType
+from st2sensor.packs import rules
+from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.storage.sqlite.storage import SqliteStorage
+from st2sensor.transport.topology import Topology
+
+LINE = TriggerType(pack="linux", name="line", parameters_schema={"type": "object"})
+
+
+class Shared(SqliteStorage):
+    """A database in which a StackStorm may have rules. :ivar theirs: the triggers that these ask for."""
+
+    theirs: tuple[str, ...] = ()
+
+    def stackstorm_rules(self, trigger: str | None = None) -> int:
+        return len([ref for ref in self.theirs if trigger in (None, ref)])
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Shared]:
+    with closing(Shared(tmp_path / "st2.db")) as found:
+        found.prepare()
+        found.put(LINE)
+        yield found
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Pack:
+    (tmp_path / "ours" / "rules").mkdir(parents=True)
+    return Pack(ref="ours", path=tmp_path / "ours")
+
+
+def write(pack: Pack, name: str, trigger_type: str = LINE.ref, **parameters: object) -> tuple[Pack, Path]:
+    path = pack.path / "rules" / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"name": name, "trigger": {"type": trigger_type, "parameters": parameters}}))
+    return pack, path
+
+
+def register(storage: Shared, *files: tuple[Pack, Path]) -> list[Outcome]:
+    return list(rules.register_files(files, None, storage, Announcements(Topology("st2"))))
+
+
+def results(outcomes: list[Outcome]) -> dict[str, Result]:
+    return {outcome.ref: outcome.result for outcome in outcomes}
+
+
+def counts(storage: Shared) -> list[int]:
+    return [trigger.ref_count for trigger in storage.all(Trigger)]
+
+
+def test_rules_are_counted_where_stackstorm_has_none(storage: Shared, pack: Pack) -> None:
+    files = write(pack, "a", path="/x"), write(pack, "b", path="/x")
+    assert results(register(storage, *files)) == {"ours.a": Result.CREATED, "ours.b": Result.CREATED}
+    assert results(register(storage, *files)) == {"ours.a": Result.UNCHANGED, "ours.b": Result.UNCHANGED}
+    assert counts(storage) == [2]
+
+
+def test_rules_are_left_to_a_stackstorm_that_has_any(storage: Shared, pack: Pack) -> None:
+    storage.theirs = ("other.trigger",)
+    broken = pack.path / "rules" / "broken.yaml"
+    broken.write_text("{")
+    assert results(register(storage, write(pack, "a", path="/x"), (pack, broken))) == {
+        "ours.a": Result.LEFT,
+        "ours: broken.yaml": Result.LEFT,
+    }
+    assert counts(storage) == []
+    assert storage.all(Rule) == []
+
+
+def test_what_was_counted_before_stackstorm_came_is_given_back_exactly(storage: Shared, pack: Pack) -> None:
+    both, ours = write(pack, "both", path="/x"), write(pack, "ours", path="/y")
+    register(storage, both, ours)
+    (trigger,) = [item for item in storage.all(Trigger) if item.parameters == {"path": "/x"}]
+    # StackStorm registers one of them, another one of its own for the same trigger, and somebody asks by hand.
+    storage.count_reference(trigger.ref, 3)
+    storage.theirs = (trigger.ref, trigger.ref)
+
+    assert results(register(storage, both, ours)) == {"ours.both": Result.GIVEN_BACK, "ours.ours": Result.GIVEN_BACK}
+    assert [(item.ref, item.ref_count) for item in storage.all(Trigger)] == [(trigger.ref, 3)]
+    assert results(register(storage, both, ours)) == {"ours.both": Result.LEFT, "ours.ours": Result.LEFT}
+    assert counts(storage) == [3]
+
+
+def test_two_that_give_back_at_once_do_so_once(storage: Shared, pack: Pack) -> None:
+    register(storage, write(pack, "a", path="/x"))
+    (rule,) = storage.all(Rule)
+    storage.count_reference(rule.trigger, 1)
+    announcements = Announcements(Topology("st2"))
+    rules.unregister(rule, storage, announcements)
+    rules.unregister(rule, storage, announcements)
+    assert counts(storage) == [1]
+
+
+def test_a_rule_waits_for_its_trigger_type(storage: Shared, pack: Pack) -> None:
+    file = write(pack, "a", "other.asked", path="/x")
+    (outcome,) = register(storage, file)
+    assert outcome.result is Result.WAITING
+    assert "a.yaml:5: there is no trigger type other.asked; correct the type" in outcome.message
+    storage.put(TriggerType(pack="other", name="asked", parameters_schema={"type": "object"}))
+    assert results(register(storage, file)) == {"ours.a": Result.CREATED}
