@@ -23,7 +23,6 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.topology import Topology
 from st2sensor.workers.pool import Pool
 
 QUIET = (Result.UNCHANGED, Result.LEFT)
@@ -79,7 +78,7 @@ def register(
     if elsewhere and not kinds and virtualenvs is None:
         return 0
     chosen = KINDS if not kinds or "all" in kinds else tuple(kinds)
-    announcements = Announcements(Topology(settings.messaging.prefix))
+    announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         with registry_of(settings, storage, announcements) as registry:

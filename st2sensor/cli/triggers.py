@@ -27,7 +27,6 @@ from st2sensor.packs.files import value
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
-from st2sensor.transport.topology import Topology
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
@@ -151,7 +150,7 @@ def _parameter(text: str) -> tuple[str, object]:
 @contextmanager
 def _changing(settings: Settings) -> Iterator[tuple[Storage, Announcements]]:
     """What is changed in the database, and then told to the containers."""
-    announcements = Announcements(Topology(settings.messaging.prefix))
+    announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         yield storage, announcements

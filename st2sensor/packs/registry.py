@@ -144,9 +144,11 @@ class Registry:
         known = self.storage.get(TriggerType, declared.ref)
         if known != declared:
             self.storage.put(declared)
-            self.announcements.add(declared, CREATE if known is None else UPDATE)
+            self.announcements.add_type(declared, CREATE if known is None else UPDATE, self.storage)
         if not declared.parameters_schema and self.storage.get(Trigger, declared.ref) is None:
-            self.storage.put(Trigger(pack=declared.pack, name=declared.name, type=declared.ref))
+            trigger = Trigger(pack=declared.pack, name=declared.name, type=declared.ref)
+            self.storage.put(trigger)
+            self.announcements.add(trigger, CREATE, self.storage)
         return Outcome(kind="trigger type", ref=declared.ref, result=result_of(known, declared))
 
     def _sensors(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
@@ -295,7 +297,7 @@ class Registry:
         if known != sensor:
             self.storage.put(sensor)
         if result is not Result.UNCHANGED:
-            self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE)
+            self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE, self.storage)
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
 
     def _unreadable_sensor(self, pack: Pack, path: Path, error: ContentError) -> Outcome:
@@ -316,7 +318,7 @@ class Registry:
                 self.storage.remove(Registration, sensor.ref)
         except ContentError as error:
             return failed("sensor", sensor.ref, error)
-        self.announcements.add(sensor, DELETE)
+        self.announcements.add(sensor, DELETE, self.storage)
         return Outcome(kind="sensor", ref=sensor.ref, result=Result.REMOVED)
 
     def _rules(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:

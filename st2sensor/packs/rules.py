@@ -134,7 +134,7 @@ def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> No
         return
     storage.count_reference(trigger, -1)
     if storage.get(Trigger, trigger) is None:
-        announcements.add(known, DELETE)
+        announcements.add(known, DELETE, storage)
 
 
 def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
@@ -216,7 +216,7 @@ def _reparametrised(
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
-    announcements.add(changed, UPDATE)
+    announcements.add(changed, UPDATE, storage)
     return changed
 
 
@@ -224,11 +224,13 @@ def _asked_for(
     trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
 ) -> Trigger:
     trigger = _find(trigger_type.ref, parameters, storage)
+    is_new = trigger is None
     if trigger is None:
         name = str(uuid.uuid4()) if parameters else trigger_type.name
         trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
         storage.put(trigger)
-        announcements.add(trigger, CREATE)
     if parameters:
         storage.count_reference(trigger.ref, 1)
+    if is_new:
+        announcements.add(trigger, CREATE, storage)
     return trigger

@@ -237,7 +237,7 @@ COLLECTIONS: dict[type[Any], Collection] = {
 }
 
 STACKSTORM_RULES = "rule_d_b"
-"""StackStorm's own rules, each with the reference of the trigger it asks for. They are counted here, and never changed."""
+"""StackStorm's own rules, each with the reference of the trigger it asks for: counted here, and never changed."""
 
 MEMBERS, LEASES, NODES = "st2sensor_members", "st2sensor_leases", "st2sensor_nodes"
 """Containers that share sensors, by id; who holds which sensor, by reference; what operators say of nodes, by name."""

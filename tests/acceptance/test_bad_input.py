@@ -237,7 +237,9 @@ def test_a_rule_for_an_unknown_type_waits_for_it(embedded: Workspace) -> None:
     assert done.returncode == 0, done.stderr
     assert "bad.yaml:5: there is no trigger type healthy.asked; correct the type" in done.stderr
     assert re.search(r"^rule +bad.bad +waiting$", done.stdout, re.MULTILINE), done.stdout
-    embedded.add_sensor("healthy", "Healthy", HEALTHY, trigger_types=[{"name": "asked", "parameters_schema": {"type": "object"}}])
+    embedded.add_sensor(
+        "healthy", "Healthy", HEALTHY, trigger_types=[{"name": "asked", "parameters_schema": {"type": "object"}}]
+    )
     assert "waiting" not in embedded.reload_well()
     (rule,) = embedded.documents("st2sensor_rules")
     assert rule["metadata_file"] == str(path.relative_to(embedded.packs / "bad"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 import pika
 import pymongo
 import pytest
-from bson import ObjectId
+from bson import SON, ObjectId
 
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ, parameters
@@ -94,9 +95,49 @@ class StackStorm:
     def asked_by_rules(self) -> dict[str, int]:
         return dict(Counter(rule["trigger"] for rule in self.database["rule_d_b"].find()))
 
+    def listens(self) -> None:
+        """As its API, its timers and its sensor container do."""
+        self._queue = self._channel.queue_declare("", exclusive=True).method.queue
+        for name in ("st2.sensor", "st2.trigger"):
+            self._channel.exchange_declare(name, "topic", durable=True)
+            self._channel.queue_bind(self._queue, name, routing_key="#")
+
+    def heard(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Class, event and document of what was announced by now; fails for what its services refuse."""
+        found: list[tuple[str, str, dict[str, Any]]] = []
+        while True:
+            method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
+            if method is None:
+                return found
+            assert properties.content_type == "application/x-python-serialize", properties
+            assert properties.content_encoding == "binary"
+            told = _StackStormUnpickler(io.BytesIO(body)).load()
+            assert method.exchange == {"TriggerDB": "st2.trigger", "SensorTypeDB": "st2.sensor"}[type(told).__name__]
+            assert type(told._data) is SON
+            found.append((type(told).__name__, method.routing_key, told._data.to_dict()))
+
     def close(self) -> None:
         self._connection.close()
         self._client.close()
+
+
+class TriggerDB:
+    _data: Any
+
+
+class SensorTypeDB:
+    _data: Any
+
+
+DATABASE_CLASSES = {
+    ("st2common.models.db.trigger", "TriggerDB"): TriggerDB,
+    ("st2common.models.db.sensor", "SensorTypeDB"): SensorTypeDB,
+}
+
+
+class _StackStormUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return DATABASE_CLASSES.get((module, name)) or super().find_class(module, name)
 
 
 class _Trap:
@@ -289,3 +330,38 @@ def test_away_from_stackstorm_its_rules_are_taken_over(workspace: Workspace, sta
     path.unlink()
     workspace.reload_well()
     assert stackstorm.asked() == {}
+
+
+def test_stackstorms_services_hear_of_what_is_registered_here(workspace: Workspace, stackstorm: StackStorm) -> None:
+    stackstorm.listens()
+    asked = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    types = [{"name": "plain"}, {"name": "asked", "parameters_schema": asked}]
+    path = workspace.add_sensor("p", "S", SLEEPS, trigger_types=types)
+    workspace.add_rule("p", "r", "p.asked", n=1)
+    workspace.reload_well()
+
+    stored = stackstorm.database["trigger_d_b"]
+    told = {data["ref"]: data for kind, event, data in stackstorm.heard() if (kind, event) == ("TriggerDB", "create")}
+    assert told == {document["ref"]: document for document in stored.find()}
+    assert any(document["type"] == "p.asked" and document["parameters"] == {"n": 1} for document in told.values())
+
+    (sensor,) = stackstorm.database["sensor_type_d_b"].find()
+    path.write_text(path.read_text() + "\n# changed\n")
+    workspace.reload_well()
+    assert stackstorm.heard() == [("SensorTypeDB", "update", sensor)]
+    metadata = path.with_suffix(".yaml")
+    metadata.write_text(metadata.read_text().replace("name: plain", "description: d\n  name: plain"))
+    workspace.reload_well()
+    assert ("TriggerDB", "update", stored.find_one({"ref": "p.plain"})) in stackstorm.heard()
+    done = workspace.run("st2sensor", "--config-file", str(workspace.config), "disable", "p.S")
+    assert done.returncode == 0, done.stderr
+    assert stackstorm.heard() == [("SensorTypeDB", "update", {**sensor, "enabled": False})]
+
+    (trigger,) = stored.find({"type": "p.asked"})
+    (workspace.packs / "p" / "rules" / "r.yaml").unlink()
+    path.unlink()
+    metadata.unlink()
+    workspace.reload_well()
+    gone = stackstorm.heard()
+    assert ("TriggerDB", "delete", trigger) in gone
+    assert ("SensorTypeDB", "delete", {**sensor, "enabled": False}) in gone

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
+from bson import ObjectId
 
 from st2sensor.models import Pack, Rule, Trigger, TriggerType
 from st2sensor.packs import rules
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result
 from st2sensor.storage.sqlite.storage import SqliteStorage
+from st2sensor.transport.base import Message, Transport
 from st2sensor.transport.topology import Topology
+from tests.unit.test_codec import Stand
 
 LINE = TriggerType(pack="linux", name="line", parameters_schema={"type": "object"})
 
@@ -110,3 +114,52 @@ def test_a_rule_waits_for_its_trigger_type(storage: Shared, pack: Pack) -> None:
     assert "a.yaml:5: there is no trigger type other.asked; correct the type" in outcome.message
     storage.put(TriggerType(pack="other", name="asked", parameters_schema={"type": "object"}))
     assert results(register(storage, file)) == {"ours.a": Result.CREATED}
+
+
+class Bus:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def publisher(self, patience: float) -> Bus:  # noqa: ARG002
+        return self
+
+    def connect(self) -> None: ...
+
+    def publish(self, messages: list[Message]) -> None:
+        self.messages += messages
+
+    def close(self) -> None: ...
+
+
+TRIGGER_DB = "st2common.models.db.trigger"
+
+
+def told(announcements: Announcements) -> list[tuple[str, dict[str, Any]]]:
+    bus = Bus()
+    announcements.send(cast("Transport", bus))
+    assert {message.exchange for message in bus.messages} == {"st2.trigger"}
+    return [(message.routing_key, dict(Stand(message.body, TRIGGER_DB).load()._data)) for message in bus.messages]
+
+
+def test_stackstorm_is_told_of_triggers_as_they_are_stored(storage: Shared) -> None:
+    announcements = Announcements(Topology("st2"), for_stackstorm=True)
+    trigger = rules.ask(LINE.ref, {"path": "/x"}, storage, announcements)
+    stored = storage.get(Trigger, trigger.ref)
+    assert stored is not None
+    storage.put(Trigger(pack="linux", name="boot", type="linux.boot"))
+    # There is no announcement of types.
+    announcements.add_type(LINE, "update", storage)
+    rules.withdraw(trigger.ref, storage, announcements)
+    fields = {
+        "_id": ObjectId(stored.id),
+        "ref": trigger.ref,
+        "name": trigger.name,
+        "pack": "linux",
+        "uid": trigger.uid,
+        "type": LINE.ref,
+        "parameters": {"path": "/x"},
+        "ref_count": 1,
+    }
+    assert told(announcements) == [("create", fields), ("update", fields), ("delete", fields)]

@@ -22,7 +22,6 @@ from st2sensor.packs.registrable import KINDS
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.topology import Topology
 
 SENSOR = "sensor"
 
@@ -78,7 +77,7 @@ class Content:
         self._screen = screen
         self._missing = list(triggers)
         self._virtualenvs = virtualenvs
-        self._announcements = Announcements(Topology(settings.messaging.prefix))
+        self._announcements = Announcements.of(settings)
         self._failing: frozenset[str] = frozenset()
         """Messages of what is wrong already."""
         self._lock = threading.Lock()
