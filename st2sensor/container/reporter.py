@@ -212,6 +212,7 @@ class Reporter:
             last_error=record.last_error,
             dropped=record.dropped,
             refused=refused,
+            refused_types=known.refusals_of(ref),
             held_back=self._sources.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,

@@ -469,7 +469,7 @@ class Supervisor:
         self._digests = known.desired(self._only)
         self._needs = {ref: known.needs_of(ref) for ref in self._digests}
         self._choose()
-        self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
+        self._catalogue.learn(known.trigger_types.values(), known.triggers.values(), known.refusals.values())
         self._requests.tell_triggers()
         self._management.keep_only(frozenset(known.sensors))
         for ref in self._children.states:

@@ -20,6 +20,7 @@ from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
+from st2sensor.packs.refusals import Refusals
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
 from st2sensor.settings import Content
@@ -50,6 +51,7 @@ class Registry:
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set)
     """Packs with folders that cannot be read: what is registered of them stays."""
+    _refusals: Refusals = field(default_factory=Refusals)
     _configs: dict[Path, str | ContentError] = field(default_factory=dict)
     """By a pack's folder: a fingerprint of what its configuration takes from the datastore, or what is wrong."""
 
@@ -67,6 +69,7 @@ class Registry:
             outcomes += self._trigger_files(packs)
         if SENSORS in kinds:
             outcomes += self._sensors(packs, prune)
+        self._refusals.settle(self.storage, kinds, None if prune else self._present(packs))
         if RULES in kinds:
             outcomes += self._rules(packs, prune)
         return outcomes
@@ -118,27 +121,30 @@ class Registry:
             try:
                 declared, problem = metadata.trigger_type(pack, path)
             except ContentError as error:
+                self._refusals.add_file(pack, path, TRIGGERS, error)
                 yield failed("trigger type", f"{pack.ref}: {path.name}", error)
                 continue
             yield self._trigger_type(declared, str(path), problem)
 
     def _trigger_type(self, declared: TriggerType, file: str, problem: ContentError | None = None) -> Outcome:
         try:
+            if problem is not None:
+                raise problem
             with blaming(file):
-                return self._registered_type(declared, file, problem)
+                return self._registered_type(declared, file)
         except ContentError as error:
+            self._refusals.add(declared.pack, declared.name, declared.metadata_file or file, str(error))
             return failed("trigger type", declared.ref, error)
 
-    def _registered_type(self, declared: TriggerType, file: str, problem: ContentError | None) -> Outcome:
-        if problem is not None:
-            return failed("trigger type", declared.ref, problem)
+    def _registered_type(self, declared: TriggerType, file: str) -> Outcome:
+        """Raises ContentError."""
         first, first_file = self._schemas.setdefault(declared.ref, (declared, file))
         if (first.payload_schema, first.parameters_schema) != (
             declared.payload_schema,
             declared.parameters_schema,
         ):
             message = f"trigger type {declared.ref} has another schema in {first_file}; make both equal or remove one"
-            return failed("trigger type", declared.ref, ContentError(message, file=file))
+            raise ContentError(message, file=file)
         if first is not declared:
             return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
         known = self.storage.get(TriggerType, declared.ref)
@@ -163,6 +169,7 @@ class Registry:
                 declaration = self._overridden(metadata.sensor(pack, path))
             except ContentError as error:
                 unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+                self._refusals.add_file(pack, path, SENSORS, error)
                 yield self._unreadable_sensor(pack, path, error)
                 continue
             ref = declaration.sensor.ref
@@ -215,6 +222,8 @@ class Registry:
         for trigger_type in declaration.trigger_types:
             yield self._trigger_type(trigger_type, declaration.file.shown)
         for ref, problem in declaration.errors:
+            name, file = ref.removeprefix(f"{declaration.sensor.pack}."), declaration.sensor.metadata_file or ""
+            self._refusals.add(declaration.sensor.pack, name, file, str(problem))
             yield failed("trigger type", ref, problem)
 
     def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[tuple[Outcome, SensorType]]:

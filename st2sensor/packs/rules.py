@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError, TriggerRefused
-from st2sensor.models import Pack, Rule, Trigger, TriggerType
+from st2sensor.models import Pack, Refusal, Rule, Trigger, TriggerType
 from st2sensor.packs import metadata
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
@@ -120,7 +120,9 @@ def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, anno
 
     Raises TriggerRefused.
     """
-    found = _fitting(trigger_type, storage.get(TriggerType, trigger_type), parameters)
+    found = _fitting(
+        trigger_type, storage.get(TriggerType, trigger_type), parameters, storage.get(Refusal, trigger_type)
+    )
     return _asked_for(found, parameters, storage, announcements)
 
 
@@ -144,30 +146,39 @@ def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
     """
     if storage.get(TriggerType, declared.trigger_type) is not None:
         return None
-    return misfit(declared, None)
+    return misfit(declared, None, storage.get(Refusal, declared.trigger_type))
 
 
-def misfit(declared: RuleDeclaration, trigger_type: TriggerType | None) -> ContentError | None:
+def misfit(
+    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
+) -> ContentError | None:
     """Why a rule cannot be registered, with the place in its file, or None.
 
     :param trigger_type: that of the rule's trigger; None when it is not known.
+    :param refusal: why it is not.
     """
     try:
-        _type_for(declared, trigger_type)
+        _type_for(declared, trigger_type, refusal)
     except ContentError as error:
         return error
     return None
 
 
-def _type_for(declared: RuleDeclaration, trigger_type: TriggerType | None) -> TriggerType:
+def _type_for(
+    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
+) -> TriggerType:
     try:
-        return _fitting(declared.trigger_type, trigger_type, declared.parameters)
+        return _fitting(declared.trigger_type, trigger_type, declared.parameters, refusal)
     except TriggerRefused as refusal:
         raise declared.file.error(str(refusal), ["trigger", refusal.key]) from refusal
 
 
-def _fitting(ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any]) -> TriggerType:
+def _fitting(
+    ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any], refusal: Refusal | None
+) -> TriggerType:
     """A trigger type that may be asked for with some parameters. Raises TriggerRefused."""
+    if trigger_type is None and refusal is not None:
+        raise TriggerRefused(f"trigger type {ref} was refused: {refusal.error}", key="type")
     if trigger_type is None:
         raise TriggerRefused(
             f"there is no trigger type {ref}; correct the type, or register the pack whose sensor or triggers/ "

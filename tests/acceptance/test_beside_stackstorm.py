@@ -365,3 +365,78 @@ def test_stackstorms_services_hear_of_what_is_registered_here(workspace: Workspa
     gone = stackstorm.heard()
     assert ("TriggerDB", "delete", trigger) in gone
     assert ("SensorTypeDB", "delete", {**sensor, "enabled": False}) in gone
+
+
+NAMES = """
+import time
+
+class S(Sensor):
+    def add_trigger(self, trigger):
+        for name in ("id", "uid"):
+            self.sensor_service.dispatch({name: trigger[name]}, {"by": name, "n": 1})
+        self.sensor_service.dispatch({"uid": trigger["uid"]}, {"by": "uid", "n": "no number"})
+    def run(self):
+        time.sleep(1000)
+"""
+
+
+def test_a_dispatch_by_id_or_uid_alone_finds_its_trigger(workspace: Workspace, stackstorm: StackStorm) -> None:
+    schema = {"type": "object", "properties": {"by": {"type": "string"}, "n": {"type": "integer"}}}
+    asked = {"name": "asked", "parameters_schema": {"type": "object"}, "payload_schema": schema}
+    workspace.add_sensor("peer", "S", NAMES, trigger_types=[asked])
+    workspace.reload_well()
+    stackstorm.has_rules("peer.ask_one")
+    (trigger,) = stackstorm.database["trigger_d_b"].find({"type": "peer.asked"})
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("does not fit the payload_schema of peer.asked: n: is of type string")
+    expected = [({"id": str(trigger["_id"])}, "id"), ({"uid": trigger["uid"]}, "uid")]
+
+    def seen() -> list[tuple[Any, Any]]:
+        bodies = [pickle.loads(message.raw) for message in list(listener.seen)]
+        return [(body["trigger"], body["payload"]["by"]) for body in bodies if "by" in body["payload"]]
+
+    eventually("both are published", lambda: seen() == expected)
+
+
+REFUSED = "class B(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('bad.e', {'l': ['x']})\n"
+WRONG = {"type": "object", "properties": {"l": {"type": "array", "items": "string"}}}
+
+
+def test_a_refused_type_is_told_with_the_reason(workspace: Workspace) -> None:
+    path = workspace.add_sensor(
+        "bad", "B", REFUSED, poll_interval=0.5, trigger_types=[{"name": "e", "payload_schema": WRONG}]
+    )
+    workspace.add_rule("bad", "r", "bad.e", n=1)
+    reason = "payload_schema of trigger bad.e is not a valid JSON schema: properties.l.items: 'string' is not valid"
+    done = workspace.reload()
+    assert done.returncode == 1
+    assert f"error: {path.with_suffix('.yaml')}:" in done.stderr
+    assert "trigger type bad.e was refused" in done.stderr
+    assert reason in done.stderr
+
+    container = workspace.start()
+    container.wait_for_log("bad.B dispatched bad.e, which is kept as a dead letter: trigger type bad.e was refused: ")
+    commands = (("dead-letters", "list"), ("dead-letters", "show", "1"), ("show", "bad.B", "--json"))
+    for command in (*commands, ("dispatch", "bad.e", "{}")):
+        told = workspace.run("st2sensor", "--config-file", str(workspace.config), *command)
+        assert "not registered" not in told.stdout + told.stderr, command
+        said = told.stdout + told.stderr
+        assert "trigger type bad.e was refused" in said or reason in said, command
+    assert reason in workspace.run("st2sensor", "validate", "packs/bad").stdout
+    container.stop()
+
+    # StackStorm publishes it, where it does not validate.
+    workspace.config.write_text(
+        workspace.config.read_text().replace("[system]\n", "[system]\nvalidate_trigger_payload = False\n")
+    )
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("bad.B dispatched bad.e, published all the same: its trigger type was refused: ")
+    eventually("it arrives", lambda: any(pickle.loads(seen.raw)["trigger"] == "bad.e" for seen in list(listener.seen)))
+    container.stop()
+
+    metadata = path.with_suffix(".yaml")
+    metadata.write_text(metadata.read_text().replace("items: string", "items: {type: string}"))
+    workspace.reload_well()
+    assert workspace.documents("st2sensor_refusals") == []

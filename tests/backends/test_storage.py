@@ -15,7 +15,18 @@ import pymongo
 import pytest
 
 from st2sensor.errors import StorageUnavailable
-from st2sensor.models import Batch, Change, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import (
+    Batch,
+    Change,
+    KeyValue,
+    Overrides,
+    Refusal,
+    Registration,
+    Rule,
+    SensorType,
+    Trigger,
+    TriggerType,
+)
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -41,6 +52,7 @@ ENTITIES = [
     TRIGGER_TYPE,
     TRIGGER,
     Rule(pack="p", name="r", metadata_file="rules/r.yaml", trigger_type="p.t", parameters={"n": 1}, trigger="p.a-uuid"),
+    Refusal(pack="p", name="t", metadata_file="sensors/s.yaml", error="s.yaml:1: payload_schema is wrong"),
     Registration(
         pack="p",
         name="S",

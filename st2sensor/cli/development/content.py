@@ -14,7 +14,7 @@ from st2sensor.cli.development.folder import Folder
 from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.registration import registry_of
 from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
-from st2sensor.models import Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import files, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result, failures
@@ -90,7 +90,7 @@ class Content:
         Raises ConfigError for a sensor that is not there, and TriggerRefused.
         """
         with self._lock:
-            for kind in (SensorType, Registration, TriggerType, Rule, Trigger):
+            for kind in (SensorType, Registration, TriggerType, Refusal, Rule, Trigger):
                 for item in self._storage.all(kind):
                     self._storage.remove(kind, item.ref)
             outcomes = [*self._set_up(), *self._register()]
