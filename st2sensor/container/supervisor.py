@@ -361,6 +361,7 @@ class Supervisor:
             broker=self._pipeline.broker,
             held_back=self._pipeline.held_back,
             held_of=self._pipeline.held_of,
+            audience=self._pipeline.audience,
             database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
             membership=lambda: self._membership,
         )

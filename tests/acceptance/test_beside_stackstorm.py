@@ -7,6 +7,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,12 @@ class StackStorm:
             assert method.exchange == {"TriggerDB": "st2.trigger", "SensorTypeDB": "st2.sensor"}[type(told).__name__]
             assert type(told._data) is SON
             found.append((type(told).__name__, method.routing_key, told._data.to_dict()))
+
+    def runs_rules_engine(self, queue: str) -> None:
+        self._consumer = self._channel.basic_consume(queue, lambda *_: None, auto_ack=True)
+
+    def stops_rules_engine(self) -> None:
+        self._channel.basic_cancel(self._consumer)
 
     def close(self) -> None:
         self._connection.close()
@@ -440,3 +447,30 @@ def test_a_refused_type_is_told_with_the_reason(workspace: Workspace) -> None:
     metadata.write_text(metadata.read_text().replace("items: string", "items: {type: string}"))
     workspace.reload_well()
     assert workspace.documents("st2sensor_refusals") == []
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+def test_a_serializer_that_does_not_fit_the_rules_engine_is_told(
+    folder: Path, mongo_server: MongoDB, rabbit_server: RabbitMQ, serializer: str
+) -> None:
+    # With a queue of its own: others take from StackStorm's.
+    workspace = Workspace(folder, database=mongo_server.url, messaging=rabbit_server.url, serializer=serializer)
+    queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
+    said = {
+        "json": f"serializer = json does not fit: 1 consumer is on {queue}",
+        "pickle": f"serializer = pickle does not fit: nobody consumes {queue}",
+    }[serializer]
+    with closing(workspace), closing(StackStorm(workspace)) as stackstorm:
+        workspace.reload_well()
+        if serializer == "json":
+            stackstorm.runs_rules_engine(queue)
+        container = workspace.start()
+        container.wait_for_log(said)
+        shown = workspace.run("st2sensor", "--config-file", str(workspace.config), "top", "--once").stdout
+        assert f"serializer = {serializer} does not fit" in " ".join(shown.split())
+        if serializer == "json":
+            stackstorm.stops_rules_engine()
+        else:
+            stackstorm.runs_rules_engine(queue)
+        container.wait_for_log(f"serializer = {serializer} fits the consumers of {queue} again")
+        assert container.log.count("does not fit") == 1
