@@ -98,7 +98,12 @@ def register(declared: RuleDeclaration, storage: Storage, announcements: Announc
     trigger = _reparametrised(known, declared, storage, announcements) or _asked_for(
         trigger_type, declared.parameters, storage, announcements
     )
-    storage.put(_rule(declared, trigger.ref))
+    rule = _rule(declared, trigger.ref)
+    if known is None and not storage.insert(rule) and storage.get(Rule, rule.ref) is not None:
+        # Another host has registered it since, and counts it.
+        withdraw(trigger.ref, storage, announcements)
+        return Result.UNCHANGED
+    storage.put(rule)
     if known is not None and known.trigger != trigger.ref:
         withdraw(known.trigger, storage, announcements)
     return Result.CREATED if known is None else Result.CHANGED

@@ -29,6 +29,9 @@ class Storage(Protocol):
     def put(self, entity: Entity) -> None:
         """Insert or change. Fields that st2sensor does not know are kept; a trigger's ref_count is left alone."""
 
+    def insert(self, entity: Entity) -> bool:
+        """Insert unless one of its reference is there; False, and nothing done, when one is."""
+
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         """Change a trigger's parameters, and so its uid, keeping id and name."""
 

@@ -116,6 +116,13 @@ def test_what_is_put_is_got_by_another(storage: Storage, open_storage: Open, ent
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: type(entity).__name__)
+def test_what_is_inserted_is_inserted_once(storage: Storage, open_storage: Open, entity: Any) -> None:
+    assert storage.insert(entity)
+    assert not open_storage().insert(entity)
+    assert storage.all(type(entity)) == [entity]
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: type(entity).__name__)
 def test_what_is_removed_is_gone(storage: Storage, entity: Any) -> None:
     storage.put(entity)
     assert storage.remove(type(entity), entity.ref)

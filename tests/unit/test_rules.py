@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from bson import ObjectId
 
-from st2sensor.models import Pack, Rule, Trigger, TriggerType
+from st2sensor.models import Entity, Pack, Rule, Trigger, TriggerType
 from st2sensor.packs import rules
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result
@@ -105,6 +105,27 @@ def test_two_that_give_back_at_once_do_so_once(storage: Shared, pack: Pack) -> N
     rules.unregister(rule, storage, announcements)
     rules.unregister(rule, storage, announcements)
     assert counts(storage) == [1]
+
+
+class Slow(Shared):
+    """Another host registers the same rule just before its record is inserted here. :ivar other: does so."""
+
+    def __init__(self, path: Path, other: Callable[[], object]) -> None:
+        super().__init__(path)
+        self.other = other
+
+    def insert(self, entity: Entity) -> bool:
+        self.other()
+        return super().insert(entity)
+
+
+def test_two_hosts_that_register_a_rule_at_once_count_it_once(storage: Shared, pack: Pack, tmp_path: Path) -> None:
+    file = write(pack, "a", path="/x")
+    with closing(Slow(tmp_path / "st2.db", lambda: register(storage, file))) as slow:
+        assert results(register(slow, file)) == {"ours.a": Result.UNCHANGED}
+    assert counts(storage) == [1]
+    (rule,) = storage.all(Rule)
+    assert storage.get(Trigger, rule.trigger) is not None
 
 
 def test_a_rule_waits_for_its_trigger_type(storage: Shared, pack: Pack) -> None:

@@ -94,6 +94,16 @@ class MongoStorage:
             update.setdefault("$setOnInsert", {}).update(self._indexes.identifier(target, key))
             self._upsert(lambda: target.update_one(key, update, upsert=True))
 
+    def insert(self, entity: Entity) -> bool:
+        collection = COLLECTIONS[type(entity)]
+        present, _ = changes(collection.to_document(entity))
+        key = {"pack": entity.pack, "name": entity.name}
+        target = self._database[collection.name]
+        with self._failures():
+            update = {"$setOnInsert": present | self._indexes.identifier(target, key)}
+            done = self._upsert(lambda: target.update_one(key, update, upsert=True))
+            return done.upserted_id is not None
+
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         collection = COLLECTIONS[Trigger]
         present, _ = changes(collection.to_document(entity))
