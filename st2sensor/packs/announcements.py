@@ -56,12 +56,15 @@ class Announcements:
         )
 
     def add_type(self, trigger_type: TriggerType, event: str, storage: Storage) -> None:
-        """Announce a trigger type. StackStorm has no announcement of types: it announces their triggers again."""
+        """Announce a trigger type.
+
+        StackStorm has no announcement of types: where one has changed, it announces its triggers again.
+        """
         if not self._for_stackstorm:
             fields = {"ref": trigger_type.ref, "uid": trigger_type.uid}
             self._messages.append(announcement(self._topology.triggers, event, fields))
             return
-        for trigger in storage.all(Trigger):
+        for trigger in storage.all(Trigger) if event == UPDATE else ():
             if trigger.type == trigger_type.ref:
                 self.add(trigger, UPDATE, storage)
 

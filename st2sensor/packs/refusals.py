@@ -46,7 +46,8 @@ class Refusals:
             was_read = known.metadata_file.partition("/")[0] in kinds and (present is None or known.pack in present)
             is_illegible = (known.pack, known.metadata_file) in self._illegible
             if was_read and not is_illegible and known.ref not in self._found:
-                storage.remove(Refusal, known.ref)
+                with suppress(ContentError), blaming(known.metadata_file):
+                    storage.remove(Refusal, known.ref)
         for refusal in self._found.values():
             # A name that cannot be stored is nobody's to ask for.
             with suppress(ContentError), blaming(refusal.metadata_file):
