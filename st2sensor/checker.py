@@ -62,6 +62,9 @@ class Checker:
         """
         payload, most = event.payload, self._payloads.max_size
         if trigger_type is None:
+            refusal = self._catalogue.refusal_of(event.trigger)
+            if refusal is not None:
+                return f"trigger type {short(refusal.ref)} was refused: {refusal.error}"
             return f"trigger {short(name_of(event.trigger))} is not registered"
         if event.withheld is not None:
             return f"the payload {event.withheld}, and is not kept"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from st2sensor import backoff
+from st2sensor.audience import Audience
 from st2sensor.errors import (
     BrokerUnavailable,
     MessageNotTaken,
@@ -64,6 +65,7 @@ class Delivery:
     :param metrics: told of each round of messages that the broker has confirmed.
     :param traffic: counts these, and what becomes a dead letter here.
     :param readable: a reason as it may be told of a sensor, whose secrets may be names in a payload.
+    :param audience: looks at who takes the messages; None for nobody to look.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Delivery:
         metrics: Metrics = NONE,
         traffic: Traffic | None = None,
         readable: Callable[[str, str], str] = lambda _, reason: reason,
+        audience: Audience | None = None,
     ) -> None:
         self._outbox = outbox
         self._transport = transport
@@ -84,6 +87,7 @@ class Delivery:
         self._metrics = metrics
         self._traffic = traffic or Traffic()
         self._readable = readable
+        self._audience = audience
         self._health = Health(reason="the broker has not been reached yet")
         """Of the connection; replaced by the publisher's thread."""
         self._publisher = transport.publisher()
@@ -150,6 +154,8 @@ class Delivery:
             if (held := self._held.next()) is not None:
                 self._try_again(publisher, *held)
             self._tell_held()
+            if self._audience is not None:
+                self._audience.look(publisher)
             rows = self._outbox.read(
                 self._cursor, 1 if self._suspects else WINDOW, 0.0 if self._held.is_catching_up else IDLE
             )

@@ -186,6 +186,8 @@ class Dispatcher:
 
     def _arrived(self, sensor: str, event: Event, done: Done) -> _Arrived:
         trigger_type = self._catalogue.type_of(event.trigger)
+        if trigger_type is None and not self._validate:
+            trigger_type = self._unchecked(sensor, event)
         return _Arrived(
             event=event,
             body=event.body(),
@@ -195,6 +197,19 @@ class Dispatcher:
             at=time.time(),
             done=done,
         )
+
+    def _unchecked(self, sensor: str, event: Event) -> TriggerType | None:
+        """A type without a schema in place of one that was refused, where payloads are published that break theirs."""
+        refusal = self._catalogue.refusal_of(event.trigger)
+        if refusal is None:
+            return None
+        self._published_all_the_same(sensor, event, f"its trigger type was refused: {refusal.error}")
+        return TriggerType(pack=refusal.pack, name=refusal.name)
+
+    def _published_all_the_same(self, sensor: str, event: Event, reason: str) -> None:
+        name, said = objection.bounded(valid(name_of(event.trigger))), of_sensor(sensor)
+        reason = objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
+        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, reason, extra=said)
 
     def _is_held(self, entry: Entry) -> bool:
         return self._tenure.is_held(entry.sensor, entry.fence)
@@ -230,8 +245,7 @@ class Dispatcher:
             return None
         if problem.is_final or self._validate:
             return problem.reason
-        name, said = objection.bounded(valid(name_of(arrived.event.trigger))), of_sensor(sensor)
-        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, problem.reason, extra=said)
+        self._published_all_the_same(sensor, arrived.event, problem.reason)
         return None
 
     def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:

@@ -81,7 +81,7 @@ def _readable(text: str) -> str:
 
 
 class TriggerRefused(St2SensorError):
-    """:param key: what of it is wrong: `type`, `parameters` or `payload`."""
+    """:param key: what of it is wrong: `type`, `trigger`, `parameters` or `payload`."""
 
     exit_code = 65
 

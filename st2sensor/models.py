@@ -209,6 +209,24 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A trigger type whose newest declaration was refused; an older one may be registered.
+
+    :param error: why, with the place.
+    """
+
+    pack: str
+    name: str
+    metadata_file: str
+    error: str
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyValue:
     """An entry of the datastore.
 
@@ -323,5 +341,5 @@ class Lease:
     has_batches: bool = False
 
 
-Entity = SensorType | TriggerType | Trigger | Rule | Registration
+Entity = SensorType | TriggerType | Trigger | Rule | Registration | Refusal
 """What storage keeps by reference."""

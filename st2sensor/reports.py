@@ -83,6 +83,7 @@ class SensorReport:
     :param hang: what takes longer than 10 seconds and three poll intervals; None for nothing.
     :param next_start: when it is started again after a failure.
     :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.
+    :param refused_types: why some of its trigger types were refused, one for each.
     :param held_back: how many of its triggers wait because the broker refuses their routing key; empty for none.
     :param trigger: reference of the last trigger's type.
     :param triggers_per_minute: as of the last minute.
@@ -112,6 +113,7 @@ class SensorReport:
     last_exit: Event | None = None
     last_error: Event | None = None
     refused: str | None = None
+    refused_types: tuple[str, ...] = ()
     held_back: str = ""
     dropped: int = 0
     last_poll: Poll | None = None

@@ -25,7 +25,8 @@ LAYERS = {
     "config logs log_files metrics schema schema_program checks objection backoff crypto visitors doors": 1,
     "storage transport workers": 2,
     "packs datastore keyring keys key_value_triggers partition sharing": 3,
-    "outbox outbox_file held_back delivery dispatch checker encoder catalogue watch dead_letters adoption traffic": 3,
+    "audience outbox outbox_file held_back delivery dispatch checker encoder catalogue watch dead_letters": 3,
+    "adoption traffic": 3,
     "container wrapper status core": 4,
     "cli testing": 5,
 }

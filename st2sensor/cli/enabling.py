@@ -12,7 +12,6 @@ from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.enabling import set_enabled
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
-from st2sensor.transport.topology import Topology
 
 
 def enable(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
@@ -24,7 +23,7 @@ def disable(config_files: Sequence[str], *, ref: str, json_output: bool) -> None
 
 
 def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bool) -> None:
-    announcements = Announcements(Topology(settings.messaging.prefix))
+    announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         is_changed = set_enabled(storage, announcements, ref, enabled=enabled)

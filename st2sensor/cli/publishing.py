@@ -12,7 +12,7 @@ from st2sensor.catalogue import Catalogue, name_of
 from st2sensor.checker import Checker
 from st2sensor.delivery import message_of
 from st2sensor.event import Event
-from st2sensor.models import CORE_PACK, Trigger, TriggerType
+from st2sensor.models import CORE_PACK, Refusal, Trigger, TriggerType
 from st2sensor.outbox_file import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -25,7 +25,7 @@ def registered(settings: Settings) -> Catalogue:
     catalogue = Catalogue()
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        catalogue.learn(storage.all(TriggerType), storage.all(Trigger))
+        catalogue.learn(storage.all(TriggerType), storage.all(Trigger), storage.all(Refusal))
     return catalogue
 
 

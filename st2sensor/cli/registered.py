@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from st2sensor.cli import leases
-from st2sensor.models import Registration, SensorType
+from st2sensor.models import Refusal, Registration, SensorType
 from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.sharing.standing import Standing
@@ -22,9 +22,14 @@ def every(settings: Settings) -> list[dict[str, Any]]:
         storage.prepare()
         sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
         registrations = {item.ref: item for item in storage.all(Registration)}
+        refusals = {item.ref: item.error for item in storage.all(Refusal)}
     standing = _standing(settings)
     refs = sorted(sensors.keys() | registrations.keys())
-    return [asdict(_report(ref, sensors.get(ref), registrations.get(ref), standing)) for ref in refs]
+    reports = [_report(ref, sensors.get(ref), registrations.get(ref), standing) for ref in refs]
+    return [
+        asdict(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
+        for item in reports
+    ]
 
 
 def _standing(settings: Settings) -> Standing | None:

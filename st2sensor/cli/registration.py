@@ -23,14 +23,22 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.topology import Topology
 from st2sensor.workers.pool import Pool
+
+QUIET = (Result.UNCHANGED, Result.LEFT)
+"""What is counted, and not listed row by row."""
+
+RARE = (Result.WAITING, Result.LEFT, Result.GIVEN_BACK)
+"""What has a column only where there is any."""
 
 COLOURS = {
     Result.CREATED: "green",
     Result.CHANGED: "yellow",
     Result.UNCHANGED: "dim",
     Result.REMOVED: "magenta",
+    Result.WAITING: "yellow",
+    Result.LEFT: "dim",
+    Result.GIVEN_BACK: "magenta",
     Result.FAILED: "red",
 }
 
@@ -70,7 +78,7 @@ def register(
     if elsewhere and not kinds and virtualenvs is None:
         return 0
     chosen = KINDS if not kinds or "all" in kinds else tuple(kinds)
-    announcements = Announcements(Topology(settings.messaging.prefix))
+    announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         with registry_of(settings, storage, announcements) as registry:
@@ -125,7 +133,7 @@ def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> lis
 def show(outcomes: Sequence[Outcome]) -> None:
     """Print what changed, row by row, then counts of everything, then each failure in full."""
     console = Console()
-    changed = [outcome for outcome in outcomes if outcome.result is not Result.UNCHANGED]
+    changed = [outcome for outcome in outcomes if outcome.result not in QUIET]
     if changed:
         table = Table("kind", "reference", "result", box=None, pad_edge=False)
         for outcome in changed:
@@ -141,9 +149,11 @@ def show(outcomes: Sequence[Outcome]) -> None:
 
 def _counts(outcomes: Sequence[Outcome]) -> Table:
     counts = Counter((outcome.kind, outcome.result) for outcome in outcomes)
-    table = Table("kind", *(result.value for result in Result), box=None, pad_edge=False)
+    found = {outcome.result for outcome in outcomes}
+    columns = [result for result in Result if result in found or result not in RARE]
+    table = Table("kind", *(result.value for result in columns), box=None, pad_edge=False)
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
-        table.add_row(kind, *(str(counts[kind, result]) for result in Result))
+        table.add_row(kind, *(str(counts[kind, result]) for result in columns))
     return table
 
 

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any
 
 from st2sensor import isotime
+from st2sensor.catalogue import name_of
 from st2sensor.cli.printable import in_line
 from st2sensor.errors import StorageError
 from st2sensor.models import Trigger
@@ -82,7 +83,7 @@ def _is_instance(body: Any) -> bool:
 
 def _type_of(trigger: Any, storage: Storage) -> str:
     if isinstance(trigger, dict):
-        return str(trigger.get("type") or trigger.get("ref"))
+        return str(trigger.get("type") or name_of(trigger))
     try:
         known = storage.get(Trigger, trigger)
     except (StorageError, UnicodeEncodeError):

@@ -20,6 +20,7 @@ import uvloop
 
 import st2sensor
 from st2sensor import adoption
+from st2sensor.audience import Audience
 from st2sensor.catalogue import Catalogue
 from st2sensor.checker import Checker
 from st2sensor.cli.state_dir import held
@@ -107,6 +108,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         encoder = Encoder()
         stack.callback(encoder.close)
         transport = open_transport(settings.messaging)
+        topology = Topology(settings.messaging.prefix)
+        audience = Audience(settings.messaging.serializer, topology.rules_engine)
         delivery = Delivery(
             outbox,
             transport,
@@ -120,6 +123,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             metrics=open_metrics(settings.metrics),
             traffic=traffic,
             readable=dispatcher.readable,
+            audience=audience,
         )
         supervisor = Supervisor(
             settings,
@@ -132,6 +136,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
                 broker=lambda: delivery.health,
                 held_back=lambda: delivery.held_back,
                 held_of=lambda: delivery.held_by_sensor,
+                audience=lambda: audience.health,
             ),
             threads,
             state_dir=state_dir,
@@ -141,7 +146,6 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             make_page=_page(settings.container),
             participant=_participant(settings, sharing, holdings, outbox, state_dir) if sharing else None,
         )
-        topology = Topology(settings.messaging.prefix)
         watch = Watch(
             transport,
             [topology.sensors, topology.triggers],

@@ -136,6 +136,7 @@ def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, An
     if report["refused"]:
         text = f"{report['refused']}\nWhat runs is the content before it." if report["pid"] else report["refused"]
         found.append(("refused", Text(text, "red")))
+    found += [("refused type", Text(text, "red")) for text in report.get("refused_types", ())]
     error = report["last_error"]
     if error is not None:
         found.append(

@@ -27,7 +27,6 @@ from st2sensor.packs.files import value
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
-from st2sensor.transport.topology import Topology
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
@@ -79,6 +78,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
             raise TriggerRefused(
                 f"{ref} has no parameters: it is its type's, and stays as long as that", key="parameters"
             )
+        _check_counts(known, storage)
         registered.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
     line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
@@ -89,6 +89,7 @@ def rules(config_files: Sequence[str], *, json_output: bool) -> None:
     with closing(open_storage(config.load(config_files).database)) as storage:
         storage.prepare()
         found = storage.all(Rule)
+        theirs = storage.stackstorm_rules()
     if json_output:
         click.echo(json.dumps([{"ref": rule.ref, **asdict(rule)} for rule in found], default=str))
         return
@@ -96,6 +97,8 @@ def rules(config_files: Sequence[str], *, json_output: bool) -> None:
     for rule in found:
         table.add_row(*map(in_line, (rule.ref, rule.trigger_type, _text(dict(rule.parameters)), rule.trigger)))
     _print(table, len(found), "rule")
+    if theirs:
+        click.echo(f"StackStorm has registered {moments.count(theirs, 'rule')}: st2 rule list shows them")
 
 
 def _print(table: Table, number: int, what: str) -> None:
@@ -111,6 +114,17 @@ def _text(parameters: dict[str, object]) -> str:
 
 def _others(number: int) -> str:
     return f"{moments.count(number, 'other')} {'asks' if number == 1 else 'ask'}"
+
+
+def _check_counts(trigger: Trigger, storage: Storage) -> None:
+    """What StackStorm's rules count is theirs to give back. Raises TriggerRefused."""
+    theirs = storage.stackstorm_rules(trigger.ref)
+    if theirs and trigger.ref_count <= theirs:
+        raise TriggerRefused(
+            f"{trigger.ref} is asked for by {moments.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
+            "withdraws that",
+            key="trigger",
+        )
 
 
 def _check_timer(trigger_type: str, parameters: Mapping[str, Any]) -> None:
@@ -136,7 +150,7 @@ def _parameter(text: str) -> tuple[str, object]:
 @contextmanager
 def _changing(settings: Settings) -> Iterator[tuple[Storage, Announcements]]:
     """What is changed in the database, and then told to the containers."""
-    announcements = Announcements(Topology(settings.messaging.prefix))
+    announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         yield storage, announcements

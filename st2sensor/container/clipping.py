@@ -24,6 +24,7 @@ def clipped(report: SensorReport, *, short: int = SHORT, long: int = LONG) -> Se
         report,
         reason=_head(report.reason, short),
         refused=None if report.refused is None else _head(report.refused, short),
+        refused_types=tuple(_head(text, short) for text in report.refused_types[:TYPES]),
         last_exit=_event(report.last_exit, short),
         last_invalid=_event(report.last_invalid, short),
         last_error=_error(report.last_error, long),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import StorageError
-from st2sensor.models import Overrides, Registration, SensorType, Trigger, TriggerType
+from st2sensor.models import Overrides, Refusal, Registration, SensorType, Trigger, TriggerType
 from st2sensor.partition import Provider
 from st2sensor.storage.base import Storage
 from st2sensor.storage.documents import COLLECTIONS
@@ -36,6 +36,7 @@ class Knowledge:
     registrations: Mapping[str, Registration] = field(default_factory=dict)
     trigger_types: Mapping[str, TriggerType] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
     own: frozenset[str] | None = None
     batches: frozenset[str] | None = field(default=None, compare=False)
 
@@ -68,6 +69,12 @@ class Knowledge:
         sensor = self.sensors.get(ref)
         types = set() if sensor is None else set(sensor.trigger_types)
         return [trigger for trigger in self.triggers.values() if trigger.type in types]
+
+    def refusals_of(self, ref: str) -> tuple[str, ...]:
+        """Why some of a sensor's trigger types were refused."""
+        sensor = self.sensors.get(ref)
+        types = () if sensor is None else sensor.trigger_types
+        return tuple(self.refusals[name].error for name in types if name in self.refusals)
 
     def _digest(self, sensor: SensorType) -> str:
         """Of the document, which StackStorm's tools may change, and of what the registry saw on disk."""
@@ -112,6 +119,7 @@ def load(path: Path) -> Knowledge | None:
         registrations={item.ref: item for item in found[Registration]},
         trigger_types={item.ref: item for item in found[TriggerType]},
         triggers={item.ref: item for item in found[Trigger]},
+        refusals={item.ref: item for item in found[Refusal]},
         own=frozenset(map(str, own)) if isinstance(own, list) else None,
     )
 
@@ -127,6 +135,7 @@ def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
         Registration: knowledge.registrations,
         TriggerType: knowledge.trigger_types,
         Trigger: knowledge.triggers,
+        Refusal: knowledge.refusals,
     }
 
 
@@ -139,6 +148,7 @@ def read(storage: Storage, partition: Provider) -> Knowledge:
         registrations={item.ref: item for item in storage.all(Registration)},
         trigger_types={item.ref: item for item in storage.all(TriggerType)},
         triggers={item.ref: item for item in storage.all(Trigger)},
+        refusals={item.ref: item for item in storage.all(Refusal)},
         own=frozenset(filter(owns, sensors)),
         # Last: whoever had one of these sensors before has begun nothing since.
         batches=_batches(storage),

@@ -37,6 +37,7 @@ class Pipeline:
     :param broker: how the broker is.
     :param held_back: whether it refuses routing keys, and `held_of`: what is told of each sensor whose triggers wait
         for that.
+    :param audience: whether the serializer fits those who take triggers.
     """
 
     dispatcher: Dispatcher
@@ -45,6 +46,7 @@ class Pipeline:
     broker: Callable[[], Health]
     held_back: Callable[[], Health]
     held_of: Callable[[], Mapping[str, str]]
+    audience: Callable[[], Health]
 
 
 class Page(Protocol):

@@ -40,6 +40,7 @@ class Sources:
     :param desired: the sensors that should run here.
     :param broker: how the broker is; :param database: how the database is.
     :param held_back: whether the broker refuses routing keys; :param held_of: what waits for that, by sensor.
+    :param audience: whether the serializer fits those who take triggers.
     :param membership: of those that share sensors; None where they are not shared.
     """
 
@@ -48,6 +49,7 @@ class Sources:
     broker: Callable[[], Health]
     held_back: Callable[[], Health]
     held_of: Callable[[], Mapping[str, str]]
+    audience: Callable[[], Health]
     database: Callable[[], Health]
     membership: Callable[[], Membership | None]
 
@@ -153,7 +155,7 @@ class Reporter:
     def notes(self) -> tuple[str, ...]:
         """What is worth a look, though nothing that the container needs is missing."""
         hanging = summary_of_hangs(self._hangs.all())
-        return (hanging,) if hanging else ()
+        return tuple(filter(None, (hanging, self._sources.audience().reason)))
 
     def _leases(self) -> Iterable[Check]:
         membership = self._sources.membership()
@@ -212,6 +214,7 @@ class Reporter:
             last_error=record.last_error,
             dropped=record.dropped,
             refused=refused,
+            refused_types=known.refusals_of(ref),
             held_back=self._sources.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,

@@ -361,6 +361,7 @@ class Supervisor:
             broker=self._pipeline.broker,
             held_back=self._pipeline.held_back,
             held_of=self._pipeline.held_of,
+            audience=self._pipeline.audience,
             database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
             membership=lambda: self._membership,
         )
@@ -469,7 +470,7 @@ class Supervisor:
         self._digests = known.desired(self._only)
         self._needs = {ref: known.needs_of(ref) for ref in self._digests}
         self._choose()
-        self._catalogue.learn(known.trigger_types.values(), known.triggers.values())
+        self._catalogue.learn(known.trigger_types.values(), known.triggers.values(), known.refusals.values())
         self._requests.tell_triggers()
         self._management.keep_only(frozenset(known.sensors))
         for ref in self._children.states:

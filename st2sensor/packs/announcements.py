@@ -1,24 +1,72 @@
-"""Tells running containers, StackStorm's included, that something in storage has changed."""
+"""Tells running containers, and a StackStorm's services, that something in storage has changed."""
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from st2sensor.models import SensorType, Trigger, TriggerType
+from st2sensor.settings import Settings
+from st2sensor.storage.base import Storage
+from st2sensor.storage.documents import COLLECTIONS, changes
 from st2sensor.transport.base import COMMAND, Message, Transport
-from st2sensor.transport.codec import announcement
-from st2sensor.transport.topology import Topology
+from st2sensor.transport.codec import announcement, database_announcement
+from st2sensor.transport.topology import UPDATE, Topology
+
+CLASSES = {
+    SensorType: ("st2common.models.db.sensor", "SensorTypeDB"),
+    Trigger: ("st2common.models.db.trigger", "TriggerDB"),
+}
+"""Module and name of what StackStorm announces."""
 
 
 class Announcements:
-    """Collects announcements while content is registered, and sends them at the end."""
+    """Collects announcements while content is registered, and sends them at the end.
 
-    def __init__(self, topology: Topology) -> None:
+    :param for_stackstorm: whether a StackStorm may listen: its services take their own database's objects, and refuse
+        anything else with an error in their log.
+    """
+
+    def __init__(self, topology: Topology, *, for_stackstorm: bool = False) -> None:
         self._topology = topology
+        self._for_stackstorm = for_stackstorm
         self._messages: list[Message] = []
 
-    def add(self, entity: SensorType | TriggerType | Trigger, event: str) -> None:
-        """:param event: `create`, `update` or `delete`."""
+    @classmethod
+    def of(cls, settings: Settings) -> Announcements:
+        """As is configured: a StackStorm shares the broker's serializer, and a MongoDB."""
+        is_mongo = urlsplit(settings.database.url).scheme.startswith("mongodb")
+        return cls(
+            Topology(settings.messaging.prefix), for_stackstorm=is_mongo and settings.messaging.serializer == "pickle"
+        )
+
+    def add(self, entity: SensorType | Trigger, event: str, storage: Storage) -> None:
+        """Announce what was stored, or deleted, just now.
+
+        :param event: `create`, `update` or `delete`.
+        """
         exchange = self._topology.sensors if isinstance(entity, SensorType) else self._topology.triggers
-        self._messages.append(announcement(exchange, event, {"ref": entity.ref, "uid": entity.uid}))
+        if not self._for_stackstorm:
+            self._messages.append(announcement(exchange, event, {"ref": entity.ref, "uid": entity.uid}))
+            return
+        module, name = CLASSES[type(entity)]
+        current = storage.get(type(entity), entity.ref) or entity
+        document, _ = changes(COLLECTIONS[type(entity)].to_document(current))
+        self._messages.append(
+            database_announcement(exchange, event, module=module, name=name, document=document, identifier=current.id)
+        )
+
+    def add_type(self, trigger_type: TriggerType, event: str, storage: Storage) -> None:
+        """Announce a trigger type.
+
+        StackStorm has no announcement of types: where one has changed, it announces its triggers again.
+        """
+        if not self._for_stackstorm:
+            fields = {"ref": trigger_type.ref, "uid": trigger_type.uid}
+            self._messages.append(announcement(self._topology.triggers, event, fields))
+            return
+        for trigger in storage.all(Trigger) if event == UPDATE else ():
+            if trigger.type == trigger_type.ref:
+                self.add(trigger, UPDATE, storage)
 
     def send(self, transport: Transport) -> None:
         """Publish what was collected. Raises BrokerUnavailable; containers then find out at their next resync."""

@@ -21,5 +21,5 @@ def set_enabled(storage: Storage, announcements: Announcements, ref: str, *, ena
     if sensor.enabled is enabled:
         return False
     storage.put(replace(sensor, enabled=enabled))
-    announcements.add(sensor, UPDATE)
+    announcements.add(sensor, UPDATE, storage)
     return True

@@ -21,6 +21,7 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, SensorType, TriggerType
 from st2sensor.packs import storable
 from st2sensor.packs.files import File, read
+from st2sensor.packs.registrable import TRIGGERS
 
 REF = re.compile(r"[a-z0-9_]+")
 """What a pack's reference looks like."""
@@ -139,6 +140,16 @@ def pack_ref(path: Path) -> str:
             ["name"],
         )
     return ref
+
+
+def type_names(path: Path, kind: str) -> list[str] | None:
+    """Names of the trigger types in a file of sensors/ or triggers/ that may be wrong; None if there is no telling."""
+    try:
+        data = read(path).data
+        items = [] if not isinstance(data, dict) else [data] if kind == TRIGGERS else data.get("trigger_types") or []
+        return [str(item["name"]) for item in items]
+    except (ContentError, TypeError, KeyError):
+        return None
 
 
 def trigger_type_of(pack: Pack, path: Path, file: File, data: Mapping[str, Any]) -> TriggerType:

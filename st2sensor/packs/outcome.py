@@ -15,6 +15,11 @@ class Result(enum.Enum):
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     REMOVED = "removed"
+    WAITING = "waiting"
+    """For a trigger type that is not registered; the reload that finds it registers it, too."""
+    LEFT = "left to StackStorm"
+    GIVEN_BACK = "given back to StackStorm"
+    """It was counted here before StackStorm counted it, and is not any more."""
     FAILED = "failed"
 
 

@@ -20,6 +20,7 @@ from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
+from st2sensor.packs.refusals import Refusals
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
 from st2sensor.settings import Content
@@ -50,6 +51,7 @@ class Registry:
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
     _unreadable: set[str] = field(default_factory=set)
     """Packs with folders that cannot be read: what is registered of them stays."""
+    _refusals: Refusals = field(default_factory=Refusals)
     _configs: dict[Path, str | ContentError] = field(default_factory=dict)
     """By a pack's folder: a fingerprint of what its configuration takes from the datastore, or what is wrong."""
 
@@ -67,6 +69,7 @@ class Registry:
             outcomes += self._trigger_files(packs)
         if SENSORS in kinds:
             outcomes += self._sensors(packs, prune)
+        self._refusals.settle(self.storage, kinds, None if prune else self._present(packs))
         if RULES in kinds:
             outcomes += self._rules(packs, prune)
         return outcomes
@@ -108,35 +111,40 @@ class Registry:
             try:
                 declared, problem = metadata.trigger_type(pack, path)
             except ContentError as error:
+                self._refusals.add_file(pack, path, TRIGGERS, error)
                 yield failed("trigger type", f"{pack.ref}: {path.name}", error)
                 continue
             yield self._trigger_type(declared, str(path), problem)
 
     def _trigger_type(self, declared: TriggerType, file: str, problem: ContentError | None = None) -> Outcome:
         try:
+            if problem is not None:
+                raise problem
             with blaming(file):
-                return self._registered_type(declared, file, problem)
+                return self._registered_type(declared, file)
         except ContentError as error:
+            self._refusals.add(declared.pack, declared.name, declared.metadata_file or file, str(error))
             return failed("trigger type", declared.ref, error)
 
-    def _registered_type(self, declared: TriggerType, file: str, problem: ContentError | None) -> Outcome:
-        if problem is not None:
-            return failed("trigger type", declared.ref, problem)
+    def _registered_type(self, declared: TriggerType, file: str) -> Outcome:
+        """Raises ContentError."""
         first, first_file = self._schemas.setdefault(declared.ref, (declared, file))
         if (first.payload_schema, first.parameters_schema) != (
             declared.payload_schema,
             declared.parameters_schema,
         ):
             message = f"trigger type {declared.ref} has another schema in {first_file}; make both equal or remove one"
-            return failed("trigger type", declared.ref, ContentError(message, file=file))
+            raise ContentError(message, file=file)
         if first is not declared:
             return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
         known = self.storage.get(TriggerType, declared.ref)
         if known != declared:
             self.storage.put(declared)
-            self.announcements.add(declared, CREATE if known is None else UPDATE)
+            self.announcements.add_type(declared, CREATE if known is None else UPDATE, self.storage)
         if not declared.parameters_schema and self.storage.get(Trigger, declared.ref) is None:
-            self.storage.put(Trigger(pack=declared.pack, name=declared.name, type=declared.ref))
+            trigger = Trigger(pack=declared.pack, name=declared.name, type=declared.ref)
+            self.storage.put(trigger)
+            self.announcements.add(trigger, CREATE, self.storage)
         return Outcome(kind="trigger type", ref=declared.ref, result=result_of(known, declared))
 
     def _sensors(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
@@ -151,6 +159,7 @@ class Registry:
                 declaration = self._overridden(metadata.sensor(pack, path))
             except ContentError as error:
                 unreadable.add((pack.ref, str(path.relative_to(pack.path))))
+                self._refusals.add_file(pack, path, SENSORS, error)
                 yield self._unreadable_sensor(pack, path, error)
                 continue
             ref = declaration.sensor.ref
@@ -222,6 +231,8 @@ class Registry:
         for trigger_type in declaration.trigger_types:
             yield self._trigger_type(trigger_type, declaration.file.shown)
         for ref, problem in declaration.errors:
+            name, file = ref.removeprefix(f"{declaration.sensor.pack}."), declaration.sensor.metadata_file or ""
+            self._refusals.add(declaration.sensor.pack, name, file, str(problem))
             yield failed("trigger type", ref, problem)
 
     def _register_sensors(self, declared: list[tuple[Pack, SensorDeclaration]]) -> Iterator[tuple[Outcome, SensorType]]:
@@ -305,7 +316,7 @@ class Registry:
         if known != sensor:
             self.storage.put(sensor)
         if result is not Result.UNCHANGED:
-            self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE)
+            self.announcements.add(sensor, CREATE if result is Result.CREATED else UPDATE, self.storage)
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
 
     def _is_decided(self, sensor: SensorType, registered: Registration | None) -> bool:
@@ -331,16 +342,20 @@ class Registry:
                 self.storage.remove(Registration, sensor.ref)
         except ContentError as error:
             return failed("sensor", sensor.ref, error)
-        self.announcements.add(sensor, DELETE)
+        self.announcements.add(sensor, DELETE, self.storage)
         return Outcome(kind="sensor", ref=sensor.ref, result=Result.REMOVED)
 
     def _rules(self, packs: list[Pack], prune: bool) -> Iterator[Outcome]:
         files, outcomes = self._files(packs, RULES)
         yield from outcomes
-        yield from rules.register_files(
+        outcomes_of_rules = rules.register_files(
             files,
             None if prune else self._present(packs),
             self.storage,
             self.announcements,
             lambda rule: self._overrides_of(rule.pack).disables(rule.name),
         )
+        for outcome in outcomes_of_rules:
+            if outcome.result is Result.WAITING:
+                self.warnings.append(outcome.message)
+            yield outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError, TriggerRefused
-from st2sensor.models import Pack, Rule, Trigger, TriggerType
+from st2sensor.models import Pack, Refusal, Rule, Trigger, TriggerType
 from st2sensor.packs import metadata
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.metadata import RuleDeclaration
@@ -28,10 +28,16 @@ def register_files(
 ) -> Iterator[Outcome]:
     """Register the rules in some files, and unregister those that are gone.
 
+    Where StackStorm has rules, all of them are its own: it counts what they ask for, and whoever counts a second time
+    keeps a trigger alive that nobody asks for any more.
+
     :param present: the packs that these are all the files of; None for all packs.
     :param is_disabled: whether an operator has switched a rule off, so that it asks for nothing; may raise
         ContentError.
     """
+    if storage.stackstorm_rules():
+        yield from _left_to_stackstorm(files, storage, announcements)
+        return
     declared: dict[str, str] = {}
     unreadable: set[tuple[str, str]] = set()
     for pack, path in files:
@@ -47,6 +53,10 @@ def register_files(
                 continue
             declared[ref] = str(path)
             with blaming(str(path)):
+                waits = waiting(declaration, storage)
+                if waits is not None:
+                    yield Outcome(kind="rule", ref=ref, result=Result.WAITING, message=str(waits))
+                    continue
                 result = register(declaration, storage, announcements)
         except ContentError as error:
             unreadable.add((pack.ref, str(path.relative_to(pack.path))))
@@ -56,16 +66,35 @@ def register_files(
     for rule in storage.all(Rule):
         is_gone = rule.ref not in declared and (rule.pack, rule.metadata_file) not in unreadable
         if is_gone and (present is None or rule.pack in present):
-            yield _unregistered(rule, storage, announcements)
+            yield _unregistered(rule, storage, announcements, Result.REMOVED)
 
 
-def _unregistered(rule: Rule, storage: Storage, announcements: Announcements) -> Outcome:
+def _left_to_stackstorm(
+    files: Sequence[tuple[Pack, Path]], storage: Storage, announcements: Announcements
+) -> Iterator[Outcome]:
+    """Register nothing, and give back what was counted here before StackStorm came: exactly that, since others count
+    the same triggers."""
+    counted = storage.all(Rule)
+    for rule in counted:
+        yield _unregistered(rule, storage, announcements, Result.GIVEN_BACK)
+    known = {rule.ref for rule in counted}
+    for pack, path in files:
+        try:
+            ref = f"{pack.ref}.{metadata.rule(pack, path).name}"
+        except ContentError:
+            # StackStorm's own registration says what is wrong with it.
+            ref = f"{pack.ref}: {path.name}"
+        if ref not in known:
+            yield Outcome(kind="rule", ref=ref, result=Result.LEFT)
+
+
+def _unregistered(rule: Rule, storage: Storage, announcements: Announcements, result: Result) -> Outcome:
     try:
         with blaming(rule.metadata_file):
             unregister(rule, storage, announcements)
     except ContentError as error:
         return failed("rule", rule.ref, error)
-    return Outcome(kind="rule", ref=rule.ref, result=Result.REMOVED)
+    return Outcome(kind="rule", ref=rule.ref, result=result)
 
 
 def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Result:
@@ -77,16 +106,24 @@ def register(declared: RuleDeclaration, storage: Storage, announcements: Announc
     trigger = _reparametrised(known, declared, storage, announcements) or _asked_for(
         trigger_type, declared.parameters, storage, announcements
     )
-    storage.put(_rule(declared, trigger.ref))
+    rule = _rule(declared, trigger.ref)
+    if known is None and not storage.insert(rule) and storage.get(Rule, rule.ref) is not None:
+        # Another host has registered it since, and counts it.
+        withdraw(trigger.ref, storage, announcements)
+        return Result.UNCHANGED
+    storage.put(rule)
     if known is not None and known.trigger != trigger.ref:
         withdraw(known.trigger, storage, announcements)
     return Result.CREATED if known is None else Result.CHANGED
 
 
 def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> None:
-    """Forget a rule, and its trigger when nobody else asks for it."""
-    storage.remove(Rule, rule.ref)
-    withdraw(rule.trigger, storage, announcements)
+    """Forget a rule, and its trigger when nobody else asks for it.
+
+    Of two that do so at once, only the one that has removed the record withdraws what it stands for.
+    """
+    if storage.remove(Rule, rule.ref):
+        withdraw(rule.trigger, storage, announcements)
 
 
 def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements) -> Trigger:
@@ -96,7 +133,9 @@ def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, anno
 
     Raises TriggerRefused.
     """
-    found = _fitting(trigger_type, storage.get(TriggerType, trigger_type), parameters)
+    found = _fitting(
+        trigger_type, storage.get(TriggerType, trigger_type), parameters, storage.get(Refusal, trigger_type)
+    )
     return _asked_for(found, parameters, storage, announcements)
 
 
@@ -110,30 +149,49 @@ def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> No
         return
     storage.count_reference(trigger, -1)
     if storage.get(Trigger, trigger) is None:
-        announcements.add(known, DELETE)
+        announcements.add(known, DELETE, storage)
 
 
-def misfit(declared: RuleDeclaration, trigger_type: TriggerType | None) -> ContentError | None:
+def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
+    """Why a rule has no trigger yet, with the place in its file, or None.
+
+    That is no failure: StackStorm, too, takes a rule before its trigger type.
+    """
+    if storage.get(TriggerType, declared.trigger_type) is not None:
+        return None
+    return misfit(declared, None, storage.get(Refusal, declared.trigger_type))
+
+
+def misfit(
+    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
+) -> ContentError | None:
     """Why a rule cannot be registered, with the place in its file, or None.
 
     :param trigger_type: that of the rule's trigger; None when it is not known.
+    :param refusal: why it is not.
     """
     try:
-        _type_for(declared, trigger_type)
+        _type_for(declared, trigger_type, refusal)
     except ContentError as error:
         return error
     return None
 
 
-def _type_for(declared: RuleDeclaration, trigger_type: TriggerType | None) -> TriggerType:
+def _type_for(
+    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
+) -> TriggerType:
     try:
-        return _fitting(declared.trigger_type, trigger_type, declared.parameters)
+        return _fitting(declared.trigger_type, trigger_type, declared.parameters, refusal)
     except TriggerRefused as refusal:
         raise declared.file.error(str(refusal), ["trigger", refusal.key]) from refusal
 
 
-def _fitting(ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any]) -> TriggerType:
+def _fitting(
+    ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any], refusal: Refusal | None
+) -> TriggerType:
     """A trigger type that may be asked for with some parameters. Raises TriggerRefused."""
+    if trigger_type is None and refusal is not None:
+        raise TriggerRefused(f"trigger type {ref} was refused: {refusal.error}", key="type")
     if trigger_type is None:
         raise TriggerRefused(
             f"there is no trigger type {ref}; correct the type, or register the pack whose sensor or triggers/ "
@@ -182,7 +240,7 @@ def _reparametrised(
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
-    announcements.add(changed, UPDATE)
+    announcements.add(changed, UPDATE, storage)
     return changed
 
 
@@ -190,11 +248,13 @@ def _asked_for(
     trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
 ) -> Trigger:
     trigger = _find(trigger_type.ref, parameters, storage)
+    is_new = trigger is None
     if trigger is None:
         name = str(uuid.uuid4()) if parameters else trigger_type.name
         trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
         storage.put(trigger)
-        announcements.add(trigger, CREATE)
     if parameters:
         storage.count_reference(trigger.ref, 1)
+    if is_new:
+        announcements.add(trigger, CREATE, storage)
     return trigger

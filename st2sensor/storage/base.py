@@ -29,6 +29,9 @@ class Storage(Protocol):
     def put(self, entity: Entity) -> None:
         """Insert or change. Fields that st2sensor does not know are kept; a trigger's ref_count is left alone."""
 
+    def insert(self, entity: Entity) -> bool:
+        """Insert unless one of its reference is there; False, and nothing done, when one is."""
+
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         """Change a trigger's parameters, and so its uid, keeping id and name."""
 
@@ -37,6 +40,12 @@ class Storage(Protocol):
 
     def count_reference(self, trigger_ref: str, change: int) -> None:
         """Add to a trigger's ref_count in one step; a trigger that falls to 0 is deleted, as in StackStorm."""
+
+    def stackstorm_rules(self, trigger: str | None = None) -> int:
+        """How many rules StackStorm has registered in this database.
+
+        :param trigger: count only those that ask for this trigger, by its reference.
+        """
 
     # The datastore's entries. One that has expired at `now` is not there.
 

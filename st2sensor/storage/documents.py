@@ -15,6 +15,7 @@ from st2sensor.models import (
     Lease,
     Member,
     Overrides,
+    Refusal,
     Registration,
     Rule,
     SensorType,
@@ -182,6 +183,20 @@ def _registration(document: Mapping[str, Any]) -> Registration:
     )
 
 
+def _refusal_document(refusal: Refusal) -> Document:
+    return _identity(refusal) | {"metadata_file": refusal.metadata_file, "error": refusal.error}
+
+
+def _refusal(document: Mapping[str, Any]) -> Refusal:
+    return Refusal(
+        id=shown(document["_id"]),
+        pack=identity(document, "pack"),
+        name=identity(document, "name"),
+        metadata_file=text(document, "metadata_file"),
+        error=text(document, "error"),
+    )
+
+
 def _overrides(document: Any) -> Overrides:
     """What a later version has added is not known here, and ignored."""
     if document is None:
@@ -234,7 +249,11 @@ COLLECTIONS: dict[type[Any], Collection] = {
         from_document=_registration,
         ours=True,
     ),
+    Refusal: Collection(name="st2sensor_refusals", to_document=_refusal_document, from_document=_refusal, ours=True),
 }
+
+STACKSTORM_RULES = "rule_d_b"
+"""StackStorm's own rules, each with the reference of the trigger it asks for: counted here, and never changed."""
 
 MEMBERS, LEASES, NODES = "st2sensor_members", "st2sensor_leases", "st2sensor_nodes"
 """Containers that share sensors, by id; who holds which sensor, by reference; what operators say of nodes, by name."""

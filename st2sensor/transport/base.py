@@ -51,6 +51,9 @@ class Publisher(Protocol):
         the publisher stays connected.
         """
 
+    def consumers(self) -> int | None:
+        """How many take messages from the rules engine's queue; None where that cannot be told."""
+
     def keep_alive(self) -> None:
         """Answer the broker's heartbeats; call at least every second while there is nothing to publish."""
 

@@ -1,4 +1,4 @@
-"""Message bodies: trigger instances as StackStorm's pickle or as JSON, announcements as JSON.
+"""Message bodies: trigger instances and announcements as StackStorm's pickle or as JSON.
 
 Pickles are written, of plain data, because StackStorm's consumers take nothing else. None is ever read.
 """
@@ -9,13 +9,14 @@ import base64
 import io
 import json
 import pickle
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import orjson
 
 from st2sensor.errors import Undeliverable
-from st2sensor.models import TraceContext
 from st2sensor.payload import for_stackstorm, plain
 from st2sensor.transport import rules_engine
 from st2sensor.transport.base import Message
@@ -28,9 +29,23 @@ PICKLE_TYPE = "application/x-python-serialize"
 Encode = Callable[[str, str, bool], bytes]
 """Encodes with a serializer a body, which is tagged or not."""
 
-TRACE_CONTEXT_MODULE, TRACE_CONTEXT_CLASS = "st2common.models.api.trace", "TraceContext"
-TRACE_CONTEXT_CLASS_MARK = object()
-"""Stands in the pickler's memo for StackStorm's class."""
+OBJECT_ID = re.compile("[0-9a-f]{24}")
+"""The id of a document, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """An object of a class that need not be importable here.
+
+    :param module: of the class; :param name: of the class.
+    :param state: what the object is given after it was made.
+    :param items: what it holds, if it is a mapping.
+    """
+
+    module: str
+    name: str
+    state: Any
+    items: Mapping[str, Any] | None = None
 
 
 def trigger_message(
@@ -71,6 +86,25 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
     """
     body = json.dumps(dict(fields)).encode()
     return Message(exchange=exchange, routing_key=event, body=body, content_type=JSON_TYPE, content_encoding="utf-8")
+
+
+def database_announcement(
+    exchange: str, event: str, *, module: str, name: str, document: Mapping[str, Any], identifier: str | None
+) -> Message:
+    """Encode an announcement as StackStorm's services take it: the object itself, of one of its database's classes.
+
+    :param event: `create`, `update` or `delete`.
+    :param module: of the class; :param name: of the class.
+    :param document: the object's, without its id.
+    :param identifier: the id, as text; None for one that is not known.
+    """
+    items = dict(document)
+    if identifier is not None and OBJECT_ID.fullmatch(identifier):
+        known = Instance(module="bson.objectid", name="ObjectId", state=bytes.fromhex(identifier))
+        items = {"_id": known, **items}
+    data = Instance(module="bson.son", name="SON", state={"_SON__keys": list(items)}, items=items)
+    body = _pickled(Instance(module=module, name=name, state={"_data": data}))
+    return Message(exchange=exchange, routing_key=event, body=body, content_type=PICKLE_TYPE, content_encoding="binary")
 
 
 def encoded(serializer: str, body: str, tagged: bool) -> bytes:
@@ -122,9 +156,14 @@ def _encode_pickle(body: str, tagged: bool) -> bytes:
     trace = decoded["trace_context"]
     if trace is None:
         return pickle.dumps(decoded, protocol=PICKLE_PROTOCOL)
-    decoded["trace_context"] = TraceContext(id=trace["id_"], tag=trace["trace_tag"])
+    state = {"id_": trace["id_"], "trace_tag": trace["trace_tag"]}
+    decoded["trace_context"] = Instance(module="st2common.models.api.trace", name="TraceContext", state=state)
+    return _pickled(decoded)
+
+
+def _pickled(value: Any) -> bytes:
     buffer = io.BytesIO()
-    _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(decoded)
+    _StackStormPickler(buffer, protocol=PICKLE_PROTOCOL).dump(value)
     return buffer.getvalue()
 
 
@@ -132,22 +171,27 @@ _PurePickler: Any = vars(pickle)["_Pickler"]
 
 
 class _StackStormPickler(_PurePickler):  # type: ignore[misc]
-    """Writes our TraceContext as an instance of StackStorm's class, which need not be importable here.
+    """Writes an Instance as an object of the class that it names.
 
     Derived from the pure Python pickler: the C one refuses to name a class that it cannot import.
     """
 
-    def save_trace_context(self, context: TraceContext) -> None:
-        self.save(TRACE_CONTEXT_MODULE)
-        self.save(TRACE_CONTEXT_CLASS)
+    def save_instance(self, instance: Instance) -> None:
+        self.save(instance.module)
+        self.save(instance.name)
         self.write(pickle.STACK_GLOBAL)
-        self.memoize(TRACE_CONTEXT_CLASS_MARK)
+        # Stands in the memo for the class.
+        self.memoize(object())
         self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
-        self.memoize(context)
-        self.save({"id_": context.id, "trace_tag": context.tag})
+        self.memoize(instance)
+        for key, value in (instance.items or {}).items():
+            self.save(key)
+            self.save(value)
+            self.write(pickle.SETITEM)
+        self.save(instance.state)
         self.write(pickle.BUILD)
 
-    dispatch: ClassVar[dict[type, Any]] = {**_PurePickler.dispatch, TraceContext: save_trace_context}
+    dispatch: ClassVar[dict[type, Any]] = {**_PurePickler.dispatch, Instance: save_instance}
 
 
 SERIALIZERS = {"json": (_encode_json, JSON_TYPE, "utf-8"), "pickle": (_encode_pickle, PICKLE_TYPE, "binary")}

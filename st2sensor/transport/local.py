@@ -83,6 +83,10 @@ class LocalPublisher:
             if last % PRUNED_EVERY < len(messages):
                 connection.execute("DELETE FROM st2sensor_bus WHERE position <= ?", (last - KEPT,))
 
+    def consumers(self) -> int | None:
+        # There are no queues.
+        return None
+
     def keep_alive(self) -> None:
         """A file needs no heartbeats."""
 

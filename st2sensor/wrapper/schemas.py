@@ -83,7 +83,7 @@ def _key(trigger: Union[str, Dict[str, Any]]) -> str:
     """Triggers with the same key have the same type."""
     if isinstance(trigger, str):
         return trigger
-    return repr([trigger.get(name) for name in ("type", "ref", "pack", "name")])
+    return repr([trigger.get(name) for name in ("type", "id", "uid", "ref", "pack", "name")])
 
 
 def _compiled(program: Optional[str]) -> Optional[Check]:

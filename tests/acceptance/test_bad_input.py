@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -150,10 +151,6 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         ),
         ["bad.yaml: trigger type bad.event has another schema in", "triggers/bad.yaml; make both equal"],
     ),
-    "rule for an unknown type": (
-        rule("name: bad\ntrigger:\n  type: no.such\n"),
-        ["bad.yaml:3: there is no trigger type no.such; correct the type"],
-    ),
     "rule with bad parameters": (
         rule("name: bad\ntrigger:\n  type: core.st2.IntervalTimer\n  parameters: {unit: years, delta: 1}\n"),
         ["bad.yaml:4: parameters do not fit trigger type core.st2.IntervalTimer: unit: 'years' is not one of"],
@@ -256,6 +253,20 @@ def test_a_constructor_without_poll_interval_is_told_beforehand_and_at_the_start
     assert done.stdout.splitlines()[0].endswith("[constructor]")
     container = embedded.start()
     container.wait_for_log(f"{code}:4: {problem}")
+
+
+def test_a_rule_for_an_unknown_type_waits_for_it(embedded: Workspace) -> None:
+    path = embedded.add_rule("bad", "bad", "healthy.asked", n=1)
+    done = embedded.reload()
+    assert done.returncode == 0, done.stderr
+    assert "bad.yaml:5: there is no trigger type healthy.asked; correct the type" in done.stderr
+    assert re.search(r"^rule +bad.bad +waiting$", done.stdout, re.MULTILINE), done.stdout
+    embedded.add_sensor(
+        "healthy", "Healthy", HEALTHY, trigger_types=[{"name": "asked", "parameters_schema": {"type": "object"}}]
+    )
+    assert "waiting" not in embedded.reload_well()
+    (rule,) = embedded.documents("st2sensor_rules")
+    assert rule["metadata_file"] == str(path.relative_to(embedded.packs / "bad"))
 
 
 def test_a_file_of_code_may_have_any_name(embedded: Workspace) -> None:

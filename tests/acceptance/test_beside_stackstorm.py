@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pika
 import pymongo
 import pytest
-from bson import ObjectId
+from bson import SON, ObjectId
 
 from tests.servers.mongodb import MongoDB
 from tests.servers.rabbitmq import RabbitMQ, parameters
@@ -62,9 +66,85 @@ class StackStorm:
                 self.database[collection].insert_one({**document, "_id": ObjectId()})
         self.announce("st2.sensor", "create")
 
+    def has_rules(self, *refs: str) -> None:
+        """Rules as its registration leaves them, and the triggers that these ask for."""
+        rules = [item for item in sample("documents/rule_d_b.json") if item["ref"] in refs]
+        asked = {item["trigger"] for item in rules}
+        triggers = [item for item in sample("documents/trigger_d_b_of_rules.json") if item["ref"] in asked]
+        for collection, documents in (("rule_d_b", rules), ("trigger_d_b", triggers)):
+            self.database[collection].insert_many([{**item, "_id": ObjectId()} for item in documents])
+
+    def adds_rule(self, name: str, trigger: str) -> None:
+        """A rule for a trigger that is there."""
+        (rule,) = [item for item in sample("documents/rule_d_b.json") if item["ref"] == "only.timer"]
+        identity = {"_id": ObjectId(), "name": name, "ref": f"only.{name}", "uid": f"rule:only:{name}"}
+        self.database["rule_d_b"].insert_one({**rule, **identity, "trigger": trigger})
+        self.database["trigger_d_b"].update_one({"ref": trigger}, {"$inc": {"ref_count": 1}})
+
+    def deletes_rule(self, name: str) -> None:
+        rule = self.database["rule_d_b"].find_one_and_delete({"name": name})
+        assert rule is not None
+        triggers = self.database["trigger_d_b"]
+        triggers.update_one({"ref": rule["trigger"]}, {"$inc": {"ref_count": -1}})
+        triggers.delete_one({"ref": rule["trigger"], "ref_count": {"$lte": 0}})
+
+    def asked(self) -> dict[str, int]:
+        """The triggers that anybody asks for, with how many do."""
+        found = self.database["trigger_d_b"].find({"parameters": {"$exists": True}})
+        return {trigger["ref"]: trigger["ref_count"] for trigger in found}
+
+    def asked_by_rules(self) -> dict[str, int]:
+        return dict(Counter(rule["trigger"] for rule in self.database["rule_d_b"].find()))
+
+    def listens(self) -> None:
+        """As its API, its timers and its sensor container do."""
+        self._queue = self._channel.queue_declare("", exclusive=True).method.queue
+        for name in ("st2.sensor", "st2.trigger"):
+            self._channel.exchange_declare(name, "topic", durable=True)
+            self._channel.queue_bind(self._queue, name, routing_key="#")
+
+    def heard(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Class, event and document of what was announced by now; fails for what its services refuse."""
+        found: list[tuple[str, str, dict[str, Any]]] = []
+        while True:
+            method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
+            if method is None:
+                return found
+            assert properties.content_type == "application/x-python-serialize", properties
+            assert properties.content_encoding == "binary"
+            told = _StackStormUnpickler(io.BytesIO(body)).load()
+            assert method.exchange == {"TriggerDB": "st2.trigger", "SensorTypeDB": "st2.sensor"}[type(told).__name__]
+            assert type(told._data) is SON
+            found.append((type(told).__name__, method.routing_key, told._data.to_dict()))
+
+    def runs_rules_engine(self, queue: str) -> None:
+        self._consumer = self._channel.basic_consume(queue, lambda *_: None, auto_ack=True)
+
+    def stops_rules_engine(self) -> None:
+        self._channel.basic_cancel(self._consumer)
+
     def close(self) -> None:
         self._connection.close()
         self._client.close()
+
+
+class TriggerDB:
+    _data: Any
+
+
+class SensorTypeDB:
+    _data: Any
+
+
+DATABASE_CLASSES = {
+    ("st2common.models.db.trigger", "TriggerDB"): TriggerDB,
+    ("st2common.models.db.sensor", "SensorTypeDB"): SensorTypeDB,
+}
+
+
+class _StackStormUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return DATABASE_CLASSES.get((module, name)) or super().find_class(module, name)
 
 
 class _Trap:
@@ -212,3 +292,199 @@ def test_overrides_count_for_sensors_that_stackstorm_alone_has_registered(
     assert "stays" not in workspace.reload().stderr
     found = {item["ref"]: item["enabled"] for item in workspace.documents("sensor_type_d_b")}
     assert (found["p.S"], found["p.T"]) == (False, True)
+
+
+TIMER = {"unit": "seconds", "delta": 3}
+
+
+def test_rules_that_stackstorm_has_registered_are_counted_once(workspace: Workspace, stackstorm: StackStorm) -> None:
+    workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    stackstorm.has_rules("only.timer")
+    (ref,) = stackstorm.asked_by_rules()
+    stackstorm.database["trigger_d_b"].update_one({"ref": ref}, {"$set": {"ref_count": 1}})
+    before = list(stackstorm.database["rule_d_b"].find())
+    for _ in range(2):
+        shown = workspace.reload_well()
+        assert re.search(r"^kind .* left to StackStorm .*failed$", shown, re.MULTILINE), shown
+        assert stackstorm.asked() == stackstorm.asked_by_rules() == {ref: 1}
+    assert list(stackstorm.database["rule_d_b"].find()) == before
+    assert workspace.documents("st2sensor_rules") == []
+    told = workspace.run("st2sensor", "--config-file", str(workspace.config), "rules").stdout
+    assert "StackStorm has registered 1 rule: st2 rule list shows them" in told
+
+    # Nor does anybody take away by hand what its rules count.
+    refused = workspace.run("st2sensor", "--config-file", str(workspace.config), "triggers", "remove", ref)
+    assert refused.returncode == 65
+    assert f"{ref} is asked for by 1 rule of StackStorm alone: st2 rule delete" in refused.stderr
+    stackstorm.deletes_rule("timer")
+    assert stackstorm.asked() == {}
+
+
+def test_what_was_counted_before_stackstorm_came_is_given_back(workspace: Workspace, stackstorm: StackStorm) -> None:
+    workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    workspace.add_rule("only", "gone", "core.st2.IntervalTimer", unit="seconds", delta=4)
+    workspace.reload_well()
+    (rule,) = [item for item in workspace.documents("st2sensor_rules") if item["name"] == "timer"]
+    assert sorted(stackstorm.asked().values()) == [1, 1]
+    stackstorm.adds_rule("timer", rule["trigger"])
+    stackstorm.adds_rule("another", rule["trigger"])
+
+    assert re.search(r"^rule +only.timer +given back to StackStorm$", workspace.reload_well(), re.MULTILINE)
+    assert stackstorm.asked() == stackstorm.asked_by_rules() == {rule["trigger"]: 2}
+    assert workspace.documents("st2sensor_rules") == []
+    assert "given back" not in workspace.reload_well()
+    assert stackstorm.asked() == stackstorm.asked_by_rules()
+    stackstorm.deletes_rule("timer")
+    stackstorm.deletes_rule("another")
+    assert stackstorm.asked() == {}
+
+
+def test_away_from_stackstorm_its_rules_are_taken_over(workspace: Workspace, stackstorm: StackStorm) -> None:
+    path = workspace.add_rule("only", "timer", "core.st2.IntervalTimer", **TIMER)
+    stackstorm.has_rules("only.timer")
+    (before,) = stackstorm.asked()
+    # What docs/migrating.md says to type.
+    stackstorm.database["trigger_d_b"].update_many({"ref_count": {"$gt": 0}}, {"$set": {"ref_count": 0}})
+    stackstorm.database["rule_d_b"].rename("rule_d_b_of_stackstorm")
+    assert re.search(r"^rule +only.timer +created$", workspace.reload_well(), re.MULTILINE)
+    assert stackstorm.asked() == {before: 1}
+    path.unlink()
+    workspace.reload_well()
+    assert stackstorm.asked() == {}
+
+
+def test_stackstorms_services_hear_of_what_is_registered_here(workspace: Workspace, stackstorm: StackStorm) -> None:
+    stackstorm.listens()
+    asked = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    types = [{"name": "plain"}, {"name": "asked", "parameters_schema": asked}]
+    path = workspace.add_sensor("p", "S", SLEEPS, trigger_types=types)
+    workspace.add_rule("p", "r", "p.asked", n=1)
+    workspace.reload_well()
+
+    stored = stackstorm.database["trigger_d_b"]
+    told = {data["ref"]: data for kind, event, data in stackstorm.heard() if (kind, event) == ("TriggerDB", "create")}
+    assert told == {document["ref"]: document for document in stored.find()}
+    assert any(document["type"] == "p.asked" and document["parameters"] == {"n": 1} for document in told.values())
+
+    (sensor,) = stackstorm.database["sensor_type_d_b"].find()
+    path.write_text(path.read_text() + "\n# changed\n")
+    workspace.reload_well()
+    assert stackstorm.heard() == [("SensorTypeDB", "update", sensor)]
+    metadata = path.with_suffix(".yaml")
+    metadata.write_text(metadata.read_text().replace("name: plain", "description: d\n  name: plain"))
+    workspace.reload_well()
+    assert ("TriggerDB", "update", stored.find_one({"ref": "p.plain"})) in stackstorm.heard()
+    done = workspace.run("st2sensor", "--config-file", str(workspace.config), "disable", "p.S")
+    assert done.returncode == 0, done.stderr
+    assert stackstorm.heard() == [("SensorTypeDB", "update", {**sensor, "enabled": False})]
+
+    (trigger,) = stored.find({"type": "p.asked"})
+    (workspace.packs / "p" / "rules" / "r.yaml").unlink()
+    path.unlink()
+    metadata.unlink()
+    workspace.reload_well()
+    gone = stackstorm.heard()
+    assert ("TriggerDB", "delete", trigger) in gone
+    assert ("SensorTypeDB", "delete", {**sensor, "enabled": False}) in gone
+
+
+NAMES = """
+import time
+
+class S(Sensor):
+    def add_trigger(self, trigger):
+        for name in ("id", "uid"):
+            self.sensor_service.dispatch({name: trigger[name]}, {"by": name, "n": 1})
+        self.sensor_service.dispatch({"uid": trigger["uid"]}, {"by": "uid", "n": "no number"})
+    def run(self):
+        time.sleep(1000)
+"""
+
+
+def test_a_dispatch_by_id_or_uid_alone_finds_its_trigger(workspace: Workspace, stackstorm: StackStorm) -> None:
+    schema = {"type": "object", "properties": {"by": {"type": "string"}, "n": {"type": "integer"}}}
+    asked = {"name": "asked", "parameters_schema": {"type": "object"}, "payload_schema": schema}
+    workspace.add_sensor("peer", "S", NAMES, trigger_types=[asked])
+    workspace.reload_well()
+    stackstorm.has_rules("peer.ask_one")
+    (trigger,) = stackstorm.database["trigger_d_b"].find({"type": "peer.asked"})
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("does not fit the payload_schema of peer.asked: n: is of type string")
+    expected = [({"id": str(trigger["_id"])}, "id"), ({"uid": trigger["uid"]}, "uid")]
+
+    def seen() -> list[tuple[Any, Any]]:
+        bodies = [pickle.loads(message.raw) for message in list(listener.seen)]
+        return [(body["trigger"], body["payload"]["by"]) for body in bodies if "by" in body["payload"]]
+
+    eventually("both are published", lambda: seen() == expected)
+
+
+REFUSED = "class B(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('bad.e', {'l': ['x']})\n"
+WRONG = {"type": "object", "properties": {"l": {"type": "array", "items": "string"}}}
+
+
+def test_a_refused_type_is_told_with_the_reason(workspace: Workspace) -> None:
+    path = workspace.add_sensor(
+        "bad", "B", REFUSED, poll_interval=0.5, trigger_types=[{"name": "e", "payload_schema": WRONG}]
+    )
+    workspace.add_rule("bad", "r", "bad.e", n=1)
+    reason = "payload_schema of trigger bad.e is not a valid JSON schema: properties.l.items: 'string' is not valid"
+    done = workspace.reload()
+    assert done.returncode == 1
+    assert f"error: {path.with_suffix('.yaml')}:" in done.stderr
+    assert "trigger type bad.e was refused" in done.stderr
+    assert reason in done.stderr
+
+    container = workspace.start()
+    container.wait_for_log("bad.B dispatched bad.e, which is kept as a dead letter: trigger type bad.e was refused: ")
+    commands = (("dead-letters", "list"), ("dead-letters", "show", "1"), ("show", "bad.B", "--json"))
+    for command in (*commands, ("dispatch", "bad.e", "{}")):
+        told = workspace.run("st2sensor", "--config-file", str(workspace.config), *command)
+        assert "not registered" not in told.stdout + told.stderr, command
+        said = told.stdout + told.stderr
+        assert "trigger type bad.e was refused" in said or reason in said, command
+    assert reason in workspace.run("st2sensor", "validate", "packs/bad").stdout
+    container.stop()
+
+    # StackStorm publishes it, where it does not validate.
+    workspace.config.write_text(
+        workspace.config.read_text().replace("[system]\n", "[system]\nvalidate_trigger_payload = False\n")
+    )
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("bad.B dispatched bad.e, published all the same: its trigger type was refused: ")
+    eventually("it arrives", lambda: any(pickle.loads(seen.raw)["trigger"] == "bad.e" for seen in list(listener.seen)))
+    container.stop()
+
+    metadata = path.with_suffix(".yaml")
+    metadata.write_text(metadata.read_text().replace("items: string", "items: {type: string}"))
+    workspace.reload_well()
+    assert workspace.documents("st2sensor_refusals") == []
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+def test_a_serializer_that_does_not_fit_the_rules_engine_is_told(
+    folder: Path, mongo_server: MongoDB, rabbit_server: RabbitMQ, serializer: str
+) -> None:
+    # With a queue of its own: others take from StackStorm's.
+    workspace = Workspace(folder, database=mongo_server.url, messaging=rabbit_server.url, serializer=serializer)
+    queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
+    said = {
+        "json": f"serializer = json does not fit: 1 consumer is on {queue}",
+        "pickle": f"serializer = pickle does not fit: nobody consumes {queue}",
+    }[serializer]
+    with closing(workspace), closing(StackStorm(workspace)) as stackstorm:
+        workspace.reload_well()
+        if serializer == "json":
+            stackstorm.runs_rules_engine(queue)
+        container = workspace.start()
+        container.wait_for_log(said)
+        shown = workspace.run("st2sensor", "--config-file", str(workspace.config), "top", "--once").stdout
+        assert f"serializer = {serializer} does not fit" in " ".join(shown.split())
+        if serializer == "json":
+            stackstorm.stops_rules_engine()
+        else:
+            stackstorm.runs_rules_engine(queue)
+        container.wait_for_log(f"serializer = {serializer} fits the consumers of {queue} again")
+        assert container.log.count("does not fit") == 1

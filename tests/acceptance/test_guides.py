@@ -44,6 +44,8 @@ NOT_RUN = {
     "journalctl ": "needs systemd",
     "install ": "writes to /etc",
     "rm /etc/systemd/": "writes to /etc",
+    "mongodump ": "needs MongoDB's tools",
+    "mongosh ": "needs MongoDB's shell",
     "rabbitmqctl ": "needs the broker's own host and user",
     "runuser ": "needs root, and an interpreter that others can read",
     "/opt/stackstorm/st2sensor/bin/pip ": "installs from the network",

@@ -82,6 +82,7 @@ def odd_documents() -> Iterator[tuple[str, dict[str, Any]]]:
         "trigger_type_d_b": ({}, ("payload_schema", "parameters_schema", "tags", "metadata_file", "description")),
         "trigger_d_b": ({"type": "p.seen", "parameters": {}}, ("type", "parameters", "ref_count")),
         "st2sensor_registrations": ({"metadata_file": "x"}, ("metadata_file", "digest", "error", "overrides")),
+        "st2sensor_refusals": ({"metadata_file": "x", "error": "x"}, ("metadata_file", "error")),
         "st2sensor_rules": (
             {"metadata_file": "x", "trigger_type": "p.seen", "parameters": {}, "trigger": "p.seen"},
             ("trigger_type", "parameters", "trigger"),

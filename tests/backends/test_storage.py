@@ -15,7 +15,18 @@ import pymongo
 import pytest
 
 from st2sensor.errors import StorageUnavailable
-from st2sensor.models import Batch, Change, KeyValue, Overrides, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import (
+    Batch,
+    Change,
+    KeyValue,
+    Overrides,
+    Refusal,
+    Registration,
+    Rule,
+    SensorType,
+    Trigger,
+    TriggerType,
+)
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -41,6 +52,7 @@ ENTITIES = [
     TRIGGER_TYPE,
     TRIGGER,
     Rule(pack="p", name="r", metadata_file="rules/r.yaml", trigger_type="p.t", parameters={"n": 1}, trigger="p.a-uuid"),
+    Refusal(pack="p", name="t", metadata_file="sensors/s.yaml", error="s.yaml:1: payload_schema is wrong"),
     Registration(
         pack="p",
         name="S",
@@ -101,6 +113,13 @@ def test_what_is_put_is_got_by_another(storage: Storage, open_storage: Open, ent
     assert found is not None
     assert found.id
     assert other.all(type(entity)) == [entity]
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: type(entity).__name__)
+def test_what_is_inserted_is_inserted_once(storage: Storage, open_storage: Open, entity: Any) -> None:
+    assert storage.insert(entity)
+    assert not open_storage().insert(entity)
+    assert storage.all(type(entity)) == [entity]
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: type(entity).__name__)

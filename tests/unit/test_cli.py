@@ -373,6 +373,18 @@ def test_a_message_that_is_no_trigger_instance_is_told_and_passed_over(config_fi
     assert not_shown(message).startswith(f"a message of {len(body)} bytes is no trigger instance: ")
 
 
+def test_a_trigger_that_is_named_by_its_id_alone_is_shown_by_it(config_file: Path) -> None:
+    body = b'{"trigger": {"id": "6b0985"}, "payload": {}}'
+    message = Message(
+        exchange="x", routing_key="", body=body, content_type="application/json", content_encoding="utf-8"
+    )
+    with closing(open_storage(config.load([str(config_file)]).database)) as storage:
+        storage.prepare()
+        seen = seen_in(message, storage)
+    assert seen is not None
+    assert seen.trigger_type == "6b0985"
+
+
 @pytest.mark.parametrize("payload", ['{"x": NaN}', '{"x": -Infinity}', '{"x": 1e999}', '{"x":' * 10**5, "[]", "{"])
 def test_a_payload_that_is_not_json_is_a_mistake_of_the_command_line(config_file: Path, payload: str) -> None:
     done = run(config_file, "dispatch", "p.t", "-", given=payload)

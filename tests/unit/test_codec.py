@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import pickle
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from st2sensor.payload import pack
 from st2sensor.transport import codec
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
-from tests.workspace import sample_body
+from tests.workspace import sample, sample_body
 
 
 def encoded(instance: TriggerInstance, serializer: str) -> Message:
@@ -129,3 +131,47 @@ def test_what_the_rules_engine_just_stores_is_sent(encoder: Encoder, right: Any,
 def test_neither_are_a_trigger_and_a_trace_that_it_would_drop(other: dict[str, Any], words: str) -> None:
     with pytest.raises(Undeliverable, match=words):
         codec.encoded("pickle", body({}, **other), False)
+
+
+class Stand(pickle.Unpickler):
+    """Reads pickles as StackStorm does: of its own classes there is a stand-in each; `bson` is there."""
+
+    def __init__(self, body: bytes, *modules: str) -> None:
+        super().__init__(io.BytesIO(body))
+        self.modules = modules
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in self.modules:
+            return type(name, (), {"__module__": module})
+        assert module in ("bson.son", "bson.objectid"), module
+        return super().find_class(module, name)
+
+
+@pytest.mark.parametrize("name", ["trigger", "sensor_type"])
+def test_announcements_hold_what_stackstorms_hold(name: str) -> None:
+    told = sample(f"announcements/{name}.json")
+    module, _, class_name = told["class"].rpartition(".")
+    document = dict(told["document"])
+    identifier = document.pop("_id")["$oid"]
+    message = codec.database_announcement(
+        "st2.trigger", "create", module=module, name=class_name, document=document, identifier=identifier
+    )
+    ours = Stand(message.body, module).load()
+    theirs = Stand(base64.b64decode(told["pickle_base64"]), module).load()
+    assert (type(ours).__module__, type(ours).__name__) == (module, class_name)
+    assert vars(ours) == {"_data": theirs._data}
+    assert type(ours._data) is type(theirs._data)
+    assert vars(ours._data) == vars(theirs._data)
+    assert (message.content_type, message.content_encoding, message.routing_key) == (
+        told["properties"]["content_type"],
+        told["properties"]["content_encoding"],
+        "create",
+    )
+
+
+@pytest.mark.parametrize("identifier", [None, "7", "x" * 24])
+def test_an_id_that_is_none_of_mongodbs_is_left_out(identifier: str | None) -> None:
+    message = codec.database_announcement(
+        "e", "create", module="m", name="C", document={"name": "x"}, identifier=identifier
+    )
+    assert dict(Stand(message.body, "m").load()._data) == {"name": "x"}

@@ -17,7 +17,7 @@ from st2sensor.checker import Checker, Problem
 from st2sensor.dispatch import Dispatcher
 from st2sensor.errors import OutboxError
 from st2sensor.event import Event, event_of
-from st2sensor.models import Trigger, TriggerInstance, TriggerType
+from st2sensor.models import Refusal, Trigger, TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
 from st2sensor.payload import pack
 from st2sensor.settings import Payloads
@@ -32,7 +32,8 @@ TYPES = [
     TriggerType(pack="p", name="broken", payload_schema={"type": "nosuchtype"}),
     TriggerType(pack="p", name="slow", payload_schema={"properties": {"s": {"type": "string", "pattern": "^(a+)+$"}}}),
 ]
-TRIGGERS = [Trigger(pack="p", name="a-uuid", type="p.strict", parameters={"x": 1})]
+TRIGGERS = [Trigger(pack="p", name="a-uuid", type="p.strict", parameters={"x": 1}, id="6b098552fd47b32bd437da91")]
+REFUSED = Refusal(pack="p", name="refused", metadata_file="sensors/s.yaml", error="s.yaml:6: payload_schema is wrong")
 CATASTROPHE = {"s": "a" * 50 + "!"}
 """The pattern takes longer on it than anybody waits."""
 
@@ -48,7 +49,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
     known = Catalogue()
-    known.learn(TYPES, TRIGGERS)
+    known.learn(TYPES, TRIGGERS, [REFUSED])
     return known
 
 
@@ -92,6 +93,9 @@ def outcome(
         ("p.a-uuid", {"n": 1}),
         ({"type": "p.strict", "parameters": {"x": 1}}, {"n": 1}),
         ({"ref": "p.a-uuid", "id": "1"}, {"n": 1}),
+        ({"id": TRIGGERS[0].id}, {"n": 1}),
+        ({"uid": TRIGGERS[0].uid}, {"n": 1}),
+        ({"uid": "trigger:p:plain:99914b932bd37a50b983c5e7c90ae93b"}, {}),
         ({"pack": "p", "name": "plain"}, {}),
         ("p.slow", {"s": "aaa"}),
     ],
@@ -107,6 +111,14 @@ def test_what_fits_is_published(
     [
         ("p.unknown", {}, "trigger p.unknown is not registered"),
         ({"name": "x"}, {}, "trigger x is not registered"),
+        ({"id": "6b0"}, {}, "trigger 6b0 is not registered"),
+        ({"id": {"$oid": TRIGGERS[0].id}}, {}, "trigger {'$oid': '6b098552fd47b32bd437da91'} is not registered"),
+        ({"id": TRIGGERS[0].id}, {"n": "s"}, "the payload does not fit the payload_schema of p.strict: n: is of type"),
+        ({"uid": TRIGGERS[0].uid}, {}, "the payload does not fit the payload_schema of p.strict: lacks the required"),
+        ({"uid": "trigger_type:p:plain"}, {}, "trigger trigger_type:p:plain is not registered"),
+        ({"uid": ["trigger"]}, {}, "trigger ['trigger'] is not registered"),
+        ("p.refused", {}, "trigger type p.refused was refused: s.yaml:6: payload_schema is wrong"),
+        ({"type": "p.refused", "parameters": {}}, {}, "trigger type p.refused was refused: s.yaml:6: payload"),
         pytest.param("p.\udc80", {"s": "\ud800"}, "trigger p.\\udc80 is not registered", id="surrogates"),
         ("p.strict", {}, "the payload does not fit the payload_schema of p.strict: lacks the required property n"),
         ("p.a-uuid", {"n": "s"}, "the payload does not fit the payload_schema of p.strict: n: is of type string, not "),
@@ -185,6 +197,37 @@ def test_what_the_sensor_has_checked_with_today_s_schema_is_not_checked_again(
     schema = catalogue.digest_of(TYPES[1])
     assert outcome(outbox, catalogue, checker, tmp_path, event("p.strict", {}, schema)) == (1, [])
     assert checker.checked == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "reasons"),
+    [
+        ({"anything": 1}, []),
+        ([1], ["the payload is of type array, not object"]),
+        ({"x": "x" * MAX_PAYLOAD}, ["the payload has 10,008 bytes, more than [system] max_payload = 10,000"]),
+    ],
+)
+def test_what_has_a_refused_type_is_published_where_payloads_are_not_validated(
+    outbox: Outbox,
+    catalogue: Catalogue,
+    checker: Checker,
+    tmp_path: Path,
+    payload: Any,
+    reasons: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    found = outcome(outbox, catalogue, checker, tmp_path, event("p.refused", payload), validate=False)
+    assert found == (0 if reasons else 1, reasons)
+    said = "p.S dispatched p.refused, published all the same: its trigger type was refused: s.yaml:6: payload_schema"
+    assert any(said in record.getMessage() for record in caplog.records)
+
+
+def test_what_nobody_declared_is_never_published(
+    outbox: Outbox, catalogue: Catalogue, checker: Checker, tmp_path: Path
+) -> None:
+    found = outcome(outbox, catalogue, checker, tmp_path, event("p.no", {}), validate=False)
+    assert found == (0, ["trigger p.no is not registered"])
 
 
 def test_a_schema_that_changes_is_noticed(outbox: Outbox, checker: Checker) -> None:

@@ -89,6 +89,9 @@ class Broker:
             self.taken.append(message.body.decode())
         self.batches.append(len(messages))
 
+    def consumers(self) -> int | None:
+        return None
+
     def keep_alive(self) -> None:
         pass
 

@@ -14,7 +14,7 @@ from st2sensor.cli.development.folder import Folder
 from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.registration import registry_of
 from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
-from st2sensor.models import Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import files, rules, virtualenv
 from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.outcome import Outcome, Result, failures
@@ -22,7 +22,6 @@ from st2sensor.packs.registrable import KINDS
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
-from st2sensor.transport.topology import Topology
 
 SENSOR = "sensor"
 
@@ -78,7 +77,7 @@ class Content:
         self._screen = screen
         self._missing = list(triggers)
         self._virtualenvs = virtualenvs
-        self._announcements = Announcements(Topology(settings.messaging.prefix))
+        self._announcements = Announcements.of(settings)
         self._failing: frozenset[str] = frozenset()
         """Messages of what is wrong already."""
         self._lock = threading.Lock()
@@ -91,7 +90,7 @@ class Content:
         Raises ConfigError for a sensor that is not there, and TriggerRefused.
         """
         with self._lock:
-            for kind in (SensorType, Registration, TriggerType, Rule, Trigger):
+            for kind in (SensorType, Registration, TriggerType, Refusal, Rule, Trigger):
                 for item in self._storage.all(kind):
                     self._storage.remove(kind, item.ref)
             outcomes = [*self._set_up(), *self._register()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def _files(whole: Declarations, kind: str) -> Iterable[Path]:
 
 def _read_triggers(whole: Declarations) -> None:
     for path in _files(whole, TRIGGERS):
-        _note_names(whole, path, lambda data: [data])
+        _note_names(whole, path, TRIGGERS)
         try:
             declared, problem = metadata.trigger_type(whole.pack, path)
         except ContentError as error:
@@ -100,7 +100,7 @@ def _read_triggers(whole: Declarations) -> None:
 def _read_sensors(whole: Declarations) -> None:
     first: dict[str, str] = {}
     for path in _files(whole, SENSORS):
-        _note_names(whole, path, lambda data: data.get("trigger_types") or [])
+        _note_names(whole, path, SENSORS)
         try:
             declaration = metadata.sensor(whole.pack, path)
         except ContentError as error:
@@ -159,12 +159,10 @@ def _read_rules(whole: Declarations) -> None:
         whole.rules.append(rule)
 
 
-def _note_names(whole: Declarations, path: Path, items: Callable[[Any], Iterable[Any]]) -> None:
+def _note_names(whole: Declarations, path: Path, kind: str) -> None:
     """Names of trigger types, as far as they can be told in a file that may be wrong."""
-    try:
-        data = read(path).data
-        names = [item["name"] for item in items(data)] if isinstance(data, dict) else []
-    except (ContentError, TypeError, KeyError):
+    names = metadata.type_names(path, kind)
+    if names is None:
         whole.is_whole = False
         return
     whole.named |= {f"{whole.pack.ref}.{name}" for name in names}

@@ -126,4 +126,4 @@ def check_rules(pack: Declarations, types: Known) -> Iterator[Finding]:
         elif rule.trigger_type not in types.named and rule.trigger_type.partition(".")[0] in types.packs:
             missing = rules.misfit(rule, None)
             assert missing is not None
-            yield found(pack.pack.ref, missing, "unknown-trigger")
+            yield found(pack.pack.ref, missing, "unknown-trigger", Severity.WARNING)

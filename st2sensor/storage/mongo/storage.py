@@ -16,7 +16,7 @@ from pymongo.read_concern import ReadConcern
 from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES, changes
+from st2sensor.storage.documents import COLLECTIONS, LEASES, STACKSTORM_RULES, changes
 from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
 from st2sensor.storage.fields import Document
 from st2sensor.storage.mongo.connection import Connection
@@ -94,6 +94,16 @@ class MongoStorage:
             update.setdefault("$setOnInsert", {}).update(self._indexes.identifier(target, key))
             self._upsert(lambda: target.update_one(key, update, upsert=True))
 
+    def insert(self, entity: Entity) -> bool:
+        collection = COLLECTIONS[type(entity)]
+        present, _ = changes(collection.to_document(entity))
+        key = {"pack": entity.pack, "name": entity.name}
+        target = self._database[collection.name]
+        with self._failures():
+            update = {"$setOnInsert": present | self._indexes.identifier(target, key)}
+            done = self._upsert(lambda: target.update_one(key, update, upsert=True))
+            return done.upserted_id is not None
+
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         collection = COLLECTIONS[Trigger]
         present, _ = changes(collection.to_document(entity))
@@ -111,6 +121,10 @@ class MongoStorage:
         with self._failures():
             triggers.update_one(key, {"$inc": {"ref_count": change}})
             triggers.delete_one(key | {"ref_count": {"$lte": 0}, "parameters": {"$exists": True}})
+
+    def stackstorm_rules(self, trigger: str | None = None) -> int:
+        with self._failures():
+            return self._database[STACKSTORM_RULES].count_documents({} if trigger is None else {"trigger": trigger})
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():

@@ -82,6 +82,15 @@ class SqliteStorage:
             merged = {name: value for name, value in document.items() if name not in absent} | present
             store(connection, collection.name, entity.pack, entity.name, merged)
 
+    def insert(self, entity: Entity) -> bool:
+        collection = COLLECTIONS[type(entity)]
+        present, _ = changes(collection.to_document(entity))
+        with self._transaction() as connection:
+            if sound(find(connection, collection.name, entity.pack, entity.name)) is not None:
+                return False
+            store(connection, collection.name, entity.pack, entity.name, {"_id": _new_id(), **present})
+            return True
+
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         # The name does not change with the parameters, so the row stays where it is.
         assert old_uid.startswith(f"trigger:{entity.pack}:{entity.name}:")
@@ -103,6 +112,10 @@ class SqliteStorage:
                 delete(connection, table, *key)
             else:
                 store(connection, table, *key, document)
+
+    def stackstorm_rules(self, trigger: str | None = None) -> int:  # noqa: ARG002
+        # No StackStorm writes here.
+        return 0
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._locked() as connection:

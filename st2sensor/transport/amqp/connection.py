@@ -180,3 +180,14 @@ def _exists(wire: Wire, declaration: str, *arguments: str) -> bool:
         return False
     channel.close()
     return True
+
+
+def consumers(wire: Wire, queue: str) -> int | None:
+    """How many consume a queue; None where the broker does not say."""
+    channel = wire.channel()
+    try:
+        count: int = channel.queue_declare(queue, passive=True).consumer_count
+    except amqp.exceptions.ChannelError:
+        return None
+    channel.close()
+    return count

@@ -15,7 +15,7 @@ from kombu.compression import compress
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbidden
 from st2sensor.health import Health, changed
 from st2sensor.transport.amqp.confirms import Confirms
-from st2sensor.transport.amqp.connection import Broker
+from st2sensor.transport.amqp.connection import Broker, consumers
 from st2sensor.transport.amqp.frames import FrameBuffer
 from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.base import Message
@@ -231,6 +231,15 @@ class AmqpPublisher:
         channel.send_method(
             spec.Basic.Publish, "Bssbb", arguments, _amqp_message(_compressed(message, self._compression))
         )
+
+    def consumers(self) -> int | None:
+        wire = self._wire
+        if wire is None:
+            raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
+        with self._broker.failures():
+            wire.service()
+            # A broker that blocks its publishers reads nothing that they ask.
+            return None if wire.blocked is not None else consumers(wire, self._topology.rules_engine)
 
     def keep_alive(self) -> None:
         if self._wire is not None:
