@@ -22,6 +22,9 @@ INTERNAL_ERROR = 70
 DEBUG = "st2sensor.debug"
 """Whether --debug was given, in the meta of a click.Context."""
 
+VERBOSE = "st2sensor.verbose"
+"""Whether --verbose was given, in the same place."""
+
 Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
@@ -44,7 +47,8 @@ class Body:
         context = click.get_current_context()
         if context.invoked_subcommand is not None:
             return None
-        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=self._quiet)
+        quiet = self._quiet and not context.meta.get(VERBOSE, False)
+        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
         return resolve(self.target)(context.obj or (), **params)
 
 
@@ -70,7 +74,7 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = root.main(args=arguments, prog_name=name, standalone_mode=False)
+        code = root.main(args=arguments, prog_name=name, standalone_mode=False, help_option_names=["-h", "--help"])
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -26,7 +26,7 @@ def container(
 ) -> int:
     """What `st2sensorcontainer` does."""
     settings = config.load(config_files)
-    logs.configure_as(settings.log, debug=debug)
+    logs.configure_as(settings.log, debug=debug or settings.log.debug)
     for warning in settings.warnings:
         LOG.warning("%s", warning)
     only = sensor_ref or settings.container.sensor_ref

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from st2sensor.cli.commands.accepted import accepted
 from st2sensor.cli.commands.registering import flags
 from st2sensor.cli.commands.shared import common, examples, version
 from st2sensor.cli.invocation import invoke, runs
@@ -14,6 +15,7 @@ from st2sensor.cli.invocation import invoke, runs
 @click.command(epilog=examples("st2-register-content --config-file=/etc/st2/st2.conf --register-all"))
 @common
 @flags
+@accepted
 @version
 @runs("st2sensor.cli.registration:reload")
 def root() -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+from st2sensor.cli.commands.accepted import accepted
 from st2sensor.cli.commands.shared import common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
@@ -23,6 +24,7 @@ from st2sensor.cli.invocation import invoke, runs
 )
 @click.option("--single-sensor-mode", is_flag=True, hidden=True, help="As in StackStorm: --sensor-ref says it all.")
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
+@accepted
 @version
 @runs("st2sensor.cli.running:container", quiet=False)
 def root() -> None:

@@ -16,7 +16,7 @@ from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
 from st2sensor.packs.core import BUNDLED, core_trigger_types, is_bundled
-from st2sensor.packs.discovery import find_packs, metadata_files
+from st2sensor.packs.discovery import find_packs, metadata_files, pack_at
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
@@ -37,12 +37,14 @@ class Registry:
     :param content: where packs, configurations and virtualenvs are.
     :param templates: renders what configurations take from the datastore.
     :param announcements: collects what containers are to be told.
+    :param only: the folder of the one pack to look at; None for all under the pack paths.
     """
 
     storage: Storage
     content: Content
     templates: Templates
     announcements: Announcements
+    only: Path | None = None
     progress: Progress = lambda step, done, total: None  # noqa: ARG005
     warnings: list[str] = field(default_factory=list)
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class Registry:
                 yield Outcome(kind="virtualenv", ref=pack.ref, result=result)
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
-        packs, errors = find_packs(self.content.pack_paths)
+        packs, errors = find_packs(self.content.pack_paths) if self.only is None else pack_at(self.only)
         return [*packs, BUNDLED], [failed("pack", error.file, error) for error in errors]
 
     def _files(self, packs: list[Pack], kind: str) -> tuple[list[tuple[Pack, Path]], list[Outcome]]:
