@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from st2sensor import config
 from st2sensor.cli import components as services
 from st2sensor.cli.components import MAIN_ALONE, SERVICE, systemctl
+from st2sensor.cli.configured import configured
 from st2sensor.cli.state_dir import held, holder
 from st2sensor.config.urls import shown
 from st2sensor.errors import StateDirectoryBusy
@@ -39,30 +39,30 @@ NOT_RUNNING = 3
 
 def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
     """Start the container, unless it runs; or the services that are named. Returns the exit code."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     return _each(components, "start", lambda: _start(settings, config_files))
 
 
 def stop(config_files: Sequence[str], *, components: Sequence[str]) -> int:
     """Stop the container, and wait for its end; or the services that are named. Returns the exit code."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     return _each(components, "stop", lambda: _stop(settings))
 
 
 def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
     """Stop and start the container, or the services that are named. Returns the exit code."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     return _each(components, "restart", lambda: _stop(settings) or _start(settings, config_files))
 
 
 def status(config_files: Sequence[str]) -> int:
     """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
-    return _status(config.load(config_files))
+    return _status(configured(config_files))
 
 
 def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) -> int:
     """Have the container open its log files again, or the services that are named. Returns the exit code."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     return services.each(components, lambda: _reopen(settings), *MAIN_ALONE)
 
 
@@ -86,7 +86,7 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
 
     :param yes: do not ask.
     """
-    settings = config.load(config_files)
+    settings = configured(config_files)
     if not yes:
         click.confirm(
             f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "

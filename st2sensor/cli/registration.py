@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from st2sensor import config
+from st2sensor.cli.configured import configured
 from st2sensor.errors import TransportError
 from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements
@@ -51,7 +51,7 @@ def reload(
     """What `st2ctl reload` and `st2-register-content` do. Raises UsageError for options that exclude each other."""
     if prune and pack is not None:
         raise click.UsageError("--prune looks at all packs, and --register-pack at one: leave one of them away")
-    settings = config.load(config_files)
+    settings = configured(config_files)
     return register(
         settings,
         kinds,

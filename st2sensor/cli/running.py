@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from st2sensor import config, logs
+from st2sensor.cli.configured import configured
 from st2sensor.cli.serving import serve
 from st2sensor.errors import ConfigError
 
@@ -37,7 +38,7 @@ def container(
 
 def sensor(config_files: Sequence[str], *, ref: str) -> int:
     """What `st2sensor run` does."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     patient = replace(
         settings.container,
         start_timeout=DAY,

@@ -230,7 +230,7 @@ def test_a_service_of_stackstorm_is_left_to_systemd(
         return subprocess.CompletedProcess(command, 5)
 
     monkeypatch.setattr(components, "BOOTED", tmp_path)
-    monkeypatch.setattr(components.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     assert components.each(["st2api", "st2sensorcontainer"], lambda: 0, *verb) == 5
     assert ran == [told]
 
