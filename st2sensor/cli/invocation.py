@@ -74,7 +74,7 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = root.main(args=arguments, prog_name=name, standalone_mode=False, help_option_names=["-h", "--help"])
+        code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

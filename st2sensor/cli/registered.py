@@ -23,7 +23,7 @@ def every(settings: Settings) -> list[dict[str, Any]]:
         sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
         registrations = {item.ref: item for item in storage.all(Registration)}
     standing = _standing(settings)
-    refs = sorted(sensors.keys() | registrations.keys())
+    refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
     return [asdict(_report(ref, sensors.get(ref), registrations.get(ref), standing)) for ref in refs]
 
 
@@ -46,7 +46,7 @@ def _report(
         reason=f"it is disabled; st2sensor enable {ref} enables it",
         refused=refused,
         file=sensor.artifact_uri.removeprefix("file://"),
-        poll_interval=sensor.poll_interval,
+        poll_interval=sensor.poll_interval or None,
         trigger_types=sensor.trigger_types,
     )
     if not sensor.enabled:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from st2sensor.cli.commands.registering import flags
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 COMPONENTS = (
@@ -20,7 +20,7 @@ COMPONENTS = (
 components = click.argument("components", nargs=-1, metavar="[COMPONENT]...", type=click.Choice(COMPONENTS))
 
 
-@click.group(epilog=examples("st2ctl reload --register-all", "st2ctl status"))
+@click.group(context_settings=HELP, epilog=examples("st2ctl reload --register-all", "st2ctl status"))
 @common
 @version
 def root() -> None:

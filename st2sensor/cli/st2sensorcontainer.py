@@ -8,15 +8,16 @@ from functools import partial
 import click
 
 from st2sensor.cli.commands.accepted import accepted
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
 @click.command(
+    context_settings=HELP,
     epilog=examples(
         "st2sensorcontainer --config-file=/etc/st2/st2.conf",
         "st2sensorcontainer --config-file=/etc/st2/st2.conf --sensor-ref=linux.FileWatchSensor",
-    )
+    ),
 )
 @partial(common, tells_debug=True)
 @click.option(

@@ -23,7 +23,7 @@ keys as a file. StackStorm's keys have its names, defaults and meaning.
   `$$` is a `$`.
 - A list is separated by commas; a mapping is written `key:value, key:value`.
 - A value that cannot be is refused, with file and key, and exit code 78. A key that looks like one of these misspelt is
-  warned of in the container's log.
+  warned of by each command, and in the container's log.
 - All keys are read when a command or the container starts: restart the container after a change.
 """
 

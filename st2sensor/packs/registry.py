@@ -22,6 +22,7 @@ from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
+from st2sensor.packs.vanished import vanished
 from st2sensor.settings import Content
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
@@ -186,8 +187,12 @@ class Registry:
             kept = known.ref in declared or (known.pack, known.metadata_file) in unreadable
             return not kept and (known.pack in present or is_bundled(known) or prune)
 
-        for known in filter(is_gone, self.storage.all(SensorType)):
+        registered = self.storage.all(SensorType)
+        for known in filter(is_gone, registered):
             yield self._unregister_sensor(known)
+        if self.only is None:
+            elsewhere = [known for known in registered if known.ref not in declared and not is_gone(known)]
+            self.warnings += vanished(elsewhere, self.content)
         for registration in filter(is_gone, self.storage.all(Registration)):
             try:
                 with blaming(registration.metadata_file):

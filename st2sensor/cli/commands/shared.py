@@ -52,6 +52,9 @@ def version(function: Function) -> Function:
     )(function)
 
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""The context_settings of a program: its commands have them, too."""
+
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 recorded = click.option(
     "--record",
