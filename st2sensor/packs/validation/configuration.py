@@ -36,8 +36,8 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
         return
     for text in texts(list(config_schema.defaults(whole or {}))):
         if DATASTORE in text and is_template(text):
-            problem = f"the default {text!r} stays as it is written: expressions are rendered in a configuration alone"
-            misplaced = ContentError(f"{problem}; move it there", file=str(pack.path / config_schema.FILE))
+            what = f"the default {text!r} stays as it is written: expressions are rendered in a configuration alone"
+            misplaced = ContentError(f"{what}; move it there", file=str(pack.path / config_schema.FILE))
             yield found(pack.ref, misplaced, "config-default", Severity.WARNING)
     example = pack.path / f"{pack.ref}.yaml.example"
     if file is not None:
