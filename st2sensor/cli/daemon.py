@@ -14,7 +14,7 @@ import click
 
 from st2sensor.cli import components as services
 from st2sensor.cli.components import MAIN_ALONE, SERVICE, systemctl
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.state_dir import held, holder
 from st2sensor.config.urls import shown
 from st2sensor.errors import StateDirectoryBusy

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from st2sensor import rpc
 from st2sensor.cli import moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.cli.publishing import objections

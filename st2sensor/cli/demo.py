@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from st2sensor.cli import container_process, passing, registration
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.seen import not_shown, seen_in
 from st2sensor.key_value_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.storage import open_storage

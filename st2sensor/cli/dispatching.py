@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from st2sensor import rpc
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report
 from st2sensor.cli.publishing import objections, publish, registered

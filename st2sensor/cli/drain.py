@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from st2sensor.cli import leases, moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
 from st2sensor.errors import NodeNotFound, StillHeld

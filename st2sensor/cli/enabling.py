@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.outcome import report
 from st2sensor.cli.telling import tell
 from st2sensor.packs.announcements import Announcements

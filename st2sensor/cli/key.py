@@ -15,7 +15,7 @@ from rich.table import Table
 
 from st2sensor import isotime, rpc
 from st2sensor.cli import moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import publish

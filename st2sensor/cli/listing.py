@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from st2sensor.cli import moments, reports
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensor_table import table

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor.cli import leases, moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line
 from st2sensor.sharing.standing import DEAD, DRAINED, LEAVING, SILENT, UP, Standing

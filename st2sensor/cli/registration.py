@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.errors import TransportError
 from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements

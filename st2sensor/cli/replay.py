@@ -13,7 +13,7 @@ import click
 
 from st2sensor import isotime, rpc
 from st2sensor.cli import recording
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import objections
 from st2sensor.cli.seen import Seen

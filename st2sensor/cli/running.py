@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from st2sensor import config, logs
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.serving import serve
 from st2sensor.errors import ConfigError
 

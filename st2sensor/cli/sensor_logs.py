@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from st2sensor.cli import colours, moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor.cli import colours, moments, reports
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.dead_letters import DeadLetters

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from st2sensor import isotime
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
 from st2sensor.cli.passing import follow, line, subscribe

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from st2sensor.cli import moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import Container, reached
 from st2sensor.cli.printable import in_line

@@ -13,7 +13,7 @@ import click
 from rich.table import Table
 
 from st2sensor.cli import moments
-from st2sensor.cli.configured import configured
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line

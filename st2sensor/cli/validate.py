@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor.cli import moments
-from st2sensor.cli.configured import configured_if_any
+from st2sensor.cli.configuration import configured_if_any
 from st2sensor.cli.console import console
 from st2sensor.packs.validation import packs as validation
 from st2sensor.packs.validation.finding import Finding, Severity

@@ -96,7 +96,7 @@ def test_only_what_was_never_accepted_is_listed_without_a_document() -> None:
 
 def test_commands_read_their_configuration_where_warnings_are_told() -> None:
     """The container tells them in its log, and completion must not talk."""
-    own = {"configured.py", "running.py", "completion.py", "run.py"}
+    own = {"configuration.py", "running.py", "completion.py", "run.py"}
     for path in (ROOT / "st2sensor" / "cli").rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert path.name in own or not {"config.load", "config.load_if_any"} & set(calls), path
