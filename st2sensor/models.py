@@ -33,7 +33,7 @@ class SensorType:
     :param artifact_uri: `file://` and the absolute path of the sensor's Python file.
     :param entry_point: `sensors.<module>.<Class>`.
     :param trigger_types: references of the trigger types it emits.
-    :param poll_interval: seconds; None leaves it to the class.
+    :param poll_interval: seconds; None and 0 leave it to the class, as in StackStorm.
     """
 
     pack: str
@@ -206,6 +206,11 @@ class Registration:
     @property
     def ref(self) -> str:
         return f"{self.pack}.{self.name}"
+
+    @property
+    def was_never_accepted(self) -> bool:
+        """Whether its content has always been refused. One without a document otherwise is one that others deleted."""
+        return self.digest is None and self.error is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ class SensorReport:
     :param reason: why it did, in words.
     :param restarts: how often its process was started again since the container started.
     :param failures: exits in a row that were failures.
-    :param failing: whether these are so many that somebody should look.
+    :param failing: whether these are so many that somebody should look, and it does not dispatch again.
     :param hang: what takes longer than 10 seconds and three poll intervals; None for nothing.
     :param next_start: when it is started again after a failure.
     :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.

@@ -271,6 +271,7 @@ class Log:
     :param syslog_address: `[syslog]`: host and port.
     :param syslog_facility: as in `local7`.
     :param syslog_socket: kind of the socket, as the socket module numbers them.
+    :param debug: `[system] debug`: log everything, whatever else is said of levels.
     """
 
     file: Path | None = None
@@ -284,6 +285,7 @@ class Log:
     syslog_address: tuple[str, int] = ("127.0.0.1", 514)
     syslog_facility: str = "local7"
     syslog_socket: int = 2
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import click
 from rich.table import Table
 
-from st2sensor import config, isotime
+from st2sensor import isotime
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
@@ -29,7 +30,7 @@ STORED = f"core.WebhookSensor:{api_keys.PREFIX}"
 
 
 def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     made, text = api_keys.made(note, _now())
     with _keys(settings) as keys:
         _put(keys, made)
@@ -37,7 +38,7 @@ def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with _keys(settings) as keys:
         found = [_known(entry.name, entry.value) for entry in keys.list(SYSTEM_SCOPE, STORED)]
     if json_output:
@@ -54,7 +55,7 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
 
 
 def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     identifier = identifier.partition(".")[0]
     with _keys(settings) as keys:
         try:

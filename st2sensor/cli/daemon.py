@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,17 +12,14 @@ from pathlib import Path
 
 import click
 
-from st2sensor import config
+from st2sensor.cli import components as services
+from st2sensor.cli.components import MAIN_ALONE, SERVICE, systemctl
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.state_dir import held, holder
 from st2sensor.config.urls import shown
 from st2sensor.errors import StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
-
-SERVICE = "st2sensorcontainer"
-
-BOOTED = Path("/run/systemd/system")
-"""Is there where systemd runs."""
 
 START_TIMEOUT = 60.0
 """Seconds that a container has to take its state directory; nobody waits for one that ends before."""
@@ -41,32 +37,43 @@ NOT_RUNNING = 3
 """Exit code of a status, as of systemctl."""
 
 
-def start(config_files: Sequence[str]) -> int:
-    """Start the container; nothing is done when it runs. Returns the exit code."""
-    settings = config.load(config_files)
-    return _systemctl("start") if BOOTED.exists() else _start(settings, config_files)
+def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Start the container, unless it runs; or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "start", lambda: _start(settings, config_files))
 
 
-def stop(config_files: Sequence[str]) -> int:
-    """Stop the container, and wait for its end. Returns the exit code."""
-    settings = config.load(config_files)
-    return _systemctl("stop") if BOOTED.exists() else _stop(settings)
+def stop(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Stop the container, and wait for its end; or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "stop", lambda: _stop(settings))
 
 
-def restart(config_files: Sequence[str]) -> int:
-    """Stop and start the container. Returns the exit code."""
-    settings = config.load(config_files)
-    return _systemctl("restart") if BOOTED.exists() else _stop(settings) or _start(settings, config_files)
+def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Stop and start the container, or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "restart", lambda: _stop(settings) or _start(settings, config_files))
 
 
 def status(config_files: Sequence[str]) -> int:
     """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
-    return _status(config.load(config_files))
+    return _status(configured(config_files))
 
 
-def reopen_log_files(config_files: Sequence[str]) -> int:
-    """Have the container open its log files anew. Returns the exit code."""
-    settings = config.load(config_files)
+def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Have the container open its log files again, or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return services.each(components, lambda: _reopen(settings), *MAIN_ALONE)
+
+
+def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
+    """:param ours: what is done to the container where systemd does not run."""
+    if services.BOOTED.exists():
+        return services.each(components, lambda: systemctl(action, SERVICE), action)
+    return services.each(components, ours, action)
+
+
+def _reopen(settings: Settings) -> int:
     process = holder(settings.container.state_dir)
     if process is None:
         return _status(settings)
@@ -79,7 +86,7 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
 
     :param yes: do not ask.
     """
-    settings = config.load(config_files)
+    settings = configured(config_files)
     if not yes:
         click.confirm(
             f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
@@ -173,10 +180,6 @@ def _signal(process: int, number: signal.Signals) -> None:
         raise StateDirectoryBusy(
             f"{SERVICE} is process {process}, of another user; do this as that user, or as root"
         ) from exception
-
-
-def _systemctl(action: str) -> int:
-    return subprocess.run(["systemctl", action, SERVICE], check=False).returncode
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:

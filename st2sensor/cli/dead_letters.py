@@ -11,8 +11,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config, rpc
+from st2sensor import rpc
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.cli.publishing import objections
@@ -27,7 +28,7 @@ from st2sensor.transport.base import COMMAND, Publisher
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     letters = _letters(settings).all()
     if json_output:
         _echo_list(letters)
@@ -53,7 +54,7 @@ def _echo_list(letters: Iterable[DeadLetter]) -> None:
 
 
 def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     fields = [_fields(letter) for letter in _letters(settings).get(identifiers)]
     if json_output:
         click.echo(json.dumps(fields))
@@ -63,7 +64,7 @@ def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output
 
 
 def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, force: bool) -> int:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     dead = _letters(settings)
     letters = list(dead.all()) if everything else dead.get(identifiers)
     refused = {} if force else _objections(settings, letters)
@@ -96,7 +97,7 @@ def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, sett
 def purge(
     config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, older_than: float | None
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     dead = _letters(settings)
     chosen = dead.ids(older_than) if everything or older_than is not None else dead.known(identifiers)
     dead.remove(chosen)

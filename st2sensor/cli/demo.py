@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import container_process, passing, registration
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.seen import not_shown, seen_in
 from st2sensor.key_value_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.storage import open_storage
@@ -29,7 +29,7 @@ version: 1.0.0
 
 def demo(config_files: Sequence[str]) -> int:
     """Show triggers until SIGINT or SIGTERM; returns the container's exit code."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     console = Console(highlight=False)
     state_dir = settings.container.state_dir
     watched = _write_pack(state_dir)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from st2sensor import config, rpc
+from st2sensor import rpc
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report
 from st2sensor.cli.publishing import objections, publish, registered
@@ -22,7 +23,7 @@ from st2sensor.settings import Settings
 def dispatch(
     config_files: Sequence[str], *, trigger: str, payload: str, trace_tag: str | None, json_output: bool
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     event = _event(trigger, _payload(payload), trace_tag)
     try:
         with reached(settings.container.state_dir) as container:

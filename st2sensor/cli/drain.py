@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import click
 
-from st2sensor import config
 from st2sensor.cli import leases, moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
 from st2sensor.errors import NodeNotFound, StillHeld
@@ -24,7 +24,7 @@ LOOK_EVERY = 0.5
 def drain(
     config_files: Sequence[str], *, node: str, no_wait: bool, timeout: float | None, force: bool, json_output: bool
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
         if not force:
@@ -39,7 +39,7 @@ def drain(
 
 
 def undrain(config_files: Sequence[str], *, node: str, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
         _insist(node, standing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from st2sensor import config
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.outcome import report
 from st2sensor.cli.telling import tell
 from st2sensor.packs.announcements import Announcements
@@ -15,11 +15,11 @@ from st2sensor.storage import open_storage
 
 
 def enable(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    _set_enabled(config.load(config_files), ref, enabled=True, json_output=json_output)
+    _set_enabled(configured(config_files), ref, enabled=True, json_output=json_output)
 
 
 def disable(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    _set_enabled(config.load(config_files), ref, enabled=False, json_output=json_output)
+    _set_enabled(configured(config_files), ref, enabled=False, json_output=json_output)
 
 
 def _set_enabled(settings: Settings, ref: str, *, enabled: bool, json_output: bool) -> None:

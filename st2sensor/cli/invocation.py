@@ -22,6 +22,9 @@ INTERNAL_ERROR = 70
 DEBUG = "st2sensor.debug"
 """Whether --debug was given, in the meta of a click.Context."""
 
+VERBOSE = "st2sensor.verbose"
+"""Whether --verbose was given, in the same place."""
+
 Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
@@ -44,7 +47,8 @@ class Body:
         context = click.get_current_context()
         if context.invoked_subcommand is not None:
             return None
-        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=self._quiet)
+        quiet = self._quiet and not context.meta.get(VERBOSE, False)
+        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
         return resolve(self.target)(context.obj or (), **params)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config, isotime, rpc
+from st2sensor import isotime, rpc
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import publish
@@ -33,7 +34,7 @@ from st2sensor.storage import open_storage
 def list_(
     config_files: Sequence[str], *, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with _keys(settings) as keys, _said():
         found = [entry for stored in SCOPES[scope] for entry in keys.list(stored, prefix, limit)]
         shown = [_shown(keys, entry, decrypt) for entry in found]
@@ -58,7 +59,7 @@ def list_(
 def get(
     config_files: Sequence[str], *, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with _keys(settings) as keys, _said():
         shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
     if json_output:
@@ -80,7 +81,7 @@ def set_(
     ttl: float | None,
     encrypt: bool,
 ) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _said():
         change = keys.put(keys.entry(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False))
@@ -89,7 +90,7 @@ def set_(
 
 
 def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | None) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _said():
         change = keys.delete(stored_scope, stored)
@@ -98,7 +99,7 @@ def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | No
 
 
 def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _said():
         entries = [_entry(settings, keys, item) for item in items]
@@ -111,7 +112,7 @@ def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
 
 
 def reencrypt(config_files: Sequence[str]) -> int:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     done = current = 0
     failed = False
     with _keys(settings) as keys:

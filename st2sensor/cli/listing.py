@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import click
 
-from st2sensor import config
 from st2sensor.cli import moments, reports
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line
 from st2sensor.cli.sensor_table import table
 
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     found = [
         sensor
         for sensor in reports.every(settings)

@@ -12,8 +12,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import leases, moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line
 from st2sensor.sharing.standing import DEAD, DRAINED, LEAVING, SILENT, UP, Standing
@@ -28,7 +28,7 @@ COLUMNS = ("node", "host", "state", "sensors", "capacity", "labels", "lease", "v
 
 
 def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with leases.opened(settings) as opened:
         standing = leases.standing(opened)
     wanted = leases.wanted(settings)

@@ -24,7 +24,7 @@ def every(settings: Settings) -> list[dict[str, Any]]:
         registrations = {item.ref: item for item in storage.all(Registration)}
         refusals = {item.ref: item.error for item in storage.all(Refusal)}
     standing = _standing(settings)
-    refs = sorted(sensors.keys() | registrations.keys())
+    refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
     reports = [_report(ref, sensors.get(ref), registrations.get(ref), standing) for ref in refs]
     return [
         asdict(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
@@ -51,7 +51,7 @@ def _report(
         reason=f"it is disabled; st2sensor enable {ref} enables it",
         refused=refused,
         file=sensor.artifact_uri.removeprefix("file://"),
-        poll_interval=sensor.poll_interval,
+        poll_interval=sensor.poll_interval or None,
         trigger_types=sensor.trigger_types,
     )
     if not sensor.enabled:

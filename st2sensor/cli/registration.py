@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from st2sensor import config
+from st2sensor.cli.configuration import configured
 from st2sensor.errors import TransportError
 from st2sensor.keyring import Keyring
 from st2sensor.packs.announcements import Announcements
@@ -51,10 +53,23 @@ def reload(
     virtualenvs: str | None,
     lenient: bool,
     elsewhere: Collection[str],
+    pack: Path | None,
+    verbose: bool,
 ) -> int:
-    """What `st2ctl reload` and `st2-register-content` do."""
-    settings = config.load(config_files)
-    return register(settings, kinds, prune=prune, virtualenvs=virtualenvs, lenient=lenient, elsewhere=elsewhere)
+    """What `st2ctl reload` and `st2-register-content` do. Raises UsageError for options that exclude each other."""
+    if prune and pack is not None:
+        raise click.UsageError("--prune looks at all packs, and --register-pack at one: leave one of them away")
+    settings = configured(config_files)
+    return register(
+        settings,
+        kinds,
+        prune=prune,
+        virtualenvs=virtualenvs,
+        lenient=lenient,
+        elsewhere=elsewhere,
+        only=None if pack is None else Path(os.path.abspath(pack)),
+        verbose=verbose,
+    )
 
 
 def register(
@@ -65,6 +80,8 @@ def register(
     virtualenvs: str | None = None,
     lenient: bool = False,
     elsewhere: Collection[str] = (),
+    only: Path | None = None,
+    verbose: bool = False,
 ) -> int:
     """Register, and show what came of it; returns 1 when anything failed.
 
@@ -72,6 +89,8 @@ def register(
     :param virtualenvs: those to make first: `missing`, or all of them `anew`.
     :param lenient: return 0 whatever failed.
     :param elsewhere: what was asked for that is left to StackStorm.
+    :param only: the folder of the one pack to register; None for all packs.
+    :param verbose: show also what is unchanged.
     """
     for option in elsewhere:
         click.echo(f"{option} is left to StackStorm: st2sensor registers sensors, triggers and rules", err=True)
@@ -82,11 +101,12 @@ def register(
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         with registry_of(settings, storage, announcements) as registry:
+            registry.only = only
             made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
             outcomes = made + _registered(registry, chosen, prune=prune)
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
-    show(outcomes)
+    show(outcomes, verbose=verbose)
     _announce(announcements, settings)
     return 1 if failures(outcomes) and not lenient else 0
 
@@ -130,13 +150,16 @@ def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> lis
         return registry.register(kinds, prune=prune)
 
 
-def show(outcomes: Sequence[Outcome]) -> None:
-    """Print what changed, row by row, then counts of everything, then each failure in full."""
+def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
+    """Print what changed, row by row, then counts of everything, then each failure in full.
+
+    :param verbose: also what is unchanged.
+    """
     console = Console()
-    changed = [outcome for outcome in outcomes if outcome.result not in QUIET]
-    if changed:
+    shown = [outcome for outcome in outcomes if verbose or outcome.result not in QUIET]
+    if shown:
         table = Table("kind", "reference", "result", box=None, pad_edge=False)
-        for outcome in changed:
+        for outcome in shown:
             result = outcome.result.value
             table.add_row(outcome.kind, outcome.ref, f"[{COLOURS[outcome.result]}]{result}[/]")
         console.print(table)

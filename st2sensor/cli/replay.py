@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
-from st2sensor import config, isotime, rpc
+from st2sensor import isotime, rpc
 from st2sensor.cli import recording
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.printable import printable
 from st2sensor.cli.publishing import objections
 from st2sensor.cli.seen import Seen
@@ -41,7 +42,7 @@ def replay(
     keep_ids: bool,
     force: bool,
 ) -> int:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
     refused = {} if force else _objections(settings, chosen)
     for line, problem in refused.items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from st2sensor import config
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report
 
 
 def restart(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    with reached(config.load(config_files).container.state_dir, ref) as container:
+    with reached(configured(config_files).container.state_dir, ref) as container:
         container.call("restart", ref=ref)
     report(json_output, f"{ref} is restarted", ref=ref, restarted=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from st2sensor import config, logs
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.serving import serve
 from st2sensor.errors import ConfigError
 
@@ -26,7 +27,7 @@ def container(
 ) -> int:
     """What `st2sensorcontainer` does."""
     settings = config.load(config_files)
-    logs.configure_as(settings.log, debug=debug)
+    logs.configure_as(settings.log, debug=debug or settings.log.debug)
     for warning in settings.warnings:
         LOG.warning("%s", warning)
     only = sensor_ref or settings.container.sensor_ref
@@ -37,7 +38,7 @@ def container(
 
 def sensor(config_files: Sequence[str], *, ref: str) -> int:
     """What `st2sensor run` does."""
-    settings = config.load(config_files)
+    settings = configured(config_files)
     patient = replace(
         settings.container,
         start_timeout=DAY,

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import colours, moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
 from st2sensor.cli.outcome import report
@@ -24,7 +24,7 @@ Line = dict[str, Any]
 
 
 def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bool) -> None:
-    state_dir = config.load(config_files).container.state_dir
+    state_dir = configured(config_files).container.state_dir
     with reached(state_dir, ref) as container, suppress(KeyboardInterrupt):
         if container.call("sensor", ref=ref) is None:
             raise SensorNotFound(f"sensor {ref} is not known here; st2sensor list shows those that are")
@@ -40,7 +40,7 @@ def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bo
 
 
 def log_level(config_files: Sequence[str], *, level: str, ref: str | None, json_output: bool) -> None:
-    with reached(config.load(config_files).container.state_dir, ref) as container:
+    with reached(configured(config_files).container.state_dir, ref) as container:
         container.call("log_level", level=level, ref=ref)
     report(json_output, f"{ref or 'the container'} logs {level} and worse", ref=ref, level=level)
 

@@ -11,8 +11,8 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import colours, moments, reports
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.printable import in_line, printable
 from st2sensor.dead_letters import DeadLetters
@@ -28,7 +28,7 @@ WIDTH = 30
 
 
 def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     report, container = reports.one(settings, ref)
     letters = _dead_letters(settings, ref)
     lacking = _lacking(settings, ref, container)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from st2sensor.cli.commands.shared import examples, version
+from st2sensor.cli.commands.shared import HELP, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
 @click.command(
+    context_settings=HELP,
     epilog=examples("st2-generate-symmetric-crypto-key --key-path /etc/st2/keys/datastore_key.json"),
 )
 @click.option(

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 import click
 
+from st2sensor.cli.commands.accepted import accepted
 from st2sensor.cli.commands.registering import flags
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
-@click.command(epilog=examples("st2-register-content --config-file=/etc/st2/st2.conf --register-all"))
+@click.command(
+    context_settings=HELP, epilog=examples("st2-register-content --config-file=/etc/st2/st2.conf --register-all")
+)
 @common
 @flags
+@accepted
 @version
 @runs("st2sensor.cli.registration:reload")
 def root() -> None:

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 import click
 
 from st2sensor.cli.commands.registering import flags
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
+COMPONENTS = (
+    *("st2actionrunner", "st2api", "st2stream", "st2auth", "st2garbagecollector", "st2notifier", "st2rulesengine"),
+    *("st2sensorcontainer", "st2chatops", "st2timersengine", "st2workflowengine", "st2scheduler"),
+    *("st2resultstracker", "mistral"),
+)
+"""What StackStorm's st2ctl takes for a service; the last ones in older versions."""
 
-@click.group(epilog=examples("st2ctl reload --register-all", "st2ctl status"))
+components = click.argument("components", nargs=-1, metavar="[COMPONENT]...", type=click.Choice(COMPONENTS))
+
+
+@click.group(context_settings=HELP, epilog=examples("st2ctl reload --register-all", "st2ctl status"))
 @common
 @version
 def root() -> None:
@@ -36,24 +45,45 @@ def reload() -> None:
 
 
 @root.command(epilog=examples("st2ctl start"))
+@components
 @runs("st2sensor.cli.daemon:start")
 def start() -> None:
     """Start st2sensorcontainer.
 
-    By systemd where that runs, else in the background.
+    By systemd where that runs, else in the background. Where COMPONENTs of StackStorm are named, systemd starts these.
     """
 
 
 @root.command(epilog=examples("st2ctl stop"))
+@components
 @runs("st2sensor.cli.daemon:stop")
 def stop() -> None:
-    """Stop st2sensorcontainer and its sensors."""
+    """Stop st2sensorcontainer and its sensors.
+
+    Where COMPONENTs of StackStorm are named, systemd stops these.
+    """
 
 
 @root.command(epilog=examples("st2ctl restart"))
+@components
 @runs("st2sensor.cli.daemon:restart")
 def restart() -> None:
-    """Stop st2sensorcontainer and start it again."""
+    """Stop st2sensorcontainer and start it again.
+
+    Where COMPONENTs of StackStorm are named, systemd restarts these.
+    """
+
+
+@root.command("restart-component", epilog=examples("st2ctl restart-component st2sensorcontainer"))
+@click.argument(
+    "components",
+    metavar="COMPONENT",
+    type=click.Choice(COMPONENTS),
+    callback=lambda context, parameter, name: (name,),  # noqa: ARG005 (click calls it so)
+)
+@runs("st2sensor.cli.daemon:restart")
+def restart_component() -> None:
+    """Stop a service and start it again, as restart COMPONENT does."""
 
 
 @root.command(epilog=examples("st2ctl status"))
@@ -65,12 +95,13 @@ def status() -> None:
     """
 
 
-@root.command("reopen-log-files", epilog=examples("st2ctl reopen-log-files"))
+@root.command("reopen-log-files", epilog=examples("st2ctl reopen-log-files st2sensorcontainer"))
+@components
 @runs("st2sensor.cli.daemon:reopen_log_files")
 def reopen_log_files() -> None:
-    """Open log files anew.
+    """Open log files again.
 
-    For the running st2sensorcontainer, after they were renamed.
+    For the running st2sensorcontainer, or the COMPONENTs that are named, after the files were renamed.
     """
 
 

@@ -11,7 +11,7 @@ from st2sensor.cli.commands.changes import disable, dispatch, drain, enable, log
 from st2sensor.cli.commands.completion import completion
 from st2sensor.cli.commands.inspection import list_, logs, nodes, show, tail, top
 from st2sensor.cli.commands.keys import apikey, key
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.commands.stored import dead_letters, rules, triggers
 from st2sensor.cli.invocation import invoke
 
@@ -41,6 +41,7 @@ class Sections(click.Group):
 
 @click.group(
     cls=Sections,
+    context_settings=HELP,
     commands=[command for commands in SECTIONS.values() for command in commands],
     epilog=examples("st2sensor list", "st2sensor show linux.FileWatchSensor"),
 )

@@ -7,15 +7,17 @@ from functools import partial
 
 import click
 
-from st2sensor.cli.commands.shared import common, examples, version
+from st2sensor.cli.commands.accepted import accepted
+from st2sensor.cli.commands.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
 @click.command(
+    context_settings=HELP,
     epilog=examples(
         "st2sensorcontainer --config-file=/etc/st2/st2.conf",
         "st2sensorcontainer --config-file=/etc/st2/st2.conf --sensor-ref=linux.FileWatchSensor",
-    )
+    ),
 )
 @partial(common, tells_debug=True)
 @click.option(
@@ -23,6 +25,7 @@ from st2sensor.cli.invocation import invoke, runs
 )
 @click.option("--single-sensor-mode", is_flag=True, hidden=True, help="As in StackStorm: --sensor-ref says it all.")
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
+@accepted
 @version
 @runs("st2sensor.cli.running:container", quiet=False)
 def root() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from st2sensor import config, isotime
+from st2sensor import isotime
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import reached
 from st2sensor.cli.passing import follow, line, subscribe
@@ -28,7 +29,7 @@ Handle = Callable[[Seen], None]
 
 
 def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()
     with recorder(record) as note:

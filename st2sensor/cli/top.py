@@ -12,8 +12,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.container import Container, reached
 from st2sensor.cli.printable import in_line
@@ -32,7 +32,7 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
     if json_output and not once:
         raise click.UsageError("--json prints it once: add --once")
     out = console()
-    with reached(config.load(config_files).container.state_dir) as container:
+    with reached(configured(config_files).container.state_dir) as container:
         try:
             if json_output:
                 node, sensors = container.call("node"), sensors_of(container)

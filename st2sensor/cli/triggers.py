@@ -12,8 +12,8 @@ from typing import Any
 import click
 from rich.table import Table
 
-from st2sensor import config
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.console import console
 from st2sensor.cli.outcome import report
 from st2sensor.cli.printable import in_line
@@ -30,7 +30,7 @@ from st2sensor.storage.base import Storage
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         found, types = storage.all(Trigger), storage.all(TriggerType)
@@ -60,7 +60,7 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
 
 
 def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[str], json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     asked = dict(map(_parameter, parameters))
     _check_timer(trigger_type, asked)
     with _changing(settings) as (storage, announcements):
@@ -69,7 +69,7 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
 
 
 def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    settings = config.load(config_files)
+    settings = configured(config_files)
     with _changing(settings) as (storage, announcements):
         known = storage.get(Trigger, ref)
         if known is None:
@@ -86,7 +86,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
 
 
 def rules(config_files: Sequence[str], *, json_output: bool) -> None:
-    with closing(open_storage(config.load(config_files).database)) as storage:
+    with closing(open_storage(configured(config_files).database)) as storage:
         storage.prepare()
         found = storage.all(Rule)
         theirs = storage.stackstorm_rules()

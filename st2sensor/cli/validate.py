@@ -15,8 +15,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor import config
 from st2sensor.cli import moments
+from st2sensor.cli.configuration import configured_if_any
 from st2sensor.cli.console import console
 from st2sensor.packs.validation import packs as validation
 from st2sensor.packs.validation.finding import Finding, Severity
@@ -28,7 +28,7 @@ STYLES = {Severity.ERROR: Style(color="red", bold=True), Severity.WARNING: Style
 def validate(
     config_files: Sequence[str], *, folders: Sequence[str], configs: Sequence[str], strict: bool, json_output: bool
 ) -> int:
-    settings = config.load_if_any(config_files)
+    settings = configured_if_any(config_files)
     packs = list(map(Path, folders))
     report = validation.validate(packs, None if settings is None else settings.content, _configs(packs, configs))
     if json_output:

@@ -1,7 +1,7 @@
 """Reads st2.conf into Settings. The package is the only importer of oslo.config.
 
-Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder of the last
-configuration file, so that a checkout can be moved.
+Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to where the configuration
+file that is named last is, or the folder of such files: so a checkout can be moved.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from oslo_config import cfg
 
 from st2sensor.config import brokers
-from st2sensor.config.files import misspelt, parse
+from st2sensor.config.files import files_of, misspelt, parse
 from st2sensor.config.urls import MONGODB, api_url, checked, database_url, listening, mongodb_url
 from st2sensor.errors import ConfigError
 from st2sensor.settings import (
@@ -53,14 +53,18 @@ SOCKETS = {"udp": int(socket.SOCK_DGRAM), "tcp": int(socket.SOCK_STREAM)}
 def load(config_files: Sequence[str]) -> Settings:
     """Read configuration files, later ones over earlier ones, and `ST2_<SECTION>__<KEY>` variables over all.
 
-    Without any, `$ST2_CONF` or /etc/st2/st2.conf is read. Raises ConfigError naming file, key and remedy.
+    A folder stands for its *.conf files by name. Without any file, `$ST2_CONF` or /etc/st2/st2.conf is read first.
+    Raises ConfigError naming file, key and remedy.
     """
-    files = [os.path.abspath(path) for path in config_files] or [os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)]
-    for path in files:
-        if not os.path.isfile(path):
-            raise ConfigError(f"no configuration file at {path}: name one with --config-file or $ST2_CONF")
+    default = os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
+    given = [os.path.abspath(path) for path in config_files] or [default]
+    files = [path for item in given for path in files_of(item)]
+    if all(map(os.path.isdir, given)) and os.path.isfile(default):
+        files.insert(0, default)
+    if not files:
+        raise ConfigError(f"no *.conf in {', '.join(given)}: add one, or name a file with --config-file or $ST2_CONF")
     try:
-        return _settings(parse(files, os.environ), files)
+        return _settings(parse(files, os.environ), files, Path(given[-1]).parent)
     except (cfg.Error, ValueError) as exception:
         raise ConfigError(f"{', '.join(files)}: {exception}") from exception
 
@@ -72,8 +76,8 @@ def load_if_any(config_files: Sequence[str]) -> Settings | None:
     return load(config_files)
 
 
-def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
-    folder = Path(files[-1]).parent
+def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Settings:
+    """:param folder: what relative paths are relative to."""
 
     def resolve(path: str) -> Path:
         return Path(os.path.normpath(folder / os.path.expanduser(path)))
@@ -136,6 +140,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str]) -> Settings:
             syslog_address=(options.syslog.host, options.syslog.port),
             syslog_facility=options.syslog.facility,
             syslog_socket=SOCKETS[options.syslog.protocol],
+            debug=options.system.debug,
         ),
         metrics=Metrics(
             driver=options.metrics.driver,

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 
 from st2sensor.config.options import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
+from st2sensor.errors import ConfigError
 
 CLOSE = 0.8
 """How alike two words are, from 0 to 1, when one may be the other misspelt."""
+
+
+def files_of(path: str) -> list[str]:
+    """A configuration file, or those of a folder, by name. Raises ConfigError."""
+    try:
+        if os.path.isdir(path):
+            return sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".conf") and entry.is_file())
+    except OSError as exception:
+        raise ConfigError(f"{path}: {exception.strerror}; make the folder readable") from exception
+    if not os.path.isfile(path):
+        raise ConfigError(f"no configuration file at {path}: name one with --config-file or $ST2_CONF")
+    return [path]
 
 
 def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:

@@ -98,6 +98,7 @@ PACKS = [
 ]
 SYSTEM = [
     cfg.StrOpt("base_path", default="/opt/stackstorm", help="holds packs, configs and virtualenvs"),
+    cfg.BoolOpt("debug", default=False, help="log everything, as --debug does"),
     cfg.BoolOpt("validate_trigger_payload", default=True, help="keep invalid payloads out of the exchange"),
     cfg.FloatOpt(
         "validation_timeout",
@@ -274,7 +275,7 @@ STACKSTORMS = {
     "database": "connection_retry_max_delay_m connection_retry_backoff_max_s connection_retry_backoff_mul",
     "messaging": "connection_retries",
     "content": "pack_group system_runners_base_path runners_base_paths index_url",
-    "system": "admin_user debug validate_trigger_parameters validate_output_schema",
+    "system": "admin_user validate_trigger_parameters validate_output_schema",
     "system_user": "ssh_key_file",
     "sensorcontainer": "provider",
     "log": "file_path",

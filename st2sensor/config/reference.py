@@ -16,13 +16,14 @@ Every section and key of `st2.conf`. This page is made from the options by `make
 keys as a file. StackStorm's keys have its names, defaults and meaning.
 
 - The file is `--config-file FILE`, else `$ST2_CONF`, else `/etc/st2/st2.conf`. The option may be repeated; later files
-  win.
+  win. `--config-dir FOLDER` reads the `*.conf` files of a folder by name, over what was named before it.
 - `ST2_<SECTION>__<KEY>` in the environment goes over the files, as in `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`. An empty
   variable is as none.
-- A relative path is relative to the folder of the last file. `$section.key` in a value is another key's; `$$` is a `$`.
+- A relative path is relative to the folder of the file that is named last. `$section.key` in a value is another key's;
+  `$$` is a `$`.
 - A list is separated by commas; a mapping is written `key:value, key:value`.
 - A value that cannot be is refused, with file and key, and exit code 78. A key that looks like one of these misspelt is
-  warned of in the container's log.
+  warned of by each command, and in the container's log.
 - All keys are read when a command or the container starts: restart the container after a change.
 """
 

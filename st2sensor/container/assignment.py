@@ -53,7 +53,7 @@ def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any
         "ref": sensor.ref,
         "pack": sensor.pack,
         "code": code.for_wrapper(),
-        "poll_interval": sensor.poll_interval,
+        "poll_interval": sensor.poll_interval or None,
     }
     return assignment, config.load(settings.content.configs_path, sensor.pack, code.pack)
 

@@ -40,6 +40,11 @@ class Knowledge:
     own: frozenset[str] | None = None
     batches: frozenset[str] | None = field(default=None, compare=False)
 
+    @property
+    def listed(self) -> set[str]:
+        """The sensors that are registered, and those whose content was refused from the start."""
+        return self.sensors.keys() | {ref for ref, item in self.registrations.items() if item.was_never_accepted}
+
     def may_have_batches(self, ref: str) -> bool:
         return self.batches is None or ref in self.batches
 

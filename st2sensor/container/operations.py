@@ -75,11 +75,13 @@ class Operations:
         self._levels[ref] = level
         self.override(ref, self._children.overrides_of(ref))
 
+    def overridden(self, ref: str, overrides: Overrides) -> Overrides:
+        """What is registered for a sensor, with what an operator has said since."""
+        return replace(overrides, log_level=self._levels[ref]) if ref in self._levels else overrides
+
     def override(self, ref: str, overrides: Overrides) -> None:
         """What is registered for a sensor may have changed: what an operator has said since goes over it."""
-        if ref in self._levels:
-            overrides = replace(overrides, log_level=self._levels[ref])
-        level = self._children.override(ref, overrides)
+        level = self._children.override(ref, self.overridden(ref, overrides))
         if level is not None:
             self._tell_level(ref, level)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import st2sensor
-from st2sensor.container.child import Child, State, summary
+from st2sensor.container.child import Child, State, is_healthy, summary
 from st2sensor.container.children import Children
 from st2sensor.container.chronicle import Chronicle
 from st2sensor.container.clipping import ALONE, clipped
@@ -94,16 +94,15 @@ class Reporter:
         """
         if not after:
             await self._sampler.sample_all(self._children.process_ids())
-        known = self._sources.known()
-        refs = self._children.states.keys() | (known.sensors.keys() | known.registrations.keys() if known else set())
+        known = self._sources.known() or Knowledge()
+        refs = self._children.states.keys() | known.listed
         whereabouts = self._whereabouts()
         return [clipped(self._sensor(ref, whereabouts)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
 
     async def sensor(self, ref: str) -> SensorReport | None:
         """One sensor; None when it is not registered."""
-        known = self._sources.known()
-        is_known = known is not None and (ref in known.sensors or ref in known.registrations)
-        if not is_known and ref not in self._children.states:
+        known = self._sources.known() or Knowledge()
+        if ref not in known.listed and ref not in self._children.states:
             return None
         pid = self._children.process_id(ref)
         if pid is not None:
@@ -185,7 +184,14 @@ class Reporter:
         return [child for child in self._children.states.values() if self._is_failing(child)]
 
     def _is_failing(self, child: Child) -> bool:
-        return child.failures >= self._settings.container.restarts.failing_after
+        """Whether it has failed again and again, and has not run well for long enough since."""
+        restarts = self._settings.container.restarts
+        return child.failures >= restarts.failing_after and not is_healthy(child, self._clock(), restarts)
+
+    def _is_back(self, child: Child) -> bool:
+        """Whether it is up, and has dispatched since."""
+        ago = self._clock() - child.since
+        return child.state is State.RUNNING and self._traffic.of(child.ref).last_at > time.time() - ago
 
     def _sensor(self, ref: str, whereabouts: Whereabouts | None) -> SensorReport:
         known = self._sources.known() or Knowledge()
@@ -207,7 +213,7 @@ class Reporter:
             pid=pid,
             restarts=record.restarts,
             failures=child.failures if child else 0,
-            failing=child is not None and self._is_failing(child),
+            failing=child is not None and self._is_failing(child) and not self._is_back(child),
             hang=self._hangs.of(ref),
             next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
             last_exit=record.last_exit,
@@ -231,13 +237,13 @@ class Reporter:
             cpu=round(usage.cpu, 2) if usage else None,
             digest=child.digest if child else None,
             file=sensor.artifact_uri.removeprefix("file://") if sensor else None,
-            poll_interval=sensor.poll_interval if sensor else None,
+            poll_interval=sensor.poll_interval or None if sensor else None,
             trigger_types=sensor.trigger_types if sensor else (),
         )
 
     def _without_child(self, ref: str, sensor: SensorType | None, refused: str | None, place: Place) -> tuple[str, str]:
         if sensor is None:
-            return REFUSED, refused or "it is not registered"
+            return REFUSED, refused or ""
         if not sensor.enabled:
             return DISABLED, f"it is disabled; st2sensor enable {ref} starts it"
         if ref in self._sources.desired():

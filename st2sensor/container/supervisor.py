@@ -322,7 +322,7 @@ class Supervisor:
 
     def _poll_interval(self, ref: str) -> float | None:
         sensor = self._knowledge.sensors.get(ref) if self._knowledge else None
-        return None if sensor is None else sensor.poll_interval
+        return None if sensor is None else sensor.poll_interval or None
 
     # What the datastore's methods ask for: the Node of DatastoreRequests.
 
@@ -393,7 +393,8 @@ class Supervisor:
         if action.do is Do.START:
             self._pipeline.outbox.welcome(ref)
             self._beside.look(ref)
-            self._children.start(known.sensors[ref], self._overrides_of(ref, known), self._desired[ref])
+            overrides = self._operations.overridden(ref, self._overrides_of(ref, known))
+            self._children.start(known.sensors[ref], overrides, self._desired[ref])
         elif action.do is Do.FORGET:
             self._children.forget(ref)
         else:

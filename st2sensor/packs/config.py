@@ -1,8 +1,8 @@
 """A pack's configuration: `<base_path>/configs/<pack>.yaml`, completed and checked by its `config.schema.yaml`.
 
-Follows StackStorm: expressions of the datastore in values and defaults are rendered, secrets among them decrypted, and
-missing values take the schema's defaults. A pack without a configuration runs on these alone. Beyond StackStorm, a
-rendered value takes the type that its schema names, and a configuration that breaks its schema is an error.
+Follows StackStorm: expressions of the datastore in values are rendered, secrets among them decrypted, and missing
+values take the schema's defaults as they are written there. A pack without a configuration runs on these alone. Beyond
+StackStorm, a rendered value takes the type that its schema names, and a configuration that breaks its schema is an error.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Source:
         )
 
     def templates(self) -> Iterator[str]:
-        """The expressions in values and defaults."""
-        return filter(is_template, texts([self.values, *config_schema.defaults(self.schema or {})]))
+        """The expressions in values."""
+        return filter(is_template, texts(self.values))
 
     def error(self, message: str, place: Place) -> ContentError:
         if self.file is None:
@@ -162,7 +162,7 @@ class _Rendering:
             if self.source.file is not None:
                 # Without one, nothing is checked, as in StackStorm.
                 self._check(values)
-            values = config_schema.with_defaults(values, whole, (), self._rendered)
+            values = config_schema.with_defaults(values, whole, (), self._as_written)
         warnings = tuple(
             f"{self.source.error(f'{_dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
             for place, missing in self.missing.items()
@@ -170,20 +170,30 @@ class _Rendering:
         absence = () if self.source.absence is None else (str(self.source.absence),)
         return Config(values=values, secrets=lines(self.secrets), warnings=absence + warnings)
 
-    def _rendered(self, value: Any, item: Item, place: Place, inherited: bool = False) -> Any:
-        """:param inherited: whether what it is a part of is secret."""
+    def _as_written(self, value: Any, item: Item, place: Place) -> Any:
+        """A default: expressions in it are text like any other."""
+        return self._rendered(value, item, place, is_default=True)
+
+    def _rendered(
+        self, value: Any, item: Item, place: Place, inherited: bool = False, *, is_default: bool = False
+    ) -> Any:
+        """:param inherited: whether what it is a part of is secret; :param is_default: whether to render nothing."""
         is_secret = inherited or item.get("secret") is True or bool(place and place[-1] in self.secret_keys)
         if isinstance(value, dict):
             return {
-                key: self._rendered(part, config_schema.property_of(item, key), (*place, key), is_secret)
+                key: self._rendered(
+                    part, config_schema.property_of(item, key), (*place, key), is_secret, is_default=is_default
+                )
                 for key, part in value.items()
             }
         if isinstance(value, list):
             return [
-                self._rendered(part, config_schema.item_of(item, index), (*place, index), is_secret)
+                self._rendered(
+                    part, config_schema.item_of(item, index), (*place, index), is_secret, is_default=is_default
+                )
                 for index, part in enumerate(value)
             ]
-        if isinstance(value, str) and is_template(value):
+        if isinstance(value, str) and not is_default and is_template(value):
             rendered = self._render(value, item, place, is_secret)
             if rendered is None:
                 return None

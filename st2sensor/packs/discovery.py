@@ -43,6 +43,16 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
     return list(found.values()), errors
 
 
+def pack_at(path: Path) -> tuple[list[Pack], list[ContentError]]:
+    """The pack in one folder, or what keeps it from being one."""
+    if not path.is_dir():
+        return [], [ContentError("there is no such folder; name the folder of a pack", file=str(path))]
+    try:
+        return [Pack(ref=_ref(path), path=path)], []
+    except ContentError as error:
+        return [], [error]
+
+
 def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
     """The metadata files of one kind (`sensors`, `triggers`, `rules`) directly in a pack, by name.
 

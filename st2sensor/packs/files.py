@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,45 @@ class File:
     def error(self, message: str, path: Sequence[str | int] = ()) -> ContentError:
         """An error about what stands at path."""
         return ContentError(message, file=self.shown, line=self.line(path))
+
+
+def repeated(path: Path) -> list[ContentError]:
+    """The keys of a file that stand twice in one mapping. Of a file that cannot be parsed, nothing is said."""
+    try:
+        text = _text(path)
+        root = yaml.compose(text, Loader=_Loader)
+        _bound(root)
+    except (ContentError, yaml.YAMLError, ValueError, RecursionError):
+        return []
+    return [
+        ContentError(
+            f"{key.value} is on line {first} already, and only this one counts; remove one of them",
+            file=str(path),
+            line=key.start_mark.line + 1,
+        )
+        for key, first in _repeated(root)
+    ]
+
+
+def _repeated(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
+    """Each key that stands again, with the line on which it stood last."""
+    todo, seen = [root], set[int]()
+    while todo:
+        node = todo.pop()
+        if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            todo.append(value)
+            # Several merges are no mistake.
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in lines:
+                    yield key, lines[key.value]
+                lines[key.value] = key.start_mark.line + 1
 
 
 class _Loader(yaml.SafeLoader):

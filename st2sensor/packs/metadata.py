@@ -91,7 +91,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
             entry_point=f"{module}.{data['class_name']}",
             trigger_types=tuple(item.ref for item in declared),
             poll_interval=data.get("poll_interval"),
-            enabled=data.get("enabled", True),
+            enabled=data.get("enabled") is not False,
         ),
         trigger_types=tuple(item for item in declared if item.ref not in broken),
         errors=tuple(errors),

@@ -16,13 +16,14 @@ from st2sensor.packs.announcements import Announcements
 from st2sensor.packs.check import check_code
 from st2sensor.packs.code import code_of, digest
 from st2sensor.packs.core import BUNDLED, core_trigger_types, is_bundled
-from st2sensor.packs.discovery import find_packs, metadata_files
+from st2sensor.packs.discovery import find_packs, metadata_files, pack_at
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.overrides import PackOverrides
 from st2sensor.packs.refusals import Refusals
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.templates import Templates
+from st2sensor.packs.vanished import vanished
 from st2sensor.settings import Content
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
@@ -38,12 +39,14 @@ class Registry:
     :param content: where packs, configurations and virtualenvs are.
     :param templates: renders what configurations take from the datastore.
     :param announcements: collects what containers are to be told.
+    :param only: the folder of the one pack to look at; None for all under the pack paths.
     """
 
     storage: Storage
     content: Content
     templates: Templates
     announcements: Announcements
+    only: Path | None = None
     progress: Progress = lambda step, done, total: None  # noqa: ARG005
     warnings: list[str] = field(default_factory=list)
     _schemas: dict[str, tuple[TriggerType, str]] = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Registry:
         return outcomes + virtualenvs.set_up(packs, self.content.virtualenvs_path, anew=anew, progress=progress)
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
-        packs, errors = find_packs(self.content.pack_paths)
+        packs, errors = find_packs(self.content.pack_paths) if self.only is None else pack_at(self.only)
         return [*packs, BUNDLED], [failed("pack", error.file, error) for error in errors]
 
     def _files(self, packs: list[Pack], kind: str) -> tuple[list[tuple[Pack, Path]], list[Outcome]]:
@@ -184,8 +187,12 @@ class Registry:
             kept = known.ref in declared or (known.pack, known.metadata_file) in unreadable
             return not kept and (known.pack in present or is_bundled(known) or prune)
 
-        for known in filter(is_gone, self.storage.all(SensorType)):
+        registered = self.storage.all(SensorType)
+        for known in filter(is_gone, registered):
             yield self._unregister_sensor(known)
+        if self.only is None:
+            elsewhere = [known for known in registered if known.ref not in declared and not is_gone(known)]
+            self.warnings += vanished(elsewhere, self.content)
         for registration in filter(is_gone, self.storage.all(Registration)):
             try:
                 with blaming(registration.metadata_file):

@@ -90,7 +90,7 @@ def _sensor(document: Mapping[str, Any]) -> SensorType:
         artifact_uri=text(document, "artifact_uri"),
         entry_point=text(document, "entry_point"),
         trigger_types=texts(document, "trigger_types"),
-        poll_interval=number(document, "poll_interval", above=0),
+        poll_interval=number(document, "poll_interval", least=0),
         enabled=flag(document, "enabled", True),
     )
 

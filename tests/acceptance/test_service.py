@@ -133,10 +133,16 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
         second = number_in(last[1] + "\n")
         assert second != first
         assert not alive(first)
+        # As StackStorm's documents have it.
+        assert ctl(embedded, "reopen-log-files", "st2sensorcontainer") == ""
+        third = number_in(ctl(embedded, "restart-component", "st2sensorcontainer").splitlines()[1] + "\n")
+        assert third != second
+        assert "warning: st2api is StackStorm's" in ctl(embedded, "restart-component", "st2api")
+        assert number_in(ctl(embedded, "status")) == third
         assert "stopped" in moved.read_text()
     finally:
         assert ctl(embedded, "stop") == "st2sensorcontainer is not running.\n"
-    assert not alive(second)
+    assert not alive(third)
     assert ctl(embedded, "stop") == "st2sensorcontainer is not running.\n"
     embedded.configure("stop_timeout = soon")
     assert "[sensorcontainer] stop_timeout" in ctl(embedded, "start", code=78)

@@ -327,3 +327,43 @@ def test_a_compressed_announcement_that_is_broken_harms_nobody(folder: Path, rab
         container.wait_for_log("p.Keeps started")
     finally:
         workspace.close()
+
+
+# Commands of StackStorm's documents, on what they are about.
+
+
+def test_one_pack_is_registered_wherever_it_is_and_all_others_stay_as_they_are(embedded: Workspace) -> None:
+    add_sensor(embedded)
+    embedded.add_sensor("q", "Other", KEEPS.replace("Keeps", "Other"))
+    elsewhere = embedded.folder / "elsewhere" / "q"
+    elsewhere.parent.mkdir()
+    (embedded.packs / "q").rename(elsewhere)
+    config = ("--config-file", str(embedded.config))
+    done = embedded.run("st2-register-content", *config, f"--register-pack={elsewhere}/", "--register-sensors")
+    assert done.returncode == 0, done.stderr
+    assert [found["ref"] for found in embedded.documents("sensor_type_d_b")] == ["q.Other"]
+    embedded.start().wait_for_log("q.Other started")
+    embedded.reload_well()
+    listed = {found["ref"] for found in embedded.documents("sensor_type_d_b")}
+    assert listed == {"p.Keeps", "q.Other"}
+    shown = embedded.reload_well("--register-pack", "elsewhere/q", "--verbose")
+    assert "sensor        q.Other" in shown
+    assert "p.Keeps" not in shown
+    assert "q.Other" not in embedded.reload_well("--register-pack", "elsewhere/q")
+    for named, reason in (("elsewhere", "the pack has no pack.yaml"), ("nowhere", "there is no such folder")):
+        refused = embedded.reload("--register-pack", named)
+        assert refused.returncode == 1
+        assert reason in refused.stderr
+        assert embedded.reload("--register-pack", named, "--register-no-fail-on-failure").returncode == 0
+
+
+def test_a_container_is_configured_by_a_folder_and_debugged_as_stackstorms_documents_say(embedded: Workspace) -> None:
+    add_sensor(embedded)
+    folder = embedded.folder / "conf.d"
+    folder.mkdir()
+    (folder / "debug.conf").write_text("[system]\ndebug = True\n")
+    embedded.reload_well()
+    container = embedded.start("--config-dir", str(folder), "--use-debugger", "--sensor-ref=p.Keeps")
+    container.wait_for_log("p.Keeps started")
+    container.wait_for_log("DEBUG")
+    assert "warning: --use-debugger has no effect" in container.log

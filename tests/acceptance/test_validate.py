@@ -98,6 +98,32 @@ def test_without_a_terminal_each_finding_is_a_line_that_editors_can_read(pack: P
     )
 
 
+def test_keys_that_stand_twice_are_told_in_every_file(pack: Path, lines: Lines) -> None:
+    (pack / "pack.yaml").write_text("name: p\nversion: 1.0.0\nname: p\n")
+    (pack / "sensors" / "s.yaml").write_text(METADATA.replace("class_name: S", "class_name: T\nclass_name: S"))
+    (pack / "config.schema.yaml").write_text("a: {type: string, type: integer}\n")
+    (pack / "p.yaml.example").write_text("a: 1\na: 2\n")
+    (pack / "rules").mkdir()
+    (pack / "rules" / "r.yaml").write_text("name: r\ntrigger: {type: p.a, type: p.a}\n")
+    (pack.parent / "p.yaml").write_text("a: 1\na: 2\n")
+    found = lines("p", "--config", "p.yaml", code=0)
+    assert [line.partition(" already")[0] for line in found] == [
+        "p/config.schema.yaml:1: warning: type is on line 1",
+        "p/p.yaml.example:2: warning: a is on line 1",
+        "p/pack.yaml:3: warning: name is on line 1",
+        "p/rules/r.yaml:2: warning: type is on line 2",
+        "p/sensors/s.yaml:2: warning: class_name is on line 1",
+        "p.yaml:2: warning: a is on line 1",
+    ]
+
+
+def test_an_expression_in_a_default_is_told_to_stay_as_it_is(pack: Path, lines: Lines) -> None:
+    schema = "a: {type: string, default: '{{ st2kv.system.a }}'}\nb: {type: string, default: '{{ name }}'}\n"
+    (pack / "config.schema.yaml").write_text(schema)
+    (found,) = lines("p", code=0)
+    assert "the default '{{ st2kv.system.a }}' stays as it is written" in found
+
+
 def test_json_holds_every_finding(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_code(pack, "self.sensor_service.dispatch('p.b')\nself.sensor_service.dispatch('p.a')")
     assert main(["validate", "--json", str(pack)]) == 1
@@ -164,7 +190,7 @@ def test_payloads_are_held_against_their_schema_where_they_are_certain(pack: Pat
             "class_name: 1\nentry_point: s.py\npoll_interval: -1\ntrigger_types: [{}]\n",
             [
                 "p/sensors/s.yaml:1: error: class_name: 1 is not of type 'string'",
-                "p/sensors/s.yaml:3: error: poll_interval: -1 is less than or equal to the minimum of 0",
+                "p/sensors/s.yaml:3: error: poll_interval: -1 is less than the minimum of 0",
                 "p/sensors/s.yaml:4: error: name is missing; add it: the trigger type's name",
             ],
         ),

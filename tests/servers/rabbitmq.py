@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,19 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 UNREACHABLE = (AMQPError, OSError, ValueError)
 """What pika raises while there is no server; ValueError if it goes just as the socket was connected."""
+
+
+CONTROL_SCRIPT = """\
+#!{python}
+import subprocess, sys
+
+words = [word.replace("st2.", "{prefix}.", 1) for word in sys.argv[1:]]
+done = subprocess.run(
+    {command!r} + words, env={environment!r}, cwd={folder!r}, stdout=subprocess.PIPE, text=True, check=False
+)
+print(done.stdout.replace("{prefix}.", "st2.").replace(chr(9), " "), end="")
+sys.exit(done.returncode)
+"""
 
 
 def executable() -> str | None:
@@ -93,6 +107,21 @@ class RabbitMQ:
             command, env=self._environment, cwd=self._folder, check=True, capture_output=True, text=True, timeout=LATER
         )
         return done.stdout
+
+    def control_script(self, prefix: str) -> str:
+        """A rabbitmqctl for this node, in which exchanges and queues of a prefix have StackStorm's.
+
+        :param prefix: what their names really begin with.
+        """
+        script = str(Path(_real_script(executable() or "")).with_name("rabbitmqctl"))
+        command = [*self._within, script, "--node", self._environment["RABBITMQ_NODENAME"]]
+        return CONTROL_SCRIPT.format(
+            python=sys.executable,
+            command=command,
+            environment=self._environment,
+            prefix=prefix,
+            folder=str(self._folder),
+        )
 
     def stop(self) -> None:
         """An orderly stop: SIGTERM to the Erlang machine."""

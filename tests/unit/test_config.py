@@ -211,3 +211,38 @@ def test_without_any_file_there_may_be_no_settings(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ST2_CONF", str(tmp_path / "other.conf"))
     with pytest.raises(ConfigError, match=r"no configuration file at .*other\.conf"):
         config.load_if_any([])
+
+
+# Several files.
+
+
+def test_a_folder_stands_for_its_conf_files_by_name_and_comes_after_what_is_named_before_it(tmp_path: Path) -> None:
+    main, folder = tmp_path / "st2.conf", tmp_path / "conf.d"
+    folder.mkdir()
+    main.write_text("[system]\nbase_path = .\n[database]\ndb_name = first\n[outbox]\nmax_size = 1\n")
+    (folder / "20-b.conf").write_text("[database]\ndb_name = third\n")
+    (folder / "10-a.conf").write_text("[database]\ndb_name = second\n[outbox]\nmax_size = 2\n")
+    (folder / "notes.txt").write_text("[database]\ndb_name = fourth\n")
+    settings = config.load([str(main), str(folder)])
+    assert (settings.database.name, settings.outbox.max_size) == ("third", 2)
+    assert settings.content.configs_path == tmp_path / "configs"
+    assert config.load([str(folder), str(main)]).database.name == "first"
+
+
+def test_a_folder_alone_goes_over_the_file_at_the_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    monkeypatch.setenv("ST2_CONF", str(tmp_path / "missing.conf"))
+    with pytest.raises(ConfigError, match=r"no \*\.conf in .*conf\.d: add one"):
+        config.load([str(folder)])
+    (folder / "a.conf").write_text("[outbox]\nmax_size = 2\n")
+    assert config.load([str(folder)]).database.name == "st2"
+    (tmp_path / "st2.conf").write_text("[database]\ndb_name = usual\n")
+    monkeypatch.setenv("ST2_CONF", str(tmp_path / "st2.conf"))
+    settings = config.load([str(folder)])
+    assert (settings.database.name, settings.outbox.max_size) == ("usual", 2)
+
+
+def test_debug_is_as_in_stackstorm(tmp_path: Path) -> None:
+    assert load(tmp_path, "[system]\ndebug = True\n").log.debug
+    assert not load(tmp_path, "").log.debug

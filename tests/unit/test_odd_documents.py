@@ -191,7 +191,7 @@ def test_a_warning_names_collection_document_and_field_once(caplog: pytest.LogCa
         ("trigger_types", [{"a": 1}], "trigger_types is an object, and must be text"),
         ("poll_interval", "abc", "poll_interval is text, and must be a number"),
         ("poll_interval", float("nan"), "poll_interval is no finite number"),
-        ("poll_interval", -1, "poll_interval must be more than 0"),
+        ("poll_interval", -1, "poll_interval must be at least 0"),
         ("pack", "../..", "pack cannot be the name of a file"),
         ("name", "X/../y", "name cannot be the name of a file"),
         ("name", "a\nb", "name holds characters that cannot be printed"),

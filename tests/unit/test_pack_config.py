@@ -165,7 +165,7 @@ def test_defaults_fill_what_is_missing_however_deep(pack: Pack) -> None:
     }
 
 
-def test_the_datastore_is_rendered_into_values_and_defaults(pack: Pack) -> None:
+def test_the_datastore_is_rendered_into_values_and_defaults_stay_as_they_are_written(pack: Pack) -> None:
     pack.store("host", "h1")
     pack.store("dotted.name", "d")
     pack.store("stanley:own", "mine", scope=USER_SCOPE)
@@ -174,14 +174,16 @@ def test_the_datastore_is_rendered_into_values_and_defaults(pack: Pack) -> None:
         "item: \"{{ st2kv.system['dotted.name'] | upper }}\"\n"
         "list: ['{{st2kv.user.own}}', plain]\n"
         "either: \"{{ st2kv.system.host if st2kv.system.host == 'h2' else 'other' }}\"\n",
-        "fallback: {type: string, default: '{{ st2kv.system.host }}'}\n",
+        "fallback: {type: string, default: '{{ st2kv.system.host }}'}\n"
+        "deep: {type: object, properties: {list: {type: array, default: ['{{ st2kv.system.gone }}']}}}\n",
     )
     assert pack.render().values == {
         "url": "https://h1/d",
         "item": "D",
         "list": ["mine", "plain"],
         "either": "other",
-        "fallback": "h1",
+        "fallback": "{{ st2kv.system.host }}",
+        "deep": {"list": ["{{ st2kv.system.gone }}"]},
     }
 
 

@@ -67,7 +67,10 @@ def undrain() -> None:
 @as_json
 @runs("st2sensor.cli.sensor_logs:log_level")
 def log_level() -> None:
-    """Change what the running container logs, until it ends: this level and worse."""
+    """Change what the running container logs, until it ends: this level and worse.
+
+    A sensor keeps its level when it starts again.
+    """
 
 
 @click.command(

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from st2sensor.cli.commands.accepted import warned
+from st2sensor.cli.invocation import VERBOSE
 from st2sensor.packs.registrable import ANEW, MISSING, RULES, SENSORS, TRIGGERS
 
-ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners", "runner-dir", "pack"))
+ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners"))
 """Options of StackStorm's command for what sensors have no need of."""
+
+RUNNERS = "runners are left to StackStorm"
+
+
+def _verbose(context: click.Context, parameter: click.Parameter, value: bool) -> bool:  # noqa: ARG001
+    context.meta[VERBOSE] = value
+    return value
 
 
 def flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         *(click.option(name, "elsewhere", flag_value=name, multiple=True, hidden=True) for name in ELSEWHERE),
+        click.option("--register-runner-dir", metavar="DIR", hidden=True, expose_value=False, callback=warned(RUNNERS)),
+        click.option("--experimental", is_flag=True, hidden=True, expose_value=False, callback=warned(RUNNERS)),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            callback=_verbose,
+            help="Show also what is unchanged, and log what is done.",
+        ),
+        click.option(
+            "--register-pack",
+            "pack",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Only the pack in this folder, wherever it is.",
+        ),
         click.option("--register-no-fail-on-failure", "lenient", is_flag=True, help="End with 0 whatever failed."),
         click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
         click.option(

@@ -30,12 +30,14 @@ def common(function: Function, *, tells_debug: bool = False) -> Function:
     """
     config_file = click.option(
         "--config-file",
+        "--config-dir",
         "config_files",
         multiple=True,
-        metavar="FILE",
+        metavar="PATH",
         expose_value=False,
         callback=_configure,
-        help="Configuration; may be given several times, later files win. [default: $ST2_CONF or /etc/st2/st2.conf]",
+        help="Configuration: a file, or a folder of *.conf files; may be given several times, later ones win. "
+        "[default: $ST2_CONF or /etc/st2/st2.conf]",
     )
     debug = click.option(
         "--debug", is_flag=True, expose_value=tells_debug, callback=_debug, help="Log everything, and show tracebacks."
@@ -49,6 +51,9 @@ def version(function: Function) -> Function:
         st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
     )(function)
 
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""The context_settings of a program: its commands have them, too."""
 
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 recorded = click.option(

@@ -83,7 +83,7 @@ def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | N
     if shape.missing and ("abstract-methods", shape.line) not in told:
         lacks = f"class {name} lacks {', '.join(shape.missing)}; define every method of its base"
         yield found(pack, ContentError(lacks, file=str(shape.file), line=shape.line), "abstract-methods")
-    if shape.kind == "Sensor" and sensor.sensor.poll_interval is not None:
+    if shape.kind == "Sensor" and sensor.sensor.poll_interval:
         message = f"poll_interval has no effect: {name} derives from Sensor; derive it from PollingSensor, or remove it"
         yield found(pack, sensor.file.error(message, ["poll_interval"]), "poll-interval", Severity.WARNING)
     for kind, method in BASES.items():

@@ -17,6 +17,9 @@ from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_tem
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.workers.pool import Pool
 
+DATASTORE = "st2kv."
+"""Stands in expressions that are meant to be rendered."""
+
 CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords that break whatever an expression gives."""
 
@@ -28,10 +31,15 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
     :param workers: know what templates need.
     """
     try:
-        config_schema.load(pack.path)
+        whole = config_schema.load(pack.path)
     except ContentError as error:
         yield found(pack.ref, error, "config-schema")
         return
+    for text in texts(list(config_schema.defaults(whole or {}))):
+        if DATASTORE in text and is_template(text):
+            what = f"the default {text!r} stays as it is written: expressions are rendered in a configuration alone"
+            misplaced = ContentError(f"{what}; move it there", file=str(pack.path / config_schema.FILE))
+            yield found(pack.ref, misplaced, "config-default", Severity.WARNING)
     example = pack.path / f"{pack.ref}.yaml.example"
     if file is not None and file.exists():
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))

@@ -13,7 +13,7 @@ from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
 from st2sensor.packs.config import config_file
 from st2sensor.packs.templates import FUNCTIONS
-from st2sensor.packs.validation import code, configuration, requirements, triggers
+from st2sensor.packs.validation import code, configuration, repeated, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.packs.validation.triggers import Known
@@ -50,7 +50,9 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
         for pack in whole:
             findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types)
-            findings += configuration.check(pack.pack, _config(pack.pack.ref, content, configs or {}), workers)
+            file = _config(pack.pack.ref, content, configs or {})
+            findings += configuration.check(pack.pack, file, workers)
+            findings += repeated.check(pack.pack, _elsewhere(pack.pack.ref, file, content))
             findings += _code(pack, content, types, pool)
     # Sensors share modules.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
@@ -91,6 +93,12 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
     if pack.sensors and not any(finding.rule in UNREAD for finding in pack.findings):
         warnings += loaded.strangers({item.sensor.name for item in pack.sensors})
     return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in warnings]
+
+
+def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
+    """What operators have written for a pack."""
+    overrides = None if content is None else content.overrides_path / f"{pack}.yaml"
+    return [path for path in (config, overrides) if path is not None]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:

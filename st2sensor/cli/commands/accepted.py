@@ -1,0 +1,41 @@
+"""Options of StackStorm's programs that mean nothing here: they are accepted, and a warning says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Function = Callable[..., Any]
+
+PROFILER = "use cProfile, or py-spy on the process that st2sensor show names"
+
+FLAGS = {
+    "--use-debugger": "a debugger works without it, with st2sensor run PACK.CLASS",
+    "--profile": "the database's own profiler logs what is asked of it",
+    "--enable-profiler": PROFILER,
+    "--enable-eventlet-blocking-detection": "st2sensor list shows sensors that hang",
+}
+"""Each with what there is in its place."""
+
+VALUES = {"--eventlet-blocking-detection-resolution": FLAGS["--enable-eventlet-blocking-detection"]}
+
+
+def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """What says that an option has no effect, when it is given."""
+
+    def warn(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(f"warning: {parameter.opts[0]} has no effect: {reason}", err=True)
+
+    return warn
+
+
+def accepted(function: Function) -> Function:
+    """The options that all services of StackStorm take."""
+    for name, reason in VALUES.items():
+        function = click.option(name, hidden=True, expose_value=False, type=float, callback=warned(reason))(function)
+    for name, reason in FLAGS.items():
+        function = click.option(name, is_flag=True, hidden=True, expose_value=False, callback=warned(reason))(function)
+    return function

@@ -1,0 +1,30 @@
+"""Keys that stand twice in a file: YAML takes the last one, and says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack
+from st2sensor.packs import config_schema
+from st2sensor.packs.discovery import metadata_files
+from st2sensor.packs.files import repeated
+from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
+from st2sensor.packs.validation.finding import Finding, Severity, found
+
+
+def check(pack: Pack, others: list[Path]) -> Iterator[Finding]:
+    """:param others: files of the pack's that are elsewhere."""
+    for path in [*_files(pack), *others]:
+        yield from (found(pack.ref, error, "duplicate-key", Severity.WARNING) for error in repeated(path))
+
+
+def _files(pack: Pack) -> Iterator[Path]:
+    yield from (pack.path / name for name in ("pack.yaml", config_schema.FILE, f"{pack.ref}.yaml.example"))
+    for kind in (SENSORS, TRIGGERS, RULES):
+        try:
+            yield from metadata_files(pack, kind)
+        except ContentError:
+            # That the folder cannot be read is said elsewhere.
+            continue
