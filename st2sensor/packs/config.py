@@ -2,7 +2,8 @@
 
 Follows StackStorm: expressions of the datastore in values are rendered, secrets among them decrypted, and missing
 values take the schema's defaults as they are written there. A pack without a configuration runs on these alone. Beyond
-StackStorm, a rendered value takes the type that its schema names, and a configuration that breaks its schema is an error.
+StackStorm, a rendered value takes the type that its schema names, and a configuration that breaks its schema is an
+error.
 """
 
 from __future__ import annotations
