@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from st2sensor.errors import St2SensorError
 from st2sensor.keyring import Keyring
 from st2sensor.models import SensorType
-from st2sensor.packs import config
+from st2sensor.packs import config as pack_config
 from st2sensor.packs.code import located
 from st2sensor.packs.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
@@ -27,7 +27,7 @@ def warnings(settings: Settings, ref: str) -> list[str]:
         if sensor is None:
             return []
         code = located(sensor, settings.content)
-        source = config.load(settings.content.configs_path, sensor.pack, code.pack)
+        source = pack_config.load(settings.content.configs_path, sensor.pack, code.pack)
         templates = Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers)
-        return [] if source.is_empty else list(config.render(source, templates).warnings)
+        return [] if source.is_empty else list(pack_config.render(source, templates).warnings)
     return []
