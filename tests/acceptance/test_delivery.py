@@ -398,7 +398,7 @@ def test_a_message_the_broker_never_takes_does_not_block_those_behind_it(
 
     eventually("the others", drained)
     assert sorted(set(received)) == [n for n in range(20) if n != 7]
-    (letter,) = dead_letters(workspace)
+    (letter,) = eventually("the dead letter is on disk", lambda: dead_letters(workspace))
     assert letter["payload"]["n"] == 7
     assert "refused it" in letter["reason"]
 

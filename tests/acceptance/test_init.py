@@ -44,7 +44,9 @@ def test_what_it_makes_registers_runs_and_passes_its_own_test(embedded: Workspac
             (embedded.folder / "configs" / f"{pack}.yaml").write_text(example)
     assert embedded.run("st2sensor", "init", "packs/spare").returncode == 0
     done = embedded.reload()
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    # A pack without a configuration runs on the defaults of its schema.
+    assert all("the pack has no configuration" in line for line in done.stderr.splitlines()), done.stderr
     assert not re.search("warning|error", done.stdout, re.IGNORECASE)
 
     listener = embedded.listen()

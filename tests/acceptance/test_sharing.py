@@ -196,7 +196,7 @@ def test_a_paused_container_s_sensors_are_killed_before_another_one_runs_them(no
     one.wait_for_log("this container was taken for dead")
     assert "keeps failing" not in one.log
     nodes.wait_shared_out(one, two)
-    assert set(one.wrappers()) == set(lost)
+    eventually("it has its sensors back", lambda: set(one.wrappers()) == set(lost))
     for container in (one, two):
         assert container.stop() == 0
         assert "Traceback" not in container.log
