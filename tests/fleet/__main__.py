@@ -26,8 +26,9 @@ from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
 from tests.support.patience import FACTOR
 
-IN_FLIGHT = 2.0 * FACTOR
-"""Seconds from a message's way out to its arrival here."""
+IN_FLIGHT = 8.0 * FACTOR
+"""Seconds from a message's way out to its arrival here. TCP sends what was on its way when a link was cut again, a few
+seconds after the link is back, and nobody can mark it any more."""
 
 STARTS = 5.0 * FACTOR
 """Seconds that the sensors of a container have to start elsewhere, beside the lease, on a machine this busy."""
