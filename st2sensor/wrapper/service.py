@@ -10,15 +10,15 @@ from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from st2sensor.payload import TooDeep, pack
-from st2sensor.rpc import NotJson, body
+from st2sensor.rpc import MAX_REQUEST_BYTES, MAX_REQUEST_TOTAL_BYTES, NotJson, body
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 
 SYSTEM_SCOPE = "st2kv.system"
 
 
-LARGEST = 60 * 1024 * 1024
-"""Bytes of a payload that is sent to the container, where it becomes a dead letter."""
+LARGEST = MAX_REQUEST_TOTAL_BYTES - MAX_REQUEST_BYTES
+"""Bytes of a payload that fits into a request. A larger one is withheld: the dead letter has the reason alone."""
 
 NULL = b"null"
 
