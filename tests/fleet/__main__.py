@@ -19,16 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.fleet.checker import Run, Violation, check, gaps, of_sensor, shared
-from tests.fleet.faults import Storm, excused, plan
+from tests.fleet.faults import Storm, cuts, excused, plan
 from tests.fleet.fleet import Fleet, ready
 from tests.fleet.ledger import now
 from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
 from tests.support.patience import FACTOR
 
-IN_FLIGHT = 8.0 * FACTOR
-"""Seconds from a message's way out to its arrival here. TCP sends what was on its way when a link was cut again, a few
-seconds after the link is back, and nobody can mark it any more."""
+IN_FLIGHT = 2.0 * FACTOR
+"""Seconds from a message's way out to its arrival here."""
 
 STARTS = 5.0 * FACTOR
 """Seconds that the sensors of a container have to start elsewhere, beside the lease, on a machine this busy."""
@@ -100,6 +99,7 @@ def endure(fleet: Fleet, servers: Servers, options: argparse.Namespace, folder: 
         gap=options.gap or options.lease + STARTS,
         in_flight=IN_FLIGHT,
         excused=excused(storm.effects, options.lease),
+        cuts=cuts(storm.effects),
     )
     with (folder / "ledger").open("w") as ledger:
         ledger.writelines(json.dumps(asdict(record)) + "\n" for record in run.records)

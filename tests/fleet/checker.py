@@ -13,6 +13,9 @@ from tests.fleet.pack import Line
 Span = tuple[float, float]
 """From and to, CLOCK_BOOTTIME in seconds."""
 
+RESENT = 8.0
+"""Seconds in which TCP sends again after a way of at most ten seconds without one: it waits twice as long each time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
@@ -28,6 +31,7 @@ class Run:
     :param observed: when all sensors should run; :param excused: when none needs to.
     :param gap: seconds without a sign of a sensor, at the most.
     :param in_flight: seconds for which what was sent before a takeover may arrive after it without a mark.
+    :param cuts: when a way to the broker was cut: TCP sends what was in flight then once more when the way is back.
     """
 
     records: Sequence[Record]
@@ -36,6 +40,7 @@ class Run:
     gap: float
     in_flight: float
     excused: Sequence[Span] = ()
+    cuts: Sequence[Span] = ()
 
 
 def check(run: Run, sensors: Iterable[str]) -> list[Violation]:
@@ -129,8 +134,16 @@ def _marked(run: Run) -> Iterator[str]:
         first.setdefault(fence, record.arrived)
         since = min((arrived for other, arrived in first.items() if other > fence), default=record.arrived)
         after = record.arrived - since
-        if not record.late and after > run.in_flight:
+        if not record.late and after > run.in_flight and not _was_cut_off(record, run):
             yield f"{record.n} of fence {fence} came {after:.3f} s after a higher fence, without a mark"
+
+
+def _was_cut_off(record: Record, run: Run) -> bool:
+    """Whether a message was in flight when a way was cut, and came as soon as that was back: nobody can mark it."""
+    return any(
+        abs(record.at - begin) <= run.in_flight and record.arrived <= end + RESENT + run.in_flight
+        for begin, end in run.cuts
+    )
 
 
 RULES: dict[str, Callable[[Run], Iterator[str]]] = {

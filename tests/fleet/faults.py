@@ -198,6 +198,7 @@ KINDS: dict[str, Callable[[Storm, Fault], AbstractContextManager[None]]] = {
 OF_DATABASE = {"step down", "kill -9 of mongod"}
 HARMLESS = {"cut of mq", "cut of others"}
 """What sensors go on in."""
+CUT_FROM_BROKER = {"cut of mq", "cut of both"}
 
 # How long they are held, in leases. A pause is longer than one: somebody else has taken over when it ends.
 HOLD = {
@@ -221,3 +222,8 @@ def excused(effects: Sequence[Effect], lease: float) -> list[Span]:
         if first.fault.target != second.fault.target and begin < end:
             spans.append((begin, end))
     return spans
+
+
+def cuts(effects: Sequence[Effect]) -> list[Span]:
+    """When a container had no way to the broker."""
+    return [found.span for found in effects if found.fault.kind in CUT_FROM_BROKER]

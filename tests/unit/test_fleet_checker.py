@@ -183,3 +183,15 @@ def test_what_is_excused_only_ever_shortens_a_silence(spans: list[tuple[float, f
     plain = [seconds for seconds, _ in gaps(a_run())]
     excused = [seconds for seconds, _ in gaps(a_run(excused=[(begin, begin + length) for begin, length in spans]))]
     assert all(-1e-9 <= shorter <= longer for shorter, longer in zip(excused, plain, strict=True))
+
+
+def test_what_was_in_flight_when_a_way_was_cut_may_come_late_without_a_mark() -> None:
+    sent, taken_over, back = 12.0, 14.0, 18.0
+    records = [record(1, 1, 10.0), record(3, 2, taken_over), replace(record(2, 1, sent), arrived=back + 2)]
+    lines = [line("accepted", 1, 10.01, 1), line("accepted", 1, sent, 2), line("accepted", 2, taken_over + 0.01, 3)]
+    run = a_run(records, lines, observed=(10, 14.5))
+    assert "marked" in broken(run)
+    assert "marked" not in broken(replace(run, cuts=[(sent + 0.5, back)]))
+    # It was dispatched long before the cut, or came long after it.
+    assert "marked" in broken(replace(run, cuts=[(sent + 2, back)]))
+    assert "marked" in broken(replace(run, cuts=[(sent + 0.5, back - 10)]))
