@@ -23,7 +23,9 @@ PAYLOADS = [
     Case(
         name="items that have to be unique",
         schema={"properties": {"l": {"type": "array", "uniqueItems": True}}},
-        code=dispatching("{'l': [{'n': n} for n in range(20000)]}"),
+        # The last one is there twice: only then are all compared with each other.
+        code=dispatching("{'l': [{'n': n} for n in range(20000)] + [{'n': 19999}]}"),
+        said=TOO_LONG,
     ),
     Case(
         name="a thousand alternatives",
@@ -73,7 +75,7 @@ one()
         ),
         said=TOO_LONG,
     ),
-    Case(name="a payload of 20 MB", code=dispatching("{'x': 'x' * 20_000_000}"), said="max_payload", quick=True),
+    Case(name="a payload of 30 MB", code=dispatching("{'x': 'x' * 30_000_000}"), said="max_payload", quick=True),
     Case(
         name="a payload of 100 MB",
         code=dispatching("{'x': 'x' * 100_000_000}"),
