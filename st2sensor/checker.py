@@ -7,7 +7,6 @@ sensors with costly schemas wait for each other, and for nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -131,13 +130,16 @@ class _Check:
     """
 
     def __init__(self, ref: str, digest: str, declared: Schema | None, event: Event) -> None:
-        self._known = rpc.body([ref, digest, None, event.tagged])[:-1]
-        self._all: Callable[[], bytes] = lambda: rpc.body([ref, digest, declared, event.tagged])[:-1]
-        self._payload = event.payload
+        self._ref = ref
+        self._digest = digest
+        self._declared = declared
+        self._event = event
         self.began: float | None = None
 
     def arguments(self, *, with_schema: bool) -> bytes:
-        return b"%b,%b]" % (self._all() if with_schema else self._known, self._payload)
+        """What `checks.check` is called with: the payload goes on as it came."""
+        known = [self._ref, self._digest, self._declared if with_schema else None, self._event.tagged]
+        return b"%b,%b]" % (rpc.body(known)[:-1], self._event.payload)
 
 
 class _Lane:

@@ -207,9 +207,8 @@ class Dispatcher:
         return TriggerType(pack=refusal.pack, name=refusal.name)
 
     def _published_all_the_same(self, sensor: str, event: Event, reason: str) -> None:
-        name, said = objection.bounded(valid(name_of(event.trigger))), of_sensor(sensor)
-        reason = objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
-        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, reason, extra=said)
+        name, readable = _shown_name(event), self.readable(sensor, reason)
+        LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, readable, extra=of_sensor(sensor))
 
     def _is_held(self, entry: Entry) -> bool:
         return self._tenure.is_held(entry.sensor, entry.fence)
@@ -250,7 +249,7 @@ class Dispatcher:
 
     def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:
         event, trigger_type = arrived.event, arrived.trigger_type
-        name = objection.bounded(valid(name_of(event.trigger)))
+        name = _shown_name(event)
         if reason is not None:
             reason = self.readable(sensor, reason)
             said = of_sensor(sensor)
@@ -271,6 +270,11 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _shown_name(event: Event) -> str:
+    """Its trigger's name, which may be anything, as it is kept and told."""
+    return objection.bounded(valid(name_of(event.trigger)))
 
 
 def _unheard(error: Exception | None) -> None:

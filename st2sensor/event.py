@@ -29,8 +29,8 @@ class Event:
     def body(self) -> str:
         """The JSON form that the outbox keeps. Raises UnicodeDecodeError for a payload that is not UTF-8."""
         context = self.trace_context
-        trace = None if context is None else {"id_": context.id, "trace_tag": context.tag}
-        parts = (rpc.body(self.trigger), self.payload, rpc.body(trace))
+        trace = b"null" if context is None else rpc.body({"id_": context.id, "trace_tag": context.tag})
+        parts = (rpc.body(self.trigger), self.payload, trace)
         return (b'{"trigger":%b,"payload":%b,"trace_context":%b}' % parts).decode()
 
 

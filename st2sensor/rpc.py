@@ -178,7 +178,10 @@ class LineBuffer:
             self._partial += data
             lines: List[bytes] = []
         else:
-            lines = (bytes(self._partial) + head).split(b"\n")
+            first, *others = head.split(b"\n")
+            # A long line is copied once.
+            self._partial += first
+            lines = [bytes(self._partial), *others]
             self._partial = bytearray(tail)
         if len(self._partial) > self._limit:
             raise ProtocolError(f"a message is longer than {self._limit} bytes")
