@@ -7,7 +7,6 @@ sensors with costly schemas wait for each other, and for nobody else.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from st2sensor.event import Event
 from st2sensor.models import Schema, TriggerType
 from st2sensor.objection import short
 from st2sensor.settings import Payloads
+from st2sensor.threads import Threads
 from st2sensor.workers.pool import Pool
 
 FUNCTIONS = {"check": "st2sensor.checks:check"}
@@ -44,7 +44,7 @@ class Problem:
 
 
 class Checker:
-    """For the loop's thread. Costs nothing until the first check in a worker process."""
+    """For the loop's thread. No worker process is started before the first check."""
 
     def __init__(self, catalogue: Catalogue, payloads: Payloads) -> None:
         self._catalogue = catalogue
@@ -147,7 +147,7 @@ class _Lane:
 
     def __init__(self, name: str) -> None:
         self._pool = Pool(FUNCTIONS, processes=PROCESSES)
-        self._threads = ThreadPoolExecutor(PROCESSES, thread_name_prefix=f"check-{name}")
+        self._threads = Threads(PROCESSES, f"check-{name}")
 
     async def run(self, check: _Check, timeout: float) -> Any:
         loop = asyncio.get_running_loop()
@@ -163,4 +163,4 @@ class _Lane:
 
     def close(self) -> None:
         self._pool.close()
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.health import Health, changed
 from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.participant import Participant, Situation, View
+from st2sensor.threads import Threads
 
 LOG = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Membership:
         self._holdings = participant.holdings
         self._times = participant.times
         self._hooks = hooks
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="leases")
+        self._thread = Threads(1, "leases")
         self._loop = asyncio.get_running_loop()
         self._poked = asyncio.Event()
         self._turned = asyncio.Event()
