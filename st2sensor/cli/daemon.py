@@ -15,14 +15,15 @@ import click
 from st2sensor.cli import components as services
 from st2sensor.cli.components import MAIN_ALONE, SERVICE, systemctl
 from st2sensor.cli.configuration import configured
+from st2sensor.cli.container import reached
 from st2sensor.cli.state_dir import held, holder
 from st2sensor.config.urls import shown
-from st2sensor.errors import StateDirectoryBusy
+from st2sensor.errors import ContainerAway, StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 START_TIMEOUT = 60.0
-"""Seconds that a container has to take its state directory; nobody waits for one that ends before."""
+"""Seconds that a container has until it listens; nobody waits for one that ends before."""
 
 STOP_GRACE = 10.0
 """Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""
@@ -115,8 +116,8 @@ def _start(settings: Settings, config_files: Sequence[str]) -> int:
         log = settings.container.state_dir / f"{SERVICE}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         process = _spawn(config_files, log)
-        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _is_held(settings), START_TIMEOUT)
-        if not _is_held(settings):
+        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _listens(settings), START_TIMEOUT)
+        if not _listens(settings):
             click.echo(f"{SERVICE} did not start; {log} says why", err=True)
             return 1
     return _status(settings)
@@ -153,8 +154,13 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
     )
 
 
-def _is_held(settings: Settings) -> bool:
-    return holder(settings.container.state_dir) is not None
+def _listens(settings: Settings) -> bool:
+    """Whether the container is up. One that only holds its state directory may still fail."""
+    try:
+        with reached(settings.container.state_dir):
+            return True
+    except ContainerAway:
+        return False
 
 
 def _stopped(process: int, seconds: float) -> bool:
