@@ -18,7 +18,7 @@ demo: .venv/installed
 check: .venv/tested
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint types
 
-# Within ten: whether all is well. DURATIONS=1 prints where the time goes, TEST_PATIENCE=3 makes deadlines longer.
+# Within a quarter of an hour: whether all is well. DURATIONS=1 prints where the time goes, TEST_PATIENCE=3 makes deadlines longer.
 test: tools
 	EXAMPLES=0.3 $(PYTEST) --dist loadfile --no-loadscope-reorder
 
