@@ -17,7 +17,7 @@ setup(
     packages=find_packages(include=["st2sensor", "st2sensor.*"]),
     package_data={
         "st2sensor": ["py.typed", "compat/**/*.py"],
-        "st2sensor.core": ["*.yaml", "sensors/*"],
+        "st2sensor.core_pack": ["*.yaml", "sensors/*"],
         "st2sensor.status": ["page/*"],
         "st2sensor.cli": ["templates/**/*"],
         "st2sensor.packs": ["core_triggers.yaml", "schemas/*.json"],

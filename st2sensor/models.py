@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from st2sensor import keyspace
+from st2sensor.portable import keyspace
 
 SYSTEM_SCOPE, USER_SCOPE = keyspace.SYSTEM_SCOPE, keyspace.USER_SCOPE
 CORE_PACK = "core"

@@ -1,6 +1,6 @@
 """The layers: an import goes to the same layer or a lower one, never up, never in a circle, never inside a function.
 
-What st2sensor.lazy loads by name counts as an import of the module that names it.
+What st2sensor.system.lazy loads by name counts as an import of the module that names it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
@@ -150,7 +150,7 @@ def test_one_place_imports_by_name(path: Path) -> None:
         return
     for node in nodes(path):
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        assert name not in IMPORTERS, f"{name_of(path)} imports by name: have st2sensor.lazy do that"
+        assert name not in IMPORTERS, f"{name_of(path)} imports by name: have st2sensor.system.lazy do that"
         if isinstance(node, ast.ImportFrom):
             assert IMPORTERS.isdisjoint(alias.name for alias in node.names), name_of(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 
 PROGRAMS = {
     "st2sensorcontainer": "st2sensor.cli.st2sensorcontainer:main",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from st2sensor import config
-from st2sensor.cli.printable import in_line
+from st2sensor.cli.text.printable import in_line
 from st2sensor.settings import Settings
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from st2sensor.cli.printable import printable
+from st2sensor.cli.text.printable import printable
 from st2sensor.errors import St2SensorError
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 
 INTERNAL_ERROR = 70
 
@@ -48,7 +48,7 @@ class Body:
         if context.invoked_subcommand is not None:
             return None
         quiet = self._quiet and not context.meta.get(VERBOSE, False)
-        resolve("st2sensor.logs:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
+        resolve("st2sensor.logs.setup:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
         return resolve(self.target)(context.obj or (), **params)
 
 

@@ -14,13 +14,13 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
+from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import TransportError
-from st2sensor.keyring import Keyring
-from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.outcome import Outcome, Result, failures
+from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.packs.registrable import ANEW, KINDS
-from st2sensor.packs.registry import Registry
-from st2sensor.packs.templates import FUNCTIONS, Templates
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.packs.registration.outcome import Outcome, Result, failures
+from st2sensor.packs.registration.registry import Registry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from st2sensor.cli.commands.shared import HELP, examples, version
+from st2sensor.cli.declarations.shared import HELP, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
@@ -23,7 +23,7 @@ from st2sensor.cli.invocation import invoke, runs
     help="Where the key goes; [keyvalue] encryption_key_path names it.",
 )
 @version
-@runs("st2sensor.cli.crypto_key:generate")
+@runs("st2sensor.cli.commands.crypto_key:generate")
 def root() -> None:
     """Make a new key, which only its owner can read. A file that is there is left alone."""
 

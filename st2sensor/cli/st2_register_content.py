@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from st2sensor.cli.commands.accepted import accepted
-from st2sensor.cli.commands.registering import flags
-from st2sensor.cli.commands.shared import HELP, common, examples, version
+from st2sensor.cli.declarations.accepted import accepted
+from st2sensor.cli.declarations.registering import flags
+from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from st2sensor.cli.commands.registering import flags
-from st2sensor.cli.commands.shared import HELP, common, examples, version
+from st2sensor.cli.declarations.registering import flags
+from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 COMPONENTS = (
@@ -46,7 +46,7 @@ def reload() -> None:
 
 @root.command(epilog=examples("st2ctl start"))
 @components
-@runs("st2sensor.cli.daemon:start")
+@runs("st2sensor.cli.daemon.background:start")
 def start() -> None:
     """Start st2sensorcontainer.
 
@@ -56,7 +56,7 @@ def start() -> None:
 
 @root.command(epilog=examples("st2ctl stop"))
 @components
-@runs("st2sensor.cli.daemon:stop")
+@runs("st2sensor.cli.daemon.background:stop")
 def stop() -> None:
     """Stop st2sensorcontainer and its sensors.
 
@@ -66,7 +66,7 @@ def stop() -> None:
 
 @root.command(epilog=examples("st2ctl restart"))
 @components
-@runs("st2sensor.cli.daemon:restart")
+@runs("st2sensor.cli.daemon.background:restart")
 def restart() -> None:
     """Stop st2sensorcontainer and start it again.
 
@@ -81,13 +81,13 @@ def restart() -> None:
     type=click.Choice(COMPONENTS),
     callback=lambda context, parameter, name: (name,),  # noqa: ARG005 (click calls it so)
 )
-@runs("st2sensor.cli.daemon:restart")
+@runs("st2sensor.cli.daemon.background:restart")
 def restart_component() -> None:
     """Stop a service and start it again, as restart COMPONENT does."""
 
 
 @root.command(epilog=examples("st2ctl status"))
-@runs("st2sensor.cli.daemon:status")
+@runs("st2sensor.cli.daemon.background:status")
 def status() -> None:
     """Say whether st2sensorcontainer runs.
 
@@ -97,7 +97,7 @@ def status() -> None:
 
 @root.command("reopen-log-files", epilog=examples("st2ctl reopen-log-files st2sensorcontainer"))
 @components
-@runs("st2sensor.cli.daemon:reopen_log_files")
+@runs("st2sensor.cli.daemon.background:reopen_log_files")
 def reopen_log_files() -> None:
     """Open log files again.
 
@@ -107,7 +107,7 @@ def reopen_log_files() -> None:
 
 @root.command(epilog=examples("st2ctl clean", "st2ctl clean --yes"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@runs("st2sensor.cli.daemon:clean")
+@runs("st2sensor.cli.daemon.background:clean")
 def clean() -> None:
     """Delete all that is registered and stored.
 

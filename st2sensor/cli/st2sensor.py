@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import click
 
-from st2sensor.cli.commands.authoring import demo, dev, init, replay, run, validate
-from st2sensor.cli.commands.changes import disable, dispatch, drain, enable, log_level, restart, undrain
-from st2sensor.cli.commands.completion import completion
-from st2sensor.cli.commands.inspection import list_, logs, nodes, show, tail, top
-from st2sensor.cli.commands.keys import apikey, key
-from st2sensor.cli.commands.shared import HELP, common, examples, version
-from st2sensor.cli.commands.stored import dead_letters, rules, triggers
+from st2sensor.cli.declarations.authoring import demo, dev, init, replay, run, validate
+from st2sensor.cli.declarations.changes import disable, dispatch, drain, enable, log_level, restart, undrain
+from st2sensor.cli.declarations.completion import completion
+from st2sensor.cli.declarations.inspection import list_, logs, nodes, show, tail, top
+from st2sensor.cli.declarations.keys import apikey, key
+from st2sensor.cli.declarations.shared import HELP, common, examples, version
+from st2sensor.cli.declarations.stored import dead_letters, rules, triggers
 from st2sensor.cli.invocation import invoke
 
 SECTIONS = {

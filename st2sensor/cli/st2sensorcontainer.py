@@ -7,8 +7,8 @@ from functools import partial
 
 import click
 
-from st2sensor.cli.commands.accepted import accepted
-from st2sensor.cli.commands.shared import HELP, common, examples, version
+from st2sensor.cli.declarations.accepted import accepted
+from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
@@ -27,7 +27,7 @@ from st2sensor.cli.invocation import invoke, runs
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
 @accepted
 @version
-@runs("st2sensor.cli.running:container", quiet=False)
+@runs("st2sensor.cli.commands.run:container", quiet=False)
 def root() -> None:
     """Run every registered and enabled sensor, each in a process of its own.
 

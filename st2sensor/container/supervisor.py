@@ -17,47 +17,48 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from st2sensor import logs
-from st2sensor.catalogue import Catalogue
-from st2sensor.container import cgroup, membership
-from st2sensor.container.assignment import launch_of, socket_of
-from st2sensor.container.assignments import Assignments
-from st2sensor.container.beside import Beside
-from st2sensor.container.child import Child, State, summary
-from st2sensor.container.children import Children, Hooks
-from st2sensor.container.chronicle import Chronicle
-from st2sensor.container.datastore_requests import DatastoreRequests
-from st2sensor.container.endpoint import Endpoints
-from st2sensor.container.foreground import Foreground
-from st2sensor.container.hangs import Hangs
-from st2sensor.container.hub import Hub
-from st2sensor.container.knowledge import Knowledge
-from st2sensor.container.launch import Inherited, Launch
-from st2sensor.container.launcher import Launcher
-from st2sensor.container.letting_go import LettingGo
-from st2sensor.container.management import MakePage, Management, Pipeline
-from st2sensor.container.membership import Membership
-from st2sensor.container.operations import Operations
-from st2sensor.container.reconcile import Action, Do, next_due, plan
-from st2sensor.container.refresh import Refresh
-from st2sensor.container.reporter import Sources
-from st2sensor.container.requests import Requests
-from st2sensor.container.session import Session
-from st2sensor.container.storing import Storing
+from st2sensor.container.broadcast import Hub
+from st2sensor.container.desired import membership
+from st2sensor.container.desired.membership import Membership
+from st2sensor.container.desired.refresh import Refresh
+from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.launch import cgroup
+from st2sensor.container.launch.assignment import launch_of, socket_of
+from st2sensor.container.launch.foreground import Foreground
+from st2sensor.container.launch.spec import Inherited, Launch
+from st2sensor.container.launch.zygotes import Launcher
+from st2sensor.container.operators.hangs import Hangs
+from st2sensor.container.operators.interface import MakePage, Management, Pipeline
+from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.operations import Operations
+from st2sensor.container.operators.reporter import Sources
+from st2sensor.container.sessions.assignments import Assignments
+from st2sensor.container.sessions.database_calls import Storing
+from st2sensor.container.sessions.datastore_methods import DatastoreRequests
+from st2sensor.container.sessions.endpoint import Endpoints
+from st2sensor.container.sessions.letting_go import LettingGo
+from st2sensor.container.sessions.session import Session
+from st2sensor.container.sessions.wrapper_methods import Requests
+from st2sensor.container.supervision.child import Child, State, summary
+from st2sensor.container.supervision.children import Children, Hooks
+from st2sensor.container.supervision.plan import Action, Do, next_due, plan
+from st2sensor.container.supervision.recorder import Chronicle
 from st2sensor.container.systemd import Systemd
-from st2sensor.datastore import Datastore
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.datastore.sensor_keys import Datastore
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.dispatch.event import event_of
 from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound, St2SensorError
-from st2sensor.event import event_of
-from st2sensor.keyring import Keyring
-from st2sensor.keyspace import Asker
+from st2sensor.logs import setup as logs
 from st2sensor.models import CORE_PACK, Overrides, SensorType, Trigger, TriggerInstance
-from st2sensor.packs.templates import FUNCTIONS
-from st2sensor.partition import provider_of
+from st2sensor.packs.configuration.templates import FUNCTIONS
+from st2sensor.portable.keyspace import Asker
 from st2sensor.settings import Settings
-from st2sensor.sharing.holdings import Unshared
+from st2sensor.sharing.held_leases import Unshared
 from st2sensor.sharing.participant import Participant
+from st2sensor.sharing.partition import provider_of
 from st2sensor.storage.base import Storage
-from st2sensor.threads import Threads
+from st2sensor.system.threads import Threads
 from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from st2sensor.outbox.backlog import Backlog
+from st2sensor.outbox.database.file import size_of
 from st2sensor.outbox.incoming import Done, Lane, Submitted
-from st2sensor.outbox_file import size_of
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger(__name__)

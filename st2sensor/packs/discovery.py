@@ -8,8 +8,8 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs.files import METADATA
 from st2sensor.packs.metadata import pack_ref
+from st2sensor.packs.yaml_files import METADATA
 
 
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:

@@ -16,12 +16,12 @@ import jsonschema
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from st2sensor import schema
 from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, SensorType, TriggerType
 from st2sensor.packs import storable
-from st2sensor.packs.files import File, read
 from st2sensor.packs.registrable import TRIGGERS
+from st2sensor.packs.yaml_files import File, read
+from st2sensor.schemas import dialect
 
 REF = re.compile(r"[a-z0-9_]+")
 """What a pack's reference looks like."""
@@ -172,7 +172,7 @@ def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> C
         ("payload_schema", declared.payload_schema),
         ("parameters_schema", declared.parameters_schema),
     ):
-        problem = None if value is None else schema.check(value)
+        problem = None if value is None else dialect.check(value)
         if problem:
             return file.error(f"{key} of trigger {declared.ref} is not a valid JSON schema: {problem}", [*place, key])
     return None

@@ -17,8 +17,8 @@ from typing import Any
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, SensorType
-from st2sensor.packs.files import File
 from st2sensor.packs.metadata import validated
+from st2sensor.packs.yaml_files import File
 
 GLOBAL = "_global"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from st2sensor.errors import ContentError
-from st2sensor.packs.files import File
+from st2sensor.packs.yaml_files import File
 
 INTEGERS = range(-(2**63), 2**63)
 """Of 8 bytes."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from st2sensor.errors import StorageError, StorageUnavailable
 from st2sensor.models import Lease, Member, Renewal
 from st2sensor.sharing.clocks import Clock, Moment, Term, now
-from st2sensor.sharing.holdings import Holdings
+from st2sensor.sharing.failure_detector import Sightings
+from st2sensor.sharing.held_leases import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.moves import Moves
 from st2sensor.sharing.placement import Placement
-from st2sensor.sharing.sightings import Sightings
 from st2sensor.sharing.times import FAST, times_of
 from st2sensor.storage.base import Leases
 

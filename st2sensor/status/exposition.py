@@ -18,8 +18,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from st2sensor.dispatch.traffic import LATENCIES
 from st2sensor.reports import ELSEWHERE, STATES, NodeReport, SensorReport, SharingReport
-from st2sensor.traffic import LATENCIES
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import orjson
 
-from st2sensor.container import hub
-from st2sensor.container.hub import Hub, Watcher
-from st2sensor.container.reporter import Reporter
+from st2sensor.container import broadcast
+from st2sensor.container.broadcast import Hub, Watcher
+from st2sensor.container.operators.reporter import Reporter
 from st2sensor.reports import SensorReport
 
 LOG = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ INTERVAL = 1.0
 MOST = 50
 """Events that are told at a time, the newest."""
 
-SHOWN = (hub.STATE, hub.TRIGGER, hub.INVALID, hub.ERROR)
+SHOWN = (broadcast.STATE, broadcast.TRIGGER, broadcast.INVALID, broadcast.ERROR)
 
 PAGES = 50
 """That may be open at a time."""

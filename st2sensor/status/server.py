@@ -12,13 +12,13 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from st2sensor.container.hub import Hub
-from st2sensor.container.reporter import Reporter
-from st2sensor.doors import Doors
+from st2sensor.container.broadcast import Hub
+from st2sensor.container.operators.reporter import Reporter
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
-from st2sensor.visitors import Visitors, share_of_files
+from st2sensor.system.doors import Doors
+from st2sensor.system.visitors import Visitors, share_of_files
 
 LOG = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from st2sensor.lazy import resolve
 from st2sensor.settings import Database
 from st2sensor.storage.base import Leases, Storage
+from st2sensor.system.lazy import resolve
 
 STORAGES = {
     "mongodb": "st2sensor.storage.mongo:open_storage",

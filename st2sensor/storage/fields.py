@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from st2sensor import isotime
+from st2sensor.portable import isotime
 
 Document = dict[str, Any]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from st2sensor import payload as payload_forms
+from st2sensor.portable import payload as payload_forms
+from st2sensor.portable.trace import TraceContext
 from st2sensor.testing import stackstorm
 from st2sensor.testing.memory import Dispatched
 from st2sensor.testing.service import MemorySensorService
-from st2sensor.trace import TraceContext
 
 
 class BaseSensorTestCase(stackstorm.BaseSensorTestCase):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Dict, List, Optional
 
-from st2sensor import isotime
 from st2sensor.errors import DatastoreRefused
-from st2sensor.keyspace import (
+from st2sensor.portable import isotime
+from st2sensor.portable.keyspace import (
     SYSTEM_SCOPE,
     Asker,
     check_expected,

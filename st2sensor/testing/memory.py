@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
-from st2sensor import payload, rpc
 from st2sensor.errors import RpcError
-from st2sensor.keyspace import SYSTEM_SCOPE, Asker
+from st2sensor.portable import payload, rpc
+from st2sensor.portable.keyspace import SYSTEM_SCOPE, Asker
 from st2sensor.testing.datastore import Clock, MemoryDatastore
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Union
 from unittest.mock import Mock
 
-from st2sensor.trace import TraceContext
+from st2sensor.portable.trace import TraceContext
 from st2sensor.wrapper import audit
 
 SEPARATOR = ":"

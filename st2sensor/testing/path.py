@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Union
 
-from st2sensor.wrapper import absent
-from st2sensor.wrapper.absent import COMPAT
+from st2sensor.wrapper.loading import absent
+from st2sensor.wrapper.loading.absent import COMPAT
 
 
 def use_pack(folder: Union[str, os.PathLike[str]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from st2sensor.lazy import resolve
 from st2sensor.settings import Messaging
+from st2sensor.system.lazy import resolve
 from st2sensor.transport.base import Transport
 
 BACKENDS = {

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import orjson
 
 from st2sensor.errors import Undeliverable
-from st2sensor.payload import for_stackstorm, plain
+from st2sensor.portable.payload import for_stackstorm, plain
 from st2sensor.transport import rules_engine
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.health import Health
-from st2sensor.private_file import create
 from st2sensor.settings import Messaging
+from st2sensor.system.private_file import create
 from st2sensor.transport.base import Message
 
 POLL_INTERVAL = 0.02

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from st2sensor import objection
 from st2sensor.errors import Undeliverable
+from st2sensor.schemas import objection
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a document in MongoDB."""

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 from st2sensor.workers.frames import TooLong, receive, send
 
 PR_SET_DUMPABLE = 4

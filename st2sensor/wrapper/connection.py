@@ -12,8 +12,8 @@ import threading
 from contextlib import nullcontext
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence
 
-from st2sensor import rpc
 from st2sensor.errors import ContainerGone
+from st2sensor.portable import rpc
 
 CHUNK = 65536
 

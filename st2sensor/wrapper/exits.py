@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Optional
 
-from st2sensor.wrapper import remedy
+from st2sensor.wrapper.loading import remedy
 
 FAILED = 1
 """Exit code."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable, Dict, Sequence
 
-from st2sensor.rpc import Message
+from st2sensor.portable.rpc import Message
 from st2sensor.wrapper.connection import Connection
 
 

@@ -8,7 +8,7 @@ import threading
 from typing import Optional
 
 from st2sensor.errors import SensorStops
-from st2sensor.excerpt import shortened
+from st2sensor.portable.excerpt import shortened
 from st2sensor.wrapper import audit
 from st2sensor.wrapper.connection import Caller
 

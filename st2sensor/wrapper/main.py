@@ -8,10 +8,11 @@ import os
 import sys
 from typing import List
 
-from st2sensor.wrapper import check, environment, zygote
+from st2sensor.wrapper.forking import environment, zygote
+from st2sensor.wrapper.forking.title import Title
+from st2sensor.wrapper.forking.zygote import Birth
+from st2sensor.wrapper.loading import check
 from st2sensor.wrapper.process import Wrapper
-from st2sensor.wrapper.title import Title
-from st2sensor.wrapper.zygote import Birth
 
 DESCRIPTION = "Runs one sensor for st2sensorcontainer, which starts it: it cannot run alone."
 

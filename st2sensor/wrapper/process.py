@@ -12,17 +12,18 @@ import sys
 from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping, Optional
 
-from st2sensor import rpc
 from st2sensor.errors import St2SensorError
+from st2sensor.portable import rpc
 from st2sensor.sensor import Sensor
-from st2sensor.wrapper import constructor, exits, logs
+from st2sensor.wrapper import exits, logs
 from st2sensor.wrapper.connection import Caller, Connection
 from st2sensor.wrapper.exits import FAILED
+from st2sensor.wrapper.forking.title import LIBC
 from st2sensor.wrapper.green import GreenConnection
-from st2sensor.wrapper.loader import LoadError, derives, load_class
+from st2sensor.wrapper.loading import constructor
+from st2sensor.wrapper.loading.loader import LoadError, derives, load_class
 from st2sensor.wrapper.service import SensorService
 from st2sensor.wrapper.stop import Stop, StopSensor
-from st2sensor.wrapper.title import LIBC
 
 LOG = logging.getLogger("st2sensor.wrapper")
 

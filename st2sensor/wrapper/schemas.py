@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Dict, Optional, Union
 
-from st2sensor.payload import plain
+from st2sensor.portable.payload import plain
 
 LARGEST = 256 * 1024
 """Bytes of a payload that is checked here; a larger one could take longer than a check may."""

@@ -9,8 +9,8 @@ import logging
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from st2sensor.payload import TooDeep, pack
-from st2sensor.rpc import MAX_REQUEST_BYTES, MAX_REQUEST_TOTAL_BYTES, NotJson, body
+from st2sensor.portable.payload import TooDeep, pack
+from st2sensor.portable.rpc import MAX_REQUEST_BYTES, MAX_REQUEST_TOTAL_BYTES, NotJson, body
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 

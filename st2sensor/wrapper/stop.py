@@ -17,8 +17,8 @@ import time
 import weakref
 from typing import Any, Callable, Optional
 
-from st2sensor import rpc
 from st2sensor.errors import DatastoreUnavailable, SensorStops
+from st2sensor.portable import rpc
 
 RELEASED = (SensorStops, DatastoreUnavailable)
 """What a call raises that waited and was released, because the sensor is asked to stop."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from st2sensor.errors import ContentError
-from st2sensor.packs.check import check_code
-from st2sensor.packs.code import Code
+from st2sensor.packs.code.check import check_code
+from st2sensor.packs.code.location import Code
 from tests.workspace import METHODS, Workspace, complete
 
 HEALTHY = """

@@ -22,8 +22,8 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from st2sensor.outbox import RETRY, Outbox
-from st2sensor.outbox_file import Entry
+from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.outbox import RETRY, Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.servers import mongodb, rabbitmq

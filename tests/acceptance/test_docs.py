@@ -15,8 +15,8 @@ from pathlib import Path
 import jsonschema
 
 from st2sensor.config.options import GROUPS
-from st2sensor.container.child import State
-from st2sensor.delivery import FENCE, LATE
+from st2sensor.container.supervision.child import State
+from st2sensor.delivery.publisher import FENCE, LATE
 from st2sensor.sharing.times import times_of
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.waiting import eventually

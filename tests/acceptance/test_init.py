@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from st2sensor.cli.commands.authoring import init
+from st2sensor.cli.declarations.authoring import init
 from st2sensor.cli.invocation import invoke
 from tests.support.patience import LATER
 from tests.workspace import Workspace, environment

@@ -14,8 +14,8 @@ import pika
 import pymongo
 import pytest
 
-from st2sensor.cli.components import BOOTED
-from st2sensor.cli.daemon import NOT_RUNNING
+from st2sensor.cli.daemon.background import NOT_RUNNING
+from st2sensor.cli.daemon.components import BOOTED
 from tests.acceptance.test_guides import Site, follow, run, shell
 from tests.guides import Command, sections
 from tests.servers.mongodb import MongoDB

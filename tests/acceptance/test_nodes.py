@@ -14,8 +14,8 @@ import yaml
 from click.shell_completion import ShellComplete
 from prometheus_client.parser import text_string_to_metric_families
 
-from st2sensor.cli.moments import span
 from st2sensor.cli.st2sensor import root
+from st2sensor.cli.text.units import span
 from tests.browser import Browser
 from tests.servers.ports import free_port
 from tests.servers.waiting import eventually

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from st2sensor.cli.commands.authoring import replay
+from st2sensor.cli.declarations.authoring import replay
 from st2sensor.errors import RecordingError
 from st2sensor.models import Trigger, TriggerType
 from st2sensor.storage.sqlite import SqliteStorage

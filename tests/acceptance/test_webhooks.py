@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from st2sensor.core.webhooks.server import THREADS
+from st2sensor.core_pack.webhooks.server import THREADS
 from tests.servers.certificate import make_certificate
 from tests.servers.mongodb import MongoDB
 from tests.servers.ports import free_port

@@ -73,7 +73,7 @@ def test_a_file_saved_twice_within_a_second_runs_as_it_was_last(tmp_path: Path) 
         "fallback_version": [0, 0],
         "shadow_stackstorm": False,
     }
-    program = f"from st2sensor.wrapper.loader import load_class; print(load_class({code!r}).value)"
+    program = f"from st2sensor.wrapper.loading.loader import load_class; print(load_class({code!r}).value)"
 
     def loaded(*, saved: float, value: int) -> int:
         library.write_text(f"VALUE = {value}\n")

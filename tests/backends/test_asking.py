@@ -8,8 +8,8 @@ import pytest
 
 from st2sensor.errors import TriggerRefused
 from st2sensor.models import Trigger, TriggerType
-from st2sensor.packs import rules
-from st2sensor.packs.announcements import Announcements
+from st2sensor.packs.registration import rules
+from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import Topology
 from tests.backends.test_storage import open_storage, place, storage

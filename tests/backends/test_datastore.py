@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from st2sensor import crypto
-from st2sensor.datastore import Datastore
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.datastore.sensor_keys import Datastore
 from st2sensor.errors import DatastoreError, DatastoreRefused, StorageUnavailable
-from st2sensor.keyring import Keyring
-from st2sensor.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.models import SYSTEM_SCOPE, Change
+from st2sensor.portable import crypto
+from st2sensor.portable.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.settings import KeyValues
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage

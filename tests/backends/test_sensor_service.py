@@ -18,29 +18,29 @@ from uuid import UUID
 
 import pytest
 
-from st2sensor import crypto
-from st2sensor.catalogue import Catalogue
-from st2sensor.checker import Checker
-from st2sensor.container.datastore_requests import DatastoreRequests
-from st2sensor.container.endpoint import Endpoint
-from st2sensor.container.requests import Requests
-from st2sensor.container.session import Session
-from st2sensor.container.storing import Storing
-from st2sensor.datastore import Datastore
-from st2sensor.dead_letters import DeadLetters
-from st2sensor.dispatch import Dispatcher
+from st2sensor.container.sessions.database_calls import Storing
+from st2sensor.container.sessions.datastore_methods import DatastoreRequests
+from st2sensor.container.sessions.endpoint import Endpoint
+from st2sensor.container.sessions.session import Session
+from st2sensor.container.sessions.wrapper_methods import Requests
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.datastore.sensor_keys import Datastore
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.dispatch.checker import Checker
+from st2sensor.dispatch.dispatcher import Dispatcher
+from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import DatastoreRefused
-from st2sensor.keyring import Keyring
-from st2sensor.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.models import Trigger, TriggerType
-from st2sensor.outbox import Outbox
-from st2sensor.payload import objects
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.portable import crypto
+from st2sensor.portable.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
+from st2sensor.portable.payload import objects
 from st2sensor.settings import KeyValues, Payloads
-from st2sensor.sharing.holdings import Unshared
+from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
-from st2sensor.traffic import Traffic
 from st2sensor.wrapper.connection import Connection
 from st2sensor.wrapper.service import LARGEST, SensorService
 from tests.support.patience import SOON

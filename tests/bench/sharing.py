@@ -23,7 +23,7 @@ from st2sensor.errors import StorageError
 from st2sensor.models import Member
 from st2sensor.settings import Database
 from st2sensor.sharing.clocks import boottime
-from st2sensor.sharing.holdings import Holdings
+from st2sensor.sharing.held_leases import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant, Situation
 from st2sensor.sharing.times import times_of

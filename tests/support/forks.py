@@ -30,14 +30,14 @@ from typing import Any, NoReturn
 
 import st2sensor
 from st2sensor.cli.__main__ import PROGRAMS
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 
 ROOT = Path(__file__).parent.parent.parent
 
 LARGEST = 200_000
 """Bytes of an order."""
 
-NOT_IMPORTED = ("st2sensor.compat", "st2sensor.testing", "st2sensor.cli.templates", "st2sensor.core.sensors")
+NOT_IMPORTED = ("st2sensor.compat", "st2sensor.testing", "st2sensor.cli.templates", "st2sensor.core_pack.sensors")
 """Not part of any command."""
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.container.knowledge import Knowledge
+from st2sensor.container.desired.snapshot import Knowledge
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack, Registration, SensorType
 from st2sensor.packs import metadata
-from st2sensor.packs.files import repeated
+from st2sensor.packs.yaml_files import repeated
 from st2sensor.storage.documents import COLLECTIONS, changes
 from tests.workspace import ROOT
 

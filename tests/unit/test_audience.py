@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from st2sensor.audience import INTERVAL, Audience, misfit
+from st2sensor.delivery.audience import INTERVAL, Audience, misfit
 from tests.unit.test_outbox import Broker
 
 QUEUE = "st2.trigger_instances_dispatch.rules_engine"

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from st2sensor import rpc
-from st2sensor.container import hub, session, unanswered
-from st2sensor.container.clipping import SHORT, TYPES, clipped
-from st2sensor.container.hub import Hub
-from st2sensor.container.session import Session
+from st2sensor.container import broadcast
+from st2sensor.container.broadcast import Hub
+from st2sensor.container.operators.clipping import SHORT, TYPES, clipped
+from st2sensor.container.sessions import session, unanswered
+from st2sensor.container.sessions.session import Session
+from st2sensor.portable import rpc
 from st2sensor.reports import Event, SensorReport
 from st2sensor.status import feed
 from st2sensor.status.feed import Page
@@ -160,17 +161,17 @@ def test_a_stranger_that_talks_on_without_a_token_is_closed() -> None:
 def test_events_that_wait_are_bounded_in_bytes() -> None:
     async def run() -> None:
         events = Hub()
-        with events.watched([hub.TRIGGER]) as whole, events.watched([hub.TRIGGER], bodies=False) as brief:
+        with events.watched([broadcast.TRIGGER]) as whole, events.watched([broadcast.TRIGGER], bodies=False) as brief:
             for number in range(10):
-                events.tell(hub.TRIGGER, "p.S", trigger=f"p.{number}", body="x" * 1_000_000)
+                events.tell(broadcast.TRIGGER, "p.S", trigger=f"p.{number}", body="x" * 1_000_000)
             taken = whole.taken()
             assert len(taken) == 3
             assert whole.missed() == 7
             assert [event["trigger"] for event in brief.taken()] == [f"p.{number}" for number in range(10)]
             # A single one may be longer, and there is room again.
-            events.tell(hub.TRIGGER, "p.S", trigger="p.t", body="x" * 10_000_000)
+            events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="x" * 10_000_000)
             assert len((await whole.next())["body"]) == 10_000_000
-            events.tell(hub.TRIGGER, "p.S", trigger="p.t", body="y")
+            events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="y")
             assert len(whole.taken()) == 1
 
     asyncio.run(run())
@@ -178,10 +179,10 @@ def test_events_that_wait_are_bounded_in_bytes() -> None:
 
 def test_the_text_of_an_event_is_cut() -> None:
     events = Hub()
-    with events.watched([hub.ERROR]) as watcher:
-        events.tell(hub.ERROR, "p.S", text="x" * 5_000_000 + "the point")
+    with events.watched([broadcast.ERROR]) as watcher:
+        events.tell(broadcast.ERROR, "p.S", text="x" * 5_000_000 + "the point")
         (event,) = watcher.taken()
-    assert len(event["text"]) == hub.LONGEST
+    assert len(event["text"]) == broadcast.LONGEST
     assert event["text"].endswith("the point")
 
 

@@ -24,20 +24,22 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from st2sensor import config, rpc
-from st2sensor.cli import moments, passing
+from st2sensor import config
 from st2sensor.cli import st2sensor as program
-from st2sensor.cli.container import Container
-from st2sensor.cli.container_process import stopping
-from st2sensor.cli.printable import in_line, printable
-from st2sensor.cli.processor import Processor
-from st2sensor.cli.reports import every, one
-from st2sensor.cli.seen import Seen, not_shown, seen_in
-from st2sensor.cli.sensor_table import table, why
+from st2sensor.cli.daemon.child_process import stopping
+from st2sensor.cli.events import follow
+from st2sensor.cli.events.seen import Seen, not_shown, seen_in
+from st2sensor.cli.inspection.control_client import Container
+from st2sensor.cli.inspection.cpu_shares import Processor
+from st2sensor.cli.inspection.reports import every, one
+from st2sensor.cli.inspection.sensor_table import table, why
+from st2sensor.cli.text import units
+from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
-from st2sensor.outbox.graveyard import BURY
-from st2sensor.outbox_file import Entry, columns_of, open_file
+from st2sensor.outbox.database.dead import BURY
+from st2sensor.outbox.database.file import Entry, columns_of, open_file
+from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
@@ -227,7 +229,7 @@ def test_a_trigger_that_passes_is_one_line_without_what_steers() -> None:
         message_id=None,
     )
     stream = io.StringIO()
-    Console(file=stream, force_terminal=True, color_system="truecolor").print(passing.line(seen), soft_wrap=True)
+    Console(file=stream, force_terminal=True, color_system="truecolor").print(follow.line(seen), soft_wrap=True)
     plain = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
     assert plain.count("\n") == 1
     assert STEERS.search(plain) is None
@@ -296,11 +298,11 @@ def test_the_processor_is_shared_between_two_looks() -> None:
     [(-5, "0 ms"), (0.2, "200 ms"), (0.9999, "1 s"), (59.9, "59.9 s"), (59.9999, "1 min"), (11520, "3 h 12 min")],
 )
 def test_spans_are_told_by_their_largest_units(seconds: float, shown: str) -> None:
-    assert moments.span(seconds) == shown
+    assert units.span(seconds) == shown
 
 
 def test_things_are_counted() -> None:
-    assert [moments.count(number, "key") for number in range(3)] == ["0 keys", "1 key", "2 keys"]
+    assert [units.count(number, "key") for number in range(3)] == ["0 keys", "1 key", "2 keys"]
 
 
 # The control socket.

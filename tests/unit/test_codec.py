@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from st2sensor.encoder import LARGE, Encoder
+from st2sensor.dispatch.encoder import LARGE, Encoder
+from st2sensor.dispatch.event import event_of
 from st2sensor.errors import Undeliverable
-from st2sensor.event import event_of
 from st2sensor.models import TraceContext, TriggerInstance
-from st2sensor.payload import pack
+from st2sensor.portable.payload import pack
 from st2sensor.transport import codec
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology

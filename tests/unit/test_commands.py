@@ -15,14 +15,14 @@ import pytest
 from click.shell_completion import ShellComplete
 
 import st2sensor
-from st2sensor.cli import colours, invocation
-from st2sensor.cli import commands as declarations
+from st2sensor.cli import declarations, invocation
 from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.cli.invocation import Body, invoke
 from st2sensor.cli.st2sensor import SECTIONS
 from st2sensor.cli.st2sensor import root as st2sensor_root
-from st2sensor.lazy import resolve
+from st2sensor.cli.text import colours
 from st2sensor.reports import STATES
+from st2sensor.system.lazy import resolve
 from tests.command_lines import ROOTS, bodies, commands
 from tests.workspace import ROOT
 
@@ -57,14 +57,20 @@ except SystemExit as end:
 
 LIBRARIES = {
     *("aiohttp", "amqp", "asyncio", "cryptography", "jinja2", "jsonschema", "kombu", "pymongo", "uvloop"),
-    *("watchfiles", "yaml", "st2sensor.container", "st2sensor.core", "st2sensor.packs.registry"),
+    *("watchfiles", "yaml", "st2sensor.container", "st2sensor.core_pack", "st2sensor.packs.registration.registry"),
 }
 NOT_FOR_HELP = LIBRARIES | {
-    *("logging", "oslo_config", "rich", "socket", "sqlite3", "traceback", "st2sensor.config", "st2sensor.logs"),
+    *("logging", "oslo_config", "rich", "socket", "sqlite3", "traceback", "st2sensor.config", "st2sensor.logs.setup"),
     *("st2sensor.models", "st2sensor.settings", "st2sensor.storage", "st2sensor.transport"),
 }
 NOT_TO_LOOK = LIBRARIES | {
-    *("st2sensor.datastore", "st2sensor.keyring", "st2sensor.models", "st2sensor.packs", "st2sensor.sharing"),
+    *(
+        "st2sensor.datastore.sensor_keys",
+        "st2sensor.datastore.keyring",
+        "st2sensor.models",
+        "st2sensor.packs",
+        "st2sensor.sharing",
+    ),
     *("st2sensor.storage", "st2sensor.transport"),
 }
 
@@ -141,10 +147,10 @@ def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatc
     assert invoke(st2sensor_root, ["--debug", "--config-file", "a", "--config-file", "b", "show", "p.S"], "x") == 0
     assert invoke(st2sensor_root, ["run", "p.S"], "x") == 0
     assert calls == [
-        ("st2sensor.logs:configure", (), {"debug": True, "quiet": True}),
-        ("st2sensor.cli.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
-        ("st2sensor.logs:configure", (), {"debug": False, "quiet": False}),
-        ("st2sensor.cli.running:sensor", ((),), {"ref": "p.S"}),
+        ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
+        ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
+        ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
+        ("st2sensor.cli.commands.run:sensor", ((),), {"ref": "p.S"}),
     ]
 
 
@@ -155,7 +161,7 @@ def test_a_value_is_completed_from_the_configuration_that_is_named(monkeypatch: 
     monkeypatch.setattr(invocation, "resolve", find)
     completing = ShellComplete(st2sensor_root, {}, "st2sensor", "")
     (found,) = completing.get_completions(["--config-file", "a", "show"], "p.")
-    assert found.value == "st2sensor.cli.completion:sensors ('a',) p."
+    assert found.value == "st2sensor.cli.commands.completion:sensors ('a',) p."
 
 
 @pytest.mark.parametrize("is_debugged", [False, True])

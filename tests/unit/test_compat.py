@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from st2sensor import isotime
-from st2sensor.command import TIMED_OUT, run_command, run_command_in_time
+from st2sensor.portable import isotime
+from st2sensor.portable.shell import TIMED_OUT, run_command, run_command_in_time
 from st2sensor.wrapper import audit
 from tests.interpreters import interpreter
 from tests.servers.process import alive

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from st2sensor import rpc
 from st2sensor.errors import ContainerGone, DatastoreUnavailable
+from st2sensor.portable import rpc
 from st2sensor.wrapper.connection import Connection
 from tests.support.patience import AT_LAST, SOON
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from st2sensor.sensor import PollingSensor, Sensor
-from st2sensor.wrapper import constructor
-from st2sensor.wrapper.loader import LoadError
+from st2sensor.wrapper.loading import constructor
+from st2sensor.wrapper.loading.loader import LoadError
 
 
 class Base(PollingSensor):

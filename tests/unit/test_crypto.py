@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor import crypto
-from st2sensor.crypto import BadKey, Key, NotCiphertext, OtherKey
+from st2sensor.portable import crypto
+from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 
 SAMPLES = json.loads((Path(__file__).parent.parent / "samples" / "encryption.json").read_text())
 KEY_FILE = json.dumps(SAMPLES["key_file"])

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from st2sensor import rpc
-from st2sensor.catalogue import Catalogue
-from st2sensor.checker import Checker, Problem
-from st2sensor.dispatch import Dispatcher
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.dispatch.checker import Checker, Problem
+from st2sensor.dispatch.dispatcher import Dispatcher
+from st2sensor.dispatch.event import Event, event_of
+from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
-from st2sensor.event import Event, event_of
 from st2sensor.models import Refusal, Trigger, TriggerInstance, TriggerType
-from st2sensor.outbox import Outbox
-from st2sensor.payload import pack
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.portable import rpc
+from st2sensor.portable.payload import pack
 from st2sensor.settings import Payloads
-from st2sensor.traffic import Traffic
 from tests.support.patience import SOON
 from tests.unit.test_outbox import on_disk
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
-from st2sensor.container import api_access
-from st2sensor.container.launch import Inherited
-from st2sensor.environment import handed_on
+from st2sensor.container.launch import api_access
+from st2sensor.container.launch.spec import Inherited
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Container
+from st2sensor.system.environment import handed_on
 
 VARIABLES = {
     "PATH": "/bin",

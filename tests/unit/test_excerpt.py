@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor.excerpt import LONGEST_RECORD, shortened
+from st2sensor.portable.excerpt import LONGEST_RECORD, shortened
 
 
 @given(st.text(max_size=400), st.integers(min_value=1, max_value=20))

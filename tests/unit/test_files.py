@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor import private_file
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
 from st2sensor.packs import storable
 from st2sensor.packs.discovery import find_packs, metadata_files
-from st2sensor.packs.files import File, read, value
 from st2sensor.packs.metadata import pack_ref
+from st2sensor.packs.yaml_files import File, read, value
+from st2sensor.system import private_file
 
 
 def parsed(tmp_path: Path, text: str, name: str = "file.yaml") -> File:

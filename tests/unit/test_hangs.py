@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from st2sensor.cli import moments
-from st2sensor.container.activity import Activity, Doing, hanging
-from st2sensor.container.hangs import Hangs, summary_of_hangs
-from st2sensor.container.session import Waiting
+from st2sensor.cli.text import units
+from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
+from st2sensor.container.sessions.activity import Activity, Doing, hanging
+from st2sensor.container.sessions.session import Waiting
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_hang_is_told_with_its_beginning_and_the_last_sign_of_life() -> None:
     assert hang.since == pytest.approx(time.time() - 60, abs=30)
     assert hang.heard is not None
     assert hang.heard - hang.since == pytest.approx(1, abs=0.2)
-    said = moments.hang({"what": hang.what, "since": hang.since, "heard": hang.heard})
+    said = units.hang({"what": hang.what, "since": hang.since, "heard": hang.heard})
     assert said.startswith("in poll() for 1 min")
     assert "last sign of life" in said
     assert sensors.hangs.of("p.Other") is None

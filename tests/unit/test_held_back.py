@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor import held_back
-from st2sensor.delivery import Delivery
+from st2sensor.delivery import held_back
+from st2sensor.delivery.held_back import RETRY, RETRY_MAX, HeldBack
+from st2sensor.delivery.publisher import Delivery
 from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
-from st2sensor.held_back import RETRY, RETRY_MAX, HeldBack
-from st2sensor.outbox import Outbox, Row
-from st2sensor.outbox_file import Entry, size_of
+from st2sensor.outbox.database.file import Entry, size_of
+from st2sensor.outbox.outbox import Outbox, Row
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message
 from tests.servers.waiting import eventually

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.packs.imports import imports, modules
+from st2sensor.packs.code.imports import imports, modules
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.cli.commands.authoring import init
+from st2sensor.cli.declarations.authoring import init
 from st2sensor.cli.invocation import invoke
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from st2sensor.key_value_triggers import triggers_of
+from st2sensor.datastore.change_triggers import triggers_of
 from st2sensor.models import Change, KeyValue
 
 SAMPLE = json.loads((Path(__file__).parent.parent / "samples" / "messages" / "key_value_pair_create.json").read_text())

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from st2sensor import rpc
-from st2sensor.container.letting_go import LettingGo, patience_of
-from st2sensor.container.session import Session, Waiting
+from st2sensor.container.sessions.letting_go import LettingGo, patience_of
+from st2sensor.container.sessions.session import Session, Waiting
 from st2sensor.errors import SensorStops
+from st2sensor.portable import rpc
 from tests.support.patience import SOON
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor import config, logs
-from st2sensor.container.journal import Journal
+from st2sensor import config
+from st2sensor.container.operators.recent_logs import Journal
+from st2sensor.logs import setup as logs
 
 LOGGING = """
 [loggers]

@@ -17,11 +17,11 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from st2sensor.container.child import State
-from st2sensor.container.whereabouts import STATES as NODE_STATES
+from st2sensor.container.operators.locations import STATES as NODE_STATES
+from st2sensor.container.supervision.child import State
+from st2sensor.dispatch.traffic import LATENCIES
 from st2sensor.reports import Check, Event, NodeReport, Poll, SensorReport, SharingReport
 from st2sensor.status.exposition import exposed
-from st2sensor.traffic import LATENCIES
 from tests.command_lines import accept
 from tests.workspace import ROOT
 

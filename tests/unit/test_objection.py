@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from st2sensor.objection import LONGEST
-from st2sensor.schema import Compiled
+from st2sensor.schemas.dialect import Compiled
+from st2sensor.schemas.objection import LONGEST
 from tests.support.examples import examples
 from tests.unit.test_schema import SCHEMAS
 

@@ -19,7 +19,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor.container.knowledge import Knowledge, load, save
+from st2sensor.container.desired.snapshot import Knowledge, load, save
 from st2sensor.errors import StorageError
 from st2sensor.models import (
     SYSTEM_SCOPE,

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from st2sensor import adoption
-from st2sensor.dead_letters import DeadLetters
-from st2sensor.delivery import Delivery
+from st2sensor.delivery import adoption
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.delivery.publisher import Delivery
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
 from st2sensor.health import Health
-from st2sensor.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
-from st2sensor.outbox.aside import set_aside
-from st2sensor.outbox.graveyard import DAY, Graveyard
-from st2sensor.outbox_file import Entry, open_file
+from st2sensor.outbox.database.aside import set_aside
+from st2sensor.outbox.database.dead import DAY, Graveyard
+from st2sensor.outbox.database.file import Entry, open_file
+from st2sensor.outbox.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.servers.waiting import eventually

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.dead_letters import DeadLetters
+from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
-from st2sensor.outbox import Outbox
-from st2sensor.outbox.aside import set_aside
-from st2sensor.outbox.shrinking import KEPT
-from st2sensor.outbox.store import PAGE
-from st2sensor.outbox_file import open_file
+from st2sensor.outbox.database.aside import set_aside
+from st2sensor.outbox.database.file import open_file
+from st2sensor.outbox.database.shrinking import KEPT
+from st2sensor.outbox.database.store import PAGE
+from st2sensor.outbox.outbox import Outbox
 from tests.servers.waiting import eventually
 from tests.support.patience import AT_LAST, SOON
 from tests.unit.test_outbox import entry, on_disk, put

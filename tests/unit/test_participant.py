@@ -11,7 +11,7 @@ import pytest
 from st2sensor.errors import LeaseLost, StorageUnavailable
 from st2sensor.models import Member, Renewal
 from st2sensor.sharing.clocks import Moment
-from st2sensor.sharing.holdings import Holdings
+from st2sensor.sharing.held_leases import Holdings
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant, Situation, View
 from st2sensor.sharing.times import times_of

@@ -10,7 +10,7 @@ import pytest
 
 from st2sensor.errors import ConfigError
 from st2sensor.models import KeyValue
-from st2sensor.partition import hash_of, provider_of
+from st2sensor.sharing.partition import hash_of, provider_of
 from st2sensor.storage.sqlite import SqliteStorage
 
 SAMPLES = json.loads((Path(__file__).parent.parent / "samples" / "partition_hashes.json").read_text())

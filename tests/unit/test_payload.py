@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from st2sensor.errors import Undeliverable
-from st2sensor.payload import TAG, for_stackstorm, objects, pack, plain
+from st2sensor.portable.payload import TAG, for_stackstorm, objects, pack, plain
 from st2sensor.transport import rules_engine
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from st2sensor.container import child as transitions
-from st2sensor.container.child import Child, State
-from st2sensor.container.reconcile import SLOW, Action, Do, next_due, plan
+from st2sensor.container.supervision import child as transitions
+from st2sensor.container.supervision.child import Child, State
+from st2sensor.container.supervision.plan import SLOW, Action, Do, next_due, plan
 from st2sensor.settings import Restarts
 
 NOW = 1000.0

@@ -10,10 +10,10 @@ import pytest
 
 from st2sensor.errors import ContentError, TriggerRefused
 from st2sensor.models import Pack, Refusal
-from st2sensor.packs import rules
-from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.refusals import Refusals
 from st2sensor.packs.registrable import SENSORS, TRIGGERS
+from st2sensor.packs.registration import rules
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.packs.registration.refusals import Refusals
 from st2sensor.storage.sqlite.storage import SqliteStorage
 from st2sensor.transport.topology import Topology
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.packs.virtualenv import failure_note
-from st2sensor.wrapper import remedy
+from st2sensor.packs.code.virtualenv import failure_note
+from st2sensor.wrapper.loading import remedy
 
 
 @pytest.mark.parametrize(

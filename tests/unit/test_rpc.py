@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor import rpc
 from st2sensor.errors import DatastoreUnavailable, ProtocolError, RpcError
+from st2sensor.portable import rpc
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

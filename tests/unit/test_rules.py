@@ -12,9 +12,9 @@ import yaml
 from bson import ObjectId
 
 from st2sensor.models import Entity, Pack, Rule, Trigger, TriggerType
-from st2sensor.packs import rules
-from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.outcome import Outcome, Result
+from st2sensor.packs.registration import rules
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.packs.registration.outcome import Outcome, Result
 from st2sensor.storage.sqlite.storage import SqliteStorage
 from st2sensor.transport.base import Message, Transport
 from st2sensor.transport.topology import Topology

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from st2sensor import schema
 from st2sensor.models import TriggerType
-from st2sensor.packs.core import core_trigger_types
+from st2sensor.packs.bundled import core_trigger_types
+from st2sensor.schemas import dialect
 from st2sensor.storage.reader import Reader
 from tests.support.examples import examples
 from tests.workspace import sample
 
 
 def violation(declared: dict[str, Any], instance: Any) -> str | None:
-    return schema.Compiled(declared).violation(instance)
+    return dialect.Compiled(declared).violation(instance)
 
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string", "required": True}, "n": {"type": "integer"}}}
@@ -49,7 +49,7 @@ def test_a_required_property_with_a_default_is_never_missing() -> None:
 
 def test_a_property_may_be_called_required_or_properties() -> None:
     declared = {"properties": {"required": {"type": "string"}, "properties": {"type": "string", "required": True}}}
-    assert schema.check(declared) is None
+    assert dialect.check(declared) is None
     assert violation(declared, {"required": "x", "properties": "y"}) is None
     assert violation(declared, {"required": "x"}) is not None
 
@@ -59,7 +59,7 @@ def test_a_property_may_be_called_required_or_properties() -> None:
     [{"type": "nosuchtype"}, {"properties": {"a": {"items": "object"}}}, {"properties": []}, {"enum": []}, {"type": 5}],
 )
 def test_a_broken_schema_is_told(declared: dict[str, Any]) -> None:
-    assert schema.check(declared)
+    assert dialect.check(declared)
 
 
 @pytest.mark.parametrize("declared", [{"$ref": "#/nowhere"}, {"pattern": "("}])
@@ -107,8 +107,8 @@ SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
 
 def agree(declared: Any, instance: Any) -> None:
     """What the fast validator passes, the judge passes too."""
-    prepared = schema.Compiled(declared)
-    if prepared._fast is not None and prepared._judge is not None and schema._passes(prepared._fast, instance):
+    prepared = dialect.Compiled(declared)
+    if prepared._fast is not None and prepared._judge is not None and dialect._passes(prepared._fast, instance):
         assert list(prepared._judge.iter_errors(instance)) == []
 
 
@@ -136,10 +136,10 @@ def stored_trigger_types() -> list[TriggerType]:
 
 def test_every_violation_is_told_with_place_and_keyword() -> None:
     declared = {**NAMED, "additionalProperties": False}
-    found = schema.violations(declared, {"n": "one", "m": 1})
+    found = dialect.violations(declared, {"n": "one", "m": 1})
     assert sorted((item.place, item.keyword) for item in found) == [
         ((), "additionalProperties"),
         ((), "required"),
         (("n",), "type"),
     ]
-    assert schema.violations({"type": "nonsense"}, {}) == []
+    assert dialect.violations({"type": "nonsense"}, {}) == []

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from st2sensor import rpc, schema
-from st2sensor.packs.core import core_trigger_types
-from st2sensor.payload import pack, plain
-from st2sensor.schema_program import MAX_SCHEMAS, program_of
+from st2sensor.packs.bundled import core_trigger_types
+from st2sensor.portable import rpc
+from st2sensor.portable.payload import pack, plain
+from st2sensor.schemas import dialect
+from st2sensor.schemas.program import MAX_SCHEMAS, program_of
 from st2sensor.wrapper.schemas import LARGEST, Schemas
 from tests.support.examples import examples
 from tests.unit.test_schema import SCHEMAS, VALUES
@@ -145,7 +146,7 @@ def test_what_a_sensor_passes_the_judge_passes_too(declared: Any, instance: Any)
     schemas = Schemas(lambda _: {"digest": "d", "program": program})
     payload = rpc.body(pack({"a": instance}))
     if schemas.fitting("p.t", payload, True) is not None:
-        assert schema.Compiled(declared).violation(plain(json.loads(payload))) is None
+        assert dialect.Compiled(declared).violation(plain(json.loads(payload))) is None
 
 
 def test_the_bundled_trigger_types_are_checked_by_sensors() -> None:

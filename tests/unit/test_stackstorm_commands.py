@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import st2sensor
-from st2sensor.cli import components, invocation
+from st2sensor.cli import invocation
 from st2sensor.cli.__main__ import PROGRAMS
-from st2sensor.lazy import resolve
+from st2sensor.cli.daemon import components
+from st2sensor.system.lazy import resolve
 
 CONF = "/etc/st2/st2.conf"
 
@@ -176,7 +177,7 @@ def test_an_option_that_means_nothing_here_is_taken_with_a_warning(
 def test_verbose_has_what_is_done_logged(calls: list[tuple[str, tuple[object, ...], dict[str, Any]]]) -> None:
     for line in ("st2ctl reload --verbose", "st2ctl reload"):
         assert run(line) == 0
-    configured = [named for target, _, named in calls if target == "st2sensor.logs:configure"]
+    configured = [named for target, _, named in calls if target == "st2sensor.logs.setup:configure"]
     assert configured == [{"debug": False, "quiet": False}, {"debug": False, "quiet": True}]
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from st2sensor import rpc
 from st2sensor.errors import DatastoreUnavailable, SensorStops
+from st2sensor.portable import rpc
 from st2sensor.wrapper import stop as module
 from st2sensor.wrapper.stop import Stop, StopSensor
 from tests.support.patience import AT_LAST

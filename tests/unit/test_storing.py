@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from st2sensor.container import storing as module
-from st2sensor.container.storing import SHARE, Storing
+from st2sensor.container.sessions import database_calls as module
+from st2sensor.container.sessions.database_calls import SHARE, Storing
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from tests.support.patience import AT_LAST, SOON
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from st2sensor.errors import WorkFailed
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs import templates
-from st2sensor.packs.references import parts_of
-from st2sensor.packs.rendering import rendered
-from st2sensor.packs.templates import FUNCTIONS, MissingKey, NotRendered, Templates
+from st2sensor.packs.configuration import templates
+from st2sensor.packs.configuration.references import parts_of
+from st2sensor.packs.configuration.rendering import rendered
+from st2sensor.packs.configuration.templates import FUNCTIONS, MissingKey, NotRendered, Templates
 from st2sensor.workers.limits import Limits
 from st2sensor.workers.pool import Pool
 from tests.support.examples import examples

@@ -16,6 +16,7 @@ import pytest
 
 from st2sensor.errors import RpcError
 from st2sensor.models import Trigger
+from st2sensor.portable.trace import TraceContext
 from st2sensor.sensor import Sensor
 from st2sensor.testing import (
     BaseSensorTestCase,
@@ -29,7 +30,6 @@ from st2sensor.testing import (
     use_pack,
 )
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
-from st2sensor.trace import TraceContext
 from tests.interpreters import interpreter
 from tests.support.patience import AT_LAST, SOON
 from tests.workspace import ROOT

@@ -7,8 +7,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from st2sensor import threads as module
-from st2sensor.threads import Threads
+from st2sensor.system import threads as module
+from st2sensor.system.threads import Threads
 from tests.support.patience import SOON
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from st2sensor.container.throttle import BURST, Throttle
+from st2sensor.container.supervision.throttle import BURST, Throttle
 
 
 def test_a_burst_passes_and_what_is_more_is_counted() -> None:

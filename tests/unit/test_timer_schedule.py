@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from st2sensor.core.timers.schedule import CRON, DATE, INTERVAL, Schedule, latest, schedule_of
+from st2sensor.core_pack.timers.schedule import CRON, DATE, INTERVAL, Schedule, latest, schedule_of
 from tests.support.examples import examples
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

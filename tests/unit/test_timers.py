@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from st2sensor.core.timers.schedule import CRON, DATE, INTERVAL, schedule_of
-from st2sensor.core.timers.timekeeper import LOOK, ORPHANED, RETRY, TOGETHER, Timekeeper
+from st2sensor.core_pack.timers.schedule import CRON, DATE, INTERVAL, schedule_of
+from st2sensor.core_pack.timers.timekeeper import LOOK, ORPHANED, RETRY, TOGETHER, Timekeeper
 from st2sensor.errors import DatastoreUnavailable
 from st2sensor.testing import MemorySensorService
 from tests.support.examples import examples

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.cli import dead_letters
-from st2sensor.dead_letters import DeadLetters
-from st2sensor.delivery import Delivery
+from st2sensor.cli.commands import dead_letters
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.delivery.publisher import Delivery
 from st2sensor.errors import Undeliverable
-from st2sensor.outbox import Outbox
-from st2sensor.outbox_file import Entry
+from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.transport.base import Message
 from tests.servers.waiting import eventually
 from tests.unit.test_held_back import Permitting, delivered, encode, of

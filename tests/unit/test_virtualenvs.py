@@ -8,8 +8,9 @@ import pytest
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs import virtualenv, virtualenvs
-from st2sensor.packs.outcome import Result
+from st2sensor.packs.code import virtualenv
+from st2sensor.packs.registration import virtualenvs
+from st2sensor.packs.registration.outcome import Result
 from tests.support.patience import SOON
 
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from st2sensor import visitors
-from st2sensor.visitors import GRACE, HOG, PATIENCE, Standing, Visitor, Visitors
+from st2sensor.system import visitors
+from st2sensor.system.visitors import GRACE, HOG, PATIENCE, Standing, Visitor, Visitors
 
 
 class Timer:

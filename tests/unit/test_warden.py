@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from st2sensor.container.launch import Inherited, Launch, common
-from st2sensor.container.launcher import OWN
-from st2sensor.container.process import Process
-from st2sensor.container.zygote import Zygote
+from st2sensor.container.launch.handle import Process
+from st2sensor.container.launch.spec import Inherited, Launch, common
+from st2sensor.container.launch.zygote_client import Zygote
+from st2sensor.container.launch.zygotes import OWN
 from st2sensor.sharing.clocks import Moment, now
 from tests.support.patience import SOON
 

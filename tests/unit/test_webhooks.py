@@ -11,14 +11,14 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from st2sensor.core.webhooks import api_keys
-from st2sensor.core.webhooks.access import Access
-from st2sensor.core.webhooks.api_keys import AGE, PAUSE, ApiKey, ApiKeys
-from st2sensor.core.webhooks.hooks import Hooks
-from st2sensor.core.webhooks.payload import FIELDS, FORM, JSON, body_of, payload_of
-from st2sensor.core.webhooks.rates import Rates
-from st2sensor.core.webhooks.refusal import Refusal
-from st2sensor.core.webhooks.signatures import SCHEMES, Request
+from st2sensor.core_pack.webhooks import api_keys
+from st2sensor.core_pack.webhooks.access import Access
+from st2sensor.core_pack.webhooks.api_keys import AGE, PAUSE, ApiKey, ApiKeys
+from st2sensor.core_pack.webhooks.hooks import Hooks
+from st2sensor.core_pack.webhooks.payload import FIELDS, FORM, JSON, body_of, payload_of
+from st2sensor.core_pack.webhooks.rates import Rates
+from st2sensor.core_pack.webhooks.refusal import Refusal
+from st2sensor.core_pack.webhooks.signatures import SCHEMES, Request
 from st2sensor.errors import DatastoreUnavailable
 
 LOGGER = logging.getLogger("webhooks")

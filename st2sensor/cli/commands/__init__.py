@@ -1,1 +1,1 @@
-"""What the commands are called, take and help with: declarations, which load as little as --help needs."""
+"""What the commands do, a module for each."""

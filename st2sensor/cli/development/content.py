@@ -15,10 +15,12 @@ from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.registration import registry_of
 from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
 from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
-from st2sensor.packs import files, rules, virtualenv
-from st2sensor.packs.announcements import Announcements
-from st2sensor.packs.outcome import Outcome, Result, failures
+from st2sensor.packs import yaml_files
+from st2sensor.packs.code import virtualenv
 from st2sensor.packs.registrable import KINDS
+from st2sensor.packs.registration import rules
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.packs.registration.outcome import Outcome, Result, failures
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.transport import open_transport
@@ -46,7 +48,7 @@ def asked(text: str) -> Asked:
             name, equals, value = pair.partition("=")
             if not name or not equals:
                 raise ValueError(f"{pair} is no key=value")
-            parameters[name] = files.value(value)
+            parameters[name] = yaml_files.value(value)
     except ValueError as exception:
         raise ConfigError(
             f"--trigger {text!r}: {exception}; write it as in 'linux.file_watch.line file_path=/tmp/x'"

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from st2sensor import crypto, logs
-from st2sensor.cli.state_dir import holder
+from st2sensor.cli.daemon.state_dir import holder
 from st2sensor.errors import ConfigError, StateDirectoryBusy
-from st2sensor.packs import config_schema
+from st2sensor.logs import setup as logs
+from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.metadata import pack_ref
+from st2sensor.portable import crypto
 
 SOCKET = "wrapper.sock"
 SOCKET_LIMIT = 107

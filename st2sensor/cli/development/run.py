@@ -15,15 +15,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from st2sensor import config
-from st2sensor.cli import container_process, passing
+from st2sensor.cli.daemon import child_process
 from st2sensor.cli.development.content import Asked, Content
 from st2sensor.cli.development.folder import Folder, opened
 from st2sensor.cli.development.log import Log
 from st2sensor.cli.development.saves import watching
 from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.development.triggers import Triggers
-from st2sensor.cli.recording import recorder
-from st2sensor.outbox_file import open_file
+from st2sensor.cli.events import follow
+from st2sensor.cli.events.recording import recorder
+from st2sensor.outbox.database.file import open_file
 from st2sensor.storage import open_storage
 
 REST = 1.0
@@ -78,7 +79,7 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         storage = stack.enter_context(closing(open_storage(settings.database)))
         storage.prepare()
         record = stack.enter_context(recorder(options.record))
-        subscription = stack.enter_context(closing(passing.subscribe(settings.messaging)))
+        subscription = stack.enter_context(closing(follow.subscribe(settings.messaging)))
         _introduce(folder, screen)
         content = Content(folder, settings, storage, screen, triggers=options.triggers, virtualenvs=options.virtualenvs)
         # Before the start, so that no save is missed meanwhile.
@@ -89,7 +90,7 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         # There before the container makes it, which is not done in one step.
         open_file(outbox, settings.outbox.durability).close()
         triggers = Triggers(storage, outbox, screen, record)
-        container = container_process.start([str(folder.config_file)], subprocess.PIPE)
+        container = child_process.start([str(folder.config_file)], subprocess.PIPE)
         assert container.stdout is not None
         reader = threading.Thread(target=log.follow, args=(container.stdout,), name="log", daemon=True)
         reader.start()
@@ -98,8 +99,8 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
             triggers.show_invalid()
             return container.poll() is not None
 
-        with container_process.stopping(container) as code:
-            passing.follow(subscription, triggers.show, ended)
+        with child_process.stopping(container) as code:
+            follow.follow(subscription, triggers.show, ended)
             reader.join(REST)
             triggers.show_invalid()
     return _end(code(), log, screen)

@@ -12,8 +12,8 @@ from watchfiles import Change, watch
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from st2sensor.cli.development.folder import Folder
-from st2sensor.packs.files import SUFFIXES
-from st2sensor.packs.virtualenv import REQUIREMENTS
+from st2sensor.packs.code.virtualenv import REQUIREMENTS
+from st2sensor.packs.yaml_files import SUFFIXES
 
 CODE = (".py", *SUFFIXES)
 

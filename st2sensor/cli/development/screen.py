@@ -14,7 +14,7 @@ from rich.highlighter import JSONHighlighter
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor.cli.printable import printable
+from st2sensor.cli.text.printable import printable
 
 STYLES = {
     "trigger": "bold cyan",

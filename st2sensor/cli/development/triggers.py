@@ -10,12 +10,12 @@ from typing import Any
 from rich.text import Text
 
 from st2sensor.cli.development.screen import Screen, highlighted
-from st2sensor.cli.printable import printable
-from st2sensor.cli.recording import Record
-from st2sensor.cli.seen import Seen, not_shown, seen_in
-from st2sensor.dead_letters import DeadLetters
-from st2sensor.key_value_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
-from st2sensor.payload import plain
+from st2sensor.cli.events.recording import Record
+from st2sensor.cli.events.seen import Seen, not_shown, seen_in
+from st2sensor.cli.text.printable import printable
+from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.portable.payload import plain
 from st2sensor.storage.base import Storage
 from st2sensor.transport.base import Message
 

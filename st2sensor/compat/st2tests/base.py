@@ -1,7 +1,7 @@
 """StackStorm's name for the base class of tests of sensors."""
 
 from st2sensor.testing.stackstorm import BaseSensorTestCase
-from st2sensor.wrapper import absent
+from st2sensor.wrapper.loading import absent
 
 __all__ = ["BaseSensorTestCase"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError
-from st2sensor.packs import imports
-from st2sensor.packs.check import Problem, problem_of
-from st2sensor.packs.code import Code, located
+from st2sensor.packs.code import imports
+from st2sensor.packs.code.check import Problem, problem_of
+from st2sensor.packs.code.location import Code, located
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.validation import dispatches, program
 from st2sensor.packs.validation.classes import BASES, Class, class_of

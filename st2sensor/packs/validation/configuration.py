@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from st2sensor import schema
 from st2sensor.errors import ContentError, St2SensorError
+from st2sensor.masking import MASK
 from st2sensor.models import Pack
-from st2sensor.packs import config, config_schema
-from st2sensor.packs.config import SECRET_KEYS, Source, shortened, texts
-from st2sensor.packs.config_schema import Item, Place
-from st2sensor.packs.masking import MASK
-from st2sensor.packs.templates import MissingKey, NotRendered, Templates, is_template
+from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Source, shortened, texts
+from st2sensor.packs.configuration.schema import Item, Place
+from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.schemas import dialect
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
@@ -44,7 +45,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
     if file is not None and file.exists():
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
     elif file is not None:
-        absence = config.source_of(file, pack.path).absence
+        absence = pack_config.source_of(file, pack.path).absence
         if absence is not None:
             yield found(pack.ref, absence, "no-config", Severity.WARNING)
     if example.is_file():
@@ -55,7 +56,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
 def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
     """:param has_blanks: whether what is null is left to be filled in."""
     try:
-        source = config.source_of(file, folder)
+        source = pack_config.source_of(file, folder)
     except ContentError as error:
         yield error
         return
@@ -64,14 +65,14 @@ def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = Fal
     yield from _bad_expressions(source, source.values, (), unknown)
     if source.schema is None:
         return
-    for violation in schema.violations(source.schema, source.values):
+    for violation in dialect.violations(source.schema, source.values):
         value = _at(source.values, violation.place)
         is_known = violation.keyword in CERTAIN or not any(map(is_template, texts(value)))
         if is_known and not (has_blanks and value is None):
             yield source.error(_message(violation, source.schema, value), violation.place)
 
 
-def _message(violation: schema.Violation, whole: Item, value: Any) -> str:
+def _message(violation: dialect.Violation, whole: Item, value: Any) -> str:
     message = violation.message
     if isinstance(value, dict | list):
         # Secrets may be in it.

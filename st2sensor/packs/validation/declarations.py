@@ -11,10 +11,10 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Pack, TriggerType
 from st2sensor.packs import metadata
 from st2sensor.packs.discovery import metadata_files
-from st2sensor.packs.files import read
 from st2sensor.packs.metadata import RuleDeclaration, SensorDeclaration
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.packs.yaml_files import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
-from st2sensor.packs.config import config_file
-from st2sensor.packs.templates import FUNCTIONS
+from st2sensor.packs.configuration.pack_config import config_file
+from st2sensor.packs.configuration.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, repeated, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, Severity, found

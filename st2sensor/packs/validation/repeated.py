@@ -7,11 +7,11 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs import config_schema
+from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.discovery import metadata_files
-from st2sensor.packs.files import repeated
 from st2sensor.packs.registrable import RULES, SENSORS, TRIGGERS
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.packs.yaml_files import repeated
 
 
 def check(pack: Pack, others: list[Path]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from st2sensor.errors import ContentError
-from st2sensor.packs import virtualenv
+from st2sensor.packs.code import virtualenv
 from st2sensor.packs.validation.finding import Finding, Severity, found
 
 COMMENT = re.compile(r"(^|\s+)#.*$")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from st2sensor import schema
 from st2sensor.errors import ContentError
 from st2sensor.models import CORE_PACK, TriggerType
-from st2sensor.packs import rules
-from st2sensor.packs.core import core_trigger_types
+from st2sensor.packs.bundled import core_trigger_types
 from st2sensor.packs.metadata import SensorDeclaration
+from st2sensor.packs.registration import rules
 from st2sensor.packs.validation.declarations import Declarations
 from st2sensor.packs.validation.dispatches import Dispatch, Payload
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.schemas import dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def _misfits(
 ) -> Iterator[Finding]:
     """How a payload breaks the schema of its trigger type whatever its unknown values are."""
     instance = {key: payload.known.get(key) for key in sorted(payload.keys)}
-    for violation in schema.violations(declared.payload_schema or {}, instance):
+    for violation in dialect.violations(declared.payload_schema or {}, instance):
         if violation.place:
             is_certain = violation.place[0] in payload.known
         else:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import StorageError, StorageUnavailable
-from st2sensor.private_file import create
 from st2sensor.storage.documents import COLLECTIONS, LEASES, MEMBERS, NODES
 from st2sensor.storage.entries import KEY_VALUES
 from st2sensor.storage.fields import BROKEN, Document
 from st2sensor.storage.reader import broken
+from st2sensor.system.private_file import create
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's write."""

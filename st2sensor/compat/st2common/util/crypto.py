@@ -2,7 +2,7 @@
 
 from typing import Union
 
-from st2sensor.crypto import Key, parse
+from st2sensor.portable.crypto import Key, parse
 
 __all__ = ["AESKey", "read_crypto_key", "symmetric_decrypt", "symmetric_encrypt"]
 

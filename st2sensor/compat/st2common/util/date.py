@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from st2sensor.isotime import parse
+from st2sensor.portable.isotime import parse
 
 __all__ = ["add_utc_tz", "convert_to_utc", "get_datetime_utc_now", "parse"]
 

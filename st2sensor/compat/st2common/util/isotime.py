@@ -1,5 +1,5 @@
 """StackStorm's name for times as text."""
 
-from st2sensor.isotime import format, parse, validate
+from st2sensor.portable.isotime import format, parse, validate
 
 __all__ = ["format", "parse", "validate"]

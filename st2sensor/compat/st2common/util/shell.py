@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 
-from st2sensor.command import run_command
+from st2sensor.portable.shell import run_command
 
 __all__ = ["quote_unix", "quote_windows", "run_command"]
 

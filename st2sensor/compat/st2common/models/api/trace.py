@@ -1,5 +1,5 @@
 """StackStorm's name for what links trigger instances."""
 
-from st2sensor.trace import TraceContext
+from st2sensor.portable.trace import TraceContext
 
 __all__ = ["TraceContext"]

@@ -1,6 +1,6 @@
 """StackStorm's name for running commands that may take too long."""
 
-from st2sensor.command import TIMED_OUT, run_command_in_time
+from st2sensor.portable.shell import TIMED_OUT, run_command_in_time
 
 TIMEOUT_EXIT_CODE = TIMED_OUT
 

@@ -1,0 +1,86 @@
+"""`st2sensor apikey`: the keys that senders of webhooks show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+
+import click
+from rich.table import Table
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.text import units
+from st2sensor.cli.text.console import console
+from st2sensor.cli.text.outcome import report
+from st2sensor.cli.text.printable import in_line
+from st2sensor.core_pack.webhooks import api_keys
+from st2sensor.core_pack.webhooks.api_keys import ApiKey
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.datastore.operator_keys import Keys
+from st2sensor.errors import KeyNotFound
+from st2sensor.models import SYSTEM_SCOPE
+from st2sensor.portable import isotime
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+
+STORED = f"core.WebhookSensor:{api_keys.PREFIX}"
+"""How the names of the datastore's keys begin that hold them."""
+
+
+def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None:
+    settings = configured(config_files)
+    made, text = api_keys.made(note, _now())
+    with _keys(settings) as keys:
+        _put(keys, made)
+    report(json_output, text, id=made.id, key=text)
+
+
+def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = configured(config_files)
+    with _keys(settings) as keys:
+        found = [_known(entry.name, entry.value) for entry in keys.list(SYSTEM_SCOPE, STORED)]
+    if json_output:
+        rows = [{"id": key.id, "note": key.note, "created": key.created, "revoked": key.revoked} for key in found]
+        click.echo(json.dumps(rows))
+        return
+    table = Table("id", "note", "created", "revoked", box=None, pad_edge=False)
+    for key in found:
+        table.add_row(*map(in_line, (key.id, key.note, key.created, key.revoked or "")))
+    out = console()
+    if found:
+        out.print(table)
+    out.print(units.count(len(found), "API key"))
+
+
+def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -> None:
+    settings = configured(config_files)
+    identifier = identifier.partition(".")[0]
+    with _keys(settings) as keys:
+        try:
+            entry = keys.get(SYSTEM_SCOPE, f"{STORED}{identifier}")
+        except KeyNotFound:
+            raise KeyNotFound(f"there is no API key {identifier}; st2sensor apikey list shows them") from None
+        _put(keys, _known(entry.name, entry.value).ended(_now()))
+    report(json_output, f"{identifier} is revoked", id=identifier)
+
+
+def _put(keys: Keys, key: ApiKey) -> None:
+    entry = keys.entry(SYSTEM_SCOPE, f"{STORED}{key.id}", key.to_text(), ttl=None, encrypt=False, is_ciphertext=False)
+    keys.put(entry)
+
+
+def _known(name: str, text: str) -> ApiKey:
+    return api_keys.readable(name.removeprefix(STORED), text)
+
+
+def _now() -> str:
+    return isotime.format(datetime.now(UTC), offset=False)
+
+
+@contextmanager
+def _keys(settings: Settings) -> Iterator[Keys]:
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        yield Keys(storage, Keyring(settings.key_values))

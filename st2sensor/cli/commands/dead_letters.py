@@ -1,0 +1,150 @@
+"""`st2sensor dead-letters`: looks at, publishes and deletes what could not be published."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Any
+
+import click
+from rich.table import Table
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.events.publish import objections
+from st2sensor.cli.text import units
+from st2sensor.cli.text.console import console
+from st2sensor.cli.text.printable import in_line, printable
+from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
+from st2sensor.delivery.publisher import message_of
+from st2sensor.dispatch.event import Event
+from st2sensor.errors import BrokerUnavailable, MessageRefused
+from st2sensor.portable import rpc
+from st2sensor.portable.payload import plain
+from st2sensor.settings import Settings
+from st2sensor.transport import open_transport
+from st2sensor.transport.base import COMMAND, Publisher
+
+
+def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+    settings = configured(config_files)
+    letters = _letters(settings).all()
+    if json_output:
+        _echo_list(letters)
+        return
+    table = Table("id", "time", "sensor", "trigger", "reason", box=None, pad_edge=False)
+    for letter in letters:
+        entry = letter.entry
+        outside = map(in_line, (entry.sensor, entry.trigger, entry.reason or ""))
+        table.add_row(str(letter.id), _time(entry.created), *outside)
+    out = console()
+    if table.row_count:
+        out.print(table)
+    out.print(units.count(table.row_count, "dead letter"))
+
+
+def _echo_list(letters: Iterable[DeadLetter]) -> None:
+    """As one JSON list, of which only a part is in memory."""
+    separator = "["
+    for letter in letters:
+        click.echo(separator + json.dumps(_fields(letter)), nl=False)
+        separator = ", "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output: bool) -> None:
+    settings = configured(config_files)
+    fields = [_fields(letter) for letter in _letters(settings).get(identifiers)]
+    if json_output:
+        click.echo(json.dumps(fields))
+        return
+    for item in fields:
+        click.echo(json.dumps(item, indent=2))
+
+
+def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, force: bool) -> int:
+    settings = configured(config_files)
+    dead = _letters(settings)
+    letters = list(dead.all()) if everything else dead.get(identifiers)
+    refused = {} if force else _objections(settings, letters)
+    for letter in letters:
+        if letter.id in refused:
+            click.echo(f"{letter.id} stays: {printable(refused[letter.id])}", err=True)
+    accepted = [letter for letter in letters if letter.id not in refused]
+    with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
+        published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
+    dead.give_back()
+    click.echo(f"{len(published)} published, {len(letters) - len(published)} left")
+    return 0 if len(published) == len(letters) else 1
+
+
+def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
+    """Publish one and forget it; one that the broker refuses, or that cannot be encoded, stays."""
+    try:
+        # Anew for each: a broker closes the channel over a message that it refuses.
+        publisher.connect()
+        publisher.publish([message_of(letter.entry, settings.messaging)])
+    except BrokerUnavailable:
+        raise
+    except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
+        click.echo(f"{letter.id} stays: {printable(str(problem))}", err=True)
+        return False
+    dead.remove([letter.id])
+    return True
+
+
+def purge(
+    config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, older_than: float | None
+) -> None:
+    settings = configured(config_files)
+    dead = _letters(settings)
+    chosen = dead.ids(older_than) if everything or older_than is not None else dead.known(identifiers)
+    dead.remove(chosen)
+    dead.give_back()
+    click.echo(f"{len(chosen)} deleted")
+
+
+def _letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(settings.container.state_dir / "outbox.db")
+
+
+def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:
+    """Why some letters must not be published, by id."""
+    found = objections(settings, [_event(letter) for letter in letters])
+    return {letter.id: reason for letter, reason in zip(letters, found, strict=True) if reason is not None}
+
+
+def _event(letter: DeadLetter) -> Event:
+    body = _body(letter)
+    return Event(trigger=body["trigger"], payload=rpc.body(body["payload"]), tagged=letter.entry.tagged)
+
+
+def _body(letter: DeadLetter) -> dict[str, Any]:
+    """What was dispatched; without the payload where that is nested too deeply to be read, or is no JSON."""
+    try:
+        body: dict[str, Any] = json.loads(letter.entry.body)
+    except (ValueError, RecursionError):
+        return {"trigger": letter.entry.trigger, "payload": None, "trace_context": None}
+    return body
+
+
+def _fields(letter: DeadLetter) -> dict[str, Any]:
+    entry, body = letter.entry, _body(letter)
+    return {
+        "id": letter.id,
+        "time": _time(entry.created),
+        "sensor": entry.sensor,
+        "trigger": body["trigger"],
+        "reason": entry.reason,
+        "payload": plain(body["payload"]) if entry.tagged else body["payload"],
+        "trace_context": body["trace_context"],
+        "message_id": entry.message_id,
+    }
+
+
+def _time(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return "?"

@@ -1,0 +1,64 @@
+"""`st2sensor dispatch`: injects a trigger by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.events.publish import objections, publish, registered
+from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.text.outcome import report
+from st2sensor.dispatch.event import Event
+from st2sensor.errors import ContainerAway, TriggerRefused
+from st2sensor.models import TraceContext
+from st2sensor.portable import rpc
+from st2sensor.settings import Settings
+
+
+def dispatch(
+    config_files: Sequence[str], *, trigger: str, payload: str, trace_tag: str | None, json_output: bool
+) -> None:
+    settings = configured(config_files)
+    event = _event(trigger, _payload(payload), trace_tag)
+    try:
+        with reached(settings.container.state_dir) as container:
+            container.call("dispatch", event.payload, trigger=trigger, trace_tag=trace_tag)
+        report(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
+    except ContainerAway:
+        _publish(settings, event)
+        report(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
+    except ValueError as exception:
+        raise TriggerRefused(str(exception), key="payload") from exception
+
+
+def _payload(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(sys.stdin.read() if text == "-" else text)
+    except (ValueError, RecursionError) as exception:
+        raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
+    if not isinstance(content, dict):
+        raise click.BadParameter('a payload is a JSON object, as in \'{"line": "hello"}\'', param_hint="PAYLOAD")
+    return content
+
+
+def _event(trigger: str, payload: dict[str, Any], trace_tag: str | None) -> Event:
+    """Raises BadParameter for numbers that JSON does not have, and what is nested too deep or too long."""
+    try:
+        body = rpc.body(payload)
+        rpc.request(1, "dispatch", {"trigger": trigger, "trace_tag": trace_tag}, [body])
+    except (TypeError, ValueError) as exception:
+        raise click.BadParameter(f"it cannot be sent: {exception}", param_hint="PAYLOAD") from exception
+    return Event(trigger=trigger, payload=body, trace_context=TraceContext(tag=trace_tag) if trace_tag else None)
+
+
+def _publish(settings: Settings, event: Event) -> None:
+    catalogue = registered(settings)
+    (problem,) = objections(settings, [event], catalogue)
+    if problem is not None:
+        raise TriggerRefused(problem, key="payload" if catalogue.type_of(event.trigger) else "type")
+    publish(settings, [event], catalogue)

@@ -1,0 +1,98 @@
+"""`st2sensor init`: makes a pack with a sensor that runs, and its tests, from the files in templates/."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+import click
+from rich.text import Text
+from rich.tree import Tree
+
+from st2sensor.cli.text.console import console
+
+TEMPLATES = Path(__file__).parent / "templates"
+"""`pack` goes into every pack, `polling` or `passive` beside it. In names of files PACK is the pack's name and NAME the
+sensor's module."""
+
+SUFFIX = ".tmpl"
+
+DESCRIPTIONS = {
+    "polling": "Tells of new and changed files in a folder.",
+    "passive": "Ticks.",
+}
+
+OF_THE_API = {"Sensor", "PollingSensor"}
+
+
+def init(_config_files: Sequence[str], *, folder: str, class_name: str | None, polling: bool) -> None:
+    path, kind = Path(folder), "polling" if polling else "passive"
+    names = _names(path, class_name, kind)
+    _refuse_what_is_there(path)
+    try:
+        made = [_write(path, file, template, names) for file, template in _files(kind, names)]
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or folder} cannot be made: {error.strerror}") from error
+    out = console()
+    out.print(_tree(folder, made))
+    shown = shlex.quote(folder)
+    tests = shlex.quote(os.path.join(folder, "tests"))
+    out.print(f"\nNow try:\n  st2sensor dev {shown}\n  pytest {tests}\n  st2sensor validate {shown}", soft_wrap=True)
+
+
+def _names(path: Path, class_name: str | None, kind: str) -> dict[str, str]:
+    """What the placeholders of the templates stand for. Raises BadParameter."""
+    pack = Path(os.path.abspath(path)).name
+    if not re.fullmatch(r"[a-z0-9_]+", pack):
+        raise click.BadParameter(
+            f"{pack!r} cannot be a pack's name; it has lower-case letters, digits and _", param_hint="PACK"
+        )
+    name = class_name or "".join(part[:1].upper() + part[1:] for part in pack.split("_")) + "Sensor"
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name in OF_THE_API:
+        raise click.BadParameter(
+            f"{name!r} cannot be the name of the sensor's class; choose one as in WallClock", param_hint="--sensor"
+        )
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    # Never the name of a module that others import.
+    module = words if words.endswith("_sensor") else f"{words}_sensor"
+    return {"pack": pack, "class_name": name, "module": module, "description": DESCRIPTIONS[kind]}
+
+
+def _refuse_what_is_there(path: Path) -> None:
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if os.path.lexists(path):
+        raise click.ClickException(f"{path} is there already, and nothing is overwritten; choose another name")
+
+
+def _files(kind: str, names: dict[str, str]) -> list[tuple[Path, Path]]:
+    """The files of a pack, relative to its folder, with their templates; by name."""
+    found = []
+    for room in (TEMPLATES / "pack", TEMPLATES / kind):
+        for template in room.rglob(f"*{SUFFIX}"):
+            relative = str(template.relative_to(room)).removesuffix(SUFFIX)
+            found.append((Path(relative.replace("PACK", names["pack"]).replace("NAME", names["module"])), template))
+    return sorted(found)
+
+
+def _write(pack: Path, file: Path, template: Path, names: dict[str, str]) -> Path:
+    target = pack / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("x", encoding="utf-8") as stream:
+        stream.write(Template(template.read_text(encoding="utf-8")).substitute(names))
+    return file
+
+
+def _tree(folder: str, files: list[Path]) -> Tree:
+    tree = Tree(Text(folder))
+    branches = {Path(): tree}
+    for file in sorted(files, key=lambda file: (len(file.parts) == 1, file)):
+        if file.parent not in branches:
+            branches[file.parent] = tree.add(f"{file.parent}/")
+        branches[file.parent].add(file.name)
+    return tree

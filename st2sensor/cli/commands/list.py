@@ -1,0 +1,33 @@
+"""`st2sensor list`: which sensors there are, and whether they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.inspection import reports
+from st2sensor.cli.inspection.sensor_table import table
+from st2sensor.cli.text import units
+from st2sensor.cli.text.console import console
+from st2sensor.cli.text.printable import in_line
+
+
+def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
+    settings = configured(config_files)
+    found = [
+        sensor
+        for sensor in reports.every(settings)
+        if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
+    ]
+    if json_output:
+        click.echo(json.dumps(found))
+        return
+    out = console()
+    if found:
+        out.print(table(found, out.width))
+    out.print(units.count(len(found), "sensor"))
+    for trouble in reports.troubles_of(settings):
+        click.echo(in_line(trouble), err=True)

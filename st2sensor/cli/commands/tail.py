@@ -1,0 +1,91 @@
+"""`st2sensor tail`: shows each trigger as it passes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.events.follow import follow, line, subscribe
+from st2sensor.cli.events.recording import recorder
+from st2sensor.cli.events.seen import Seen, not_shown, seen_in
+from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.text.console import console
+from st2sensor.errors import ContainerAway
+from st2sensor.portable import isotime
+from st2sensor.portable.payload import plain
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.transport.base import Message
+
+Handle = Callable[[Seen], None]
+
+
+def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
+    settings = configured(config_files)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    out = console()
+    with recorder(record) as note:
+
+        def handle(seen: Seen) -> None:
+            if wanted and seen.trigger_type not in wanted:
+                return
+            note(seen)
+            if json_output:
+                click.echo(json.dumps(asdict(seen)))
+            else:
+                out.print(line(seen), soft_wrap=True)
+
+        try:
+            if settings.messaging.serializer == "json" or not _follow_container(settings, handle):
+                _follow_exchange(settings, handle)
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def _follow_exchange(settings: Settings, handle: Handle) -> None:
+    with (
+        closing(open_storage(settings.database)) as storage,
+        closing(subscribe(settings.messaging)) as subscription,
+    ):
+
+        def see(message: Message) -> None:
+            seen = seen_in(message, storage)
+            if seen is None:
+                click.echo(not_shown(message), err=True)
+            else:
+                handle(seen)
+
+        follow(subscription, see, lambda: False)
+
+
+def _follow_container(settings: Settings, handle: Handle) -> bool:
+    """Show what the container accepts, until it ends; False when there is none."""
+    try:
+        with reached(settings.container.state_dir) as container:
+            container.follow(["trigger"])
+            for event in container.events():
+                handle(_seen(event))
+    except ContainerAway:
+        return False
+    return True
+
+
+def _seen(event: dict[str, Any]) -> Seen:
+    body = json.loads(event["body"])
+    return Seen(
+        time=isotime.format(event["at"]),
+        trigger=body["trigger"],
+        trigger_type=event["trigger"],
+        payload=plain(body["payload"]) if event["tagged"] else body["payload"],
+        trace_context=body["trace_context"],
+        message_id=event["message_id"],
+    )

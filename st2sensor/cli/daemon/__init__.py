@@ -1,0 +1,1 @@
+"""The container as a process: starting, serving, stopping."""

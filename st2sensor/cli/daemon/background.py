@@ -1,0 +1,194 @@
+"""Starts, stops and looks at the container as a service: through systemd where that runs, else by itself."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.daemon import components as services
+from st2sensor.cli.daemon.components import MAIN_ALONE, SERVICE, systemctl
+from st2sensor.cli.daemon.state_dir import held, holder
+from st2sensor.cli.inspection.control_client import reached
+from st2sensor.config.urls import shown
+from st2sensor.errors import ContainerAway, StateDirectoryBusy
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+
+START_TIMEOUT = 60.0
+"""Seconds that a container has until it listens; nobody waits for one that ends before."""
+
+STOP_GRACE = 10.0
+"""Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""
+
+LOOK_AGAIN = 0.05
+"""Seconds."""
+
+OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
+"""What a container keeps in its state directory, and those that ran one sensor alone in theirs."""
+
+NOT_RUNNING = 3
+"""Exit code of a status, as of systemctl."""
+
+
+def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Start the container, unless it runs; or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "start", lambda: _start(settings, config_files))
+
+
+def stop(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Stop the container, and wait for its end; or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "stop", lambda: _stop(settings))
+
+
+def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Stop and start the container, or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return _each(components, "restart", lambda: _stop(settings) or _start(settings, config_files))
+
+
+def status(config_files: Sequence[str]) -> int:
+    """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
+    return _status(configured(config_files))
+
+
+def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+    """Have the container open its log files again, or the services that are named. Returns the exit code."""
+    settings = configured(config_files)
+    return services.each(components, lambda: _reopen(settings), *MAIN_ALONE)
+
+
+def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
+    """:param ours: what is done to the container where systemd does not run."""
+    if services.BOOTED.exists():
+        return services.each(components, lambda: systemctl(action, SERVICE), action)
+    return services.each(components, ours, action)
+
+
+def _reopen(settings: Settings) -> int:
+    process = holder(settings.container.state_dir)
+    if process is None:
+        return _status(settings)
+    _signal(process, signal.SIGUSR1)
+    return 0
+
+
+def clean(config_files: Sequence[str], *, yes: bool) -> int:
+    """Delete the database, and what the container keeps. Raises StateDirectoryBusy while it runs.
+
+    :param yes: do not ask.
+    """
+    settings = configured(config_files)
+    if not yes:
+        click.confirm(
+            f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
+            "names another: all that is "
+            "registered, the datastore, and what a StackStorm keeps there; and the triggers that wait in "
+            f"{settings.container.state_dir}?",
+            abort=True,
+        )
+    state_dir = settings.container.state_dir
+    if holder(state_dir) is not None:
+        raise StateDirectoryBusy(f"{SERVICE} runs, and would go on with what it knows; run st2ctl stop first")
+    with held(state_dir):
+        storage = open_storage(settings.database)
+        try:
+            storage.clear()
+        finally:
+            storage.close()
+        for pattern in OWN_FILES:
+            for path in state_dir.glob(pattern):
+                path.unlink()
+    return 0
+
+
+def _start(settings: Settings, config_files: Sequence[str]) -> int:
+    if holder(settings.container.state_dir) is None:
+        log = settings.container.state_dir / f"{SERVICE}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = _spawn(config_files, log)
+        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _listens(settings), START_TIMEOUT)
+        if not _listens(settings):
+            click.echo(f"{SERVICE} did not start; {log} says why", err=True)
+            return 1
+    return _status(settings)
+
+
+def _stop(settings: Settings) -> int:
+    process = holder(settings.container.state_dir)
+    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
+        click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
+        return 1
+    _status(settings)
+    return 0
+
+
+def _status(settings: Settings) -> int:
+    process = holder(settings.container.state_dir)
+    click.echo(f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}")
+    return NOT_RUNNING if process is None else 0
+
+
+def _spawn(config_files: Sequence[str], log: Path) -> int:
+    """Start a container that outlives this process; returns its number."""
+    options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-m", "st2sensor.cli", SERVICE, *options],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _listens(settings: Settings) -> bool:
+    """Whether the container is up. One that only holds its state directory may still fail."""
+    try:
+        with reached(settings.container.state_dir):
+            return True
+    except ContainerAway:
+        return False
+
+
+def _stopped(process: int, seconds: float) -> bool:
+    """Ask a process to stop; whether it ends in time. Raises StateDirectoryBusy when this user may not."""
+    try:
+        fd = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        _signal(process, signal.SIGTERM)
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    """Raises StateDirectoryBusy when this user may not; a process that has just ended is as good as told."""
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError as exception:
+        raise StateDirectoryBusy(
+            f"{SERVICE} is process {process}, of another user; do this as that user, or as root"
+        ) from exception
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(LOOK_AGAIN)

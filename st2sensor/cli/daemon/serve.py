@@ -1,0 +1,209 @@
+"""Runs a container in this process: everything that it consists of, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import os
+import re
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import uvloop
+
+import st2sensor
+from st2sensor.cli.daemon.state_dir import held
+from st2sensor.container.desired.watch import Watch
+from st2sensor.container.launch.spec import Inherited
+from st2sensor.container.operators.interface import MakePage, Pipeline
+from st2sensor.container.supervisor import Supervisor
+from st2sensor.delivery import adoption
+from st2sensor.delivery.audience import Audience
+from st2sensor.delivery.publisher import Delivery, message_of
+from st2sensor.delivery.statsd import open_metrics
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.dispatch.checker import Checker
+from st2sensor.dispatch.dispatcher import Dispatcher
+from st2sensor.dispatch.encoder import Encoder
+from st2sensor.dispatch.traffic import Traffic
+from st2sensor.errors import SensorNotFound
+from st2sensor.models import Member
+from st2sensor.outbox.database.aside import set_aside
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.settings import Container, Settings, Sharing
+from st2sensor.sharing.held_leases import Holdings, Tenure, Unshared
+from st2sensor.sharing.identity import Identity
+from st2sensor.sharing.participant import Participant
+from st2sensor.sharing.times import times_of
+from st2sensor.storage import open_leases, open_storage
+from st2sensor.system.lazy import resolve
+from st2sensor.system.threads import Threads
+from st2sensor.transport import open_transport
+from st2sensor.transport.topology import Topology
+
+PR_SET_DUMPABLE = 4
+
+LOG = logging.getLogger(__name__)
+
+FLUSH = 1.0
+"""Seconds that the last triggers have to reach the broker at the end; what does not is sent at the next start."""
+
+STORAGE_THREADS = 4
+
+SWITCH_INTERVAL = 0.001
+"""Seconds that a thread may run while others wait."""
+
+PRIVATE_UMASK = 0o027
+
+SENSOR_REF = re.compile(r"\w+\.\w+")
+
+
+def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False, foreground: bool = False) -> int:
+    """Run the container until it is told to stop; returns the exit code.
+
+    :param only: run this sensor alone.
+    :param foreground: give that sensor this terminal.
+
+    Raises SensorNotFound, ConfigError, StateDirectoryBusy, OutboxError.
+    """
+    if only is not None and not SENSOR_REF.fullmatch(only):
+        raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
+    # What comes before the loop waits for it: a stop is orderly from the start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
+    # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+    # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A sensor takes four file descriptors here.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
+    # The outbox and the embedded database hold payloads and values: they are no one else's to read.
+    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=settings.container.private_environment)
+    state_dir = settings.container.state_dir / only if only else settings.container.state_dir
+    with ExitStack() as stack:
+        stack.enter_context(held(state_dir))
+        if set_aside_damaged and (aside := set_aside(state_dir / "outbox.db")):
+            LOG.warning("the damaged outbox is kept as %s", aside)
+        storage = stack.enter_context(closing(open_storage(settings.database)))
+        threads = Threads(STORAGE_THREADS, "storage")
+        stack.callback(threads.shutdown)
+        loop = uvloop.new_event_loop()
+        stack.callback(loop.close)
+        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
+        catalogue = Catalogue()
+        traffic = Traffic()
+        sharing = None if only else settings.container.sharing
+        holdings = Holdings()
+        tenure: Tenure = Unshared() if sharing is None else holdings
+        checker = Checker(catalogue, settings.payloads)
+        stack.callback(checker.close)
+        dispatcher = Dispatcher(outbox, catalogue, traffic, checker, validate=settings.payloads.validate, tenure=tenure)
+        encoder = Encoder()
+        stack.callback(encoder.close)
+        transport = open_transport(settings.messaging)
+        topology = Topology(settings.messaging.prefix)
+        audience = Audience(settings.messaging.serializer, topology.rules_engine)
+        delivery = Delivery(
+            outbox,
+            transport,
+            lambda entry: message_of(
+                entry,
+                settings.messaging,
+                late=not tenure.is_held(entry.sensor, entry.fence),
+                encode=encoder.encode,
+            ),
+            retry_wait=settings.messaging.retry_wait,
+            metrics=open_metrics(settings.metrics),
+            traffic=traffic,
+            readable=dispatcher.readable,
+            audience=audience,
+        )
+        supervisor = Supervisor(
+            settings,
+            storage,
+            catalogue,
+            Pipeline(
+                dispatcher=dispatcher,
+                traffic=traffic,
+                outbox=outbox,
+                broker=lambda: delivery.health,
+                held_back=lambda: delivery.held_back,
+                held_of=lambda: delivery.held_by_sensor,
+                audience=lambda: audience.health,
+            ),
+            threads,
+            state_dir=state_dir,
+            sensors=sensors,
+            only=only,
+            foreground=foreground,
+            make_page=_page(settings.container),
+            participant=_participant(settings, sharing, holdings, outbox, state_dir) if sharing else None,
+        )
+        watch = Watch(
+            transport,
+            [topology.sensors, topology.triggers],
+            changed=lambda: _call_in(loop, supervisor.mark_stale),
+            retry_wait=settings.messaging.retry_wait,
+        )
+        if only is None:
+            adoption.start(state_dir, outbox)
+        delivery.start()
+        stack.callback(delivery.close)
+        watch.start()
+        stack.callback(watch.close)
+        LOG.info("configured by %s", settings.source)
+        # What was imported stays. Otherwise the collector waits for as much garbage as a quarter of that.
+        gc.collect()
+        gc.freeze()
+        code = loop.run_until_complete(supervisor.run())
+        # The exits of the sensors were announced last.
+        outbox.wait_empty(FLUSH)
+        if outbox.depth:
+            LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
+        LOG.info("stopped")
+        return code
+
+
+def _participant(
+    settings: Settings, sharing: Sharing, holdings: Holdings, outbox: Outbox, state_dir: Path
+) -> Participant:
+    times = times_of(sharing.lease)
+    profile = Member(
+        id="",
+        node=settings.container.node_name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=st2sensor.__version__,
+        capacity=sharing.capacity,
+        labels=sharing.labels,
+        lease=sharing.lease,
+    )
+    return Participant(
+        open_leases(settings.database, timeout=times.term / 3),
+        profile,
+        holdings,
+        Identity(state_dir / "member.json"),
+        moves_at_once=sharing.moves_at_once,
+        settle=lambda: outbox.wait_committed(times.tick),
+    )
+
+
+def _page(settings: Container) -> MakePage | None:
+    """The status page's server; its libraries are loaded only for it: they take 18 MB and a fifth of a second."""
+    if settings.http is None:
+        return None
+    server = resolve("st2sensor.status.server:Server")
+    return lambda reporter, events: server(settings, reporter, events)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
+    """Call in the loop's thread; a loop that has ended has nobody left to tell."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)

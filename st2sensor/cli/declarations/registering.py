@@ -1,0 +1,64 @@
+"""The options that say what to register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from st2sensor.cli.declarations.accepted import warned
+from st2sensor.cli.invocation import VERBOSE
+from st2sensor.packs.registrable import ANEW, MISSING, RULES, SENSORS, TRIGGERS
+
+ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners"))
+"""Options of StackStorm's command for what sensors have no need of."""
+
+RUNNERS = "runners are left to StackStorm"
+
+
+def _verbose(context: click.Context, parameter: click.Parameter, value: bool) -> bool:  # noqa: ARG001
+    context.meta[VERBOSE] = value
+    return value
+
+
+def flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        *(click.option(name, "elsewhere", flag_value=name, multiple=True, hidden=True) for name in ELSEWHERE),
+        click.option("--register-runner-dir", metavar="DIR", hidden=True, expose_value=False, callback=warned(RUNNERS)),
+        click.option("--experimental", is_flag=True, hidden=True, expose_value=False, callback=warned(RUNNERS)),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            callback=_verbose,
+            help="Show also what is unchanged, and log what is done.",
+        ),
+        click.option(
+            "--register-pack",
+            "pack",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Only the pack in this folder, wherever it is.",
+        ),
+        click.option("--register-no-fail-on-failure", "lenient", is_flag=True, help="End with 0 whatever failed."),
+        click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
+        click.option(
+            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="Make every virtualenv anew first."
+        ),
+        click.option(
+            "--register-setup-virtualenvs",
+            "virtualenvs",
+            flag_value=MISSING,
+            help="First make the virtualenvs of packs with requirements that lack one, or whose requirements changed.",
+        ),
+        click.option("--register-configs", "kinds", flag_value=SENSORS, multiple=True, hidden=True),
+        click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
+        click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
+        click.option("--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."),
+        click.option("--register-sensors", "kinds", flag_value=SENSORS, multiple=True, help="Register sensors."),
+        click.option("--register-all", "kinds", flag_value="all", multiple=True, help="Register all. [default]"),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,73 @@
+"""What declarations of commands have in common: options, arguments, and the form of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import st2sensor
+from st2sensor.cli.invocation import DEBUG, completed
+
+Function = Callable[..., Any]
+
+
+def _configure(context: click.Context, parameter: click.Parameter, files: Sequence[str]) -> None:  # noqa: ARG001
+    context.obj = files
+
+
+def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> bool:  # noqa: ARG001
+    context.meta[DEBUG] = value
+    return value
+
+
+def common(function: Function, *, tells_debug: bool = False) -> Function:
+    """The options that every program has; what runs is given the configuration files in any case.
+
+    :param tells_debug: hand on --debug, too.
+    """
+    config_file = click.option(
+        "--config-file",
+        "--config-dir",
+        "config_files",
+        multiple=True,
+        metavar="PATH",
+        expose_value=False,
+        callback=_configure,
+        help="Configuration: a file, or a folder of *.conf files; may be given several times, later ones win. "
+        "[default: $ST2_CONF or /etc/st2/st2.conf]",
+    )
+    debug = click.option(
+        "--debug", is_flag=True, expose_value=tells_debug, callback=_debug, help="Log everything, and show tracebacks."
+    )
+    return config_file(debug(function))
+
+
+def version(function: Function) -> Function:
+    """The option --version of a program. Click's remembers the program that first uses it: so each has its own."""
+    return click.version_option(
+        st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
+    )(function)
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""The context_settings of a program: its commands have them, too."""
+
+as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+recorded = click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Append each trigger to FILE, for st2sensor replay.",
+)
+named_sensor = click.argument(
+    "ref", metavar="PACK.CLASS", shell_complete=completed("st2sensor.cli.commands.completion:sensors")
+)
+named_node = click.argument("node", shell_complete=completed("st2sensor.cli.commands.completion:nodes"))
+
+
+def examples(*lines: str) -> str:
+    """An epilog with commands to paste."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,1 @@
+"""Events as commands see, store and send them."""

@@ -1,0 +1,95 @@
+"""Files of trigger instances that were seen, one JSON object a line: --record writes, `st2sensor replay` reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from st2sensor.cli.events.seen import Seen
+from st2sensor.errors import ConfigError, RecordingError
+from st2sensor.portable import isotime
+
+Record = Callable[[Seen], None]
+
+FIELDS = tuple(field.name for field in fields(Seen))
+
+
+@contextmanager
+def recorder(path: Path | None) -> Iterator[Record]:
+    """Append each instance to a file, which is there for others at once; without a path, do nothing.
+
+    Raises ConfigError when the file cannot be opened.
+    """
+    if path is None:
+        yield lambda seen: None  # noqa: ARG005
+        return
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as exception:
+        raise ConfigError(f"cannot record to {path}: {exception.strerror}; name another file") from exception
+
+    def record(seen: Seen) -> None:
+        file.write(json.dumps(asdict(seen)) + "\n")
+        file.flush()
+
+    with file:
+        yield record
+
+
+def read(path: Path) -> list[tuple[int, Seen]]:
+    """What was recorded, with line numbers. Raises RecordingError for a file of which any line is malformed."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exception:
+        raise RecordingError(f"{path} cannot be read: {exception}; name a file that --record wrote") from exception
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((number, _seen(json.loads(line, parse_constant=_refuse))))
+        except (ValueError, RecursionError) as exception:
+            raise RecordingError(
+                f"{path}:{number}: {exception}; correct or remove the line. Nothing was published"
+            ) from exception
+    return found
+
+
+def _seen(item: Any) -> Seen:
+    """Raises ValueError."""
+    if not isinstance(item, dict):
+        raise ValueError("the line is no JSON object")
+    if item.keys() != set(FIELDS):
+        raise ValueError(f"the line must have just these keys: {', '.join(FIELDS)}")
+    for name, value in item.items():
+        if not FITS[name](value):
+            raise ValueError(f"{name}: {value!r} is not what is recorded there")
+    isotime.parse(item["time"])
+    return Seen(**item)
+
+
+def _is_trace(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, Mapping)
+        and value.keys() == {"id_", "trace_tag"}
+        and all(part is None or isinstance(part, str) for part in value.values())
+    )
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "time": lambda value: isinstance(value, str),
+    "trigger": lambda value: isinstance(value, str | Mapping) and bool(value),
+    "trigger_type": lambda value: isinstance(value, str),
+    "payload": lambda value: isinstance(value, Mapping),
+    "trace_context": _is_trace,
+    "message_id": lambda value: value is None or isinstance(value, str),
+}
+"""Whether a field has the form that it is recorded in."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

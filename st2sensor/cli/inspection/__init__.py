@@ -1,0 +1,1 @@
+"""What commands know of the sensors that run."""

@@ -1,0 +1,33 @@
+"""What is missing in the configuration that a sensor would get if it started now."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.errors import St2SensorError
+from st2sensor.models import SensorType
+from st2sensor.packs.code.location import located
+from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.workers.pool import Pool
+
+
+def warnings(settings: Settings, ref: str) -> list[str]:
+    """Of a sensor's configuration, as a start would log them; none where it cannot be read: that is told elsewhere."""
+    with (
+        suppress(St2SensorError),
+        closing(open_storage(settings.database)) as storage,
+        closing(Pool(FUNCTIONS)) as workers,
+    ):
+        storage.prepare()
+        sensor = storage.get(SensorType, ref)
+        if sensor is None:
+            return []
+        code = located(sensor, settings.content)
+        source = pack_config.load(settings.content.configs_path, sensor.pack, code.pack)
+        templates = Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers)
+        return [] if source.is_empty else list(pack_config.render(source, templates).warnings)
+    return []

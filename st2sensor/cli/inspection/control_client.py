@@ -1,0 +1,139 @@
+"""Speaks with the running container of this host, over its control socket."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import (
+    ContainerAway,
+    ContainerForbidden,
+    ContainerGone,
+    RpcError,
+    SensorNotFound,
+    St2SensorError,
+)
+from st2sensor.portable import rpc
+from st2sensor.reports import CONTROL_SOCKET
+
+CHUNK = 65536
+
+PATIENCE = 30.0
+"""Seconds that a container has to answer."""
+
+
+REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "ValueError": ValueError}
+"""Errors that are raised here as they were in the container, by name."""
+
+
+class Container:
+    """A connection; for one thread. Methods raise ContainerGone when it is lost, and what the container refuses with.
+
+    Raises ContainerAway when no container listens, ContainerForbidden when this user may not ask.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(PATIENCE)
+        self._ids = itertools.count(1)
+        self._lines = rpc.LineBuffer()
+        self._received: list[bytes] = []
+        try:
+            self._socket.connect(str(path))
+        except OSError as exception:
+            self._socket.close()
+            raise _away(path, exception) from exception
+
+    def call(self, method: str, *bodies: bytes, **params: Any) -> Any:
+        """Ask, and wait for the answer. Raises SensorNotFound, RpcError, ValueError for what cannot be done.
+
+        :param bodies: what `rpc.body` has made.
+        """
+        request = rpc.request(next(self._ids), method, params, bodies)
+        try:
+            self._socket.sendall(request)
+        except OSError as exception:
+            raise ContainerGone(f"the container at {self._path} has ended: {exception}") from exception
+        while True:
+            message = self._receive()
+            if "method" not in message:
+                return _answer(message)
+
+    def follow(self, kinds: list[str], sensor: str | None = None) -> None:
+        """Have `events` tell what happens from now on.
+
+        :param kinds: as the hub of the container names them.
+        :param sensor: only what concerns this one.
+        """
+        self.call("follow", kinds=kinds, ref=sensor)
+        self._socket.settimeout(None)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What has happened since `follow`, until the container ends."""
+        while True:
+            try:
+                yield self._receive()["params"]
+            except ContainerGone:
+                return
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self) -> rpc.Message:
+        while not self._received:
+            try:
+                data = self._socket.recv(CHUNK)
+            except OSError as exception:
+                raise ContainerGone(f"the container at {self._path} does not answer: {exception}") from exception
+            if not data:
+                raise ContainerGone(f"the container at {self._path} has ended")
+            self._received = self._lines.feed(data)
+        return rpc.decode(self._received.pop(0))
+
+
+@contextmanager
+def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
+    """The container of a state directory, or the one beside it that runs a sensor alone.
+
+    Raises ContainerAway, ContainerForbidden.
+
+    :param ref: that sensor.
+    """
+    with closing(_connected(state_dir, ref)) as container:
+        yield container
+
+
+def all_reached(state_dir: Path) -> list[Path]:
+    """The control sockets of a state directory, of containers that run one sensor alone, too; the first may be none."""
+    return [state_dir / CONTROL_SOCKET, *sorted(state_dir.glob(f"*/{CONTROL_SOCKET}"))]
+
+
+def _connected(state_dir: Path, ref: str | None) -> Container:
+    if ref is not None:
+        with suppress(ContainerAway):
+            return Container(state_dir / ref / CONTROL_SOCKET)
+    return Container(state_dir / CONTROL_SOCKET)
+
+
+def _answer(message: rpc.Message) -> Any:
+    refusal = message.get("error")
+    if refusal is None:
+        return message.get("result")
+    kind = REFUSALS.get((refusal.get("data") or {}).get("type", ""), RpcError)
+    raise kind(refusal["message"])
+
+
+def _away(path: Path, exception: OSError) -> St2SensorError:
+    if isinstance(exception, PermissionError):
+        return ContainerForbidden(
+            f"{path}: {exception.strerror}; become a member of the group that owns it, or do this as the container's "
+            "user"
+        )
+    return ContainerAway(
+        f"no container listens at {path}; st2ctl start starts it, and its log says why it is not there"
+    )

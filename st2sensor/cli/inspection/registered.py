@@ -1,0 +1,71 @@
+"""What is known of the sensors where no container runs: from the database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+from st2sensor.cli.inspection import leases
+from st2sensor.models import Refusal, Registration, SensorType
+from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
+from st2sensor.settings import Settings
+from st2sensor.sharing.overview import Standing
+from st2sensor.storage import open_storage
+
+NOBODY = "no container runs on this host; st2ctl start starts it"
+
+
+def every(settings: Settings) -> list[dict[str, Any]]:
+    """Every sensor as a SensorReport in JSON, by reference. Raises StorageError."""
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
+        registrations = {item.ref: item for item in storage.all(Registration)}
+        refusals = {item.ref: item.error for item in storage.all(Refusal)}
+    standing = _standing(settings)
+    refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
+    reports = [_report(ref, sensors.get(ref), registrations.get(ref), standing) for ref in refs]
+    return [
+        asdict(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
+        for item in reports
+    ]
+
+
+def _standing(settings: Settings) -> Standing | None:
+    if settings.container.sharing is None:
+        return None
+    with leases.opened(settings) as opened:
+        return leases.standing(opened)
+
+
+def _report(
+    ref: str, sensor: SensorType | None, registration: Registration | None, standing: Standing | None
+) -> SensorReport:
+    refused = registration.error if registration else None
+    if sensor is None:
+        return SensorReport(ref=ref, state=REFUSED, reason=refused or "", refused=refused)
+    report = SensorReport(
+        ref=ref,
+        state=DISABLED,
+        reason=f"it is disabled; st2sensor enable {ref} enables it",
+        refused=refused,
+        file=sensor.artifact_uri.removeprefix("file://"),
+        poll_interval=sensor.poll_interval or None,
+        trigger_types=sensor.trigger_types,
+    )
+    if not sensor.enabled:
+        return report
+    if standing is None or not standing.members:
+        return replace(report, state=DOWN, reason=NOBODY)
+    holder = standing.holder(ref)
+    if holder is None:
+        needs = (registration.overrides.runs_on if registration else None) or ()
+        return replace(report, state=DOWN, reason=standing.why_nobody(needs))
+    return replace(
+        report,
+        state=ELSEWHERE,
+        reason=f"node {holder.node} holds it",
+        node=holder.node,
+        fence=standing.leases[ref].fence,
+    )

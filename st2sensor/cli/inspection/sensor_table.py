@@ -1,0 +1,107 @@
+"""The table of `st2sensor list` and `top`: a row a sensor, in a line each, as wide as the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from st2sensor.cli.inspection.reports import Report
+from st2sensor.cli.text import colours, units
+from st2sensor.cli.text.printable import in_line
+
+NODE = "node"
+"""Left out where no sensor has one."""
+
+NUMBERS = frozenset({"restarts", "/min", "memory", "cpu"})
+
+SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "since", NODE)
+"""Columns that a narrow terminal goes without, first what matters least."""
+
+WHY = "why"
+
+ENOUGH = 16
+"""Columns of a reason, before another column goes for it."""
+
+GAP = 2
+"""Columns between two."""
+
+BARS = 18
+"""Of a sparkline: three minutes."""
+
+
+def table(found: Sequence[Report], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
+    """Where not all has room, what matters least is left out, and reasons are cut.
+
+    :param processor: the column of what each uses of a processor, in percent; none unless given.
+    """
+    rows = [_row(report, processor) for report in found]
+    names = _fitting(rows, width)
+    made = Table(box=None, pad_edge=False)
+    for name in names:
+        made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left")
+    room = max(0, width - _taken(rows, [name for name in names if name != WHY]))
+    for row in rows:
+        row[WHY].truncate(room, overflow="ellipsis")
+        made.add_row(*[row[name] for name in names])
+    return made
+
+
+def why(report: Report) -> str:
+    """What is wrong with a sensor, if anything is, in a line."""
+    said = units.hang(report["hang"])
+    if report["state"] != "running":
+        reason = str(report["reason"]).partition("\n")[0]
+        return f"{reason}; {said}" if said else reason
+    if said:
+        return said
+    if not report["failing"]:
+        return str(report["held_back"])
+    ended, error = report["last_exit"], report["last_error"]
+    if ended is not None and (error is None or error["at"] < ended["at"]):
+        return str(ended["text"]).partition("\n")[0]
+    return "" if error is None else str(error["text"]).rstrip().rpartition("\n")[2]
+
+
+def _state(report: Report) -> Text:
+    if report["failing"]:
+        return Text("failing", "bold red")
+    return Text(report["state"], "yellow" if report["hang"] else colours.OF_STATES[report["state"]])
+
+
+def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
+    """Cells by the names of their columns, all of them."""
+    cells: dict[str, str | Text] = {
+        "sensor": in_line(report["ref"]),
+        "state": _state(report),
+        NODE: in_line(report["node"] or ""),
+        "since": units.ago(report["since"]),
+        "restarts": str(report["restarts"] or ""),
+        "/min": str(report["triggers_per_minute"] or ""),
+        "last trigger": units.ago(report["triggered_at"]),
+        "memory": units.size(report["memory"]),
+        "cpu": "" if processor is None else units.percent(processor.get(report["ref"])),
+        "last 3 min": units.sparkline(report["recent"], BARS).strip(),
+        WHY: in_line(why(report)),
+    }
+    if processor is None:
+        del cells["cpu"]
+    return {name: cell if isinstance(cell, Text) else Text(cell) for name, cell in cells.items()}
+
+
+def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
+    """The columns that have room beside each other."""
+    names = [name for name in (rows[0] if rows else []) if name != NODE or any(row[NODE] for row in rows)]
+    longest = max((row[WHY].cell_len for row in rows), default=0)
+    for name in SPARED:
+        rest = [kept for kept in names if kept != WHY]
+        if _taken(rows, rest) + max(len(WHY), min(longest, ENOUGH)) <= width:
+            break
+        names = [kept for kept in names if kept != name]
+    return names
+
+
+def _taken(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> int:
+    """The width of some columns, with the gap after each."""
+    return sum(max(len(name), *(row[name].cell_len for row in rows)) + GAP for name in names)

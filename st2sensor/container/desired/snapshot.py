@@ -1,0 +1,169 @@
+"""What storage says should run and what is registered, as one value that a refresh replaces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import StorageError
+from st2sensor.models import Overrides, Refusal, Registration, SensorType, Trigger, TriggerType
+from st2sensor.sharing.partition import Provider
+from st2sensor.storage.base import Storage
+from st2sensor.storage.documents import COLLECTIONS
+from st2sensor.storage.reader import Reader
+
+LOG = logging.getLogger(__name__)
+
+OWN = "own"
+"""Beside the collections, in the notes for a start without the database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """Everything by reference.
+
+    :param own: the sensors of this node's partition; None for all.
+    :param batches: sensors with a batch that is not carried out yet; None when that is not known.
+    """
+
+    sensors: Mapping[str, SensorType] = field(default_factory=dict)
+    registrations: Mapping[str, Registration] = field(default_factory=dict)
+    trigger_types: Mapping[str, TriggerType] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    own: frozenset[str] | None = None
+    batches: frozenset[str] | None = field(default=None, compare=False)
+
+    @property
+    def listed(self) -> set[str]:
+        """The sensors that are registered, and those whose content was refused from the start."""
+        return self.sensors.keys() | {ref for ref, item in self.registrations.items() if item.was_never_accepted}
+
+    def may_have_batches(self, ref: str) -> bool:
+        return self.batches is None or ref in self.batches
+
+    def desired(self, only: str | None) -> dict[str, str]:
+        """The sensors that should run, with a digest each.
+
+        :param only: run this one alone, whosever and whether enabled or not; None for all of this node's.
+        """
+        if only is None:
+            mine = self.sensors.keys() if self.own is None else self.own
+            chosen = [sensor for sensor in self.sensors.values() if sensor.enabled and sensor.ref in mine]
+        else:
+            chosen = [self.sensors[only]] if only in self.sensors else []
+        return {sensor.ref: self._digest(sensor) for sensor in chosen}
+
+    def overrides_of(self, ref: str) -> Overrides:
+        """What an operator has set for a sensor."""
+        registration = self.registrations.get(ref)
+        return Overrides() if registration is None else registration.overrides
+
+    def needs_of(self, ref: str) -> tuple[str, ...]:
+        """The labels that a node must have to run a sensor, where nodes share them."""
+        return self.overrides_of(ref).runs_on or ()
+
+    def triggers_of(self, ref: str) -> list[Trigger]:
+        """The triggers of a sensor's types."""
+        sensor = self.sensors.get(ref)
+        types = set() if sensor is None else set(sensor.trigger_types)
+        return [trigger for trigger in self.triggers.values() if trigger.type in types]
+
+    def refusals_of(self, ref: str) -> tuple[str, ...]:
+        """Why some of a sensor's trigger types were refused."""
+        sensor = self.sensors.get(ref)
+        types = () if sensor is None else sensor.trigger_types
+        return tuple(self.refusals[name].error for name in types if name in self.refusals)
+
+    def _digest(self, sensor: SensorType) -> str:
+        """Of the document, which StackStorm's tools may change, and of what the registry saw on disk."""
+        fields = {name: value for name, value in asdict(sensor).items() if name not in ("id", "enabled")}
+        registration = self.registrations.get(sensor.ref)
+        seen = registration.digest if registration else None
+        return hashlib.sha256(repr((sorted(fields.items()), seen)).encode()).hexdigest()
+
+
+def save(knowledge: Knowledge, path: Path) -> None:
+    """Note what is known, for a start without the database. Raises OSError, and ValueError where JSON has no form."""
+    draft = path.with_suffix(".new")
+    try:
+        documents = {
+            COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
+            for kind, known in _kinds(knowledge).items()
+        }
+        noted = documents | {OWN: None if knowledge.own is None else sorted(knowledge.own)}
+        text = json.dumps(noted, default=str, skipkeys=True)
+    except RecursionError as exception:
+        raise ValueError("it is nested too deeply") from exception
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load(path: Path) -> Knowledge | None:
+    """What `save` noted last; None when there is nothing that can be used."""
+    try:
+        documents = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(documents, dict):
+        return None
+    reader = Reader()
+    own = documents.get(OWN)
+    found = {kind: reader.read(kind, _listed(documents, COLLECTIONS[kind].name)) for kind in _kinds(Knowledge())}
+    return Knowledge(
+        sensors={item.ref: item for item in found[SensorType]},
+        registrations={item.ref: item for item in found[Registration]},
+        trigger_types={item.ref: item for item in found[TriggerType]},
+        triggers={item.ref: item for item in found[Trigger]},
+        refusals={item.ref: item for item in found[Refusal]},
+        own=frozenset(map(str, own)) if isinstance(own, list) else None,
+    )
+
+
+def _listed(documents: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    listed = documents.get(name)
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+
+
+def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
+    return {
+        SensorType: knowledge.sensors,
+        Registration: knowledge.registrations,
+        TriggerType: knowledge.trigger_types,
+        Trigger: knowledge.triggers,
+        Refusal: knowledge.refusals,
+    }
+
+
+def read(storage: Storage, partition: Provider) -> Knowledge:
+    """Read it all; blocks. Raises StorageError and StorageUnavailable, and ConfigError for partitions nobody tells."""
+    sensors = {item.ref: item for item in storage.all(SensorType)}
+    owns = partition(storage)
+    return Knowledge(
+        sensors=sensors,
+        registrations={item.ref: item for item in storage.all(Registration)},
+        trigger_types={item.ref: item for item in storage.all(TriggerType)},
+        triggers={item.ref: item for item in storage.all(Trigger)},
+        refusals={item.ref: item for item in storage.all(Refusal)},
+        own=frozenset(filter(owns, sensors)),
+        # Last: whoever had one of these sensors before has begun nothing since.
+        batches=_batches(storage),
+    )
+
+
+def _batches(storage: Storage) -> frozenset[str] | None:
+    """None while it cannot be told, as without a majority of servers: that keeps nobody from reading the rest."""
+    try:
+        return frozenset(batch.sensor for batch in storage.batches())
+    except StorageError as exception:
+        LOG.warning("whether sensors have unfinished batches is not known: %s", exception)
+        return None

@@ -1,0 +1,1 @@
+"""Makes the processes of sensors."""

@@ -1,0 +1,259 @@
+"""A zygote as its container sees it: the process that forks wrappers and, as warden, outlives the container."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import itertools
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import subprocess
+from asyncio import AbstractEventLoop, Future
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from st2sensor.container.launch.handle import Process
+from st2sensor.container.launch.spec import WRAPPER, Inherited, Launch
+from st2sensor.sharing.clocks import Moment
+
+LOG = logging.getLogger(__name__)
+
+PACKET = 65536
+"""Bytes of the longest message."""
+
+DEADLINE = 10.0
+"""Seconds that a fork may take; a zygote that takes longer hangs, and is replaced."""
+
+GROUPS = 1000
+"""Process groups in one message."""
+
+RETRY = 0.05
+"""Seconds until a message that found no room is sent again."""
+
+PATIENCE = 1.0
+"""Seconds that it has to end by itself."""
+
+ROOM_FOR_TITLE = "_" * 200
+
+
+class Zygote:
+    """For the loop's thread, which has to be the main thread: PDEATHSIG goes by threads.
+
+    :param interpreter: what it runs.
+    :param common: variables of the environment that most of its children have.
+    :param sensors: what its children inherit.
+    :param died: called when it has ended though nobody asked for it.
+
+    Raises OSError when it cannot be started.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        interpreter: Path,
+        common: Mapping[str, str],
+        sensors: Inherited,
+        died: Callable[[Zygote], None],
+    ) -> None:
+        self._loop = loop
+        self._died = died
+        self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
+        self._ids = itertools.count(1)
+        self._answered_at = loop.time()
+        self._answered_id = 0
+        """The latest request that was answered."""
+        self._hung = False
+        self._unsent: deque[bytes] = deque()
+        self._retry: asyncio.TimerHandle | None = None
+        """While messages wait for room."""
+        """What the zygote is to be told of groups."""
+        # What nearly all sensors have in common is here once, and not in the memory of each.
+        self._environment = {**sensors.environment(os.environ), **common}
+        self._births, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._groups, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with asked, told:
+            theirs = asked.fileno(), told.fileno()
+            try:
+                self._process = subprocess.Popen(
+                    [interpreter, WRAPPER, "--zygote", *map(str, theirs), ROOM_FOR_TITLE],
+                    stdin=subprocess.DEVNULL,
+                    env=self._environment,
+                    pass_fds=theirs,
+                    process_group=0,
+                    umask=sensors.umask,
+                )
+                self._handle = os.pidfd_open(self._process.pid)
+            except OSError:
+                self._births.close()
+                self._groups.close()
+                raise
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, sensors.open_files)
+        self._births.setblocking(False)
+        self._groups.setblocking(False)
+        # Not by the end of a line: a process that it forks has its ends of both for a while.
+        loop.add_reader(self._handle, self._ended)
+        loop.add_reader(self._births, self._readable)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def start(self, launch: Launch, *, execute: bool) -> Process:
+        """Start a wrapper: forked, or by executing its interpreter. Raises OSError when that cannot be done."""
+        output, theirs = os.pipe()
+        os.set_blocking(output, False)
+        identifier = next(self._ids)
+        settled: Future[Process] = self._loop.create_future()
+        self._pending[identifier] = (launch, output, settled)
+        cgroup = None if launch.cgroup is None else str(launch.cgroup.path)
+        birth = {
+            "ref": launch.ref,
+            "interpreter": str(launch.interpreter),
+            "execute": execute,
+            "variables": {
+                name: value for name, value in launch.environment().items() if self._environment.get(name) != value
+            },
+            "limits": {name: value for name, value in {**launch.limits, "cgroup": cgroup}.items() if value is not None},
+        }
+        try:
+            socket.send_fds(self._births, [json.dumps({"id": identifier, "birth": birth}).encode()], [theirs])
+        except OSError as error:
+            self._fail(identifier, error)
+        finally:
+            os.close(theirs)
+        while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
+            if self._answered_id > identifier:
+                # It forks in the order of requests, and this one's process did not come to answer.
+                self._fail(identifier, OSError("the process that was to become it died"))
+            elif self._loop.time() >= self._answered_at + DEADLINE and not self._hung:
+                LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
+                # Its end settles everything.
+                self._hung = True
+                self._process.kill()
+        return settled.result()
+
+    def guard(self, prefix: Path) -> None:
+        """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
+        self._tell({"cgroups": str(prefix)})
+
+    def limit(self, end: Moment) -> None:
+        """Have it kill all groups when one clock has come to a moment, unless it is told another one before."""
+        if self._unsent and b"deadline" in self._unsent[-1]:
+            # One that could not be told yet is of no use any more.
+            self._unsent.pop()
+        self._tell({"deadline": [end.boot, end.wall]})
+
+    def hold(self, groups: Iterable[int]) -> None:
+        """Have it hold process groups that another zygote has started."""
+        numbers = list(groups)
+        for start in range(0, len(numbers), GROUPS):
+            self._tell({"hold": numbers[start : start + GROUPS]})
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+        self._tell({"forget": [group]})
+
+    def close(self) -> None:
+        """End it, with what it still holds."""
+        self._end(OSError("the container stops"))
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._unsent.append(json.dumps(message).encode())
+        self._send()
+
+    def _send(self) -> None:
+        try:
+            while self._unsent:
+                self._groups.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            self._retry = self._retry or self._loop.call_later(RETRY, self._send_again)
+        except OSError:
+            # It has died; the next one is told of all groups.
+            self._unsent.clear()
+
+    def _send_again(self) -> None:
+        self._retry = None
+        self._send()
+
+    def _readable(self) -> None:
+        """Take every answer that is there: a wrapper may be as fast as the news of it."""
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                return
+            if not data:
+                return
+            answer = json.loads(data)
+            self._answered_at = self._loop.time()
+            self._answered_id = max(self._answered_id, answer["id"])
+            self._settle(answer, fds)
+
+    def _settle(self, answer: dict[str, Any], fds: list[int]) -> None:
+        if "error" in answer:
+            self._fail(answer["id"], OSError(answer["error"]))
+        elif fds and answer["id"] in self._pending:
+            launch, output, settled = self._pending.pop(answer["id"])
+            settled.set_result(Process(answer["pid"], fds[0], output, launch.command))
+        else:
+            # There was no room for its handle, without which it cannot be supervised, or it was given up.
+            with suppress(ProcessLookupError):
+                os.killpg(answer["pid"], signal.SIGKILL)
+            self.forget(answer["pid"])
+            for fd in fds:
+                os.close(fd)
+            self._fail(answer["id"], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+
+    def _fail(self, identifier: int, error: OSError) -> None:
+        if identifier in self._pending:
+            _, output, settled = self._pending.pop(identifier)
+            os.close(output)
+            settled.set_exception(error)
+
+    def _ended(self) -> None:
+        self._end(OSError("its zygote died"))
+        self._died(self)
+
+    def _end(self, reason: OSError) -> None:
+        # What it has started before it died is a process all the same.
+        self._readable()
+        self._loop.remove_reader(self._births)
+        self._loop.remove_reader(self._handle)
+        os.close(self._handle)
+        self._births.close()
+        self._groups.close()
+        for identifier in list(self._pending):
+            self._fail(identifier, reason)
+        try:
+            # At the end of the line it kills what it still holds, and ends.
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def empty_environment(base: Path, folder: Path) -> Path:
+    """Make a virtualenv without packages, whose interpreter becomes any other virtualenv's; returns the interpreter.
+
+    :param base: the interpreter that the virtualenvs were made of.
+    :param folder: where it is made.
+
+    Raises OSError.
+    """
+    home = folder / f"{base.name}-{hashlib.sha256(os.fsencode(base)).hexdigest()[:8]}"
+    interpreter = home / "bin" / "python"
+    interpreter.parent.mkdir(parents=True, exist_ok=True)
+    (home / "pyvenv.cfg").write_text(f"home = {base.parent}\ninclude-system-site-packages = false\n")
+    if not interpreter.is_symlink() or interpreter.readlink() != base:
+        interpreter.unlink(missing_ok=True)
+        interpreter.symlink_to(base)
+    return interpreter

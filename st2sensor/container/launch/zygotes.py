@@ -1,0 +1,175 @@
+"""Starts wrappers: one zygote per base interpreter, made when it is first needed and replaced when it dies."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Container, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from st2sensor import backoff
+from st2sensor.container.launch.handle import Process
+from st2sensor.container.launch.spec import Inherited, Launch, common
+from st2sensor.container.launch.zygote_client import Zygote, empty_environment
+from st2sensor.sharing.clocks import Moment
+
+LOG = logging.getLogger(__name__)
+
+PR_SET_CHILD_SUBREAPER = 36
+
+FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
+"""Seconds until a zygote that died is replaced, doubling while it dies again before it has started anything."""
+
+OWN = Path(sys.executable)
+"""What packs without a virtualenv run in: its zygote is started in that environment, and has no other to become."""
+
+
+class Launcher:
+    """For the loop's thread, which has to be the main thread.
+
+    :param folder: where zygotes have their environments.
+    :param socket: the container's socket for most wrappers.
+    :param sensors: what they start with.
+    :param cgroups: how the paths of the sensors' control groups begin, if they have any.
+    """
+
+    def __init__(
+        self, loop: AbstractEventLoop, folder: Path, socket: Path, sensors: Inherited, cgroups: Path | None
+    ) -> None:
+        self._loop = loop
+        self._folder = folder
+        self._socket = socket
+        self._sensors = sensors
+        self._cgroups = cgroups
+        self._zygotes: dict[Path, Zygote] = {}
+        self._groups: dict[Path, set[int]] = {}
+        """Process groups that are alive, by the base interpreter of their zygote."""
+        self._deaths: dict[Path, int] = {}
+        """How often a zygote has died since one has last started something."""
+        self._end: Moment | None = None
+        """When the zygotes kill all sensors, by whichever clock comes there first."""
+        self._starting = 0
+        """How many processes may be on their way that nobody knows yet."""
+        # Wrappers are forked twice, so that they become children of this process.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    async def start(self, launch: Launch) -> Process:
+        """Start a wrapper. Raises OSError when that cannot be done."""
+        base = launch.interpreter if launch.interpreter == OWN else base_of(launch.interpreter)
+        execute = base is None or launch.eventlet is not None
+        base = base or OWN
+        zygote = self._zygote(base)
+        self._starting += 1
+        try:
+            process = await zygote.start(launch, execute=execute)
+        finally:
+            self._starting -= 1
+        self._deaths[base] = 0
+        self._groups.setdefault(base, set()).add(process.pid)
+        successor = self._zygotes.get(base)
+        if successor is not None and successor is not zygote:
+            successor.hold([process.pid])
+        return process
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+        for base, groups in self._groups.items():
+            if group in groups:
+                groups.discard(group)
+                if base in self._zygotes:
+                    self._zygotes[base].forget(group)
+
+    def limit(self, end: Moment) -> None:
+        """Have all sensors killed when one clock has come to a moment, unless it is moved before."""
+        self._end = end
+        for zygote in self._zygotes.values():
+            zygote.limit(end)
+
+    def reap_strangers(self, known: Container[int]) -> bool:
+        """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
+
+        False when it cannot be told now: what ends while a wrapper is on its way may be that wrapper.
+
+        :param known: process ids of wrappers.
+        """
+        if self._starting:
+            return False
+        ours = {zygote.pid for zygote in self._zygotes.values()}
+        for pid in _ended():
+            if pid in known or pid in ours:
+                # It is collected in a moment by whom it belongs to.
+                return False
+            # It may have been a wrapper that did not come to be: its number is nobody's to kill any more.
+            for zygote in self._zygotes.values():
+                zygote.forget(pid)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        return True
+
+    def close(self) -> None:
+        """End the zygotes."""
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
+
+    def _zygote(self, base: Path) -> Zygote:
+        if base not in self._zygotes:
+            interpreter = base if base == OWN else empty_environment(base, self._folder)
+            zygote = Zygote(
+                self._loop,
+                interpreter,
+                common(base, self._socket),
+                self._sensors,
+                lambda ended: self._died(base, ended),
+            )
+            zygote.hold(self._groups.get(base, ()))
+            if self._cgroups is not None:
+                zygote.guard(self._cgroups)
+            if self._end is not None:
+                zygote.limit(self._end)
+            self._zygotes[base] = zygote
+        return self._zygotes[base]
+
+    def _died(self, base: Path, zygote: Zygote) -> None:
+        del self._zygotes[base]
+        deaths = self._deaths[base] = self._deaths.get(base, 0) + 1
+        wait = backoff.delay(deaths, first=FIRST_REPLACEMENT, cap=LAST_REPLACEMENT)
+        LOG.warning("zygote %d of %s died; the sensors go on, and it is replaced", zygote.pid, base)
+        self._loop.call_later(wait, self._replace, base)
+
+    def _replace(self, base: Path) -> None:
+        """Without a warden the groups of sensors would outlive the container."""
+        if self._groups.get(base):
+            try:
+                self._zygote(base)
+            except Exception as error:  # noqa: BLE001 (it is tried again)
+                LOG.error("the zygote of %s cannot be replaced for now: %s", base, error)
+                self._loop.call_later(LAST_REPLACEMENT, self._replace, base)
+
+
+def base_of(interpreter: Path) -> Path | None:
+    """The interpreter that a virtualenv was made of, or the interpreter itself outside of one.
+
+    None for a virtualenv that holds a copy, whose base cannot be told: it has to be executed.
+    """
+    real = Path(os.path.realpath(interpreter))
+    environment = Path(os.path.abspath(interpreter)).parent.parent
+    if (environment / "pyvenv.cfg").is_file() and real.is_relative_to(os.path.realpath(environment)):
+        return None
+    return real
+
+
+def _ended() -> Iterator[int]:
+    """Children that have ended and were not collected yet."""
+    while True:
+        try:
+            info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if info is None:
+            return
+        yield info.si_pid

@@ -1,0 +1,1 @@
+"""What operators see of a running container, and what they can do."""

@@ -1,0 +1,268 @@
+"""Says how the container and its sensors are: what commands, the status page and metrics show."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import st2sensor
+from st2sensor.container.desired.membership import Membership
+from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.operators.clipping import ALONE, clipped
+from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
+from st2sensor.container.operators.locations import Place, Whereabouts
+from st2sensor.container.operators.usage import Sampler
+from st2sensor.container.supervision.child import Child, State, is_healthy, summary
+from st2sensor.container.supervision.children import Children
+from st2sensor.container.supervision.recorder import Chronicle
+from st2sensor.dispatch.traffic import Traffic, per_minute
+from st2sensor.errors import OutboxError
+from st2sensor.health import Health, changed
+from st2sensor.models import SensorType
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport, SharingReport
+from st2sensor.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+BY_PARTITION = "another node runs it, as partition_provider says"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where a report comes from.
+
+    :param known: what storage says; None until that is known.
+    :param desired: the sensors that should run here.
+    :param broker: how the broker is; :param database: how the database is.
+    :param held_back: whether the broker refuses routing keys; :param held_of: what waits for that, by sensor.
+    :param audience: whether the serializer fits those who take triggers.
+    :param membership: of those that share sensors; None where they are not shared.
+    """
+
+    known: Callable[[], Knowledge | None]
+    desired: Callable[[], Mapping[str, str]]
+    broker: Callable[[], Health]
+    held_back: Callable[[], Health]
+    held_of: Callable[[], Mapping[str, str]]
+    audience: Callable[[], Health]
+    database: Callable[[], Health]
+    membership: Callable[[], Membership | None]
+
+
+class Reporter:
+    """For the loop's thread.
+
+    :param blocking: runs what reads files elsewhere.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        children: Children,
+        hangs: Hangs,
+        chronicle: Chronicle,
+        traffic: Traffic,
+        outbox: Outbox,
+        sampler: Sampler,
+        blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._children = children
+        self._hangs = hangs
+        self._chronicle = chronicle
+        self._traffic = traffic
+        self._outbox = outbox
+        self._sampler = sampler
+        self._blocking = blocking
+        self._clock = clock
+        self._started = time.time()
+        self._room = Health(reason="")
+        self._calm = Health(reason="")
+
+    async def sensors(self, after: str = "", most: int | None = None) -> list[SensorReport]:
+        """Every registered sensor, by reference, with its texts cut.
+
+        :param after: only those behind this reference; :param most: so many of them.
+        """
+        if not after:
+            await self._sampler.sample_all(self._children.process_ids())
+        known = self._sources.known() or Knowledge()
+        refs = self._children.states.keys() | known.listed
+        whereabouts = self._whereabouts()
+        return [clipped(self._sensor(ref, whereabouts)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
+
+    async def sensor(self, ref: str) -> SensorReport | None:
+        """One sensor; None when it is not registered."""
+        known = self._sources.known() or Knowledge()
+        if ref not in known.listed and ref not in self._children.states:
+            return None
+        pid = self._children.process_id(ref)
+        if pid is not None:
+            await self._sampler.sample(pid)
+        return clipped(self._sensor(ref, self._whereabouts()), short=ALONE, long=ALONE)
+
+    async def node(self) -> NodeReport:
+        """The container itself."""
+        await self._sampler.sample_all(self._children.process_ids())
+        usage = self._sampler.own
+        return NodeReport(
+            name=self._settings.container.node_name,
+            version=st2sensor.__version__,
+            pid=os.getpid(),
+            started=self._started,
+            source=self._settings.source,
+            summary=summary(self._children.states.values()),
+            checks=self.checks(),
+            outbox_depth=self._outbox.depth,
+            outbox_size=self._settings.outbox.max_size,
+            outbox_bytes=self._outbox.size,
+            outbox_max_bytes=self._settings.outbox.max_bytes,
+            outbox_oldest=await self._blocking(self._oldest),
+            latencies=tuple(self._traffic.latencies),
+            latency_sum=self._traffic.latency_sum,
+            memory=usage.memory,
+            cpu=usage.cpu,
+            notes=self.notes(),
+            sharing=self._sharing(),
+        )
+
+    def checks(self) -> tuple[Check, ...]:
+        """What the container needs, and whether its sensors stay alive."""
+        depth = self._outbox.depth
+        full = "" if self._outbox.has_room else f"{depth} triggers wait and there is no room for more: dispatch() waits"
+        self._room = changed(self._room, self._outbox.problem or full)
+        self._calm = changed(self._calm, _crash_loops(self._failing()))
+        broker = self._sources.broker()
+        waiting = f"; {depth} triggers wait in the outbox and are sent when it is back" if not broker.ok else ""
+        return (
+            _check("broker", broker, waiting),
+            _check("database", self._sources.database()),
+            _check("outbox", self._room),
+            _check("routing keys", self._sources.held_back()),
+            _check("sensors", self._calm),
+            *self._leases(),
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """What is worth a look, though nothing that the container needs is missing."""
+        hanging = summary_of_hangs(self._hangs.all())
+        return tuple(filter(None, (hanging, self._sources.audience().reason)))
+
+    def _leases(self) -> Iterable[Check]:
+        membership = self._sources.membership()
+        if membership is not None:
+            health = membership.health
+            yield _check("leases", health, "" if health.ok else f"; {membership.time_left()}")
+
+    def _whereabouts(self) -> Whereabouts | None:
+        membership = self._sources.membership()
+        return None if membership is None else Whereabouts(membership, self._settings.container.node_name)
+
+    def _sharing(self) -> SharingReport | None:
+        known, whereabouts = self._sources.known() or Knowledge(), self._whereabouts()
+        if whereabouts is None:
+            return None
+        enabled = (sensor.ref for sensor in known.sensors.values() if sensor.enabled)
+        return whereabouts.report({ref: known.needs_of(ref) for ref in enabled})
+
+    def _oldest(self) -> float | None:
+        try:
+            return self._outbox.oldest()
+        except OutboxError as exception:
+            LOG.warning("%s", exception)
+            return None
+
+    def _failing(self) -> list[Child]:
+        return [child for child in self._children.states.values() if self._is_failing(child)]
+
+    def _is_failing(self, child: Child) -> bool:
+        """Whether it has failed again and again, and has not run well for long enough since."""
+        restarts = self._settings.container.restarts
+        return child.failures >= restarts.failing_after and not is_healthy(child, self._clock(), restarts)
+
+    def _is_back(self, child: Child) -> bool:
+        """Whether it is up, and has dispatched since."""
+        ago = self._clock() - child.since
+        return child.state is State.RUNNING and self._traffic.of(child.ref).last_at > time.time() - ago
+
+    def _sensor(self, ref: str, whereabouts: Whereabouts | None) -> SensorReport:
+        known = self._sources.known() or Knowledge()
+        child, sensor = self._children.states.get(ref), known.sensors.get(ref)
+        registration = known.registrations.get(ref)
+        record, flow, recent = self._chronicle.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
+        pid = self._children.process_id(ref)
+        usage = self._sampler.of(pid)
+        refused = registration.error if registration else None
+        place = whereabouts.of(ref, known.needs_of(ref)) if whereabouts else Place(state=ELSEWHERE, reason=BY_PARTITION)
+        state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
+        return SensorReport(
+            ref=ref,
+            state=state,
+            node=place.node,
+            fence=place.fence,
+            reason=reason,
+            since=self._wall(child.since) if child else None,
+            pid=pid,
+            restarts=record.restarts,
+            failures=child.failures if child else 0,
+            failing=child is not None and self._is_failing(child) and not self._is_back(child),
+            hang=self._hangs.of(ref),
+            next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
+            last_exit=record.last_exit,
+            last_error=record.last_error,
+            dropped=record.dropped,
+            refused=refused,
+            refused_types=known.refusals_of(ref),
+            held_back=self._sources.held_of().get(ref, ""),
+            last_poll=record.poll_of(self._clock()),
+            polls=record.polls,
+            poll_seconds=record.poll_seconds,
+            trigger=flow.last_trigger,
+            triggered_at=flow.last_at or None,
+            triggers_per_minute=per_minute(recent),
+            recent=tuple(recent),
+            dispatched=flow.dispatched,
+            invalid=flow.invalid,
+            last_invalid=flow.last_invalid,
+            dead=self._traffic.dead(ref),
+            memory=round(usage.memory, -5) if usage else None,
+            cpu=round(usage.cpu, 2) if usage else None,
+            digest=child.digest if child else None,
+            file=sensor.artifact_uri.removeprefix("file://") if sensor else None,
+            poll_interval=sensor.poll_interval or None if sensor else None,
+            trigger_types=sensor.trigger_types if sensor else (),
+        )
+
+    def _without_child(self, ref: str, sensor: SensorType | None, refused: str | None, place: Place) -> tuple[str, str]:
+        if sensor is None:
+            return REFUSED, refused or ""
+        if not sensor.enabled:
+            return DISABLED, f"it is disabled; st2sensor enable {ref} starts it"
+        if ref in self._sources.desired():
+            return WAITING, "its turn to start has not come yet"
+        return place.state, place.reason
+
+    def _wall(self, monotonic: float | None) -> float | None:
+        # Rounded, so that it is the same each time.
+        return None if monotonic is None else round(time.time() - (self._clock() - monotonic), 1)
+
+
+def _check(name: str, health: Health, more: str = "") -> Check:
+    return Check(name=name, ok=health.ok, since=health.since, reason=health.reason + more)
+
+
+def _crash_loops(failing: Iterable[Child]) -> str:
+    """Which sensors fail again and again, the first few by name."""
+    refs = sorted(child.ref for child in failing)
+    if not refs:
+        return ""
+    named = ", ".join(refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
+    return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"

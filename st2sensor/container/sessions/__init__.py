@@ -1,0 +1,1 @@
+"""The wrapper protocol's server side."""

@@ -1,0 +1,1 @@
+"""The sensors of this node: their states, their processes, and what these say."""

@@ -1,0 +1,82 @@
+"""What to do so that what runs is what should run: a pure function."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from st2sensor.container.supervision.child import Child, State
+
+SLOW = 5.0
+"""Seconds after which a sensor that is still starting holds up no other one's start."""
+
+
+class Do(enum.Enum):
+    START = "start"
+    RESTART = "restart"
+    STOP = "stop"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    do: Do
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """:param held_back: whether there is more to do than may be done at once."""
+
+    actions: list[Action]
+    held_back: bool
+
+
+def plan(desired: Mapping[str, str], children: Mapping[str, Child], now: float, at_once: int) -> Plan:
+    """The actions that bring children towards desired.
+
+    A restart is a stop now and, once the process has ended, a start in a later plan: those that wait for their start
+    come first, so that no more than `at_once` are away at a time.
+
+    :param desired: digest of what should run, by sensor reference.
+    :param now: the monotonic clock, in seconds.
+    :param at_once: how many may be starting or stopping for a restart.
+    """
+    free = [Action(do, ref) for ref, child in children.items() if ref not in desired if (do := _end(child))]
+    starts: list[Action] = []
+    restarts: list[Action] = []
+    for ref, digest in desired.items():
+        do = _keep(children[ref], digest, now) if ref in children else Do.START
+        if do is not None:
+            (starts if do is Do.START else restarts).append(Action(do, ref))
+    room = max(0, at_once - sum(_is_changing(child, now) for child in children.values()))
+    limited = starts + restarts
+    return Plan(free + limited[:room], held_back=len(limited) > room)
+
+
+def next_due(children: Mapping[str, Child]) -> float | None:
+    """When the next start falls due, on the monotonic clock."""
+    return min((child.due for child in children.values() if child.due is not None), default=None)
+
+
+def _is_changing(child: Child, now: float) -> bool:
+    return child.state is State.STOPPING or (child.state is State.STARTING and now - child.since < SLOW)
+
+
+def _end(child: Child) -> Do | None:
+    if child.state in (State.STARTING, State.RUNNING):
+        return Do.STOP
+    return None if child.state is State.STOPPING else Do.FORGET
+
+
+def _keep(child: Child, digest: str, now: float) -> Do | None:
+    if child.state in (State.STARTING, State.RUNNING):
+        return Do.RESTART if child.digest != digest else None
+    if child.state is State.STOPPING:
+        return None
+    if child.state is State.STOPPED or child.digest != digest:
+        return Do.START
+    if child.state is State.BACKOFF and child.due is not None and now >= child.due:
+        return Do.START
+    return None

@@ -1,0 +1,132 @@
+"""Tells of the sensors' lives: to the log, to whoever watches, and to whoever asks later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from st2sensor.container import broadcast
+from st2sensor.container.broadcast import Hub
+from st2sensor.container.supervision.child import Child, State, describe_exit
+from st2sensor.container.supervision.past_runs import Record
+from st2sensor.logs.setup import of_sensor
+from st2sensor.reports import Event
+from st2sensor.settings import Restarts
+
+LOG = logging.getLogger(__name__)
+
+
+class Chronicle:
+    """For the loop's thread.
+
+    :param restarts: when a sensor that failed starts again; None where none does.
+    :param clock: monotonic; times that people see are the wall clock's.
+    """
+
+    def __init__(self, events: Hub, restarts: Restarts | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._events = events
+        self._restarts = restarts
+        self._clock = clock
+        self._records: dict[str, Record] = {}
+
+    def of(self, ref: str) -> Record:
+        """What has become of a sensor."""
+        return self._records.get(ref) or Record()
+
+    def forget(self, ref: str) -> None:
+        """A sensor is not registered any more."""
+        self._records.pop(ref, None)
+
+    @property
+    def sensors(self) -> list[str]:
+        """Those that it tells of."""
+        return list(self._records)
+
+    def moved(self, child: Child) -> None:
+        """A sensor has another state."""
+        self._events.tell(broadcast.STATE, child.ref, state=child.state.value, reason=child.reason)
+
+    def started(self, ref: str, pid: int) -> None:
+        """A process has started."""
+        self._record(ref).starts += 1
+        LOG.info("%s started, pid %d", ref, pid, extra=of_sensor(ref))
+
+    def stops(self, ref: str, reason: str) -> None:
+        """A sensor is asked to stop."""
+        LOG.info("%s stops: %s", ref, reason, extra=of_sensor(ref))
+
+    def insisted(self, ref: str, patience: float) -> None:
+        """A sensor that did not stop in time, in seconds, is killed."""
+        LOG.warning("%s did not stop within %g s: killed", ref, patience, extra=of_sensor(ref))
+
+    def overdue(self, ref: str, text: str) -> None:
+        """A call into the sensor takes longer than it may; its stacks follow in the log."""
+        LOG.error("%s: %s; where its threads are:", ref, text, extra=of_sensor(ref))
+        self.failed(ref, text)
+
+    def stacks(self, ref: str, lines: list[str]) -> None:
+        """Where the threads were of a sensor that is overdue."""
+        record = self._record(ref)
+        if record.last_error is not None and lines:
+            record.failed("\n".join([f"{record.last_error.text}; its threads were here:", *lines]), time.time())
+
+    def cannot_start(self, child: Child) -> None:
+        """A sensor has no process, and waits for its next start, or is not wanted any more."""
+        self.failed(child.ref, child.reason)
+        if child.state is State.BACKOFF:
+            self._report_failure(child)
+
+    def ended(self, child: Child, code: int, how: str) -> None:
+        """A process has ended.
+
+        :param child: in its new state.
+        :param how: the exit in words.
+        """
+        self._record(child.ref).last_exit = Event(at=time.time(), text=how)
+        self._record(child.ref).began = None
+        if child.state is State.BACKOFF:
+            self._report_failure(child)
+        elif child.state is State.FINISHED:
+            LOG.info("%s finished with %s", child.ref, describe_exit(code), extra=of_sensor(child.ref))
+        elif code < 0:
+            LOG.info("%s stopped with %s", child.ref, describe_exit(code), extra=of_sensor(child.ref))
+        else:
+            LOG.info("%s stopped", child.ref, extra=of_sensor(child.ref))
+
+    def failed(self, ref: str, text: str) -> None:
+        """A sensor has logged an error, or something is wrong with it."""
+        self._record(ref).failed(text, time.time())
+        self._events.tell(broadcast.ERROR, ref, text=text)
+
+    def dropped(self, ref: str, lines: int, rate: float) -> None:
+        """Lines of a sensor's log were dropped, because they were more than so many a second."""
+        self._record(ref).dropped += lines
+        text = f"{lines} lines were dropped: more than {rate:g} a second"
+        logging.getLogger(ref).warning("%s", text, extra=of_sensor(ref))
+
+    def polls(self, ref: str, running: bool) -> None:
+        """A poll() begins, or is over."""
+        if running:
+            self._record(ref).poll_begins(time.time(), self._clock())
+        else:
+            self._record(ref).poll_ends(self._clock())
+
+    def _record(self, ref: str) -> Record:
+        return self._records.setdefault(ref, Record())
+
+    def _report_failure(self, child: Child) -> None:
+        assert child.due is not None
+        said = of_sensor(child.ref)
+        if self._restarts is None:
+            LOG.info("%s %s", child.ref, child.reason, extra=said)
+            return
+        LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since, extra=said)
+        if child.failures == self._restarts.failing_after:
+            LOG.warning(
+                "%s keeps failing: %d times in a row; it is tried again for ever, every %g s in the end",
+                child.ref,
+                child.failures,
+                self._restarts.delay_max,
+                extra=said,
+            )

@@ -1,0 +1,78 @@
+"""The sensor `core.WebhookSensor`."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from st2sensor.core_pack.webhooks.hooks import Hooks
+from st2sensor.core_pack.webhooks.server import Options, Server
+from st2sensor.sensor import Sensor
+
+
+class WebhookSensor(Sensor):
+    """Listens for the webhooks that rules ask for: triggers of core.st2.webhook."""
+
+    def setup(self) -> None:
+        self._logger = self.sensor_service.get_logger(name=self.__class__.__name__)
+        self._hooks = Hooks()
+        self._options = Options(**self.config["webhooks"])
+        self._known = threading.Event()
+        # Not by joining its thread: CPython 3.11 takes a thread for ended whose join() was interrupted.
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self._closing: Callable[[], object] | None = None
+        # Each client is an open file.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    def run(self) -> None:
+        # Who posts before the triggers are known would be told that there are none.
+        self._known.wait()
+        # In a thread of its own: a stop is raised in this one, wherever it is.
+        threading.Thread(target=self._serve, name="webhooks", daemon=True).start()
+        self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def cleanup(self) -> None:
+        closing = self._closing
+        if closing is not None:
+            # A loop that has just ended needs no telling.
+            with suppress(RuntimeError):
+                closing()
+            self._ended.wait()
+
+    def add_trigger(self, trigger: dict[str, Any]) -> None:
+        self._logger.info("webhook %s is asked for", self._hooks.put(trigger))
+
+    def update_trigger(self, trigger: dict[str, Any]) -> None:
+        self.add_trigger(trigger)
+
+    def remove_trigger(self, trigger: dict[str, Any]) -> None:
+        self._logger.info("webhook %s is asked for no longer", self._hooks.remove(trigger))
+
+    def triggers_known(self) -> None:
+        self._known.set()
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self._listen())
+        except OSError as error:
+            place = f"{self._options.host}:{self._options.port}"
+            self._failure = RuntimeError(f"[webhooks]: cannot listen at {place}: {error}")
+        except BaseException as error:  # noqa: BLE001 (raised again, in the sensor's own thread)
+            self._failure = error
+        finally:
+            self._closing = None
+            self._ended.set()
+
+    async def _listen(self) -> None:
+        loop, closing = asyncio.get_running_loop(), asyncio.Event()
+        self._closing = lambda: loop.call_soon_threadsafe(closing.set)
+        signatures = self.config.get("signatures") or {}
+        await Server(self._options, self._hooks, self.sensor_service, signatures, self._logger).serve(closing)

@@ -1,0 +1,78 @@
+"""What a request says, in the form that rules expect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from st2sensor.core_pack.webhooks.refusal import Refusal
+from st2sensor.models import CORE_PACK
+from st2sensor.packs.bundled import core_trigger_types
+from st2sensor.schemas.dialect import Compiled
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
+TYPE = f"{CORE_PACK}.st2.webhook"
+
+CREDENTIALS = frozenset({"st2-api-key", "x-auth-token", "cookie"})
+"""Headers that are no trigger's business, as in StackStorm."""
+
+FIELDS = 10_000
+"""Fields of a form, at the most."""
+
+SCHEMA = Compiled(next(item.payload_schema or {} for item in core_trigger_types() if item.ref == TYPE))
+
+
+def payload_of(headers: Iterable[tuple[str, str]], body: Any) -> dict[str, Any]:
+    """A trigger's payload. Raises Refusal for one that does not fit the trigger type's schema.
+
+    Names of headers are written as StackStorm's servers write them, as in X-Github-Event, and in small letters under
+    `headers_lower`.
+    """
+    seen: dict[str, str] = {}
+    for name, value in headers:
+        if name.lower() not in CREDENTIALS:
+            titled = name.title()
+            seen[titled] = f"{seen[titled]}, {_text(value)}" if titled in seen else _text(value)
+    payload = {
+        "headers": seen,
+        "headers_lower": {name.lower(): value for name, value in seen.items()},
+        "body": body,
+    }
+    if not isinstance(body, dict | list):
+        raise Refusal(400, f"the body must be an object, an array or a form, not {json.dumps(body)[:100]}")
+    problem = SCHEMA.violation(payload)
+    if problem is not None:
+        raise Refusal(400, f"the body does not fit trigger type {TYPE}: {problem}")
+    return payload
+
+
+def body_of(content_type: str, raw: bytes) -> Any:
+    """A body by its type: JSON, also where no type is given, or a form, whose fields are lists as in StackStorm.
+
+    Raises Refusal.
+    """
+    kind = content_type.partition(";")[0].strip().lower() or JSON
+    try:
+        if kind == FORM:
+            return parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+        if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+            raise Refusal(415, f"a body of type {kind} is not understood: send {JSON} or {FORM}")
+        body = json.loads(raw.decode(), parse_constant=_refuse_constant) if raw else {}
+        # What Python reads and JSON in UTF-8 cannot say: half a pair of surrogates, 1e999.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as exception:
+        what = "form" if kind == FORM else "JSON"
+        raise Refusal(400, f"the body is no {what}: {exception}") from None
+    return body
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _text(value: str) -> str:
+    """Headers may hold any bytes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

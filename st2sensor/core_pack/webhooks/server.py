@@ -1,0 +1,244 @@
+"""The HTTP server: a request is answered with 202 once its events are on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from st2sensor.core_pack.webhooks.access import Access
+from st2sensor.core_pack.webhooks.api_keys import PREFIX as API_KEYS
+from st2sensor.core_pack.webhooks.api_keys import ApiKeys
+from st2sensor.core_pack.webhooks.hooks import Hooks, normalised
+from st2sensor.core_pack.webhooks.openapi import document
+from st2sensor.core_pack.webhooks.payload import body_of, payload_of
+from st2sensor.core_pack.webhooks.rates import Rates
+from st2sensor.core_pack.webhooks.refusal import Refusal
+from st2sensor.errors import DatastoreUnavailable, St2SensorError
+from st2sensor.system.doors import Doors
+from st2sensor.system.visitors import PATIENCE as PATIENCE_OF_DOORS
+from st2sensor.system.visitors import Visitors, share_of_files
+
+PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
+"""As StackStorm's proxy and its API have it."""
+
+THREADS = 32
+"""Dispatches that wait for the disk at the same time: they share a commit."""
+
+PATIENCE = 30.0
+"""Seconds that a request waits for its events to be on disk."""
+
+VISITORS = 4096
+"""Connections at the same time."""
+
+READ = 3.0
+"""Seconds that the datastore has to tell the keys; who posts meanwhile waits no longer, and those last seen count."""
+
+LEAVE = 5.0
+"""Seconds that requests have to be answered at the end."""
+
+TRACE_TAG = "St2-Trace-Tag"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`[webhooks]`.
+
+    :param max_size: bytes of a body. :param timeout: seconds until a head, and then a body, has to be there.
+    :param rate_limit: requests a second to one URL; 0 for any number.
+    :param require_key: `auto`, `always` or `never`.
+    :param tls_certificate_file: with its chain; None for HTTP without TLS.
+    """
+
+    host: str
+    port: int
+    max_size: int
+    timeout: float
+    rate_limit: float
+    require_key: str
+    tls_certificate_file: str | None
+    tls_key_file: str | None
+
+
+class Server:
+    """For the loop's thread.
+
+    :param service: the sensor's.
+    :param signatures: of the pack's configuration.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        hooks: Hooks,
+        service: Any,
+        signatures: Mapping[str, Mapping[str, Any]],
+        logger: logging.Logger,
+    ) -> None:
+        self._options = options
+        self._hooks = hooks
+        self._service = service
+        self._logger = logger
+        self._rates = Rates(options.rate_limit)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
+        # Of its own: dispatches that wait for room in the outbox must not keep a key from being checked.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="keys")
+        self._reading: asyncio.Future[dict[str, str]] | None = None
+        self._keys = ApiKeys(self._read_keys, logger)
+        self._answering: set[asyncio.Task[Any]] = set()
+        self._doors: Doors | None = None
+        self._access = Access(self._keys, signatures, options.require_key, options.host)
+
+    async def serve(self, closing: asyncio.Event) -> None:
+        """Listen until it is time to close. Raises OSError for an address or a certificate that cannot be used."""
+        options = self._options
+        context = self._tls()
+        application = web.Application(middlewares=[self._explained], client_max_size=options.max_size)
+        for path in PATHS:
+            application.router.add_post(f"{path}{{url:.+}}", self._post)
+        application.router.add_get("/api/v1/openapi.json", self._document, allow_head=False)
+        # Requests that are none are their senders' business.
+        logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=options.timeout, lingering_time=1.0
+        )
+        await runner.setup()
+        following = asyncio.ensure_future(self._keys.follow())
+        # Without it, keys that were revoked would be taken for ever.
+        following.add_done_callback(lambda _: closing.set())
+        try:
+            limit, patience = share_of_files(2, VISITORS), min(PATIENCE_OF_DOORS, options.timeout)
+            visitors = Visitors(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
+            server = runner.server
+            assert server is not None
+            self._doors = Doors(visitors, server, options.host, options.port, context)
+            place = await self._doors.open()
+            self._logger.info("listening at %s%s", place, PATHS[0])
+            for url in sorted(self._access.signed_urls - self._hooks.urls()):
+                self._logger.warning("signatures: no rule asks for webhook %s; case counts", url)
+            await closing.wait()
+            self._doors.close()
+            await self._answer_all()
+            if following.done():
+                following.result()
+        finally:
+            following.cancel()
+            if self._doors is not None:
+                self._doors.close()
+            await runner.cleanup()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer_all(self) -> None:
+        """Wait for those who have asked already: aiohttp would hang up on who has not said all."""
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=LEAVE)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self._options.tls_certificate_file is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._options.tls_certificate_file, self._options.tls_key_file)
+        return context
+
+    @web.middleware
+    async def _explained(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refusals in the form of StackStorm's API."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        assert self._doors is not None
+        try:
+            with self._doors.answering(request.protocol):
+                return await handler(request)
+        except Refusal as refusal:
+            status, reason, headers = refusal.status, refusal.reason, dict(refusal.headers)
+        except web.HTTPException as exception:
+            if exception.status < 400:
+                raise
+            status, reason = exception.status, exception.reason
+            headers = {name: value for name, value in exception.headers.items() if name == "Allow"}
+        except Exception:
+            self._logger.exception("%s could not be answered", request.path)
+            status, reason, headers = 500, "internal error; the sensor's log says more", {}
+        said = (request.method, request.path, request.remote, status, reason)
+        self._logger.info("refused %s", _printable("{} {} from {}: {} {}".format(*said)))
+        return web.json_response({"faultstring": reason}, status=status, headers=headers)
+
+    async def _document(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
+        needs_key = self._access.asks_for_keys()
+        return web.json_response(document(PATHS[0], needs_key=needs_key))
+
+    async def _post(self, request: web.Request) -> web.Response:
+        url = normalised(request.match_info["url"])
+        await self._access.check_key(request, url)
+        refs = self._hooks.find(url)
+        if not refs:
+            raise Refusal(404, f"no rule asks for webhook {url}")
+        raw = await self._read(request)
+        self._access.check_signature(request, url, raw)
+        self._rates.take(url)
+        body = body_of(request.headers.get("Content-Type", ""), raw)
+        payload = payload_of(request.headers.items(), body)
+        trace_tag = payload["headers"].pop(TRACE_TAG, None)
+        payload["headers_lower"].pop(TRACE_TAG.lower(), None)
+        await self._dispatch(refs, payload, trace_tag or f"webhook-{url}-{uuid.uuid4().hex}")
+        return web.Response(body=json.dumps(body).encode(), status=202, content_type="application/json")
+
+    async def _read(self, request: web.Request) -> bytes:
+        size = self._options.max_size
+        if (request.content_length or 0) > size:
+            raise Refusal(413, f"the body is longer than {size} bytes", {"Connection": "close"})
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise Refusal(413, f"the body is longer than {size} bytes", {"Connection": "close"}) from None
+        except TimeoutError:
+            reason = f"the body did not come within {self._options.timeout:g} s"
+            raise Refusal(408, reason, {"Connection": "close"}) from None
+        except web.RequestPayloadError as error:
+            raise Refusal(400, f"the body cannot be read: {error}", {"Connection": "close"}) from None
+
+    async def _dispatch(self, refs: tuple[str, ...], payload: dict[str, Any], trace_tag: str) -> None:
+        def dispatch() -> None:
+            for ref in refs:
+                self._service.dispatch(trigger=ref, payload=payload, trace_tag=trace_tag)
+
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.get_running_loop().run_in_executor(self._threads, dispatch)
+        except (St2SensorError, TimeoutError) as error:
+            self._logger.warning("an event of %s could not be kept: %s", ", ".join(refs), str(error) or "no room")
+            raise Refusal(503, "the event cannot be kept now; send it again", {"Retry-After": "5"}) from None
+
+    async def _read_keys(self) -> dict[str, str]:
+        """Raises St2SensorError, also when there is no answer in time: it is waited for by whoever asks next."""
+
+        def read() -> dict[str, str]:
+            found = self._service.list_values(prefix=API_KEYS)
+            return {str(entry.name).partition(f":{API_KEYS}")[2]: str(entry) for entry in found}
+
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().run_in_executor(self._reader, read)
+        done, _ = await asyncio.wait([self._reading], timeout=READ)
+        if not done:
+            raise DatastoreUnavailable(f"the datastore has not answered within {READ:g} s")
+        found, self._reading = self._reading, None
+        return found.result()
+
+
+def _printable(text: str) -> str:
+    """What a stranger has sent must not look like lines of the log."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,1 @@
+"""The datastore: keys, their values, secrets, and the triggers of their changes."""

@@ -1,0 +1,94 @@
+"""The keys that secrets are encrypted under: one that encrypts, and earlier ones that can still be read under."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+from pathlib import Path
+
+from st2sensor.errors import DatastoreError
+from st2sensor.portable import crypto
+from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
+from st2sensor.settings import KeyValues
+
+LOG = logging.getLogger(__name__)
+
+OPTION = "[keyvalue] encryption_key_path"
+PREVIOUS = "[keyvalue] previous_key_paths"
+
+_Seen = tuple[int, int, int]
+"""What changes when a file is replaced or written."""
+
+
+class Keyring:
+    """Reads key files when they are needed, and again when they have changed. For any thread."""
+
+    def __init__(self, settings: KeyValues) -> None:
+        self._settings = settings
+        self._known: dict[Path, tuple[_Seen, Key]] = {}
+        self._lock = threading.Lock()
+
+    def encrypt(self, text: str) -> str:
+        """Raises DatastoreError when there is no usable key."""
+        if not self._settings.enable_encryption:
+            raise DatastoreError("secrets cannot be stored: [keyvalue] enable_encryption is false")
+        return self._key(self._settings.encryption_key_path, OPTION).encrypt(text)
+
+    def decrypt(self, name: str, ciphertext: str) -> str:
+        """:param name: of the entry, for messages.
+
+        Raises DatastoreError for a value that none of the keys can read, and for a key that cannot be used.
+        """
+        paths = [(self._settings.encryption_key_path, OPTION)]
+        paths += [(path, PREVIOUS) for path in self._settings.previous_key_paths]
+        unusable: list[DatastoreError] = []
+        for path, option in paths:
+            try:
+                return self._key(path, option).decrypt(ciphertext)
+            except NotCiphertext as exception:
+                raise DatastoreError(f"the secret {name} cannot be decrypted: {exception}") from exception
+            except DatastoreError as exception:
+                # It matters when no other key fits.
+                unusable.append(exception)
+            except OtherKey:
+                continue
+        if unusable:
+            raise unusable[0]
+        raise DatastoreError(
+            f"the secret {name} cannot be decrypted: it was encrypted under another key than that of {OPTION} or of "
+            f"{PREVIOUS}, or it was changed since"
+        )
+
+    def is_current(self, ciphertext: str) -> bool:
+        """Whether a value is encrypted under the key that encrypts. Raises DatastoreError when that cannot be used."""
+        try:
+            self._key(self._settings.encryption_key_path, OPTION).decrypt(ciphertext)
+        except (NotCiphertext, OtherKey):
+            return False
+        return True
+
+    def _key(self, path: Path, option: str) -> Key:
+        try:
+            with self._lock, path.open(encoding="utf-8") as file:
+                status = os.fstat(file.fileno())
+                seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+                known = self._known.get(path)
+                if known is None or known[0] != seen:
+                    known = self._known[path] = (seen, crypto.parse(file.read()))
+                    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                        LOG.warning("%s: others may read the key %s; run: chmod 600 %s", option, path, path)
+                return known[1]
+        except FileNotFoundError as exception:
+            raise DatastoreError(
+                f"{option}: there is no key at {path}; make one with "
+                f"st2-generate-symmetric-crypto-key --key-path {path}"
+            ) from exception
+        except OSError as exception:
+            raise DatastoreError(f"{option}: the key {path} cannot be read: {exception.strerror}") from exception
+        except (BadKey, UnicodeDecodeError) as exception:
+            reason = exception if isinstance(exception, BadKey) else "it is not text"
+            raise DatastoreError(
+                f"{option}: {path} is no key: {reason}; make one with st2-generate-symmetric-crypto-key"
+            ) from exception

@@ -1,0 +1,96 @@
+"""Takes over what waits in outboxes that containers of single sensors have left behind.
+
+A container of one sensor (`--sensor-ref`) has a state directory of its own below the daemon's. It may end before the
+broker has everything; nobody would look there again. The daemon does, when it starts, in a thread of its own: with a
+full outbox it waits for room like everybody. What the same sensor dispatches meanwhile waits behind it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from st2sensor.errors import OutboxError
+from st2sensor.outbox.database.file import COLUMNS, Entry, entry_of, flaw_of, open_file, page
+from st2sensor.outbox.database.place import prepare
+from st2sensor.outbox.outbox import Outbox
+
+LOG = logging.getLogger(__name__)
+
+
+def start(state_dir: Path, outbox: Outbox) -> None:
+    """Begin to move the entries of abandoned outboxes below state_dir into an open one. Before sensors start.
+
+    A crash in between moves some of them twice, with the same message_id.
+    """
+    found = [(path, stack) for path in sorted(state_dir.glob("*/outbox.db")) if (stack := _held(path)) is not None]
+    for path, _ in found:
+        # The directory is named after the sensor.
+        outbox.expect(path.parent.name)
+    if found:
+        threading.Thread(target=_adopt, args=(found, outbox), name="adoption", daemon=True).start()
+
+
+def _held(path: Path) -> ExitStack | None:
+    """Hold an outbox's directory; None when its container runs."""
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context((path.parent / "lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        except OSError as exception:
+            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+            return None
+        return stack.pop_all()
+
+
+def _adopt(found: Sequence[tuple[Path, ExitStack]], outbox: Outbox) -> None:
+    for path, stack in found:
+        try:
+            with stack:
+                moved = _adopt_one(path, outbox)
+        except (OSError, sqlite3.Error, OutboxError) as exception:
+            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+        else:
+            if moved:
+                LOG.info("%d triggers of an earlier container, from %s, are delivered from here", moved, path)
+        finally:
+            outbox.arrived(path.parent.name)
+
+
+def _adopt_one(path: Path, outbox: Outbox) -> int:
+    prepare(path)
+    with closing(open_file(path, "full")) as connection:
+        connection.text_factory = lambda raw: raw.decode(errors="replace")
+        return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
+
+
+def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbox) -> int:
+    moved, after = 0, 0
+    while ids := page(connection, table, after):
+        first, after = ids[0], ids[-1]
+        query = f"SELECT {reason}, {COLUMNS} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"
+        entries = [entry_of(row[1:], reason=row[0]) for row in connection.execute(query, (first, after))]
+        good = _good(entries)
+        outbox.put(good, is_left=True)
+        connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (first, after))
+        moved += len(good)
+    return moved
+
+
+def _good(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that can be kept; others, of a file that was repaired, can be nobody's."""
+    good = []
+    for entry in entries:
+        flaw = flaw_of(entry)
+        if flaw:
+            LOG.warning("a trigger that was left behind is dropped: %s", flaw)
+        else:
+            good.append(entry)
+    return good

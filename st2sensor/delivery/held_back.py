@@ -1,0 +1,150 @@
+"""What the broker refuses because its user may not publish under a routing key: it waits, in order, and nothing else
+does. For the publisher's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from st2sensor.outbox.outbox import HELD_SHARE, Lane, Row
+from st2sensor.settings import Outbox as Options
+
+RETRY, RETRY_MAX = 30.0, 300.0
+"""Seconds until the first message of a routing key is tried again, doubling."""
+
+COMPACT = 4096
+"""Ids that have left, before the memory for them is given back."""
+
+NAMED = 3
+"""Routing keys that are named where all are told of."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Key:
+    """The messages of one routing key.
+
+    :ivar since: in seconds since the epoch.
+    :ivar due: when the first one is tried again, on the monotonic clock.
+    :ivar is_open: whether the broker takes them, so that they only have to catch up.
+    :ivar singly: how many to publish singly, because one of them was refused.
+    """
+
+    since: float
+    due: float
+    wait: float
+    is_open: bool = False
+    singly: int = 0
+    lanes: Counter[Lane] = field(default_factory=Counter)
+    size: int = 0
+    _ids: array[int] = field(default_factory=lambda: array("q"))
+    _start: int = 0
+
+    def __len__(self) -> int:
+        return len(self._ids) - self._start
+
+    def add(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._ids.append(row.id)
+            self.lanes[row.entry.sensor, row.entry.trigger_type] += 1
+            self.size += row.size
+
+    def first(self, limit: int) -> Sequence[int]:
+        """Ids of those that are next."""
+        return self._ids[self._start : self._start + limit]
+
+    def left(self, rows: Sequence[Row]) -> None:
+        """The first of them are settled."""
+        self._start += len(rows)
+        for row in rows:
+            self.lanes[row.entry.sensor, row.entry.trigger_type] -= 1
+            self.size -= row.size
+        if self._start >= COMPACT:
+            del self._ids[: self._start]
+            self._start = 0
+
+    def skip(self, count: int) -> None:
+        """The first ids have no rows any more."""
+        self._start += count
+
+
+class HeldBack:
+    """By routing key."""
+
+    def __init__(self, limits: Options, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._keys: dict[str, Key] = {}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __len__(self) -> int:
+        return sum(map(len, self._keys.values()))
+
+    def add(self, key: str, rows: Sequence[Row]) -> None:
+        """These come after what the key holds back already."""
+        self._keys[key].add(rows)
+
+    def refused(self, key: str) -> bool:
+        """The broker refuses a routing key; whether that is news."""
+        now = self._clock()
+        held = self._keys.get(key)
+        if held is None:
+            self._keys[key] = Key(since=time.time(), due=now + RETRY, wait=RETRY)
+            return True
+        held.is_open = False
+        held.due, held.wait = now + held.wait, min(2 * held.wait, RETRY_MAX)
+        return False
+
+    def next(self) -> tuple[str, Key] | None:
+        """A key to try again, or one that has to catch up."""
+        now = self._clock()
+        for key, held in self._keys.items():
+            if held.is_open or held.due <= now:
+                # Each has its turn.
+                self._keys[key] = self._keys.pop(key)
+                return key, held
+        return None
+
+    def forget(self, key: str) -> None:
+        """Nothing of a key is held back any more."""
+        del self._keys[key]
+
+    @property
+    def is_catching_up(self) -> bool:
+        return any(held.is_open for held in self._keys.values())
+
+    def too_many(self) -> frozenset[Lane]:
+        """Sensors and trigger types that must wait, because too much is held back."""
+        size = sum(held.size for held in self._keys.values())
+        if len(self) < HELD_SHARE * self._limits.max_size and size < HELD_SHARE * self._limits.max_bytes:
+            return frozenset()
+        return frozenset(lane for held in self._keys.values() for lane, count in held.lanes.items() if count > 0)
+
+    def told(self) -> str:
+        """In words; empty when nothing is held back."""
+        keys = sorted(key for key, held in self._keys.items() if not held.is_open)
+        if not keys:
+            return ""
+        named = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+        one = len(keys) == 1
+        return (
+            f"the broker refuses the routing {'key' if one else 'keys'} {named}: {len(self)} triggers wait for a topic "
+            "permission (rabbitmqctl set_topic_permissions), and all others go on"
+        )
+
+    def by_sensor(self) -> Mapping[str, str]:
+        """What is told of each sensor."""
+        found: dict[str, str] = {}
+        for key, held in sorted(self._keys.items()):
+            counts: Counter[str] = Counter()
+            for (sensor, _), count in held.lanes.items():
+                counts[sensor] += count
+            for sensor, count in counts.items():
+                if count > 0 and not held.is_open:
+                    found.setdefault(sensor, f"{count} triggers wait: the broker refuses the routing key {key}")
+        return found

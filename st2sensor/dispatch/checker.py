@@ -1,0 +1,166 @@
+"""Has events checked in worker processes, in the time that one check may take. In the container.
+
+A check first gets a moment among the quick ones. One that takes longer begins again among the slow ones, so that
+sensors with costly schemas wait for each other, and for nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from st2sensor.dispatch.catalogue import NO_SCHEMA, Catalogue, name_of
+from st2sensor.dispatch.event import Event
+from st2sensor.errors import WorkExceeded, WorkFailed
+from st2sensor.models import Schema, TriggerType
+from st2sensor.portable import rpc
+from st2sensor.schemas.checks import UNKNOWN_SCHEMA
+from st2sensor.schemas.objection import short
+from st2sensor.settings import Payloads
+from st2sensor.system.threads import Threads
+from st2sensor.workers.pool import Pool
+
+FUNCTIONS = {"check": "st2sensor.schemas.checks:check"}
+
+PROCESSES = 2
+"""Worker processes for quick checks, and as many for slow ones."""
+
+QUICK = 0.25
+"""Seconds."""
+
+KINDS = {b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null"}
+"""JSON's types by the first byte of a text; any other begins a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """:param reason: why an event must not be published, without quoting its payload.
+    :param is_final: whether that is so even where payloads are published that break their schema.
+    """
+
+    reason: str
+    is_final: bool = False
+
+
+class Checker:
+    """For the loop's thread. No worker process is started before the first check."""
+
+    def __init__(self, catalogue: Catalogue, payloads: Payloads) -> None:
+        self._catalogue = catalogue
+        self._payloads = payloads
+        self._timeout = payloads.validation_timeout
+        self._quick, self._slow = _Lane("quick"), _Lane("slow")
+        self._known_slow: set[tuple[str, str]] = set()
+        """Sensors whose last check took long, each with the trigger type."""
+
+    def first_problem(self, event: Event, trigger_type: TriggerType | None) -> str | None:
+        """What is wrong with an event as far as can be told without looking into its payload, or None.
+
+        :param trigger_type: the event's; None for one that is not registered.
+        """
+        payload, most = event.payload, self._payloads.max_size
+        if trigger_type is None:
+            refusal = self._catalogue.refusal_of(event.trigger)
+            if refusal is not None:
+                return f"trigger type {short(refusal.ref)} was refused: {refusal.error}"
+            return f"trigger {short(name_of(event.trigger))} is not registered"
+        if event.withheld is not None:
+            return f"the payload {event.withheld}, and is not kept"
+        if len(payload) > most:
+            return f"the payload has {len(payload):,} bytes, more than [system] max_payload = {most:,}"
+        if not event.tagged and payload[:1] != b"{":
+            return f"the payload is of type {KINDS.get(payload[:1], 'number')}, not object"
+        return None
+
+    def is_due(self, event: Event, trigger_type: TriggerType) -> bool:
+        """Whether somebody has to look into the payload: the sender has not, or not with today's schema."""
+        digest = self._catalogue.digest_of(trigger_type)
+        return event.schema != digest and (digest != NO_SCHEMA or event.tagged)
+
+    async def problem(self, sensor: str, event: Event, trigger_type: TriggerType) -> Problem | None:
+        """What a worker process finds wrong with the payload, or None. Says so too when that cannot be found out."""
+        ref = trigger_type.ref
+        check = _Check(ref, self._catalogue.digest_of(trigger_type), trigger_type.payload_schema, event)
+        try:
+            found = await self._checked((sensor, ref), check)
+        except WorkExceeded as exceeded:
+            most = f"{self._timeout:g} s" if exceeded.what == "time" else f"its share of {exceeded.what}"
+            return Problem(f"checking the payload against the payload_schema of {ref} took more than {most}")
+        except WorkFailed as failure:
+            return Problem(f"the payload cannot be checked: {failure}", is_final=True)
+        if isinstance(found, dict):
+            return Problem(f"the payload is of type {found['kind']}, not object", is_final=True)
+        return None if found is None else Problem(found)
+
+    async def objection(self, sensor: str, event: Event) -> str | None:
+        """Why an event must not be published, or None."""
+        trigger_type = self._catalogue.type_of(event.trigger)
+        reason = self.first_problem(event, trigger_type)
+        if reason is None and trigger_type is not None and self.is_due(event, trigger_type):
+            problem = await self.problem(sensor, event, trigger_type)
+            reason = None if problem is None else problem.reason
+        return reason
+
+    def close(self) -> None:
+        """End the worker processes: what is being checked fails."""
+        self._quick.close()
+        self._slow.close()
+
+    async def _checked(self, who: tuple[str, str], check: _Check) -> Any:
+        if who not in self._known_slow and self._timeout > QUICK:
+            try:
+                return await self._quick.run(check, QUICK)
+            except WorkExceeded as exceeded:
+                if exceeded.what != "time":
+                    raise
+                self._known_slow.add(who)
+        loop = asyncio.get_running_loop()
+        found = await self._slow.run(check, self._timeout)
+        began = check.began
+        if began is not None and loop.time() - began < QUICK:
+            self._known_slow.discard(who)
+        return found
+
+
+class _Check:
+    """One event to be checked.
+
+    :ivar began: when a worker process began with it, by the loop's clock.
+    """
+
+    def __init__(self, ref: str, digest: str, declared: Schema | None, event: Event) -> None:
+        self._ref = ref
+        self._digest = digest
+        self._declared = declared
+        self._event = event
+        self.began: float | None = None
+
+    def arguments(self, *, with_schema: bool) -> bytes:
+        """What `checks.check` is called with: the payload goes on as it came."""
+        known = [self._ref, self._digest, self._declared if with_schema else None, self._event.tagged]
+        return b"%b,%b]" % (rpc.body(known)[:-1], self._event.payload)
+
+
+class _Lane:
+    """Worker processes, and a thread for each that waits for it."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = Pool(FUNCTIONS, processes=PROCESSES)
+        self._threads = Threads(PROCESSES, f"check-{name}")
+
+    async def run(self, check: _Check, timeout: float) -> Any:
+        loop = asyncio.get_running_loop()
+
+        def call() -> Any:
+            check.began = loop.time()
+            found = self._pool.run("check", check.arguments(with_schema=False), timeout)
+            if found == UNKNOWN_SCHEMA:
+                found = self._pool.run("check", check.arguments(with_schema=True), timeout)
+            return found
+
+        return await loop.run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        self._pool.close()
+        self._threads.shutdown()

@@ -1,0 +1,48 @@
+"""An event on its way from a sensor to the outbox. Its payload stays JSON text: only who needs a value decodes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from st2sensor.models import TraceContext, TriggerInstance
+from st2sensor.portable import rpc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """:param trigger: a trigger's reference, or a trigger's fields as a mapping.
+    :param payload: its JSON, in UTF-8, in one line.
+    :param tagged: whether the payload is in the form that `payload.pack` gives, because it holds more than JSON.
+    :param withheld: why its payload has not come along, in words that follow "the payload"; None where it has.
+    :param schema: digest of the payload_schema that the sender found the payload to fit; None when it has not looked.
+    """
+
+    trigger: str | Mapping[str, Any]
+    payload: bytes
+    trace_context: TraceContext | None = None
+    tagged: bool = False
+    schema: str | None = None
+    withheld: str | None = None
+
+    def body(self) -> str:
+        """The JSON form that the outbox keeps. Raises UnicodeDecodeError for a payload that is not UTF-8."""
+        context = self.trace_context
+        trace = b"null" if context is None else rpc.body({"id_": context.id, "trace_tag": context.tag})
+        parts = (rpc.body(self.trigger), self.payload, trace)
+        return (b'{"trigger":%b,"payload":%b,"trace_context":%b}' % parts).decode()
+
+
+def event_of(instance: TriggerInstance, schema: str | None = None) -> Event:
+    """A trigger instance as an event. Raises NotJson.
+
+    :param schema: as for `Event`.
+    """
+    return Event(
+        trigger=instance.trigger,
+        payload=rpc.body(instance.payload),
+        trace_context=instance.trace_context,
+        tagged=instance.tagged,
+        schema=schema,
+    )

@@ -1,0 +1,184 @@
+"""Where log lines go and what they look like."""
+
+from __future__ import annotations
+
+import io
+import logging
+import logging.config
+import sys
+from collections.abc import Callable
+from configparser import ConfigParser
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from st2sensor.errors import ConfigError
+from st2sensor.logs import handlers
+from st2sensor.settings import Log
+
+LOG = logging.getLogger(__name__)
+
+SENSOR = "sensor"
+"""Attribute of log records that concern one sensor: its reference."""
+
+FORMAT = "%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s"
+
+AUDIT = logging.CRITICAL + 10
+"""StackStorm's level above all others, which its logging.conf files name."""
+
+GELF = "st2common.logging.formatters.GelfLogFormatter"
+"""Writes each record as one line of JSON."""
+
+STACKSTORMS = {
+    "st2common.log.FormatNamedFileHandler": handlers.FormatNamedFileHandler,
+    "st2common.logging.formatters.ConsoleLogFormatter": handlers.ConsoleLogFormatter,
+    GELF: handlers.GelfLogFormatter,
+}
+"""Classes that StackStorm's logging.conf files name."""
+
+SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
+"""Goes where `[syslog]` says."""
+
+LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
+
+
+STREAMS: dict[str, Callable[[], TextIO]] = {"stderr": lambda: sys.stderr, "stdout": lambda: sys.stdout}
+
+FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
+    "text": lambda: logging.Formatter(FORMAT),
+    "json": lambda: handlers.JsonFormatter(SENSOR),
+}
+
+
+def of_sensor(ref: str) -> dict[str, str]:
+    """What a log record that concerns one sensor has beside the rest: for `extra`."""
+    return {SENSOR: ref}
+
+
+def configure(*, debug: bool = False, quiet: bool = False) -> None:
+    """Log to stderr: everything with debug, warnings only when quiet, else one line per state change."""
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=FORMAT, force=True)
+    _quieten_libraries(debug)
+
+
+def configure_as(settings: Log, *, debug: bool) -> None:
+    """Log as a daemon is told to. Raises ConfigError.
+
+    :param debug: everything, whatever the file says of levels.
+    """
+    if settings.file is None:
+        stream = logging.StreamHandler(STREAMS[settings.stream]())
+        stream.setFormatter(FORMATTERS[settings.format]())
+        logging.basicConfig(level=logging.DEBUG if debug else settings.level, handlers=[stream], force=True)
+        _quieten_libraries(debug)
+    else:
+        _read(settings.file, settings)
+        root = logging.getLogger()
+        if debug:
+            root.setLevel(logging.DEBUG)
+            for handler in root.handlers:
+                handler.setLevel(logging.DEBUG)
+        _quieten_libraries(debug)
+    for handler in _handlers():
+        handler.addFilter(lambda record: not _is_below(record.name, settings.excludes))
+        _contain(handler)
+    if settings.redirect_stderr:
+        sys.stderr = _LoggedLines(logging.getLogger("stderr"))
+
+
+def set_level(level: str) -> None:
+    """Log records from this level on, from now on."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    for handler in root.handlers:
+        if handler.level > root.level:
+            handler.setLevel(level)
+
+
+def reopen() -> None:
+    """Open log files anew, by their names: they may have been renamed by logrotate."""
+    for handler in _handlers():
+        if isinstance(handler, logging.FileHandler):
+            try:
+                handlers.reopen(handler)
+            except OSError as exception:
+                LOG.warning("%s cannot be opened anew: %s; the old file goes on", handler.baseFilename, exception)
+
+
+def _handlers() -> list[logging.Handler]:
+    """Those of every logger."""
+    named = [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    return list(dict.fromkeys(handler for logger in (logging.root, *named) for handler in logger.handlers))
+
+
+def _read(file: Path, settings: Log) -> None:
+    logging.addLevelName(AUDIT, "AUDIT")
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text(), source=str(file))
+        for name in parser.sections():
+            known = STACKSTORMS.get(parser[name].get("class", ""))
+            if known is not None:
+                parser[name]["class"] = f"{known.__module__}.{known.__qualname__}"
+            elif parser[name].get("class") == SYSLOG_HANDLER:
+                parser[name]["class"] = "handlers.SysLogHandler"
+                parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
+        logging.config.fileConfig(parser, disable_existing_loggers=False)
+    # Classes and arguments in it are evaluated: anything may be wrong with them.
+    except Exception as exception:
+        raise ConfigError(
+            f"[sensorcontainer] logging: {file}: {type(exception).__name__}: {exception}; correct it, or remove the key"
+        ) from exception
+
+
+def _quieten_libraries(debug: bool) -> None:
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(logging.INFO if debug else logging.WARNING)
+
+
+def _contain(handler: logging.Handler) -> None:
+    """Have a handler that raises lose its own record, and nothing else: anything may log, and must go on."""
+    handle, complained = handler.handle, False
+
+    def contained(record: logging.LogRecord) -> Any:
+        nonlocal complained
+        try:
+            return handle(record)
+        except Exception as exception:  # noqa: BLE001 (whatever it is, it is not the fault of whoever logs)
+            if not complained:
+                complained = True
+                with suppress(Exception):
+                    print(f"{type(handler).__name__} loses records of the log: {exception!r}", file=sys.__stderr__)
+            return False
+
+    handler.handle = contained  # type: ignore[method-assign]
+
+
+def _is_below(name: str, starts: tuple[str, ...]) -> bool:
+    return any(name == start or name.startswith(f"{start}.") for start in starts)
+
+
+class _LoggedLines(io.TextIOBase):
+    """A stream each of whose lines becomes a log record."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._partial = ""
+        self._is_writing = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if self._is_writing:
+            # A handler that fails says so here: to log that would have it fail again.
+            return len(text)
+        self._is_writing = True
+        try:
+            *lines, self._partial = (self._partial + text).split("\n")
+            for line in filter(None, lines):
+                self._logger.error("%s", line)
+        finally:
+            self._is_writing = False
+        return len(text)

@@ -1,0 +1,273 @@
+"""The open database of an outbox: one connection that writes, one that reads. It is looked after while it is open:
+room on a full disk, room that is given back, files that are deleted under it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import OutboxError
+from st2sensor.outbox.backlog import Settled
+from st2sensor.outbox.database import place
+from st2sensor.outbox.database.dead import Graveyard
+from st2sensor.outbox.database.failures import heals
+from st2sensor.outbox.database.file import COLUMNS, SIZE, Entry, check, columns_of, entry_of, open_file, size_of
+from st2sensor.outbox.database.reserve import Reserve
+from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
+from st2sensor.outbox.tail import Row, window
+from st2sensor.settings import Outbox as Options
+
+LOG = logging.getLogger(__name__)
+
+INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+AFTER = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+
+PAGE = 4096
+"""Bytes of SQLite's pages."""
+
+VARIABLES = 500
+"""Ids in one query, at most."""
+
+
+class Store:
+    """Methods raise sqlite3.Error, OSError, or OutboxError. For the writer's thread, but for those that read.
+
+    Raises OutboxError when the file cannot be used.
+    """
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self.path = path
+        self._options = options
+        self._reading = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._has_shrunk = False
+        """Whether pages were given back that the file still has, until the journal is emptied."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            place.prepare(path)
+            self._reserve = Reserve(path)
+        except OSError as exception:
+            raise OutboxError(
+                f"cannot use the outbox {path}: {exception}; make it readable and writable"
+            ) from exception
+        check(path)
+        self._open()
+        with suppress(OSError):
+            # Without it nothing is taken until there is room.
+            self._reserve.take()
+
+    @property
+    def largest_commit(self) -> int:
+        """Bytes that belong into one commit, unless it is a single entry."""
+        return self._reserve.commit
+
+    def _open(self) -> sqlite3.Connection:
+        if self._writer is not None:
+            return self._writer
+        with self._reading:
+            place.prepare(self.path)
+            writer = open_file(self.path, self._options.durability)
+            try:
+                reader = open_file(self.path, self._options.durability)
+                # A file that was repaired may hold anything.
+                reader.text_factory = lambda raw: raw.decode(errors="replace")
+                # The journal is never larger than what the database may grow by on a full disk.
+                writer.execute(f"PRAGMA wal_autocheckpoint = {self._reserve.journal // PAGE}")
+                writer.execute(f"PRAGMA journal_size_limit = {self._reserve.journal}")
+                self.graveyard = Graveyard(writer, self._options)
+                writer.execute("SELECT count(*) FROM dead_letters").fetchone()
+            except (sqlite3.Error, OutboxError):
+                writer.close()
+                raise
+            self._writer, self._reader = writer, reader
+            self._identity = place.identity(self.path)
+        return writer
+
+    def close(self) -> None:
+        with self._reading:
+            for connection in (self._writer, self._reader):
+                if connection is not None:
+                    connection.close()
+            self._writer = self._reader = None
+
+    def contents(self) -> tuple[int, int, int, int]:
+        """The id before the first row that waits, the last id ever given, and how many rows, of how many bytes, wait.
+
+        A file that was repaired may have gaps, and may have forgotten which ids it has given.
+        """
+        connection = self._open()
+        row = connection.execute(f"SELECT min(id), max(id), count(*), total({SIZE}) FROM outbox").fetchone()
+        first, last, depth, size = row
+        given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        highest = max(given[0] if given else 0, last or 0)
+        return (highest if first is None else first - 1), highest, depth, int(size)
+
+    # Writing.
+
+    def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
+        """Keep rows and dead letters, and delete what is settled; all or nothing."""
+        connection = self._open()
+        if rows or dead:
+            # So that what is committed can also be deleted, and the database written, when the disk is full then.
+            size = sum(row.size for row in rows) + sum(map(size_of, dead))
+            self._reserve.take(2 * size if size > self._reserve.commit else 0)
+        with self._transaction(connection):
+            connection.execute("DELETE FROM outbox WHERE id > ?", (last_id,))
+            connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
+            self.graveyard.bury(dead, settled)
+            connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
+
+    def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:
+        """Which entries the database does not take, and why, by their place. Nothing is kept."""
+        connection = self._open()
+        found: dict[int, Exception] = {}
+        connection.execute("BEGIN")
+        try:
+            for number, entry in enumerate(entries):
+                try:
+                    connection.execute(INSERT, (last_id + 1 + number, *columns_of(entry)))
+                except Exception as exception:
+                    if heals(exception):
+                        raise
+                    found[number] = exception
+        finally:
+            connection.execute("ROLLBACK")
+        return found
+
+    def make_room(self, settled: Sequence[Settled]) -> None:
+        """Delete what is settled though the disk is full."""
+        connection = self._open()
+        self._reserve.release()
+        with self._transaction(connection):
+            self.graveyard.bury((), settled)
+            connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Make the file smaller though the disk is full, as far as that can be done, and take the reserve again."""
+        connection = self._open()
+        # Pages that are moved are written to the journal, which must not grow beyond the reserve.
+        step = max(1, min(STEP, self._reserve.journal // PAGE // 4))
+        with suppress(sqlite3.Error, OSError):
+            empty_journal(connection)
+            while shrink(connection, kept=0, step=step) >= step:
+                empty_journal(connection)
+            empty_journal(connection)
+            self._reserve.take()
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether there is room for deleting when the disk is full."""
+        return self._reserve.is_held
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        connection.execute("BEGIN")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            self.graveyard.forget()
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+
+    # Looking after the file.
+
+    def prune(self) -> int:
+        """Delete dead letters that are too many or too old; returns how many are left."""
+        connection = self._open()
+        with self._transaction(connection):
+            return self.graveyard.prune()
+
+    def shrink(self) -> bool:
+        """Give some room back to the disk; whether there is more to give."""
+        connection = self._open()
+        given = shrink(connection)
+        self._has_shrunk = self._has_shrunk or given > 0
+        if given < STEP and (self._has_shrunk or self._is_journal_large()):
+            self._has_shrunk = not empty_journal(connection)
+        with suppress(OSError):
+            self._reserve.take()
+        return given >= STEP
+
+    def _is_journal_large(self) -> bool:
+        """As it is when somebody read for long."""
+        return os.stat(f"{self.path}-wal").st_size > 2 * self._reserve.journal
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the files are where they were when they were opened."""
+        return self._writer is None or place.identity(self.path) == self._identity
+
+    def restore(self) -> Path | None:
+        """Copy what is in the open files back into place; returns where another database went that was there."""
+        assert self._writer is not None
+        self._reserve.release()
+        with suppress(sqlite3.Error):
+            self._writer.execute("ROLLBACK")
+        place.copy(self._writer, self.path)
+        ours = self._identity
+        self.close()
+        aside = place.put_in_place(self.path, ours)
+        self._open()
+        with suppress(OSError):
+            self._reserve.take()
+        return aside
+
+    # Reading: from any thread. Raises OutboxError.
+
+    def after(self, identifier: int, limit: int) -> list[Row]:
+        """Rows with a greater id, in order, as many as a window takes."""
+        with self._read() as reader:
+            return window(map(_row, reader.execute(AFTER, (identifier, limit))))
+
+    def rows(self, ids: Sequence[int]) -> list[Row]:
+        """The rows of some ids, in order, as many as a window takes."""
+        marks = ", ".join("?" * len(ids[:VARIABLES]))
+        query = f"SELECT id, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
+        with self._read() as reader:
+            return window(map(_row, reader.execute(query, tuple(ids[:VARIABLES]))))
+
+    def oldest(self, without: set[int]) -> Row | None:
+        """The first row that is none of some."""
+        with self._read() as reader:
+            for columns in reader.execute(AFTER, (0, len(without) + 1)):
+                if columns[0] not in without:
+                    return _row(columns)
+        return None
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._reading:
+            if self._reader is None:
+                raise OutboxError(f"the outbox {self.path} is not open")
+            try:
+                yield self._reader
+            except (sqlite3.Error, OverflowError) as exception:
+                raise OutboxError(f"cannot read the outbox {self.path}: {exception}") from exception
+
+
+def ranges(settled: Iterable[Settled]) -> list[tuple[int, int]]:
+    """The first and last ids of rows without gaps between them."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(item.id for item in settled):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def _row(columns: tuple[Any, ...]) -> Row:
+    entry = entry_of(columns[1:])
+    return Row(id=columns[0], entry=entry, size=size_of(entry))

@@ -1,0 +1,34 @@
+"""StackStorm's own trigger types (`core.st2.*`), which are registered whatever packs there are."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from st2sensor.models import CORE_PACK, Pack, Registration, SensorType, TriggerType
+from st2sensor.packs.yaml_files import read
+
+BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core")
+"""The pack with the sensors for them; a StackStorm has one of the same name, without sensors."""
+
+
+def is_bundled(sensor: SensorType | Registration) -> bool:
+    """Whether a sensor is of that pack: it runs with the container's own interpreter and libraries."""
+    return sensor.pack == CORE_PACK and (BUNDLED.path / (sensor.metadata_file or CORE_PACK)).is_file()
+
+
+def core_trigger_types() -> list[TriggerType]:
+    """Every internal, webhook and timer trigger type."""
+    with resources.as_file(resources.files("st2sensor.packs").joinpath("core_triggers.yaml")) as path:
+        declared = read(path).data
+    return [
+        TriggerType(
+            pack=CORE_PACK,
+            name=item["name"],
+            description=item["description"],
+            tags=tuple(item["tags"]),
+            payload_schema=item["payload_schema"],
+            parameters_schema=item["parameters_schema"],
+        )
+        for item in declared
+    ]

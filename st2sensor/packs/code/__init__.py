@@ -1,0 +1,1 @@
+"""A sensor's code: where it is, which interpreter runs it, and whether it loads."""

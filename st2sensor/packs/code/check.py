@@ -1,0 +1,101 @@
+"""Checks that a sensor's code loads, in a child process with the pack's own interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import st2sensor
+from st2sensor.errors import ContentError
+from st2sensor.packs.code.location import Code
+from st2sensor.system.environment import handed_on
+
+DEADLINE = 10.0
+"""Seconds that importing a sensor's code may take."""
+
+WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a sensor's class cannot be had.
+
+    :param kind: a short name of what is wrong.
+    :param in_metadata: whether the remedy is in the metadata file rather than in the code.
+    """
+
+    kind: str
+    message: str
+    file: str
+    line: int | None
+    in_metadata: bool = False
+
+
+def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) -> None:
+    """Import the code and look for the class and its constructor. Raises ContentError with cause and remedy."""
+    problem = problem_of(code, deadline=deadline)
+    if problem is None:
+        return
+    if problem.in_metadata:
+        raise ContentError(problem.message, file=metadata_file)
+    raise ContentError(problem.message, file=problem.file, line=problem.line)
+
+
+def problem_of(code: Code, *, deadline: float = DEADLINE, keep_compiled: bool = True) -> Problem | None:
+    """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said.
+
+    :param keep_compiled: leave what Python has compiled beside the code, where the container will find it.
+    """
+    try:
+        output = _run(code, deadline, keep_compiled)
+    except OSError as exception:
+        raise ContentError(
+            f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv anew",
+            file=str(code.file),
+        ) from exception
+    except subprocess.TimeoutExpired as exception:
+        raise ContentError(
+            f"importing it took more than {deadline:g} s; move what waits out of the module into setup()",
+            file=str(code.file),
+        ) from exception
+    try:
+        verdict = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise ContentError(
+            "the process that imported it ended without a verdict; it must not end the process when imported",
+            file=str(code.file),
+        ) from None
+    if verdict["problem"] is None:
+        return None
+    return Problem(
+        kind=verdict["kind"],
+        message=verdict["problem"],
+        file=verdict["file"],
+        line=verdict["line"],
+        in_metadata=verdict["in_metadata"],
+    )
+
+
+def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
+    with subprocess.Popen(
+        [code.interpreter, *([] if keep_compiled else ["-B"]), WRAPPER, "--check"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=handed_on(os.environ),
+        start_new_session=True,
+    ) as process:
+        try:
+            description = {**code.for_wrapper(), "poll_interval": code.poll_interval}
+            output, _ = process.communicate(json.dumps(description), timeout=deadline)
+        finally:
+            # What the imported code has started goes with it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return output

@@ -1,0 +1,124 @@
+"""A sensor's code as the wrapper loads it: which file, with which interpreter and search path; and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import site
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Overrides, SensorType
+from st2sensor.packs.bundled import BUNDLED, is_bundled
+from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration.pack_config import config_file
+from st2sensor.settings import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a wrapper needs to load a sensor's class."""
+
+    interpreter: Path
+    file: Path
+    class_name: str
+    search_paths: tuple[Path, ...]
+    pack: Path
+    """The pack's folder."""
+    poll_interval: float | None = None
+    """What the class's constructor is told."""
+    shadow_stackstorm: bool = False
+    """Whether our names for StackStorm's modules come before a StackStorm that the interpreter can import."""
+
+    @property
+    def fallback_paths(self) -> tuple[str, ...]:
+        """The container's packages: a last resort, for the same Python version."""
+        return tuple(site.getsitepackages())
+
+    def for_wrapper(self) -> dict[str, Any]:
+        """The wrapper protocol's form."""
+        return {
+            "file": str(self.file),
+            "class_name": self.class_name,
+            "search_paths": [str(path) for path in self.search_paths],
+            "fallback_paths": list(self.fallback_paths),
+            "fallback_version": list(sys.version_info[:2]),
+            "shadow_stackstorm": self.shadow_stackstorm,
+        }
+
+
+def code_of(sensor: SensorType, content: Content) -> Code:
+    """Where a registered sensor's code is on this host. Raises ContentError for a pack that lacks its virtualenv."""
+    code = located(sensor, content)
+    virtualenv.check(content.virtualenvs_path, sensor.pack, code.pack)
+    return code
+
+
+def located(sensor: SensorType, content: Content) -> Code:
+    """The same, whether or not the pack has the virtualenv that it needs."""
+    bundled = is_bundled(sensor)
+    file = Path(sensor.artifact_uri.removeprefix("file://"))
+    if bundled:
+        file = _in_folder(sensor, BUNDLED.path)
+    elif not file.is_file():
+        file = _in_local_pack(sensor, content) or file
+    sensors = [parent for parent in file.parents if parent.name == "sensors"]
+    pack = sensors[0].parent if sensors else file.parent
+    folders = [file.parent, *sensors]
+    if content.enable_common_libs:
+        folders += [folder.parent / "lib" for folder in sensors]
+    return Code(
+        # A StackStorm's core pack may have a virtualenv.
+        interpreter=Path(sys.executable) if bundled else virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
+        file=file,
+        class_name=sensor.class_name,
+        search_paths=tuple(dict.fromkeys(folders)),
+        pack=pack,
+        poll_interval=sensor.poll_interval,
+        shadow_stackstorm=content.shadow_stackstorm,
+    )
+
+
+def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str) -> str:
+    """Of all that a running sensor was made from: metadata, overrides, configuration, and the pack's code.
+
+    The level of its log is none of it: it changes while the sensor runs.
+
+    :param values: fingerprint of what the configuration takes from the datastore.
+
+    Raises ContentError for a file that cannot be read.
+    """
+    fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
+    fields["overrides"] = asdict(replace(overrides, log_level=None))
+    fields["values"] = values
+    fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
+    total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    folders = ["."] if pack == BUNDLED.path else ["sensors", "lib"]
+    code = [path for folder in folders for path in sorted((pack / folder).rglob("*.py"))]
+    for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
+        try:
+            if path.is_file():
+                # The name as it is on disk, in whatever encoding.
+                total.update(b"\0" + os.fsencode(path) + b"\0" + path.read_bytes())
+        except OSError as exception:
+            raise ContentError(f"cannot be read: {exception}; make it readable", file=str(path)) from exception
+    return total.hexdigest()
+
+
+def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:
+    """The file in this host's copy of the pack, for a sensor that was registered on a host with other folders."""
+    for folder in content.pack_paths:
+        candidate = _in_folder(sensor, folder / sensor.pack)
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _in_folder(sensor: SensorType, pack: Path) -> Path:
+    """:param pack: a pack's folder."""
+    return pack.joinpath(*sensor.entry_point.split(".")[:-1]).with_suffix(".py")

@@ -1,0 +1,193 @@
+"""A pack's virtualenv, `<base_path>/virtualenvs/<pack>`: which interpreter runs its code, and how one is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack
+from st2sensor.packs.yaml_files import read
+from st2sensor.system.environment import handed_on
+
+REQUIREMENTS = "requirements.txt"
+
+MARK = "st2sensor-requirements"
+"""File in a virtualenv that says what was installed into it."""
+
+LAST_LINES = 8
+"""Of pip's, that a message shows."""
+
+LONGEST_LINE = 500
+"""Characters of a line of pip's that a message shows."""
+
+PRIVATE = ("PYTHON*",)
+"""Starts of the names of variables that are not for what a pack's requirements run: ours hold passwords."""
+
+Progress = Callable[[str], None]
+"""Told what is done, line by line."""
+
+
+def interpreter(virtualenvs: Path, pack: str) -> Path:
+    """The pack's virtualenv's interpreter, or this process's own for a pack without a virtualenv."""
+    own = virtualenvs / pack / "bin" / "python"
+    return own if own.exists() else Path(sys.executable)
+
+
+def check(virtualenvs: Path, pack: str, folder: Path) -> None:
+    """Raises ContentError for a pack that has requirements and no virtualenv.
+
+    :param folder: the pack's.
+    """
+    # In this order: it is asked at every start, and most packs have what they need.
+    if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
+        failure = _failure(virtualenvs, pack)
+        if failure is not None:
+            raise failure
+        raise ContentError(
+            f"pack {pack} has requirements and no virtualenv at {virtualenvs / pack}; "
+            "make it with: st2ctl reload --register-setup-virtualenvs",
+            file=str(folder / REQUIREMENTS),
+        )
+
+
+def requirements(folder: Path) -> str:
+    """What a pack requires, without comments; empty when that is nothing. Raises ContentError."""
+    path = folder / REQUIREMENTS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as exception:
+        raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path)) from exception
+    return "\n".join(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
+
+
+def mark(virtualenvs: Path, pack: str) -> str:
+    """Changes whenever the pack's virtualenv is made anew or something is installed into it by `set_up`."""
+    path = virtualenvs / pack / MARK
+    return path.read_text() if path.exists() else ""
+
+
+def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
+    """Make a pack's virtualenv and install its requirements; False when there was nothing to do.
+
+    As in StackStorm, one that exists is kept, unless anew; one that cannot be made anew stays as it was. Packs without
+    requirements get none. Raises ContentError with what pip said, and notes it for those who miss the virtualenv.
+    """
+    note = failure_note(virtualenvs, pack.ref)
+    try:
+        is_made = _set_up(pack, virtualenvs, anew=anew, progress=progress)
+    except ContentError as error:
+        with suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps({"message": error.message, "file": error.file, "line": error.line}))
+        raise
+    with suppress(OSError):
+        note.unlink(missing_ok=True)
+    return is_made
+
+
+def failure_note(virtualenvs: Path, pack: str) -> Path:
+    """Where is noted why a pack's virtualenv could not be made."""
+    return virtualenvs / f".{pack}.failure"
+
+
+def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
+    """Why a pack's virtualenv could not be made when that was last tried."""
+    try:
+        noted = json.loads(failure_note(virtualenvs, pack).read_text())
+        return ContentError(noted["message"], file=noted["file"], line=noted["line"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
+    wanted = requirements(pack.path)
+    python = _python(pack)
+    if not wanted and python == sys.executable:
+        return False
+    home = virtualenvs / pack.ref
+    stamp = hashlib.sha256(f"{python}\n{wanted}".encode()).hexdigest()
+    exists = interpreter(virtualenvs, pack.ref).is_relative_to(home)
+    if exists and not anew and mark(virtualenvs, pack.ref).startswith(stamp):
+        return False
+    previous = virtualenvs / f".{pack.ref}.previous"
+    is_aside = anew and home.exists()
+    try:
+        shutil.rmtree(previous, ignore_errors=True)
+        if is_aside:
+            home.rename(previous)
+            exists = False
+        if not exists:
+            progress(f"{pack.ref}: making a virtualenv with {python}")
+            _run([python, "-m", "venv", str(home)], pack, progress)
+        if wanted:
+            pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+            _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
+        (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
+    except (ContentError, OSError) as exception:
+        if not exists:
+            shutil.rmtree(home, ignore_errors=True)
+        if is_aside and previous.exists():
+            previous.rename(home)
+        if isinstance(exception, OSError):
+            raise ContentError(
+                f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user who may",
+                file=str(pack.path / REQUIREMENTS),
+            ) from exception
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+    return True
+
+
+def _python(pack: Pack) -> str:
+    """An interpreter of a version that the pack asks for, this process's own if that is one. Raises ContentError."""
+    file = read(pack.path / "pack.yaml")
+    wanted = [str(version) for version in file.data.get("python_versions") or []]
+    own = "{}.{}".format(*sys.version_info)
+    if not wanted or own in wanted or "3" in wanted:
+        return sys.executable
+    for version in wanted:
+        found = shutil.which(f"python{version}") if re.fullmatch(r"3\.\d+", version) else None
+        if found is not None:
+            return found
+    raise file.error(
+        f"python_versions: the pack runs on Python {', '.join(wanted)}, and this is {own}; install one of them, or add "
+        f"{own} if the pack runs on it, too",
+        ["python_versions"],
+    )
+
+
+def _run(command: list[str], pack: Pack, progress: Progress) -> None:
+    # What this process was told of its own Python is not for another.
+    environment = handed_on(os.environ, PRIVATE)
+    environment["PYTHONUNBUFFERED"] = "1"
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    try:
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            for line in filter(None, map(str.strip, process.stdout)):
+                last.append(line[:LONGEST_LINE])
+                progress(f"{pack.ref}: {line}")
+    except OSError as exception:
+        last.append(str(exception))
+    else:
+        if process.returncode == 0:
+            return
+    # Errors first: what shows this may have room for the beginning alone.
+    said = sorted(last, key=lambda line: not line.lower().startswith("error"))
+    raise ContentError(
+        f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(said)}; correct the requirements, or the way "
+        "to the package index, and make it again with: st2ctl reload --register-setup-virtualenvs",
+        file=str(pack.path / REQUIREMENTS),
+    )

@@ -1,0 +1,1 @@
+"""A pack's configuration: its file, its schema, and its expressions."""

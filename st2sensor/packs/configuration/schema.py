@@ -1,0 +1,151 @@
+"""A pack's `config.schema.yaml`: defaults, types, and which values are secret. As StackStorm reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from st2sensor.packs.yaml_files import read
+from st2sensor.schemas import dialect
+from st2sensor.schemas.dialect import Compiled
+
+FILE = "config.schema.yaml"
+
+Item = Mapping[str, Any]
+"""The schema of one value."""
+
+Place = tuple[str | int, ...]
+"""Keys and indexes on the way to a value."""
+
+
+def load(pack: Path) -> Item | None:
+    """The schema of a pack's whole configuration; None for a pack without one. Raises ContentError."""
+    path = pack / FILE
+    if not path.exists():
+        return None
+    file = read(path)
+    properties = {} if file.data is None else file.data
+    if not isinstance(properties, dict):
+        raise file.error("must be a mapping of configuration keys to schemas")
+    for key, item in properties.items():
+        if not isinstance(item, dict):
+            raise file.error(f"{key}: must be a schema, as in {{type: string}}", [key])
+    whole = {"type": "object", "properties": properties}
+    problem = dialect.check(whole) or _bad_pattern(whole)
+    if problem is not None:
+        raise file.error(f"is not a valid JSON schema: {problem}; correct it")
+    return whole
+
+
+def defaults(item: Item) -> Iterator[Any]:
+    """What a schema gives where nothing is given, at every depth."""
+    if "default" in item:
+        yield item["default"]
+    for inner in _inner(item):
+        yield from defaults(inner)
+
+
+def _inner(item: Item) -> Iterator[Item]:
+    """The schemas of the parts of what a schema describes."""
+    for keyword in ("properties", "patternProperties"):
+        yield from (found for found in _mapping(item, keyword).values() if isinstance(found, Mapping))
+    items = item.get("items")
+    for found in (item.get("additionalProperties"), *(items if isinstance(items, list) else [items])):
+        if isinstance(found, Mapping):
+            yield found
+
+
+def _bad_pattern(item: Item) -> str | None:
+    for pattern in _mapping(item, "patternProperties"):
+        try:
+            re.compile(pattern)
+        except re.error as exception:
+            return f"patternProperties: {pattern} is no regular expression: {exception}"
+    return next(filter(None, map(_bad_pattern, _inner(item))), None)
+
+
+def property_of(item: Item, key: str) -> Item:
+    """The schema of a key of an object: its property's, else a pattern's, else that of additional ones."""
+    named = _mapping(item, "properties").get(key)
+    if isinstance(named, Mapping):
+        return named
+    for pattern, found in _mapping(item, "patternProperties").items():
+        if isinstance(found, Mapping) and re.search(pattern, key):
+            return found
+    return _mapping(item, "additionalProperties")
+
+
+def item_of(item: Item, index: int) -> Item:
+    """The schema of an array's item."""
+    items = item.get("items")
+    if isinstance(items, list):
+        found = items[index] if index < len(items) else item.get("additionalItems")
+        return found if isinstance(found, Mapping) else {}
+    return items if isinstance(items, Mapping) else {}
+
+
+def types_of(item: Item) -> list[str]:
+    """The types that a schema allows; empty for any."""
+    named = item.get("type")
+    return [named] if isinstance(named, str) else list(named) if isinstance(named, list) else []
+
+
+def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any]) -> Any:
+    """A value with what its schema says of missing parts.
+
+    As in StackStorm, a missing object or array is empty where its schema says what may be in it.
+
+    :param default: makes a default of what stands in the schema.
+    """
+    if value is None and "default" in item:
+        value = default(item["default"], item, place)
+    if value is None:
+        value = _empty(item)
+    if isinstance(value, dict):
+        properties = _mapping(item, "properties")
+        filled = {
+            key: with_defaults(part, property_of(item, key), (*place, key), default) for key, part in value.items()
+        }
+        missing = {
+            key: with_defaults(None, found, (*place, key), default)
+            for key, found in properties.items()
+            if key not in value and isinstance(found, Mapping)
+        }
+        return filled | {key: part for key, part in missing.items() if part is not None or "default" in properties[key]}
+    if isinstance(value, list):
+        return [with_defaults(part, item_of(item, index), (*place, index), default) for index, part in enumerate(value)]
+    return value
+
+
+def _empty(item: Item) -> dict[str, Any] | list[Any] | None:
+    """What stands in for a missing value; None where it is just missing."""
+    if item.get("type") == "object" and any(
+        item.get(keyword) for keyword in ("properties", "patternProperties", "additionalProperties")
+    ):
+        return {}
+    if item.get("type") == "array" and any(item.get(keyword) for keyword in ("items", "additionalItems")):
+        return []
+    return None
+
+
+def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
+    """The required properties that have no default, at every depth that is there without any values."""
+    for key, found in _mapping(item, "properties").items():
+        if not isinstance(found, Mapping) or "default" in found:
+            continue
+        if found.get("required") is True and _empty(found) is None:
+            yield (*place, key)
+        if found.get("type") == "object":
+            yield from undefaulted(found, (*place, key))
+
+
+def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:
+    """Where and how values break their schema, or None."""
+    return Compiled(whole).first_violation(values)
+
+
+def _mapping(item: Item, keyword: str) -> Mapping[str, Any]:
+    found = item.get(keyword)
+    return found if isinstance(found, Mapping) else {}

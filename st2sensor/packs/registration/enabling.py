@@ -1,0 +1,25 @@
+"""Enables and disables sensors, as StackStorm's `st2 sensor enable` does. It outlives a reload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from st2sensor.errors import SensorNotFound
+from st2sensor.models import Registration, SensorType
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.storage.base import Storage
+from st2sensor.transport.topology import UPDATE
+
+
+def set_enabled(storage: Storage, announcements: Announcements, ref: str, *, enabled: bool) -> bool:
+    """Say whether a sensor should run; False when that was so already. Raises SensorNotFound."""
+    sensor = storage.get(SensorType, ref)
+    if sensor is None:
+        refused = storage.get(Registration, ref)
+        why = "check the name, or run st2ctl reload" if refused is None else f"its content was refused: {refused.error}"
+        raise SensorNotFound(f"sensor {ref} is not registered: {why}")
+    if sensor.enabled is enabled:
+        return False
+    storage.put(replace(sensor, enabled=enabled))
+    announcements.add(sensor, UPDATE, storage)
+    return True

@@ -1,0 +1,58 @@
+"""Times as ISO 8601 text, as StackStorm's packs read and write them. Standard library only, CPython 3.9."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,6})\d*)?"
+    r"\s*(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+)
+
+
+def format(dt: datetime | int | float, usec: bool = True, offset: bool = True) -> str:
+    """A time as text; one without a zone counts as UTC.
+
+    :param dt: a time, or seconds since the epoch.
+    :param usec: with microseconds.
+    :param offset: with the zone as in `+00:00`; otherwise `Z` for UTC, and nothing for others.
+    """
+    moment = dt if isinstance(dt, datetime) else datetime.fromtimestamp(dt, UTC)
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f" if usec else "%Y-%m-%dT%H:%M:%S")
+    zone = moment.strftime("%z") or "+0000"
+    if offset:
+        return f"{text}{zone[:3]}:{zone[3:5]}"
+    return f"{text}Z" if moment.tzinfo is None or moment.tzname() == "UTC" else text
+
+
+def validate(value: str | datetime, raise_exception: bool = True) -> bool:
+    """Whether something is a time, or its text.
+
+    :param raise_exception: raise ValueError rather than return False.
+    """
+    if isinstance(value, datetime) or TIME.fullmatch(value):
+        return True
+    if raise_exception:
+        raise ValueError(f"{value!r} is no time; write it as in 2026-01-31T12:00:00.000000Z")
+    return False
+
+
+def parse(value: str | datetime, preserve_original_tz: bool = False) -> datetime:
+    """A time from its text, in UTC; text without a zone is in UTC. Raises ValueError.
+
+    :param preserve_original_tz: leave it in its own zone.
+    """
+    validate(value)
+    moment = value if isinstance(value, datetime) else _parsed(value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment if preserve_original_tz else moment.astimezone(UTC)
+
+
+def _parsed(text: str) -> datetime:
+    match = TIME.fullmatch(text)
+    assert match is not None
+    zone = (match["zone"] or "Z").replace("Z", "+0000").replace(":", "")
+    whole = f"{match['date']} {match['time']}.{match['fraction'] or '0'} {zone:0<5}"
+    return datetime.strptime(whole, "%Y-%m-%d %H:%M:%S.%f %z")

@@ -1,0 +1,216 @@
+"""Payloads that hold more than JSON: how datetimes, sets and the like travel, and what consumers get of them.
+
+    type                on the way (tagged)                   JSON consumers      StackStorm, by pickle
+    datetime, date      {"$st2": "datetime", "value": ISO}    the ISO 8601 text   the object
+    time                {"$st2": "time", "value": ISO}        the ISO 8601 text   the object; the text, with a zone
+    bytes, bytearray    {"$st2": "bytes", "value": base64}    the base64 text     the base64 text
+    set, frozenset      {"$st2": "set", "value": [...]}       a list              a set; a list, with sets in it
+    Decimal             {"$st2": "decimal", "value": text}    the decimal text    the decimal text
+    UUID                {"$st2": "uuid", "value": text}       the text            the object
+    NaN, infinities     {"$st2": "float", "value": text}      null                the float
+    Enum                its value, as above                   its value           its value
+
+StackStorm's rules engine stores payloads by way of orjson, and drops what that does not take: so it gets the JSON form.
+
+A dict that has a key `$st2` of its own travels as {"$st2": "dict", "value": [[key, value], ...]}.
+Standard library only, CPython 3.9: this module is part of the wrapper.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import math
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+TAG = "$st2"
+
+PLAIN = (str, int, bool, type(None))
+
+
+class TooDeep(ValueError):
+    """A value is nested more deeply than Python's encoder of JSON takes it."""
+
+
+def pack(value: Any) -> Any:
+    """The form that travels. Raises TypeError, which names the key, for what has none, and TooDeep."""
+    try:
+        return _pack(value, "payload")
+    except RecursionError:
+        is_circular = _contains_itself(value)
+    if is_circular:
+        raise TypeError("payload contains itself, and cannot be dispatched")
+    raise TooDeep
+
+
+def plain(packed: Any) -> Any:
+    """What JSON consumers get of a packed value, and what schemas are applied to."""
+    return _unpack(packed, _PLAIN)
+
+
+def objects(packed: Any) -> Any:
+    """The objects themselves, of a packed value."""
+    return _unpack(packed, _OBJECTS)
+
+
+def for_stackstorm(packed: Any) -> Any:
+    """What StackStorm gets of a packed value: objects, but for those that its rules engine cannot store."""
+    return _unpack(packed, _STACKSTORMS)
+
+
+def _pack(value: Any, place: str) -> Any:
+    if isinstance(value, enum.Enum):
+        return _pack(value.value, place)
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {TAG: "float", "value": str(value)}
+    # One frame a level: a payload may be nested as deeply as Python's encoder of JSON takes it.
+    if isinstance(value, dict):
+        pairs = []
+        for key, item in value.items():
+            pairs.append([_key(key, place), _pack(item, f"{place}[{key!r}]")])
+        return {TAG: "dict", "value": pairs} if TAG in value else dict(pairs)
+    if isinstance(value, (list, tuple)):
+        items = []
+        for index, item in enumerate(value):
+            items.append(_pack(item, f"{place}[{index}]"))
+        return items
+    if isinstance(value, (set, frozenset)):
+        return {TAG: "set", "value": [_pack(item, f"{place} (a set)") for item in value]}
+    for kind, (name, text) in _TEXTS.items():
+        if isinstance(value, kind):
+            return {TAG: name, "value": text(value)}
+    raise TypeError(f"{place} cannot be dispatched: its type is {type(value).__name__}; convert it to one of JSON's")
+
+
+def _contains_itself(value: Any) -> bool:
+    """Whether a value is in itself, however deeply. Looks once at each object."""
+    above: set[int] = set()
+    done: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    while stack:
+        item, is_left = stack.pop()
+        if is_left:
+            above.discard(id(item))
+            done.add(id(item))
+        elif isinstance(item, (dict, list, tuple)) and id(item) not in done:
+            if id(item) in above:
+                return True
+            above.add(id(item))
+            stack.append((item, True))
+            stack.extend((inner, False) for inner in (item.values() if isinstance(item, dict) else item))
+    return False
+
+
+def _key(key: Any, place: str) -> str:
+    """A key as JSON has it: text."""
+    if isinstance(key, enum.Enum):
+        return _key(key.value, place)
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    if isinstance(key, (int, float)):
+        return str(key)
+    for kind, (_, text) in _TEXTS.items():
+        if isinstance(key, kind):
+            return text(key)
+    raise TypeError(f"{place} has the key {key!r}, a {type(key).__name__}: convert it to a string")
+
+
+def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
+    if isinstance(packed, list):
+        items = []
+        for item in packed:
+            items.append(_unpack(item, readers))
+        return items
+    if not isinstance(packed, dict):
+        return packed
+    name = packed.get(TAG)
+    if name == "set":
+        return readers["set"]([_unpack(item, readers) for item in packed["value"]])
+    if name in readers:
+        return readers[name](packed["value"])
+    found = {}
+    for key, item in packed["value"] if name == "dict" else packed.items():
+        found[key] = _unpack(item, readers)
+    return found
+
+
+def _set(items: list[Any]) -> Any:
+    """A list where an item is what no set holds: the value of an Enum may be."""
+    return items if _hold(items, dict) else {_frozen(item) for item in items}
+
+
+def _flat_set(items: list[Any]) -> Any:
+    return items if _hold(items, set) else _set(items)
+
+
+def _hold(items: list[Any], kind: type) -> bool:
+    """Whether there is something of a kind in items, or in the lists among them."""
+    return any(isinstance(item, kind) or (isinstance(item, list) and _hold(item, kind)) for item in items)
+
+
+def _plain_time(text: str) -> Any:
+    """One with a zone stays text."""
+    value = time.fromisoformat(text)
+    return value if value.tzinfo is None else text
+
+
+def _frozen(item: Any) -> Any:
+    """An item of a set: tuples have travelled as lists, and frozensets as sets."""
+    if isinstance(item, list):
+        return tuple(_frozen(part) for part in item)
+    return frozenset(item) if isinstance(item, set) else item
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_TEXTS: dict[type, tuple[str, Callable[[Any], str]]] = {
+    datetime: ("datetime", datetime.isoformat),
+    date: ("date", date.isoformat),
+    time: ("time", time.isoformat),
+    bytes: ("bytes", lambda value: base64.b64encode(value).decode()),
+    bytearray: ("bytes", lambda value: base64.b64encode(value).decode()),
+    Decimal: ("decimal", str),
+    UUID: ("uuid", str),
+}
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "datetime": _same,
+    "date": _same,
+    "time": _same,
+    "bytes": _same,
+    "set": _same,
+    "decimal": _same,
+    "uuid": _same,
+    "float": lambda _: None,
+}
+_OBJECTS: dict[str, Callable[[Any], Any]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "bytes": base64.b64decode,
+    "set": _set,
+    "decimal": Decimal,
+    "uuid": UUID,
+    "float": float,
+}
+_STACKSTORMS: dict[str, Callable[[Any], Any]] = {
+    **_OBJECTS,
+    "time": _plain_time,
+    "bytes": _same,
+    "set": _flat_set,
+    "decimal": _same,
+}
+
+
+def valid(text: str) -> str:
+    """A text with its lone surrogates escaped, which no encoder and no database takes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,189 @@
+"""JSON-RPC 2.0, one message a line, UTF-8: what container and wrapper say to each other.
+
+Requests carry an `id` and are answered once, in any order; notifications carry none and are not answered.
+A request with `bodies: n` is followed by n lines of JSON: payloads and values, which need not be decoded on the way.
+Standard library only, CPython 3.9: this module is part of the wrapper.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
+
+PROTOCOL_VERSION = 1
+"""Sent in `hello`; a container refuses a wrapper of another version."""
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Longest answer; a longer one is refused."""
+
+MAX_REQUEST_TOTAL_BYTES = 32 * 1024 * 1024
+"""Longest request with its bodies; a longer one ends the session that sends it. A container holds it in memory."""
+
+MAX_REQUEST_BYTES = 1024 * 1024
+"""Longest line that a container decodes: decoding takes the time of all sensors. What is longer goes into a body."""
+
+MAX_BODIES = 10_000
+"""Most bodies of one request."""
+
+STOP_SIGNAL, STACKS_SIGNAL = signal.SIGRTMAX - 1, signal.SIGRTMAX - 2
+"""What a container sends a wrapper: a stop that no sensor's own handler of SIGTERM keeps away, and a request for the
+stack of every thread on stderr."""
+
+METHOD_NOT_FOUND = -32601
+INTERNAL_ERROR = -32603
+APPLICATION_ERROR = -32000
+
+Message = dict[str, Any]
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
+def request(identifier: int, method: str, params: Message, bodies: Sequence[bytes] = ()) -> bytes:
+    """Encode a request. Raises NotJson and ValueError, as `encode` does.
+
+    :param bodies: what `body` has made.
+    """
+    message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+    if not bodies:
+        data = encode(message)
+        _check_length(data, MAX_REQUEST_TOTAL_BYTES)
+        return data
+    if len(bodies) > MAX_BODIES:
+        raise ValueError(f"{len(bodies)} events are too many for one request, of which the limit is {MAX_BODIES}")
+    data = b"\n".join([encode({**message, "bodies": len(bodies)})[:-1], *bodies, b""])
+    _check_length(data, MAX_REQUEST_TOTAL_BYTES)
+    return data
+
+
+def body(value: Any) -> bytes:
+    """Encode a value as the body of a request. Raises NotJson when it is not JSON."""
+    try:
+        text = _ENCODER.encode(value)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            # Half of a surrogate pair has no UTF-8, but JSON has an escape for it.
+            return _ASCII_ENCODER.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as exception:
+        raise NotJson(str(exception)) from exception
+
+
+def notification(method: str, params: Message) -> bytes:
+    """Encode a notification. Raises NotJson and ValueError, as `encode` does."""
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def result(identifier: int | None, value: Any) -> bytes:
+    """Encode the answer to a request."""
+    if value is None and identifier is not None:
+        # Every dispatch() is answered so.
+        return b'{"jsonrpc":"2.0","id":%d,"result":null}\n' % identifier
+    return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
+
+
+def error(identifier: int | None, exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
+    """Encode a refusal; the receiver raises the same type when it is one that sensors know."""
+    body = {"code": code, "message": str(exception), "data": {"type": type(exception).__name__}}
+    return encode({"jsonrpc": "2.0", "id": identifier, "error": body})
+
+
+def encode(message: Message) -> bytes:
+    """One line. Raises NotJson when a value is not JSON, ValueError when the line would be too long."""
+    try:
+        line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
+    except (TypeError, ValueError, RecursionError) as exception:
+        raise NotJson(str(exception)) from exception
+    _check_length(line, MAX_MESSAGE_BYTES)
+    return line
+
+
+def _check_length(data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        raise ValueError(f"{len(data)} bytes are too many for one message, of which the limit is {limit}")
+
+
+def decode(line: bytes) -> Message:
+    """Decode one line. Raises ProtocolError when it is not a JSON-RPC 2.0 object."""
+    try:
+        message = json.loads(line.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as exception:
+        raise ProtocolError(f"not a JSON message: {exception}") from exception
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise ProtocolError("not a JSON-RPC 2.0 message")
+    return message
+
+
+def answer_of(message: Message) -> Any:
+    """Return a response's result, or raise the error it carries."""
+    refusal = message.get("error")
+    if refusal is None:
+        return message.get("result")
+    kind = SENSOR_FACING.get((refusal.get("data") or {}).get("type", ""), RpcError)
+    raise kind(refusal.get("message", "the container refused the request"))
+
+
+class NotJson(TypeError):
+    """A message holds what JSON has no form for."""
+
+
+class Requests:
+    """Puts requests together from lines: each with its bodies, under `bodies`, as they came."""
+
+    def __init__(self) -> None:
+        self._begun: Message | None = None
+        self._missing = 0
+        self._size = 0
+
+    def add(self, line: bytes) -> Message | None:
+        """Add a line; returns the request that it completes. Raises ProtocolError."""
+        if self._begun is None:
+            if len(line) > MAX_REQUEST_BYTES:
+                raise ProtocolError(f"a request is longer than {MAX_REQUEST_BYTES} bytes: payloads go into bodies")
+            message = decode(line)
+            self._missing = message.get("bodies", 0)
+            if type(self._missing) is not int or not 0 <= self._missing <= MAX_BODIES:
+                raise ProtocolError(f"bodies is a number from 0 to {MAX_BODIES}")
+            message["bodies"] = []
+            self._begun, self._size = message, len(line)
+        else:
+            self._size += len(line)
+            if self._size > MAX_REQUEST_TOTAL_BYTES:
+                raise ProtocolError(f"a request is longer than {MAX_REQUEST_TOTAL_BYTES} bytes")
+            self._begun["bodies"].append(line)
+            self._missing -= 1
+        if self._missing:
+            return None
+        complete, self._begun = self._begun, None
+        return complete
+
+
+class LineBuffer:
+    """Collects bytes into whole lines."""
+
+    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
+        self._limit = limit
+        self._partial = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add data and return the lines it completes, without their newline.
+
+        Raises ProtocolError when a line outgrows the limit.
+        """
+        head, newline, tail = data.rpartition(b"\n")
+        if not newline:
+            self._partial += data
+            lines: list[bytes] = []
+        else:
+            first, *others = head.split(b"\n")
+            # A long line is copied once.
+            self._partial += first
+            lines = [bytes(self._partial), *others]
+            self._partial = bytearray(tail)
+        if len(self._partial) > self._limit:
+            raise ProtocolError(f"a message is longer than {self._limit} bytes")
+        return lines

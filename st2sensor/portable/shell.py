@@ -1,0 +1,112 @@
+"""Runs a command for a pack's code, as StackStorm's helper does. Standard library only, CPython 3.9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+TIMED_OUT = -9
+"""Exit code of a command that took too long."""
+
+
+class Finished(NamedTuple):
+    """What became of a command."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    timed_out: bool
+
+
+def run_command(
+    cmd: str | Sequence[str],
+    stdin: Any = None,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
+    shell: bool = False,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> tuple[int, str, str]:
+    """Run a command, however long it takes; `(exit_code, stdout, stderr)`.
+
+    :param env: instead of this process's own; empty counts as none.
+
+    Raises TypeError for what is no command, and OSError when it cannot be started.
+    """
+    if not isinstance(cmd, (str, list, tuple)):
+        raise TypeError(f"a command is a string, a list or a tuple, not a {type(cmd).__name__}")
+    # In the sensor's process group, which ends with the sensor.
+    with subprocess.Popen(
+        cmd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        shell=shell,
+        cwd=cwd,
+        env=env or None,
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, _text(out), _text(err)
+
+
+def run_command_in_time(
+    cmd: str | Sequence[str],
+    stdin: Any = None,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
+    shell: bool = False,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60,
+    preexec_func: Callable[[], Any] | None = None,
+    stdin_value: str | None = None,
+    **_: Any,
+) -> Finished:
+    """Run a command; `(exit_code, stdout, stderr, timed_out)`.
+
+    :param timeout: seconds; then the command is killed with all that it has started.
+    :param env: instead of this process's own.
+    :param stdin_value: what the command reads.
+
+    Raises OSError when it cannot be started. StackStorm's further arguments, for its own ways to kill and to read, are
+    taken and not needed.
+    """
+    process = subprocess.Popen(
+        cmd,
+        stdin=stdin if stdin_value is None else subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        shell=shell,
+        cwd=cwd,
+        env=env,
+        preexec_fn=preexec_func,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    timed_out = False
+    try:
+        out, err = process.communicate(stdin_value, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Finished(TIMED_OUT if timed_out else process.returncode, out or "", err or "", timed_out)
+
+
+def _text(output: bytes | None) -> str:
+    """What a command has printed; nothing where that went elsewhere."""
+    return (output or b"").decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""JSON Schema: what fits a schema, and why something does not."""

@@ -1,0 +1,121 @@
+"""Which sensors are a node's own: StackStorm's static partitions, with its names, options and hash.
+
+Of those that are shared by leases, see `sharing`, each is any node's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from st2sensor.errors import ConfigError, ContentError
+from st2sensor.models import SYSTEM_SCOPE
+from st2sensor.packs.yaml_files import read
+from st2sensor.storage.base import Storage
+
+OPTION = "[sensorcontainer] partition_provider"
+
+BITS = 32
+"""Of a sensor's hash."""
+
+BOUNDS = {"MIN": 0, "MAX": 2**BITS}
+"""Words for the ends of all hashes."""
+
+Owns = Callable[[str], bool]
+"""Whether a sensor, by its reference, is this node's."""
+
+Provider = Callable[[Storage], Owns]
+"""Looks who owns what; blocks. Raises ConfigError where that is not said, and StorageError."""
+
+
+def provider_of(options: Mapping[str, str], node: str) -> Provider:
+    """The provider that is configured. Raises ConfigError.
+
+    :param options: `name` and what that provider needs, as in `name:hash, hash_ranges:0..100|200..MAX`.
+    :param node: `[sensorcontainer] sensor_node_name`.
+    """
+    name = options.get("name", "default")
+    if name not in PROVIDERS:
+        raise ConfigError(f"{OPTION} = name:{name}: there is no such provider; use one of {', '.join(PROVIDERS)}")
+    return PROVIDERS[name](options, node)
+
+
+def hash_of(ref: str) -> int:
+    """A sensor's hash, as StackStorm's partitioner has it: of the decimal digits of its MD5, the last one first."""
+    digits = str(int(hashlib.md5(ref.encode(), usedforsecurity=False).hexdigest(), 16))
+    value = 0
+    for digit in reversed(digits):
+        rotated = (value << 5 | value >> (BITS - 5)) & (2**BITS - 1)
+        value = rotated ^ int(digit)
+    return value
+
+
+def _everything(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001 (every provider is given the same)
+    return lambda storage: lambda ref: True  # noqa: ARG005
+
+
+def _by_hash(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
+    ranges = [_range(text) for text in _needed(options, "hash_ranges", "0..2147483648|2147483648..MAX").split("|")]
+    return lambda storage: lambda ref: any(hash_of(ref) in span for span in ranges)  # noqa: ARG005
+
+
+def _range(text: str) -> range:
+    """A range of hashes, of which the end is not one."""
+    start, _, end = (part.strip().upper() for part in text.partition(".."))
+    try:
+        return range(_bound(start), _bound(end))
+    except ValueError as exception:
+        raise ConfigError(
+            f"{OPTION}: hash_ranges: {text!r} is no range; write it as MIN..1024 or 1024..MAX"
+        ) from exception
+
+
+def _bound(text: str) -> int:
+    return BOUNDS[text] if text in BOUNDS else int(text)
+
+
+def _by_file(options: Mapping[str, str], node: str) -> Provider:
+    path = Path(_needed(options, "partition_file", "/etc/st2/sensor_partition.yaml"))
+
+    def look(storage: Storage) -> Owns:  # noqa: ARG001
+        try:
+            nodes = read(path).data
+        except ContentError as exception:
+            raise ConfigError(f"{OPTION}: {exception}") from exception
+        if not isinstance(nodes, dict) or not isinstance(nodes.get(node), list):
+            raise ConfigError(f"{OPTION}: {path} does not list the sensors of {node}; add {node}: [PACK.CLASS, ...]")
+        return set(map(str, nodes[node])).__contains__
+
+    return look
+
+
+def _by_key(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
+    name = f"{node}.sensor_partition"
+
+    def look(storage: Storage) -> Owns:
+        entry = storage.get_value(SYSTEM_SCOPE, name, datetime.now(UTC))
+        if entry is None:
+            raise ConfigError(
+                f"{OPTION}: the datastore does not list the sensors of {node}; "
+                f"run: st2sensor key set {name} PACK.CLASS,PACK.CLASS"
+            )
+        return {ref.strip() for ref in entry.value.split(",")}.__contains__
+
+    return look
+
+
+def _needed(options: Mapping[str, str], name: str, example: str) -> str:
+    if not options.get(name):
+        raise ConfigError(f"{OPTION} = name:{options['name']}: {name} is missing; add it, as in {name}:{example}")
+    return options[name]
+
+
+PROVIDERS: dict[str, Callable[[Mapping[str, str], str], Provider]] = {
+    "default": _everything,
+    "shared": _everything,
+    "kvstore": _by_key,
+    "file": _by_file,
+    "hash": _by_hash,
+}

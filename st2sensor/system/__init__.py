@@ -1,0 +1,1 @@
+"""What this host's kernel and Python do for us: threads, files, connections, environments."""

@@ -1,0 +1,212 @@
+"""An HTTP port that lets in so many at a time, and that nobody can hold by saying nothing or reading nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+from st2sensor.system.visitors import Standing, Visitor, Visitors
+
+LOG = logging.getLogger(__name__)
+
+WAITING = 1024
+"""Connections that may wait to be accepted."""
+
+HANDSHAKE = 10.0
+"""Seconds that a TLS handshake may take."""
+
+RETRY = 1.0
+"""Seconds until connections are accepted again after there was no file descriptor for one."""
+
+SLOW = 30.0
+"""Seconds that a client may leave unread what it has asked for."""
+
+AT_ONCE = 64
+"""Connections that are accepted before others have their turn."""
+
+
+class Doors:
+    """For the loop's thread.
+
+    :param serve: makes the protocol of a connection.
+    """
+
+    def __init__(
+        self,
+        visitors: Visitors,
+        serve: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._visitors = visitors
+        self._serve = serve
+        self._context = context
+        self._host, self._port = host, port
+        self._sockets: list[socket.socket] = []
+        self._welcoming: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._guests: dict[Hashable, _Guest] = {}
+        """By the protocols that serve them."""
+
+    @contextmanager
+    def answering(self, protocol: Hashable) -> Iterator[None]:
+        """A request is there and is answered meanwhile.
+
+        :param protocol: what `serve` has made for its connection.
+        """
+        guest = self._guests.get(protocol)
+        if guest is not None:
+            guest.standing = Standing.BUSY
+        try:
+            yield
+        finally:
+            if guest is not None:
+                guest.standing = Standing.IDLE
+
+    async def open(self) -> str:
+        """Listen; returns where. Raises OSError."""
+        self._loop = loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        try:
+            for family, kind, protocol, _, address in found:
+                self._sockets.append(_listening(family, kind, protocol, address))
+        except OSError:
+            self.close()
+            raise
+        for each in self._sockets:
+            loop.add_reader(each, self._accept, each)
+        scheme = "http" if self._context is None else "https"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        """Listen no more; who is connected stays."""
+        for each in self._sockets:
+            if self._loop is not None:
+                self._loop.remove_reader(each)
+            each.close()
+        self._sockets.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                connection, address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE) and self._loop is not None:
+                    LOG.error("nobody can connect to port %d for now: %s", self._port, error)
+                    self._loop.remove_reader(listening)
+                    self._loop.call_later(RETRY, self._again, listening)
+                return
+            connection.setblocking(False)
+            self._welcome(connection, address[0])
+
+    def _again(self, listening: socket.socket) -> None:
+        if self._loop is not None and listening in self._sockets:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _welcome(self, connection: socket.socket, origin: str) -> None:
+        guest = _Guest(self._serve, connection, self._guests)
+        visitor = self._visitors.enter(origin, guest.abort, lambda: guest.standing)
+        if visitor is None or self._loop is None:
+            connection.close()
+            return
+        guest.visitor = visitor
+        task = self._loop.create_task(self._connect(guest, connection))
+        self._welcoming.add(task)
+        task.add_done_callback(self._welcoming.discard)
+
+    async def _connect(self, guest: _Guest, connection: socket.socket) -> None:
+        limits: dict[str, Any] = {} if self._context is None else {"ssl_handshake_timeout": HANDSHAKE}
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: guest, connection, ssl=self._context, **limits)
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            connection.close()
+            guest.left()
+
+
+class _Guest(asyncio.Protocol):
+    """Stands between a connection and what serves it."""
+
+    def __init__(
+        self, serve: Callable[[], asyncio.Protocol], connection: socket.socket, guests: dict[Hashable, _Guest]
+    ) -> None:
+        self._make = serve
+        self._guests = guests
+        self.standing = Standing.UNKNOWN
+        self._connection = connection
+        self._served: asyncio.Protocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self.visitor: Visitor | None = None
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            # Still in its handshake.
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    def left(self) -> None:
+        if self.visitor is not None:
+            self.visitor.left()
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._served = self._make()
+        self._guests[self._served] = self
+        self._served.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        assert self._served is not None
+        self._served.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        assert self._served is not None
+        return self._served.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.left()
+        if self._served is not None:
+            self._guests.pop(self._served, None)
+            self._served.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        assert self._served is not None
+        assert self._transport is not None
+        self._unread = asyncio.get_running_loop().call_later(SLOW, self._transport.abort)
+        self._served.pause_writing()
+
+    def resume_writing(self) -> None:
+        assert self._served is not None
+        if self._unread is not None:
+            self._unread.cancel()
+        self._served.resume_writing()
+
+
+def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind(address)
+        opened.listen(WAITING)
+        opened.setblocking(False)
+    except OSError as error:
+        opened.close()
+        said = str(error.strerror).lower()
+        raise OSError(error.errno, f"error while attempting to bind on address {address}: {said}") from error
+    return opened

@@ -1,0 +1,1 @@
+"""Forks wrappers from one process that has imported what they all need."""

@@ -1,0 +1,221 @@
+"""The zygote: forks wrappers for its container, from a process that has imported all that they need.
+
+It is the warden, too: when the container is gone, however it went, it kills the process groups of all sensors. So it
+does when a deadline passes that the container has given it and not moved, because it is paused: where containers share
+sensors, another one starts them then.
+
+A wrapper is the container's child, not this process's: it outlives the zygote, and its exit is the container's to see.
+Only one thread runs here, because a lock that another holds at a fork stays locked.
+
+Whatever this process writes to its memory between two forks is a page that a child shares with nobody. So the new
+process does nearly all of the work itself: it reads what it is to be, and answers.
+"""
+
+from __future__ import annotations
+
+import gc
+import glob
+import json
+import math
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from st2sensor.wrapper.forking import environment
+from st2sensor.wrapper.forking.rehearsal import rehearse
+from st2sensor.wrapper.forking.sibling import Siblings
+from st2sensor.wrapper.forking.title import Title
+from st2sensor.wrapper.loading import loader
+
+PACKET = 65536
+"""Bytes of the longest message."""
+
+DESCRIPTOR = 4
+"""Bytes of a file descriptor beside a message."""
+
+ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
+
+LOOK_AGAIN = 1000
+"""Milliseconds between two looks at the clock, at the most, where there is a deadline."""
+
+NEVER_BORN = 70
+"""Exit code of a process that could not be given to the container."""
+
+
+class Birth(NamedTuple):
+    """What a forked process is to become.
+
+    :param interpreter: whose environment it runs in.
+    :param execute: whether it has to be executed anew, because a fork would not do.
+    :param variables: of the environment, beside those of the zygote.
+    :param limits: see `environment.limit`.
+    """
+
+    ref: str
+    interpreter: str
+    execute: bool
+    variables: Dict[str, str]
+    limits: Dict[str, Any]
+
+
+class Zygote:
+    """Serves a container. Both sockets are SOCK_SEQPACKET: a message of JSON a packet, file descriptors beside it.
+
+    :param births: requests for wrappers come here, and are answered.
+    :param groups: the container tells of process groups to hold and to forget.
+    :param outputs: the file descriptors that become a wrapper's output.
+    """
+
+    def __init__(self, births: socket.socket, groups: socket.socket, outputs: Sequence[int], title: Title) -> None:
+        self._births = births
+        self._groups = groups
+        self._outputs = outputs
+        self._title = title
+        self._request = bytearray(PACKET)
+        self._held: Set[int] = set()
+        """Process groups of live sensors."""
+        self._cgroups: Optional[str] = None
+        """How the paths of the sensors' control groups begin."""
+        self._deadline: Optional[List[float]] = None
+        """When all are killed: by CLOCK_BOOTTIME and by CLOCK_REALTIME, whichever comes there first."""
+
+    def serve(self) -> Optional[Birth]:
+        """Serve until the container is gone, then kill what is left and return None.
+
+        In a forked process it returns what that is to become.
+        """
+        environment.list_folders(sys.path)
+        loader.preload()
+        rehearse(
+            lambda: Birth(
+                **json.loads(b'{"ref": "", "interpreter": "", "execute": false, "variables": {}, "limits": {}}')
+            ),
+            lambda: self._title.show("st2sensor zygote", "st2sensor"),
+        )
+        self._siblings = Siblings()
+        # What is shared now stays shared: the collector of a child would write to each object it looks at.
+        gc.collect()
+        gc.freeze()
+        poll = select.poll()
+        poll.register(self._groups, select.POLLIN)
+        poll.register(self._births, select.POLLIN)
+        asks = self._births.fileno()
+        while True:
+            ready = [fd for fd, _ in poll.poll(self._milliseconds_left())]
+            # All that it was told, before anything else: an older deadline may have been moved by what comes behind it.
+            if not self._hear():
+                self._kill_all()
+                return None
+            if self._deadline is not None and not self._milliseconds_left():
+                self._deadline = None
+                self._kill_all()
+            if asks in ready and self._fork():
+                return self._be_born()
+
+    def _milliseconds_left(self) -> Optional[int]:
+        """Until the deadline, rounded up; or until it is time to look: waiting stops while the host is suspended."""
+        if self._deadline is None:
+            return None
+        # Boot time may stand still while a hypervisor has the host paused; then the wall clock is set right.
+        boot, wall = self._deadline
+        left = min(boot - time.clock_gettime(time.CLOCK_BOOTTIME), wall - time.clock_gettime(time.CLOCK_REALTIME))
+        return max(0, min(LOOK_AGAIN, math.ceil(left * 1000)))
+
+    def _hear(self) -> bool:
+        """Take all that the container has told; False when it is gone."""
+        while True:
+            try:
+                data = self._groups.recv(PACKET, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            message = json.loads(data)
+            self._held.update(message.get("hold", ()))
+            self._held.difference_update(message.get("forget", ()))
+            self._cgroups = message.get("cgroups", self._cgroups)
+            self._deadline = message.get("deadline", self._deadline)
+
+    def _fork(self) -> bool:
+        """Fork a process for the request that waits; True in that process, which is then the wrapper."""
+        try:
+            length, ancillary, _, _ = self._births.recvmsg_into([self._request], ROOM_FOR_DESCRIPTOR)
+        except OSError:
+            return False
+        if not length:
+            return False
+        if not ancillary:
+            self._refuse(json.loads(self._request[:length])["id"], "no file descriptor for its output came through")
+            return False
+        self._output = int.from_bytes(ancillary[0][2], sys.byteorder)
+        try:
+            pid = self._siblings.fork()
+        except OSError as error:
+            self._refuse(json.loads(self._request[:length])["id"], f"cannot fork: {error}")
+        else:
+            if pid == 0:
+                self._announce(json.loads(self._request[:length]))
+                return True
+            self._held.add(pid)
+        os.close(self._output)
+        return False
+
+    def _announce(self, request: Dict[str, Any]) -> None:
+        """In the new process: answer."""
+        self._birth = Birth(**request["birth"])
+        self._title.show_sensor(self._birth.ref)
+        try:
+            os.setpgid(0, 0)
+            handle = os.pidfd_open(os.getpid())
+        except OSError as error:
+            self._refuse(request["id"], f"no handle of its process: {error}")
+            os._exit(NEVER_BORN)
+        # By hand, because each module that is used here is memory that a child no longer shares.
+        answer = b'{"id": %d, "pid": %d}' % (request["id"], os.getpid())
+        self._send(answer, (socket.SOL_SOCKET, socket.SCM_RIGHTS, handle.to_bytes(DESCRIPTOR, sys.byteorder)))
+        os.close(handle)
+
+    def _be_born(self) -> Birth:
+        """In the wrapper: take on what makes it one."""
+        self._births.close()
+        self._groups.close()
+        # What Python would have done after os.fork().
+        if "random" in sys.modules:
+            sys.modules["random"].seed()
+        for fd in self._outputs:
+            os.dup2(self._output, fd, inheritable=fd in (1, 2))
+        os.close(self._output)
+        return self._birth
+
+    def _refuse(self, identifier: int, error: str) -> None:
+        self._send(json.dumps({"id": identifier, "error": error}).encode())
+
+    def _send(self, message: bytes, *ancillary: Tuple[int, int, bytes]) -> None:
+        # A container that is gone is noticed by the next poll.
+        with suppress(OSError):
+            self._births.sendmsg([message], ancillary)
+
+    def _kill_all(self) -> None:
+        for group in self._held:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        for path in glob.glob(f"{self._cgroups}*/cgroup.kill") if self._cgroups else ():
+            with suppress(OSError), open(path, "w") as file:
+                file.write("1")
+
+
+def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
+    """Serve on two inherited sockets: see `Zygote.serve`.
+
+    :param outputs: the file descriptors that become a wrapper's output.
+    """
+    title = Title()
+    with socket.socket(fileno=births) as asked, socket.socket(fileno=groups) as told:
+        return Zygote(asked, told, outputs, title).serve()

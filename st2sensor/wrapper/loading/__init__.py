@@ -1,0 +1,1 @@
+"""Loads a sensor's class from its file."""

@@ -1,0 +1,37 @@
+"""Loads a sensor's code and says what is wrong with it, in a process that the registry throws away afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Dict, Optional
+
+from st2sensor.wrapper.loading import constructor
+from st2sensor.wrapper.loading.loader import LoadError, load_class
+
+
+def main(code: Dict[str, Any]) -> int:
+    """Print one line of JSON: `problem` (null when there is none), what kind, and where it is.
+
+    :param code: with the `poll_interval` of the metadata.
+    """
+    # What the code prints must not be taken for the verdict.
+    verdict_fd = os.dup(1)
+    os.dup2(2, 1)
+    problem: Optional[LoadError] = None
+    try:
+        constructor.check(load_class(code), code["poll_interval"], code["file"])
+    except LoadError as error:
+        problem = error
+    verdict = {
+        "problem": None if problem is None else str(problem),
+        "kind": None if problem is None else problem.kind,
+        "file": code["file"] if problem is None else problem.file,
+        "line": None if problem is None else problem.line,
+        "in_metadata": problem is not None and problem.in_metadata,
+    }
+    os.write(verdict_fd, json.dumps(verdict).encode() + b"\n")
+    # Threads that the code started, and its exit handlers, are nobody's business here.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,217 @@
+"""Loads a sensor's class from its file: the only place that executes pack code on import."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import marshal
+import os
+import struct
+import sys
+import time
+import traceback
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import MAGIC_NUMBER
+from types import CodeType, ModuleType
+from typing import Any, Dict, List, Optional, Tuple, Type
+
+from st2sensor.wrapper.loading import absent, remedy
+from st2sensor.wrapper.loading.absent import COMPAT
+from st2sensor.wrapper.stop import StopSensor
+
+RACY = 2.0
+"""Seconds: the coarsest resolution of modification times, on FAT."""
+
+BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
+"""Where these are defined: here, and in a StackStorm that a pack's interpreter can import."""
+
+BASES = ("BaseSensor", "Sensor", "PollingSensor")
+"""StackStorm's PollingSensor does not derive from its Sensor."""
+
+
+class LoadError(Exception):
+    """The class cannot be had.
+
+    :param kind: a short name of what is wrong, for `st2sensor validate`.
+    :param in_metadata: whether the remedy is in the metadata file rather than in the code.
+    """
+
+    def __init__(
+        self, message: str, *, kind: str, file: str, line: Optional[int] = None, in_metadata: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.file = file
+        self.line = line
+        self.in_metadata = in_metadata
+
+
+def load_class(code: Dict[str, Any]) -> Type[Any]:
+    """Load the class that `code`, as the container describes it, names. Raises LoadError."""
+    extend_path(code)
+    if _saved_just_now(code["search_paths"]):
+        sys.dont_write_bytecode = True
+    file, class_name = code["file"], code["class_name"]
+    module = _load_module(file)
+    found = getattr(module, class_name, None)
+    if not inspect.isclass(found):
+        classes = ", ".join(sorted(_sensor_classes(module))) or "none that derives from Sensor or PollingSensor"
+        raise LoadError(
+            f"class_name: there is no class {class_name} in {file}, which has {classes}; correct class_name",
+            kind="class-name",
+            file=file,
+            in_metadata=True,
+        )
+    if not derives(found, *BASES):
+        message = f"class {class_name} does not derive from Sensor or PollingSensor of st2reactor.sensor.base"
+        raise LoadError(f"{message}; derive it from one of them", kind="base-class", file=file, line=_line_of(found))
+    without_run = () if hasattr(found, "run") else ("run",)
+    missing = ", ".join(sorted({*getattr(found, "__abstractmethods__", ()), *without_run}))
+    if missing:
+        message = f"class {class_name} lacks {missing}; define every method of its base"
+        raise LoadError(message, kind="abstract-methods", file=file, line=_line_of(found))
+    return found
+
+
+def derives(found: type, *bases: str) -> bool:
+    """Whether a class derives from one of BASES, ours or StackStorm's."""
+    return any(parent.__name__ in bases and parent.__module__ in BASE_MODULES for parent in found.__mro__)
+
+
+def extend_path(code: Dict[str, Any]) -> None:
+    """Make the pack's modules, StackStorm's names, and the container's libraries importable, in this order.
+
+    A StackStorm that the interpreter has comes before our names for it, unless the container says otherwise.
+    """
+    if code["shadow_stackstorm"]:
+        sys.path.insert(0, COMPAT)
+    elif PathFinder.find_spec("st2reactor", sys.path) is not None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "st2reactor"]:
+            del sys.modules[name]
+    same_version = list(sys.version_info[:2]) == code["fallback_version"]
+    for path in [*code["search_paths"], COMPAT, *(code["fallback_paths"] if same_version else [])]:
+        if path not in sys.path:
+            sys.path.append(path)
+    absent.install()
+
+
+def _saved_just_now(folders: List[str]) -> bool:
+    """Whether any Python file in the folders is younger than RACY.
+
+    Python takes compiled code for current when the source has the same size and second: a file that is saved twice
+    within a second would run as it was first.
+    """
+    since = time.time() - RACY
+    for top in folders:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if name.endswith(".py"):
+                    with suppress(OSError):
+                        if os.stat(os.path.join(folder, name)).st_mtime > since:
+                            return True
+    return False
+
+
+def preload() -> None:
+    """Import what every sensor imports, as it will find it; the path stays as it is."""
+    path = list(sys.path)
+    sys.path.append(COMPAT)
+    with suppress(ImportError):
+        importlib.import_module("st2reactor.sensor.base")
+    sys.path[:] = path
+
+
+def _load_module(file: str) -> ModuleType:
+    if not file.endswith(".py") or not os.access(file, os.F_OK):
+        raise LoadError(
+            "there is no such Python file; correct entry_point", kind="entry-point", file=file, in_metadata=True
+        )
+    name = _module_name(file)
+    loader = SourceFileLoader(name, file)
+    module = ModuleType(name)
+    module.__file__, module.__loader__ = file, loader
+    module.__spec__ = ModuleSpec(name, loader, origin=file)
+    module.__spec__.has_location = True
+    sys.modules[name] = module
+    try:
+        code = _compiled(file) or loader.get_code(name)
+        assert code is not None
+        exec(code, module.__dict__)
+    except SyntaxError as error:
+        place = error.filename or file
+        message = f"syntax error: {error.msg}; {remedy.of_syntax(place, file)}"
+        raise LoadError(message, kind="syntax", file=place, line=error.lineno) from error
+    except ModuleNotFoundError as error:
+        kind, what_to_do = remedy.of_missing_module(error.name or "", file)
+        message = f"cannot be imported: {error}"
+        if what_to_do not in message:
+            message = f"{message}; {what_to_do}"
+        raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
+    except StopSensor:
+        raise
+    except BaseException as error:
+        message = f"cannot be imported: {type(error).__name__}: {error}; {_remedy_of(error)}"
+        kind = "import" if isinstance(error, (ImportError, AttributeError)) else "not-importable"
+        raise LoadError(message, kind=kind, file=file, line=_line_in(error, file)) from error
+    return module
+
+
+def _remedy_of(error: BaseException) -> str:
+    """What to do about an error while code is imported."""
+    if isinstance(error, ImportError) and absent.is_in_compat(error.path):
+        return absent.what_to_do(error.name or "")
+    return "correct the code"
+
+
+def _module_name(file: str) -> str:
+    """The file's stem, so that siblings which import it get this module; another name where that one is taken."""
+    stem = os.path.basename(file)[: -len(".py")]
+    if stem in sys.modules:
+        return f"sensor_{stem}"
+    for folder in sys.path:
+        for candidate in (f"{folder}/{stem}.py", f"{folder}/{stem}/__init__.py"):
+            if os.access(candidate, os.F_OK):
+                return stem if candidate == file or os.path.samefile(candidate, file) else f"sensor_{stem}"
+    return stem
+
+
+def _compiled(file: str) -> Optional[CodeType]:
+    """The file's code as Python has compiled it before, or None where that is not up to date.
+
+    The import system would do the same, at the price of half a megabyte of memory that a fork does not share.
+    """
+    folder, name = os.path.split(file)
+    cache = os.path.join(folder, "__pycache__", f"{name[: -len('.py')]}.{sys.implementation.cache_tag}.pyc")
+    try:
+        status, fd = os.stat(file), os.open(cache, os.O_RDONLY)
+        try:
+            data = os.read(fd, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
+    except OSError:
+        return None
+    # The form of PEP 552: magic number, flags, the source's modification time and size.
+    current = struct.pack("<III", 0, int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+    if data[:16] != MAGIC_NUMBER + current:
+        return None
+    code: CodeType = marshal.loads(data[16:])
+    return code
+
+
+def _sensor_classes(module: ModuleType) -> List[str]:
+    members: List[Tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
+    return [name for name, value in members if derives(value, *BASES) and value.__module__ == module.__name__]
+
+
+def _line_of(found: type) -> Optional[int]:
+    try:
+        return inspect.getsourcelines(found)[1]
+    except (OSError, TypeError):
+        return None
+
+
+def _line_in(error: BaseException, file: str) -> Optional[int]:
+    """The last line of `file` on the way to the error."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return lines[-1] if lines else None

@@ -1,0 +1,155 @@
+"""What to do about code that cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from importlib.machinery import PathFinder
+from typing import Set, Tuple
+
+from st2sensor.wrapper.loading import absent
+
+PYTHON_2 = frozenset(
+    [
+        "__builtin__",
+        "commands",
+        "ConfigParser",
+        "cookielib",
+        "copy_reg",
+        "cPickle",
+        "cStringIO",
+        "HTMLParser",
+        "httplib",
+        "md5",
+        "Queue",
+        "sets",
+        "SocketServer",
+        "StringIO",
+        "thread",
+        "Tkinter",
+        "urllib2",
+        "urlparse",
+        "UserDict",
+        "xmlrpclib",
+    ]
+)
+"""Modules that only Python 2 has."""
+
+LEFT_PYTHON = frozenset(
+    [
+        *("asynchat", "asyncore", "distutils", "imp", "smtpd"),
+        *("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "msilib", "nis", "nntplib"),
+        *("ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib", "lib2to3"),
+    ]
+)
+"""Modules of the standard library until Python 3.12, and 3.13."""
+
+NAME = re.compile(r"\s*[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name in a line of requirements.txt; options begin otherwise."""
+
+
+def of_missing_module(name: str, file: str) -> Tuple[str, str]:
+    """What kind of problem it is, and what to do.
+
+    :param name: of the module; :param file: the sensor's.
+    """
+    top = name.partition(".")[0]
+    pack = pack_of(file)
+    if absent.is_absent(name):
+        return "missing-module", absent.what_to_do(name)
+    if top in PYTHON_2:
+        return "python-2", "that is a module of Python 2; correct the code for Python 3"
+    lib = os.path.join(pack, "lib")
+    if _is_in(top, lib) and lib not in sys.path:
+        return "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"
+    if _is_in(top, os.path.join(pack, "actions", "lib")):
+        problem = "it is in the pack's actions/lib/, where sensors cannot import from"
+        return "actions-lib", f"{problem}; move it to lib/ or sensors/"
+    if top in LEFT_PYTHON:
+        return "missing-module", "newer versions of Python no longer have it; correct the code"
+    if top != name and (top in sys.builtin_module_names or PathFinder.find_spec(top) is not None):
+        return "missing-module", _of_missing_part(top, pack)
+    return "missing-module", _of_missing_package(top, pack)
+
+
+def _of_missing_part(top: str, pack: str) -> str:
+    """What to do about a module that the package `top` lacks."""
+    place = _place_of(top)
+    if place.startswith(pack + os.sep):
+        return f"the pack's own {top} has no such module; correct the import, or add the module"
+    if top in sys.builtin_module_names or _is_pythons(place):
+        return f"the {top} of this Python has no such module; correct the code"
+    return f"the {top} that is installed has no such module; name another version in the pack's requirements.txt"
+
+
+def _of_missing_package(top: str, pack: str) -> str:
+    """What to do about a package that is not installed at all."""
+    failure = _failure()
+    if failure:
+        return f"the pack's requirements could not be installed: {failure}"
+    if _plain(top) in _required(pack):
+        return (
+            "it is in the pack's requirements.txt, and not installed; install all of it with: "
+            "st2ctl reload --register-recreate-virtualenvs"
+        )
+    return "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
+
+
+def _failure() -> str:
+    """Why the requirements of this virtualenv could not be installed when that was last tried; empty if they could."""
+    home, name = os.path.split(sys.prefix)
+    try:
+        with open(os.path.join(home, f".{name}.failure"), encoding="utf-8") as note:
+            message = json.load(note)["message"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    return str(message)
+
+
+def _required(pack: str) -> Set[str]:
+    """Names of the packages in a pack's requirements.txt."""
+    try:
+        with open(os.path.join(pack, "requirements.txt"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, ValueError):
+        return set()
+    return {_plain(found[0]) for found in map(NAME.match, lines) if found is not None}
+
+
+def _plain(name: str) -> str:
+    """A package's name, however it is written."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _place_of(top: str) -> str:
+    """The file or folder of a package that is installed; empty for one without."""
+    spec = PathFinder.find_spec(top)
+    if spec is None:
+        return ""
+    return str(spec.origin or next(iter(spec.submodule_search_locations or []), ""))
+
+
+def _is_pythons(place: str) -> bool:
+    """Whether something is of the standard library."""
+    folder = os.path.dirname(os.__file__)
+    return place.startswith(folder + os.sep) and "-packages" not in place[len(folder) :]
+
+
+def of_syntax(bad_file: str, file: str) -> str:
+    """:param bad_file: where the error is; :param file: the sensor's."""
+    if bad_file == file or bad_file.startswith(pack_of(file) + os.sep):
+        return "correct the code"
+    return "that library is not for this Python; name another version in the pack's requirements.txt"
+
+
+def pack_of(file: str) -> str:
+    folder = os.path.dirname(file)
+    while os.path.basename(folder) not in ("sensors", ""):
+        folder = os.path.dirname(folder)
+    return os.path.dirname(folder) if os.path.basename(folder) else os.path.dirname(file)
+
+
+def _is_in(module: str, folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, f"{module}.py")) or os.path.isdir(os.path.join(folder, module))
