@@ -19,30 +19,83 @@ from st2sensor.system.lazy import resolve
 
 PACKAGE = Path(__file__).parent.parent / "st2sensor"
 
-LAYERS = {
-    "errors models sensor rpc event settings payload isotime command trace reports health keyspace lazy": 0,
-    "environment excerpt threads private_file": 0,
-    "config logs log_files metrics schema schema_program checks objection backoff crypto visitors doors": 1,
-    "storage transport workers": 2,
-    "packs datastore keyring keys key_value_triggers partition sharing": 3,
-    "audience outbox outbox_file held_back delivery dispatch checker encoder catalogue watch dead_letters": 3,
-    "adoption traffic": 3,
-    "container wrapper status core": 4,
-    "cli testing": 5,
+ORDER = {
+    "": """
+        errors
+        portable
+        models settings sensor reports health backoff masking system
+        config logs schemas workers
+        storage transport
+        datastore
+        packs
+        sharing
+        outbox
+        dispatch
+        delivery
+        wrapper
+        testing
+        container
+        core_pack status
+        cli
+        """,
+    "container": """
+        broadcast systemd
+        launch desired
+        sessions
+        supervision
+        operators
+        supervisor
+        """,
+    "packs": """
+        yaml_files registrable storable bundled
+        metadata
+        discovery overrides
+        configuration
+        code
+        registration
+        validation
+        """,
+    "outbox": """
+        entry
+        tail incoming
+        backlog
+        database waiting
+        writer
+        outbox
+        """,
+    "wrapper": """
+        audit connection schemas stop
+        green logs service
+        loading exits
+        forking process
+        main
+        __main__
+        """,
+    "cli": """
+        text
+        invocation configuration
+        inspection
+        announce daemon events registration
+        development
+        commands
+        declarations
+        st2sensor st2ctl st2sensorcontainer st2_register_content st2_generate_symmetric_crypto_key
+        __main__
+        """,
 }
-LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
+"""The modules and folders of a folder, lowest first. A module imports only from its own line and those above it."""
 
 OWNERS: dict[str, str | tuple[str, ...]] = {
     "oslo_config": "config",
     "pymongo": "storage.mongo",
     "kombu": "transport.amqp",
     "amqp": "transport.amqp",
-    "cryptography": "crypto",
-    "jinja2": "packs.rendering",
+    "cryptography": "portable.crypto",
+    "jinja2": "packs.configuration.rendering",
     "packaging": "packs.validation",
-    "statsd": "metrics",
-    "aiohttp": ("status", "core.webhooks"),
-    "apscheduler": "core.timers",
+    "statsd": "delivery.statsd",
+    "aiohttp": ("status", "core_pack.webhooks"),
+    "apscheduler": "core_pack.timers",
     "prometheus_client": "status",
     "uvloop": "cli",
     "click": "cli",
@@ -52,17 +105,26 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
 }
 """Third-party packages that belong to one place."""
 
-NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper")]
+NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper"), ("container", "testing")]
 
 NAMED = re.compile(r"(?P<root>[a-z]\w*)(\.\w+)*:\w+", re.ASCII)
 """How lazy.resolve is told what to load."""
 
 IMPORTERS = {"import_module", "__import__"}
 
-MAY_IMPORT_BY_NAME = {"lazy", "wrapper.__main__", "wrapper.loader"}
+MAY_IMPORT_BY_NAME = {"system.lazy", "wrapper.__main__", "wrapper.loading.loader"}
 """The last two run the code of packs."""
 
-WRAPPER = {"testing", "wrapper", "excerpt", "sensor", "rpc", "errors", "payload", "trace", "keyspace", "isotime"}
+PORTABLE = {"errors", "sensor", "portable", "wrapper", "testing"}
+"""What runs in a pack's interpreter, and imports nothing else."""
+
+ITS_OWN_LIBRARY = {"testing.plugin": "pytest", "portable.crypto": "cryptography"}
+"""pytest loads its plugins itself. A pack that encrypts has the library in its own interpreter."""
+
+MOST_LINES = 300
+MOST_MODULES = 12
+
+LARGE_FOLDERS = {"cli.commands": "a module for each command, found by its name"}
 
 MODULES = [
     path
@@ -118,15 +180,55 @@ def own(path: Path) -> set[str]:
     return found - {""}
 
 
+def place_in(folder: str, name: str) -> str:
+    """The module or folder of a folder that a module is, or is in."""
+    return name.removeprefix(f"{folder}." if folder else "").partition(".")[0]
+
+
+@functools.cache
+def rank(folder: str) -> dict[str, int]:
+    return {name: line for line, names in enumerate(ORDER[folder].split("\n")) for name in names.split()}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_go_down(path: Path) -> None:
-    room = name_of(path).partition(".")[0]
+    name = name_of(path)
     for other in own(path):
-        target = other.partition(".")[0]
-        if room:
-            assert LAYER[target] <= LAYER[room], f"{name_of(path)} imports {other}"
+        for folder in ORDER:
+            if all(inner.startswith(f"{folder}." if folder else "") for inner in (name, other)):
+                here, there = place_in(folder, name), place_in(folder, other)
+                assert rank(folder)[there] <= rank(folder)[here], f"{name} imports {other}"
         for pair in NEVER_EACH_OTHER:
-            assert not (room in pair and target in pair and room != target), f"{name_of(path)} imports {other}"
+            room, target = place_in("", name), place_in("", other)
+            assert not (room in pair and target in pair and room != target), f"{name} imports {other}"
+
+
+FOLDERS = sorted({name_of(path.parent / "__init__.py") for path in MODULES})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_parts_of_a_folder_form_no_circle(folder: str) -> None:
+    start = f"{folder}." if folder else ""
+    below: dict[str, set[str]] = {}
+    for path in MODULES:
+        name = name_of(path)
+        if name.startswith(start) and name:
+            here = place_in(folder, name)
+            inside = {place_in(folder, other) for other in own(path) if other.startswith(start)}
+            below.setdefault(here, set()).update(inside - {here})
+    TopologicalSorter(below).prepare()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_are_small(folder: str) -> None:
+    inside = [path for path in MODULES if path.parent == PACKAGE.joinpath(*filter(None, folder.split(".")))]
+    if folder not in LARGE_FOLDERS:
+        assert len([path for path in inside if not path.stem.startswith("__")]) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -161,24 +263,20 @@ def test_what_is_named_is_there(path: Path) -> None:
         assert callable(resolve(target)), target
 
 
-def test_the_vocabulary_and_the_wrapper_import_the_standard_library_alone() -> None:
-    for path in MODULES:
-        room = name_of(path).partition(".")[0]
-        if room not in WRAPPER and LAYER.get(room) != 0:
-            continue
-        for full in imports(path):
-            root = full.partition(".")[0]
-            if OWNERS.get(root) == "testing.plugin":
-                # pytest brings itself; nothing but that one module needs it.
-                continue
-            assert root == "st2sensor" or root in sys.stdlib_module_names, f"{name_of(path)} imports {full}"
-        if room in WRAPPER:
-            assert {other.partition(".")[0] for other in own(path)} <= WRAPPER, name_of(path)
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_runs_in_a_packs_interpreter_needs_the_standard_library_alone(path: Path) -> None:
+    name = name_of(path)
+    if place_in("", name) not in PORTABLE:
+        return
+    for full in imports(path):
+        root = full.partition(".")[0]
+        if ITS_OWN_LIBRARY.get(name) != root:
+            assert root == "st2sensor" or root in sys.stdlib_module_names, f"{name} imports {full}"
+    assert {place_in("", other) for other in own(path)} <= PORTABLE, name
 
 
-def test_there_are_no_circles() -> None:
-    TopologicalSorter({name_of(path): own(path) - {name_of(path)} for path in MODULES}).prepare()
-
-
-def test_every_module_has_a_room() -> None:
-    assert {name_of(path).partition(".")[0] for path in MODULES} - {""} == set(LAYER)
+def test_every_module_has_a_place_in_the_order() -> None:
+    for folder in ORDER:
+        start = f"{folder}." if folder else ""
+        names = [name_of(path) for path in MODULES]
+        assert {place_in(folder, name) for name in names if name.startswith(start) and name} == set(rank(folder))

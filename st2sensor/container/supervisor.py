@@ -61,7 +61,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.system.threads import Threads
 from st2sensor.workers.pool import Pool
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.container")
 
 LOOK_AGAIN = 1.0
 """Seconds until what had to wait for its turn is looked at again, though nothing happened."""

@@ -8,7 +8,7 @@ import socket
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Mapping
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.container")
 
 
 class Systemd:

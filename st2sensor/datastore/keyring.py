@@ -13,7 +13,7 @@ from st2sensor.portable import crypto
 from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 from st2sensor.settings import KeyValues
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.datastore")
 
 OPTION = "[keyvalue] encryption_key_path"
 PREVIOUS = "[keyvalue] previous_key_paths"

@@ -16,11 +16,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
-from st2sensor.outbox.database.file import COLUMNS, Entry, entry_of, flaw_of, open_file, page
+from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.place import prepare
+from st2sensor.outbox.database.rows import COLUMNS, entry_of, page
+from st2sensor.outbox.entry import Entry, flaw_of
 from st2sensor.outbox.outbox import Outbox
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.delivery")
 
 
 def start(state_dir: Path, outbox: Outbox) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from st2sensor.health import Health, changed
 from st2sensor.transport.base import Publisher
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.delivery")
 
 INTERVAL = 15.0
 """Seconds between two looks."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from st2sensor.errors import OutboxError
 from st2sensor.outbox.database.dead import DAY, run_clock
-from st2sensor.outbox.database.file import COLUMNS, Entry, entry_of, page
+from st2sensor.outbox.database.rows import COLUMNS, entry_of, page
 from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
+from st2sensor.outbox.entry import Entry
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for the container's commits."""

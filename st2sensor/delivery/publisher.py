@@ -25,14 +25,14 @@ from st2sensor.errors import (
 )
 from st2sensor.health import Health, changed
 from st2sensor.logs.setup import of_sensor
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Lane, Outbox, Row
 from st2sensor.settings import Messaging
 from st2sensor.transport.base import Message, Publisher, Transport
 from st2sensor.transport.codec import Encode, trigger_message
 from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.delivery")
 
 WINDOW = 500
 """Messages published before their confirms are waited for."""

@@ -11,7 +11,7 @@ from statsd import StatsClient
 
 from st2sensor.settings import Metrics as Settings
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.delivery")
 
 LOOK_UP_AGAIN = 60.0
 """Seconds until a host that was not found is looked up again."""

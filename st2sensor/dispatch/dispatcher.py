@@ -24,13 +24,13 @@ from st2sensor.errors import OutboxError
 from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
 from st2sensor.models import CORE_PACK, TriggerType
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Done, Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.dispatch")
 
 LAST_CHECKS = 5.0
 """Seconds that the end of the container waits for checks."""

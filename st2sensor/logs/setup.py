@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from st2sensor.errors import ConfigError
-from st2sensor.logs import handlers
+from st2sensor.logs import handlers, names
 from st2sensor.settings import Log
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.logs")
 
 SENSOR = "sensor"
 """Attribute of log records that concern one sensor: its reference."""
@@ -118,6 +118,8 @@ def _read(file: Path, settings: Log) -> None:
     try:
         parser.read_string(file.read_text(), source=str(file))
         for name in parser.sections():
+            if "qualname" in parser[name]:
+                parser[name]["qualname"] = names.current(parser[name]["qualname"])
             known = STACKSTORMS.get(parser[name].get("class", ""))
             if known is not None:
                 parser[name]["class"] = f"{known.__module__}.{known.__qualname__}"

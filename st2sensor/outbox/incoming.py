@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 
 Done = Callable[[Exception | None], None]
 """Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""

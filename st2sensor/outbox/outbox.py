@@ -17,8 +17,8 @@ from pathlib import Path
 
 from st2sensor.errors import OutboxError
 from st2sensor.outbox.backlog import Backlog
-from st2sensor.outbox.database.file import Entry
 from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.incoming import Done, Expect, Lane, Restrict, Signal, Still, Stop, Submitted
 from st2sensor.outbox.tail import TAIL, TAIL_BYTES, Row
 from st2sensor.outbox.waiting import BATCH, HELD_SHARE, room_of
@@ -27,7 +27,7 @@ from st2sensor.settings import Outbox as Options
 
 __all__ = ["BATCH", "HELD_SHARE", "RETRY", "TAIL", "TAIL_BYTES", "Done", "Lane", "Outbox", "Row", "Still"]
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.outbox")
 
 
 class Outbox:

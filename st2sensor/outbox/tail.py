@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 
 TAIL, TAIL_BYTES = 2000, 8_000_000
 """Rows kept in memory, and bytes of them, at most."""

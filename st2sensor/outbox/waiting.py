@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from st2sensor.outbox.backlog import Backlog
-from st2sensor.outbox.database.file import size_of
+from st2sensor.outbox.entry import size_of
 from st2sensor.outbox.incoming import Done, Lane, Submitted
 from st2sensor.settings import Outbox as Options
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.outbox")
 
 HELD_SHARE = 0.5
 """So much of the outbox may be taken by what the broker refuses, at most."""

@@ -15,14 +15,14 @@ from contextlib import suppress
 from st2sensor.errors import LeaseLost, OutboxError
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.database.failures import heals, is_full, is_of_file
-from st2sensor.outbox.database.file import flaw_of, size_of
 from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.entry import flaw_of, size_of
 from st2sensor.outbox.incoming import Expect, Item, Restrict, Signal, Stop, Submitted
 from st2sensor.outbox.tail import Row
 from st2sensor.outbox.waiting import BATCH, Room, Waiting, room_of, tell, tell_all
 from st2sensor.settings import Outbox as Options
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.outbox")
 
 ROOM_AGAIN = 0.9
 """Share of its size below which an outbox that was full counts as having room again."""

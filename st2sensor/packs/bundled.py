@@ -8,7 +8,7 @@ from pathlib import Path
 from st2sensor.models import CORE_PACK, Pack, Registration, SensorType, TriggerType
 from st2sensor.packs.yaml_files import read
 
-BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core")
+BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core_pack")
 """The pack with the sensors for them; a StackStorm has one of the same name, without sensors."""
 
 

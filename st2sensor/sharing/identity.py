@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sharing")
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -24,7 +24,7 @@ from st2sensor.sharing.placement import Placement
 from st2sensor.sharing.times import FAST, times_of
 from st2sensor.storage.base import Leases
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sharing")
 
 FORGOTTEN_AFTER = 60
 """Leases until a member that was evicted is forgotten, if it holds nothing."""

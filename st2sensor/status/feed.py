@@ -13,7 +13,7 @@ from st2sensor.container.broadcast import Hub, Watcher
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.reports import SensorReport
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.http")
 
 INTERVAL = 1.0
 """Seconds."""

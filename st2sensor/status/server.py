@@ -20,7 +20,7 @@ from st2sensor.status.feed import Feed
 from st2sensor.system.doors import Doors
 from st2sensor.system.visitors import Visitors, share_of_files
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.http")
 
 VISITORS = 256
 """Connections at the same time."""

@@ -14,7 +14,7 @@ from st2sensor.storage.documents import COLLECTIONS, LEASES
 from st2sensor.storage.entries import KEY_VALUES, batch, batch_documents, key_value
 from st2sensor.storage.fields import BROKEN, Document, Misfit, shown
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.storage")
 
 REMEMBERED = 10_000
 """Odd documents that are remembered as warned of. When there are more, warnings are repeated."""

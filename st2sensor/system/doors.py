@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from st2sensor.system.visitors import Standing, Visitor, Visitors
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.http")
 
 WAITING = 1024
 """Connections that may wait to be accepted."""

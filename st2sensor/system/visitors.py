@@ -13,7 +13,7 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Hashable
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.http")
 
 PATIENCE = 8.0
 """Seconds that a visitor has for its first request."""

@@ -290,8 +290,8 @@ UNFORESEEN = """
 import sys
 from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.container import supervisor
-from st2sensor.container.children import Children
-from st2sensor.lazy import resolve
+from st2sensor.container.supervision.children import Children
+from st2sensor.system.lazy import resolve
 
 plan, start, failures = supervisor.plan, Children.start, []
 

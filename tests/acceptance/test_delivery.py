@@ -22,7 +22,7 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import RETRY, Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing

@@ -115,8 +115,8 @@ def test_a_killed_container_leaves_neither_sensors_nor_what_they_started(embedde
 HURRIES = """
 import signal, sys
 from st2sensor.cli.__main__ import PROGRAMS
-from st2sensor.container import zygote
-from st2sensor.lazy import resolve
+from st2sensor.container.launch import zygote_client as zygote
+from st2sensor.system.lazy import resolve
 
 def change(*_):
     zygote.DEADLINE = 0.3 if zygote.DEADLINE == usual else usual

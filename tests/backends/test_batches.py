@@ -33,21 +33,21 @@ import sys
 import traceback
 from pathlib import Path
 
-from st2sensor.catalogue import Catalogue
-from st2sensor.checker import Checker
-from st2sensor.container.datastore_requests import DatastoreRequests
-from st2sensor.container.storing import Storing
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.dispatch.checker import Checker
+from st2sensor.container.sessions.datastore_methods import DatastoreRequests
+from st2sensor.container.sessions.database_calls import Storing
 from st2sensor.datastore import Datastore
-from st2sensor.keyspace import Asker
+from st2sensor.portable.keyspace import Asker
 from st2sensor.dispatch import Dispatcher
-from st2sensor.event import event_of
+from st2sensor.dispatch.event import event_of
 from st2sensor.models import TriggerInstance, TriggerType
 from st2sensor.outbox import Outbox
 from st2sensor.settings import Payloads
-from st2sensor.sharing.holdings import Unshared
+from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
-from st2sensor.traffic import Traffic
+from st2sensor.dispatch.traffic import Traffic
 
 left = 0
 

@@ -289,7 +289,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from st2sensor.datastore import Datastore
-from st2sensor.keyspace import Asker
+from st2sensor.portable.keyspace import Asker
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 from tests.support.examples import examples

@@ -38,7 +38,9 @@ from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
 from st2sensor.outbox.database.dead import BURY
-from st2sensor.outbox.database.file import Entry, columns_of, open_file
+from st2sensor.outbox.database.file import open_file
+from st2sensor.outbox.database.rows import columns_of
+from st2sensor.outbox.entry import Entry
 from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
 from st2sensor.storage import open_storage

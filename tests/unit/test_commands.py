@@ -39,9 +39,9 @@ for name, root in ROOTS.items():
 """
 
 TO_LOOK = """
-from st2sensor.lazy import resolve
+from st2sensor.system.lazy import resolve
 
-for target in ("logs:configure", "cli.listing:list_", "cli.show:show"):
+for target in ("logs.setup:configure", "cli.commands.list:list_", "cli.commands.show:show"):
     resolve(f"st2sensor.{target}")
 """
 
@@ -60,17 +60,11 @@ LIBRARIES = {
     *("watchfiles", "yaml", "st2sensor.container", "st2sensor.core_pack", "st2sensor.packs.registration.registry"),
 }
 NOT_FOR_HELP = LIBRARIES | {
-    *("logging", "oslo_config", "rich", "socket", "sqlite3", "traceback", "st2sensor.config", "st2sensor.logs.setup"),
+    *("logging", "oslo_config", "rich", "socket", "sqlite3", "traceback", "st2sensor.config", "st2sensor.logs"),
     *("st2sensor.models", "st2sensor.settings", "st2sensor.storage", "st2sensor.transport"),
 }
 NOT_TO_LOOK = LIBRARIES | {
-    *(
-        "st2sensor.datastore.sensor_keys",
-        "st2sensor.datastore.keyring",
-        "st2sensor.models",
-        "st2sensor.packs",
-        "st2sensor.sharing",
-    ),
+    *("st2sensor.datastore", "st2sensor.models", "st2sensor.packs", "st2sensor.sharing"),
     *("st2sensor.storage", "st2sensor.transport"),
 }
 

@@ -130,7 +130,7 @@ def test_secrets_can_be_decrypted_by_stackstorms_names(tmp_path: Path, monkeypat
 def test_no_helper_is_loaded_before_it_is_used() -> None:
     code = """
 import sys
-from st2sensor.wrapper import loader
+from st2sensor.wrapper.loading import loader
 loader.preload()
 print(json.dumps([name for name in sys.modules if name.startswith(("cryptography", "st2common", "subprocess"))]))
 """
@@ -139,7 +139,7 @@ print(json.dumps([name for name in sys.modules if name.startswith(("cryptography
 
 def test_what_is_not_there_says_what_to_do() -> None:
     code = """
-from st2sensor.wrapper import absent
+from st2sensor.wrapper.loading import absent
 absent.install()
 found = []
 for name in ("st2common.transport.utils", "st2common.services", "st2reactor.rules.engine", "st2client.client"):

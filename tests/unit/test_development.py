@@ -230,13 +230,11 @@ def test_the_log_tells_sensors_from_the_container() -> None:
     assert shown(
         line("sample.One.One", "hello"),
         line("sample.One.library", "careful", 4),
-        line("st2sensor.container.supervision.children", "sample.One started, pid 5"),
-        line("st2sensor.container.supervision.children", "sample.One: poll() has taken more than 5 s", 3),
-        line("st2sensor.container.supervisor", "stopping 1 sensors"),
-        line(
-            "st2sensor.dispatch.dispatcher", "sample.One dispatched x, which is kept as a dead letter: it is wrong", 4
-        ),
-        line("st2sensor.delivery.publisher", "connected to local"),
+        line("st2sensor.supervision", "sample.One started, pid 5"),
+        line("st2sensor.supervision", "sample.One: poll() has taken more than 5 s", 3),
+        line("st2sensor.container", "stopping 1 sensors"),
+        line("st2sensor.dispatch", "sample.One dispatched x, which is kept as a dead letter: it is wrong", 4),
+        line("st2sensor.delivery", "connected to local"),
         b"not a record\n",
     ) == [
         "info       sample.One    hello",

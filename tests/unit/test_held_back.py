@@ -13,7 +13,7 @@ from st2sensor.delivery import held_back
 from st2sensor.delivery.held_back import RETRY, RETRY_MAX, HeldBack
 from st2sensor.delivery.publisher import Delivery
 from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
-from st2sensor.outbox.database.file import Entry, size_of
+from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.outbox import Outbox, Row
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message

@@ -20,7 +20,8 @@ from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, Outbo
 from st2sensor.health import Health
 from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.database.dead import DAY, Graveyard
-from st2sensor.outbox.database.file import Entry, open_file
+from st2sensor.outbox.database.file import open_file
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription

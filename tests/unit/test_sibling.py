@@ -14,7 +14,7 @@ from tests.support.patience import SOON
 def test_a_sibling_is_the_parents_child_and_knows_itself(known: bool) -> None:
     script = f"""
 import ctypes, os, threading, time
-from st2sensor.wrapper import sibling
+from st2sensor.wrapper.forking import sibling
 {"" if known else "sibling.CALLS.clear()"}
 ctypes.CDLL(None).prctl(36, 1)
 PARENT = os.getpid()

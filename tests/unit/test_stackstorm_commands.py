@@ -81,40 +81,50 @@ CALLS: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
         RELOAD | {"kinds": ("all",)},
     ),
     ("st2-register-content --debug --register-all", (), "registration:reload", RELOAD | {"kinds": ("all",)}),
-    ("st2ctl start", (), "daemon:start", {"components": ()}),
-    ("st2ctl start st2auth", (), "daemon:start", {"components": ("st2auth",)}),
-    ("st2ctl stop", (), "daemon:stop", {"components": ()}),
-    ("st2ctl restart", (), "daemon:restart", {"components": ()}),
-    ("st2ctl status", (), "daemon:status", {}),
-    ("st2ctl clean", (), "daemon:clean", {"yes": False}),
-    ("st2ctl reopen-log-files st2sensorcontainer", (), "daemon:reopen_log_files", {"components": OURS}),
-    ("st2ctl reopen-log-files st2actionrunner", (), "daemon:reopen_log_files", {"components": ("st2actionrunner",)}),
-    ("st2ctl restart-component st2sensorcontainer", (), "daemon:restart", {"components": OURS}),
-    ("st2ctl restart-component st2api", (), "daemon:restart", {"components": ("st2api",)}),
-    ("st2ctl restart-component st2actionrunner", (), "daemon:restart", {"components": ("st2actionrunner",)}),
-    ("st2ctl restart-component st2chatops", (), "daemon:restart", {"components": ("st2chatops",)}),
-    ("st2sensorcontainer", (), "running:container", CONTAINER),
-    (f"st2sensorcontainer --config-file={CONF}", (CONF,), "running:container", CONTAINER),
-    (f"st2sensorcontainer --config-file {CONF} --debug", (CONF,), "running:container", CONTAINER | {"debug": True}),
+    ("st2ctl start", (), "background:start", {"components": ()}),
+    ("st2ctl start st2auth", (), "background:start", {"components": ("st2auth",)}),
+    ("st2ctl stop", (), "background:stop", {"components": ()}),
+    ("st2ctl restart", (), "background:restart", {"components": ()}),
+    ("st2ctl status", (), "background:status", {}),
+    ("st2ctl clean", (), "background:clean", {"yes": False}),
+    ("st2ctl reopen-log-files st2sensorcontainer", (), "background:reopen_log_files", {"components": OURS}),
+    (
+        "st2ctl reopen-log-files st2actionrunner",
+        (),
+        "background:reopen_log_files",
+        {"components": ("st2actionrunner",)},
+    ),
+    ("st2ctl restart-component st2sensorcontainer", (), "background:restart", {"components": OURS}),
+    ("st2ctl restart-component st2api", (), "background:restart", {"components": ("st2api",)}),
+    ("st2ctl restart-component st2actionrunner", (), "background:restart", {"components": ("st2actionrunner",)}),
+    ("st2ctl restart-component st2chatops", (), "background:restart", {"components": ("st2chatops",)}),
+    ("st2sensorcontainer", (), "run:container", CONTAINER),
+    (f"st2sensorcontainer --config-file={CONF}", (CONF,), "run:container", CONTAINER),
+    (
+        f"st2sensorcontainer --config-file {CONF} --debug",
+        (CONF,),
+        "run:container",
+        CONTAINER | {"debug": True},
+    ),
     (
         f"st2sensorcontainer --config-file={CONF} --sensor-ref=git.GitCommitSensor",
         (CONF,),
-        "running:container",
+        "run:container",
         CONTAINER | {"sensor_ref": "git.GitCommitSensor"},
     ),
     (
         f"st2sensorcontainer --config-file={CONF} --debug --sensor-ref=pack.SensorClassName",
         (CONF,),
-        "running:container",
+        "run:container",
         CONTAINER | {"sensor_ref": "pack.SensorClassName", "debug": True},
     ),
     (
         "st2sensorcontainer --single-sensor-mode --sensor-ref linux.FileWatchSensor",
         (),
-        "running:container",
+        "run:container",
         CONTAINER | {"sensor_ref": "linux.FileWatchSensor", "single_sensor_mode": True},
     ),
-    ("st2sensorcontainer --config-dir=/etc/st2/conf.d", ("/etc/st2/conf.d",), "running:container", CONTAINER),
+    ("st2sensorcontainer --config-dir=/etc/st2/conf.d", ("/etc/st2/conf.d",), "run:container", CONTAINER),
     ("st2-generate-symmetric-crypto-key --key-path k", (), "crypto_key:generate", {"key_path": Path("k")}),
 ]
 
@@ -144,7 +154,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[object, ...]
     seen: list[tuple[str, tuple[object, ...], dict[str, Any]]] = []
 
     def find(target: str) -> object:
-        return lambda *given, **named: seen.append((target.removeprefix("st2sensor.cli."), given, named))
+        return lambda *given, **named: seen.append((target.rpartition(".")[2], given, named))
 
     monkeypatch.setattr(invocation, "resolve", find)
     return seen

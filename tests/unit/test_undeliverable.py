@@ -13,7 +13,7 @@ from st2sensor.cli.commands import dead_letters
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.delivery.publisher import Delivery
 from st2sensor.errors import Undeliverable
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.transport.base import Message
 from tests.servers.waiting import eventually

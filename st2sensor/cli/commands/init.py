@@ -16,7 +16,7 @@ from rich.tree import Tree
 
 from st2sensor.cli.text.console import console
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 """`pack` goes into every pack, `polling` or `passive` beside it. In names of files PACK is the pack's name and NAME the
 sensor's module."""
 

@@ -19,7 +19,7 @@ from st2sensor.cli.text.printable import printable
 from st2sensor.delivery.publisher import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageRefused
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.portable import isotime, rpc
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport

@@ -12,7 +12,7 @@ from st2sensor.cli.daemon.serve import serve
 from st2sensor.errors import ConfigError
 from st2sensor.logs import setup as logs
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.container")
 
 DAY = 86400.0
 """Seconds: so long may whoever debugs think."""

@@ -50,7 +50,7 @@ from st2sensor.transport.topology import Topology
 
 PR_SET_DUMPABLE = 4
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.container")
 
 FLUSH = 1.0
 """Seconds that the last triggers have to reach the broker at the end; what does not is sent at the next start."""

@@ -13,7 +13,7 @@ from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.event import Event
 from st2sensor.models import CORE_PACK, Refusal, Trigger, TriggerType
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport

@@ -17,7 +17,7 @@ from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.participant import Participant, Situation, View
 from st2sensor.system.threads import Threads
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sharing")
 
 OVER = "its lease is over: another container may run it"
 

@@ -15,7 +15,7 @@ from st2sensor.health import Health, changed
 from st2sensor.sharing.partition import Provider
 from st2sensor.storage.base import Storage
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.storage")
 
 RETRY = 1.0
 """Seconds between two looks into a database that is away."""

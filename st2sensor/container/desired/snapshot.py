@@ -18,7 +18,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.reader import Reader
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.storage")
 
 OWN = "own"
 """Beside the collections, in the notes for a start without the database."""

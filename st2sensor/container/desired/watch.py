@@ -10,7 +10,7 @@ from st2sensor import backoff
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport.base import Subscription, Transport
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.storage")
 
 WAIT = 1.0
 """Seconds until a wait looks whether to end."""

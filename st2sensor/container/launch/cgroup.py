@@ -15,7 +15,7 @@ from pathlib import Path
 
 from st2sensor.models import Overrides
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.supervision")
 
 DELEGATE = ("user.delegate", "trusted.delegate")
 """Extended attributes by which systemd marks a delegated group: root may write to every one."""

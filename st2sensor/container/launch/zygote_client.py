@@ -24,7 +24,7 @@ from st2sensor.container.launch.handle import Process
 from st2sensor.container.launch.spec import WRAPPER, Inherited, Launch
 from st2sensor.sharing.clocks import Moment
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.supervision")
 
 PACKET = 65536
 """Bytes of the longest message."""

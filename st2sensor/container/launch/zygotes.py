@@ -17,7 +17,7 @@ from st2sensor.container.launch.spec import Inherited, Launch, common
 from st2sensor.container.launch.zygote_client import Zygote, empty_environment
 from st2sensor.sharing.clocks import Moment
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.supervision")
 
 PR_SET_CHILD_SUBREAPER = 36
 

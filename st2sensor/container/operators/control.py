@@ -25,7 +25,7 @@ from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET, PAGE
 from st2sensor.system.visitors import Standing, Visitors, share_of_files
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.operators")
 
 MODE = 0o660
 

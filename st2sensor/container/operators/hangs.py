@@ -13,7 +13,7 @@ from st2sensor.container.sessions.session import Waiting
 from st2sensor.logs.setup import of_sensor
 from st2sensor.reports import Hang
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.operators")
 
 LOOK = 5.0
 """Seconds between two looks that nobody asks for."""

@@ -23,11 +23,11 @@ from st2sensor.container.supervision.recorder import Chronicle
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.health import Health
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Settings
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.operators")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

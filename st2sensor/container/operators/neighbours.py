@@ -16,7 +16,7 @@ from st2sensor.logs.setup import of_sensor
 from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.operators")
 
 PATIENCE = 5.0
 """Seconds that the other one has to answer."""

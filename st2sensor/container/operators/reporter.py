@@ -27,7 +27,7 @@ from st2sensor.outbox.outbox import Outbox
 from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport, SharingReport
 from st2sensor.settings import Settings
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.operators")
 
 BY_PARTITION = "another node runs it, as partition_provider says"
 

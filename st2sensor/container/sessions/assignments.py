@@ -21,7 +21,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.system.threads import Threads
 from st2sensor.workers.pool import Pool
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sessions")
 
 THREADS = 2
 

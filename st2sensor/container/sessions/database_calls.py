@@ -18,7 +18,7 @@ from st2sensor.container.sessions.fair_queue import FairQueue
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from st2sensor.health import Health, changed
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.datastore")
 
 THREADS = 8
 """At the most: each is started when all others are busy."""

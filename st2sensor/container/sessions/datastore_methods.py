@@ -24,7 +24,7 @@ from st2sensor.datastore.sensor_keys import Datastore, Found
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, LeaseLost, OutboxError, RpcError, St2SensorError
 from st2sensor.models import Batch, Change
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.portable import isotime, rpc
 from st2sensor.portable.keyspace import Asker
 from st2sensor.sharing.held_leases import Tenure
@@ -32,7 +32,7 @@ from st2sensor.sharing.held_leases import Tenure
 GATHER = 0.1
 """Seconds in which changes are gathered that are announced together: one by one they cost as much as the calls."""
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.datastore")
 
 BOOKKEEPING = ("core.TimerSensor:", "core.WebhookSensor:")
 """How the names of keys begin whose changes are not announced: cursors of timers would make three events of each."""

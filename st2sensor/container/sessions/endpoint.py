@@ -18,7 +18,7 @@ from st2sensor.container.sessions.session import Handler, Session
 from st2sensor.errors import ConfigError
 from st2sensor.system.visitors import Standing, Visitors, share_of_files
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sessions")
 
 PATH_LIMIT = 107
 """Bytes that the kernel takes for a Unix socket's path."""

@@ -19,7 +19,7 @@ from st2sensor.container.sessions.unanswered import Unanswered
 from st2sensor.errors import ProtocolError
 from st2sensor.portable import rpc
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sessions")
 
 CHUNK = 65536
 """Bytes read at a time."""

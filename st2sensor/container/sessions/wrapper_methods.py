@@ -14,10 +14,10 @@ from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import LeaseLost, OutboxError, RpcError, SensorStops, St2SensorError
 from st2sensor.models import TraceContext, Trigger
-from st2sensor.outbox.database.file import Entry
+from st2sensor.outbox.entry import Entry
 from st2sensor.portable import rpc
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.sessions")
 
 
 class Sensors(Protocol):

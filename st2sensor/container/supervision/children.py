@@ -25,7 +25,7 @@ from st2sensor.models import Overrides, SensorType
 from st2sensor.settings import Container
 from st2sensor.sharing.times import times_of
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.supervision")
 
 CANNOT_START = 127
 """Exit code, as a shell has it, of what was no process."""

@@ -14,7 +14,7 @@ from st2sensor.logs.setup import of_sensor
 from st2sensor.reports import Event
 from st2sensor.settings import Restarts
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.supervision")
 
 
 class Chronicle:

@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from st2sensor.outbox.backlog import Settled
-from st2sensor.outbox.database.file import COLUMNS, SIZE, Entry, columns_of, in_short, size_of
+from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of
+from st2sensor.outbox.entry import Entry, in_short, size_of
 from st2sensor.settings import Outbox as Options
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.outbox")
 
 DAY = 86400.0
 """Seconds."""

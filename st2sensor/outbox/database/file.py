@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from st2sensor.errors import OutboxDamaged, OutboxError
@@ -38,88 +34,6 @@ ADDED = (
     ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
 )
 """Columns that tables of earlier versions do not have."""
-
-COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
-
-REASON_LIMIT = 500
-"""Characters of a dead letter's reason."""
-
-ROW_OVERHEAD = 200
-"""Bytes that a row takes besides its body and the name of its trigger, roughly."""
-
-SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
-"""`size_of`, of a row."""
-
-PAGE, PAGE_BYTES = 500, 4_000_000
-"""Rows that are read at a time, and bytes of them, unless it is a single one."""
-
-TEXTS = ("message_id", "sensor", "trigger", "trigger_type", "body")
-"""Fields of an entry."""
-
-INTEGERS = range(-(1 << 63), 1 << 63)
-"""What SQLite takes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A trigger instance on its way.
-
-    :param trigger: the trigger's reference, for people.
-    :param trigger_type: the reference of its type.
-    :param created: seconds since the epoch.
-    :param body: its JSON form.
-    :param tagged: whether its payload holds more than JSON.
-    :param reason: why it must not be published; None for one that is.
-    :param fence: of the lease under which it was dispatched; None where sensors are not shared.
-    """
-
-    message_id: str
-    sensor: str
-    trigger: str
-    trigger_type: str
-    created: float
-    body: str
-    tagged: bool = False
-    reason: str | None = None
-    fence: int | None = None
-
-
-def size_of(entry: Entry) -> int:
-    """Bytes that an entry takes on disk, roughly."""
-    body = entry.body
-    return (len(body) if body.isascii() else len(body.encode())) + len(entry.trigger) + ROW_OVERHEAD
-
-
-def flaw_of(entry: Entry) -> str:
-    """Why an entry cannot be kept, without its values; empty for one that can. Its fields may hold anything."""
-    texts = (entry.message_id, entry.sensor, entry.trigger, entry.trigger_type, entry.body)
-    for name, text in zip(TEXTS, texts, strict=True):
-        if type(text) is not str:
-            return f"its {name} is {type(text).__name__}, not text"
-        if not text.isascii() and not _is_encodable(text):
-            return f"its {name} holds lone surrogates"
-    if type(entry.created) not in (float, int) or not math.isfinite(entry.created):
-        return "its created is not a number of seconds"
-    if entry.fence is None and entry.reason is None:
-        return ""
-    if entry.fence is not None and (type(entry.fence) is not int or entry.fence not in INTEGERS):
-        return "its fence is not an integer of 8 bytes"
-    if entry.reason is not None and (type(entry.reason) is not str or not _is_encodable(entry.reason)):
-        return "its reason is not text"
-    return ""
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def in_short(reason: str) -> str:
-    """A reason, cut off where it is too long to be kept."""
-    return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."
 
 
 def open_file(path: Path, durability: str) -> sqlite3.Connection:
@@ -182,47 +96,4 @@ def _damaged(path: Path, reason: object) -> OutboxDamaged:
     return OutboxDamaged(
         f"the outbox {path} is damaged: {reason}; what waits in it may be lost. Repair it with sqlite3's .recover, "
         "or start once with --set-aside-damaged-outbox, which keeps it under another name"
-    )
-
-
-def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
-    """Ids of the next rows of a table, no more of them than can be held in memory together, and at least one."""
-    found: list[int] = []
-    size = 0
-    query = f"SELECT id, {SIZE} FROM {table} WHERE id > ? ORDER BY id LIMIT {PAGE}"
-    for identifier, bytes_ in connection.execute(query, (after,)):
-        size += bytes_
-        if found and size > PAGE_BYTES:
-            break
-        found.append(identifier)
-    return found
-
-
-def columns_of(entry: Entry) -> tuple[object, ...]:
-    """The values of COLUMNS."""
-    return (
-        entry.message_id,
-        entry.sensor,
-        entry.trigger,
-        entry.trigger_type,
-        entry.created,
-        entry.tagged,
-        entry.body,
-        entry.fence,
-    )
-
-
-def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
-    """The entry in the values of COLUMNS."""
-    message_id, sensor, trigger, trigger_type, created, tagged, body, fence = columns
-    return Entry(
-        message_id=message_id,
-        sensor=sensor,
-        trigger=trigger,
-        trigger_type=trigger_type,
-        created=created,
-        tagged=bool(tagged),
-        body=body,
-        reason=reason,
-        fence=fence,
     )

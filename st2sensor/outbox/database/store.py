@@ -18,13 +18,15 @@ from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.database import place
 from st2sensor.outbox.database.dead import Graveyard
 from st2sensor.outbox.database.failures import heals
-from st2sensor.outbox.database.file import COLUMNS, SIZE, Entry, check, columns_of, entry_of, open_file, size_of
+from st2sensor.outbox.database.file import check, open_file
 from st2sensor.outbox.database.reserve import Reserve
+from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of, entry_of
 from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
+from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.tail import Row, window
 from st2sensor.settings import Outbox as Options
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.outbox")
 
 INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 AFTER = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"

@@ -23,7 +23,7 @@ from st2sensor.storage.entries import KEY_VALUES
 from st2sensor.storage.fields import Document
 from st2sensor.storage.mongo.failures import is_passing, reason_of
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.storage")
 
 Keys = list[tuple[str, int]]
 

@@ -18,7 +18,7 @@ from st2sensor.settings import Tls
 from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.topology import Topology
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.broker")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to connect to a broker and to log in."""

@@ -18,7 +18,7 @@ from st2sensor.transport.topology import Topology
 LONGEST_ANNOUNCEMENT = 1_048_576
 """Bytes. Who listens looks into storage after it has connected again, so that none is missed."""
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.broker")
 
 
 class AmqpSubscription:

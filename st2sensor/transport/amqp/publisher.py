@@ -21,7 +21,7 @@ from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("st2sensor.broker")
 
 PERSISTENT = 2
 

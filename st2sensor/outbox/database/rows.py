@@ -1,0 +1,60 @@
+"""Entries as rows of the outbox's tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from st2sensor.outbox.entry import ROW_OVERHEAD, Entry
+
+COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
+
+SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
+"""`size_of`, of a row."""
+
+PAGE, PAGE_BYTES = 500, 4_000_000
+"""Rows that are read at a time, and bytes of them, unless it is a single one."""
+
+
+def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
+    """Ids of the next rows of a table, no more of them than can be held in memory together, and at least one."""
+    found: list[int] = []
+    size = 0
+    query = f"SELECT id, {SIZE} FROM {table} WHERE id > ? ORDER BY id LIMIT {PAGE}"
+    for identifier, bytes_ in connection.execute(query, (after,)):
+        size += bytes_
+        if found and size > PAGE_BYTES:
+            break
+        found.append(identifier)
+    return found
+
+
+def columns_of(entry: Entry) -> tuple[object, ...]:
+    """The values of COLUMNS."""
+    return (
+        entry.message_id,
+        entry.sensor,
+        entry.trigger,
+        entry.trigger_type,
+        entry.created,
+        entry.tagged,
+        entry.body,
+        entry.fence,
+    )
+
+
+def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
+    """The entry in the values of COLUMNS."""
+    message_id, sensor, trigger, trigger_type, created, tagged, body, fence = columns
+    return Entry(
+        message_id=message_id,
+        sensor=sensor,
+        trigger=trigger,
+        trigger_type=trigger_type,
+        created=created,
+        tagged=bool(tagged),
+        body=body,
+        reason=reason,
+        fence=fence,
+    )
