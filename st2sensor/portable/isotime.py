@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime, timezone
+from typing import Union
 
 TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,6})\d*)?"
@@ -11,14 +12,14 @@ TIME = re.compile(
 )
 
 
-def format(dt: datetime | int | float, usec: bool = True, offset: bool = True) -> str:
+def format(dt: Union[datetime, int, float], usec: bool = True, offset: bool = True) -> str:
     """A time as text; one without a zone counts as UTC.
 
     :param dt: a time, or seconds since the epoch.
     :param usec: with microseconds.
     :param offset: with the zone as in `+00:00`; otherwise `Z` for UTC, and nothing for others.
     """
-    moment = dt if isinstance(dt, datetime) else datetime.fromtimestamp(dt, UTC)
+    moment = dt if isinstance(dt, datetime) else datetime.fromtimestamp(dt, timezone.utc)
     text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f" if usec else "%Y-%m-%dT%H:%M:%S")
     zone = moment.strftime("%z") or "+0000"
     if offset:
@@ -26,7 +27,7 @@ def format(dt: datetime | int | float, usec: bool = True, offset: bool = True) -
     return f"{text}Z" if moment.tzinfo is None or moment.tzname() == "UTC" else text
 
 
-def validate(value: str | datetime, raise_exception: bool = True) -> bool:
+def validate(value: Union[str, datetime], raise_exception: bool = True) -> bool:
     """Whether something is a time, or its text.
 
     :param raise_exception: raise ValueError rather than return False.
@@ -38,7 +39,7 @@ def validate(value: str | datetime, raise_exception: bool = True) -> bool:
     return False
 
 
-def parse(value: str | datetime, preserve_original_tz: bool = False) -> datetime:
+def parse(value: Union[str, datetime], preserve_original_tz: bool = False) -> datetime:
     """A time from its text, in UTC; text without a zone is in UTC. Raises ValueError.
 
     :param preserve_original_tz: leave it in its own zone.
@@ -46,8 +47,8 @@ def parse(value: str | datetime, preserve_original_tz: bool = False) -> datetime
     validate(value)
     moment = value if isinstance(value, datetime) else _parsed(value)
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment if preserve_original_tz else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment if preserve_original_tz else moment.astimezone(timezone.utc)
 
 
 def _parsed(text: str) -> datetime:

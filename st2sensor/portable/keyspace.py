@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Optional
 
 from st2sensor.errors import DatastoreRefused
 
@@ -52,7 +53,7 @@ class Asker:
     decrypts_global: bool = True
 
 
-def expiry(now: datetime, ttl: float | None) -> datetime | None:
+def expiry(now: datetime, ttl: Optional[float]) -> Optional[datetime]:
     """When an entry ceases to be. Raises TypeError and ValueError.
 
     :param ttl: seconds that it lives; None and 0 forever.
@@ -74,7 +75,7 @@ def expiry(now: datetime, ttl: float | None) -> datetime | None:
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
 
 
-def start_of_page(asker: Asker, local: bool, prefix: str | None, limit: int | None, offset: int) -> str:
+def start_of_page(asker: Asker, local: bool, prefix: Optional[str], limit: Optional[int], offset: int) -> str:
     """How the stored names in a list begin. Raises TypeError and ValueError for what cannot be a page."""
     if prefix is not None and not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, not {prefix!r}")
@@ -135,7 +136,7 @@ def check_name(name: str) -> None:
         raise ValueError(f"a datastore key of {size} bytes is too long: {NAME_LIMIT} is the limit, namespace included")
 
 
-def check_expected(expected: str | None) -> None:
+def check_expected(expected: Optional[str]) -> None:
     """Raises TypeError and ValueError for what no value can be."""
     if expected is not None:
         if not isinstance(expected, str):

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, List, Set, Tuple
 from uuid import UUID
 
 TAG = "$st2"
@@ -90,9 +90,9 @@ def _pack(value: Any, place: str) -> Any:
 
 def _contains_itself(value: Any) -> bool:
     """Whether a value is in itself, however deeply. Looks once at each object."""
-    above: set[int] = set()
-    done: set[int] = set()
-    stack: list[tuple[Any, bool]] = [(value, False)]
+    above: Set[int] = set()
+    done: Set[int] = set()
+    stack: List[Tuple[Any, bool]] = [(value, False)]
     while stack:
         item, is_left = stack.pop()
         if is_left:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Dict, List, Optional, Sequence
 
 from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
 
@@ -37,7 +36,7 @@ METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
 APPLICATION_ERROR = -32000
 
-Message = dict[str, Any]
+Message = Dict[str, Any]
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 _ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -78,7 +77,7 @@ def notification(method: str, params: Message) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def result(identifier: int | None, value: Any) -> bytes:
+def result(identifier: Optional[int], value: Any) -> bytes:
     """Encode the answer to a request."""
     if value is None and identifier is not None:
         # Every dispatch() is answered so.
@@ -86,7 +85,7 @@ def result(identifier: int | None, value: Any) -> bytes:
     return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
 
 
-def error(identifier: int | None, exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
+def error(identifier: Optional[int], exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
     """Encode a refusal; the receiver raises the same type when it is one that sensors know."""
     body = {"code": code, "message": str(exception), "data": {"type": type(exception).__name__}}
     return encode({"jsonrpc": "2.0", "id": identifier, "error": body})
@@ -135,11 +134,11 @@ class Requests:
     """Puts requests together from lines: each with its bodies, under `bodies`, as they came."""
 
     def __init__(self) -> None:
-        self._begun: Message | None = None
+        self._begun: Optional[Message] = None
         self._missing = 0
         self._size = 0
 
-    def add(self, line: bytes) -> Message | None:
+    def add(self, line: bytes) -> Optional[Message]:
         """Add a line; returns the request that it completes. Raises ProtocolError."""
         if self._begun is None:
             if len(line) > MAX_REQUEST_BYTES:
@@ -169,7 +168,7 @@ class LineBuffer:
         self._limit = limit
         self._partial = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes) -> List[bytes]:
         """Add data and return the lines it completes, without their newline.
 
         Raises ProtocolError when a line outgrows the limit.
@@ -177,7 +176,7 @@ class LineBuffer:
         head, newline, tail = data.rpartition(b"\n")
         if not newline:
             self._partial += data
-            lines: list[bytes] = []
+            lines: List[bytes] = []
         else:
             first, *others = head.split(b"\n")
             # A long line is copied once.

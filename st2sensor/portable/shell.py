@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 TIMED_OUT = -9
 """Exit code of a command that took too long."""
@@ -23,14 +22,14 @@ class Finished(NamedTuple):
 
 
 def run_command(
-    cmd: str | Sequence[str],
+    cmd: Union[str, Sequence[str]],
     stdin: Any = None,
     stdout: Any = subprocess.PIPE,
     stderr: Any = subprocess.PIPE,
     shell: bool = False,
-    cwd: str | None = None,
-    env: Mapping[str, str] | None = None,
-) -> tuple[int, str, str]:
+    cwd: Optional[str] = None,
+    env: Optional[Mapping[str, str]] = None,
+) -> Tuple[int, str, str]:
     """Run a command, however long it takes; `(exit_code, stdout, stderr)`.
 
     :param env: instead of this process's own; empty counts as none.
@@ -58,16 +57,16 @@ def run_command(
 
 
 def run_command_in_time(
-    cmd: str | Sequence[str],
+    cmd: Union[str, Sequence[str]],
     stdin: Any = None,
     stdout: Any = subprocess.PIPE,
     stderr: Any = subprocess.PIPE,
     shell: bool = False,
-    cwd: str | None = None,
-    env: Mapping[str, str] | None = None,
+    cwd: Optional[str] = None,
+    env: Optional[Mapping[str, str]] = None,
     timeout: float = 60,
-    preexec_func: Callable[[], Any] | None = None,
-    stdin_value: str | None = None,
+    preexec_func: Optional[Callable[[], Any]] = None,
+    stdin_value: Optional[str] = None,
     **_: Any,
 ) -> Finished:
     """Run a command; `(exit_code, stdout, stderr, timed_out)`.
@@ -107,6 +106,6 @@ def run_command_in_time(
     return Finished(TIMED_OUT if timed_out else process.returncode, out or "", err or "", timed_out)
 
 
-def _text(output: bytes | None) -> str:
+def _text(output: Optional[bytes]) -> str:
     """What a command has printed; nothing where that went elsewhere."""
     return (output or b"").decode("utf-8", "replace")
