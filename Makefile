@@ -27,7 +27,7 @@ soak: tools
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
 
 unit: .venv/tested
-	EXAMPLES=0.1 $(BIN)/pytest --quiet --numprocesses 2 --dist worksteal tests/unit tests/test_layers.py
+	EXAMPLES=0.1 $(BIN)/pytest --quiet --numprocesses 2 --dist worksteal tests/unit tests/fleet tests/real_packs tests/test_layers.py
 
 lint: .venv/tested
 	$(BIN)/ruff check .

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import Browser, executables
-from tests.servers import mongodb, rabbitmq
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
-from tests.support import failures, patience, shared_servers, soak
-from tests.support.durations import Durations
-from tests.support.shared_servers import shared
-from tests.workspace import Workspace
+from tests.plugins import failures, patience, shared_servers, soak
+from tests.plugins.durations import Durations
+from tests.plugins.shared_servers import shared
+from tests.support.browser import Browser, executables
+from tests.support.servers import mongodb, rabbitmq
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.workspace import Workspace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell's background job ignores Ctrl-C, and so would all that it starts; tests press it."""

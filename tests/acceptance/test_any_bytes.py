@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.servers.ports import free_port
-from tests.support.examples import examples
-from tests.support.patience import SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.examples import examples
+from tests.plugins.patience import SOON
+from tests.support.servers.ports import free_port
+from tests.support.workspace import Container, Workspace
 
 CODE = """
 import os, time

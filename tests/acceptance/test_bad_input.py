@@ -13,7 +13,7 @@ import pytest
 from st2sensor.errors import ContentError
 from st2sensor.packs.code.check import check_code
 from st2sensor.packs.code.location import Code
-from tests.workspace import METHODS, Workspace, complete
+from tests.support.workspace import METHODS, Workspace, complete
 
 HEALTHY = """
 class Healthy(PollingSensor):

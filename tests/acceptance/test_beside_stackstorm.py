@@ -16,10 +16,10 @@ import pymongo
 import pytest
 from bson import SON, ObjectId
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace, complete, sample
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace, complete, sample
 
 HEARS = """
 import json

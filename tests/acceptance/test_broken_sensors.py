@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.browser import Browser
-from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import SOON
+from tests.support.browser import Browser
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.ports import free_port
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

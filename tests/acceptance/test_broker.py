@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing
-from tests.servers import rabbitmq
-from tests.servers.amqp import FakeBroker
-from tests.servers.ports import free_port
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers import rabbitmq
+from tests.support.servers.amqp import FakeBroker
+from tests.support.servers.ports import free_port
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 TICKS = """
 class Ticks(PollingSensor):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.webhooks import Endpoint
-from tests.workspace import Workspace
+from tests.plugins.patience import SOON
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.webhooks import Endpoint
+from tests.support.workspace import Workspace
 
 QUIET = """
 class Quiet(Sensor):

@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
-from tests.servers.process import alive
-from tests.servers.proxy import Proxy
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
+from tests.plugins.patience import LATER, SOON
 from tests.support.forks import Process
-from tests.support.patience import LATER, SOON
-from tests.workspace import Workspace, environment, forks
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.ports import free_port
+from tests.support.servers.process import alive
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace, environment, forks
 
 PATIENT = f"stop_timeout = {LATER:g}\n"
 """A sensor that stops, however slowly, is not killed."""

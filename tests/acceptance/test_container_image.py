@@ -21,11 +21,11 @@ import psutil
 import pytest
 
 from st2sensor.config.options import GROUPS
-from tests.containerfile import Build, can_chroot, installed_here, parsed
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT
+from tests.plugins.patience import LATER, SOON
+from tests.support.containerfile import Build, can_chroot, installed_here, parsed
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT
 
 STAGES = parsed((ROOT / "conf" / "Containerfile").read_text())
 IMAGE = STAGES[-1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.servers.waiting import eventually
-from tests.webhooks import Endpoint
-from tests.workspace import Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.webhooks import Endpoint
+from tests.support.workspace import Workspace
 
 
 def refs(workspace: Workspace) -> set[str]:

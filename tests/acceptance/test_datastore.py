@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from tests.conftest import missing
-from tests.servers import mongodb
-from tests.servers.mongodb import MongoDB
-from tests.servers.waiting import eventually
-from tests.support.patience import AT_LAST, LATER
-from tests.workspace import ROOT, Workspace
+from tests.plugins.patience import AT_LAST, LATER
+from tests.support.servers import mongodb
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, Workspace
 
 DOCUMENT = (ROOT / "docs" / "datastore.md").read_text()
 

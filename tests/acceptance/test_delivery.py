@@ -26,15 +26,15 @@ from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import RETRY, Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
-from tests.servers import mongodb, rabbitmq
-from tests.servers.certificate import make_certificate
-from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
-from tests.servers.proxy import Proxy
-from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually, grown
-from tests.support.patience import FACTOR, LATER, SOON
-from tests.workspace import Workspace
+from tests.plugins.patience import FACTOR, LATER, SOON
+from tests.support.servers import mongodb, rabbitmq
+from tests.support.servers.certificate import make_certificate
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.ports import free_port
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
+from tests.support.servers.waiting import eventually, grown
+from tests.support.workspace import Workspace
 
 STREAM = """
 import os

@@ -18,10 +18,10 @@ import psutil
 import pytest
 import yaml
 
-from tests.servers.waiting import eventually
+from tests.plugins.patience import SOON
 from tests.support.forks import Process
-from tests.support.patience import SOON
-from tests.workspace import complete, environment, forks
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import complete, environment, forks
 
 TICKER = """
 class Ticker(PollingSensor):

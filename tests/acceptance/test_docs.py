@@ -18,10 +18,10 @@ from st2sensor.config.options import GROUPS
 from st2sensor.container.supervision.child import State
 from st2sensor.delivery.publisher import FENCE, LATE
 from st2sensor.sharing.times import times_of
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, Container, Workspace, environment
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, Container, Workspace, environment
 
 SCHEMA = json.loads((ROOT / "docs" / "trigger-instance.schema.json").read_text())
 SUPERVISION = (ROOT / "docs" / "supervision.md").read_text()

@@ -16,11 +16,11 @@ import pymongo
 import pytest
 import yaml
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually
-from tests.support import shared_servers
-from tests.workspace import Workspace, complete, sample
+from tests.plugins import shared_servers
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace, complete, sample
 
 PACK_FOLDER = "/opt/stackstorm/packs"
 

@@ -6,9 +6,9 @@ import json
 
 import yaml
 
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 TICKER = """
 class Ticker(PollingSensor):

@@ -15,9 +15,9 @@ from tests.fleet.fleet import Fleet, ready
 from tests.fleet.ledger import now
 from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
-from tests.servers import mongodb, rabbitmq
-from tests.servers.waiting import eventually
-from tests.support.patience import FACTOR, LATER, SOON
+from tests.plugins.patience import FACTOR, LATER, SOON
+from tests.support.servers import mongodb, rabbitmq
+from tests.support.servers.waiting import eventually
 
 
 @pytest.fixture(scope="module")

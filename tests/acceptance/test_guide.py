@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.workspace import ROOT, Workspace
+from tests.support.workspace import ROOT, Workspace
 
 SERVICE = """
 import json

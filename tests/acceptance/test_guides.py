@@ -21,12 +21,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from st2sensor import config
 from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.config.reference import reference
-from tests.guides import DOCS, Command, Section, Snippet, missing, sections
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
+from tests.plugins.patience import LATER, SOON
 from tests.support.forks import Process
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, Container, Workspace, environment, forks, printed_by
+from tests.support.guides import DOCS, Command, Section, Snippet, missing, sections
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, Container, Workspace, environment, forks, printed_by
 
 GUIDES = (
     "sensors.md",

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from tests.acceptance.test_status import Page, sample
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 WAITS = """
 import time

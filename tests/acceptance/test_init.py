@@ -9,8 +9,8 @@ from pathlib import Path
 
 from st2sensor.cli.declarations.authoring import init
 from st2sensor.cli.invocation import invoke
-from tests.support.patience import LATER
-from tests.workspace import Workspace, environment
+from tests.plugins.patience import LATER
+from tests.support.workspace import Workspace, environment
 
 PACKS = {
     "fresh": (["--polling"], "FreshSensor", "file_changed", {"file_path", "size", "modified"}),

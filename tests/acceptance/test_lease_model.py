@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.support.patience import AT_LAST
+from tests.plugins.patience import AT_LAST
 
 MODEL = Path(__file__).parents[1] / "model" / "lease.pml"
 

@@ -13,10 +13,10 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 
-from tests.servers.mongodb import MongoDB, executable
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.mongodb import MongoDB, executable
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 COUNTS = """
 from st2sensor.errors import DatastoreError

@@ -9,11 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Workspace
+from tests.plugins.patience import SOON
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 SENSORS = 20
 

@@ -17,11 +17,11 @@ import pytest
 from st2sensor.cli.daemon.background import NOT_RUNNING
 from st2sensor.cli.daemon.components import BOOTED
 from tests.acceptance.test_guides import Site, follow, run, shell
-from tests.guides import Command, sections
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually
-from tests.workspace import ROOT
+from tests.support.guides import Command, sections
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT
 
 PAGE = {section.title: section for section in sections("migrating.md")}
 

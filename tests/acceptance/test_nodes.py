@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor.cli.st2sensor import root
 from st2sensor.cli.text.units import span
-from tests.browser import Browser
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.support.patience import FACTOR, SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import FACTOR, SOON
+from tests.support.browser import Browser
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 SLEEPS = "class {name}(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
 

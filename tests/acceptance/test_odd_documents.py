@@ -16,9 +16,9 @@ from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 POLLS = """
 class {0}(PollingSensor):

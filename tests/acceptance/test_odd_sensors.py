@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from st2sensor.packs.validation.classes import REQUIRED
-from tests.servers.mongodb import MongoDB
-from tests.servers.process import alive, rest
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Listener, Seen, Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.process import alive, rest
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Listener, Seen, Workspace
 
 UP = [{"name": "up"}]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.live import live
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Workspace, environment
+from tests.plugins.patience import SOON
+from tests.support.live import live
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace, environment
 
 COUNTS = """
 class Counts(PollingSensor):

@@ -10,8 +10,8 @@ from typing import Any
 from st2sensor import config
 from st2sensor.models import SensorType
 from st2sensor.storage import open_storage
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 QUIET = """
 import time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 SLEEPS = "import time\n\nclass {}(Sensor):\n    def run(self):\n        time.sleep(1000)\n"
 

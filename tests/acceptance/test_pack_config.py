@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 SHOWS = """
 import json

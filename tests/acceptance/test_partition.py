@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import SOON
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 SLEEPS = """
 import time

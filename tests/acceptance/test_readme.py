@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from tests.live import live
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, Workspace, environment, printed_by
+from tests.plugins.patience import LATER, SOON
+from tests.support.live import live
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, Workspace, environment, printed_by
 
 README = (ROOT / "README.md").read_text()
 

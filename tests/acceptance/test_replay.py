@@ -14,9 +14,9 @@ from st2sensor.cli.declarations.authoring import replay
 from st2sensor.errors import RecordingError
 from st2sensor.models import Trigger, TriggerType
 from st2sensor.storage.sqlite import SqliteStorage
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Listener, Workspace, environment, forks
+from tests.plugins.patience import SOON
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Listener, Workspace, environment, forks
 
 TICK = TriggerType(
     pack="sample",

@@ -21,10 +21,10 @@ import pytest
 
 from st2sensor import config
 from tests.conftest import missing
-from tests.servers.process import alive
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, Workspace, environment
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.process import alive
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, Workspace, environment
 
 CONF = ROOT / "conf"
 

@@ -16,13 +16,13 @@ import pytest
 
 from st2sensor.sharing.clocks import boottime
 from tests.conftest import missing
-from tests.servers import mongodb
-from tests.servers.mongodb import MongoDB
-from tests.servers.process import alive
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import AT_LAST, FACTOR, LATER
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import AT_LAST, FACTOR, LATER
+from tests.support.servers import mongodb
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.process import alive
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 LEASE = min(3.0 * FACTOR, 10.0)
 """Seconds: a container that is well renews it in time, on a slow machine too."""

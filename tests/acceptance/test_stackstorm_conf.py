@@ -20,13 +20,13 @@ from backports import zstd
 from pika.exceptions import UnroutableError
 
 from tests.conftest import missing
-from tests.servers import mongodb
-from tests.servers.certificate import make_certificate
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ, parameters
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Workspace
+from tests.plugins.patience import SOON
+from tests.support.servers import mongodb
+from tests.support.servers.certificate import make_certificate
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 KEEPS = """
 import time

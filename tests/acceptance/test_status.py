@@ -16,11 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor.models import SensorType
 from st2sensor.storage.sqlite import SqliteStorage
-from tests.browser import Browser
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.browser import Browser
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 COUNTS = """
 class Counts(PollingSensor):

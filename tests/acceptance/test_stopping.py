@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
-from tests.servers.proxy import Proxy
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.ports import free_port
+from tests.support.servers.proxy import Proxy
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 UP = [{"name": "up"}]
 

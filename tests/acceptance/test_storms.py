@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.bench.__main__ import BENCHES
-from tests.support.patience import AT_LAST, SOON
-from tests.workspace import ROOT, environment
+from tests.plugins.patience import AT_LAST, SOON
+from tests.support.workspace import ROOT, environment
 
 MINUTES = float(os.environ.get("STORM_MINUTES", "2"))
 """That a storm blows."""

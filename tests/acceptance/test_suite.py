@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import patience, soak
+from tests.plugins import patience, soak
+from tests.plugins.patience import LATER, SOON
 from tests.support.forks import Forks
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, environment
+from tests.support.workspace import ROOT, environment
 
 
 def test_patience_that_is_asked_for_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_soak_starts_only_the_cases_that_fit_into_its_minutes(tmp_path: Path) 
 
 def test_a_red_test_shows_its_containers_its_outbox_and_its_servers(tmp_path: Path) -> None:
     (tmp_path / "test_red.py").write_text(
-        "from tests.servers.mongodb import MongoDB\n"
+        "from tests.support.servers.mongodb import MongoDB\n"
         "def test_red(embedded, tmp_path):\n"
         "    server = MongoDB(tmp_path)\n"
         "    embedded.reload_well()\n"

@@ -22,10 +22,10 @@ import pytest
 import yaml
 
 from tests.conftest import missing
-from tests.servers.process import alive, rest
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.process import alive, rest
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 UP = [{"name": "up"}]
 

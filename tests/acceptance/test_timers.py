@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers.waiting import eventually
-from tests.support.patience import FACTOR, LATER
-from tests.workspace import Container, Listener, Seen, Workspace
+from tests.plugins.patience import FACTOR, LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Listener, Seen, Workspace
 
 SENSOR = "core.TimerSensor"
 

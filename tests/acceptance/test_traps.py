@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Container, Listener, Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Listener, Workspace
 
 UP = [{"name": "up", "payload_schema": {"type": "object"}}]
 

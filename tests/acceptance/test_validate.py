@@ -13,7 +13,7 @@ import pytest
 
 from st2sensor import config
 from st2sensor.cli.st2sensor import main
-from tests.workspace import ROOT, environment, run
+from tests.support.workspace import ROOT, environment, run
 
 SENSOR = """\
 from st2reactor.sensor.base import {base}

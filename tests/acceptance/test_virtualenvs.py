@@ -11,8 +11,8 @@ from sysconfig import get_path
 
 import pytest
 
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 USES = """
 import sys

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually, grown
-from tests.support.patience import AT_LAST, FACTOR, LATER
-from tests.webhooks import Endpoint
-from tests.workspace import ROOT, Container, Listener, Workspace
+from tests.plugins.patience import AT_LAST, FACTOR, LATER
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually, grown
+from tests.support.webhooks import Endpoint
+from tests.support.workspace import ROOT, Container, Listener, Workspace
 
 CLIENTS = 200
 
@@ -47,7 +47,7 @@ class Load:
         command = [
             *("wrk", "--threads", str(THREADS), "--connections", str(CLIENTS)),
             *("--duration", f"{AT_LAST:.0f}s", "--timeout", f"{AT_LAST:.0f}s"),
-            *("--script", str(ROOT / "tests" / "load.lua"), endpoint.url("/api/v1/webhooks/load")),
+            *("--script", str(ROOT / "tests" / "support" / "webhook_load.lua"), endpoint.url("/api/v1/webhooks/load")),
             *("--", str(self._folder), str(posts // THREADS)),
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -15,14 +15,14 @@ from urllib.parse import urlencode
 import pytest
 
 from st2sensor.core_pack.webhooks.server import THREADS
-from tests.servers.certificate import make_certificate
-from tests.servers.mongodb import MongoDB
-from tests.servers.ports import free_port
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.webhooks import FORM, Answer, Endpoint, certificate_context
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.certificate import make_certificate
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.ports import free_port
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.webhooks import FORM, Answer, Endpoint, certificate_context
+from tests.support.workspace import Container, Workspace
 
 SECRET = "It's a Secret to Everybody"
 

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.patience import LATER
-from tests.workspace import ROOT, complete, environment
+from tests.plugins.patience import LATER
+from tests.support.workspace import ROOT, complete, environment
 
 WRAPPER = ROOT / "st2sensor" / "wrapper" / "__main__.py"
 

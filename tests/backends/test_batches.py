@@ -18,7 +18,7 @@ import pytest
 from st2sensor.models import SYSTEM_SCOPE, Batch, KeyValue
 from st2sensor.storage.base import Storage
 from tests.backends.test_storage import open_storage, place, storage
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
 
 __all__ = ["open_storage", "place", "storage"]
 

@@ -25,8 +25,8 @@ from st2sensor.settings import KeyValues
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from tests.backends.test_storage import open_storage, place, storage
-from tests.support.examples import examples
-from tests.support.patience import LATER, SOON
+from tests.plugins.examples import examples
+from tests.plugins.patience import LATER, SOON
 
 __all__ = ["open_storage", "place", "storage"]
 
@@ -292,7 +292,7 @@ from st2sensor.datastore import Datastore
 from st2sensor.portable.keyspace import Asker
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
-from tests.support.examples import examples
+from tests.plugins.examples import examples
 
 kind, place, name, processes, times = sys.argv[1:]
 

@@ -16,7 +16,7 @@ from st2sensor.storage import open_leases
 from st2sensor.storage import open_storage as open_configured
 from st2sensor.storage.base import Leases
 from tests.backends.test_storage import place
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
 
 __all__ = ["place"]
 

@@ -43,7 +43,7 @@ from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.wrapper.connection import Connection
 from st2sensor.wrapper.service import LARGEST, SensorService
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
 
 
 class Container(Protocol):

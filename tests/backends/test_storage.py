@@ -30,8 +30,8 @@ from st2sensor.models import (
 from st2sensor.storage.base import Storage
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
-from tests.servers.mongodb import MongoDB
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
+from tests.support.servers.mongodb import MongoDB
 
 SENSOR = SensorType(
     pack="p",

@@ -17,8 +17,8 @@ from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import Message, Subscription, Transport
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
-from tests.servers.rabbitmq import RabbitMQ
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
+from tests.support.servers.rabbitmq import RabbitMQ
 
 TOPOLOGY = Topology(f"t{uuid.uuid4().hex[:8]}")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench import commands, datastore, delivery, exits, latency, neighbours, placement, sharing, webhooks, weight
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
-from tests.workspace import Workspace
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.workspace import Workspace
 
 BENCHES: dict[str, Callable[[Workspace], None]] = {
     "commands": commands.report,

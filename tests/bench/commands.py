@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace, environment
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace, environment
 
 TIMES = 20
 """Each is run so often; the least counts, as the least disturbed."""

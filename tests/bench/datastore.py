@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.waiting import eventually
-from tests.workspace import Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 CALLS = 2000
 

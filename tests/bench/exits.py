@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.weight import median
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 SENSORS = 20
 

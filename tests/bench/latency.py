@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.weight import median
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import Listener, Seen, Workspace, complete, environment, forks
+from tests.plugins.patience import LATER, SOON
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Listener, Seen, Workspace, complete, environment, forks
 
 EVENTS = 1000
 

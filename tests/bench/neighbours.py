@@ -7,7 +7,7 @@ from tests.hostile.neighbour import live_beside
 from tests.hostile.payloads import PAYLOADS
 from tests.hostile.peers import PEERS
 from tests.hostile.processes import PROCESSES
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 
 def report(workspace: Workspace) -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from st2sensor.models import Member
 from st2sensor.sharing.placement import Placement, hash_of
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 SIZES = [(3, 60), (10, 1000), (100, 100_000), (1000, 1_000_000)]
 """Members, and sensors."""

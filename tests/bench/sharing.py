@@ -30,8 +30,8 @@ from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases
 from st2sensor.storage.documents import LEASES
 from tests.bench.weight import median
-from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 NODES = ("a", "b", "c")
 

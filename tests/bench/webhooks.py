@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
-from tests.webhooks import Endpoint
-from tests.workspace import Workspace
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
+from tests.support.webhooks import Endpoint
+from tests.support.workspace import Workspace
 
 CLIENTS = (1, 20, 200)
 

@@ -16,8 +16,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.waiting import eventually
-from tests.workspace import Container, Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 COUNTS = (1, 20, 200, 1000)
 

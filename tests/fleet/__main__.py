@@ -24,7 +24,7 @@ from tests.fleet.fleet import Fleet, ready
 from tests.fleet.ledger import now
 from tests.fleet.network import available, refused
 from tests.fleet.servers import Servers, running
-from tests.support.patience import FACTOR
+from tests.plugins.patience import FACTOR
 
 IN_FLIGHT = 2.0 * FACTOR
 """Seconds from a message's way out to its arrival here."""

@@ -12,9 +12,9 @@ from tests.fleet.ledger import Ledger, now
 from tests.fleet.node import Node
 from tests.fleet.pack import TRIGGER, Journal, add_sensors
 from tests.fleet.servers import Servers
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

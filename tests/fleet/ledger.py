@@ -12,8 +12,8 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic, BasicProperties
 
-from tests.servers.rabbitmq import UNREACHABLE, parameters
-from tests.support.patience import SOON
+from tests.plugins.patience import SOON
+from tests.support.servers.rabbitmq import UNREACHABLE, parameters
 
 ROUTING_KEY = "trigger_instance"
 

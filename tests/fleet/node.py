@@ -9,9 +9,9 @@ from contextlib import suppress
 import psutil
 
 from tests.fleet.network import Network
-from tests.servers.waiting import eventually
-from tests.support.patience import SOON
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import SOON
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 CONFIG = """\
 sensor_node_name = {name}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.workspace import Workspace, complete
+from tests.support.workspace import Workspace, complete
 
 NAME = "fleet"
 TRIGGER = f"{NAME}.count"

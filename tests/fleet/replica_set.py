@@ -9,9 +9,9 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.fleet.network import Network
-from tests.servers.mongodb import MongoDB
-from tests.servers.waiting import eventually
-from tests.support.patience import FACTOR, LATER, SOON
+from tests.plugins.patience import FACTOR, LATER, SOON
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.waiting import eventually
 
 NAME = "fleet"
 MEMBERS = 3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.fleet.network import Network
 from tests.fleet.replica_set import ReplicaSet
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQ
 
 # The guest comes from elsewhere than loopback.
 RABBITMQ_CONFIG = "loopback_users = none\n"

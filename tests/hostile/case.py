@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Container, Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Workspace
 
 REF = "hostile.Hostile"
 

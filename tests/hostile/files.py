@@ -10,7 +10,7 @@ import bson
 import pymongo
 
 from tests.hostile.case import Case, running
-from tests.workspace import Container, Workspace
+from tests.support.workspace import Container, Workspace
 
 ODD: list[Any] = [
     bson.ObjectId(),

@@ -7,9 +7,9 @@ from itertools import pairwise
 import psutil
 
 from tests.hostile.case import SECRET, Case, shown
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER
-from tests.workspace import Container, Listener, Workspace
+from tests.plugins.patience import LATER
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Listener, Workspace
 
 HEALTHY = """
 import time

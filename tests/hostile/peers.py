@@ -8,7 +8,7 @@ import os
 import socket
 
 from tests.hostile.case import Case, polling, running
-from tests.workspace import Container, Workspace
+from tests.support.workspace import Container, Workspace
 
 RAW = """
 import json, os, socket, time

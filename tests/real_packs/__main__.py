@@ -15,7 +15,7 @@ from tests.real_packs.own_tests import TestRow
 from tests.real_packs.packs import RealPack
 from tests.real_packs.scenarios import SCENARIOS
 from tests.real_packs.trial import SensorRow
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 FILE_WIDTH = 200
 """Characters."""

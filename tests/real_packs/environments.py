@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.real_packs.packs import RealPack
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 PIP_TIMEOUT = 600
 """Seconds for one call of pip."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.real_packs import environments
 from tests.real_packs.packs import RealPack
-from tests.workspace import ROOT, Workspace
+from tests.support.workspace import ROOT, Workspace
 
 TIMEOUT = 120
 """Seconds for one file."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.real_packs.stage import NotHere
-from tests.servers.waiting import eventually
+from tests.support.servers.waiting import eventually
 
 SBIN = "/usr/sbin"
 """Where Debian puts servers, on the search path of root alone."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.real_packs.packs import RealPack
-from tests.servers.waiting import eventually
-from tests.workspace import Container, Listener, Workspace
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Listener, Workspace
 
 S = TypeVar("S")
 

@@ -19,7 +19,7 @@ import yaml
 from tests.real_packs import configs
 from tests.real_packs.packs import RealPack, SensorFile
 from tests.real_packs.stage import NotHere, Play, Running, Scenario, Stage
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 PROBLEM = re.compile(r"(WARNING|ERROR|CRITICAL)\b.*|\w+(Error|Exception): .+")
 """What a line of the log has that tells why a sensor did not dispatch."""

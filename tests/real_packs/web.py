@@ -12,8 +12,8 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from tests.servers.certificate import make_certificate
-from tests.servers.waiting import eventually
+from tests.support.servers.certificate import make_certificate
+from tests.support.servers.waiting import eventually
 
 OPENER = build_opener(ProxyHandler({}))
 """Loopback needs no proxy."""

@@ -15,13 +15,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.mongodb import MongoDB
-from tests.servers.rabbitmq import RabbitMQ
-from tests.servers.waiting import eventually
+from tests.plugins.patience import LATER
 from tests.soak.census import Census, leaks, state_of, take
 from tests.soak.sensors import add_sensors
-from tests.support.patience import LATER
-from tests.workspace import Container, Listener, Workspace
+from tests.support.servers.mongodb import MongoDB
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import Container, Listener, Workspace
 
 OUTAGE_SHARE = 0.1
 """Of the whole time, in which MongoDB and RabbitMQ are both away; a minute of ten."""

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from tests.servers.rabbitmq import RabbitMQ
-from tests.workspace import Container, Workspace
+from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.workspace import Container, Workspace
 
 
 @dataclass(frozen=True, kw_only=True)

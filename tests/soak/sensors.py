@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 KINDS = {
     "Healthy": "pass",

@@ -1,1 +1,1 @@
-"""What tests share: machinery that knows no single claim."""
+"""What tests share: workspaces, servers, browsers and other machinery that makes no claim of its own."""

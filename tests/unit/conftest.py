@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.support.examples import examples
+from tests.plugins.examples import examples
 
 settings.register_profile(
     "unhurried",

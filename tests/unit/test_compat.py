@@ -18,11 +18,11 @@ import pytest
 from st2sensor.portable import isotime
 from st2sensor.portable.shell import TIMED_OUT, run_command, run_command_in_time
 from st2sensor.wrapper import audit
-from tests.interpreters import interpreter
-from tests.servers.process import alive
-from tests.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
-from tests.workspace import ROOT, sample
+from tests.plugins.patience import LATER, SOON
+from tests.support.interpreters import interpreter
+from tests.support.servers.process import alive
+from tests.support.servers.waiting import eventually
+from tests.support.workspace import ROOT, sample
 
 COMPAT = ROOT / "st2sensor" / "compat"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.workspace import ROOT
+from tests.support.workspace import ROOT
 
 
 @pytest.fixture

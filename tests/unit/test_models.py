@@ -4,7 +4,7 @@ import pytest
 
 from st2sensor.models import SensorType, Trigger, TriggerType
 from st2sensor.storage.documents import COLLECTIONS, changes
-from tests.workspace import sample
+from tests.support.workspace import sample
 
 KINDS = {"sensor_type_d_b": SensorType, "trigger_type_d_b": TriggerType, "trigger_d_b": Trigger}
 

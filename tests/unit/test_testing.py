@@ -30,9 +30,9 @@ from st2sensor.testing import (
     use_pack,
 )
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
-from tests.interpreters import interpreter
-from tests.support.patience import AT_LAST, SOON
-from tests.workspace import ROOT
+from tests.plugins.patience import AT_LAST, SOON
+from tests.support.interpreters import interpreter
+from tests.support.workspace import ROOT
 
 DOCUMENT = (ROOT / "docs" / "testing.md").read_text()
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.real_packs import environments
 from tests.real_packs.stage import Play, Running, Scenario, Stage
 from tests.real_packs.web import Api
-from tests.servers.certificate import make_certificate
+from tests.support.servers.certificate import make_certificate
 
 CERTIFICATE = "certificate.pem"
 """Where an API puts what its clients must trust."""

@@ -13,8 +13,8 @@ from tests.real_packs.programs import find, listens, serving
 from tests.real_packs.scenarios.listeners import HOST, service_notifications
 from tests.real_packs.stage import PATIENCE, NotHere, Play, Running, Scenario, Stage
 from tests.real_packs.web import send
-from tests.servers.ports import free_port
-from tests.servers.waiting import eventually
+from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
 
 TOPIC = "sample"
 

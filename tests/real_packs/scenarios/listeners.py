@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from tests.real_packs.stage import Play, Running, Scenario, Stage
 from tests.real_packs.web import Api, send, send_json
-from tests.servers.ports import free_port
+from tests.support.servers.ports import free_port
 
 HOST = "127.0.0.1"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.real_packs.stage import Play, Running, Scenario, Stage
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 COUNT = 41
 """Already in the datastore, where a sensor goes on from it."""

@@ -1,0 +1,183 @@
+"""How commands are declared: each names what runs it, and nothing is loaded before it is needed."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Collection
+from importlib import import_module
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+
+import st2sensor
+from st2sensor.cli import declarations, invocation
+from st2sensor.cli.__main__ import PROGRAMS
+from st2sensor.cli.invocation import Body, invoke
+from st2sensor.cli.st2sensor import SECTIONS
+from st2sensor.cli.st2sensor import root as st2sensor_root
+from st2sensor.cli.text import colours
+from st2sensor.reports import STATES
+from st2sensor.system.lazy import resolve
+from tests.support.command_lines import ROOTS, bodies, commands
+from tests.support.workspace import ROOT
+
+FOR_HELP = """
+from click.shell_completion import ShellComplete
+from st2sensor.cli.invocation import invoke
+from tests.support.command_lines import ROOTS, commands
+
+for name, root in ROOTS.items():
+    for words, _ in commands(root, name):
+        assert invoke(root, [*words[1:], "--help"], name) == 0, words
+        assert ShellComplete(root, {}, name, "").get_completions([*words[1:]], "--"), words
+    assert invoke(root, ["--version"], name) == 0, name
+"""
+
+TO_LOOK = """
+from st2sensor.system.lazy import resolve
+
+for target in ("logs.setup:configure", "cli.commands.list:list_", "cli.commands.show:show"):
+    resolve(f"st2sensor.{target}")
+"""
+
+ONE_PROGRAM = """
+import runpy
+
+sys.argv = ["", "st2ctl", "--version"]
+try:
+    runpy.run_module("st2sensor.cli", run_name="__main__")
+except SystemExit as end:
+    assert end.code == 0
+"""
+
+LIBRARIES = {
+    *("aiohttp", "amqp", "asyncio", "cryptography", "jinja2", "jsonschema", "kombu", "pymongo", "uvloop"),
+    *("watchfiles", "yaml", "st2sensor.container", "st2sensor.core_pack", "st2sensor.packs.registration.registry"),
+}
+NOT_FOR_HELP = LIBRARIES | {
+    *("logging", "oslo_config", "rich", "socket", "sqlite3", "traceback", "st2sensor.config", "st2sensor.logs"),
+    *("st2sensor.models", "st2sensor.settings", "st2sensor.storage", "st2sensor.transport"),
+}
+NOT_TO_LOOK = LIBRARIES | {
+    *("st2sensor.datastore", "st2sensor.models", "st2sensor.packs", "st2sensor.sharing"),
+    *("st2sensor.storage", "st2sensor.transport"),
+}
+
+
+def loaded(code: str, among: Collection[str]) -> list[str]:
+    """Which of some modules and packages a fresh interpreter has loaded when it has run some code."""
+    told = f"import json, sys\n{code}\nprint()\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    modules: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return [name for name in modules if any(f"{name}.".startswith(f"{package}.") for package in among)]
+
+
+def test_help_completion_and_version_load_next_to_nothing() -> None:
+    assert loaded(FOR_HELP, NOT_FOR_HELP) == []
+
+
+def test_a_look_at_what_runs_loads_no_server_and_no_container() -> None:
+    assert loaded(TO_LOOK, NOT_TO_LOOK) == []
+
+
+def test_a_program_loads_no_other() -> None:
+    modules = [target.partition(":")[0] for target in PROGRAMS.values()]
+    assert loaded(ONE_PROGRAM, modules) == ["st2sensor.cli.st2ctl"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_program_tells_its_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resolve(PROGRAMS[name])(["--version"]) == 0
+    assert capsys.readouterr().out == f"{name} {st2sensor.__version__}\n"
+
+
+# What runs a command.
+
+
+@pytest.mark.parametrize(("command", "body"), [pytest.param(*pair, id=pair[1].target) for pair in bodies()])
+def test_what_runs_a_command_takes_what_that_declares(command: click.Command, body: Body) -> None:
+    config_files, *rest = inspect.signature(resolve(body.target)).parameters.values()
+    assert config_files.name.removeprefix("_") == "config_files"
+    assert {parameter.kind for parameter in rest} <= {inspect.Parameter.KEYWORD_ONLY}
+    assert [parameter.name for parameter in rest if parameter.default is not inspect.Parameter.empty] == []
+    assert {parameter.name for parameter in rest} == {item.name for item in command.params if item.expose_value}
+
+
+def test_every_command_runs_something_and_every_group_has_commands() -> None:
+    for name, root in ROOTS.items():
+        for words, command in commands(root, name):
+            assert isinstance(command.callback, Body) or (isinstance(command, click.Group) and command.commands), words
+
+
+def test_no_declared_command_is_left_out() -> None:
+    reached = {id(command) for name, root in ROOTS.items() for _, command in commands(root, name)}
+    for module in pkgutil.iter_modules(declarations.__path__, f"{declarations.__name__}."):
+        for name, item in vars(import_module(module.name)).items():
+            assert not isinstance(item, click.Command) or id(item) in reached, f"{module.name}.{name}"
+
+
+def test_the_help_shows_every_command_once() -> None:
+    shown = [command for section in SECTIONS.values() for command in section]
+    assert len(shown) == len({command.name for command in shown}) == len(st2sensor_root.commands)
+
+
+def test_every_state_has_a_colour_and_can_be_asked_for() -> None:
+    assert sorted(colours.OF_STATES) == sorted(STATES)
+
+
+def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def find(target: str) -> object:
+        return lambda *arguments, **named: calls.append((target, arguments, named))
+
+    monkeypatch.setattr(invocation, "resolve", find)
+    assert invoke(st2sensor_root, ["--debug", "--config-file", "a", "--config-file", "b", "show", "p.S"], "x") == 0
+    assert invoke(st2sensor_root, ["run", "p.S"], "x") == 0
+    assert calls == [
+        ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
+        ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
+        ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
+        ("st2sensor.cli.commands.run:sensor", ((),), {"ref": "p.S"}),
+    ]
+
+
+def test_a_value_is_completed_from_the_configuration_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(target: str) -> object:
+        return lambda files, incomplete: [f"{target} {files} {incomplete}"]
+
+    monkeypatch.setattr(invocation, "resolve", find)
+    completing = ShellComplete(st2sensor_root, {}, "st2sensor", "")
+    (found,) = completing.get_completions(["--config-file", "a", "show"], "p.")
+    assert found.value == "st2sensor.cli.commands.completion:sensors ('a',) p."
+
+
+@pytest.mark.parametrize("is_debugged", [False, True])
+def test_an_error_of_ours_is_a_line_and_a_traceback_only_when_asked_for(
+    is_debugged: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(target: str) -> object:
+        if target.startswith("st2sensor.cli."):
+            raise RuntimeError("a mistake")
+        return resolve(target)
+
+    monkeypatch.setattr(invocation, "resolve", fail)
+    arguments = ["--debug"] if is_debugged else []
+    assert invoke(st2sensor_root, [*arguments, "list"], "st2sensor") == 70
+    error = capsys.readouterr().err
+    assert "st2sensor: internal error: RuntimeError('a mistake'); run it again with --debug" in error
+    assert ("Traceback (most recent call last)" in error) is is_debugged
+
+
+def test_ctrl_c_is_no_failure_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(target: str) -> object:
+        raise KeyboardInterrupt(target)
+
+    monkeypatch.setattr(invocation, "resolve", interrupted)
+    assert invoke(st2sensor_root, ["list"], "st2sensor") == 130

@@ -1,0 +1,326 @@
+"""What happens to the files behind an outbox: deleted, replaced, damaged, too large, on a disk that is full."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.errors import OutboxError
+from st2sensor.outbox.database.aside import set_aside
+from st2sensor.outbox.database.file import open_file
+from st2sensor.outbox.database.shrinking import KEPT
+from st2sensor.outbox.database.store import PAGE
+from st2sensor.outbox.outbox import Outbox
+from tests.plugins.patience import AT_LAST, SOON
+from tests.support.servers.waiting import eventually
+from tests.unit.outbox.test_outbox import entry, on_disk, put
+
+JOURNALS = ("-wal", "-shm")
+
+
+def delete(path: Path) -> None:
+    for file in path.parent.glob("outbox.db*"):
+        file.unlink()
+
+
+def delete_journal(path: Path) -> None:
+    path.with_name("outbox.db-wal").unlink()
+
+
+def delete_index(path: Path) -> None:
+    path.with_name("outbox.db-shm").unlink()
+
+
+def delete_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def delete_folder_and_make_it_again(path: Path) -> None:
+    delete_folder(path)
+    path.parent.mkdir()
+
+
+def replace_by_another(path: Path) -> None:
+    other = path.with_name("other.db")
+    with closing(Outbox(other)) as outbox:
+        put(outbox, entry(77))
+    delete(path)
+    other.rename(path)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [delete, delete_journal, delete_index, delete_folder, delete_folder_and_make_it_again, replace_by_another],
+)
+def test_files_that_are_deleted_under_an_outbox_come_back_with_all_that_waits(
+    tmp_path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state" / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1), entry(2), entry(9, reason="dead"))
+        harm(path)
+        put(outbox, entry(3))
+        eventually("it is back", lambda: "is back, with all" in caplog.text)
+        assert "was deleted or replaced while it is in use" in caplog.text
+        put(outbox, entry(4))
+        # Also for a process that looks now, and for one after a crash.
+        assert on_disk(path) == ["1", "2", "3", "4"]
+        rows = outbox.read(0, 10, SOON)
+        assert [row.entry.body for row in rows] == ["1", "2", "3", "4"]
+        outbox.confirm(rows[1].id, 2)
+        assert [row.entry.body for row in outbox.read_back([rows[2].id])] == ["3"]
+        eventually("what is confirmed is deleted", lambda: on_disk(path) == ["3", "4"])
+    assert on_disk(path, "dead_letters") == ["9"]
+    with closing(Outbox(path)) as outbox:
+        assert outbox.depth == 2
+    if harm is replace_by_another:
+        (aside,) = (file for file in path.parent.glob("outbox.db.replaced-*") if not file.name.endswith(JOURNALS))
+        assert on_disk(aside) == ["77"]
+
+
+def test_files_that_cannot_come_back_make_dispatch_wait_until_they_can(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1))
+        delete_folder(path)
+        # Nothing can be made there.
+        path.parent.write_text("")
+        eventually("it is told", lambda: "cannot be copied back" in outbox.problem)
+        answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        outbox.submit(entry(2), answers.put)
+        eventually("it waits", lambda: not outbox.has_room)
+        assert answers.empty()
+        path.parent.unlink()
+        assert answers.get(timeout=SOON) is None
+        assert not outbox.problem
+    assert on_disk(path) == ["1", "2"]
+
+
+class Cut(Exception):
+    """A crash."""
+
+
+def cut_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Crash instead of the next step that changes names, after so many."""
+    count = itertools.count()
+    rename, unlink = Path.rename, Path.unlink
+
+    def counted_rename(self: Path, target: Path) -> Path:
+        if next(count) >= steps:
+            raise Cut
+        return rename(self, target)
+
+    def counted_unlink(self: Path, missing_ok: bool = False) -> None:
+        if next(count) >= steps:
+            raise Cut
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "rename", counted_rename)
+    monkeypatch.setattr(Path, "unlink", counted_unlink)
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_damaged_outbox_is_never_parted_from_its_journal(
+    tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"damage" * 1000)
+    path.with_name("outbox.db-wal").write_bytes(b"journal")
+    path.with_name("outbox.db-shm").write_bytes(b"index")
+    with monkeypatch.context() as patch:
+        cut_after(patch, steps)
+        with suppress(Cut):
+            set_aside(path)
+    # It is still there as it was, or it is away as a whole before anything is opened.
+    try:
+        with closing(Outbox(path)) as outbox:
+            assert outbox.depth == 0
+    except OutboxError:
+        assert set_aside(path) is not None
+    (aside,) = (file for file in tmp_path.glob("outbox.db.damaged-*") if not file.name.endswith(JOURNALS))
+    assert aside.read_bytes() == b"damage" * 1000
+    journal = aside.with_name(f"{aside.name}-wal")
+    assert journal.read_bytes() == b"journal"
+    assert not path.with_name("outbox.db-aside").exists()
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_a_copy_that_was_cut_in_two_loses_nothing(tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(path)
+    put(outbox, entry(1), entry(2))
+    outbox._writer.closing.set()
+    store = outbox._store
+    with monkeypatch.context() as patch:
+        # The journal is gone, the database is not: so what the copy has and the file has not is lost without it.
+        delete_journal(path)
+        cut_after(patch, steps)
+        with suppress(Cut):
+            store.restore()
+        store.close()
+    with closing(Outbox(path)) as again:
+        assert [row.entry.body for row in again.read(again.cursor, 10, SOON)] == ["1", "2"]
+
+
+def test_a_drained_outbox_gives_its_room_back(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, *(replace(entry(number), body="x" * 20_000) for number in range(800)))
+        assert path.stat().st_size + path.with_name("outbox.db-wal").stat().st_size > 16_000_000
+        cursor = 0
+        while rows := outbox.read(cursor, 500, 0):
+            cursor = rows[-1].id
+            outbox.confirm(cursor, len(rows))
+        small = 2 * KEPT * PAGE
+        eventually("the file is small", lambda: path.stat().st_size < small)
+        journal = path.with_name("outbox.db-wal")
+        eventually("the journal is small", lambda: journal.stat().st_size <= 4 * outbox._store.largest_commit)
+        put(outbox, entry(1))
+        assert on_disk(path) == ["1"]
+
+
+def test_a_file_of_an_earlier_version_gives_its_room_back_too(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(
+            "CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL,"
+            "trigger TEXT NOT NULL, trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL,"
+            "body TEXT NOT NULL)"
+        )
+        row = ("m", "p.S", "p.t", "p.t", 0.0, 0, "x" * 20_000)
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", [row] * 800)
+        connection.execute("COMMIT")
+    with closing(Outbox(path)) as outbox:
+        assert outbox.depth == 800
+        cursor = 0
+        while rows := outbox.read(cursor, 500, 0):
+            cursor = rows[-1].id
+            outbox.confirm(cursor, len(rows))
+        eventually("the file is small", lambda: path.stat().st_size < 2 * KEPT * PAGE)
+        put(outbox, entry(1))
+    assert on_disk(path) == ["1"]
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_purge_of_dead_letters_gives_their_room_back(tmp_path: Path, is_running: bool) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, *(replace(entry(number, reason="no"), body="x" * 20_000) for number in range(800)))
+        if is_running:
+            DeadLetters(path).remove(DeadLetters(path).ids())
+            eventually("the file is small", lambda: path.stat().st_size < 2 * KEPT * PAGE)
+    if not is_running:
+        assert path.stat().st_size > 16_000_000
+        dead = DeadLetters(path)
+        dead.remove(dead.ids())
+        dead.give_back()
+        assert path.stat().st_size < 2 * KEPT * PAGE
+
+
+def test_a_file_that_was_repaired_may_hold_what_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(open_file(path, "full")) as connection:
+        values = "'m', CAST(x'ff' AS TEXT), 'p.t', 'p.t', 'never', 'x', CAST(x'fffe' AS TEXT), 'f'"
+        for table, more in (("outbox", ""), ("dead_letters", ", CAST(x'ff' AS TEXT), 0")):
+            columns = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
+            columns += ", reason, buried" if more else ""
+            connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({values}{more})")
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1))
+        assert len(outbox.read(0, 10, SOON)) == 2
+        assert len(list(DeadLetters(path).all())) == 1
+
+
+FULL = """
+import queue, sys, time
+from contextlib import closing, suppress
+from pathlib import Path
+from st2sensor.outbox.outbox import Outbox
+from tests.support.servers.waiting import eventually
+from tests.support.patience import LATER, SOON
+from tests.unit.outbox.test_outbox import entry, on_disk
+from dataclasses import replace
+
+path, size = Path(sys.argv[1]) / "outbox.db", int(sys.argv[2])
+told = []
+def take(outbox, cursor):
+    rows = outbox.read(cursor, 500, 0)
+    if rows:
+        outbox.confirm(rows[-1].id, len(rows))
+    return rows
+with closing(Outbox(path)) as outbox:
+    count = 3 * int(sys.argv[3]) * 1_000_000 // size
+    for number in range(count):
+        outbox.submit(replace(entry(number), body=f"{number} ".ljust(size, "y")), told.append)
+    eventually("the disk is full", lambda: "disk is full" in outbox.problem or "No space left" in outbox.problem)
+    taken = len(told)
+    assert 0 < taken < count, taken
+    # Somebody else takes what was left.
+    hog = (path.parent / "hog").open("wb", buffering=0)
+    try:
+        while hog.write(b"x" * 4096):
+            pass
+    except OSError:
+        pass
+    # The broker takes some: dispatch() goes on, in the room of that.
+    rows = take(outbox, 0)
+    eventually("some more is taken", lambda: len(told) > taken, LATER)
+    cursor = rows[-1].id
+    received = [row.entry.body for row in rows]
+    # What is confirmed while the disk is full is not repeated after the end.
+    eventually("the disk is full again", lambda: outbox.problem or len(told) == count, LATER)
+    rows = take(outbox, cursor)
+    received += [row.entry.body for row in rows]
+answered = sum(error is None for error in told)
+left = on_disk(path)
+with closing(Outbox(path)) as outbox:
+    cursor = 0
+    while rows := take(outbox, cursor):
+        received += [row.entry.body for row in rows]
+        cursor = rows[-1].id
+numbers = [int(body.split()[0]) for body in received]
+assert numbers == list(range(answered)), (len(numbers), answered)
+print("well")
+"""
+
+
+@pytest.mark.parametrize(("megabytes", "size"), [(2, 300), (2, 20_000), (8, 20_000)])
+def test_a_disk_that_an_outage_has_filled_frees_itself_and_nothing_is_repeated(
+    tmp_path: Path, megabytes: int, size: int
+) -> None:
+    """On a small file system of its own."""
+    if os.getuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
+        pytest.skip("needs root, to mount a small file system where nobody else sees it")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = f'mount --make-rprivate / && mount -t tmpfs -o size={megabytes}m none {disk} && exec "$@"'
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        mounted,
+        "sh",
+        sys.executable,
+        "-c",
+        FULL,
+        str(disk),
+        str(size),
+        str(megabytes),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=AT_LAST, check=False)
+    assert done.stdout == "well\n", done.stderr

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from st2sensor.errors import ContentError
+from st2sensor.models import Pack
+from st2sensor.packs.code import virtualenv
+from st2sensor.packs.registration import virtualenvs
+from st2sensor.packs.registration.outcome import Result
+from tests.plugins.patience import SOON
+
+
+def pack(folder: Path, name: str, requirements: str | None = "six\n") -> Pack:
+    path = folder / "packs" / name
+    path.mkdir(parents=True)
+    (path / "pack.yaml").write_text(f"name: {name}\n")
+    if requirements is not None:
+        (path / "requirements.txt").write_text(requirements)
+    return Pack(ref=name, path=path)
+
+
+def test_virtualenvs_are_made_at_the_same_time_and_each_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Barrier(2)
+
+    def set_up(made: Pack, *_: Any, **__: Any) -> bool:
+        if made.ref == "d":
+            return False
+        # One after the other would wait here for the other in vain.
+        together.wait(SOON)
+        if made.ref == "b":
+            raise ContentError("no such package", file="requirements.txt")
+        return True
+
+    monkeypatch.setattr(virtualenv, "set_up", set_up)
+    packs = [pack(tmp_path, "a"), pack(tmp_path, "b"), pack(tmp_path, "d", None)]
+    lines: list[str] = []
+    outcomes = virtualenvs.set_up(packs, tmp_path / "virtualenvs", anew=False, progress=lines.append)
+    assert [(outcome.ref, outcome.result) for outcome in outcomes] == [("a", Result.CREATED), ("b", Result.FAILED)]
+    assert [line.partition(",")[0] for line in lines] == ["virtualenvs: 1 of 2", "virtualenvs: 2 of 2"]
+    assert sorted(line.partition(", ")[2] for line in lines) == ["a created", "b failed"]
+
+
+def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path: Path) -> None:
+    home = tmp_path / "virtualenvs"
+    wanted = pack(tmp_path, "p")
+    with pytest.raises(ContentError, match=r"has requirements and no virtualenv .* make it with: st2ctl reload"):
+        virtualenv.check(home, "p", wanted.path)
+    (wanted.path / "pack.yaml").write_text("name: p\npython_versions: ['3.2']\n")
+    with pytest.raises(ContentError) as failure:
+        virtualenv.set_up(wanted, home, anew=False, progress=lambda _: None)
+    with pytest.raises(ContentError) as missed:
+        virtualenv.check(home, "p", wanted.path)
+    assert str(missed.value) == str(failure.value)
+    assert "pack.yaml:2: python_versions: the pack runs on Python 3.2" in str(missed.value)
+
+    (wanted.path / "requirements.txt").write_text("")
+    (wanted.path / "pack.yaml").write_text("name: p\n")
+    assert not virtualenv.set_up(wanted, home, anew=False, progress=lambda _: None)
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"message": "x"}'])
+def test_a_damaged_note_of_a_failure_is_passed_over(tmp_path: Path, text: str) -> None:
+    wanted = pack(tmp_path, "p")
+    virtualenv.failure_note(tmp_path, "p").write_text(text)
+    with pytest.raises(ContentError, match="has requirements and no virtualenv"):
+        virtualenv.check(tmp_path, "p", wanted.path)

@@ -1,0 +1,53 @@
+"""The pool of threads that are all there from the start."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from st2sensor.system import threads as module
+from st2sensor.system.threads import Threads
+from tests.plugins.patience import SOON
+
+
+def test_calls_are_made_and_their_errors_are_raised() -> None:
+    threads = Threads(2, "t")
+    assert threads.submit(sum, [1, 2]).result(SOON) == 3
+    with pytest.raises(SystemExit):
+        threads.submit(lambda: exec("raise SystemExit")).result(SOON)
+    assert [threads.submit(int, "7").result(SOON) for _ in range(10)] == [7] * 10
+    threads.shutdown()
+    with pytest.raises(RuntimeError):
+        threads.submit(int)
+
+
+def test_it_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = Threads(1, "t")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert [threads.submit(int, number).result(SOON) for number in range(10)] == list(range(10))
+    threads.shutdown()
+
+
+def test_the_end_does_not_wait_for_a_call_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    threads, begun, never = Threads(1, "t"), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        never.wait(SOON)
+
+    stuck = threads.submit(hang)
+    assert begun.wait(SOON)
+    waiting = threads.submit(int)
+    threads.shutdown()
+    with pytest.raises(CancelledError):
+        waiting.result(SOON)
+    assert not stuck.done()
+    never.set()
+    stuck.result(SOON)
