@@ -31,7 +31,7 @@ STATES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Notice:
     """Something that happened to a sensor.
 
     :param text: in words; of an error with its traceback.
@@ -110,8 +110,8 @@ class SensorReport:
     failing: bool = False
     hang: Hang | None = None
     next_start: float | None = None
-    last_exit: Event | None = None
-    last_error: Event | None = None
+    last_exit: Notice | None = None
+    last_error: Notice | None = None
     refused: str | None = None
     refused_types: tuple[str, ...] = ()
     held_back: str = ""
@@ -125,7 +125,7 @@ class SensorReport:
     recent: tuple[int, ...] = ()
     dispatched: int = 0
     invalid: int = 0
-    last_invalid: Event | None = None
+    last_invalid: Notice | None = None
     dead: int = 0
     memory: int | None = None
     cpu: float | None = None

@@ -68,7 +68,7 @@ class Watcher:
         return missed
 
 
-class Hub:
+class Broadcast:
     """For the loop's thread, but for `is_watched`."""
 
     def __init__(self) -> None:

@@ -17,35 +17,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from st2sensor.container.broadcast import Hub
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.desired import membership
 from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.refresh import Refresh
-from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.container.launch import cgroup
 from st2sensor.container.launch.assignment import launch_of, socket_of
 from st2sensor.container.launch.foreground import Foreground
-from st2sensor.container.launch.spec import Inherited, Launch
-from st2sensor.container.launch.zygotes import Launcher
+from st2sensor.container.launch.spec import Inherited, LaunchSpec
+from st2sensor.container.launch.zygotes import Zygotes
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.interface import MakePage, Management, Pipeline
+from st2sensor.container.operators.interface import MakePage, OperatorInterface, Pipeline
 from st2sensor.container.operators.neighbours import Beside
 from st2sensor.container.operators.operations import Operations
 from st2sensor.container.operators.reporter import Sources
 from st2sensor.container.sessions.assignments import Assignments
-from st2sensor.container.sessions.database_calls import Storing
-from st2sensor.container.sessions.datastore_methods import DatastoreRequests
+from st2sensor.container.sessions.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore_methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoints
-from st2sensor.container.sessions.letting_go import LettingGo
+from st2sensor.container.sessions.release import Release
 from st2sensor.container.sessions.session import Session
-from st2sensor.container.sessions.wrapper_methods import Requests
+from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.container.supervision.child import Child, State, summary
-from st2sensor.container.supervision.children import Children, Hooks
-from st2sensor.container.supervision.plan import Action, Do, next_due, plan
-from st2sensor.container.supervision.recorder import Chronicle
+from st2sensor.container.supervision.children import Children, ChildrenHooks
+from st2sensor.container.supervision.plan import Action, ActionKind, next_due, plan
+from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.container.systemd import Systemd
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import Datastore
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.event import event_of
 from st2sensor.errors import ConfigError, DatastoreError, LeaseLost, OutboxError, SensorNotFound, St2SensorError
@@ -63,7 +63,7 @@ from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger("st2sensor.container")
 
-LOOK_AGAIN = 1.0
+ORPHAN_INTERVAL = 1.0
 """Seconds until what had to wait for its turn is looked at again, though nothing happened."""
 
 ALLOW = "allow"
@@ -74,7 +74,7 @@ ANNOUNCE = 1.0
 GONE = 3.0
 """Seconds until what was killed has to be gone."""
 
-GATHER = 0.02
+WAKE_DELAY = 0.02
 """Seconds in which changes are gathered before one look at all sensors, while there is more to do than may be done at
 once; and ends of processes before one look for strangers."""
 
@@ -133,7 +133,7 @@ class Supervisor:
             ended=self._changed,
             clock=clock,
         )
-        self._knowledge: Knowledge | None = None
+        self._snapshot: Snapshot | None = None
         self._digests: dict[str, str] = {}
         """Of the sensors that are this node's, or any one's where they are shared."""
         self._needs: dict[str, tuple[str, ...]] | None = None
@@ -193,8 +193,8 @@ class Supervisor:
     def _assemble(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make the parts, of which some need the loop."""
         self._cgroups = cgroup.delegated()
-        self._launcher: Launcher | Foreground = Foreground(self._inherited) if self._foreground else self._forking(loop)
-        hooks = Hooks(
+        self._launcher: Zygotes | Foreground = Foreground(self._inherited) if self._foreground else self._forking(loop)
+        hooks = ChildrenHooks(
             launch=self._launch,
             blocking=self._in_files,
             let_go=lambda *asked: self._letting_go.look(*asked),
@@ -204,26 +204,26 @@ class Supervisor:
             changed=self._changed,
             ended=self._ended,
         )
-        events = Hub()
-        chronicle = Chronicle(events, None if self._only else self._settings.container.restarts, self._clock)
-        self._children = Children(self._settings.container, self._launcher, hooks, chronicle, self._clock)
-        self._requests = Requests(self, self._children, self._dispatcher, user=self._settings.system_user)
+        events = Broadcast()
+        recorder = Recorder(events, None if self._only else self._settings.container.restarts, self._clock)
+        self._children = Children(self._settings.container, self._launcher, hooks, recorder, self._clock)
+        self._requests = WrapperMethods(self, self._children, self._dispatcher, user=self._settings.system_user)
         self._endpoints = Endpoints(loop, self._requests)
-        self._storing = Storing(loop, self._storage.ping, self._settings.datastore.timeout)
+        self._storing = DatabaseCalls(loop, self._storage.ping, self._settings.datastore.timeout)
         keyring = Keyring(self._settings.key_values)
         self._workers = Pool(FUNCTIONS)
         self._assignments = Assignments(self._settings, self._storage, keyring, self._in_files, self._workers)
-        self._datastore = DatastoreRequests(
+        self._datastore = DatastoreMethods(
             loop,
             self,
-            Datastore(self._storage, keyring),
+            SensorKeys(self._storage, keyring),
             self._storing,
             self._dispatcher,
             entry_of=self._requests.entry_of,
             tenure=self._participant.holdings if self._participant else Unshared(),
             emits=self._settings.datastore.emit_triggers,
         )
-        self._letting_go = LettingGo(self._requests, self._pipeline.outbox.withdraw, self._release, self._clock)
+        self._letting_go = Release(self._requests, self._pipeline.outbox.withdraw, self._release, self._clock)
         self._hangs = Hangs(self._children, self._requests, self._poll_interval, self._clock)
         self._beside = Beside(self._state_dir, is_alone=self._only is not None)
         self._operations = Operations(
@@ -234,12 +234,12 @@ class Supervisor:
             self._requests.tell_log_level,
             self._beside,
         )
-        self._management = Management(
+        self._management = OperatorInterface(
             self._settings,
             self._sources(),
             self._children,
             self._hangs,
-            chronicle,
+            recorder,
             self._operations,
             self._pipeline,
             self._in_files,
@@ -251,7 +251,7 @@ class Supervisor:
     def _member(self) -> Membership | None:
         if self._participant is None:
             return None
-        hooks = membership.Hooks(
+        hooks = membership.MembershipHooks(
             wanted=lambda: self._needs,
             alive=lambda: self._children.alive,
             changed=self._choose,
@@ -292,11 +292,11 @@ class Supervisor:
     # What wrappers ask for: the Node of Requests.
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        assert self._knowledge is not None
-        sensor = self._knowledge.sensors.get(ref)
+        assert self._snapshot is not None
+        sensor = self._snapshot.sensors.get(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
-        if self._participant is not None or self._knowledge.may_have_batches(ref):
+        if self._participant is not None or self._snapshot.may_have_batches(ref):
             try:
                 await self._datastore.carry_out_batches(ref)
             except (DatastoreError, LeaseLost, OutboxError) as exception:
@@ -308,7 +308,7 @@ class Supervisor:
         return assignment | {"log_level": self._children.log_level(ref), "fence": fence}
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        return [] if self._knowledge is None else self._knowledge.triggers_of(ref)
+        return [] if self._snapshot is None else self._snapshot.triggers_of(ref)
 
     async def refresh(self) -> None:
         await self._refresh.now()
@@ -322,10 +322,10 @@ class Supervisor:
         self._datastore.release(ref, before)
 
     def _poll_interval(self, ref: str) -> float | None:
-        sensor = self._knowledge.sensors.get(ref) if self._knowledge else None
+        sensor = self._snapshot.sensors.get(ref) if self._snapshot else None
         return None if sensor is None else sensor.poll_interval or None
 
-    # What the datastore's methods ask for: the Node of DatastoreRequests.
+    # What the datastore's methods ask for: the Node of DatastoreMethods.
 
     def asker(self, ref: str) -> Asker:
         overrides = self._children.overrides_of(ref)
@@ -340,8 +340,8 @@ class Supervisor:
         child = self._children.states.get(ref)
         return self._stopping or (child is not None and child.state is State.STOPPING)
 
-    def _forking(self, loop: asyncio.AbstractEventLoop) -> Launcher:
-        return Launcher(
+    def _forking(self, loop: asyncio.AbstractEventLoop) -> Zygotes:
+        return Zygotes(
             loop,
             self._state_dir / "zygotes",
             socket_of(self._state_dir, None),
@@ -349,7 +349,7 @@ class Supervisor:
             None if self._cgroups is None else self._cgroups.prefix,
         )
 
-    def _overrides_of(self, ref: str, known: Knowledge) -> Overrides:
+    def _overrides_of(self, ref: str, known: Snapshot) -> Overrides:
         found = known.overrides_of(ref)
         if not self._foreground:
             return found
@@ -357,7 +357,7 @@ class Supervisor:
 
     def _sources(self) -> Sources:
         return Sources(
-            known=lambda: self._knowledge,
+            known=lambda: self._snapshot,
             desired=lambda: self._desired,
             broker=self._pipeline.broker,
             held_back=self._pipeline.held_back,
@@ -370,18 +370,18 @@ class Supervisor:
     # The loop's steps.
 
     def _reconcile(self) -> None:
-        if self._knowledge is None:
+        if self._snapshot is None:
             return
         states = self._children.states
         if self._only is not None and not self._desired and not states:
             raise SensorNotFound(f"sensor {self._only} is not registered: check the name, or run st2ctl reload")
         todo = plan(self._desired, states, self._clock(), self._settings.container.changes_at_once)
         self._held_back = todo.held_back
-        failures = [error for action in todo.actions if (error := self._try_to_act(action, self._knowledge))]
+        failures = [error for action in todo.actions if (error := self._try_to_act(action, self._snapshot))]
         if failures:
             raise failures[0]
 
-    def _try_to_act(self, action: Action, known: Knowledge) -> Exception | None:
+    def _try_to_act(self, action: Action, known: Snapshot) -> Exception | None:
         """Act for one sensor; what is wrong with it keeps no other from its own."""
         try:
             self._act(action, known)
@@ -389,17 +389,17 @@ class Supervisor:
             return exception
         return None
 
-    def _act(self, action: Action, known: Knowledge) -> None:
+    def _act(self, action: Action, known: Snapshot) -> None:
         ref = action.ref
-        if action.do is Do.START:
+        if action.do is ActionKind.START:
             self._pipeline.outbox.welcome(ref)
             self._beside.look(ref)
             overrides = self._operations.overridden(ref, self._overrides_of(ref, known))
             self._children.start(known.sensors[ref], overrides, self._desired[ref])
-        elif action.do is Do.FORGET:
+        elif action.do is ActionKind.FORGET:
             self._children.forget(ref)
         else:
-            reason = "it has changed" if action.do is Do.RESTART else self._why_unwanted(ref)
+            reason = "it has changed" if action.do is ActionKind.RESTART else self._why_unwanted(ref)
             self._children.stop(ref, reason)
 
     def _why_unwanted(self, ref: str) -> str:
@@ -411,14 +411,14 @@ class Supervisor:
         """Until something happens, a start falls due, or it is time to look into storage unasked."""
         now = self._clock()
         if self._held_back:
-            until = now + LOOK_AGAIN
+            until = now + ORPHAN_INTERVAL
         else:
             due = next_due(self._children.states)
             until = self._refresh.look_at if due is None else min(due, self._refresh.look_at)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, until - now))
         if self._held_back:
-            await asyncio.sleep(GATHER)
+            await asyncio.sleep(WAKE_DELAY)
         self._wake.clear()
 
     async def _stop_all(self) -> None:
@@ -467,8 +467,8 @@ class Supervisor:
                 self._children.stop(ref, reason)
         self._children.kill_all()
 
-    def _learn(self, known: Knowledge) -> None:
-        self._knowledge = known
+    def _learn(self, known: Snapshot) -> None:
+        self._snapshot = known
         self._digests = known.desired(self._only)
         self._needs = {ref: known.needs_of(ref) for ref in self._digests}
         self._choose()
@@ -489,7 +489,7 @@ class Supervisor:
 
     def _look_for_strangers(self) -> None:
         if self._strangers is None:
-            self._strangers = asyncio.get_running_loop().call_later(GATHER, self._reap_strangers)
+            self._strangers = asyncio.get_running_loop().call_later(WAKE_DELAY, self._reap_strangers)
 
     def _reap_strangers(self) -> None:
         self._strangers = None
@@ -505,8 +505,8 @@ class Supervisor:
 
     # What children need.
 
-    async def _launch(self, sensor: SensorType, overrides: Overrides, token: str) -> Launch:
-        launch: Launch = await self._in_files(
+    async def _launch(self, sensor: SensorType, overrides: Overrides, token: str) -> LaunchSpec:
+        launch: LaunchSpec = await self._in_files(
             lambda: launch_of(sensor, overrides, token, self._settings, self._state_dir, self._cgroups)
         )
         try:

@@ -14,7 +14,7 @@ from st2sensor.portable.keyspace import SCOPES, check_name, check_value, expiry
 from st2sensor.storage.base import Storage
 
 
-class Keys:
+class OperatorKeys:
     """Calls block. Each raises StorageError for the database, ValueError and TypeError for what cannot be stored."""
 
     def __init__(self, storage: Storage, keyring: Keyring, now: Callable[[], datetime] = utc_now) -> None:

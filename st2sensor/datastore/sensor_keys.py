@@ -37,7 +37,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Datastore:
+class SensorKeys:
     """Calls block. Each raises StorageUnavailable when the database cannot be reached, StorageError when it refuses,
     ValueError or TypeError for what cannot be a name, value, ttl or scope, and DatastoreRefused for what the sensor may
     not do.

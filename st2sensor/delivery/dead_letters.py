@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
-from st2sensor.outbox.database.dead import DAY, run_clock
+from st2sensor.outbox.database.dead_table import DAY, run_clock
 from st2sensor.outbox.database.rows import COLUMNS, entry_of, page
 from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
 from st2sensor.outbox.entry import Entry

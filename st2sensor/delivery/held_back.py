@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from st2sensor.outbox.outbox import HELD_SHARE, Lane, Row
 from st2sensor.settings import Outbox as Options
 
-RETRY, RETRY_MAX = 30.0, 300.0
+PERMISSION_RETRY, PERMISSION_RETRY_MAX = 30.0, 300.0
 """Seconds until the first message of a routing key is tried again, doubling."""
 
 COMPACT = 4096
@@ -94,10 +94,10 @@ class HeldBack:
         now = self._clock()
         held = self._keys.get(key)
         if held is None:
-            self._keys[key] = Key(since=time.time(), due=now + RETRY, wait=RETRY)
+            self._keys[key] = Key(since=time.time(), due=now + PERMISSION_RETRY, wait=PERMISSION_RETRY)
             return True
         held.is_open = False
-        held.due, held.wait = now + held.wait, min(2 * held.wait, RETRY_MAX)
+        held.due, held.wait = now + held.wait, min(2 * held.wait, PERMISSION_RETRY_MAX)
         return False
 
     def next(self) -> tuple[str, Key] | None:

@@ -37,7 +37,7 @@ LOG = logging.getLogger("st2sensor.delivery")
 WINDOW = 500
 """Messages published before their confirms are waited for."""
 
-PATIENCE = 2.0
+STOP_TIMEOUT = 2.0
 """Seconds that the end waits for a broker that does not answer; what it has not confirmed is sent at the next start."""
 
 FEW = 100
@@ -59,7 +59,7 @@ IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
 
 
-class Delivery:
+class PublisherThread:
     """:param encode: makes the message of an outbox entry.
     :param retry_wait: seconds between attempts to reach the broker, at the most.
     :param metrics: told of each round of messages that the broker has confirmed.
@@ -122,7 +122,7 @@ class Delivery:
         """Stop after the messages that are on their way."""
         self._closing.set()
         self._outbox.wake()
-        self._thread.join(PATIENCE)
+        self._thread.join(STOP_TIMEOUT)
 
     def _run(self) -> None:
         publisher = self._publisher

@@ -25,7 +25,7 @@ from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
 from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import Done, Outbox
+from st2sensor.outbox.outbox import OnDone, Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
@@ -51,7 +51,7 @@ class _Arrived:
     problem: str | None
     fence: int | None
     at: float
-    done: Done
+    done: OnDone
 
 
 class Dispatcher:
@@ -95,7 +95,7 @@ class Dispatcher:
         """Whether a dispatch of this trigger would find its type."""
         return self._catalogue.type_of(trigger) is not None
 
-    def dispatch(self, sensor: str, event: Event, done: Done) -> None:
+    def dispatch(self, sensor: str, event: Event, done: OnDone) -> None:
         """Put an event on its way. Raises LeaseLost, and UnicodeDecodeError for a payload that is no text.
 
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
@@ -122,7 +122,7 @@ class Dispatcher:
         """Whether what is dispatched now need not wait."""
         return self._outbox.has_room
 
-    def submit(self, entry: Entry, done: Done) -> None:
+    def submit(self, entry: Entry, done: OnDone) -> None:
         """Put an entry on its way that `entry` has made, now or before."""
         self._traffic.dispatched(entry)
         # A dead letter goes nowhere: whoever holds the sensor.
@@ -184,7 +184,7 @@ class Dispatcher:
         for sensor in list(self._waiting):
             self.withdraw(sensor)
 
-    def _arrived(self, sensor: str, event: Event, done: Done) -> _Arrived:
+    def _arrived(self, sensor: str, event: Event, done: OnDone) -> _Arrived:
         trigger_type = self._catalogue.type_of(event.trigger)
         if trigger_type is None and not self._validate:
             trigger_type = self._unchecked(sensor, event)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from st2sensor.outbox.entry import Entry
-from st2sensor.reports import Event
+from st2sensor.reports import Notice
 
 SLOT, SLOTS = 10.0, 60
 """Seconds that are counted together, and how many such counts are kept."""
@@ -32,7 +32,7 @@ class Flow:
 
     dispatched: int = 0
     invalid: int = 0
-    last_invalid: Event | None = None
+    last_invalid: Notice | None = None
     last_trigger: str | None = None
     last_at: float = 0.0
     _counts: deque[int] = field(default_factory=lambda: deque(maxlen=SLOTS))
@@ -47,7 +47,7 @@ class Flow:
             self.last_trigger, self.last_at = entry.trigger_type, entry.created
         else:
             self.invalid += 1
-            self.last_invalid = Event(at=entry.created, text=f"{entry.trigger}: {entry.reason}")
+            self.last_invalid = Notice(at=entry.created, text=f"{entry.trigger}: {entry.reason}")
 
     def recent(self, now: float) -> list[int]:
         """Counts by SLOT, oldest first, the last one of the slot that has begun."""

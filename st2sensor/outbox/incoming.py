@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from st2sensor.outbox.entry import Entry
 
-Done = Callable[[Exception | None], None]
+OnDone = Callable[[Exception | None], None]
 """Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""
 
-Still = Callable[[Entry], bool]
+StillWanted = Callable[[Entry], bool]
 """Asked, in the writer's thread, whether an entry may be taken, before its commit and after it."""
 
 Lane = tuple[str, str]
@@ -27,8 +27,8 @@ class Submitted(NamedTuple):
     """
 
     entry: Entry
-    done: Done
-    still: Still | None
+    done: OnDone
+    still: StillWanted | None
     is_left: bool = False
 
 

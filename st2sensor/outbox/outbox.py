@@ -19,13 +19,13 @@ from st2sensor.errors import OutboxError
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.database.store import Store
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.incoming import Done, Expect, Lane, Restrict, Signal, Still, Stop, Submitted
+from st2sensor.outbox.incoming import Expect, Lane, OnDone, Restrict, Signal, StillWanted, Stop, Submitted
 from st2sensor.outbox.tail import TAIL, TAIL_BYTES, Row
 from st2sensor.outbox.waiting import BATCH, HELD_SHARE, room_of
-from st2sensor.outbox.writer import RETRY, Writer
+from st2sensor.outbox.writer import DISK_RETRY, Writer
 from st2sensor.settings import Outbox as Options
 
-__all__ = ["BATCH", "HELD_SHARE", "RETRY", "TAIL", "TAIL_BYTES", "Done", "Lane", "Outbox", "Row", "Still"]
+__all__ = ["BATCH", "HELD_SHARE", "DISK_RETRY", "TAIL", "TAIL_BYTES", "Lane", "OnDone", "Outbox", "Row", "StillWanted"]
 
 LOG = logging.getLogger("st2sensor.outbox")
 
@@ -99,7 +99,7 @@ class Outbox:
         room = room_of(self._backlog, self._options)
         return not self._writer.waiting.held and room.depth < room.max_depth and room.size < room.max_size
 
-    def submit(self, entry: Entry, done: Done, still: Still | None = None) -> None:
+    def submit(self, entry: Entry, done: OnDone, still: StillWanted | None = None) -> None:
         """Take an entry to be committed; done is told once it is. From any thread.
 
         :param still: refuses it, with LeaseLost; None takes it in any case.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.entry import size_of
-from st2sensor.outbox.incoming import Done, Lane, Submitted
+from st2sensor.outbox.incoming import Lane, OnDone, Submitted
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
@@ -153,7 +153,7 @@ class Waiting:
         return lane if lane in self._restricted else None
 
 
-def tell(done: Done, error: Exception | None) -> None:
+def tell(done: OnDone, error: Exception | None) -> None:
     try:
         done(error)
     except Exception:

@@ -27,7 +27,7 @@ LOG = logging.getLogger("st2sensor.outbox")
 ROOM_AGAIN = 0.9
 """Share of its size below which an outbox that was full counts as having room again."""
 
-GATHER = 0.0003
+BATCH_DELAY = 0.0003
 """Seconds that a commit waits for more entries, when the last one had some, but not a CROWD."""
 
 CROWD = 32
@@ -45,10 +45,10 @@ DELETED_AT_ONCE = 2000
 DELETED_ALONE = 20
 """And where there is not even room for deleting so many."""
 
-RETRY = 1.0
+DISK_RETRY = 1.0
 """Seconds before a failed commit is tried again."""
 
-LOOK = 1.0
+FILE_CHECK_INTERVAL = 1.0
 """Seconds between two looks at the file."""
 
 SHRINKING = 0.05
@@ -74,7 +74,7 @@ class Writer:
         """Whether the file is gone, and is not back yet."""
         self._retry_at = 0.0
         """When they are tried again, on the monotonic clock."""
-        self._look_at = time.monotonic() + LOOK
+        self._look_at = time.monotonic() + FILE_CHECK_INTERVAL
         self._has_more = False
         """Whether there is more to do than the last turn has done."""
         self._full = False
@@ -131,7 +131,7 @@ class Writer:
         self._has_more = False
         if now >= self._look_at:
             self._look()
-            self._look_at = time.monotonic() + LOOK
+            self._look_at = time.monotonic() + FILE_CHECK_INTERVAL
         if not self._is_failing or ((now >= self._retry_at or self.closing.is_set()) and self._is_mended()):
             self._commit(self._admitted())
 
@@ -154,7 +154,7 @@ class Writer:
                     due = min(due, time.monotonic() + LAZY_DELETE)
             if 1 < self._together < CROWD:
                 # Several dispatch at once: those that are about to may share this commit.
-                time.sleep(GATHER)
+                time.sleep(BATCH_DELAY)
             while len(items) < BATCH:
                 item = self.incoming.get_nowait()
                 if item is not Signal.SETTLED:
@@ -307,7 +307,7 @@ class Writer:
         self.problem = problem
         self._is_failing = True
         self._is_full = is_full(exception)
-        self._retry_at = time.monotonic() + RETRY
+        self._retry_at = time.monotonic() + DISK_RETRY
 
     def _is_mended(self) -> bool:
         """Before commits are tried again: delete on a full disk what the broker has."""

@@ -8,7 +8,7 @@ from st2sensor.models import Member
 from st2sensor.sharing.times import times_of
 
 
-class Sightings:
+class FailureDetector:
     """For one thread. All times are the observer's own."""
 
     def __init__(self) -> None:

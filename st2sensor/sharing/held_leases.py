@@ -29,7 +29,7 @@ class Unshared:
         return fence is None
 
 
-class Holdings:
+class HeldLeases:
     """One thread changes it.
 
     :ivar doubted: called, by any thread, when the clocks disagree about the term, so that it is to be renewed now.

@@ -13,7 +13,7 @@ UP, LEAVING, DRAINED, SILENT, DEAD = STATES = ("up", "leaving", "drained", "sile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Overview:
     """As of one look.
 
     :param members: all that are known; :param drained: names of nodes.

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from st2sensor.errors import StorageError, StorageUnavailable
 from st2sensor.models import Lease, Member, Renewal
 from st2sensor.sharing.clocks import Clock, Moment, Term, now
-from st2sensor.sharing.failure_detector import Sightings
-from st2sensor.sharing.held_leases import Holdings
+from st2sensor.sharing.failure_detector import FailureDetector
+from st2sensor.sharing.held_leases import HeldLeases
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.moves import Moves
 from st2sensor.sharing.placement import Placement
@@ -43,7 +43,7 @@ NOTICE = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class TurnInput:
     """What the container tells before a turn.
 
     :param wanted: the sensors that somebody is to run, with the labels they need.
@@ -57,7 +57,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class TurnResult:
     """What a turn has found.
 
     :param members: all that are known, the dead too; :param drained: names of nodes.
@@ -94,7 +94,7 @@ class Participant:
         self,
         leases: Leases,
         profile: Member,
-        holdings: Holdings,
+        holdings: HeldLeases,
         identity: Identity,
         *,
         moves_at_once: int,
@@ -108,7 +108,7 @@ class Participant:
         self._settle = settle
         self._clock = clock
         self.times = times_of(profile.lease)
-        self._sightings = Sightings()
+        self._sightings = FailureDetector()
         self._moves = Moves(moves_at_once)
         self._me = ""
         """Its id; empty while it is no member."""
@@ -147,7 +147,7 @@ class Participant:
         """How many others were seen that are called the same."""
         self._takeovers = self._handed_over = self._losses = 0
 
-    def turn(self, situation: Situation, extended: Callable[[], None] = lambda: None) -> View:
+    def turn(self, situation: TurnInput, extended: Callable[[], None] = lambda: None) -> TurnResult:
         """Raises StorageError: what was to be done may have been done, and is looked at again by the next turn.
 
         :param extended: called as soon as the holdings have another end.
@@ -165,7 +165,7 @@ class Participant:
             if self._me and not self.holdings.fences:
                 self._leases.forget(self._me)
 
-    def _turn(self, situation: Situation) -> View:
+    def _turn(self, situation: TurnInput) -> TurnResult:
         evicted = self._stay(situation)
         self._look(situation)
         self._has_more = False
@@ -178,7 +178,7 @@ class Participant:
             self._choose_moves(situation)
         return self._view(situation, evicted)
 
-    def _stay(self, situation: Situation) -> str:
+    def _stay(self, situation: TurnInput) -> str:
         """Be a member, and renew when it is time; why it has lost all, and has joined again, or empty."""
         if not self._me:
             self._join()
@@ -221,7 +221,7 @@ class Participant:
         self._look_at = 0.0
         LOG.info("shares sensors as %s, with a lease of %g s", self._profile.node, self._profile.lease)
 
-    def _renew(self, situation: Situation) -> str:
+    def _renew(self, situation: TurnInput) -> str:
         """Why it cannot, and holds nothing any more, in words; empty when it has."""
         saying = handing, leaving = self._to_say(situation)
         while True:
@@ -260,7 +260,7 @@ class Participant:
             self._said, self._said_at = saying, self._boottime()
         return ""
 
-    def _to_say(self, situation: Situation) -> tuple[bool, bool]:
+    def _to_say(self, situation: TurnInput) -> tuple[bool, bool]:
         return bool(self._moves.chosen), situation.leaving
 
     def _extend(self, asked: Moment) -> None:
@@ -279,7 +279,7 @@ class Participant:
 
     # Seeing the others.
 
-    def _look(self, situation: Situation) -> None:
+    def _look(self, situation: TurnInput) -> None:
         self._see_members()
         for member in self._sightings.silent(self._boottime()):
             if member.id == self._me:
@@ -307,7 +307,7 @@ class Participant:
             self._placement, self._settled_at, self._look_at = placement, now, now
         self._tell_of_namesakes()
 
-    def _see_leases(self, situation: Situation) -> None:
+    def _see_leases(self, situation: TurnInput) -> None:
         self._known = {ref: Lease(sensor=ref) for ref in situation.wanted}
         self._known |= {lease.sensor: lease for lease in self._leases.leases()}
         holders = {lease.holder for lease in self._known.values() if lease.holder is not None}
@@ -352,7 +352,7 @@ class Participant:
 
     # Taking and giving.
 
-    def _release(self, situation: Situation) -> None:
+    def _release(self, situation: TurnInput) -> None:
         over = [
             sensor
             for sensor in self.holdings.fences
@@ -370,7 +370,7 @@ class Participant:
             self._free |= freed
             self._released = {}
 
-    def _take(self, situation: Situation) -> None:
+    def _take(self, situation: TurnInput) -> None:
         due = [
             lease
             for ref, lease in self._free.items()
@@ -393,7 +393,7 @@ class Participant:
             # Somebody was faster: see who.
             self._look_at = self._boottime()
 
-    def _choose_moves(self, situation: Situation) -> None:
+    def _choose_moves(self, situation: TurnInput) -> None:
         calm = self._boottime() - self._settled_at >= self.times.calm
         held = self.holdings.fences
         self._moves.choose(self._me, held, self._free, situation.wanted, self._placement, calm=calm)
@@ -407,7 +407,7 @@ class Participant:
 
     # What the container is told.
 
-    def _view(self, situation: Situation, evicted: str) -> View:
+    def _view(self, situation: TurnInput, evicted: str) -> TurnResult:
         now = self._boottime()
         others = [member for member in self._members if member.id != self._me and not member.dead]
         everybody_knows = not others or now >= self._said_at + NOTICE * self.times.tick
@@ -419,7 +419,7 @@ class Participant:
             wait = FAST
         else:
             wait = min(self._renew_at, self._sightings.next_silent() or self._renew_at) - now
-        return View(
+        return TurnResult(
             members=tuple(self._members),
             drained=self._drained,
             leases=self._known.copy(),

@@ -9,7 +9,7 @@ from contextlib import suppress
 import orjson
 
 from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Hub, Watcher
+from st2sensor.container.broadcast import Broadcast, Watcher
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.reports import SensorReport
 
@@ -63,7 +63,7 @@ class Page:
 class Feed:
     """For the loop's thread. It works only while somebody looks."""
 
-    def __init__(self, reporter: Reporter, events: Hub) -> None:
+    def __init__(self, reporter: Reporter, events: Broadcast) -> None:
         self._reporter = reporter
         self._events = events
         self._pages: set[Page] = set()

@@ -12,13 +12,13 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from st2sensor.container.broadcast import Hub
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
-from st2sensor.system.doors import Doors
-from st2sensor.system.visitors import Visitors, share_of_files
+from st2sensor.system.connection_limits import ConnectionLimits, share_of_files
+from st2sensor.system.http_listener import HttpListener
 
 LOG = logging.getLogger("st2sensor.http")
 
@@ -28,10 +28,10 @@ VISITORS = 256
 KEPT = 10.0
 """Seconds that a connection is kept for its next request."""
 
-RETRY = 5.0
+LISTEN_RETRY = 5.0
 """Seconds between attempts to listen at an address that is taken."""
 
-PATIENCE = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds that a page has to read what it is told."""
 
 COOKIE = "st2sensor"
@@ -61,14 +61,14 @@ class Server:
     :param settings: with an `http`.
     """
 
-    def __init__(self, settings: Container, reporter: Reporter, events: Hub) -> None:
+    def __init__(self, settings: Container, reporter: Reporter, events: Broadcast) -> None:
         assert settings.http is not None
         self._host, self._port = settings.http
         self._token = settings.http_token
         self._reporter = reporter
         self._feed = Feed(reporter, events)
         self._runner: web.AppRunner | None = None
-        self._doors: Doors | None = None
+        self._doors: HttpListener | None = None
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -102,10 +102,10 @@ class Server:
     async def _listen(self, runner: web.AppRunner) -> None:
         complained = False
         loop = asyncio.get_running_loop()
-        visitors = Visitors(loop, "[sensorcontainer] http", share_of_files(8, VISITORS))
+        visitors = ConnectionLimits(loop, "[sensorcontainer] http", share_of_files(8, VISITORS))
         server = runner.server
         assert server is not None
-        self._doors = Doors(visitors, server, self._host, self._port)
+        self._doors = HttpListener(visitors, server, self._host, self._port)
         while True:
             try:
                 place = await self._doors.open()
@@ -113,7 +113,7 @@ class Server:
                 if not complained:
                     LOG.error("[sensorcontainer] http: %s; the sensors run, and it is tried again", exception.strerror)
                 complained = True
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(LISTEN_RETRY)
             else:
                 LOG.info("the status page is at %s/", place)
                 return
@@ -213,7 +213,7 @@ class Server:
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(REQUEST_TIMEOUT):
         await response.write(data)
 
 

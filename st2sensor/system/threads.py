@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-PATIENCE = 1.0
+START_TIMEOUT = 1.0
 """Seconds that `shutdown` waits for calls that are being made."""
 
 _Item = tuple["Future[Any]", Callable[[], Any]]
@@ -43,7 +43,7 @@ class Threads(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
         """End.
 
-        :param wait: for the calls that are being made, up to PATIENCE.
+        :param wait: for the calls that are being made, up to START_TIMEOUT.
         :param cancel_futures: do not make those that wait for their turn.
         """
         self._closed = True
@@ -51,7 +51,7 @@ class Threads(Executor):
             self._cancel()
         for _ in self._threads:
             self._queue.put(None)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT
         for thread in self._threads if wait else ():
             thread.join(max(0.0, until - time.monotonic()))
 

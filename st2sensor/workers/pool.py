@@ -13,7 +13,7 @@ from st2sensor.errors import WorkersBusy, WorkExceeded
 from st2sensor.workers.limits import USUAL, Limits
 from st2sensor.workers.worker import Worker
 
-PATIENCE = 60.0
+IDLE_WORKER_TIMEOUT = 60.0
 """Seconds that a task waits for its turn."""
 
 
@@ -32,7 +32,7 @@ class Pool:
         *,
         processes: int = 2,
         waiting: int = 1000,
-        patience: float = PATIENCE,
+        patience: float = IDLE_WORKER_TIMEOUT,
         limits: Limits = USUAL,
     ) -> None:
         self._functions = functions

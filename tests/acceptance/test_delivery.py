@@ -23,7 +23,7 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import RETRY, Outbox
+from st2sensor.outbox.outbox import DISK_RETRY, Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.plugins.patience import FACTOR, LATER, SOON
@@ -342,7 +342,7 @@ def test_the_disk_is_full_for_a_while(workspace: Workspace, running: RabbitMQ) -
     assert "dispatch() waits until it can be written" in container.log
     before = len(stream.accepted())
     # The commit is tried again meanwhile.
-    tried = time.monotonic() + 1.2 * RETRY
+    tried = time.monotonic() + 1.2 * DISK_RETRY
     eventually("it was tried again", lambda: time.monotonic() > tried)
     assert len(stream.accepted()) <= before + 1
     resource.prlimit(container.process.pid, resource.RLIMIT_FSIZE, limits)

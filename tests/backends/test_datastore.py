@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import Datastore
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.errors import DatastoreError, DatastoreRefused, StorageUnavailable
 from st2sensor.models import SYSTEM_SCOPE, Change
 from st2sensor.portable import crypto
@@ -53,7 +53,7 @@ class Clock:
 class Sees:
     """The datastore with the arguments that SensorService has by default."""
 
-    def __init__(self, datastore: Datastore) -> None:
+    def __init__(self, datastore: SensorKeys) -> None:
         self.datastore = datastore
 
     def get(self, asker: Asker, name: str, *, local: bool = True, decrypt: bool = False) -> str | None:
@@ -98,7 +98,7 @@ def keyring(path: Path, *previous: Path, enabled: bool = True) -> Keyring:
 
 @pytest.fixture
 def sees(storage: Storage, key: Path, clock: Clock) -> Sees:
-    return Sees(Datastore(storage, keyring(key), clock))
+    return Sees(SensorKeys(storage, keyring(key), clock))
 
 
 def test_local_names_are_a_sensors_own_and_global_ones_are_shared(sees: Sees, storage: Storage, clock: Clock) -> None:
@@ -229,7 +229,7 @@ def test_a_ttl_that_is_none_is_refused(sees: Sees, ttl: Any) -> None:
 
 
 def test_expiry_goes_by_the_real_clock_too(storage: Storage, key: Path) -> None:
-    sees = Sees(Datastore(storage, keyring(key)))
+    sees = Sees(SensorKeys(storage, keyring(key)))
     change = sees.set(A, "k", "v", ttl=0.2)
     assert change.new is not None
     assert change.new.expire_timestamp is not None
@@ -384,7 +384,7 @@ def test_any_sequence_does_what_a_model_does(
     for entry in storage.list_values(SYSTEM_SCOPE, "", clock.now):
         storage.remove_value(SYSTEM_SCOPE, entry.name, clock.now)
     clock.advance(10)
-    sees, model = Sees(Datastore(storage, keyring(key), clock)), Model(clock)
+    sees, model = Sees(SensorKeys(storage, keyring(key), clock)), Model(clock)
     for what, *arguments in operations:
         if what == "wait":
             clock.advance(*arguments)
@@ -424,18 +424,18 @@ def test_a_secret_is_stored_as_ciphertext_and_read_as_either(sees: Sees, storage
 
 def test_an_earlier_key_still_reads(storage: Storage, tmp_path: Path, clock: Clock) -> None:
     old, new = make_key(tmp_path / "old"), make_key(tmp_path / "new")
-    Sees(Datastore(storage, keyring(old), clock)).set(A, "k", "hush", encrypt=True)
-    assert Sees(Datastore(storage, keyring(new, old), clock)).get(A, "k", decrypt=True) == "hush"
+    Sees(SensorKeys(storage, keyring(old), clock)).set(A, "k", "hush", encrypt=True)
+    assert Sees(SensorKeys(storage, keyring(new, old), clock)).get(A, "k", decrypt=True) == "hush"
     with pytest.raises(DatastoreError, match=r"the secret p\.A:k cannot be decrypted: .*another key"):
-        Sees(Datastore(storage, keyring(new), clock)).get(A, "k", decrypt=True)
+        Sees(SensorKeys(storage, keyring(new), clock)).get(A, "k", decrypt=True)
 
 
 def test_an_earlier_key_that_is_gone_matters_only_where_it_is_needed(
     storage: Storage, tmp_path: Path, clock: Clock
 ) -> None:
     old, new = make_key(tmp_path / "old"), make_key(tmp_path / "new")
-    Sees(Datastore(storage, keyring(old), clock)).set(A, "old", "hush", encrypt=True)
-    sees = Sees(Datastore(storage, keyring(new, old), clock))
+    Sees(SensorKeys(storage, keyring(old), clock)).set(A, "old", "hush", encrypt=True)
+    sees = Sees(SensorKeys(storage, keyring(new, old), clock))
     sees.set(A, "new", "hush", encrypt=True)
     old.unlink()
     assert sees.get(A, "new", decrypt=True) == "hush"
@@ -455,7 +455,7 @@ def test_without_a_usable_key_the_error_names_option_and_remedy(
     storage: Storage, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "key.json"
-    sees = Sees(Datastore(storage, keyring(path), clock))
+    sees = Sees(SensorKeys(storage, keyring(path), clock))
     for text, reason in [
         (None, r"there is no key at .*; make one with st2-generate-symmetric-crypto-key --key-path"),
         ("", "is no key: it is not JSON"),
@@ -466,7 +466,7 @@ def test_without_a_usable_key_the_error_names_option_and_remedy(
             path.write_bytes(text.encode("latin-1"))
         with pytest.raises(DatastoreError, match=rf"\[keyvalue\] encryption_key_path: .*{reason}"):
             sees.set(A, "k", "v", encrypt=True)
-    disabled = Sees(Datastore(storage, keyring(path, enabled=False), clock))
+    disabled = Sees(SensorKeys(storage, keyring(path, enabled=False), clock))
     with pytest.raises(DatastoreError, match=r"\[keyvalue\] enable_encryption is false"):
         disabled.set(A, "k", "v", encrypt=True)
     make_key(path).chmod(0o644)
@@ -519,7 +519,7 @@ def test_an_operator_can_deny_what_is_global(sees: Sees) -> None:
 
 def test_a_database_that_is_away_is_unavailable_and_nothing_else(key: Path) -> None:
     storage = MongoStorage("mongodb://127.0.0.1:1", database="x", timeout=0.2)
-    sees = Sees(Datastore(storage, keyring(key)))
+    sees = Sees(SensorKeys(storage, keyring(key)))
     for call in (lambda: sees.get(A, "k"), lambda: sees.set(A, "k", "v"), lambda: sees.delete(A, "k")):
         with pytest.raises(StorageUnavailable, match="cannot reach MongoDB"):
             call()

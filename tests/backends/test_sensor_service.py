@@ -18,13 +18,13 @@ from uuid import UUID
 
 import pytest
 
-from st2sensor.container.sessions.database_calls import Storing
-from st2sensor.container.sessions.datastore_methods import DatastoreRequests
+from st2sensor.container.sessions.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore_methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoint
 from st2sensor.container.sessions.session import Session
-from st2sensor.container.sessions.wrapper_methods import Requests
+from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import Datastore
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
@@ -84,7 +84,7 @@ class Real:
         self._storage = SqliteStorage(folder / "st2.db")
         self._storage.prepare()
         self._outbox = Outbox(folder / "outbox.db")
-        self._storing = Storing(self._loop, self._storage.ping, SOON)
+        self._storing = DatabaseCalls(self._loop, self._storage.ping, SOON)
         key = folder / "key.json"
         key.write_text(crypto.generate())
         key.chmod(0o600)
@@ -92,12 +92,12 @@ class Real:
         catalogue.learn([TriggerType(pack="p", name="t")], [])
         self._checker = Checker(catalogue, Payloads())
         self._dispatcher = Dispatcher(self._outbox, catalogue, Traffic(), self._checker, validate=True)
-        requests = Requests(self, self, self._dispatcher, user="stanley")
+        requests = WrapperMethods(self, self, self._dispatcher, user="stanley")
         keyring = Keyring(KeyValues(enable_encryption=True, encryption_key_path=key, previous_key_paths=()))
-        self._datastore_requests = DatastoreRequests(
+        self._datastore_requests = DatastoreMethods(
             self._loop,
             self,
-            Datastore(self._storage, keyring, lambda: self._now),
+            SensorKeys(self._storage, keyring, lambda: self._now),
             self._storing,
             self._dispatcher,
             entry_of=requests.entry_of,

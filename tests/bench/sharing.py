@@ -23,9 +23,9 @@ from st2sensor.errors import StorageError
 from st2sensor.models import Member
 from st2sensor.settings import Database
 from st2sensor.sharing.clocks import boottime
-from st2sensor.sharing.held_leases import Holdings
+from st2sensor.sharing.held_leases import HeldLeases
 from st2sensor.sharing.identity import Identity
-from st2sensor.sharing.participant import Participant, Situation
+from st2sensor.sharing.participant import Participant, TurnInput
 from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases
 from st2sensor.storage.documents import LEASES
@@ -174,7 +174,7 @@ class Sharer:
         self._leases = open_leases(database, timeout=times_of(LEASE).term / 2)
         profile = Member(id="", node=node, lease=LEASE)
         self._participant = Participant(
-            self._leases, profile, Holdings(), Identity(identity), moves_at_once=10, settle=lambda: True
+            self._leases, profile, HeldLeases(), Identity(identity), moves_at_once=10, settle=lambda: True
         )
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._poked, self._ended = threading.Event(), False
@@ -207,7 +207,7 @@ class Sharer:
         """Returns the seconds until the next one."""
         busy = frozenset(self._participant.holdings.fences)
         try:
-            view = self._participant.turn(Situation(wanted=self._wanted, busy=busy))
+            view = self._participant.turn(TurnInput(wanted=self._wanted, busy=busy))
         except StorageError:
             return self._participant.times.tick / 2
         self.members = len(view.members)

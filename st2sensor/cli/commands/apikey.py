@@ -18,7 +18,7 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.core_pack.webhooks import api_keys
 from st2sensor.core_pack.webhooks.api_keys import ApiKey
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.operator_keys import Keys
+from st2sensor.datastore.operator_keys import OperatorKeys
 from st2sensor.errors import KeyNotFound
 from st2sensor.models import SYSTEM_SCOPE
 from st2sensor.portable import isotime
@@ -66,7 +66,7 @@ def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -
     report(json_output, f"{identifier} is revoked", id=identifier)
 
 
-def _put(keys: Keys, key: ApiKey) -> None:
+def _put(keys: OperatorKeys, key: ApiKey) -> None:
     entry = keys.entry(SYSTEM_SCOPE, f"{STORED}{key.id}", key.to_text(), ttl=None, encrypt=False, is_ciphertext=False)
     keys.put(entry)
 
@@ -80,7 +80,7 @@ def _now() -> str:
 
 
 @contextmanager
-def _keys(settings: Settings) -> Iterator[Keys]:
+def _keys(settings: Settings) -> Iterator[OperatorKeys]:
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        yield Keys(storage, Keyring(settings.key_values))
+        yield OperatorKeys(storage, Keyring(settings.key_values))

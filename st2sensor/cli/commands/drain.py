@@ -15,7 +15,7 @@ from st2sensor.cli.text.outcome import report
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import NodeNotFound, StillHeld
 from st2sensor.settings import Settings
-from st2sensor.sharing.overview import Standing
+from st2sensor.sharing.overview import Overview
 from st2sensor.storage.base import Leases
 
 LOOK_EVERY = 0.5
@@ -50,14 +50,14 @@ def undrain(config_files: Sequence[str], *, node: str, json_output: bool) -> Non
     report(json_output, in_line(line), node=node, drained=False, changed=is_changed)
 
 
-def _insist(node: str, standing: Standing) -> None:
+def _insist(node: str, standing: Overview) -> None:
     known = sorted({member.node for member in standing.members} | standing.drained)
     if node not in known:
         names = f"those that are: {', '.join(known)}" if known else "no container shares sensors: st2sensor nodes"
         raise NodeNotFound(f"no node is called {node}; {names}")
 
 
-def _warn(settings: Settings, node: str, standing: Standing) -> None:
+def _warn(settings: Settings, node: str, standing: Overview) -> None:
     """Say which sensors will stop, because no other node may run them."""
     held, wanted = _held(standing, node), leases.wanted(settings)
     after = replace(standing, drained=standing.drained | {node})
@@ -82,7 +82,7 @@ def _wait(opened: Leases, node: str, timeout: float | None) -> None:
         time.sleep(LOOK_EVERY)
 
 
-def _held(standing: Standing, node: str) -> set[str]:
+def _held(standing: Overview, node: str) -> set[str]:
     """The sensors that a node holds, or held when it died, and nobody else has taken."""
     members = {member.id for member in standing.members if member.node == node}
     return {lease.sensor for lease in standing.leases.values() if lease.holder in members}

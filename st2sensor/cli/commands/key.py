@@ -20,7 +20,7 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import printable
 from st2sensor.datastore.change_triggers import MASK, triggers_of
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.operator_keys import Keys
+from st2sensor.datastore.operator_keys import OperatorKeys
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import DatastoreError, TransportError
 from st2sensor.models import USER_SCOPE, Change, KeyValue
@@ -127,10 +127,10 @@ def reencrypt(config_files: Sequence[str]) -> int:
 
 
 @contextmanager
-def _keys(settings: Settings) -> Iterator[Keys]:
+def _keys(settings: Settings) -> Iterator[OperatorKeys]:
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        yield Keys(storage, Keyring(settings.key_values))
+        yield OperatorKeys(storage, Keyring(settings.key_values))
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def _place(settings: Settings, name: str, scope: str, user: str | None) -> tuple
     return stored, f"{user or settings.system_user}:{name}" if stored == USER_SCOPE else name
 
 
-def _shown(keys: Keys, entry: KeyValue, decrypt: bool) -> dict[str, Any]:
+def _shown(keys: OperatorKeys, entry: KeyValue, decrypt: bool) -> dict[str, Any]:
     expires = entry.expire_timestamp
     shown = keys.decrypted(entry) if decrypt else replace(entry, value=MASK) if entry.secret else entry
     return {
@@ -171,7 +171,7 @@ def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
     return {**item, "value": json.dumps(item["value"])}
 
 
-def _entry(settings: Settings, keys: Keys, item: Mapping[str, Any]) -> KeyValue:
+def _entry(settings: Settings, keys: OperatorKeys, item: Mapping[str, Any]) -> KeyValue:
     """What an item of a file asks to be stored. Raises ValueError, TypeError, DatastoreError."""
     name, scope, user = item["name"], item.get("scope", "system"), item.get("user")
     if item.get("secret", False) and item["value"] == MASK:

@@ -17,7 +17,7 @@ from st2sensor.cli.inspection import leases
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
-from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, SILENT, UP, Standing
+from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, SILENT, UP, Overview
 
 UNSHARED = (
     "sensors are not shared among nodes; they are by [sensorcontainer] partition_provider = name:shared in st2.conf"
@@ -46,7 +46,7 @@ def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
         _print(found, len(wanted), unheld, standing)
 
 
-def _found(standing: Standing, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _found(standing: Overview, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
     now = time.time()
     held = Counter(lease.holder for lease in standing.leases.values() if lease.sensor in wanted)
     return [
@@ -67,7 +67,7 @@ def _found(standing: Standing, wanted: Mapping[str, Any]) -> list[dict[str, Any]
     ]
 
 
-def _print(found: list[dict[str, Any]], sensors: int, unheld: Mapping[str, str], standing: Standing) -> None:
+def _print(found: list[dict[str, Any]], sensors: int, unheld: Mapping[str, str], standing: Overview) -> None:
     out = console()
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for node in found:

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.inspection.control_client import Container, reached
-from st2sensor.cli.inspection.cpu_shares import Processor, Shares
+from st2sensor.cli.inspection.control_client import ControlClient, reached
+from st2sensor.cli.inspection.cpu_shares import CpuShares, Shares
 from st2sensor.cli.inspection.reports import Report, sensors_of
 from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.inspection.sorting import ordered
@@ -49,8 +49,8 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
     return 0
 
 
-def _watch(container: Container, out: Console, sort: str, interval: float) -> None:
-    processor = Processor()
+def _watch(container: ControlClient, out: Console, sort: str, interval: float) -> None:
+    processor = CpuShares()
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
             node, sensors = container.call("node"), sensors_of(container)

@@ -28,7 +28,7 @@ START_TIMEOUT = 60.0
 STOP_GRACE = 10.0
 """Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""
 
-LOOK_AGAIN = 0.05
+STATE_INTERVAL = 0.05
 """Seconds."""
 
 OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
@@ -191,4 +191,4 @@ def _signal(process: int, number: signal.Signals) -> None:
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
     until = time.monotonic() + seconds
     while not condition() and time.monotonic() < until:
-        time.sleep(LOOK_AGAIN)
+        time.sleep(STATE_INTERVAL)

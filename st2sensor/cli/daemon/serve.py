@@ -26,7 +26,7 @@ from st2sensor.container.operators.interface import MakePage, Pipeline
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
-from st2sensor.delivery.publisher import Delivery, message_of
+from st2sensor.delivery.publisher import PublisherThread, message_of
 from st2sensor.delivery.statsd import open_metrics
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
@@ -38,7 +38,7 @@ from st2sensor.models import Member
 from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Container, Settings, Sharing
-from st2sensor.sharing.held_leases import Holdings, Tenure, Unshared
+from st2sensor.sharing.held_leases import HeldLeases, Tenure, Unshared
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant
 from st2sensor.sharing.times import times_of
@@ -100,7 +100,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         catalogue = Catalogue()
         traffic = Traffic()
         sharing = None if only else settings.container.sharing
-        holdings = Holdings()
+        holdings = HeldLeases()
         tenure: Tenure = Unshared() if sharing is None else holdings
         checker = Checker(catalogue, settings.payloads)
         stack.callback(checker.close)
@@ -110,7 +110,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         transport = open_transport(settings.messaging)
         topology = Topology(settings.messaging.prefix)
         audience = Audience(settings.messaging.serializer, topology.rules_engine)
-        delivery = Delivery(
+        delivery = PublisherThread(
             outbox,
             transport,
             lambda entry: message_of(
@@ -172,7 +172,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
 
 
 def _participant(
-    settings: Settings, sharing: Sharing, holdings: Holdings, outbox: Outbox, state_dir: Path
+    settings: Settings, sharing: Sharing, holdings: HeldLeases, outbox: Outbox, state_dir: Path
 ) -> Participant:
     times = times_of(sharing.lease)
     profile = Member(

@@ -14,7 +14,7 @@ from st2sensor.errors import StateDirectoryBusy
 
 LOCK = "lock"
 
-PATIENCE, LOOK_AGAIN = 0.5, 0.01
+LOCK_TIMEOUT, LOCK_RETRY = 0.5, 0.01
 """Seconds."""
 
 
@@ -29,10 +29,10 @@ def held(state_dir: Path) -> Iterator[None]:
             f"[sensorcontainer] state_dir: cannot use {state_dir}: {exception}; make it writable or name another"
         ) from exception
     with lock:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + LOCK_TIMEOUT
         while not (taken := _take(lock, fcntl.LOCK_EX)) and time.monotonic() < until:
             # Whoever asks who holds it holds it for a moment.
-            time.sleep(LOOK_AGAIN)
+            time.sleep(LOCK_RETRY)
         if not taken:
             raise StateDirectoryBusy(
                 f"[sensorcontainer] state_dir: {state_dir} is in use by process {_number_in(lock) or '?'}; stop "

@@ -17,7 +17,7 @@ from st2sensor.packs.yaml_files import SUFFIXES
 
 CODE = (".py", *SUFFIXES)
 
-GATHER, SETTLE = 100, 50
+SAVES_DELAY, SETTLE = 100, 50
 """Milliseconds in which saves are gathered, at the most, and that must pass without one."""
 
 
@@ -94,7 +94,7 @@ def _watch(
             for changes in watch(
                 watched.root,
                 watch_filter=watched.concerns,
-                debounce=GATHER,
+                debounce=SAVES_DELAY,
                 step=SETTLE,
                 stop_event=stop,
                 recursive=watched.only is None,

@@ -16,7 +16,7 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import Message, Subscription
 from st2sensor.transport.topology import Topology
 
-WAIT = 0.2
+POLL_INTERVAL = 0.2
 """Seconds between two looks whether to end."""
 
 
@@ -31,7 +31,7 @@ def follow(subscription: Subscription, handle: Callable[[Message], None], ended:
     """Hand on each message until `ended` says so and nothing more has arrived."""
     while True:
         last = ended()
-        messages = subscription.receive(WAIT)
+        messages = subscription.receive(POLL_INTERVAL)
         for message in messages:
             handle(message)
         if last and not messages:

@@ -22,7 +22,7 @@ from st2sensor.reports import CONTROL_SOCKET
 
 CHUNK = 65536
 
-PATIENCE = 30.0
+CONTROL_ANSWER_TIMEOUT = 30.0
 """Seconds that a container has to answer."""
 
 
@@ -30,7 +30,7 @@ REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "Value
 """Errors that are raised here as they were in the container, by name."""
 
 
-class Container:
+class ControlClient:
     """A connection; for one thread. Methods raise ContainerGone when it is lost, and what the container refuses with.
 
     Raises ContainerAway when no container listens, ContainerForbidden when this user may not ask.
@@ -39,7 +39,7 @@ class Container:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(CONTROL_ANSWER_TIMEOUT)
         self._ids = itertools.count(1)
         self._lines = rpc.LineBuffer()
         self._received: list[bytes] = []
@@ -97,7 +97,7 @@ class Container:
 
 
 @contextmanager
-def reached(state_dir: Path, ref: str | None = None) -> Iterator[Container]:
+def reached(state_dir: Path, ref: str | None = None) -> Iterator[ControlClient]:
     """The container of a state directory, or the one beside it that runs a sensor alone.
 
     Raises ContainerAway, ContainerForbidden.
@@ -113,11 +113,11 @@ def all_reached(state_dir: Path) -> list[Path]:
     return [state_dir / CONTROL_SOCKET, *sorted(state_dir.glob(f"*/{CONTROL_SOCKET}"))]
 
 
-def _connected(state_dir: Path, ref: str | None) -> Container:
+def _connected(state_dir: Path, ref: str | None) -> ControlClient:
     if ref is not None:
         with suppress(ContainerAway):
-            return Container(state_dir / ref / CONTROL_SOCKET)
-    return Container(state_dir / CONTROL_SOCKET)
+            return ControlClient(state_dir / ref / CONTROL_SOCKET)
+    return ControlClient(state_dir / CONTROL_SOCKET)
 
 
 def _answer(message: rpc.Message) -> Any:

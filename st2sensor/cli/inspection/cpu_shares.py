@@ -10,7 +10,7 @@ Shares = Mapping[str, float | None]
 """Percent of one processor, by sensor; None where nobody knows yet."""
 
 
-class Processor:
+class CpuShares:
     """Remembers the last look."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ from contextlib import closing, contextmanager
 from st2sensor.cli.text import units
 from st2sensor.models import Registration, SensorType
 from st2sensor.settings import Settings
-from st2sensor.sharing.overview import Standing
+from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_leases, open_storage
 from st2sensor.storage.base import Leases
 
-PATIENCE = 10.0
+LEASES_TIMEOUT = 10.0
 """Seconds that a server has to answer."""
 
 NAMED = 3
@@ -22,14 +22,14 @@ NAMED = 3
 @contextmanager
 def opened(settings: Settings) -> Iterator[Leases]:
     """Raises StorageError."""
-    with closing(open_leases(settings.database, PATIENCE)) as leases:
+    with closing(open_leases(settings.database, LEASES_TIMEOUT)) as leases:
         leases.prepare()
         yield leases
 
 
-def standing(leases: Leases) -> Standing:
+def standing(leases: Leases) -> Overview:
     """Look once. Raises StorageError."""
-    return Standing(
+    return Overview(
         members=leases.members(),
         drained=leases.drained(),
         leases={lease.sensor: lease for lease in leases.leases()},

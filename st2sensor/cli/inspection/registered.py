@@ -10,7 +10,7 @@ from st2sensor.cli.inspection import leases
 from st2sensor.models import Refusal, Registration, SensorType
 from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
 from st2sensor.settings import Settings
-from st2sensor.sharing.overview import Standing
+from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_storage
 
 NOBODY = "no container runs on this host; st2ctl start starts it"
@@ -32,7 +32,7 @@ def every(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _standing(settings: Settings) -> Standing | None:
+def _standing(settings: Settings) -> Overview | None:
     if settings.container.sharing is None:
         return None
     with leases.opened(settings) as opened:
@@ -40,7 +40,7 @@ def _standing(settings: Settings) -> Standing | None:
 
 
 def _report(
-    ref: str, sensor: SensorType | None, registration: Registration | None, standing: Standing | None
+    ref: str, sensor: SensorType | None, registration: Registration | None, standing: Overview | None
 ) -> SensorReport:
     refused = registration.error if registration else None
     if sensor is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import Any
 
-from st2sensor.cli.inspection.control_client import Container, all_reached, reached
+from st2sensor.cli.inspection.control_client import ControlClient, all_reached, reached
 from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
 from st2sensor.reports import PAGE
 from st2sensor.settings import Settings
@@ -24,7 +24,7 @@ def every(settings: Settings) -> list[Report]:
     reachable = False
     for path in all_reached(settings.container.state_dir):
         try:
-            with closing(Container(path)) as container:
+            with closing(ControlClient(path)) as container:
                 for report in sensors_of(container):
                     reachable = True
                     if report["pid"] is not None or report["ref"] not in found:
@@ -34,7 +34,7 @@ def every(settings: Settings) -> list[Report]:
     return [found[ref] for ref in sorted(found)] if reachable else _registered(settings)
 
 
-def sensors_of(container: Container) -> list[Report]:
+def sensors_of(container: ControlClient) -> list[Report]:
     """Every sensor of a container, page by page."""
     found: list[Report] = container.call("sensors")
     while found and len(found) % PAGE == 0:
@@ -49,7 +49,7 @@ def troubles_of(settings: Settings) -> list[str]:
     """What is wrong with what the containers of this host need, as the broker. Raises ContainerForbidden."""
     found: dict[str, None] = {}
     for path in all_reached(settings.container.state_dir):
-        with suppress(ContainerAway, ContainerGone), closing(Container(path)) as container:
+        with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
             for check in container.call("node")["checks"]:
                 if not check["ok"] and check["name"] not in OF_SENSORS:
                     found[f"{check['name']}: {check['reason']}"] = None

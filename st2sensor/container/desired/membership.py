@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.health import Health, changed
 from st2sensor.sharing.clocks import Moment
-from st2sensor.sharing.participant import Participant, Situation, View
+from st2sensor.sharing.participant import Participant, TurnInput, TurnResult
 from st2sensor.system.threads import Threads
 
 LOG = logging.getLogger("st2sensor.sharing")
@@ -23,7 +23,7 @@ OVER = "its lease is over: another container may run it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
+class MembershipHooks:
     """What the node has to do with it.
 
     :param wanted: the sensors that some container is to run, with the labels they need; None while that is not known.
@@ -46,7 +46,7 @@ class Membership:
     :param participant: used in the thread of turns alone, but for its holdings.
     """
 
-    def __init__(self, participant: Participant, hooks: Hooks) -> None:
+    def __init__(self, participant: Participant, hooks: MembershipHooks) -> None:
         self._participant = participant
         self._holdings = participant.holdings
         self._times = participant.times
@@ -66,7 +66,7 @@ class Membership:
         """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
         self.runs: Mapping[str, int] = {}
         """The sensors that may run here, with their fences."""
-        self.view = View()
+        self.view = TurnResult()
         """What the last turn has found."""
         self.health = Health(reason="")
         """Whether leases can be renewed."""
@@ -150,7 +150,7 @@ class Membership:
         """Returns the seconds until the next one."""
         self._has_begun = True
         busy = frozenset(self._hooks.alive()).union(self.runs)
-        situation = Situation(wanted=wanted, busy=busy, leaving=self._leaving)
+        situation = TurnInput(wanted=wanted, busy=busy, leaving=self._leaving)
         try:
             view = await self._loop.run_in_executor(self._thread, self._participant.turn, situation, self._extended)
         except StorageError as exception:

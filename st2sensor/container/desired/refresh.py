@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from st2sensor.container.desired import snapshot as stored
-from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.errors import ConfigError, StorageError
 from st2sensor.health import Health, changed
 from st2sensor.sharing.partition import Provider
@@ -17,7 +17,7 @@ from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger("st2sensor.storage")
 
-RETRY = 1.0
+STORAGE_RETRY = 1.0
 """Seconds between two looks into a database that is away."""
 
 
@@ -40,7 +40,7 @@ class Refresh:
         notes: Path,
         interval: float,
         *,
-        learned: Callable[[Knowledge], None],
+        learned: Callable[[Snapshot], None],
         ended: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -54,12 +54,12 @@ class Refresh:
         self._clock = clock
         self.look_at = clock()
         """When to look unasked."""
-        self._asked_at = -RETRY
+        self._asked_at = -STORAGE_RETRY
         """When `now` last looked."""
         self._stale = True
         self._task: asyncio.Task[None] | None = None
-        self._known: Knowledge | None = None
-        self._noted: Knowledge | None = None
+        self._known: Snapshot | None = None
+        self._noted: Snapshot | None = None
         self._failed = False
         self._complaint = ""
         """What was last said about partitions."""
@@ -78,16 +78,16 @@ class Refresh:
         now = self._clock()
         if (self._stale or now >= self.look_at) and (self._task is None or self._task.done()):
             self._stale = False
-            self.look_at = now + (min(self._interval, RETRY) if self._failed else self._interval)
+            self.look_at = now + (min(self._interval, STORAGE_RETRY) if self._failed else self._interval)
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def now(self) -> None:
         """Look, and wait for the end of it; a look that began earlier may have missed what the caller knows of.
 
-        At most once in RETRY seconds, so that a sensor which asks for what is not there leaves the database in peace.
+        At most once in STORAGE_RETRY seconds: a sensor that asks for what is not there must not load the database.
         """
         await self._settled()
-        if self._clock() >= self._asked_at + RETRY:
+        if self._clock() >= self._asked_at + STORAGE_RETRY:
             self._asked_at = self._clock()
             self.mark_stale()
             self.look_when_stale()
@@ -133,12 +133,12 @@ class Refresh:
             self.has_looked = True
             self._ended()
 
-    def _learn(self, known: Knowledge | None) -> None:
+    def _learn(self, known: Snapshot | None) -> None:
         if known is not None:
             self._known = known
             self._learned(known)
 
-    def _read(self) -> Knowledge:
+    def _read(self) -> Snapshot:
         """Read it all, and note it for a start without the database."""
         if not self._prepared:
             self._storage.prepare()

@@ -25,7 +25,7 @@ OWN = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knowledge:
+class Snapshot:
     """Everything by reference.
 
     :param own: the sensors of this node's partition; None for all.
@@ -89,15 +89,15 @@ class Knowledge:
         return hashlib.sha256(repr((sorted(fields.items()), seen)).encode()).hexdigest()
 
 
-def save(knowledge: Knowledge, path: Path) -> None:
+def save(snapshot: Snapshot, path: Path) -> None:
     """Note what is known, for a start without the database. Raises OSError, and ValueError where JSON has no form."""
     draft = path.with_suffix(".new")
     try:
         documents = {
             COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
-            for kind, known in _kinds(knowledge).items()
+            for kind, known in _kinds(snapshot).items()
         }
-        noted = documents | {OWN: None if knowledge.own is None else sorted(knowledge.own)}
+        noted = documents | {OWN: None if snapshot.own is None else sorted(snapshot.own)}
         text = json.dumps(noted, default=str, skipkeys=True)
     except RecursionError as exception:
         raise ValueError("it is nested too deeply") from exception
@@ -108,7 +108,7 @@ def save(knowledge: Knowledge, path: Path) -> None:
     draft.replace(path)
 
 
-def load(path: Path) -> Knowledge | None:
+def load(path: Path) -> Snapshot | None:
     """What `save` noted last; None when there is nothing that can be used."""
     try:
         documents = json.loads(path.read_text())
@@ -118,8 +118,8 @@ def load(path: Path) -> Knowledge | None:
         return None
     reader = Reader()
     own = documents.get(OWN)
-    found = {kind: reader.read(kind, _listed(documents, COLLECTIONS[kind].name)) for kind in _kinds(Knowledge())}
-    return Knowledge(
+    found = {kind: reader.read(kind, _listed(documents, COLLECTIONS[kind].name)) for kind in _kinds(Snapshot())}
+    return Snapshot(
         sensors={item.ref: item for item in found[SensorType]},
         registrations={item.ref: item for item in found[Registration]},
         trigger_types={item.ref: item for item in found[TriggerType]},
@@ -134,21 +134,21 @@ def _listed(documents: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
 
 
-def _kinds(knowledge: Knowledge) -> dict[type[Any], Mapping[str, Any]]:
+def _kinds(snapshot: Snapshot) -> dict[type[Any], Mapping[str, Any]]:
     return {
-        SensorType: knowledge.sensors,
-        Registration: knowledge.registrations,
-        TriggerType: knowledge.trigger_types,
-        Trigger: knowledge.triggers,
-        Refusal: knowledge.refusals,
+        SensorType: snapshot.sensors,
+        Registration: snapshot.registrations,
+        TriggerType: snapshot.trigger_types,
+        Trigger: snapshot.triggers,
+        Refusal: snapshot.refusals,
     }
 
 
-def read(storage: Storage, partition: Provider) -> Knowledge:
+def read(storage: Storage, partition: Provider) -> Snapshot:
     """Read it all; blocks. Raises StorageError and StorageUnavailable, and ConfigError for partitions nobody tells."""
     sensors = {item.ref: item for item in storage.all(SensorType)}
     owns = partition(storage)
-    return Knowledge(
+    return Snapshot(
         sensors=sensors,
         registrations={item.ref: item for item in storage.all(Registration)},
         trigger_types={item.ref: item for item in storage.all(TriggerType)},

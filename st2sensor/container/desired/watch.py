@@ -12,7 +12,7 @@ from st2sensor.transport.base import Subscription, Transport
 
 LOG = logging.getLogger("st2sensor.storage")
 
-WAIT = 1.0
+STOP_CHECK_INTERVAL = 1.0
 """Seconds until a wait looks whether to end."""
 
 
@@ -37,7 +37,7 @@ class Watch:
         self._thread.start()
 
     def close(self) -> None:
-        """End within WAIT, without waiting for it."""
+        """End within STOP_CHECK_INTERVAL, without waiting for it."""
         self._closing.set()
 
     def _run(self) -> None:
@@ -60,5 +60,5 @@ class Watch:
     def _listen(self, subscription: Subscription) -> None:
         self._changed()
         while not self._closing.is_set():
-            if subscription.receive(WAIT):
+            if subscription.receive(STOP_CHECK_INTERVAL):
                 self._changed()

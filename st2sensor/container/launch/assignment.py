@@ -8,7 +8,7 @@ from typing import Any
 
 from st2sensor.container.launch import api_access
 from st2sensor.container.launch.cgroup import Cgroups
-from st2sensor.container.launch.spec import Launch, limits, variables
+from st2sensor.container.launch.spec import LaunchSpec, limits, variables
 from st2sensor.models import Overrides, SensorType
 from st2sensor.packs.bundled import is_bundled
 from st2sensor.packs.code.imports import imports
@@ -27,11 +27,11 @@ def launch_of(
     settings: Settings,
     state_dir: Path,
     cgroups: Cgroups | None,
-) -> Launch:
+) -> LaunchSpec:
     """What a sensor is started with. Raises ConfigError, ContentError and OSError."""
     code = code_of(sensor, settings.content)
     taken_on = limits(overrides)
-    return Launch(
+    return LaunchSpec(
         ref=sensor.ref,
         interpreter=code.interpreter,
         socket=socket_of(state_dir, taken_on["user"]),

@@ -23,7 +23,7 @@ DELEGATE = ("user.delegate", "trusted.delegate")
 CONTAINER, SENSOR = "container", "sensor-"
 """Names of groups: the container's own, because one with processes in it cannot limit its children; and sensors'."""
 
-RETRY, TRIES = 0.05, 100
+REMOVE_RETRY, TRIES = 0.05, 100
 """Seconds between attempts to remove a group whose processes are still ending, and how many."""
 
 
@@ -59,7 +59,7 @@ class Cgroup:
         """Kill what is left in it, and remove it, now or a little later."""
         if not _removed(self.path):
             if tries:
-                loop.call_later(RETRY, self.remove, loop, tries - 1)
+                loop.call_later(REMOVE_RETRY, self.remove, loop, tries - 1)
             else:
                 LOG.warning("cannot remove control group %s", self.path)
 
@@ -147,7 +147,7 @@ def _clear(left: list[Path]) -> None:
         left = [path for path in left if not _removed(path)]
         if not left:
             return
-        time.sleep(RETRY)
+        time.sleep(REMOVE_RETRY)
     LOG.warning("cannot remove control groups %s", ", ".join(map(str, left)))
 
 

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 
-from st2sensor.container.launch.handle import Process
-from st2sensor.container.launch.spec import WRAPPER, Inherited, Launch
+from st2sensor.container.launch.handle import Handle
+from st2sensor.container.launch.spec import WRAPPER, Inherited, LaunchSpec
 from st2sensor.sharing.clocks import Moment
 
 TERMINAL = 0
@@ -26,7 +26,7 @@ class Foreground:
         self._sensors = sensors
         self._has_terminal = False
 
-    async def start(self, launch: Launch) -> Process:
+    async def start(self, launch: LaunchSpec) -> Handle:
         """Start the wrapper, and give it the terminal, where there is one. Raises OSError."""
         output, unused = os.pipe()
         os.set_blocking(output, False)
@@ -44,7 +44,7 @@ class Foreground:
         self._has_terminal = os.isatty(TERMINAL) and os.tcgetpgrp(TERMINAL) == os.getpgrp()
         if self._has_terminal:
             _hand_terminal(pid)
-        return Process(pid, os.pidfd_open(pid), output, launch.command)
+        return Handle(pid, os.pidfd_open(pid), output, launch.command)
 
     def forget(self, group: int) -> None:  # noqa: ARG002 (a launcher is told)
         """The wrapper is gone: the terminal is this process's again."""

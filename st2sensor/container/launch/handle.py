@@ -9,7 +9,7 @@ from contextlib import suppress
 from st2sensor.portable import rpc
 
 
-class Process:
+class Handle:
     """A running wrapper, and leader of its process group.
 
     :param pidfd: handle of the process; closed by this object.

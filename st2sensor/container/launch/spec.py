@@ -38,7 +38,7 @@ class Inherited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class LaunchSpec:
     """What a wrapper is started with.
 
     :param socket: the container's socket for wrappers.

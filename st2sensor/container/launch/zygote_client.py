@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from st2sensor.container.launch.handle import Process
-from st2sensor.container.launch.spec import WRAPPER, Inherited, Launch
+from st2sensor.container.launch.handle import Handle
+from st2sensor.container.launch.spec import WRAPPER, Inherited, LaunchSpec
 from st2sensor.sharing.clocks import Moment
 
 LOG = logging.getLogger("st2sensor.supervision")
@@ -29,22 +29,22 @@ LOG = logging.getLogger("st2sensor.supervision")
 PACKET = 65536
 """Bytes of the longest message."""
 
-DEADLINE = 10.0
+FORK_TIMEOUT = 10.0
 """Seconds that a fork may take; a zygote that takes longer hangs, and is replaced."""
 
 GROUPS = 1000
 """Process groups in one message."""
 
-RETRY = 0.05
+CONNECT_PAUSE = 0.05
 """Seconds until a message that found no room is sent again."""
 
-PATIENCE = 1.0
+EXIT_TIMEOUT = 1.0
 """Seconds that it has to end by itself."""
 
 ROOM_FOR_TITLE = "_" * 200
 
 
-class Zygote:
+class ZygoteClient:
     """For the loop's thread, which has to be the main thread: PDEATHSIG goes by threads.
 
     :param interpreter: what it runs.
@@ -61,11 +61,11 @@ class Zygote:
         interpreter: Path,
         common: Mapping[str, str],
         sensors: Inherited,
-        died: Callable[[Zygote], None],
+        died: Callable[[ZygoteClient], None],
     ) -> None:
         self._loop = loop
         self._died = died
-        self._pending: dict[int, tuple[Launch, int, Future[Process]]] = {}
+        self._pending: dict[int, tuple[LaunchSpec, int, Future[Handle]]] = {}
         self._ids = itertools.count(1)
         self._answered_at = loop.time()
         self._answered_id = 0
@@ -106,12 +106,12 @@ class Zygote:
     def pid(self) -> int:
         return self._process.pid
 
-    async def start(self, launch: Launch, *, execute: bool) -> Process:
+    async def start(self, launch: LaunchSpec, *, execute: bool) -> Handle:
         """Start a wrapper: forked, or by executing its interpreter. Raises OSError when that cannot be done."""
         output, theirs = os.pipe()
         os.set_blocking(output, False)
         identifier = next(self._ids)
-        settled: Future[Process] = self._loop.create_future()
+        settled: Future[Handle] = self._loop.create_future()
         self._pending[identifier] = (launch, output, settled)
         cgroup = None if launch.cgroup is None else str(launch.cgroup.path)
         birth = {
@@ -129,12 +129,12 @@ class Zygote:
             self._fail(identifier, error)
         finally:
             os.close(theirs)
-        while not (await asyncio.wait([settled], timeout=DEADLINE))[0]:
+        while not (await asyncio.wait([settled], timeout=FORK_TIMEOUT))[0]:
             if self._answered_id > identifier:
                 # It forks in the order of requests, and this one's process did not come to answer.
                 self._fail(identifier, OSError("the process that was to become it died"))
-            elif self._loop.time() >= self._answered_at + DEADLINE and not self._hung:
-                LOG.error("zygote %d did not answer within %g s: killed", self.pid, DEADLINE)
+            elif self._loop.time() >= self._answered_at + FORK_TIMEOUT and not self._hung:
+                LOG.error("zygote %d did not answer within %g s: killed", self.pid, FORK_TIMEOUT)
                 # Its end settles everything.
                 self._hung = True
                 self._process.kill()
@@ -175,7 +175,7 @@ class Zygote:
                 self._groups.send(self._unsent[0])
                 self._unsent.popleft()
         except BlockingIOError:
-            self._retry = self._retry or self._loop.call_later(RETRY, self._send_again)
+            self._retry = self._retry or self._loop.call_later(CONNECT_PAUSE, self._send_again)
         except OSError:
             # It has died; the next one is told of all groups.
             self._unsent.clear()
@@ -203,7 +203,7 @@ class Zygote:
             self._fail(answer["id"], OSError(answer["error"]))
         elif fds and answer["id"] in self._pending:
             launch, output, settled = self._pending.pop(answer["id"])
-            settled.set_result(Process(answer["pid"], fds[0], output, launch.command))
+            settled.set_result(Handle(answer["pid"], fds[0], output, launch.command))
         else:
             # There was no room for its handle, without which it cannot be supervised, or it was given up.
             with suppress(ProcessLookupError):
@@ -235,7 +235,7 @@ class Zygote:
             self._fail(identifier, reason)
         try:
             # At the end of the line it kills what it still holds, and ends.
-            self._process.wait(PATIENCE)
+            self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from st2sensor import backoff
-from st2sensor.container.launch.handle import Process
-from st2sensor.container.launch.spec import Inherited, Launch, common
-from st2sensor.container.launch.zygote_client import Zygote, empty_environment
+from st2sensor.container.launch.handle import Handle
+from st2sensor.container.launch.spec import Inherited, LaunchSpec, common
+from st2sensor.container.launch.zygote_client import ZygoteClient, empty_environment
 from st2sensor.sharing.clocks import Moment
 
 LOG = logging.getLogger("st2sensor.supervision")
@@ -28,7 +28,7 @@ OWN = Path(sys.executable)
 """What packs without a virtualenv run in: its zygote is started in that environment, and has no other to become."""
 
 
-class Launcher:
+class Zygotes:
     """For the loop's thread, which has to be the main thread.
 
     :param folder: where zygotes have their environments.
@@ -45,7 +45,7 @@ class Launcher:
         self._socket = socket
         self._sensors = sensors
         self._cgroups = cgroups
-        self._zygotes: dict[Path, Zygote] = {}
+        self._zygotes: dict[Path, ZygoteClient] = {}
         self._groups: dict[Path, set[int]] = {}
         """Process groups that are alive, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
@@ -57,7 +57,7 @@ class Launcher:
         # Wrappers are forked twice, so that they become children of this process.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
-    async def start(self, launch: Launch) -> Process:
+    async def start(self, launch: LaunchSpec) -> Handle:
         """Start a wrapper. Raises OSError when that cannot be done."""
         base = launch.interpreter if launch.interpreter == OWN else base_of(launch.interpreter)
         execute = base is None or launch.eventlet is not None
@@ -116,10 +116,10 @@ class Launcher:
             zygote.close()
         self._zygotes.clear()
 
-    def _zygote(self, base: Path) -> Zygote:
+    def _zygote(self, base: Path) -> ZygoteClient:
         if base not in self._zygotes:
             interpreter = base if base == OWN else empty_environment(base, self._folder)
-            zygote = Zygote(
+            zygote = ZygoteClient(
                 self._loop,
                 interpreter,
                 common(base, self._socket),
@@ -134,7 +134,7 @@ class Launcher:
             self._zygotes[base] = zygote
         return self._zygotes[base]
 
-    def _died(self, base: Path, zygote: Zygote) -> None:
+    def _died(self, base: Path, zygote: ZygoteClient) -> None:
         del self._zygotes[base]
         deaths = self._deaths[base] = self._deaths.get(base, 0) + 1
         wait = backoff.delay(deaths, first=FIRST_REPLACEMENT, cap=LAST_REPLACEMENT)

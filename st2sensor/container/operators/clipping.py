@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from st2sensor.reports import Event, SensorReport
+from st2sensor.reports import Notice, SensorReport
 
 SHORT, LONG = 1000, 4000
 """Characters of a reason, and of an error with its traceback, where all sensors are told of."""
@@ -36,11 +36,11 @@ def _head(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - len(ELLIPSIS)]}{ELLIPSIS}"
 
 
-def _event(event: Event | None, most: int) -> Event | None:
+def _event(event: Notice | None, most: int) -> Notice | None:
     return None if event is None else replace(event, text=_head(event.text, most))
 
 
-def _error(event: Event | None, most: int) -> Event | None:
+def _error(event: Notice | None, most: int) -> Notice | None:
     if event is None or len(event.text) <= most:
         return event
     return replace(event, text=f"{ELLIPSIS}{event.text[len(ELLIPSIS) - most :]}")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Hub
-from st2sensor.container.operators.recent_logs import Journal
+from st2sensor.container.broadcast import Broadcast
+from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.container.sessions.endpoint import Endpoint
 from st2sensor.container.sessions.session import Session
@@ -23,7 +23,7 @@ from st2sensor.errors import RpcError, St2SensorError
 from st2sensor.models import CORE_PACK, TraceContext
 from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET, PAGE
-from st2sensor.system.visitors import Standing, Visitors, share_of_files
+from st2sensor.system.connection_limits import ConnectionLimits, Priority, share_of_files
 
 LOG = logging.getLogger("st2sensor.operators")
 
@@ -63,7 +63,7 @@ class Node(Protocol):
 class Control:
     """Answers every session; for the loop's thread."""
 
-    def __init__(self, node: Node, reporter: Reporter, journal: Journal, events: Hub) -> None:
+    def __init__(self, node: Node, reporter: Reporter, journal: RecentLogs, events: Broadcast) -> None:
         self._node = node
         self._reporter = reporter
         self._journal = journal
@@ -93,13 +93,13 @@ class Control:
             except OSError as exception:
                 LOG.warning("%s stays with this user's group: %s", path, exception)
 
-        visitors = Visitors(loop, "the control socket", share_of_files(8, MOST_OPERATORS))
+        visitors = ConnectionLimits(loop, "the control socket", share_of_files(8, MOST_OPERATORS))
         return Endpoint(loop, path, self, visitors, standing=self._standing, mode=MODE, admit=admit, trusted=True)
 
-    def _standing(self, session: Session) -> Standing:
+    def _standing(self, session: Session) -> Priority:
         if session not in self._tasks:
-            return Standing.UNKNOWN
-        return Standing.BUSY if self._tasks[session] else Standing.IDLE
+            return Priority.UNKNOWN
+        return Priority.BUSY if self._tasks[session] else Priority.IDLE
 
     def close(self) -> None:
         """Hang up on everybody."""

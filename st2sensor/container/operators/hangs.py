@@ -15,7 +15,7 @@ from st2sensor.reports import Hang
 
 LOG = logging.getLogger("st2sensor.operators")
 
-LOOK = 5.0
+HANG_CHECK_INTERVAL = 5.0
 """Seconds between two looks that nobody asks for."""
 
 NAMED = 3
@@ -66,7 +66,7 @@ class Hangs:
 
     def follow(self, loop: AbstractEventLoop) -> None:
         """Tell the log of each hang, from now on."""
-        self._timer = loop.call_later(LOOK, self.follow, loop)
+        self._timer = loop.call_later(HANG_CHECK_INTERVAL, self.follow, loop)
         self.look()
 
     def close(self) -> None:

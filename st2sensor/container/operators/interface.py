@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Hub
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.control import Control
 from st2sensor.container.operators.hangs import Hangs
 from st2sensor.container.operators.operations import Operations
-from st2sensor.container.operators.recent_logs import Journal, Line
+from st2sensor.container.operators.recent_logs import Line, RecentLogs
 from st2sensor.container.operators.reporter import Reporter, Sources
 from st2sensor.container.operators.usage import Sampler
 from st2sensor.container.sessions.endpoint import Endpoint
 from st2sensor.container.supervision.children import Children
-from st2sensor.container.supervision.recorder import Chronicle
+from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.health import Health
@@ -59,10 +59,10 @@ class Page(Protocol):
         """Serve no more."""
 
 
-MakePage = Callable[[Reporter, Hub], Page]
+MakePage = Callable[[Reporter, Broadcast], Page]
 
 
-class Management:
+class OperatorInterface:
     """For the loop's thread."""
 
     def __init__(
@@ -71,21 +71,21 @@ class Management:
         sources: Sources,
         children: Children,
         hangs: Hangs,
-        chronicle: Chronicle,
+        recorder: Recorder,
         operations: Operations,
         pipeline: Pipeline,
         blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
-        events: Hub,
+        events: Broadcast,
         make_page: MakePage | None,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._chronicle = chronicle
+        self._recorder = recorder
         self._events = events
-        self._journal = Journal(asyncio.get_running_loop(), self._logged, lambda: events.is_watched(broadcast.LINE))
+        self._journal = RecentLogs(asyncio.get_running_loop(), self._logged, lambda: events.is_watched(broadcast.LINE))
         sampler = Sampler(blocking, clock)
         reporter = Reporter(
-            settings, sources, children, hangs, chronicle, pipeline.traffic, pipeline.outbox, sampler, blocking, clock
+            settings, sources, children, hangs, recorder, pipeline.traffic, pipeline.outbox, sampler, blocking, clock
         )
         self._control = Control(operations, reporter, self._journal, events)
         self._page = None if make_page is None else make_page(reporter, events)
@@ -110,9 +110,9 @@ class Management:
 
     def keep_only(self, sensors: frozenset[str]) -> None:
         """Forget what became of sensors that are not registered any more."""
-        for ref in self._chronicle.sensors:
+        for ref in self._recorder.sensors:
             if ref not in sensors:
-                self._chronicle.forget(ref)
+                self._recorder.forget(ref)
                 self._journal.forget(ref)
 
     def _logged(self, ref: str, line: Line) -> None:

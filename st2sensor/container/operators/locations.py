@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from st2sensor.container.desired.membership import Membership
 from st2sensor.reports import ELSEWHERE, WAITING, SharingReport
-from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, UP, Standing
+from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, UP, Overview
 
 STATES = (UP, LEAVING, DRAINED, DEAD)
 """Of nodes; one that is silent for long is declared dead."""
@@ -29,7 +29,7 @@ class Place:
     reason: str
 
 
-class Whereabouts:
+class Locations:
     """As of now; for the loop's thread.
 
     :param node: what this one is called.
@@ -39,7 +39,7 @@ class Whereabouts:
         view = membership.view
         self._membership = membership
         self._node = node
-        self._standing = Standing(members=view.members, drained=view.drained, leases=view.leases)
+        self._standing = Overview(members=view.members, drained=view.drained, leases=view.leases)
 
     def of(self, ref: str, needs: tuple[str, ...]) -> Place:
         """:param needs: the labels that a node must have to run it."""

@@ -18,7 +18,7 @@ from st2sensor.reports import CONTROL_SOCKET
 
 LOG = logging.getLogger("st2sensor.operators")
 
-PATIENCE = 5.0
+NEIGHBOUR_TIMEOUT = 5.0
 """Seconds that the other one has to answer."""
 
 
@@ -56,7 +56,7 @@ class Beside:
 
     async def _ask(self, path: Path, ref: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(NEIGHBOUR_TIMEOUT):
                 other = await _other(path, ref)
         except (OSError, TimeoutError, ValueError, St2SensorError) as exception:
             LOG.debug("%s does not say whether it runs %s: %s", path, ref, exception)

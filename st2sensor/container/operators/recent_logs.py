@@ -20,7 +20,7 @@ LONGEST = 4096
 Line = dict[str, Any]
 
 
-class Journal(logging.Handler):
+class RecentLogs(logging.Handler):
     """A handler of the root logger's; from any thread, but for `told`.
 
     :param told: called in the loop's thread with each sensor and line, while `is_watched` says that somebody wants it.

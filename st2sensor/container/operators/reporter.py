@@ -11,14 +11,14 @@ from typing import Any
 
 import st2sensor
 from st2sensor.container.desired.membership import Membership
-from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.container.operators.clipping import ALONE, clipped
 from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
-from st2sensor.container.operators.locations import Place, Whereabouts
+from st2sensor.container.operators.locations import Locations, Place
 from st2sensor.container.operators.usage import Sampler
 from st2sensor.container.supervision.child import Child, State, is_healthy, summary
 from st2sensor.container.supervision.children import Children
-from st2sensor.container.supervision.recorder import Chronicle
+from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.dispatch.traffic import Traffic, per_minute
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
@@ -44,7 +44,7 @@ class Sources:
     :param membership: of those that share sensors; None where they are not shared.
     """
 
-    known: Callable[[], Knowledge | None]
+    known: Callable[[], Snapshot | None]
     desired: Callable[[], Mapping[str, str]]
     broker: Callable[[], Health]
     held_back: Callable[[], Health]
@@ -66,7 +66,7 @@ class Reporter:
         sources: Sources,
         children: Children,
         hangs: Hangs,
-        chronicle: Chronicle,
+        recorder: Recorder,
         traffic: Traffic,
         outbox: Outbox,
         sampler: Sampler,
@@ -77,7 +77,7 @@ class Reporter:
         self._sources = sources
         self._children = children
         self._hangs = hangs
-        self._chronicle = chronicle
+        self._recorder = recorder
         self._traffic = traffic
         self._outbox = outbox
         self._sampler = sampler
@@ -94,20 +94,20 @@ class Reporter:
         """
         if not after:
             await self._sampler.sample_all(self._children.process_ids())
-        known = self._sources.known() or Knowledge()
+        known = self._sources.known() or Snapshot()
         refs = self._children.states.keys() | known.listed
-        whereabouts = self._whereabouts()
-        return [clipped(self._sensor(ref, whereabouts)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
+        locations = self._locations()
+        return [clipped(self._sensor(ref, locations)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
 
     async def sensor(self, ref: str) -> SensorReport | None:
         """One sensor; None when it is not registered."""
-        known = self._sources.known() or Knowledge()
+        known = self._sources.known() or Snapshot()
         if ref not in known.listed and ref not in self._children.states:
             return None
         pid = self._children.process_id(ref)
         if pid is not None:
             await self._sampler.sample(pid)
-        return clipped(self._sensor(ref, self._whereabouts()), short=ALONE, long=ALONE)
+        return clipped(self._sensor(ref, self._locations()), short=ALONE, long=ALONE)
 
     async def node(self) -> NodeReport:
         """The container itself."""
@@ -162,16 +162,16 @@ class Reporter:
             health = membership.health
             yield _check("leases", health, "" if health.ok else f"; {membership.time_left()}")
 
-    def _whereabouts(self) -> Whereabouts | None:
+    def _locations(self) -> Locations | None:
         membership = self._sources.membership()
-        return None if membership is None else Whereabouts(membership, self._settings.container.node_name)
+        return None if membership is None else Locations(membership, self._settings.container.node_name)
 
     def _sharing(self) -> SharingReport | None:
-        known, whereabouts = self._sources.known() or Knowledge(), self._whereabouts()
-        if whereabouts is None:
+        known, locations = self._sources.known() or Snapshot(), self._locations()
+        if locations is None:
             return None
         enabled = (sensor.ref for sensor in known.sensors.values() if sensor.enabled)
-        return whereabouts.report({ref: known.needs_of(ref) for ref in enabled})
+        return locations.report({ref: known.needs_of(ref) for ref in enabled})
 
     def _oldest(self) -> float | None:
         try:
@@ -193,15 +193,15 @@ class Reporter:
         ago = self._clock() - child.since
         return child.state is State.RUNNING and self._traffic.of(child.ref).last_at > time.time() - ago
 
-    def _sensor(self, ref: str, whereabouts: Whereabouts | None) -> SensorReport:
-        known = self._sources.known() or Knowledge()
+    def _sensor(self, ref: str, locations: Locations | None) -> SensorReport:
+        known = self._sources.known() or Snapshot()
         child, sensor = self._children.states.get(ref), known.sensors.get(ref)
         registration = known.registrations.get(ref)
-        record, flow, recent = self._chronicle.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
+        record, flow, recent = self._recorder.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
         pid = self._children.process_id(ref)
         usage = self._sampler.of(pid)
         refused = registration.error if registration else None
-        place = whereabouts.of(ref, known.needs_of(ref)) if whereabouts else Place(state=ELSEWHERE, reason=BY_PARTITION)
+        place = locations.of(ref, known.needs_of(ref)) if locations else Place(state=ELSEWHERE, reason=BY_PARTITION)
         state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
         return SensorReport(
             ref=ref,

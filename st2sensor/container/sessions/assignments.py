@@ -25,10 +25,10 @@ LOG = logging.getLogger("st2sensor.sessions")
 
 THREADS = 2
 
-DEADLINE = 20.0
+CONFIG_TIMEOUT = 20.0
 """Seconds that rendering a configuration may take, with the database there."""
 
-LOOK_AGAIN = 0.25
+CONFIG_RETRY = 0.25
 """Seconds between looks for a database that is away."""
 
 
@@ -89,7 +89,7 @@ class Assignments:
                 else:
                     LOG.warning("%s: %s; its configuration is as the datastore was last seen", sensor.ref, exception)
                     return found
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(CONFIG_RETRY)
 
     async def _rendered(self, sensor: SensorType, source: Source, lookup: Lookup) -> Config:
         templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user, self._workers)
@@ -98,10 +98,12 @@ class Assignments:
             self._threads, lambda: pack_config.render(source, templates, secret_keys)
         )
         try:
-            return await asyncio.wait_for(work, DEADLINE)
+            return await asyncio.wait_for(work, CONFIG_TIMEOUT)
         except TimeoutError:
             raise source.error(
-                f"{sensor.ref}: rendering the configuration took more than {DEADLINE:g} s; simplify its expressions", ()
+                f"{sensor.ref}: rendering the configuration took more than {CONFIG_TIMEOUT:g} s; "
+                "simplify its expressions",
+                (),
             ) from None
 
     def _look_up(self, scope: str, name: str) -> KeyValue | None:

@@ -29,12 +29,12 @@ SHARE = 2
 PROBE = 0.25
 """Seconds between two probes of a database that is away."""
 
-LOOK = 1.0
+RECONNECT_INTERVAL = 1.0
 """Seconds between two looks for calls that the database does not answer, and for threads that could not be started."""
 
 R = TypeVar("R")
 
-Done = Callable[[Any, Exception | None], None]
+OnDone = Callable[[Any, Exception | None], None]
 """Told of a call's result, or of its error, from any thread. Must not raise or wait."""
 
 
@@ -52,7 +52,7 @@ class Call:
         self,
         owner: str,
         function: Callable[[], Any],
-        done: Done,
+        done: OnDone,
         *,
         repeatable: bool = True,
         writes: bool = False,
@@ -75,7 +75,7 @@ class Call:
         return DatastoreUnavailable(str(reason))
 
 
-class Storing:
+class DatabaseCalls:
     """For the loop's thread.
 
     :param ping: reaches for the database, and raises StorageUnavailable when it is away.
@@ -105,7 +105,7 @@ class Storing:
         self,
         owner: str,
         function: Callable[[], R],
-        done: Done,
+        done: OnDone,
         *,
         repeatable: bool = True,
         writes: bool = False,
@@ -126,7 +126,7 @@ class Storing:
         self._open[call] = None
         if not self._looking:
             self._looking = True
-            self._loop.call_later(LOOK, self._look)
+            self._loop.call_later(RECONNECT_INTERVAL, self._look)
         if self._away is None:
             self._put(call)
         else:
@@ -190,12 +190,12 @@ class Storing:
         """Answer calls that are on their way for too long; what comes of them is not told any more."""
         self._looking = bool(self._open)
         if self._looking:
-            self._loop.call_later(LOOK, self._look)
+            self._loop.call_later(RECONNECT_INTERVAL, self._look)
         if self._open and not self._threads:
             self._start_thread()
         now = self._loop.time()
         for call in list(self._open):
-            if call not in self._held and call.until + LOOK <= now:
+            if call not in self._held and call.until + RECONNECT_INTERVAL <= now:
                 self._drop(call, f"the database has not answered within {self._timeout:g} s")
 
     def _drop(self, call: Call, why: str) -> None:

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from st2sensor.container.sessions.database_calls import Storing
+from st2sensor.container.sessions.database_calls import DatabaseCalls
 from st2sensor.container.sessions.session import Session
 from st2sensor.datastore.change_triggers import triggers_of
-from st2sensor.datastore.sensor_keys import Datastore, Found
+from st2sensor.datastore.sensor_keys import Found, SensorKeys
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, LeaseLost, OutboxError, RpcError, St2SensorError
 from st2sensor.models import Batch, Change
@@ -29,7 +29,7 @@ from st2sensor.portable import isotime, rpc
 from st2sensor.portable.keyspace import Asker
 from st2sensor.sharing.held_leases import Tenure
 
-GATHER = 0.1
+ANNOUNCE_DELAY = 0.1
 """Seconds in which changes are gathered that are announced together: one by one they cost as much as the calls."""
 
 LOG = logging.getLogger("st2sensor.datastore")
@@ -75,7 +75,7 @@ class Method:
     repeatable: bool = True
 
 
-class DatastoreRequests:
+class DatastoreMethods:
     """For the loop's thread.
 
     :param entry_of: a trigger that a sensor dispatches, as it goes into the outbox.
@@ -87,8 +87,8 @@ class DatastoreRequests:
         self,
         loop: AbstractEventLoop,
         node: Node,
-        datastore: Datastore,
-        storing: Storing,
+        datastore: SensorKeys,
+        storing: DatabaseCalls,
         dispatcher: Dispatcher,
         *,
         entry_of: Callable[[str, dict[str, Any], bytes | None], Awaitable[Entry]],
@@ -291,7 +291,7 @@ class DatastoreRequests:
             if not self._announcing:
                 self._announcing = True
                 with suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._loop.call_later, GATHER, self._announce_all)
+                    self._loop.call_soon_threadsafe(self._loop.call_later, ANNOUNCE_DELAY, self._announce_all)
 
     def _announce_all(self) -> None:
         # Before the changes are taken: one that comes meanwhile is taken now or has this called again.

@@ -16,17 +16,17 @@ from typing import Any
 
 from st2sensor.container.sessions.session import Handler, Session
 from st2sensor.errors import ConfigError
-from st2sensor.system.visitors import Standing, Visitors, share_of_files
+from st2sensor.system.connection_limits import ConnectionLimits, Priority, share_of_files
 
 LOG = logging.getLogger("st2sensor.sessions")
 
 PATH_LIMIT = 107
 """Bytes that the kernel takes for a Unix socket's path."""
 
-RETRY = 1.0
+ACCEPT_RETRY = 1.0
 """Seconds until connections are accepted again after there was no file descriptor for one."""
 
-LOOK = 1.0
+SOCKET_CHECK_INTERVAL = 1.0
 """Seconds between two looks whether a socket's file is in place."""
 
 MOST_SESSIONS = 20_000
@@ -44,7 +44,7 @@ class Endpoints:
         self._handler = handler
         self._endpoints: dict[Path, Endpoint] = {}
         # A sensor takes four file descriptors, of which one is its session.
-        self._visitors = Visitors(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
+        self._visitors = ConnectionLimits(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
         """Listen at path. Raises ConfigError and OSError.
@@ -85,9 +85,9 @@ class Endpoint:
         loop: asyncio.AbstractEventLoop,
         path: Path,
         handler: Handler,
-        visitors: Visitors | None = None,
+        visitors: ConnectionLimits | None = None,
         *,
-        standing: Callable[[Session], Standing] | None = None,
+        standing: Callable[[Session], Priority] | None = None,
         mode: int = 0o600,
         admit: Callable[[], None] = lambda: None,
         trusted: bool = False,
@@ -99,14 +99,14 @@ class Endpoint:
         self._path = path
         self._mode = mode
         self._admit = admit
-        self._visitors = visitors or Visitors(loop, str(path), share_of_files(4, MOST_SESSIONS))
+        self._visitors = visitors or ConnectionLimits(loop, str(path), share_of_files(4, MOST_SESSIONS))
         self._standing = standing or _of_wrapper
         self._trusted = trusted
         self._closed = False
         self._is_lost = False
         """Whether the file is gone, and could not be made again."""
         self._bind()
-        self._looking = loop.call_later(LOOK, self._look)
+        self._looking = loop.call_later(SOCKET_CHECK_INTERVAL, self._look)
 
     def close(self) -> None:
         """Stop listening; sessions go on."""
@@ -143,7 +143,7 @@ class Endpoint:
                 self._is_lost = False
         except OSError as exception:
             LOG.error("nobody can connect to %s: %s", self._path, exception)
-        self._looking = self._loop.call_later(LOOK, self._look)
+        self._looking = self._loop.call_later(SOCKET_CHECK_INTERVAL, self._look)
 
     def _listen(self) -> None:
         if not self._closed:
@@ -156,7 +156,7 @@ class Endpoint:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 LOG.error("nobody can connect for now: %s; raise the limit of open files (LimitNOFILE)", error)
                 self._loop.remove_reader(self._socket)
-                self._loop.call_later(RETRY, self._listen)
+                self._loop.call_later(ACCEPT_RETRY, self._listen)
             return
         session = Session(self._loop, connection, self._handler, trusted=self._trusted)
         visitor = self._visitors.enter(_process_of(connection), session.close, partial(self._standing, session))
@@ -166,8 +166,8 @@ class Endpoint:
             session.left = visitor.left
 
 
-def _of_wrapper(session: Session) -> Standing:
-    return Standing.UNKNOWN if session.ref is None else Standing.BUSY
+def _of_wrapper(session: Session) -> Priority:
+    return Priority.UNKNOWN if session.ref is None else Priority.BUSY
 
 
 def _process_of(connection: socket.socket) -> int:

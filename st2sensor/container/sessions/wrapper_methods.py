@@ -67,7 +67,7 @@ class Node(Protocol):
         """A sensor asks for one of the datastore's methods."""
 
 
-class Requests:
+class WrapperMethods:
     """Answers every session; for the supervisor's thread.
 
     :param user: the `[system_user]`.

@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from st2sensor.container.launch.handle import Process
-from st2sensor.container.launch.spec import Launch
+from st2sensor.container.launch.handle import Handle
+from st2sensor.container.launch.spec import LaunchSpec
 from st2sensor.container.sessions.activity import Activity
-from st2sensor.container.sessions.letting_go import patience_of
+from st2sensor.container.sessions.release import patience_of
 from st2sensor.container.supervision import child as transitions
 from st2sensor.container.supervision import memory
 from st2sensor.container.supervision.child import ALIVE, Child, State, describe_exit
 from st2sensor.container.supervision.output import Output
-from st2sensor.container.supervision.recorder import Chronicle
-from st2sensor.container.supervision.run import MAIN, TRIGGERS, Running
+from st2sensor.container.supervision.recorder import Recorder
+from st2sensor.container.supervision.run import MAIN, TRIGGERS, Run
 from st2sensor.errors import St2SensorError
 from st2sensor.models import Overrides, SensorType
 from st2sensor.settings import Container
@@ -39,7 +39,7 @@ SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit
 class Launcher(Protocol):
     """What starts processes."""
 
-    async def start(self, launch: Launch) -> Process:
+    async def start(self, launch: LaunchSpec) -> Handle:
         """Start a wrapper. Raises OSError when that cannot be done."""
 
     def forget(self, group: int) -> None:
@@ -47,7 +47,7 @@ class Launcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
+class ChildrenHooks:
     """What the node has to do with it.
 
     :param launch: what a sensor is started with, given its token. Raises St2SensorError and OSError.
@@ -61,7 +61,7 @@ class Hooks:
     :param ended: called with the state and the exit code, negative for a signal, of each process that has ended.
     """
 
-    launch: Callable[[SensorType, Overrides, str], Awaitable[Launch]]
+    launch: Callable[[SensorType, Overrides, str], Awaitable[LaunchSpec]]
     blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
     let_go: Callable[[str, float, float], None]
     hang_up: Callable[[str], None]
@@ -75,7 +75,12 @@ class Children:
     """For the loop's thread."""
 
     def __init__(
-        self, settings: Container, launcher: Launcher, hooks: Hooks, chronicle: Chronicle, clock: Callable[[], float]
+        self,
+        settings: Container,
+        launcher: Launcher,
+        hooks: ChildrenHooks,
+        recorder: Recorder,
+        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         sharing = settings.sharing
@@ -83,10 +88,10 @@ class Children:
         """Seconds that a sensor may have to stop in, at least: before its lease is over, where sensors are shared."""
         self._launcher = launcher
         self._hooks = hooks
-        self._chronicle = chronicle
+        self._recorder = recorder
         self._clock = clock
         self._states: dict[str, Child] = {}
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Run] = {}
         self._overrides: dict[str, Overrides] = {}
         self._refs: dict[str, str] = {}
         """Sensor reference by token."""
@@ -138,7 +143,7 @@ class Children:
 
     def stop(self, ref: str, reason: str) -> None:
         """Ask a sensor to stop; when the time is over it is killed."""
-        self._chronicle.stops(ref, reason)
+        self._recorder.stops(ref, reason)
         self._stop(ref, reason, failed=False)
 
     def start_now(self, ref: str) -> None:
@@ -207,7 +212,7 @@ class Children:
 
         :param interval: seconds between two of them, where the sensor tells.
         """
-        self._chronicle.polls(ref, running)
+        self._recorder.polls(ref, running)
         if running:
             self._enters(ref, "poll()", _chosen(self._overrides[ref].poll_timeout, self._settings.poll_timeout))
         else:
@@ -269,18 +274,18 @@ class Children:
         else:
             child = transitions.backing_off(child, reason, self._clock(), self._settings.restarts)
         self._move(child)
-        self._chronicle.cannot_start(child)
+        self._recorder.cannot_start(child)
         self._hooks.ended(child, CANNOT_START)
 
-    def _started(self, sensor: SensorType, launch: Launch, process: Process) -> None:
+    def _started(self, sensor: SensorType, launch: LaunchSpec, process: Handle) -> None:
         ref = sensor.ref
         loop = asyncio.get_running_loop()
-        output = Output(loop, process.output, ref, process.pid, self._settings.output_rate, self._chronicle)
-        running = self._running[ref] = Running(loop, process, output, launch.token, launch.cgroup)
+        output = Output(loop, process.output, ref, process.pid, self._settings.output_rate, self._recorder)
+        running = self._running[ref] = Run(loop, process, output, launch.token, launch.cgroup)
         self._refs[launch.token] = ref
         self._set_log_level(ref, running)
         loop.add_reader(process.pidfd, self._exited, ref)
-        self._chronicle.started(ref, process.pid)
+        self._recorder.started(ref, process.pid)
         payload = {"id": sensor.name, "timestamp": int(time.time()), "pid": process.pid, "cmd": process.command}
         self._hooks.emit(SPAWNED, payload)
         if self._states[ref].state is State.STOPPING:
@@ -299,12 +304,12 @@ class Children:
         if ref in self._running:
             self._interrupt(ref, self._running[ref])
 
-    def _interrupt(self, ref: str, running: Running) -> None:
+    def _interrupt(self, ref: str, running: Run) -> None:
         patience, asked_at = self._settings.stop_timeout, self._clock()
         waits = patience_of(min(patience, self._grace))
 
         def overdue() -> None:
-            self._chronicle.insisted(ref, patience)
+            self._recorder.insisted(ref, patience)
             running.process.kill()
 
         running.stop(patience, overdue)
@@ -317,11 +322,11 @@ class Children:
 
         def stop() -> None:
             if self._running.get(ref) is running and self._states[ref].state is not State.STOPPING:
-                self._chronicle.stacks(ref, running.output.stacks)
+                self._recorder.stacks(ref, running.output.stacks)
                 self._stop(ref, f"was stopped because {what} took more than {seconds:g} s", failed=True)
 
         def overdue() -> None:
-            self._chronicle.overdue(ref, f"{what} has taken more than {seconds:g} s")
+            self._recorder.overdue(ref, f"{what} has taken more than {seconds:g} s")
             if running.greeted:
                 running.output.expect_stacks()
                 running.process.dump_stacks()
@@ -332,7 +337,7 @@ class Children:
 
         running.expect(thread, seconds, overdue)
 
-    async def _watch_memory(self, ref: str, running: Running) -> None:
+    async def _watch_memory(self, ref: str, running: Run) -> None:
         while True:
             await asyncio.sleep(memory.INTERVAL)
             limit = self._overrides[ref].memory
@@ -372,7 +377,7 @@ class Children:
         self._move(child)
         if running.cgroup is not None:
             running.cgroup.remove(asyncio.get_running_loop())
-        self._chronicle.ended(child, code, child.reason if child.state is State.BACKOFF else how)
+        self._recorder.ended(child, code, child.reason if child.state is State.BACKOFF else how)
         self._launcher.forget(running.process.pid)
         self._hooks.emit(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._hooks.ended(child, code)
@@ -385,9 +390,9 @@ class Children:
 
     def _move(self, child: Child) -> None:
         self._states[child.ref] = child
-        self._chronicle.moved(child)
+        self._recorder.moved(child)
 
-    def _set_log_level(self, ref: str, running: Running) -> None:
+    def _set_log_level(self, ref: str, running: Run) -> None:
         running.log_level = self.log_level(ref)
         running.output.set_level(running.log_level if self._overrides[ref].log_level else logging.NOTSET)
 

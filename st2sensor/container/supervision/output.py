@@ -7,7 +7,7 @@ import os
 import re
 from asyncio import AbstractEventLoop, TimerHandle
 
-from st2sensor.container.supervision.recorder import Chronicle
+from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.container.supervision.throttle import Throttle
 from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
@@ -52,15 +52,15 @@ class Output:
     :param ref: the sensor's reference.
     :param pid: of the sensor's process.
     :param rate: lines a second that go to the log; 0 for all.
-    :param chronicle: told of errors, and of lines that were dropped.
+    :param recorder: told of errors, and of lines that were dropped.
     """
 
-    def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, chronicle: Chronicle) -> None:
+    def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, recorder: Recorder) -> None:
         self._loop = loop
         self._fd = fd
         self._ref = ref
         self._pid = pid
-        self._chronicle = chronicle
+        self._recorder = recorder
         self._log = logging.getLogger(ref)
         self._rate = rate
         self._throttle = Throttle(rate, loop.time())
@@ -102,7 +102,7 @@ class Output:
         if level >= logging.ERROR:
             # A traceback ends with the exception.
             self._last_error = message.rstrip().rpartition("\n")[2][:LONGEST_REASON]
-            self._chronicle.failed(self._ref, message)
+            self._recorder.failed(self._ref, message)
         if self._log.isEnabledFor(level) and self._admits(len(message)):
             self._say(self._tagged(name[:LONGEST_NAME]), level, message)
 
@@ -179,7 +179,7 @@ class Output:
 
     def _tell_dropped(self) -> None:
         self._report = None
-        self._chronicle.dropped(self._ref, self._throttle.settle(), self._rate)
+        self._recorder.dropped(self._ref, self._throttle.settle(), self._rate)
 
     def _tagged(self, name: str) -> str:
         if name == self._ref or name.startswith(f"{self._ref}."):

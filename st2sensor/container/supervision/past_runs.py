@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from st2sensor.reports import Event, Poll
+from st2sensor.reports import Notice, Poll
 
 LONGEST = 16384
 """Characters of an error that are kept: the last ones, where a traceback has its point."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Record:
-    """Changed by the chronicle alone.
+class PastRuns:
+    """Changed by the recorder alone.
 
     :ivar dropped: lines of its log that were too many.
     :ivar began: when the poll() that runs began, on the monotonic clock; None while none does.
     """
 
     starts: int = 0
-    last_exit: Event | None = None
-    last_error: Event | None = None
+    last_exit: Notice | None = None
+    last_error: Notice | None = None
     last_poll: Poll | None = None
     dropped: int = 0
     polls: int = 0
@@ -32,7 +32,7 @@ class Record:
         return max(0, self.starts - 1)
 
     def failed(self, text: str, at: float) -> None:
-        self.last_error = Event(at=at, text=text[-LONGEST:])
+        self.last_error = Notice(at=at, text=text[-LONGEST:])
 
     def poll_begins(self, at: float, now: float) -> None:
         self.began = now

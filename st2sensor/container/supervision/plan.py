@@ -12,7 +12,7 @@ SLOW = 5.0
 """Seconds after which a sensor that is still starting holds up no other one's start."""
 
 
-class Do(enum.Enum):
+class ActionKind(enum.Enum):
     START = "start"
     RESTART = "restart"
     STOP = "stop"
@@ -21,7 +21,7 @@ class Do(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    do: Do
+    do: ActionKind
     ref: str
 
 
@@ -47,9 +47,9 @@ def plan(desired: Mapping[str, str], children: Mapping[str, Child], now: float, 
     starts: list[Action] = []
     restarts: list[Action] = []
     for ref, digest in desired.items():
-        do = _keep(children[ref], digest, now) if ref in children else Do.START
+        do = _keep(children[ref], digest, now) if ref in children else ActionKind.START
         if do is not None:
-            (starts if do is Do.START else restarts).append(Action(do, ref))
+            (starts if do is ActionKind.START else restarts).append(Action(do, ref))
     room = max(0, at_once - sum(_is_changing(child, now) for child in children.values()))
     limited = starts + restarts
     return Plan(free + limited[:room], held_back=len(limited) > room)
@@ -64,19 +64,19 @@ def _is_changing(child: Child, now: float) -> bool:
     return child.state is State.STOPPING or (child.state is State.STARTING and now - child.since < SLOW)
 
 
-def _end(child: Child) -> Do | None:
+def _end(child: Child) -> ActionKind | None:
     if child.state in (State.STARTING, State.RUNNING):
-        return Do.STOP
-    return None if child.state is State.STOPPING else Do.FORGET
+        return ActionKind.STOP
+    return None if child.state is State.STOPPING else ActionKind.FORGET
 
 
-def _keep(child: Child, digest: str, now: float) -> Do | None:
+def _keep(child: Child, digest: str, now: float) -> ActionKind | None:
     if child.state in (State.STARTING, State.RUNNING):
-        return Do.RESTART if child.digest != digest else None
+        return ActionKind.RESTART if child.digest != digest else None
     if child.state is State.STOPPING:
         return None
     if child.state is State.STOPPED or child.digest != digest:
-        return Do.START
+        return ActionKind.START
     if child.state is State.BACKOFF and child.due is not None and now >= child.due:
-        return Do.START
+        return ActionKind.START
     return None

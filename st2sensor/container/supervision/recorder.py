@@ -7,32 +7,34 @@ import time
 from collections.abc import Callable
 
 from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Hub
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.supervision.child import Child, State, describe_exit
-from st2sensor.container.supervision.past_runs import Record
+from st2sensor.container.supervision.past_runs import PastRuns
 from st2sensor.logs.setup import of_sensor
-from st2sensor.reports import Event
+from st2sensor.reports import Notice
 from st2sensor.settings import Restarts
 
 LOG = logging.getLogger("st2sensor.supervision")
 
 
-class Chronicle:
+class Recorder:
     """For the loop's thread.
 
     :param restarts: when a sensor that failed starts again; None where none does.
     :param clock: monotonic; times that people see are the wall clock's.
     """
 
-    def __init__(self, events: Hub, restarts: Restarts | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, events: Broadcast, restarts: Restarts | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._events = events
         self._restarts = restarts
         self._clock = clock
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, PastRuns] = {}
 
-    def of(self, ref: str) -> Record:
+    def of(self, ref: str) -> PastRuns:
         """What has become of a sensor."""
-        return self._records.get(ref) or Record()
+        return self._records.get(ref) or PastRuns()
 
     def forget(self, ref: str) -> None:
         """A sensor is not registered any more."""
@@ -83,7 +85,7 @@ class Chronicle:
         :param child: in its new state.
         :param how: the exit in words.
         """
-        self._record(child.ref).last_exit = Event(at=time.time(), text=how)
+        self._record(child.ref).last_exit = Notice(at=time.time(), text=how)
         self._record(child.ref).began = None
         if child.state is State.BACKOFF:
             self._report_failure(child)
@@ -112,8 +114,8 @@ class Chronicle:
         else:
             self._record(ref).poll_ends(self._clock())
 
-    def _record(self, ref: str) -> Record:
-        return self._records.setdefault(ref, Record())
+    def _record(self, ref: str) -> PastRuns:
+        return self._records.setdefault(ref, PastRuns())
 
     def _report_failure(self, child: Child) -> None:
         assert child.due is not None

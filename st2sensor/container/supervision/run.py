@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, Task, TimerHandle
 from collections.abc import Callable
 
 from st2sensor.container.launch.cgroup import Cgroup
-from st2sensor.container.launch.handle import Process
+from st2sensor.container.launch.handle import Handle
 from st2sensor.container.sessions.activity import Activity
 from st2sensor.container.supervision.output import Output
 
@@ -20,7 +20,7 @@ INSIST = 1.0
 """Seconds between two requests to stop."""
 
 
-class Running:
+class Run:
     """For the loop's thread.
 
     :param token: what the wrapper identifies itself with.
@@ -30,7 +30,7 @@ class Running:
     """
 
     def __init__(
-        self, loop: AbstractEventLoop, process: Process, output: Output, token: str, cgroup: Cgroup | None
+        self, loop: AbstractEventLoop, process: Handle, output: Output, token: str, cgroup: Cgroup | None
     ) -> None:
         self._loop = loop
         self.process = process

@@ -20,10 +20,10 @@ from st2sensor.errors import DatastoreError, DatastoreRefused, DatastoreUnavaila
 PREFIX = "cursor."
 """Of the keys that cursors are stored under, before the trigger's name."""
 
-LOOK = 1.0
+WAKE_INTERVAL = 1.0
 """Seconds until the clock is looked at again, at the most: it may have been set."""
 
-RETRY = 2.0
+DATASTORE_RETRY = 2.0
 """Seconds until a datastore that refused is asked again."""
 
 TOGETHER = 10
@@ -64,9 +64,9 @@ class Timer:
     def wait(self, now: datetime) -> float:
         """Seconds until it is to be looked at."""
         if self.problem is not None:
-            return RETRY
+            return DATASTORE_RETRY
         if self.due or self.following is None:
-            return 0 if self.due else LOOK
+            return 0 if self.due else WAKE_INTERVAL
         return max(0, (self.following - now).total_seconds())
 
     def set_back(self, now: datetime) -> Cursor:
@@ -150,7 +150,7 @@ class Timekeeper:
             if not self._is_away:
                 self._logger.warning("timers wait: %s", error)
             self._is_away = True
-            return RETRY
+            return DATASTORE_RETRY
         if self._is_away:
             self._logger.info("timers go on")
         self._is_away = False
@@ -176,7 +176,7 @@ class Timekeeper:
 
     def _wait(self) -> float:
         now = self._clock()
-        return min([LOOK, *(timer.wait(now) for timer in self._current())])
+        return min([WAKE_INTERVAL, *(timer.wait(now) for timer in self._current())])
 
     def _tidy(self) -> None:
         """Delete the cursors of triggers that are gone."""

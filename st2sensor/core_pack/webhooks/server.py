@@ -23,9 +23,8 @@ from st2sensor.core_pack.webhooks.payload import body_of, payload_of
 from st2sensor.core_pack.webhooks.rates import Rates
 from st2sensor.core_pack.webhooks.refusal import Refusal
 from st2sensor.errors import DatastoreUnavailable, St2SensorError
-from st2sensor.system.doors import Doors
-from st2sensor.system.visitors import PATIENCE as PATIENCE_OF_DOORS
-from st2sensor.system.visitors import Visitors, share_of_files
+from st2sensor.system.connection_limits import REQUEST_TIMEOUT, ConnectionLimits, share_of_files
+from st2sensor.system.http_listener import HttpListener
 
 PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
 """As StackStorm's proxy and its API have it."""
@@ -33,7 +32,7 @@ PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
 THREADS = 32
 """Dispatches that wait for the disk at the same time: they share a commit."""
 
-PATIENCE = 30.0
+CLIENT_TIMEOUT = 30.0
 """Seconds that a request waits for its events to be on disk."""
 
 VISITORS = 4096
@@ -96,7 +95,7 @@ class Server:
         self._reading: asyncio.Future[dict[str, str]] | None = None
         self._keys = ApiKeys(self._read_keys, logger)
         self._answering: set[asyncio.Task[Any]] = set()
-        self._doors: Doors | None = None
+        self._doors: HttpListener | None = None
         self._access = Access(self._keys, signatures, options.require_key, options.host)
 
     async def serve(self, closing: asyncio.Event) -> None:
@@ -117,11 +116,11 @@ class Server:
         # Without it, keys that were revoked would be taken for ever.
         following.add_done_callback(lambda _: closing.set())
         try:
-            limit, patience = share_of_files(2, VISITORS), min(PATIENCE_OF_DOORS, options.timeout)
-            visitors = Visitors(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
+            limit, patience = share_of_files(2, VISITORS), min(REQUEST_TIMEOUT, options.timeout)
+            visitors = ConnectionLimits(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
             server = runner.server
             assert server is not None
-            self._doors = Doors(visitors, server, options.host, options.port, context)
+            self._doors = HttpListener(visitors, server, options.host, options.port, context)
             place = await self._doors.open()
             self._logger.info("listening at %s%s", place, PATHS[0])
             for url in sorted(self._access.signed_urls - self._hooks.urls()):
@@ -217,7 +216,7 @@ class Server:
                 self._service.dispatch(trigger=ref, payload=payload, trace_tag=trace_tag)
 
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLIENT_TIMEOUT):
                 await asyncio.get_running_loop().run_in_executor(self._threads, dispatch)
         except (St2SensorError, TimeoutError) as error:
             self._logger.warning("an event of %s could not be kept: %s", ", ".join(refs), str(error) or "no room")

@@ -17,7 +17,7 @@ STEP = 256
 SMALL = 2048
 """Pages in use of a file of an earlier version that is written again as a whole, so that it gives pages back, too."""
 
-PATIENCE = 100
+BUSY_TIMEOUT = 100
 """Milliseconds that emptying the journal waits for those that read."""
 
 
@@ -46,7 +46,7 @@ def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -
 
 def empty_journal(connection: sqlite3.Connection) -> bool:
     """Write the journal to the database, and cut it off; False while somebody reads. Raises sqlite3.Error."""
-    with _patience(connection, PATIENCE):
+    with _patience(connection, BUSY_TIMEOUT):
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 

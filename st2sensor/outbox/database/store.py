@@ -16,7 +16,7 @@ from typing import Any
 from st2sensor.errors import OutboxError
 from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.database import place
-from st2sensor.outbox.database.dead import Graveyard
+from st2sensor.outbox.database.dead_table import DeadTable
 from st2sensor.outbox.database.failures import heals
 from st2sensor.outbox.database.file import check, open_file
 from st2sensor.outbox.database.reserve import Reserve
@@ -84,7 +84,7 @@ class Store:
                 # The journal is never larger than what the database may grow by on a full disk.
                 writer.execute(f"PRAGMA wal_autocheckpoint = {self._reserve.journal // PAGE}")
                 writer.execute(f"PRAGMA journal_size_limit = {self._reserve.journal}")
-                self.graveyard = Graveyard(writer, self._options)
+                self.graveyard = DeadTable(writer, self._options)
                 writer.execute("SELECT count(*) FROM dead_letters").fetchone()
             except (sqlite3.Error, OutboxError):
                 writer.close()

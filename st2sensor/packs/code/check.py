@@ -15,7 +15,7 @@ from st2sensor.errors import ContentError
 from st2sensor.packs.code.location import Code
 from st2sensor.system.environment import handed_on
 
-DEADLINE = 10.0
+CHECK_TIMEOUT = 10.0
 """Seconds that importing a sensor's code may take."""
 
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
@@ -36,7 +36,7 @@ class Problem:
     in_metadata: bool = False
 
 
-def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) -> None:
+def check_code(code: Code, *, metadata_file: str, deadline: float = CHECK_TIMEOUT) -> None:
     """Import the code and look for the class and its constructor. Raises ContentError with cause and remedy."""
     problem = problem_of(code, deadline=deadline)
     if problem is None:
@@ -46,7 +46,7 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = DEADLINE) ->
     raise ContentError(problem.message, file=problem.file, line=problem.line)
 
 
-def problem_of(code: Code, *, deadline: float = DEADLINE, keep_compiled: bool = True) -> Problem | None:
+def problem_of(code: Code, *, deadline: float = CHECK_TIMEOUT, keep_compiled: bool = True) -> Problem | None:
     """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said.
 
     :param keep_compiled: leave what Python has compiled beside the code, where the container will find it.

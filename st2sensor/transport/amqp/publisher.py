@@ -25,10 +25,10 @@ LOG = logging.getLogger("st2sensor.broker")
 
 PERSISTENT = 2
 
-LOOK = 1.0
+STALL_CHECK_INTERVAL = 1.0
 """Seconds between two looks at how long the broker takes."""
 
-SLOW = 10.0
+CONFIRM_LIMIT = 10.0
 """Seconds that a message may be unconfirmed before that is told."""
 
 STUCK = 30.0
@@ -157,7 +157,7 @@ class AmqpPublisher:
         self._frames.release(lambda taken: self._look(wire, 0.0, taken))
         self._confirms.moved(time.monotonic())
         while self._confirms:
-            self._look(wire, LOOK)
+            self._look(wire, STALL_CHECK_INTERVAL)
         if self._confirms.problem:
             raise MessageNotTaken(f"the broker at {self._broker.address} {self._confirms.problem}")
         if len(self._permitted) >= PERMITTED:
@@ -182,8 +182,10 @@ class AmqpPublisher:
             return
         if wire.blocked is not None:
             self._tell(self._blocked(wire.blocked))
-        elif self._confirms.waited(now) >= SLOW:
-            self._tell(f"the broker at {self._broker.address} has not confirmed messages for more than {SLOW:g} s")
+        elif self._confirms.waited(now) >= CONFIRM_LIMIT:
+            self._tell(
+                f"the broker at {self._broker.address} has not confirmed messages for more than {CONFIRM_LIMIT:g} s"
+            )
         else:
             self._tell("")
 

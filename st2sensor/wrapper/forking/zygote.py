@@ -40,7 +40,7 @@ DESCRIPTOR = 4
 
 ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
 
-LOOK_AGAIN = 1000
+LEASE_CHECK_INTERVAL = 1000
 """Milliseconds between two looks at the clock, at the most, where there is a deadline."""
 
 NEVER_BORN = 70
@@ -124,7 +124,7 @@ class Zygote:
         # Boot time may stand still while a hypervisor has the host paused; then the wall clock is set right.
         boot, wall = self._deadline
         left = min(boot - time.clock_gettime(time.CLOCK_BOOTTIME), wall - time.clock_gettime(time.CLOCK_REALTIME))
-        return max(0, min(LOOK_AGAIN, math.ceil(left * 1000)))
+        return max(0, min(LEASE_CHECK_INTERVAL, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:
         """Take all that the container has told; False when it is gone."""

@@ -29,20 +29,20 @@ from st2sensor.cli import st2sensor as program
 from st2sensor.cli.daemon.child_process import stopping
 from st2sensor.cli.events import follow
 from st2sensor.cli.events.seen import Seen, not_shown, seen_in
-from st2sensor.cli.inspection.control_client import Container
-from st2sensor.cli.inspection.cpu_shares import Processor
+from st2sensor.cli.inspection.control_client import ControlClient
+from st2sensor.cli.inspection.cpu_shares import CpuShares
 from st2sensor.cli.inspection.reports import every, one
 from st2sensor.cli.inspection.sensor_table import table, why
 from st2sensor.cli.text import units
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.errors import ContainerAway, ContainerForbidden, ContainerGone, TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, Trigger
-from st2sensor.outbox.database.dead import BURY
+from st2sensor.outbox.database.dead_table import BURY
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.rows import columns_of
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import rpc
-from st2sensor.reports import CONTROL_SOCKET, Event, NodeReport, SensorReport
+from st2sensor.reports import CONTROL_SOCKET, NodeReport, Notice, SensorReport
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 from tests.support.command_lines import ROOTS, commands
@@ -180,7 +180,7 @@ def test_what_steers_a_terminal_is_spelled_out() -> None:
 def test_no_text_of_a_sensor_reaches_the_terminal_as_it_is(
     config_file: Path, peer: Callable[..., Peer], arguments: list[str]
 ) -> None:
-    event = Event(at=time.time(), text=LONE)
+    event = Notice(at=time.time(), text=LONE)
     named = {"reason": LONE, "trigger": LONE, "refused": LONE, "file": LONE, "digest": LONE, "trigger_types": (LONE,)}
     happened = {"last_exit": event, "last_error": event, "last_invalid": event}
     bad = report(ref=LONE, state="backoff", triggered_at=time.time(), **named, **happened)
@@ -279,16 +279,16 @@ def test_a_long_reason_costs_no_other_column(width: int, shares: dict[str, float
 
 
 def test_why_a_sensor_fails_that_runs_again_is_what_happened_last() -> None:
-    ended, error = Event(at=2.0, text="killed by signal 9"), Event(at=1.0, text="Traceback\nKeyError: 'x'")
+    ended, error = Notice(at=2.0, text="killed by signal 9"), Notice(at=1.0, text="Traceback\nKeyError: 'x'")
     assert why(report(failing=True, last_exit=ended)) == "killed by signal 9"
     assert why(report(failing=True, last_exit=ended, last_error=error)) == "killed by signal 9"
-    assert why(report(failing=True, last_exit=Event(at=0.5, text="x"), last_error=error)) == "KeyError: 'x'"
+    assert why(report(failing=True, last_exit=Notice(at=0.5, text="x"), last_error=error)) == "KeyError: 'x'"
     assert why(report(failing=True)) == ""
     assert why(report(last_exit=ended)) == ""
 
 
 def test_the_processor_is_shared_between_two_looks() -> None:
-    processor = Processor()
+    processor = CpuShares()
     assert processor.shares([report(pid=1, cpu=5.0)], 100.0) == {"p.S": None}
     assert processor.shares([report(pid=1, cpu=6.0)], 102.0) == {"p.S": 50.0}
     assert processor.shares([report(pid=2, cpu=0.5)], 104.0) == {"p.S": None}
@@ -334,7 +334,7 @@ def test_a_container_that_ends_is_told_as_gone(
     config_file: Path, peer: Callable[..., Peer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer({})
-    container = Container(config_file.parent / "state" / CONTROL_SOCKET)
+    container = ControlClient(config_file.parent / "state" / CONTROL_SOCKET)
     with closing(container):
         container.follow([])
         assert list(container.events()) == []

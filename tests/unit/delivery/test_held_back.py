@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from st2sensor.delivery import held_back
-from st2sensor.delivery.held_back import RETRY, RETRY_MAX, HeldBack
-from st2sensor.delivery.publisher import Delivery
+from st2sensor.delivery.held_back import PERMISSION_RETRY, PERMISSION_RETRY_MAX, HeldBack
+from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
 from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.outbox import Outbox, Row
@@ -64,15 +64,15 @@ def delivered(broker: Permitting, kind: str) -> list[str]:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is held back is tried again at once."""
-    monkeypatch.setattr(held_back, "RETRY", 0.01)
-    monkeypatch.setattr(held_back, "RETRY_MAX", 0.05)
+    monkeypatch.setattr(held_back, "PERMISSION_RETRY", 0.01)
+    monkeypatch.setattr(held_back, "PERMISSION_RETRY_MAX", 0.05)
 
 
 def test_a_refused_routing_key_holds_back_its_own_messages_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, broker = tmp_path / "outbox.db", Permitting("p.bad")
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         for number in range(20):
             put(outbox, of("good", number), of("bad", number))
         delivery.start()
@@ -88,7 +88,7 @@ def test_a_refused_routing_key_holds_back_its_own_messages_alone(
     assert broker.refusals == 1
     assert caplog.text.count("p.bad is refused") == 1
     # A restart repeats nothing, and tries them again.
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, of("good", 21))
         eventually("the others go on", lambda: delivered(broker, "good")[-1] == "good21")
@@ -100,7 +100,7 @@ def test_a_refused_routing_key_holds_back_its_own_messages_alone(
 @pytest.mark.usefixtures("soon")
 def test_what_was_held_back_arrives_in_order_once_the_broker_takes_it(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Permitting("p.bad", "p.worse")
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(of(kind, number) for number in range(1200) for kind in ("bad", "good", "worse")))
         eventually("it is held back", lambda: outbox.depth == 2400 and len(delivered(broker, "good")) == 1200)
@@ -127,7 +127,7 @@ def test_an_outage_in_between_neither_repeats_nor_loses_what_is_held_back(tmp_pa
                 raise BrokerUnavailable("lost")
 
     broker = Lost("p.bad")
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.01)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.01)) as delivery:
         put(outbox, *(of(kind, number) for number in range(2) for kind in ("good", "bad")))
         delivery.start()
         eventually("the others are delivered", lambda: delivered(broker, "good") == ["good0", "good1"])
@@ -140,7 +140,7 @@ def test_what_is_held_back_fills_half_of_the_outbox_for_others_at_most(tmp_path:
     broker = Permitting("p.bad")
     with (
         closing(Outbox(tmp_path / "outbox.db", Options(max_size=10))) as outbox,
-        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery,
     ):
         delivery.start()
         answered: list[int] = []
@@ -170,14 +170,21 @@ def test_a_key_is_tried_again_later_and_later(clock: list[float], keys: HeldBack
             clock[0] += 1.0
         waits.append(clock[0] - began)
         assert not keys.refused("k")
-    assert waits == [RETRY, RETRY, 2 * RETRY, 4 * RETRY, 8 * RETRY, RETRY_MAX]
+    assert waits == [
+        PERMISSION_RETRY,
+        PERMISSION_RETRY,
+        2 * PERMISSION_RETRY,
+        4 * PERMISSION_RETRY,
+        8 * PERMISSION_RETRY,
+        PERMISSION_RETRY_MAX,
+    ]
 
 
 def test_keys_take_turns(clock: list[float], keys: HeldBack) -> None:
     for key in ("a", "b"):
         keys.refused(key)
         keys.add(key, [row(1), row(2)])
-    clock[0] += RETRY
+    clock[0] += PERMISSION_RETRY
     turns: list[str] = []
     for _ in range(4):
         found = keys.next()

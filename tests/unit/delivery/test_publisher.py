@@ -11,7 +11,7 @@ import pytest
 
 from st2sensor.cli.commands import dead_letters
 from st2sensor.delivery.dead_letters import DeadLetters
-from st2sensor.delivery.publisher import Delivery
+from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.errors import Undeliverable
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
@@ -34,7 +34,7 @@ def test_what_cannot_be_taken_is_kept_with_the_reason_and_the_others_go_on(tmp_p
 
     with (
         closing(Outbox(path)) as outbox,
-        closing(Delivery(outbox, broker, encoded, retry_wait=0.05, readable=readable)) as delivery,
+        closing(PublisherThread(outbox, broker, encoded, retry_wait=0.05, readable=readable)) as delivery,
     ):
         put(outbox, *(of(kind, number) for number in range(2) for kind in ("good", "bad")))
         delivery.start()

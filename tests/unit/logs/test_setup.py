@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
-from st2sensor.container.operators.recent_logs import Journal
+from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.logs import setup as logs
 
 LOGGING = """
@@ -76,7 +76,7 @@ def test_a_record_that_cannot_be_formatted_is_not_kept_and_harms_nobody(monkeypa
     monkeypatch.setattr(logging, "raiseExceptions", False)
 
     async def main() -> None:
-        journal = Journal(asyncio.get_running_loop(), lambda *_: None, lambda: False)
+        journal = RecentLogs(asyncio.get_running_loop(), lambda *_: None, lambda: False)
         for message, argument in (("%d lines", "no number"), ("%d lines", 7)):
             record = logging.LogRecord("p.S", logging.INFO, "", 0, message, (argument,), None)
             vars(record).update(logs.of_sensor("p.S"))

@@ -15,11 +15,11 @@ import pytest
 
 from st2sensor.delivery import adoption
 from st2sensor.delivery.dead_letters import DeadLetters
-from st2sensor.delivery.publisher import Delivery
+from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
 from st2sensor.health import Health
 from st2sensor.outbox.database.aside import set_aside
-from st2sensor.outbox.database.dead import DAY, Graveyard
+from st2sensor.outbox.database.dead_table import DAY, DeadTable
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
@@ -141,7 +141,7 @@ def test_many_threads_share_commits_and_keep_their_own_order(tmp_path: Path) -> 
 
 def test_everything_is_published_in_order_and_then_deleted(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(50)))
         assert outbox.wait_empty(SOON)
@@ -153,7 +153,7 @@ def test_while_the_broker_is_away_entries_wait_and_nothing_is_lost(tmp_path: Pat
     path, broker = tmp_path / "outbox.db", Broker()
     broker.away.set()
     count = TAIL + 1500
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(count)))
         assert outbox.depth == count
@@ -166,7 +166,7 @@ def test_what_was_not_delivered_is_delivered_after_a_restart_and_ids_go_on(tmp_p
     path, broker = tmp_path / "outbox.db", Broker()
     with closing(Outbox(path)) as outbox:
         put(outbox, entry(1), entry(2))
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(3))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -189,7 +189,7 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
             super().publish(messages)
 
     broker = Flaky()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(1), entry(2))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -198,7 +198,7 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
 
 def test_a_dead_letter_is_kept_with_its_reason_and_not_published(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, entry(1, reason="unknown"), entry(2))
         assert outbox.wait_empty(SOON)
@@ -214,7 +214,10 @@ def test_an_entry_that_cannot_be_encoded_is_a_dead_letter_and_stops_nobody(tmp_p
             raise RecursionError("too deep")
         return encode(item)
 
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, fail_on_2, retry_wait=0.05)) as delivery:
+    with (
+        closing(Outbox(path)) as outbox,
+        closing(PublisherThread(outbox, broker, fail_on_2, retry_wait=0.05)) as delivery,
+    ):
         put(outbox, *(entry(number) for number in range(5)))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -230,7 +233,7 @@ def test_a_message_the_broker_refuses_for_good_is_found_and_becomes_a_dead_lette
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Picky()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, *(entry(number) for number in range(6)))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -251,7 +254,7 @@ def test_an_unexpected_error_of_the_publisher_is_logged_and_survived(
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Odd()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(1))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -268,7 +271,7 @@ def test_a_full_outbox_makes_its_submitters_wait_names_them_and_drops_nothing(
     told: list[int] = []
     with (
         closing(Outbox(path, Options(max_size=10))) as outbox,
-        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery,
     ):
         delivery.start()
         for number in range(25):
@@ -291,7 +294,7 @@ def test_an_entry_that_cannot_be_encoded_is_not_lost_in_a_full_outbox(tmp_path: 
     path, broker = tmp_path / "outbox.db", Broker()
     with (
         closing(Outbox(path, Options(max_size=5))) as outbox,
-        closing(Delivery(outbox, broker, never, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, never, retry_wait=0.05)) as delivery,
     ):
         for number in range(20):
             outbox.submit(entry(number), lambda _: None)
@@ -338,7 +341,7 @@ def test_a_repaired_file_with_gaps_loses_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM outbox WHERE id = 4")
         connection.execute("DELETE FROM sqlite_sequence")
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, entry(7))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -378,8 +381,8 @@ def test_dead_letters_are_bounded_by_number_and_bytes_and_the_oldest_go_first(tm
 def test_the_age_of_a_dead_letter_is_the_time_in_which_containers_have_run(tmp_path: Path) -> None:
     path, now = tmp_path / "outbox.db", [1000.0]
 
-    def graveyard() -> Graveyard:
-        return Graveyard(connection, Options(dead_letters_max_age=1), lambda: now[0])
+    def graveyard() -> DeadTable:
+        return DeadTable(connection, Options(dead_letters_max_age=1), lambda: now[0])
 
     with closing(open_file(path, "full")) as connection:
         first = graveyard()
@@ -411,7 +414,7 @@ def test_a_reason_is_cut_off_where_it_is_kept(tmp_path: Path) -> None:
 
 def test_an_idle_outbox_with_a_past_does_not_spin(tmp_path: Path) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, *(entry(number) for number in range(3)))
         assert outbox.wait_empty(SOON)
@@ -476,7 +479,7 @@ def test_what_was_committed_too_late_is_taken_back_and_its_neighbours_are_delive
         assert on_disk(tmp_path / "outbox.db") == ["0", "1", "2", "4"]
         assert outbox.depth == 4
         broker.away.clear()
-        with closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+        with closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
             delivery.start()
             assert outbox.wait_empty(SOON)
             put(outbox, entry(5))
@@ -591,7 +594,7 @@ ODD: list[dict[str, Any]] = [
 @pytest.mark.parametrize("fields", ODD, ids=repr)
 def test_an_entry_that_is_no_good_is_refused_to_its_sender_alone(tmp_path: Path, fields: dict[str, Any]) -> None:
     path, broker = tmp_path / "outbox.db", Broker()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         answers: list[queue.SimpleQueue[Exception | None]] = []
         for item in (entry(1), replace(entry(2), **fields), replace(entry(3, reason="dead"), **fields), entry(4)):
@@ -642,7 +645,7 @@ def test_a_full_outbox_is_one_of_too_many_bytes_too_but_one_entry_always_fits(tm
     broker.away.set()
     with (
         closing(Outbox(tmp_path / "outbox.db", Options(max_bytes=10_000))) as outbox,
-        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery,
     ):
         put(outbox, replace(entry(1), body="a" * 50_000))
         assert not outbox.has_room
@@ -674,7 +677,7 @@ def test_a_message_that_the_publisher_always_fails_over_becomes_a_dead_letter(tm
             super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Poisoned()
-    with closing(Outbox(path)) as outbox, closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery:
+    with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         put(outbox, *(entry(number) for number in range(6)))
         delivery.start()
         assert outbox.wait_empty(SOON)
@@ -686,7 +689,7 @@ def test_what_a_sensor_left_elsewhere_goes_before_what_it_dispatches_now(tmp_pat
     broker = Broker()
     with (
         closing(Outbox(tmp_path / "outbox.db")) as outbox,
-        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery,
     ):
         outbox.expect("p.S")
         mine, other = waiting(outbox, 3), waiting(outbox, 1, "p.Other")
@@ -708,7 +711,7 @@ def test_the_outbox_of_a_container_that_has_ended_is_adopted_in_order(tmp_path: 
         put(outbox, *(entry(number) for number in range(5)), entry(9, reason="dead"))
     with (
         closing(Outbox(tmp_path / "outbox.db")) as outbox,
-        closing(Delivery(outbox, broker, encode, retry_wait=0.05)) as delivery,
+        closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery,
         (tmp_path / "p.S" / "lock").open("a") as lock,
     ):
         if is_running:

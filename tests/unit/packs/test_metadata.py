@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.container.desired.snapshot import Knowledge
+from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack, Registration, SensorType
 from st2sensor.packs import metadata
@@ -90,7 +90,7 @@ def test_only_what_was_never_accepted_is_listed_without_a_document() -> None:
         Registration(pack="p", name="Deleted", metadata_file="d.yaml", digest="1"),
         Registration(pack="p", name="DeletedThenBroken", metadata_file="b.yaml", digest="1", error="no"),
     ]
-    known = Knowledge(registrations={item.ref: item for item in (refused, *others)})
+    known = Snapshot(registrations={item.ref: item for item in (refused, *others)})
     assert known.listed == {"p.Refused"}
 
 

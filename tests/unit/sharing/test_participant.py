@@ -11,9 +11,9 @@ import pytest
 from st2sensor.errors import LeaseLost, StorageUnavailable
 from st2sensor.models import Member, Renewal
 from st2sensor.sharing.clocks import Moment
-from st2sensor.sharing.held_leases import Holdings
+from st2sensor.sharing.held_leases import HeldLeases
 from st2sensor.sharing.identity import Identity
-from st2sensor.sharing.participant import Participant, Situation, View
+from st2sensor.sharing.participant import Participant, TurnInput, TurnResult
 from st2sensor.sharing.times import times_of
 from st2sensor.storage.sqlite import SqliteLeases
 from st2sensor.storage.sqlite.connection import Connection
@@ -53,7 +53,7 @@ class Node:
         self.set_by = 0.0
         """Seconds that its wall clock was set forward."""
         self.leases = Away(Connection(folder / "st2.db"))
-        self.holdings = Holdings(self.moment)
+        self.holdings = HeldLeases(self.moment)
         self.settled = 0
         self.disk_answers = True
         (folder / name).mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ class Node:
             settle=self._settle,
             clock=self.moment,
         )
-        self.view = View()
+        self.view = TurnResult()
         self.leaving = False
         self.running: set[str] = set()
         self.stubborn: set[str] = set()
@@ -76,8 +76,8 @@ class Node:
     def moment(self) -> Moment:
         return Moment(self.clock() - self.uncounted, self.clock() + self.set_by)
 
-    def turn(self, wanted: dict[str, tuple[str, ...]] | None = None) -> View:
-        situation = Situation(
+    def turn(self, wanted: dict[str, tuple[str, ...]] | None = None) -> TurnResult:
+        situation = TurnInput(
             wanted=WANTED if wanted is None else wanted, busy=frozenset(self.running), leaving=self.leaving
         )
         self.view = self.participant.turn(situation)
@@ -237,7 +237,7 @@ def test_a_look_that_takes_long_is_followed_by_a_renewal(world: World) -> None:
         return members()
 
     one.leases.members = slowly  # type: ignore[method-assign]
-    situation = Situation(wanted=WANTED, busy=frozenset(one.running))
+    situation = TurnInput(wanted=WANTED, busy=frozenset(one.running))
     one.participant.turn(situation, lambda: extended.append(one.holdings.end.boot))
     assert extended == [world.now + TIMES.term]
 

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from st2sensor.container.operators.locations import STATES as NODE_STATES
 from st2sensor.container.supervision.child import State
 from st2sensor.dispatch.traffic import LATENCIES
-from st2sensor.reports import Check, Event, NodeReport, Poll, SensorReport, SharingReport
+from st2sensor.reports import Check, NodeReport, Notice, Poll, SensorReport, SharingReport
 from st2sensor.status.exposition import exposed
 from tests.support.command_lines import accept
 from tests.support.workspace import ROOT
@@ -115,7 +115,7 @@ def page(*, is_shared: bool = True) -> str:
         triggered_at=now,
         memory=1,
         cpu=1.0,
-        last_error=Event(at=now, text="RuntimeError"),
+        last_error=Notice(at=now, text="RuntimeError"),
     )
     odd = SensorReport(ref='p."Odd\\', state="backoff", failing=True, refused="p.yaml:1")
     return exposed(node, [full, odd, SensorReport(ref="p.Fresh", state="running")]).decode()

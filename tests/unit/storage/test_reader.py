@@ -19,7 +19,7 @@ from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor.container.desired.snapshot import Knowledge, load, save
+from st2sensor.container.desired.snapshot import Snapshot, load, save
 from st2sensor.errors import StorageError
 from st2sensor.models import (
     SYSTEM_SCOPE,
@@ -270,7 +270,7 @@ def test_an_entry_that_has_expired_is_none_though_the_database_has_it() -> None:
 
 def test_what_is_known_is_noted_and_read_again_whatever_is_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "known.json"
-    known = Knowledge(
+    known = Snapshot(
         sensors={"p.S": ENTITIES[0]},
         registrations={"p.S": ENTITIES[4]},
         trigger_types={"p.t": ENTITIES[1]},
@@ -295,7 +295,7 @@ def test_what_cannot_be_noted_is_an_error_that_is_expected(tmp_path: Path) -> No
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    known = Knowledge(triggers={"p.x": Trigger(pack="p", name="x", type="p.t", parameters=deep)})
+    known = Snapshot(triggers={"p.x": Trigger(pack="p", name="x", type="p.t", parameters=deep)})
     with pytest.raises(ValueError, match="too deeply"):
         save(known, tmp_path / "known.json")
 

@@ -14,23 +14,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from st2sensor.container.launch.handle import Process
-from st2sensor.container.launch.spec import Inherited, Launch, common
-from st2sensor.container.launch.zygote_client import Zygote
+from st2sensor.container.launch.handle import Handle
+from st2sensor.container.launch.spec import Inherited, LaunchSpec, common
+from st2sensor.container.launch.zygote_client import ZygoteClient
 from st2sensor.container.launch.zygotes import OWN
 from st2sensor.sharing.clocks import Moment, now
 from tests.plugins.patience import SOON
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[tuple[Zygote, Process]]:
+async def started(folder: Path) -> AsyncIterator[tuple[ZygoteClient, Handle]]:
     """A zygote with one process, whose container does not answer."""
     address = folder / "wrapper.sock"
     inherited = Inherited(umask=0o022, open_files=resource.getrlimit(resource.RLIMIT_NOFILE))
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(address))
         silent.listen()
-        zygote = Zygote(asyncio.get_running_loop(), OWN, common(OWN, address), inherited, lambda _: None)
+        zygote = ZygoteClient(asyncio.get_running_loop(), OWN, common(OWN, address), inherited, lambda _: None)
         process = await zygote.start(launch(folder), execute=False)
         try:
             yield zygote, process
@@ -39,8 +39,8 @@ async def started(folder: Path) -> AsyncIterator[tuple[Zygote, Process]]:
             zygote.close()
 
 
-def launch(folder: Path) -> Launch:
-    return Launch(
+def launch(folder: Path) -> LaunchSpec:
+    return LaunchSpec(
         ref="p.S",
         interpreter=OWN,
         socket=folder / "wrapper.sock",
@@ -52,7 +52,7 @@ def launch(folder: Path) -> Launch:
     )
 
 
-async def ended(process: Process) -> None:
+async def ended(process: Handle) -> None:
     """Wait for its end, as its container does."""
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()

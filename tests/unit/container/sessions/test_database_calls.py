@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from st2sensor.container.sessions import database_calls as module
-from st2sensor.container.sessions.database_calls import SHARE, Storing
+from st2sensor.container.sessions.database_calls import SHARE, DatabaseCalls
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from tests.plugins.patience import AT_LAST, SOON
 
@@ -41,10 +41,10 @@ class Database:
             raise StorageUnavailable("away", uncertain=self.uncertain)
 
 
-def run(test: Callable[[Database, Storing], Any], timeout: float = AT_LAST) -> None:
+def run(test: Callable[[Database, DatabaseCalls], Any], timeout: float = AT_LAST) -> None:
     async def main() -> None:
         database = Database()
-        storing = Storing(asyncio.get_running_loop(), database.ping, timeout)
+        storing = DatabaseCalls(asyncio.get_running_loop(), database.ping, timeout)
         try:
             await asyncio.wait_for(test(database, storing), SOON)
         finally:
@@ -60,7 +60,7 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_call_waits_until_the_database_is_back() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.away = True
         calls = [asyncio.ensure_future(storing.run("p.S", database.call)) for _ in range(20)]
         await until(lambda: len(storing._held) == len(calls))
@@ -76,7 +76,7 @@ def test_a_call_waits_until_the_database_is_back() -> None:
 
 
 def test_a_call_gives_up_at_its_deadline() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.away = True
         with pytest.raises(DatastoreUnavailable, match="away"):
             await storing.run("p.S", database.call)
@@ -85,7 +85,7 @@ def test_a_call_gives_up_at_its_deadline() -> None:
 
 
 def test_what_may_have_been_done_is_not_repeated_unless_that_does_no_harm() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.away = database.uncertain = True
         with pytest.raises(DatastoreUnavailable, match="is not known"):
             await storing.run("p.S", database.call, repeatable=False)
@@ -99,7 +99,7 @@ def test_what_may_have_been_done_is_not_repeated_unless_that_does_no_harm() -> N
 
 @pytest.mark.parametrize("owner", ["p.S", None])
 def test_a_sensor_that_stops_does_not_wait_for_a_call_in_flight_either(owner: str | None) -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.slow.clear()
         call = asyncio.ensure_future(storing.run("p.S", database.call))
         await until(lambda: database.calls > 0)
@@ -113,7 +113,7 @@ def test_a_sensor_that_stops_does_not_wait_for_a_call_in_flight_either(owner: st
 
 
 def test_a_refusal_is_told_at_once_and_so_is_an_error_of_the_asker() -> None:
-    async def test(database: Database, storing: Storing) -> None:  # noqa: ARG001
+    async def test(database: Database, storing: DatabaseCalls) -> None:  # noqa: ARG001
         def refuse(error: Exception) -> Callable[[], None]:
             def call() -> None:
                 raise error
@@ -129,7 +129,7 @@ def test_a_refusal_is_told_at_once_and_so_is_an_error_of_the_asker() -> None:
 
 
 def test_slow_calls_of_one_sensor_leave_threads_to_the_others() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.slow.clear()
         slow = [asyncio.ensure_future(storing.run("p.Slow", database.call)) for _ in range(50)]
         await until(lambda: database.calls == SHARE)
@@ -142,7 +142,7 @@ def test_slow_calls_of_one_sensor_leave_threads_to_the_others() -> None:
 
 
 def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answer() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         loop = asyncio.get_running_loop()
         database.slow.clear()
         calls = [asyncio.ensure_future(storing.run("p.S", database.call)) for _ in range(SHARE + 1)]
@@ -163,9 +163,9 @@ def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answ
 
 
 def test_a_call_that_is_never_answered_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.05)
+    monkeypatch.setattr(module, "RECONNECT_INTERVAL", 0.05)
 
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.slow.clear()
         with pytest.raises(DatastoreUnavailable, match=r"has not answered within 0\.1 s"):
             await storing.run("p.S", database.call)
@@ -175,7 +175,7 @@ def test_a_call_that_is_never_answered_has_a_deadline_too(monkeypatch: pytest.Mo
 
 
 def test_an_unforeseen_error_of_the_probe_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.away = True
         call = asyncio.ensure_future(storing.run("p.S", database.call))
         await until(lambda: database.probes > 0)
@@ -192,7 +192,7 @@ def test_an_unforeseen_error_of_the_probe_does_not_end_it(caplog: pytest.LogCapt
 def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "LOOK", 0.05)
+    monkeypatch.setattr(module, "RECONNECT_INTERVAL", 0.05)
     start = threading.Thread.start
     refusals: list[threading.Thread] = []
 
@@ -202,7 +202,7 @@ def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
             raise RuntimeError("can't start new thread")
         start(thread)
 
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         monkeypatch.setattr(threading.Thread, "start", refuse)
         assert await storing.run("p.S", database.call) == "done"
         assert len(refusals) == 3
@@ -212,7 +212,7 @@ def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
 
 
 def test_a_write_that_may_have_been_done_says_so_when_it_is_given_up() -> None:
-    async def test(database: Database, storing: Storing) -> None:
+    async def test(database: Database, storing: DatabaseCalls) -> None:
         database.away = database.uncertain = True
         with pytest.raises(DatastoreUnavailable, match="is not known") as raised:
             await storing.run("p.S", database.call, writes=True)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Hub
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.clipping import SHORT, TYPES, clipped
 from st2sensor.container.sessions import session, unanswered
 from st2sensor.container.sessions.session import Session
 from st2sensor.portable import rpc
-from st2sensor.reports import Event, SensorReport
+from st2sensor.reports import Notice, SensorReport
 from st2sensor.status import feed
 from st2sensor.status.feed import Page
 from tests.plugins.patience import SOON
@@ -160,7 +160,7 @@ def test_a_stranger_that_talks_on_without_a_token_is_closed() -> None:
 
 def test_events_that_wait_are_bounded_in_bytes() -> None:
     async def run() -> None:
-        events = Hub()
+        events = Broadcast()
         with events.watched([broadcast.TRIGGER]) as whole, events.watched([broadcast.TRIGGER], bodies=False) as brief:
             for number in range(10):
                 events.tell(broadcast.TRIGGER, "p.S", trigger=f"p.{number}", body="x" * 1_000_000)
@@ -178,7 +178,7 @@ def test_events_that_wait_are_bounded_in_bytes() -> None:
 
 
 def test_the_text_of_an_event_is_cut() -> None:
-    events = Hub()
+    events = Broadcast()
     with events.watched([broadcast.ERROR]) as watcher:
         events.tell(broadcast.ERROR, "p.S", text="x" * 5_000_000 + "the point")
         (event,) = watcher.taken()
@@ -204,8 +204,8 @@ def test_a_page_that_does_not_read_has_so_many_bytes_waiting(monkeypatch: pytest
 
 
 def test_the_texts_of_a_report_are_cut_and_keep_their_point() -> None:
-    def event(text: str) -> Event:
-        return Event(at=1.0, text=text)
+    def event(text: str) -> Notice:
+        return Notice(at=1.0, text=text)
 
     fields: dict[str, Any] = {name: event("begin" + "x" * 1_000_000) for name in ("last_exit", "last_invalid")}
     report = clipped(

@@ -6,7 +6,7 @@ import pytest
 
 from st2sensor.container.supervision import child as transitions
 from st2sensor.container.supervision.child import Child, State
-from st2sensor.container.supervision.plan import SLOW, Action, Do, next_due, plan
+from st2sensor.container.supervision.plan import SLOW, Action, ActionKind, next_due, plan
 from st2sensor.settings import Restarts
 
 NOW = 1000.0
@@ -26,18 +26,20 @@ def exited(current: Child, code: int, now: float = NOW, restarts: Restarts = RES
 @pytest.mark.parametrize(
     ("state", "same", "changed", "unwanted"),
     [
-        (State.STARTING, None, Do.RESTART, Do.STOP),
-        (State.RUNNING, None, Do.RESTART, Do.STOP),
+        (State.STARTING, None, ActionKind.RESTART, ActionKind.STOP),
+        (State.RUNNING, None, ActionKind.RESTART, ActionKind.STOP),
         (State.STOPPING, None, None, None),
-        (State.STOPPED, Do.START, Do.START, Do.FORGET),
-        (State.FINISHED, None, Do.START, Do.FORGET),
-        (State.BACKOFF, None, Do.START, Do.FORGET),
+        (State.STOPPED, ActionKind.START, ActionKind.START, ActionKind.FORGET),
+        (State.FINISHED, None, ActionKind.START, ActionKind.FORGET),
+        (State.BACKOFF, None, ActionKind.START, ActionKind.FORGET),
     ],
 )
-def test_each_state_has_its_action(state: State, same: Do | None, changed: Do | None, unwanted: Do | None) -> None:
+def test_each_state_has_its_action(
+    state: State, same: ActionKind | None, changed: ActionKind | None, unwanted: ActionKind | None
+) -> None:
     children = {"p.S": child(state, due=NOW + 1 if state is State.BACKOFF else None)}
 
-    def action(desired: dict[str, str]) -> Do | None:
+    def action(desired: dict[str, str]) -> ActionKind | None:
         actions = plan(desired, children, NOW, MANY).actions
         assert all(item.ref == "p.S" for item in actions)
         return actions[0].do if actions else None
@@ -49,7 +51,7 @@ def test_each_state_has_its_action(state: State, same: Do | None, changed: Do | 
 
 def test_what_is_wanted_and_not_there_is_started() -> None:
     todo = plan({"p.S": "d", "p.T": "e"}, {}, NOW, MANY)
-    assert todo.actions == [Action(Do.START, "p.S"), Action(Do.START, "p.T")]
+    assert todo.actions == [Action(ActionKind.START, "p.S"), Action(ActionKind.START, "p.T")]
     assert not todo.held_back
 
 
@@ -65,12 +67,12 @@ def test_no_more_than_allowed_change_at_a_time_and_the_stopped_start_first() -> 
     del desired["p.Unwanted"]
     todo = plan(desired, children, NOW, 3)
     assert todo.actions == [
-        Action(Do.STOP, "p.Unwanted"),
-        Action(Do.START, "p.Stopped"),
-        Action(Do.RESTART, "p.Changed"),
+        Action(ActionKind.STOP, "p.Unwanted"),
+        Action(ActionKind.START, "p.Stopped"),
+        Action(ActionKind.RESTART, "p.Changed"),
     ]
     assert todo.held_back
-    assert plan(desired, children, NOW, 1).actions == [Action(Do.STOP, "p.Unwanted")]
+    assert plan(desired, children, NOW, 1).actions == [Action(ActionKind.STOP, "p.Unwanted")]
     assert not plan(desired, children, NOW, 4).held_back
 
 
@@ -78,13 +80,13 @@ def test_a_slow_start_does_not_hold_up_others() -> None:
     children = {"p.Slow": child(State.STARTING)}
     desired = {"p.Slow": "d", "p.New": "d"}
     assert plan(desired, children, NOW + SLOW - 0.1, 1).actions == []
-    assert plan(desired, children, NOW + SLOW, 1).actions == [Action(Do.START, "p.New")]
+    assert plan(desired, children, NOW + SLOW, 1).actions == [Action(ActionKind.START, "p.New")]
 
 
 def test_a_sensor_in_backoff_starts_when_it_is_due() -> None:
     waiting = {"p.S": child(State.BACKOFF, due=NOW + 5)}
     assert plan({"p.S": "d"}, waiting, NOW + 4.9, MANY).actions == []
-    assert plan({"p.S": "d"}, waiting, NOW + 5, MANY).actions == [Action(Do.START, "p.S")]
+    assert plan({"p.S": "d"}, waiting, NOW + 5, MANY).actions == [Action(ActionKind.START, "p.S")]
     assert next_due(waiting) == NOW + 5
     assert next_due({"p.S": child(State.RUNNING)}) is None
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from st2sensor.core_pack.timers.schedule import CRON, DATE, INTERVAL, schedule_of
-from st2sensor.core_pack.timers.timekeeper import LOOK, ORPHANED, RETRY, TOGETHER, Timekeeper
+from st2sensor.core_pack.timers.timekeeper import DATASTORE_RETRY, ORPHANED, TOGETHER, WAKE_INTERVAL, Timekeeper
 from st2sensor.errors import DatastoreUnavailable
 from st2sensor.testing import MemorySensorService
 from tests.plugins.examples import examples
@@ -172,7 +172,7 @@ def test_a_date_fires_once_and_never_again(stage: Stage) -> None:
     keeper = stage.keeper(AT_NOON_PAST_FIVE)
     stage.pass_time(keeper, 10 * MINUTE)
     assert stage.datastore.of("date") == after(5 * MINUTE)
-    assert keeper.turn() == LOOK
+    assert keeper.turn() == WAKE_INTERVAL
     stage.pass_time(stage.keeper(AT_NOON_PAST_FIVE, policy="all"), MINUTE)
     assert stage.datastore.of("date") == after(5 * MINUTE)
 
@@ -190,10 +190,10 @@ def test_an_event_says_when_and_by_what_it_was_fired(stage: Stage) -> None:
 
 def test_it_asks_to_be_called_when_the_next_timer_is_due_and_looks_at_the_clock_every_second(stage: Stage) -> None:
     keeper = stage.keeper(EVERY_TEN_SECONDS, MINUTELY)
-    assert keeper.turn() == LOOK
+    assert keeper.turn() == WAKE_INTERVAL
     stage.clock.now += 9.75 * SECOND
     assert keeper.turn() == 0.25
-    assert stage.keeper().turn() == LOOK
+    assert stage.keeper().turn() == WAKE_INTERVAL
 
 
 # Missed.
@@ -578,7 +578,7 @@ def test_while_the_datastore_is_away_timers_wait_and_then_each_time_is_handled_o
     keeper = stage.keeper(MINUTELY, policy=policy)
     setattr(stage.datastore, trouble, True)
     stage.clock.now += 5 * MINUTE + 30 * SECOND
-    assert [keeper.turn() for _ in range(3)] == [RETRY] * 3
+    assert [keeper.turn() for _ in range(3)] == [DATASTORE_RETRY] * 3
     setattr(stage.datastore, trouble, False)
     stage.pass_time(keeper, 10 * SECOND)
     fired = stage.datastore.of("minutely")
@@ -593,7 +593,7 @@ def test_triggers_that_come_and_go_while_the_datastore_is_away_are_heard_of_late
     stage.datastore.refuses = True
     keeper.add(EVERY_TEN_SECONDS)
     keeper.remove(MINUTELY)
-    assert keeper.turn() == RETRY
+    assert keeper.turn() == DATASTORE_RETRY
     stage.datastore.refuses = False
     stage.pass_time(keeper, MINUTE)
     assert stage.datastore.keys == {"cursor.ten"}

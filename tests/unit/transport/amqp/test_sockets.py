@@ -31,7 +31,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr(connection, "DECLARE_TIMEOUT", 0.5)
     monkeypatch.setattr(wire, "ANSWER", 0.5)
-    monkeypatch.setattr(publisher, "LOOK", 0.1)
+    monkeypatch.setattr(publisher, "STALL_CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(publisher, "STUCK", 0.5)
     monkeypatch.setattr(sockets.BoundedSocket, "usual", 0.5)
 
@@ -167,8 +167,8 @@ def test_a_command_says_that_the_broker_blocks(blocking: FakeBroker) -> None:
 
 
 def test_a_slow_confirm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "LOOK", 0.05)
-    monkeypatch.setattr(publisher, "SLOW", 0.1)
+    monkeypatch.setattr(publisher, "STALL_CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(publisher, "CONFIRM_LIMIT", 0.1)
     with closing(FakeBroker("publish", noise=True)) as broker:
         made = AmqpTransport(Broker(urls=(broker.url,)), TOPOLOGY).publisher()
         made.connect()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from st2sensor.system.visitors import Standing, Visitor, Visitors
+from st2sensor.system.connection_limits import ConnectionLimits, Peer, Priority
 
 LOG = logging.getLogger("st2sensor.http")
 
@@ -21,7 +21,7 @@ WAITING = 1024
 HANDSHAKE = 10.0
 """Seconds that a TLS handshake may take."""
 
-RETRY = 1.0
+ACCEPT_RETRY = 1.0
 """Seconds until connections are accepted again after there was no file descriptor for one."""
 
 SLOW = 30.0
@@ -31,7 +31,7 @@ AT_ONCE = 64
 """Connections that are accepted before others have their turn."""
 
 
-class Doors:
+class HttpListener:
     """For the loop's thread.
 
     :param serve: makes the protocol of a connection.
@@ -39,7 +39,7 @@ class Doors:
 
     def __init__(
         self,
-        visitors: Visitors,
+        visitors: ConnectionLimits,
         serve: Callable[[], asyncio.Protocol],
         host: str,
         port: int,
@@ -63,12 +63,12 @@ class Doors:
         """
         guest = self._guests.get(protocol)
         if guest is not None:
-            guest.standing = Standing.BUSY
+            guest.standing = Priority.BUSY
         try:
             yield
         finally:
             if guest is not None:
-                guest.standing = Standing.IDLE
+                guest.standing = Priority.IDLE
 
     async def open(self) -> str:
         """Listen; returns where. Raises OSError."""
@@ -104,7 +104,7 @@ class Doors:
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._loop is not None:
                     LOG.error("nobody can connect to port %d for now: %s", self._port, error)
                     self._loop.remove_reader(listening)
-                    self._loop.call_later(RETRY, self._again, listening)
+                    self._loop.call_later(ACCEPT_RETRY, self._again, listening)
                 return
             connection.setblocking(False)
             self._welcome(connection, address[0])
@@ -142,12 +142,12 @@ class _Guest(asyncio.Protocol):
     ) -> None:
         self._make = serve
         self._guests = guests
-        self.standing = Standing.UNKNOWN
+        self.standing = Priority.UNKNOWN
         self._connection = connection
         self._served: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self.visitor: Visitor | None = None
+        self.visitor: Peer | None = None
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 
 LOG = logging.getLogger("st2sensor.http")
 
-PATIENCE = 8.0
+REQUEST_TIMEOUT = 8.0
 """Seconds that a visitor has for its first request."""
 
 GRACE = 2.0
@@ -28,7 +28,7 @@ SAID_AGAIN = 60.0
 """Seconds between two warnings of the same kind."""
 
 
-class Standing(enum.IntEnum):
+class Priority(enum.IntEnum):
     """What a connection is worth, from the one that goes first."""
 
     UNKNOWN = 0
@@ -39,14 +39,14 @@ class Standing(enum.IntEnum):
     """It waits for an answer, or is told what happens."""
 
 
-class Visitor:
+class Peer:
     """One connection.
 
     :param close: hangs up. :param standing: what it is worth now.
     """
 
     def __init__(
-        self, visitors: Visitors, origin: Hashable, close: Callable[[], None], standing: Callable[[], Standing]
+        self, visitors: ConnectionLimits, origin: Hashable, close: Callable[[], None], standing: Callable[[], Priority]
     ) -> None:
         self.origin = origin
         self.close = close
@@ -59,27 +59,29 @@ class Visitor:
         self._visitors.forget(self)
 
 
-class Visitors:
+class ConnectionLimits:
     """:param limit: of connections at the same time.
 
     :param where: what they are connected to, for the log.
     :param patience: seconds that one has for its first request.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, where: str, limit: int, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, where: str, limit: int, *, patience: float = REQUEST_TIMEOUT
+    ) -> None:
         self._loop = loop
         self._patience = patience
         self._where = where
         self._limit = limit
-        self._present: dict[Visitor, None] = {}
+        self._present: dict[Peer, None] = {}
         self._silent_until = 0.0
 
-    def enter(self, origin: Hashable, close: Callable[[], None], standing: Callable[[], Standing]) -> Visitor | None:
+    def enter(self, origin: Hashable, close: Callable[[], None], standing: Callable[[], Priority]) -> Peer | None:
         """Let one in; None when it has to go, and nothing was closed.
 
         :param origin: the process or host that it comes from.
         """
-        visitor = Visitor(self, origin, close, standing)
+        visitor = Peer(self, origin, close, standing)
         if len(self._present) >= self._limit:
             self._complain()
             excess = self._excess(origin)
@@ -90,7 +92,7 @@ class Visitors:
         visitor.timer = self._loop.call_later(self._patience, self._overdue, visitor, GRACE)
         return visitor
 
-    def forget(self, visitor: Visitor) -> None:
+    def forget(self, visitor: Peer) -> None:
         self._present.pop(visitor, None)
         if visitor.timer is not None:
             visitor.timer.cancel()
@@ -100,15 +102,15 @@ class Visitors:
         for visitor in list(self._present):
             self._hang_up(visitor)
 
-    def _overdue(self, visitor: Visitor, grace: float) -> None:
-        if visitor.standing() is not Standing.UNKNOWN:
+    def _overdue(self, visitor: Peer, grace: float) -> None:
+        if visitor.standing() is not Priority.UNKNOWN:
             return
         if grace:
             visitor.timer = self._loop.call_later(grace, self._overdue, visitor, 0.0)
         else:
             self._hang_up(visitor)
 
-    def _excess(self, newcomer: Hashable) -> Visitor | None:
+    def _excess(self, newcomer: Hashable) -> Peer | None:
         """The one that goes for a newcomer: the oldest of the origin that has the most."""
         worth = {visitor: visitor.standing() for visitor in self._present}
         least = min(worth.values())
@@ -116,11 +118,11 @@ class Visitors:
         counted = Counter(visitor.origin for visitor in candidates)
         counted[newcomer] += 1
         origin, count = max(counted.items(), key=lambda item: item[1])
-        if least is not Standing.UNKNOWN and count < HOG:
+        if least is not Priority.UNKNOWN and count < HOG:
             return None
         return next((visitor for visitor in candidates if visitor.origin == origin), None)
 
-    def _hang_up(self, visitor: Visitor) -> None:
+    def _hang_up(self, visitor: Peer) -> None:
         self.forget(visitor)
         visitor.close()
 

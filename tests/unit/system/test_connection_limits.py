@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from st2sensor.system import visitors
-from st2sensor.system.visitors import GRACE, HOG, PATIENCE, Standing, Visitor, Visitors
+from st2sensor.system import connection_limits
+from st2sensor.system.connection_limits import GRACE, HOG, REQUEST_TIMEOUT, ConnectionLimits, Peer, Priority
 
 
 class Timer:
@@ -54,11 +54,11 @@ class Guests:
 
     def __init__(self, limit: int) -> None:
         self.loop = Loop()
-        self._visitors = Visitors(cast(asyncio.AbstractEventLoop, self.loop), "a port", limit)
+        self._visitors = ConnectionLimits(cast(asyncio.AbstractEventLoop, self.loop), "a port", limit)
         self.closed: list[str] = []
-        self.standing: dict[str, Standing] = {}
+        self.standing: dict[str, Priority] = {}
 
-    def enter(self, name: str, origin: str, standing: Standing = Standing.UNKNOWN) -> Visitor | None:
+    def enter(self, name: str, origin: str, standing: Priority = Priority.UNKNOWN) -> Peer | None:
         self.standing[name] = standing
         return self._visitors.enter(origin, lambda: self.closed.append(name), lambda: self.standing[name])
 
@@ -67,8 +67,8 @@ def test_one_that_says_nothing_is_closed_and_one_that_has_asked_may_be_idle() ->
     guests = Guests(10)
     for name in ("silent", "idle", "busy"):
         guests.enter(name, "a")
-    guests.standing.update(idle=Standing.IDLE, busy=Standing.BUSY)
-    guests.loop.advance(PATIENCE + GRACE)
+    guests.standing.update(idle=Priority.IDLE, busy=Priority.BUSY)
+    guests.loop.advance(REQUEST_TIMEOUT + GRACE)
     assert guests.closed == ["silent"]
     guests.loop.advance(86400)
     assert guests.closed == ["silent"]
@@ -77,8 +77,8 @@ def test_one_that_says_nothing_is_closed_and_one_that_has_asked_may_be_idle() ->
 def test_a_request_that_a_busy_loop_reads_late_counts() -> None:
     guests = Guests(10)
     guests.enter("late", "a")
-    guests.loop.advance(PATIENCE)
-    guests.standing["late"] = Standing.IDLE
+    guests.loop.advance(REQUEST_TIMEOUT)
+    guests.standing["late"] = Priority.IDLE
     guests.loop.advance(86400)
     assert guests.closed == []
 
@@ -106,7 +106,7 @@ def test_beyond_the_limit_the_oldest_of_the_hog_goes() -> None:
 
 def test_who_is_answered_stays_while_others_have_said_nothing() -> None:
     guests = Guests(3)
-    for number, standing in enumerate((Standing.BUSY, Standing.IDLE, Standing.UNKNOWN)):
+    for number, standing in enumerate((Priority.BUSY, Priority.IDLE, Priority.UNKNOWN)):
         guests.enter(str(number), "a", standing)
     guests.enter("new", "b")
     assert guests.closed == ["2"]
@@ -115,18 +115,18 @@ def test_who_is_answered_stays_while_others_have_said_nothing() -> None:
 def test_where_everybody_is_known_only_a_hog_makes_room() -> None:
     guests = Guests(HOG)
     for number in range(HOG):
-        guests.enter(str(number), str(number), Standing.BUSY)
+        guests.enter(str(number), str(number), Priority.BUSY)
     assert guests.enter("new", "new") is None
     assert guests.closed == []
     hogged = Guests(HOG)
     for number in range(HOG):
-        hogged.enter(str(number), "hog", Standing.IDLE)
+        hogged.enter(str(number), "hog", Priority.IDLE)
     assert hogged.enter("new", "new") is not None
     assert hogged.closed == ["0"]
 
 
 def test_a_limit_is_a_share_of_the_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors.resource, "getrlimit", lambda _: (256, 1024))  # type: ignore[attr-defined]
-    assert visitors.share_of_files(8, 1000) == 32
-    assert visitors.share_of_files(8, 20) == 20
-    assert visitors.share_of_files(64, 20) == 8
+    monkeypatch.setattr(connection_limits.resource, "getrlimit", lambda _: (256, 1024))  # type: ignore[attr-defined]
+    assert connection_limits.share_of_files(8, 1000) == 32
+    assert connection_limits.share_of_files(8, 20) == 20
+    assert connection_limits.share_of_files(64, 20) == 8

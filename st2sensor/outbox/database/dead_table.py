@@ -41,7 +41,7 @@ def run_clock(connection: sqlite3.Connection) -> float:
     return float(row[0]) if row else 0.0
 
 
-class Graveyard:
+class DeadTable:
     """Calls that write belong into a transaction. They raise sqlite3.Error; after a rollback call `forget`."""
 
     def __init__(

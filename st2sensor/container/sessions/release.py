@@ -12,14 +12,14 @@ from typing import Protocol
 from st2sensor.container.sessions.session import Waiting
 from st2sensor.errors import SensorStops
 
-PATIENCE = 1.0
+RELEASE_INTERVAL = 1.0
 """Seconds that a call may wait after its sensor was asked to stop."""
 
 SHARE = 0.1
 """Of the time that a sensor has to stop; at the most so much is waited."""
 
 
-class Requests(Protocol):
+class Released(Protocol):
     """What sensors ask for."""
 
     def oldest(self, ref: str) -> Waiting | None:
@@ -29,7 +29,7 @@ class Requests(Protocol):
         """Refuse what a sensor has asked for before a time, whatever becomes of it."""
 
 
-class LettingGo:
+class Release:
     """For the loop's thread.
 
     :param withdraw: takes back what a sensor waits with in the outbox, now and until it starts again.
@@ -38,7 +38,7 @@ class LettingGo:
 
     def __init__(
         self,
-        requests: Requests,
+        requests: Released,
         withdraw: Callable[[str], None],
         release: Callable[[str, float], None],
         clock: Callable[[], float],
@@ -69,4 +69,4 @@ class LettingGo:
 
 def patience_of(stop_timeout: float) -> float:
     """Seconds that a call may wait after its sensor was asked to stop, which it has so many seconds for."""
-    return min(PATIENCE, SHARE * stop_timeout)
+    return min(RELEASE_INTERVAL, SHARE * stop_timeout)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from st2sensor.container.sessions.letting_go import LettingGo, patience_of
+from st2sensor.container.sessions.release import Release, patience_of
 from st2sensor.container.sessions.session import Session, Waiting
 from st2sensor.errors import SensorStops
 from st2sensor.portable import rpc
@@ -21,7 +21,7 @@ class Sensor:
         self.now = 100.0
         self.waiting = None if since is None else Waiting("dispatch", since)
         self.done: list[object] = []
-        self.letting_go = LettingGo(
+        self.letting_go = Release(
             self,
             withdraw=lambda ref: self.done.append(("withdraw", ref)),
             release=lambda ref, before: self.done.append(("datastore", ref, before)),
