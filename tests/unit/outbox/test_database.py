@@ -251,7 +251,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from st2sensor.outbox.outbox import Outbox
 from tests.support.servers.waiting import eventually
-from tests.support.patience import LATER, SOON
+from tests.plugins.patience import LATER, SOON
 from tests.unit.outbox.test_outbox import entry, on_disk
 from dataclasses import replace
 
