@@ -46,7 +46,7 @@ class Overrides:
     :param start_timeout: seconds until setup() must be entered.
     :param setup_timeout: seconds that setup() may take.
     :param poll_timeout: seconds that a poll() may take.
-    :param trigger_timeout: seconds that add_trigger(), update_trigger() or remove_trigger() may take.
+    :param trigger_timeout: seconds that add_trigger() and the like may take.
     :param memory: bytes that the sensor may use, together with the processes it has started.
     :param open_files: number of files it may have open.
     :param processes: number of processes and threads that the sensor may have in all.
