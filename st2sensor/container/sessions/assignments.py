@@ -10,12 +10,12 @@ from typing import Any
 from st2sensor.container.launch import api_access
 from st2sensor.container.launch.assignment import assignment_of, own_config
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Config, Source
 from st2sensor.packs.configuration.templates import Lookup, Templates
+from st2sensor.portable.isotime import utc_now
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.system.threads import Threads

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.references import Reference, parts_of
+from st2sensor.portable.isotime import utc_now
 from st2sensor.schemas.program import program_of
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool

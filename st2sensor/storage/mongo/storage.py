@@ -16,9 +16,11 @@ from pymongo.read_concern import ReadConcern
 from st2sensor.errors import LeaseLost, StorageError
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES, STACKSTORM_RULES, changes
-from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.batches import batch_document
+from st2sensor.storage.documents import COLLECTIONS, STACKSTORM_RULES, changes
 from st2sensor.storage.fields import Document
+from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_document
+from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain, plain
 from st2sensor.storage.mongo.indexes import Indexes

@@ -13,9 +13,11 @@ from typing import Any
 from st2sensor.errors import LeaseLost
 from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES, changes
-from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.batches import batch_document
+from st2sensor.storage.documents import COLLECTIONS, changes
 from st2sensor.storage.fields import Document, shown
+from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_document
+from st2sensor.storage.members import LEASES
 from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite.connection import (
     ROW,

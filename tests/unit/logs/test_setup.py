@@ -69,7 +69,7 @@ def test_a_handler_that_raises_loses_its_own_records_and_says_so_once(
     for number in range(3):
         logging.getLogger("st2sensor.x").warning("line %d", number)
     assert written.read_text() == "line 0\nline 1\nline 2\n"
-    assert capfd.readouterr().err.count("Raises loses records of the log: RuntimeError('no connection')") == 1
+    assert capfd.readouterr().err.count("Raises loses log records: RuntimeError('no connection')") == 1
 
 
 def test_a_record_that_cannot_be_formatted_is_not_kept_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
