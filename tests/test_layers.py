@@ -43,8 +43,10 @@ ORDER = {
         launch desired
         sessions
         supervision
-        operators
-        supervisor
+        lifetime targets
+        node operators
+        parts
+        assembly supervisor
         """,
     "packs": """
         yaml_files registrable storable bundled

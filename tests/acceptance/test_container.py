@@ -321,7 +321,7 @@ def test_what_goes_wrong_without_being_foreseen_ends_nothing(embedded: Workspace
     container = embedded.start(prefix=[sys.executable, "-c", UNFORESEEN])
     container.wait_for_log("s.Sleeper1 started")
     container.wait_for_log("s.Sleeper0 started")
-    assert container.log.count("what runs may not be what should run; it is tried again") == 2
+    assert container.log.count("the running sensors may not be the ones that should run; trying again") == 2
     assert container.log.count("MemoryError: while planning") == 1
     assert container.log.count("MemoryError: while starting") == 1
     assert container.stop() == 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from st2sensor.errors import LeaseLost, StorageError
+from st2sensor.errors import StorageError
 from st2sensor.health import Health, changed
 from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.participant import Participant, TurnInput, TurnResult
@@ -86,14 +86,6 @@ class Membership:
     def poke(self) -> None:
         """Something has changed here: take a turn now."""
         self._poked.set()
-
-    def unwanted(self, ref: str) -> str:
-        """Why a sensor must not have a process here, in words; empty for one that may."""
-        try:
-            self._holdings.fence_of(ref)
-        except LeaseLost:
-            return OVER
-        return ""
 
     def why_not(self, ref: str) -> str:
         """Why a sensor does not run here any more, in words."""

@@ -1,0 +1,233 @@
+"""Builds a container: every part, from the bottom up, each given the parts it needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from st2sensor.container.broadcast import Broadcast
+from st2sensor.container.desired.membership import Membership, MembershipHooks
+from st2sensor.container.desired.refresh import Refresh
+from st2sensor.container.launch import cgroup
+from st2sensor.container.launch.cgroup import Cgroups
+from st2sensor.container.launch.foreground import Foreground
+from st2sensor.container.launch.launcher import Launcher
+from st2sensor.container.launch.preparation import Preparation, socket_of
+from st2sensor.container.launch.reaper import Reaper
+from st2sensor.container.launch.zygotes import Zygotes
+from st2sensor.container.lifetime import Lifetime
+from st2sensor.container.node import Node
+from st2sensor.container.operators.hangs import Hangs
+from st2sensor.container.operators.interface import MakePage, OperatorInterface, Pipeline
+from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.operations import Operations
+from st2sensor.container.operators.reporter import Sources
+from st2sensor.container.parts import Parts, Setup
+from st2sensor.container.sessions.assignments import Assignments
+from st2sensor.container.sessions.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.endpoint import Endpoints
+from st2sensor.container.sessions.release import Release
+from st2sensor.container.sessions.wrapper_methods import WrapperMethods
+from st2sensor.container.supervision.child import Child
+from st2sensor.container.supervision.child_table import ChildTable
+from st2sensor.container.supervision.children import Children
+from st2sensor.container.supervision.recorder import Recorder
+from st2sensor.container.supervision.wrapper_reports import WrapperReports
+from st2sensor.container.targets import Targets
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.datastore.sensor_keys import SensorKeys
+from st2sensor.dispatch.catalogue import Catalogue
+from st2sensor.packs.configuration.templates import FUNCTIONS
+from st2sensor.sharing.held_leases import Tenure, Unshared
+from st2sensor.sharing.participant import Participant
+from st2sensor.sharing.partition import provider_of
+from st2sensor.storage.base import Storage
+from st2sensor.system.threads import Threads
+from st2sensor.workers.pool import Pool
+
+
+def assemble(
+    setup: Setup,
+    storage: Storage,
+    catalogue: Catalogue,
+    pipeline: Pipeline,
+    threads: Executor,
+    *,
+    make_page: MakePage | None = None,
+    participant: Participant | None = None,
+) -> Parts:
+    """Build the parts of a container, inside its running loop. Raises ConfigError for partitions that are wrong.
+
+    :param threads: where storage is used, because it blocks.
+    :param make_page: makes the server of the status page; None for none.
+    :param participant: takes part where containers share sensors; None where they do not.
+    """
+    loop = asyncio.get_running_loop()
+    settings, clock, dispatcher = setup.settings, setup.clock, pipeline.dispatcher
+    wake = asyncio.Event()
+    lifetime = Lifetime(wake, only=setup.only is not None)
+    targets = Targets(wake, only=setup.only, unlimited=setup.foreground)
+    tenure: Tenure = Unshared() if participant is None else participant.holdings
+    refresh = Refresh(
+        storage,
+        provider_of({} if setup.only else settings.container.partition_provider, settings.container.node_name),
+        threads,
+        setup.state_dir / "known.json",
+        settings.container.resync_interval,
+        learned=targets.learn,
+        ended=wake.set,
+        clock=clock,
+    )
+    # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
+    file_threads = Threads(1, "files")
+    blocking = _in_threads(file_threads)
+
+    events = Broadcast()
+    recorder = Recorder(events, None if setup.only else settings.container.restarts, clock)
+    table = ChildTable(recorder)
+    reports = WrapperReports(table, settings.container, recorder, wake, clock)
+
+    keyring = Keyring(settings.key_values)
+    workers = Pool(FUNCTIONS)
+    assignments = Assignments(settings, storage, keyring, blocking, workers)
+    node = Node(
+        settings.datastore,
+        lifetime,
+        targets,
+        table,
+        refresh,
+        assignments,
+        catalogue,
+        dispatcher,
+        tenure,
+        is_shared=participant is not None,
+    )
+    methods = WrapperMethods(node, reports, dispatcher, user=settings.system_user)
+    database_calls = DatabaseCalls(loop, storage.ping, settings.datastore.timeout)
+    datastore = DatastoreMethods(
+        loop,
+        node,
+        SensorKeys(storage, keyring),
+        database_calls,
+        dispatcher,
+        entry_of=methods.entry_of,
+        tenure=tenure,
+        emits=settings.datastore.emit_triggers,
+    )
+    node.connect(datastore)
+    endpoints = Endpoints(loop, methods)
+
+    def release(ref: str, before: float) -> None:
+        """Release the calls of a stopping sensor that wait for checks of its events, and for the database."""
+        dispatcher.withdraw(ref)
+        datastore.release(ref, before)
+
+    cgroups = cgroup.delegated()
+    launcher, reaper = _launcher(setup, loop, table, cgroups)
+
+    def ended(child: Child, code: int) -> None:
+        lifetime.ended(child, code)
+        if targets.membership is not None:
+            targets.membership.poke()
+        if reaper is not None:
+            reaper.schedule()
+        wake.set()
+
+    children = Children(
+        loop,
+        settings.container,
+        table,
+        recorder,
+        preparation=Preparation(settings, setup.state_dir, cgroups, endpoints, blocking),
+        launcher=launcher,
+        sessions=methods,
+        release=Release(methods, pipeline.outbox.withdraw, release, clock),
+        blocking=blocking,
+        announce=node.emit,
+        tenure=tenure,
+        wake=wake,
+        ended=ended,
+        clock=clock,
+    )
+    hangs = Hangs(table, methods, targets.poll_interval, clock)
+    beside = Beside(setup.state_dir, is_alone=setup.only is not None)
+    operations = Operations(children, dispatcher, lambda: targets.desired, refresh.now, methods.tell_log_level, beside)
+    sources = Sources(
+        known=lambda: targets.snapshot,
+        desired=lambda: targets.desired,
+        broker=pipeline.broker,
+        held_back=pipeline.held_back,
+        held_of=pipeline.held_of,
+        audience=pipeline.audience,
+        database=lambda: refresh.health if database_calls.health.ok else database_calls.health,
+        membership=lambda: targets.membership,
+    )
+    interface = OperatorInterface(
+        settings, sources, children, hangs, recorder, operations, pipeline, blocking, events, make_page, clock
+    )
+    if participant is not None:
+        targets.membership = _membership(participant, targets, children, launcher)
+    return Parts(
+        setup=setup,
+        wake=wake,
+        lifetime=lifetime,
+        targets=targets,
+        refresh=refresh,
+        catalogue=catalogue,
+        pipeline=pipeline,
+        children=children,
+        launcher=launcher,
+        reaper=reaper,
+        cgroups=cgroups,
+        methods=methods,
+        datastore=datastore,
+        database_calls=database_calls,
+        endpoints=endpoints,
+        assignments=assignments,
+        workers=workers,
+        hangs=hangs,
+        beside=beside,
+        operations=operations,
+        interface=interface,
+        file_threads=file_threads,
+    )
+
+
+def _launcher(
+    setup: Setup, loop: asyncio.AbstractEventLoop, table: ChildTable, cgroups: Cgroups | None
+) -> tuple[Launcher, Reaper | None]:
+    if setup.foreground:
+        return Foreground(setup.sensors), None
+    zygotes = Zygotes(
+        loop,
+        setup.state_dir / "zygotes",
+        socket_of(setup.state_dir, None),
+        setup.sensors,
+        None if cgroups is None else cgroups.prefix,
+    )
+    return zygotes, Reaper(loop, zygotes, table.process_ids)
+
+
+def _membership(participant: Participant, targets: Targets, children: Children, launcher: Launcher) -> Membership:
+    def over(reason: str) -> None:
+        children.stop_all(reason)
+        children.kill_all()
+
+    hooks = MembershipHooks(
+        wanted=lambda: targets.needs,
+        alive=lambda: children.alive,
+        changed=targets.choose,
+        over=over,
+        limit=launcher.limit,
+    )
+    return Membership(participant, hooks)
+
+
+def _in_threads(threads: Executor) -> Callable[[Callable[[], Any]], Awaitable[Any]]:
+    async def blocking(call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+    return blocking
