@@ -33,11 +33,14 @@ from st2sensor.container.operators.neighbours import Beside
 from st2sensor.container.operators.operations import Operations
 from st2sensor.container.operators.reporter import Sources
 from st2sensor.container.sessions.assignments import Assignments
-from st2sensor.container.sessions.database_calls import DatabaseCalls
-from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.datastore.announcer import Announcer
+from st2sensor.container.sessions.datastore.batches import Batches
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore.leased_calls import LeasedCalls
+from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoints
+from st2sensor.container.sessions.events import EventMethods
 from st2sensor.container.sessions.release import Release
-from st2sensor.container.sessions.session import Session
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.container.supervision.child import Child, State, summary
 from st2sensor.container.supervision.children import Children, ChildrenHooks
@@ -207,22 +210,20 @@ class Supervisor:
         events = Broadcast()
         recorder = Recorder(events, None if self._only else self._settings.container.restarts, self._clock)
         self._children = Children(self._settings.container, self._launcher, hooks, recorder, self._clock)
-        self._requests = WrapperMethods(self, self._children, self._dispatcher, user=self._settings.system_user)
-        self._endpoints = Endpoints(loop, self._requests)
         self._storing = DatabaseCalls(loop, self._storage.ping, self._settings.datastore.timeout)
         keyring = Keyring(self._settings.key_values)
         self._workers = Pool(FUNCTIONS)
         self._assignments = Assignments(self._settings, self._storage, keyring, self._in_files, self._workers)
-        self._datastore = DatastoreMethods(
-            loop,
-            self,
-            SensorKeys(self._storage, keyring),
-            self._storing,
-            self._dispatcher,
-            entry_of=self._requests.entry_of,
-            tenure=self._participant.holdings if self._participant else Unshared(),
-            emits=self._settings.datastore.emit_triggers,
-        )
+        keys = SensorKeys(self._storage, keyring)
+        calls = LeasedCalls(self._storing, self._participant.holdings if self._participant else Unshared(), self)
+        enabled = self._settings.datastore.emit_triggers
+        announcer = Announcer(loop, self._dispatcher, self.emit, enabled=enabled)
+        event_methods = EventMethods(self, self._dispatcher)
+        batches = Batches(self, keys, calls, self._dispatcher, event_methods.entry_of, announcer)
+        self._datastore = DatastoreMethods(self, keys, calls, batches, announcer)
+        user = self._settings.system_user
+        self._requests = WrapperMethods(self, self._children, event_methods, self._datastore, user=user)
+        self._endpoints = Endpoints(loop, self._requests)
         self._letting_go = Release(self._requests, self._pipeline.outbox.withdraw, self._release, self._clock)
         self._hangs = Hangs(self._children, self._requests, self._poll_interval, self._clock)
         self._beside = Beside(self._state_dir, is_alone=self._only is not None)
@@ -312,9 +313,6 @@ class Supervisor:
 
     async def refresh(self) -> None:
         await self._refresh.now()
-
-    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
-        self._datastore.handle(session, identifier, method, params)
 
     def _release(self, ref: str, before: float) -> None:
         """A sensor that stops waits no longer for checks of what it dispatches, and for the database."""
