@@ -48,6 +48,20 @@ ORDER = {
         parts
         assembly supervisor
         """,
+    "container.sessions": """
+        activity unanswered outgoing node
+        session
+        assignments endpoint release datastore events
+        wrapper_methods
+        """,
+    "container.sessions.datastore": """
+        announcer call fair_queue
+        call_threads
+        database_calls
+        leased_calls
+        batches
+        methods
+        """,
     "packs": """
         yaml_files registrable storable bundled
         metadata

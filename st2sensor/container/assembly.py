@@ -26,9 +26,13 @@ from st2sensor.container.operators.operations import Operations
 from st2sensor.container.operators.reporter import Sources
 from st2sensor.container.parts import Parts, Setup
 from st2sensor.container.sessions.assignments import Assignments
-from st2sensor.container.sessions.database_calls import DatabaseCalls
-from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.datastore.announcer import Announcer
+from st2sensor.container.sessions.datastore.batches import Batches
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore.leased_calls import LeasedCalls
+from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoints
+from st2sensor.container.sessions.events import EventMethods
 from st2sensor.container.sessions.release import Release
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.container.supervision.child import Child
@@ -85,8 +89,8 @@ def assemble(
     file_threads = Threads(1, "files")
     blocking = _in_threads(file_threads)
 
-    events = Broadcast()
-    recorder = Recorder(events, None if setup.only else settings.container.restarts, clock)
+    broadcast = Broadcast()
+    recorder = Recorder(broadcast, None if setup.only else settings.container.restarts, clock)
     table = ChildTable(recorder)
     reports = WrapperReports(table, settings.container, recorder, wake, clock)
 
@@ -105,19 +109,14 @@ def assemble(
         tenure,
         is_shared=participant is not None,
     )
-    methods = WrapperMethods(node, reports, dispatcher, user=settings.system_user)
+    event_methods = EventMethods(node, dispatcher)
+    keys = SensorKeys(storage, keyring)
     database_calls = DatabaseCalls(loop, storage.ping, settings.datastore.timeout)
-    datastore = DatastoreMethods(
-        loop,
-        node,
-        SensorKeys(storage, keyring),
-        database_calls,
-        dispatcher,
-        entry_of=methods.entry_of,
-        tenure=tenure,
-        emits=settings.datastore.emit_triggers,
-    )
-    node.connect(datastore)
+    leased_calls = LeasedCalls(database_calls, tenure, node)
+    announcer = Announcer(loop, dispatcher, node.emit, enabled=settings.datastore.emit_triggers)
+    batches = Batches(node, keys, leased_calls, dispatcher, event_methods.entry_of, announcer)
+    datastore = DatastoreMethods(node, keys, leased_calls, batches, announcer)
+    methods = WrapperMethods(node, reports, event_methods, datastore, user=settings.system_user)
     endpoints = Endpoints(loop, methods)
 
     def release(ref: str, before: float) -> None:
@@ -166,7 +165,7 @@ def assemble(
         membership=lambda: targets.membership,
     )
     interface = OperatorInterface(
-        settings, sources, children, hangs, recorder, operations, pipeline, blocking, events, make_page, clock
+        settings, sources, children, hangs, recorder, operations, pipeline, blocking, broadcast, make_page, clock
     )
     if participant is not None:
         targets.membership = _membership(participant, targets, children, launcher)

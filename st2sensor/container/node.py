@@ -8,14 +8,12 @@ from typing import Any
 from st2sensor.container.desired.refresh import Refresh
 from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.sessions.assignments import Assignments
-from st2sensor.container.sessions.datastore_methods import DatastoreMethods
-from st2sensor.container.sessions.session import Session
 from st2sensor.container.supervision.child_table import ChildTable
 from st2sensor.container.targets import Targets
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import event_of
-from st2sensor.errors import DatastoreError, LeaseLost, OutboxError, SensorNotFound
+from st2sensor.errors import SensorNotFound
 from st2sensor.models import CORE_PACK, Trigger, TriggerInstance
 from st2sensor.portable.keyspace import Asker
 from st2sensor.settings import Datastore
@@ -56,24 +54,23 @@ class Node:
         self._dispatcher = dispatcher
         self._tenure = tenure
         self._is_shared = is_shared
-        self._datastore: DatastoreMethods | None = None
-
-    def connect(self, datastore: DatastoreMethods) -> None:
-        """Carry out batches by these methods, which ask this node in turn."""
-        self._datastore = datastore
 
     async def assignment(self, ref: str) -> dict[str, Any]:
         """Return what a wrapper needs to run a sensor. Raises SensorNotFound, ContentError and DatastoreError."""
-        snapshot = self._targets.snapshot
-        sensor = None if snapshot is None else snapshot.sensors.get(ref)
-        if snapshot is None or sensor is None:
+        sensor = self._targets.sensor(ref)
+        if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
-        if self._is_shared or snapshot.may_have_batches(ref):
-            await self._carry_out_batches(ref)
         assignment, secrets = await self._assignments.of(sensor)
         self._table.conceal(ref, secrets)
         self._dispatcher.conceal(ref, secrets)
         return assignment | {"log_level": self._table.log_level(ref), "fence": self._tenure.fence_of(ref)}
+
+    def may_have_batches(self, ref: str) -> bool:
+        """Return whether a sensor may have batches that it, or its last container, has left unfinished."""
+        snapshot = self._targets.snapshot
+        if snapshot is None or ref not in snapshot.sensors:
+            return False
+        return self._is_shared or snapshot.may_have_batches(ref)
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         """Return the triggers that a sensor should hear of."""
@@ -82,11 +79,6 @@ class Node:
     async def refresh(self) -> None:
         """Read storage now."""
         await self._refresh.now()
-
-    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
-        """Answer a request for one of the datastore's methods, now or later."""
-        assert self._datastore is not None
-        self._datastore.handle(session, identifier, method, params)
 
     def asker(self, ref: str) -> Asker:
         """Return a sensor with its permissions in the datastore."""
@@ -109,13 +101,6 @@ class Node:
             digest = self._catalogue.digest_of(trigger_type)
             event = event_of(TriggerInstance(trigger=trigger, payload=payload), schema=digest)
             self._dispatcher.dispatch(CORE_PACK, event, _log_failure)
-
-    async def _carry_out_batches(self, ref: str) -> None:
-        assert self._datastore is not None
-        try:
-            await self._datastore.carry_out_batches(ref)
-        except (DatastoreError, LeaseLost, OutboxError) as exception:
-            LOG.warning("%s: its unfinished batches are carried out later: %s", ref, exception)
 
 
 def _log_failure(error: Exception | None) -> None:

@@ -19,8 +19,8 @@ from st2sensor.container.operators.interface import OperatorInterface, Pipeline
 from st2sensor.container.operators.neighbours import Beside
 from st2sensor.container.operators.operations import Operations
 from st2sensor.container.sessions.assignments import Assignments
-from st2sensor.container.sessions.database_calls import DatabaseCalls
-from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoints
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.container.supervision.children import Children

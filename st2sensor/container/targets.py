@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.snapshot import Snapshot
-from st2sensor.models import Overrides, Trigger
+from st2sensor.models import Overrides, SensorType, Trigger
 
 
 class Targets:
@@ -65,6 +65,10 @@ class Targets:
             return "it is disabled or unregistered"
         return self.membership.why_not(ref)
 
+    def sensor(self, ref: str) -> SensorType | None:
+        """Return a sensor; None for one that is not registered."""
+        return None if self.snapshot is None else self.snapshot.sensors.get(ref)
+
     def overrides_of(self, ref: str) -> Overrides:
         """Return what an operator has registered for a sensor."""
         found = Overrides() if self.snapshot is None else self.snapshot.overrides_of(ref)
@@ -72,7 +76,7 @@ class Targets:
 
     def poll_interval(self, ref: str) -> float | None:
         """Return the seconds between two polls of a sensor, as its metadata says."""
-        sensor = self.snapshot.sensors.get(ref) if self.snapshot else None
+        sensor = self.sensor(ref)
         return None if sensor is None else sensor.poll_interval or None
 
     def triggers_of(self, ref: str) -> list[Trigger]:

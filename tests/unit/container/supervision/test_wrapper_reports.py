@@ -58,16 +58,17 @@ def test_the_oldest_method_is_what_a_sensor_is_in_until_cleanup() -> None:
         await node.running()
         activity = node.table.activity_of(REF)
         assert activity is not None
+        oldest = [activity.oldest]
         node.reports.is_set_up(REF)
-        assert activity.oldest is None
+        oldest.append(activity.oldest)
         node.reports.polls(REF, running=True, interval=7.0)
         await asyncio.sleep(1)
         node.reports.hears(REF, "update_trigger", running=True)
-        assert activity.oldest is not None
-        assert (activity.oldest.what, activity.poll_interval) == ("poll()", 7.0)
+        oldest.append(activity.oldest)
         node.reports.ends(REF)
-        assert activity.oldest is not None
-        assert activity.oldest.what == "cleanup()"
+        oldest.append(activity.oldest)
+        assert [doing and doing.what for doing in oldest] == ["setup()", None, "poll()", "cleanup()"]
+        assert activity.poll_interval == 7.0
 
     run_in_virtual_time(main())
 
