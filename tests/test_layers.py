@@ -46,6 +46,12 @@ ORDER = {
         operators
         supervisor
         """,
+    "container.operators": """
+        clipping hangs locations neighbours pipeline recent_logs usage
+        operations reporter
+        control
+        interface
+        """,
     "container.sessions": """
         activity unanswered outgoing node
         session

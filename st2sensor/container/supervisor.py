@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,15 @@ from st2sensor.container.launch.assignment import launch_of, socket_of
 from st2sensor.container.launch.foreground import Foreground
 from st2sensor.container.launch.spec import Inherited, LaunchSpec
 from st2sensor.container.launch.zygotes import Zygotes
+from st2sensor.container.operators.control import Control
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.interface import MakePage, OperatorInterface, Pipeline
-from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.interface import MakePage, OperatorInterface, tell_dispatched
+from st2sensor.container.operators.neighbours import Neighbours
 from st2sensor.container.operators.operations import Operations
-from st2sensor.container.operators.reporter import Sources
+from st2sensor.container.operators.pipeline import Pipeline
+from st2sensor.container.operators.recent_logs import RecentLogs
+from st2sensor.container.operators.reporter import Reporter, Sources
+from st2sensor.container.operators.usage import Sampler
 from st2sensor.container.sessions.assignments import Assignments
 from st2sensor.container.sessions.datastore.announcer import Announcer
 from st2sensor.container.sessions.datastore.batches import Batches
@@ -226,28 +231,25 @@ class Supervisor:
         self._endpoints = Endpoints(loop, self._requests)
         self._letting_go = Release(self._requests, self._pipeline.outbox.withdraw, self._release, self._clock)
         self._hangs = Hangs(self._children, self._requests, self._poll_interval, self._clock)
-        self._beside = Beside(self._state_dir, is_alone=self._only is not None)
+        self._neighbours = Neighbours(self._state_dir, is_alone=self._only is not None)
         self._operations = Operations(
             self._children,
             self._dispatcher,
             lambda: self._desired,
             self._refresh.now,
             self._requests.tell_log_level,
-            self._beside,
+            self._neighbours,
         )
+        recent_logs = RecentLogs(loop, events)
+        reporter = Reporter(self._settings, self._sources(recorder), self._pipeline, self._in_files, self._clock)
         self._management = OperatorInterface(
-            self._settings,
-            self._sources(),
-            self._children,
-            self._hangs,
+            Control(self._operations, reporter, recent_logs, events),
+            recent_logs,
             recorder,
-            self._operations,
-            self._pipeline,
-            self._in_files,
-            events,
-            self._make_page,
-            self._clock,
+            control_group=self._settings.container.control_group,
+            page=None if self._make_page is None else self._make_page(reporter, events),
         )
+        self._pipeline.traffic.watch(partial(tell_dispatched, events))
 
     def _member(self) -> Membership | None:
         if self._participant is None:
@@ -353,16 +355,16 @@ class Supervisor:
             return found
         return replace(found, setup_timeout=0.0, poll_timeout=0.0, trigger_timeout=0.0)
 
-    def _sources(self) -> Sources:
+    def _sources(self, recorder: Recorder) -> Sources:
         return Sources(
             known=lambda: self._snapshot,
             desired=lambda: self._desired,
-            broker=self._pipeline.broker,
-            held_back=self._pipeline.held_back,
-            held_of=self._pipeline.held_of,
-            audience=self._pipeline.audience,
             database=lambda: self._refresh.health if self._storing.health.ok else self._storing.health,
             membership=lambda: self._membership,
+            children=self._children,
+            hangs=self._hangs,
+            recorder=recorder,
+            sampler=Sampler(self._in_files, self._clock),
         )
 
     # The loop's steps.
@@ -391,7 +393,7 @@ class Supervisor:
         ref = action.ref
         if action.do is ActionKind.START:
             self._pipeline.outbox.welcome(ref)
-            self._beside.look(ref)
+            self._neighbours.check(ref)
             overrides = self._operations.overridden(ref, self._overrides_of(ref, known))
             self._children.start(known.sensors[ref], overrides, self._desired[ref])
         elif action.do is ActionKind.FORGET:

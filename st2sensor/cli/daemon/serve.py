@@ -22,7 +22,8 @@ import st2sensor
 from st2sensor.cli.daemon.state_dir import held
 from st2sensor.container.desired.watch import Watch
 from st2sensor.container.launch.spec import Inherited
-from st2sensor.container.operators.interface import MakePage, Pipeline
+from st2sensor.container.operators.interface import MakePage
+from st2sensor.container.operators.pipeline import Pipeline
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
