@@ -46,6 +46,10 @@ ORDER = {
         operators
         supervisor
         """,
+    "container.desired": """
+        snapshot watch membership
+        snapshot_reader refresh
+        """,
     "container.operators": """
         clipping hangs locations neighbours pipeline recent_logs usage
         operations reporter

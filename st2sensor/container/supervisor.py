@@ -23,6 +23,7 @@ from st2sensor.container.desired import membership
 from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.refresh import Refresh
 from st2sensor.container.desired.snapshot import Snapshot
+from st2sensor.container.desired.snapshot_reader import SnapshotReader
 from st2sensor.container.launch import cgroup
 from st2sensor.container.launch.assignment import launch_of, socket_of
 from st2sensor.container.launch.foreground import Foreground
@@ -132,10 +133,12 @@ class Supervisor:
         self._files = Threads(1, "files")
         self._storage = storage
         self._refresh = Refresh(
-            storage,
-            provider_of({} if only else settings.container.partition_provider, settings.container.node_name),
+            SnapshotReader(
+                storage,
+                provider_of({} if only else settings.container.partition_provider, settings.container.node_name),
+                state_dir / "known.json",
+            ),
             threads,
-            state_dir / "known.json",
             settings.container.resync_interval,
             learned=self._learn,
             ended=self._changed,
