@@ -48,6 +48,16 @@ ORDER = {
         parts
         assembly supervisor
         """,
+    "container.desired": """
+        snapshot watch membership
+        snapshot_reader refresh
+        """,
+    "container.operators": """
+        clipping hangs locations neighbours pipeline recent_logs usage
+        operations reporter
+        control
+        interface
+        """,
     "container.sessions": """
         activity unanswered outgoing node
         session

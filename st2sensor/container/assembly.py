@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.desired.membership import Membership, MembershipHooks
 from st2sensor.container.desired.refresh import Refresh
+from st2sensor.container.desired.snapshot_reader import SnapshotReader
 from st2sensor.container.launch import cgroup
 from st2sensor.container.launch.cgroup import Cgroups
 from st2sensor.container.launch.foreground import Foreground
@@ -19,11 +21,15 @@ from st2sensor.container.launch.reaper import Reaper
 from st2sensor.container.launch.zygotes import Zygotes
 from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.node import Node
+from st2sensor.container.operators.control import Control
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.interface import MakePage, OperatorInterface, Pipeline
-from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.interface import MakePage, OperatorInterface, tell_dispatched
+from st2sensor.container.operators.neighbours import Neighbours
 from st2sensor.container.operators.operations import Operations
-from st2sensor.container.operators.reporter import Sources
+from st2sensor.container.operators.pipeline import Pipeline
+from st2sensor.container.operators.recent_logs import RecentLogs
+from st2sensor.container.operators.reporter import Reporter, Sources
+from st2sensor.container.operators.usage import Sampler
 from st2sensor.container.parts import Parts, Setup
 from st2sensor.container.sessions.assignments import Assignments
 from st2sensor.container.sessions.datastore.announcer import Announcer
@@ -75,11 +81,10 @@ def assemble(
     lifetime = Lifetime(wake, only=setup.only is not None)
     targets = Targets(wake, only=setup.only, unlimited=setup.foreground)
     tenure: Tenure = Unshared() if participant is None else participant.holdings
+    partitions = {} if setup.only else settings.container.partition_provider
     refresh = Refresh(
-        storage,
-        provider_of({} if setup.only else settings.container.partition_provider, settings.container.node_name),
+        SnapshotReader(storage, provider_of(partitions, settings.container.node_name), setup.state_dir / "known.json"),
         threads,
-        setup.state_dir / "known.json",
         settings.container.resync_interval,
         learned=targets.learn,
         ended=wake.set,
@@ -152,21 +157,30 @@ def assemble(
         clock=clock,
     )
     hangs = Hangs(table, methods, targets.poll_interval, clock)
-    beside = Beside(setup.state_dir, is_alone=setup.only is not None)
-    operations = Operations(children, dispatcher, lambda: targets.desired, refresh.now, methods.tell_log_level, beside)
+    neighbours = Neighbours(setup.state_dir, is_alone=setup.only is not None)
+    operations = Operations(
+        children, dispatcher, lambda: targets.desired, refresh.now, methods.tell_log_level, neighbours
+    )
     sources = Sources(
         known=lambda: targets.snapshot,
         desired=lambda: targets.desired,
-        broker=pipeline.broker,
-        held_back=pipeline.held_back,
-        held_of=pipeline.held_of,
-        audience=pipeline.audience,
         database=lambda: refresh.health if database_calls.health.ok else database_calls.health,
         membership=lambda: targets.membership,
+        children=children,
+        hangs=hangs,
+        recorder=recorder,
+        sampler=Sampler(blocking, clock),
     )
+    recent_logs = RecentLogs(loop, broadcast)
+    reporter = Reporter(settings, sources, pipeline, blocking, clock)
     interface = OperatorInterface(
-        settings, sources, children, hangs, recorder, operations, pipeline, blocking, broadcast, make_page, clock
+        Control(operations, reporter, recent_logs, broadcast),
+        recent_logs,
+        recorder,
+        control_group=settings.container.control_group,
+        page=None if make_page is None else make_page(reporter, broadcast),
     )
+    pipeline.traffic.watch(partial(tell_dispatched, broadcast))
     if participant is not None:
         targets.membership = _membership(participant, targets, children, launcher)
     return Parts(
@@ -188,7 +202,7 @@ def assemble(
         assignments=assignments,
         workers=workers,
         hangs=hangs,
-        beside=beside,
+        neighbours=neighbours,
         operations=operations,
         interface=interface,
         file_threads=file_threads,

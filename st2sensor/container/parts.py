@@ -15,9 +15,10 @@ from st2sensor.container.launch.reaper import Reaper
 from st2sensor.container.launch.spec import Inherited
 from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.interface import OperatorInterface, Pipeline
-from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.interface import OperatorInterface
+from st2sensor.container.operators.neighbours import Neighbours
 from st2sensor.container.operators.operations import Operations
+from st2sensor.container.operators.pipeline import Pipeline
 from st2sensor.container.sessions.assignments import Assignments
 from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
 from st2sensor.container.sessions.datastore.methods import DatastoreMethods
@@ -75,7 +76,7 @@ class Parts:
     assignments: Assignments
     workers: Pool
     hangs: Hangs
-    beside: Beside
+    neighbours: Neighbours
     operations: Operations
     interface: OperatorInterface
     file_threads: Threads

@@ -140,7 +140,7 @@ class Supervisor:
         ref = action.ref
         if action.do is ActionKind.START:
             self._parts.pipeline.outbox.welcome(ref)
-            self._parts.beside.look(ref)
+            self._parts.neighbours.check(ref)
             overrides = self._parts.operations.overridden(ref, self._targets.overrides_of(ref))
             self._children.start(snapshot.sensors[ref], overrides, self._targets.desired[ref])
         elif action.do is ActionKind.FORGET:

@@ -23,7 +23,8 @@ from st2sensor.cli.daemon.state_dir import held
 from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
 from st2sensor.container.launch.spec import Inherited
-from st2sensor.container.operators.interface import MakePage, Pipeline
+from st2sensor.container.operators.interface import MakePage
+from st2sensor.container.operators.pipeline import Pipeline
 from st2sensor.container.parts import Setup
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption

@@ -11,7 +11,7 @@ import pytest
 
 from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.clipping import SHORT, TYPES, clipped
+from st2sensor.container.operators.clipping import MOST_TYPES, SHORT, clipped
 from st2sensor.container.sessions import outgoing, session, unanswered
 from st2sensor.container.sessions.session import Session
 from st2sensor.portable import rpc
@@ -225,6 +225,6 @@ def test_the_texts_of_a_report_are_cut_and_keep_their_point() -> None:
     texts.append(report.last_invalid and report.last_invalid.text)
     assert all(text and text.startswith("begin") and len(text) == SHORT for text in texts)
     assert len(report.last_error.text) < 5000
-    assert len(report.trigger_types) == TYPES
+    assert len(report.trigger_types) == MOST_TYPES
     short = SensorReport(ref="p.S", state="running", reason="why")
     assert clipped(short) == short
