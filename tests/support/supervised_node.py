@@ -155,7 +155,7 @@ class Node:
             announce=lambda trigger, payload: self.announced.append(f"{trigger} {payload['id']}"),
             tenure=self,
             wake=self.wake,
-            ended=lambda child, code: self.ended.append((child, code)),
+            ended=self._note_end,
             clock=self.loop.time,
         )
 
@@ -188,6 +188,10 @@ class Node:
             await asyncio.sleep(0.001)
         return self.child
 
+    def _note_end(self, child: Child, code: int) -> None:
+        self.ended.append((child, code))
+        self.wake.set()
+
     # The parts around children.
 
     async def prepare(self, sensor: SensorType, overrides: Overrides, token: str) -> LaunchSpec:  # noqa: ARG002
@@ -219,7 +223,7 @@ class Node:
             raise self.hang_up_error
 
     def look(self, ref: str, asked_at: float, patience: float) -> None:
-        assert ref == REF
+        assert ref in self.table.runs
         self.released.append((self.loop.time(), asked_at, patience))
 
     async def blocking(self, call: Callable[[], Any]) -> Any:
