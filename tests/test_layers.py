@@ -43,8 +43,34 @@ ORDER = {
         launch desired
         sessions
         supervision
-        operators
-        supervisor
+        lifetime targets
+        node operators
+        parts
+        assembly supervisor
+        """,
+    "container.desired": """
+        snapshot watch membership
+        snapshot_reader refresh
+        """,
+    "container.operators": """
+        clipping hangs locations neighbours pipeline recent_logs usage
+        operations reporter
+        control
+        interface
+        """,
+    "container.sessions": """
+        activity unanswered outgoing node
+        session
+        assignments endpoint release datastore events
+        wrapper_methods
+        """,
+    "container.sessions.datastore": """
+        announcer call fair_queue
+        call_threads
+        database_calls
+        leased_calls
+        batches
+        methods
         """,
     "packs": """
         yaml_files registrable storable bundled

@@ -20,9 +20,12 @@ import uvloop
 
 import st2sensor
 from st2sensor.cli.daemon.state_dir import held
+from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
 from st2sensor.container.launch.spec import Inherited
-from st2sensor.container.operators.interface import MakePage, Pipeline
+from st2sensor.container.operators.interface import MakePage
+from st2sensor.container.operators.pipeline import Pipeline
+from st2sensor.container.parts import Setup
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
@@ -125,44 +128,41 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             readable=dispatcher.readable,
             audience=audience,
         )
-        supervisor = Supervisor(
-            settings,
-            storage,
-            catalogue,
-            Pipeline(
-                dispatcher=dispatcher,
-                traffic=traffic,
-                outbox=outbox,
-                broker=lambda: delivery.health,
-                held_back=lambda: delivery.held_back,
-                held_of=lambda: delivery.held_by_sensor,
-                audience=lambda: audience.health,
-            ),
-            threads,
-            state_dir=state_dir,
-            sensors=sensors,
-            only=only,
-            foreground=foreground,
-            make_page=_page(settings.container),
-            participant=_participant(settings, sharing, holdings, outbox, state_dir) if sharing else None,
+        pipeline = Pipeline(
+            dispatcher=dispatcher,
+            traffic=traffic,
+            outbox=outbox,
+            broker=lambda: delivery.health,
+            held_back=lambda: delivery.held_back,
+            held_of=lambda: delivery.held_by_sensor,
+            audience=lambda: audience.health,
         )
-        watch = Watch(
-            transport,
-            [topology.sensors, topology.triggers],
-            changed=lambda: _call_in(loop, supervisor.mark_stale),
-            retry_wait=settings.messaging.retry_wait,
-        )
+        setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
+        make_page = _page(settings.container)
+        participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
+
+        async def supervise() -> int:
+            parts = assemble(setup, storage, catalogue, pipeline, threads, make_page=make_page, participant=participant)
+            supervisor = Supervisor(parts)
+            watch = Watch(
+                transport,
+                [topology.sensors, topology.triggers],
+                changed=lambda: _call_in(loop, supervisor.mark_stale),
+                retry_wait=settings.messaging.retry_wait,
+            )
+            watch.start()
+            stack.callback(watch.close)
+            return await supervisor.run()
+
         if only is None:
             adoption.start(state_dir, outbox)
         delivery.start()
         stack.callback(delivery.close)
-        watch.start()
-        stack.callback(watch.close)
         LOG.info("configured by %s", settings.source)
         # What was imported stays. Otherwise the collector waits for as much garbage as a quarter of that.
         gc.collect()
         gc.freeze()
-        code = loop.run_until_complete(supervisor.run())
+        code = loop.run_until_complete(supervise())
         # The exits of the sensors were announced last.
         outbox.wait_empty(FLUSH)
         if outbox.depth:

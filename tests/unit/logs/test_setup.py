@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.logs import setup as logs
 
@@ -76,7 +77,7 @@ def test_a_record_that_cannot_be_formatted_is_not_kept_and_harms_nobody(monkeypa
     monkeypatch.setattr(logging, "raiseExceptions", False)
 
     async def main() -> None:
-        journal = RecentLogs(asyncio.get_running_loop(), lambda *_: None, lambda: False)
+        journal = RecentLogs(asyncio.get_running_loop(), Broadcast())
         for message, argument in (("%d lines", "no number"), ("%d lines", 7)):
             record = logging.LogRecord("p.S", logging.INFO, "", 0, message, (argument,), None)
             vars(record).update(logs.of_sensor("p.S"))

@@ -1,4 +1,4 @@
-"""A queue of which no owner has more than its share at work at a time."""
+"""A queue that limits how many items of one owner are worked on at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class FairQueue(Generic[T]):
     """For any thread.
 
-    :param share: items of one owner that may be at work at the same time.
+    :param share: how many items of one owner may be worked on at the same time.
     """
 
     def __init__(self, share: int) -> None:
@@ -23,13 +23,13 @@ class FairQueue(Generic[T]):
         self._turns: SimpleQueue[str | None] = SimpleQueue()
         """Owners, once for each of their items that may be taken; None at the end."""
         self._given: Counter[str] = Counter()
-        """How many items of an owner are at work, or may be taken."""
+        """Number of an owner's items that are worked on or may be taken."""
         self._working: Counter[str] = Counter()
         self._idle = 0
         self._closed = False
 
     def put(self, owner: str, item: T) -> bool:
-        """Add an item; returns whether nobody is there to take it."""
+        """Add an item. Returns True when there are fewer idle takers than items that may be taken."""
         with self._lock:
             self._waiting.setdefault(owner, deque()).append(item)
             if self._given[owner] < self._share:
@@ -38,14 +38,17 @@ class FairQueue(Generic[T]):
             return self._turns.qsize() > self._idle
 
     def get(self) -> T | None:
-        """Wait for an item, to be told of with `done` afterwards; None once the queue is closed and empty."""
+        """Wait for an item, and return it; None once the queue is closed and empty.
+
+        The caller must call `done` when its work on the item is over.
+        """
         with self._lock:
             self._idle += 1
         owner = self._turns.get()
         with self._lock:
             self._idle -= 1
             if owner is None:
-                # For the others.
+                # For the other takers.
                 self._turns.put(None)
                 return None
             item = self._waiting[owner].popleft()
@@ -56,7 +59,7 @@ class FairQueue(Generic[T]):
             return item
 
     def done(self, owner: str) -> None:
-        """The work on an item is over: the next one of its owner may be taken."""
+        """End the work on an item, so that the owner's next one may be taken."""
         with self._lock:
             self._working[owner] -= 1
             may_be_taken = self._given[owner] - self._working[owner] - 1
@@ -68,7 +71,7 @@ class FairQueue(Generic[T]):
                 del self._given[owner], self._working[owner]
 
     def close(self) -> None:
-        """Have every `get` return None once there is nothing left."""
+        """Have every `get` return None once nothing is left."""
         with self._lock:
             self._closed = True
             self._end_if_empty()

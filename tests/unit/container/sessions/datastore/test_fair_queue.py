@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from st2sensor.container.sessions.fair_queue import FairQueue
+from st2sensor.container.sessions.datastore.fair_queue import FairQueue
 from tests.plugins.patience import SOON
 
 

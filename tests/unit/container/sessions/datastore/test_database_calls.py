@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from st2sensor.container.sessions import database_calls as module
-from st2sensor.container.sessions.database_calls import SHARE, DatabaseCalls
+from st2sensor.container.sessions.datastore import database_calls as module
+from st2sensor.container.sessions.datastore.call_threads import SHARE
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
 from st2sensor.errors import DatastoreError, DatastoreUnavailable, StorageError, StorageUnavailable
 from tests.plugins.patience import AT_LAST, SOON
 
@@ -163,7 +164,7 @@ def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answ
 
 
 def test_a_call_that_is_never_answered_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RECONNECT_INTERVAL", 0.05)
+    monkeypatch.setattr(module, "OVERDUE_CHECK_INTERVAL", 0.05)
 
     async def test(database: Database, storing: DatabaseCalls) -> None:
         database.slow.clear()
@@ -186,13 +187,13 @@ def test_an_unforeseen_error_of_the_probe_does_not_end_it(caplog: pytest.LogCapt
         assert await call == "done"
 
     run(test)
-    assert caplog.text.count("it cannot be told whether the database is back") == 1
+    assert caplog.text.count("cannot tell whether the database is back") == 1
 
 
 def test_a_thread_that_cannot_be_started_ends_nothing_for_good(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "RECONNECT_INTERVAL", 0.05)
+    monkeypatch.setattr(module, "OVERDUE_CHECK_INTERVAL", 0.05)
     start = threading.Thread.start
     refusals: list[threading.Thread] = []
 
