@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from st2sensor.dispatch.catalogue import Catalogue, name_of
@@ -29,6 +28,7 @@ from st2sensor.outbox.outbox import OnDone, Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
+from st2sensor.system.loops import call_in_loop
 
 LOG = logging.getLogger("st2sensor.dispatch")
 
@@ -151,12 +151,7 @@ class Dispatcher:
             if not settled.done():
                 settled.set_result(None) if error is None else settled.set_exception(error)
 
-        def done(error: Exception | None) -> None:
-            # A loop that has ended has nobody left to tell.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, error)
-
-        self.submit(entry, done)
+        self.submit(entry, lambda error: call_in_loop(loop, settle, error))
         await settled
 
     async def entry(self, sensor: str, event: Event) -> Entry:
