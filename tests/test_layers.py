@@ -60,6 +60,8 @@ ORDER = {
         tail incoming
         backlog
         database waiting
+        commits
+        upkeep
         writer
         outbox
         """,

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from st2sensor.outbox.outbox import HELD_SHARE, Lane, Row
+from st2sensor.outbox.incoming import Lane
+from st2sensor.outbox.tail import Row
+from st2sensor.outbox.waiting import HELD_SHARE
 from st2sensor.settings import Outbox as Options
 
 PERMISSION_RETRY, PERMISSION_RETRY_MAX = 30.0, 300.0

@@ -26,11 +26,10 @@ from st2sensor.errors import (
 from st2sensor.health import Health, changed
 from st2sensor.logs.setup import of_sensor
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import Lane, Outbox, Row
-from st2sensor.settings import Messaging
+from st2sensor.outbox.incoming import Lane
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import Row
 from st2sensor.transport.base import Message, Publisher, Transport
-from st2sensor.transport.codec import Encode, trigger_message
-from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
 LOG = logging.getLogger("st2sensor.delivery")
 
@@ -45,12 +44,6 @@ FEW = 100
 
 LINGER = 0.01
 """Seconds of that."""
-
-FENCE, LATE = "st2sensor-fence", "st2sensor-late"
-"""Headers of what a shared sensor dispatched: its lease's fence, and whether that was over when it was published."""
-
-ROUTING_KEY_LIMIT = 255
-"""Bytes."""
 
 SURPRISES = 3
 """Attempts after which a message that the publisher fails over, in a way that nobody expects, is a dead letter."""
@@ -312,31 +305,3 @@ class PublisherThread:
             self._tell_at = now + IDLE
             self.held_back = changed(self.held_back, self._held.told())
             self.held_by_sensor = self._held.by_sensor()
-
-
-def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
-    """The message that consumers get of an outbox entry. Raises ValueError for a body that is not JSON, and
-    Undeliverable for one that they cannot take.
-
-    :param late: whether another container may run the sensor by now.
-    :param encode: encodes it elsewhere.
-    """
-    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
-    return trigger_message(
-        entry.body,
-        tagged=entry.tagged,
-        topology=Topology(messaging.prefix),
-        serializer=messaging.serializer,
-        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
-        message_id=entry.message_id,
-        headers=headers | ({LATE: "true"} if late else {}),
-        encode=encode,
-    )
-
-
-def _type_key(entry: Entry) -> str:
-    """The reference of the trigger's type, as much of it as AMQP takes."""
-    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
-
-
-ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}

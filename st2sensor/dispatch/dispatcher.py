@@ -24,7 +24,8 @@ from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
 from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import OnDone, Outbox
+from st2sensor.outbox.incoming import OnDone
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared

@@ -20,12 +20,10 @@ from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.database.store import Store
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.incoming import Expect, Lane, OnDone, Restrict, Signal, StillWanted, Stop, Submitted
-from st2sensor.outbox.tail import TAIL, TAIL_BYTES, Row
-from st2sensor.outbox.waiting import BATCH, HELD_SHARE, room_of
-from st2sensor.outbox.writer import DISK_RETRY, Writer
+from st2sensor.outbox.tail import Row
+from st2sensor.outbox.waiting import room_of
+from st2sensor.outbox.writer import Writer
 from st2sensor.settings import Outbox as Options
-
-__all__ = ["BATCH", "HELD_SHARE", "DISK_RETRY", "TAIL", "TAIL_BYTES", "Lane", "OnDone", "Outbox", "Row", "StillWanted"]
 
 LOG = logging.getLogger("st2sensor.outbox")
 

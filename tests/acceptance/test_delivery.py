@@ -22,8 +22,9 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
+from st2sensor.outbox.commits import DISK_RETRY
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import DISK_RETRY, Outbox
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.plugins.patience import FACTOR, LATER, SOON

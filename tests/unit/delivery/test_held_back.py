@@ -14,7 +14,8 @@ from st2sensor.delivery.held_back import PERMISSION_RETRY, PERMISSION_RETRY_MAX,
 from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
 from st2sensor.outbox.entry import Entry, size_of
-from st2sensor.outbox.outbox import Outbox, Row
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import Row
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message
 from tests.plugins.patience import SOON

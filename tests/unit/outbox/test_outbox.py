@@ -22,7 +22,9 @@ from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.database.dead_table import DAY, DeadTable
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import TAIL, TAIL_BYTES
+from st2sensor.outbox.waiting import BATCH
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.plugins.patience import SOON
