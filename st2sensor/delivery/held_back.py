@@ -59,8 +59,19 @@ class Key:
         return self._ids[self._start : self._start + limit]
 
     def left(self, rows: Sequence[Row]) -> None:
-        """The first of them are settled."""
-        self._start += len(rows)
+        """Forget rows that are settled; they are among those that `first` has returned."""
+        gone = {row.id for row in rows}
+        kept: list[int] = []
+        after = self._start
+        while gone:
+            number = self._ids[after]
+            if number in gone:
+                gone.remove(number)
+            else:
+                kept.append(number)
+            after += 1
+        self._start = after - len(kept)
+        self._ids[self._start : after] = array("q", kept)
         for row in rows:
             self.lanes[row.entry.sensor, row.entry.trigger_type] -= 1
             self.size -= row.size

@@ -212,12 +212,14 @@ class PublisherThread:
         rows = self._outbox.read_back(held.first(WINDOW if held.is_open and not held.singly else 1))
         messages = self._sender.messages(rows, were_held=True)
         left = [row for row in rows if row.id in messages]
+        # The others are dead letters by now, whatever becomes of this attempt.
+        held.left([row for row in rows if row.id not in messages])
         try:
             self._sender.publish(publisher, left, messages)
         except RoutingKeyForbidden as refusal:
             taken = len(refusal.confirmed)
             self._outbox.settle(left[:taken], were_held=True)
-            held.left([row for row in rows if row.id not in messages] + left[:taken])
+            held.left(left[:taken])
             self._forbidden(refusal)
             return
         except MessageRefused as refusal:
@@ -225,13 +227,13 @@ class PublisherThread:
                 held.singly = len(left)
             else:
                 self._sender.bury(left, str(refusal), were_held=True)
-                held.left(rows)
+                held.left(left)
             raise
         except BrokerUnavailable:
             held.singly = len(left)
             raise
         self._outbox.settle(left, were_held=True)
-        held.left(rows)
+        held.left(left)
         held.singly = max(0, held.singly - len(rows))
         if not rows:
             held.skip(1)
