@@ -13,7 +13,7 @@ from st2sensor.container.sessions.session import Session, Waiting
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import LeaseLost, OutboxError, RpcError, SensorStops, St2SensorError
-from st2sensor.models import TraceContext, Trigger
+from st2sensor.models import TraceContext, Trigger, TriggerType
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import rpc
 
@@ -127,7 +127,7 @@ class WrapperMethods:
         if session.ref is not None and method == "dispatch":
             self._dispatch(session, identifier, params, bodies)
         elif session.ref is not None and method == "schema":
-            session.answer(identifier, self._dispatcher.schema_for(params["trigger"]))
+            session.answer(identifier, self._dispatcher.schema_for(self._dispatcher.type_of(params["trigger"])))
         elif method == "hello":
             self._spawn(self._hello(session, identifier, str(params.get("token")), params.get("version")))
         elif session.ref is None:
@@ -235,8 +235,9 @@ class WrapperMethods:
 
     def _dispatch(self, session: Session, identifier: int | None, params: dict[str, Any], bodies: list[bytes]) -> None:
         event = _event_of(params, bodies[0] if bodies else None)
-        if self._dispatcher.knows(event.trigger):
-            self._accept(session, identifier, event)
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is not None:
+            self._accept(session, identifier, event, trigger_type)
         else:
             self._spawn(self._dispatch_unknown(session, identifier, event))
 
@@ -245,7 +246,7 @@ class WrapperMethods:
         assert session.ref is not None
         try:
             await self._refresh_for(session.ref)
-            self._accept(session, identifier, event)
+            self._accept(session, identifier, event, self._dispatcher.type_of(event.trigger))
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except Exception as exception:
@@ -255,9 +256,10 @@ class WrapperMethods:
     async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:
         """An event that a sensor dispatches, as it goes into the outbox."""
         event = _event_of(params, payload)
-        if not self._dispatcher.knows(event.trigger):
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is None:
             await self._refresh_for(ref)
-        return await self._dispatcher.entry(ref, event)
+        return await self._dispatcher.entry(ref, event, trigger_type)
 
     async def _refresh_for(self, ref: str) -> None:
         """Look into storage, which takes a while. Raises LeaseLost when the sensor was somebody else's meanwhile."""
@@ -266,9 +268,9 @@ class WrapperMethods:
         if self._dispatcher.fence_of(ref) != fence:
             raise LeaseLost(ref)
 
-    def _accept(self, session: Session, identifier: int | None, event: Event) -> None:
+    def _accept(self, session: Session, identifier: int | None, event: Event, trigger_type: TriggerType | None) -> None:
         # One that has checked by itself learns of a schema that has changed since.
-        news = None if event.schema is None else self._dispatcher.schema_for(event.trigger, event.schema)
+        news = None if event.schema is None else self._dispatcher.schema_for(trigger_type, event.schema)
         ref = session.ref
         assert ref is not None
 
@@ -281,7 +283,7 @@ class WrapperMethods:
                 session.refuse(identifier, error)
 
         if not session.is_released(identifier):
-            self._dispatcher.dispatch(ref, event, done)
+            self._dispatcher.dispatch(ref, event, done, trigger_type)
 
     async def _user_info(self, ref: str, params: dict[str, Any]) -> Any:  # noqa: ARG002
         return {
