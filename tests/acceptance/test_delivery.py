@@ -797,7 +797,7 @@ def test_a_daemon_delivers_what_a_container_of_one_sensor_left_behind(
         workspace.messaging = running.url
         workspace.configure()
         container = workspace.start()
-        container.wait_for_log("are delivered from here")
+        container.wait_for_log("of an earlier container from")
         stream.check(running)
     finally:
         workspace.close()

@@ -13,6 +13,7 @@ from unittest.mock import MagicMock, create_autospec
 import pytest
 
 from st2sensor.container.sessions.wrapper_methods import Node, WrapperMethods
+from st2sensor.dispatch import dispatcher as dispatcher_module
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker, Problem
 from st2sensor.dispatch.dispatcher import Dispatcher
@@ -40,6 +41,12 @@ CATASTROPHE = {"s": "a" * 50 + "!"}
 """The pattern takes longer on it than anybody waits."""
 
 MAX_PAYLOAD = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`finish` waits for checks on a slow machine as well."""
+    monkeypatch.setattr(dispatcher_module, "LAST_CHECKS_TIMEOUT", SOON)
 
 
 @pytest.fixture

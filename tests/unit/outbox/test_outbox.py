@@ -445,7 +445,7 @@ def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> 
     path = tmp_path / "outbox.db"
     path.write_text("this is no database, whatever its name says" * 100)
     with pytest.raises(
-        OutboxError, match=r"outbox\.db is damaged: file is not a database; what waits in it may be lost"
+        OutboxError, match=r"outbox\.db is damaged: file is not a database; waiting triggers may be lost"
     ):
         Outbox(path)
 
