@@ -86,6 +86,8 @@ ORDER = {
         tail incoming
         backlog
         database waiting
+        commits
+        upkeep
         writer
         outbox
         """,

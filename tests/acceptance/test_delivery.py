@@ -22,8 +22,9 @@ import psutil
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
+from st2sensor.outbox.commits import DISK_RETRY
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import DISK_RETRY, Outbox
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Outbox as Options
 from tests.conftest import missing
 from tests.plugins.patience import FACTOR, LATER, SOON
@@ -796,7 +797,7 @@ def test_a_daemon_delivers_what_a_container_of_one_sensor_left_behind(
         workspace.messaging = running.url
         workspace.configure()
         container = workspace.start()
-        container.wait_for_log("are delivered from here")
+        container.wait_for_log("of an earlier container from")
         stream.check(running)
     finally:
         workspace.close()

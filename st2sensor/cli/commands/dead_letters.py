@@ -17,7 +17,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
-from st2sensor.delivery.publisher import message_of
+from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import BrokerUnavailable, MessageRefused
 from st2sensor.portable import rpc

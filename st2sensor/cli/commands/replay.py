@@ -16,7 +16,7 @@ from st2sensor.cli.events import recording
 from st2sensor.cli.events.publish import objections
 from st2sensor.cli.events.seen import Seen
 from st2sensor.cli.text.printable import printable
-from st2sensor.delivery.publisher import message_of
+from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageRefused
 from st2sensor.outbox.entry import Entry

@@ -29,7 +29,8 @@ from st2sensor.container.parts import Setup
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
-from st2sensor.delivery.publisher import PublisherThread, message_of
+from st2sensor.delivery.messages import message_of
+from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.delivery.statsd import open_metrics
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker

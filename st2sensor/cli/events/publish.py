@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing
 
-from st2sensor.delivery.publisher import message_of
+from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.event import Event

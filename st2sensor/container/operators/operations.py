@@ -90,9 +90,10 @@ class Operations:
 
     async def dispatch(self, sensor: str, event: Event) -> None:
         """Put an event into the outbox. Raises OutboxError, and ValueError if it must not be published."""
-        if not self._dispatcher.knows(event.trigger):
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is None:
             await self._refresh()
-        entry = await self._dispatcher.entry(sensor, event)
+        entry = await self._dispatcher.entry(sensor, event, trigger_type)
         if entry.reason is not None:
             raise ValueError(entry.reason)
         await self._dispatcher.put(entry)

@@ -10,14 +10,12 @@ from st2sensor.container.sessions.session import Session
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import LeaseLost, OutboxError, SensorStops
-from st2sensor.models import TraceContext
+from st2sensor.models import TraceContext, TriggerType
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import rpc
 from st2sensor.system.event_loop import Tasks
 
 LOG = logging.getLogger("st2sensor.sessions")
-
-Schema = dict[str, str | None]
 
 
 class EventMethods:
@@ -31,15 +29,15 @@ class EventMethods:
     def dispatch(self, session: Session, identifier: int | None, params: dict[str, Any], bodies: list[bytes]) -> None:
         """Dispatch an event, and answer once it is on disk. Raises LeaseLost, KeyError, TypeError and ValueError."""
         event = _event_of(params, bodies[0] if bodies else None)
-        is_known, news = self._look_up(event)
-        if is_known:
-            self._accept(session, identifier, event, news)
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is not None:
+            self._accept(session, identifier, event, trigger_type)
         else:
             self._tasks.start(self._dispatch_unknown(session, identifier, event))
 
     def answer_schema(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         """Answer with what a sensor needs to check a trigger's payloads by itself. Raises KeyError and TypeError."""
-        session.answer(identifier, self._dispatcher.schema_for(params["trigger"]))
+        session.answer(identifier, self._dispatcher.schema_for(self._dispatcher.type_of(params["trigger"])))
 
     async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:
         """Return an event that a sensor dispatches as an outbox entry.
@@ -49,23 +47,17 @@ class EventMethods:
         Raises LeaseLost, KeyError, TypeError and ValueError.
         """
         event = _event_of(params, payload)
-        if not self._dispatcher.knows(event.trigger):
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is None:
             await self._refresh_for(ref)
-        return await self._dispatcher.entry(ref, event)
-
-    def _look_up(self, event: Event) -> tuple[bool, Schema | None]:
-        """Return whether an event's trigger is known, and its schema if the sensor has checked with an older one."""
-        if event.schema is None:
-            return self._dispatcher.knows(event.trigger), None
-        current = self._dispatcher.schema_for(event.trigger)
-        return current is not None, None if current is None or current["digest"] == event.schema else current
+        return await self._dispatcher.entry(ref, event, trigger_type)
 
     async def _dispatch_unknown(self, session: Session, identifier: int | None, event: Event) -> None:
         """Read storage first, because the trigger may have been registered a moment ago, then dispatch the event."""
         assert session.ref is not None
         try:
             await self._refresh_for(session.ref)
-            self._accept(session, identifier, event, self._look_up(event)[1])
+            self._accept(session, identifier, event, self._dispatcher.type_of(event.trigger))
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except Exception as exception:
@@ -79,7 +71,9 @@ class EventMethods:
         if self._dispatcher.fence_of(ref) != fence:
             raise LeaseLost(ref)
 
-    def _accept(self, session: Session, identifier: int | None, event: Event, news: Schema | None) -> None:
+    def _accept(self, session: Session, identifier: int | None, event: Event, trigger_type: TriggerType | None) -> None:
+        # A sensor that has checked the payload itself learns of a schema that has changed since.
+        news = None if event.schema is None else self._dispatcher.schema_for(trigger_type, event.schema)
         ref = session.ref
         assert ref is not None
 
@@ -92,7 +86,7 @@ class EventMethods:
                 session.refuse(identifier, error)
 
         if not session.is_released(identifier):
-            self._dispatcher.dispatch(ref, event, done)
+            self._dispatcher.dispatch(ref, event, done, trigger_type)
 
 
 def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:

@@ -24,12 +24,10 @@ from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.schema import Item, Place
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Rendered, Templates, is_template
 from st2sensor.packs.yaml_files import File, read
+from st2sensor.schemas import objection
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are secret whatever the schema says, as in StackStorm."""
-
-LONGEST_REASON = 500
-"""Characters of why something cannot be rendered."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -142,11 +140,6 @@ def fingerprint(source: Source, templates: Templates) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
-def shortened(reason: str) -> str:
-    """A reason as it is shown: its text may come from what is rendered."""
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
-
-
 @dataclass(slots=True)
 class _Rendering:
     source: Source
@@ -220,7 +213,7 @@ class _Rendering:
         except (NotRendered, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
-            reason = shortened(masked(str(exception), forms(secrets | self.secrets)))
+            reason = objection.bounded(masked(str(exception), forms(secrets | self.secrets)))
             raise self.source.error(
                 f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
             ) from None

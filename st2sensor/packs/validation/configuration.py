@@ -11,11 +11,11 @@ from st2sensor.masking import MASK
 from st2sensor.models import Pack
 from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration import schema as config_schema
-from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Source, shortened, texts
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Source, texts
 from st2sensor.packs.configuration.schema import Item, Place
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
-from st2sensor.schemas import dialect
+from st2sensor.schemas import dialect, objection
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
@@ -108,7 +108,7 @@ def _bad_expressions(source: Source, value: Any, place: Place, unknown: Template
             return
         except NotRendered as problem:
             where = ".".join(map(str, place))
-            reason = shortened(str(problem))
+            reason = objection.bounded(str(problem))
             yield source.error(f"{where}: the expression cannot be rendered: {reason}; correct it", place)
 
 

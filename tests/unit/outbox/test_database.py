@@ -73,7 +73,7 @@ def test_files_that_are_deleted_under_an_outbox_come_back_with_all_that_waits(
         harm(path)
         put(outbox, entry(3))
         eventually("it is back", lambda: "is back, with all" in caplog.text)
-        assert "was deleted or replaced while it is in use" in caplog.text
+        assert "was deleted or replaced while in use" in caplog.text
         put(outbox, entry(4))
         # Also for a process that looks now, and for one after a crash.
         assert on_disk(path) == ["1", "2", "3", "4"]
