@@ -15,7 +15,17 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    keywords=["stackstorm", "sensors", "events", "triggers", "automation", "supervision", "amqp", "rabbitmq", "mongodb"],
+    keywords=[
+        "stackstorm",
+        "sensors",
+        "events",
+        "triggers",
+        "automation",
+        "supervision",
+        "amqp",
+        "rabbitmq",
+        "mongodb",
+    ],
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: No Input/Output (Daemon)",

@@ -26,6 +26,11 @@ TERMS = {
 THREADS = re.compile(r"\bThread\(|\bThreads\(\w|\bThreadPoolExecutor\(|start_new_thread\(")
 """How a thread is started."""
 
+MADE_BY_STEPS = {"st2sensor/cli/commands/ping.py", "tests/unit/cli/commands/test_ping.py"} | {
+    f"st2sensor/{port}" for port in ("storage/NAME/", "transport/NAME.py")
+}
+"""Files that the steps in CONTRIBUTING.md make."""
+
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -76,6 +81,12 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
     assert {name for name in named if not any(f"/{module}".endswith(f"/{name}") for module in modules)} == {
         "tests/test_layers.py"
     }
+
+
+def test_the_files_that_the_steps_for_contributors_name_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:st2sensor|tests|conf|docs)/[\w./-]*)`", text)) - MADE_BY_STEPS
+    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 def test_every_guide_is_on_the_map() -> None:
