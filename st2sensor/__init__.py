@@ -1,3 +1,3 @@
 """st2sensor runs StackStorm sensors: see README.md. Importing this package imports nothing else."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
