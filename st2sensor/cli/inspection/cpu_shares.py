@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from st2sensor.cli.inspection.reports import Report
+from st2sensor.reports import SensorReport
 
 Shares = Mapping[str, float | None]
 """Percent of one processor, by sensor; None where nobody knows yet."""
@@ -17,12 +17,12 @@ class CpuShares:
         self._used: dict[tuple[str, int | None], float] = {}
         self._at = 0.0
 
-    def shares(self, sensors: Iterable[Report], now: float) -> Shares:
+    def shares(self, sensors: Iterable[SensorReport], now: float) -> Shares:
         """What each has used since the last look; None for a process that is new since then.
 
         :param now: seconds on a clock that is not changed.
         """
-        used = {(report["ref"], report["pid"]): report["cpu"] for report in sensors if report["cpu"] is not None}
+        used = {(report.ref, report.pid): report.cpu for report in sensors if report.cpu is not None}
         span, self._at = now - self._at, now
         before, self._used = self._used, used
         return {

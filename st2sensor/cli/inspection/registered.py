@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from st2sensor.cli.inspection import leases
 from st2sensor.models import Refusal, Registration, SensorType
@@ -16,8 +15,8 @@ from st2sensor.storage import open_storage
 NOBODY = "no container runs on this host; st2ctl start starts it"
 
 
-def every(settings: Settings) -> list[dict[str, Any]]:
-    """Every sensor as a SensorReport in JSON, by reference. Raises StorageError."""
+def every(settings: Settings) -> list[SensorReport]:
+    """Return a report on every sensor, sorted by reference. Raises StorageError."""
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
@@ -27,7 +26,7 @@ def every(settings: Settings) -> list[dict[str, Any]]:
     refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
     reports = [_report(ref, sensors.get(ref), registrations.get(ref), standing) for ref in refs]
     return [
-        asdict(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
+        replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals))
         for item in reports
     ]
 

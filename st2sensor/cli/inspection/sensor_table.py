@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor.cli.inspection.reports import Report
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.printable import in_line
+from st2sensor.reports import SensorReport
 
 NODE = "node"
 """Left out where no sensor has one."""
@@ -31,7 +31,7 @@ BARS = 18
 """Of a sparkline: three minutes."""
 
 
-def table(found: Sequence[Report], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
+def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
     """Where not all has room, what matters least is left out, and reasons are cut.
 
     :param processor: the column of what each uses of a processor, in percent; none unless given.
@@ -48,41 +48,41 @@ def table(found: Sequence[Report], width: int, processor: Mapping[str, float | N
     return made
 
 
-def why(report: Report) -> str:
+def why(report: SensorReport) -> str:
     """What is wrong with a sensor, if anything is, in a line."""
-    said = units.hang(report["hang"])
-    if report["state"] != "running":
-        reason = str(report["reason"]).partition("\n")[0]
+    said = units.hang(report.hang)
+    if report.state != "running":
+        reason = report.reason.partition("\n")[0]
         return f"{reason}; {said}" if said else reason
     if said:
         return said
-    if not report["failing"]:
-        return str(report["held_back"])
-    ended, error = report["last_exit"], report["last_error"]
-    if ended is not None and (error is None or error["at"] < ended["at"]):
-        return str(ended["text"]).partition("\n")[0]
-    return "" if error is None else str(error["text"]).rstrip().rpartition("\n")[2]
+    if not report.failing:
+        return report.held_back
+    ended, error = report.last_exit, report.last_error
+    if ended is not None and (error is None or error.at < ended.at):
+        return ended.text.partition("\n")[0]
+    return "" if error is None else error.text.rstrip().rpartition("\n")[2]
 
 
-def _state(report: Report) -> Text:
-    if report["failing"]:
+def _state(report: SensorReport) -> Text:
+    if report.failing:
         return Text("failing", "bold red")
-    return Text(report["state"], "yellow" if report["hang"] else colours.OF_STATES[report["state"]])
+    return Text(report.state, "yellow" if report.hang else colours.OF_STATES.get(report.state, ""))
 
 
-def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
+def _row(report: SensorReport, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
     """Cells by the names of their columns, all of them."""
     cells: dict[str, str | Text] = {
-        "sensor": in_line(report["ref"]),
+        "sensor": in_line(report.ref),
         "state": _state(report),
-        NODE: in_line(report["node"] or ""),
-        "since": units.ago(report["since"]),
-        "restarts": str(report["restarts"] or ""),
-        "/min": str(report["triggers_per_minute"] or ""),
-        "last trigger": units.ago(report["triggered_at"]),
-        "memory": units.size(report["memory"]),
-        "cpu": "" if processor is None else units.percent(processor.get(report["ref"])),
-        "last 3 min": units.sparkline(report["recent"], BARS).strip(),
+        NODE: in_line(report.node or ""),
+        "since": units.ago(report.since),
+        "restarts": str(report.restarts or ""),
+        "/min": str(report.triggers_per_minute or ""),
+        "last trigger": units.ago(report.triggered_at),
+        "memory": units.size(report.memory),
+        "cpu": "" if processor is None else units.percent(processor.get(report.ref)),
+        "last 3 min": units.sparkline(report.recent, BARS).strip(),
         WHY: in_line(why(report)),
     }
     if processor is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+
+from st2sensor.reports import Hang
 
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
@@ -45,12 +46,12 @@ def ago(at: float | None) -> str:
     return f"{int(seconds // size)} {unit} ago"
 
 
-def hang(found: dict[str, Any] | None) -> str:
+def hang(found: Hang | None) -> str:
     """What a sensor is in for long, and when it was last heard of; empty for nothing."""
     if found is None:
         return ""
-    lasts = span(time.time() - found["since"])
-    return f"in {found['what']} for {lasts}; last sign of life: {ago(found['heard']) or 'none'}"
+    lasts = span(time.time() - found.since)
+    return f"in {found.what} for {lasts}; last sign of life: {ago(found.heard) or 'none'}"
 
 
 def percent(share: float | None) -> str:
