@@ -23,7 +23,7 @@ from st2sensor.cli.invocation import invoke, runs
     help="File to create, as [keyvalue] encryption_key_path names it.",
 )
 @version
-@runs("st2sensor.cli.commands.crypto_key:generate")
+@runs("st2sensor.cli.commands.generate_symmetric_crypto_key:generate")
 def root() -> None:
     """Create a key file that only its owner can read. An existing file is left alone."""
 

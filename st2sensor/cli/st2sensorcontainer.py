@@ -25,7 +25,7 @@ from st2sensor.cli.invocation import invoke, runs
 @click.option("--sensor-ref", metavar="PACK.CLASS", help="Run only this sensor, and exit with its exit code.")
 @accepted
 @version
-@runs("st2sensor.cli.commands.run:container", quiet=False)
+@runs("st2sensor.cli.commands.container:container", quiet=False)
 def root() -> None:
     """Run all registered and enabled sensors, each in a process of its own.
 

@@ -1,4 +1,4 @@
-"""`st2sensor list`: which sensors there are, and whether they run."""
+"""`st2sensor list`: show all sensors and their states."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from st2sensor.cli.text.printable import in_line
 
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
+    """Print the sensors. Raises ContainerForbidden, StorageError."""
     settings = configured(config_files)
     found = [
         sensor

@@ -1,4 +1,4 @@
-"""`st2sensor logs` and `log-level`: what a sensor says, and how much of it is heard."""
+"""`st2sensor logs`: show the newest log lines of a sensor, and follow new ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from st2sensor.cli.inspection.control_client import ControlClient, reached
 from st2sensor.cli.inspection.reports import parsed, sensor_of
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.outcome import report
 from st2sensor.cli.text.printable import printable
 from st2sensor.errors import SensorNotFound
 
@@ -34,25 +33,20 @@ class Line:
 
 
 def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bool) -> None:
+    """Print log lines. Raises SensorNotFound, ContainerAway, ContainerForbidden."""
     state_dir = configured(config_files).container.state_dir
     with reached(state_dir, ref) as container, suppress(KeyboardInterrupt):
         if sensor_of(container, ref) is None:
-            raise SensorNotFound(f"sensor {ref} is not known here; st2sensor list shows those that are")
+            raise SensorNotFound(f"sensor {ref} is not known here; st2sensor list shows the known ones")
         if not follow:
             for line in _kept(container, ref):
                 _print(line, json_output)
             return
-        # On a connection of its own, before the lines are asked for: so none comes between.
+        # Follow on a connection of its own, before asking for the kept lines: no line is lost in between.
         with reached(state_dir, ref) as following:
             following.follow(["line"], ref)
             for line in _once(_kept(container, ref), (parsed(Line, event) for event in following.events())):
                 _print(line, json_output)
-
-
-def log_level(config_files: Sequence[str], *, level: str, ref: str | None, json_output: bool) -> None:
-    with reached(configured(config_files).container.state_dir, ref) as container:
-        container.call("log_level", level=level, ref=ref)
-    report(json_output, f"{ref or 'the container'} logs {level} and worse", ref=ref, level=level)
 
 
 def _kept(container: ControlClient, ref: str) -> list[Line]:

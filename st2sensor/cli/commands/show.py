@@ -1,4 +1,4 @@
-"""`st2sensor show`: all that is known of one sensor, and above all why it does not do what it should."""
+"""`st2sensor show`: show everything about one sensor, above all why it does not work."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from st2sensor.reports import NodeReport, Notice, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
-TOLD_ELSEWHERE = ("running", "refused")
-"""States that need no reason, or have it further below."""
+WITHOUT_REASON = ("running", "refused")
+"""States that need no reason, or show it in another row."""
 
-WIDTH = 30
+BARS = 30
 """Bars of the sparkline: five minutes."""
 
 
 def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
+    """Print a sensor. Raises SensorNotFound, ContainerForbidden, StorageError."""
     settings = configured(config_files)
     report, container = sensors.one(settings, ref)
     letters = _dead_letters(settings, ref)
-    lacking = _lacking(settings, ref, container)
+    gaps = _configuration_gaps(settings, ref, container)
     if json_output:
         shown = {
             **asdict(report),
             "dead_letters": len(letters),
-            "configuration": lacking,
+            "configuration": gaps,
             "container": None if container is None else asdict(container),
         }
         click.echo(json.dumps(shown))
@@ -47,7 +48,7 @@ def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    configuration = [("configuration", Text("\n".join(lacking), "yellow"))]
+    configuration = [("configuration", Text("\n".join(gaps), "yellow"))]
     for name, text in [
         *_life(report),
         *_work(report, container),
@@ -61,8 +62,8 @@ def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     out.print(table)
 
 
-def _lacking(settings: Settings, ref: str, container: NodeReport | None) -> list[str]:
-    """What is missing in the sensor's configuration, as far as the database is there to know it."""
+def _configuration_gaps(settings: Settings, ref: str, container: NodeReport | None) -> list[str]:
+    """Return what is missing in the sensor's configuration; nothing if the database is away."""
     if container is not None and any(check.name == "database" and not check.ok for check in container.checks):
         return []
     found: list[str] = resolve("st2sensor.cli.inspection.configured:warnings")(settings, ref)
@@ -85,7 +86,7 @@ def _life(report: SensorReport) -> list[tuple[str, Any]]:
     return [
         ("since", since),
         ("node", f"{report.node}, under fence {report.fence}" if report.node else ""),
-        ("why", "" if report.state in TOLD_ELSEWHERE else report.reason),
+        ("why", "" if report.state in WITHOUT_REASON else report.reason),
         ("next start", units.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
         ("restarts", str(report.restarts) + failures),
@@ -103,7 +104,7 @@ def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str,
     if report.trigger:
         triggered = f"{report.trigger}, {units.ago(report.triggered_at)}"
     counts = f"{report.triggers_per_minute} a minute, {report.dispatched} since the container started"
-    bars = units.sparkline(report.recent, WIDTH).strip()
+    bars = units.sparkline(report.recent, BARS).strip()
     return [
         ("last poll", polled),
         ("last trigger", triggered),
@@ -129,7 +130,7 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
     if report.dropped:
         lines = units.count(report.dropped, "line")
         are = "was" if report.dropped == 1 else "were"
-        what = f"{lines} of its log {are} dropped: it says more than [sensorcontainer] output_rate"
+        what = f"{lines} of its log {are} dropped: it logs more than [sensorcontainer] output_rate allows"
         found.append(("floods", Text(what, "red")))
     if report.last_invalid:
         found.append(("invalid", Text(_notice(report.last_invalid), "red")))
@@ -138,7 +139,7 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
         what = f"{kept}; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
         found.append(("dead letters", Text(what, "red")))
     if report.refused:
-        text = f"{report.refused}\nWhat runs is the content before it." if report.pid else report.refused
+        text = f"{report.refused}\nThe previous content is still running." if report.pid else report.refused
         found.append(("refused", Text(text, "red")))
     found += [("refused type", Text(text, "red")) for text in report.refused_types]
     error = report.last_error
@@ -156,7 +157,10 @@ def _notice(notice: Notice | None) -> str:
 
 
 def _dead_letters(settings: Settings, ref: str) -> list[str]:
-    """Why a sensor's dead letters are dead, oldest first; also of a container that has run it alone."""
+    """Return the reasons of a sensor's dead letters, oldest first.
+
+    This includes those of a container that has run only this sensor.
+    """
     found: list[tuple[float, str]] = []
     for state_dir in (settings.container.state_dir, settings.container.state_dir / ref):
         with suppress(OutboxError):

@@ -1,4 +1,4 @@
-"""`st2sensor tail`: shows each trigger as it passes."""
+"""`st2sensor tail`: show each trigger that passes through the exchange."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Accepted:
 
 
 def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
+    """Show triggers until SIGINT or SIGTERM; return the exit code. Raises BrokerUnavailable, StorageError."""
     settings = configured(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()
@@ -85,7 +86,7 @@ def _follow_exchange(settings: Settings, handle: Handle) -> None:
 
 
 def _follow_container(settings: Settings, handle: Handle) -> bool:
-    """Show what the container accepts, until it ends; False when there is none."""
+    """Show the triggers that the container accepts, until it ends. Return False if no container runs."""
     try:
         with reached(settings.container.state_dir) as container:
             container.follow(["trigger"])

@@ -1,4 +1,4 @@
-"""`st2sensor top`: a live view of all sensors."""
+"""`st2sensor top`: watch all sensors of this host's container."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ from st2sensor.reports import NodeReport, SensorReport
 from st2sensor.sharing.overview import UP
 
 HEAD = 6
-"""Lines of the screen that are no rows."""
+"""Lines of the screen that do not show sensors."""
 
 
 def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, json_output: bool) -> int:
+    """Show the sensors until Ctrl-C, or once. Return the exit code.
+
+    Raises ContainerAway, ContainerForbidden.
+    """
     if json_output and not once:
-        raise click.UsageError("--json prints it once: add --once")
+        raise click.UsageError("--json needs --once")
     out = console()
     with reached(configured(config_files).container.state_dir) as container:
         try:
@@ -66,7 +70,10 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
 def _screen(
     node: NodeReport, sensors: Sequence[SensorReport], sort: str, width: int, shares: Shares, room: int | None
 ) -> Group:
-    """:param room: rows that fit; None for all."""
+    """Return everything that is shown.
+
+    :param room: number of rows that fit; None for all.
+    """
     running = units.span(time.time() - node.started)
     head = Text.assemble(
         (f"st2sensor {in_line(node.name)}", "bold"),

@@ -124,7 +124,7 @@ def validate() -> None:
 
 @section.command(epilog=examples("st2sensor run linux.FileWatchSensor", "st2sensor --debug run examples.CursorSensor"))
 @named_sensor
-@runs("st2sensor.cli.commands.run:sensor", quiet=False)
+@runs("st2sensor.cli.commands.run:run", quiet=False)
 def run() -> None:
     """Run one registered sensor in this terminal.
 

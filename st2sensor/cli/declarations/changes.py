@@ -33,7 +33,7 @@ def enable() -> None:
 @section.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
 @named_sensor
 @as_json
-@runs("st2sensor.cli.commands.enable:disable")
+@runs("st2sensor.cli.commands.disable:disable")
 def disable() -> None:
     """Stop a sensor and keep it stopped.
 
@@ -61,7 +61,7 @@ def drain() -> None:
 @section.command(epilog=examples("st2sensor undrain node1"))
 @named_node
 @as_json
-@runs("st2sensor.cli.commands.drain:undrain")
+@runs("st2sensor.cli.commands.undrain:undrain")
 def undrain() -> None:
     """Let a drained node take sensors again."""
 
@@ -73,7 +73,7 @@ def undrain() -> None:
 @click.argument("level", metavar="LEVEL", type=click.Choice(list(colours.OF_LEVELS), case_sensitive=False))
 @click.option("--sensor", "ref", metavar="PACK.CLASS", help="Change only this sensor's level.")
 @as_json
-@runs("st2sensor.cli.commands.logs:log_level")
+@runs("st2sensor.cli.commands.log_level:log_level")
 def log_level() -> None:
     """Change the log level of the running container.
 

@@ -57,7 +57,7 @@ def remove() -> None:
 
 @section.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
 @as_json
-@runs("st2sensor.cli.commands.triggers:rules")
+@runs("st2sensor.cli.commands.rules:rules")
 def rules() -> None:
     """Show the rules, and the trigger that each one needs."""
 

@@ -18,10 +18,10 @@ SORTS: Mapping[str, Callable[[SensorReport], Any]] = {
 
 
 def ordered(sensors: Sequence[SensorReport], sort: str, shares: Mapping[str, float | None]) -> list[SensorReport]:
-    """By processor: those first that use it now, where that is known.
+    """Return sensors in order. By cpu, current use counts if it is known, otherwise total use.
 
-    :param sort: one of SORTS.
-    :param shares: what each uses of the processor.
+    :param sort: a key of SORTS.
+    :param shares: percent of a processor that each sensor uses now.
     """
     if sort == "cpu" and shares:
         return sorted(sensors, key=lambda report: -(shares.get(report.ref) or 0))

@@ -166,7 +166,7 @@ def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatc
         ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
         ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
         ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
-        ("st2sensor.cli.commands.run:sensor", ((),), {"ref": "p.S"}),
+        ("st2sensor.cli.commands.run:run", ((),), {"ref": "p.S"}),
     ]
 
 

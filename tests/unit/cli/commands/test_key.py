@@ -31,4 +31,4 @@ def test_keys_that_were_listed_can_be_loaded(config_file: Path) -> None:
             assert problem in run(other, "key", "load", str(file)).stderr
         file.write_text(json.dumps([{"name": "k", "value": "v", "expire_timestamp": "2000-01-01T00:00:00Z"}]))
         done = run(other, "key", "load", str(file))
-        assert (done.stdout, done.stderr) == ("0 keys are stored\n", "1 key left out: expired\n")
+        assert (done.stdout, done.stderr) == ("0 keys are stored\n", "1 key skipped: expired\n")

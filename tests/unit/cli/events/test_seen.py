@@ -23,7 +23,7 @@ def test_a_message_that_is_no_trigger_instance_is_told_and_passed_over(config_fi
     with closing(open_storage(config.load([str(config_file)]).database)) as storage:
         storage.prepare()
         assert seen_in(message, storage) is None
-    assert not_shown(message).startswith(f"a message of {len(body)} bytes is no trigger instance: ")
+    assert not_shown(message).startswith(f"a message of {len(body)} bytes is not a trigger instance: ")
 
 
 def test_a_trigger_that_is_named_by_its_id_alone_is_shown_by_it(config_file: Path) -> None:
