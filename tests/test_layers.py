@@ -103,7 +103,7 @@ ORDER = {
         text
         invocation configuration
         inspection
-        announce daemon events registration
+        content_changes daemon events registration
         development
         commands
         declarations

@@ -1,4 +1,4 @@
-"""What is missing in the configuration that a sensor would get if it started now."""
+"""Gaps in the configuration that a sensor would get if it started now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from st2sensor.workers.pool import Pool
 
 
 def warnings(settings: Settings, ref: str) -> list[str]:
-    """Of a sensor's configuration, as a start would log them; none where it cannot be read: that is told elsewhere."""
+    """Return the warnings that a start of a sensor would log about its configuration.
+
+    None are returned if it cannot be read: the sensor's state tells that.
+    """
     with (
         suppress(St2SensorError),
         closing(open_storage(settings.database)) as storage,

@@ -66,7 +66,7 @@ def test_a_hang_is_told_with_its_beginning_and_the_last_sign_of_life() -> None:
     assert hang.since == pytest.approx(time.time() - 60, abs=30)
     assert hang.heard is not None
     assert hang.heard - hang.since == pytest.approx(1, abs=0.2)
-    said = units.hang({"what": hang.what, "since": hang.since, "heard": hang.heard})
+    said = units.hang(hang)
     assert said.startswith("in poll() for 1 min")
     assert "last sign of life" in said
     assert sensors.hangs.of("p.Other") is None

@@ -1,4 +1,4 @@
-"""Events of a command's own: what they have to fit, and straight to the broker with them."""
+"""Check and publish a command's own trigger instances, without the outbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from st2sensor.transport.base import COMMAND
 
 
 def registered(settings: Settings) -> Catalogue:
-    """The trigger types and triggers that are registered now. Raises StorageError, StorageUnavailable."""
+    """Return the registered trigger types and triggers. Raises StorageError, StorageUnavailable."""
     catalogue = Catalogue()
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
@@ -30,7 +30,10 @@ def registered(settings: Settings) -> Catalogue:
 
 
 def objections(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> list[str | None]:
-    """Why each of some events must not be published, or None. Raises StorageError, StorageUnavailable."""
+    """Return for each event why it must not be published, or None. Raises StorageError, StorageUnavailable.
+
+    :param catalogue: the registered types; None to read them now.
+    """
 
     async def all_of_them() -> list[str | None]:
         return [await checker.objection(CORE_PACK, event) for event in events]
@@ -40,9 +43,9 @@ def objections(settings: Settings, events: Sequence[Event], catalogue: Catalogue
 
 
 def publish(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> None:
-    """Publish in order, not by an outbox. Raises TransportError.
+    """Publish events in order, straight to the broker. Raises TransportError.
 
-    :param catalogue: knows their types; without one each names its type itself.
+    :param catalogue: the registered types; without it each event must name its type.
     """
     entries = [_entry(event, catalogue) for event in events]
     with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
