@@ -13,6 +13,7 @@ from st2sensor.models import Pack, Registration
 from st2sensor.packs.code.check import check_code
 from st2sensor.packs.code.location import code_of, digest
 from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.registrable import SENSORS
 from st2sensor.packs.registration.context import Context
@@ -53,7 +54,7 @@ class SensorChecks:
         if pack.path not in self._configurations:
             templates = self._context.templates
             try:
-                source = pack_config.load(self._context.content.configs_path, pack.ref, pack.path)
+                source = pack_source.load(self._context.content.configs_path, pack.ref, pack.path)
                 rendered = pack_config.render(source, templates)
                 self._configurations[pack.path] = pack_config.fingerprint(source, templates)
                 self._context.warnings += rendered.warnings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
-from st2sensor.packs.configuration.pack_config import config_file
+from st2sensor.packs.configuration.source import config_file
 from st2sensor.packs.configuration.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, repeated, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
