@@ -11,7 +11,7 @@ import pytest
 from st2sensor import masking
 from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs.configuration import pack_config, templates
+from st2sensor.packs.configuration import checker, pack_config
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import Config
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
@@ -379,7 +379,7 @@ def test_a_fingerprint_tells_changes_of_what_is_used_alone(pack: Pack) -> None:
 
 
 def test_a_schema_that_takes_too_long_to_apply_is_told(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "SECONDS", 0.5)
+    monkeypatch.setattr(checker, "CHECK_TIMEOUT", 0.5)
     pack.write(f"s: {'a' * 60}!\n", "s: {type: string, pattern: ^(a+)+$}\n")
     with pytest.raises(ContentError, match=r"cannot be checked against the pack's config\.schema\.yaml"):
         pack.render()
