@@ -21,7 +21,8 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.core_pack.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
 from st2sensor.models import Rule, SensorType, Trigger, TriggerType
-from st2sensor.packs.registration import rules as registered
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.yaml_files import value
 from st2sensor.settings import Settings
@@ -64,7 +65,7 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
     asked = dict(map(_parameter, parameters))
     _check_timer(trigger_type, asked)
     with _changing(settings) as (storage, announcements):
-        trigger = registered.ask(trigger_type, asked, storage, announcements)
+        trigger = asking.ask(trigger_type, asked, storage, announcements, Checker())
     report(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
 
 
@@ -79,7 +80,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
                 f"{ref} has no parameters: it is its type's, and stays as long as that", key="parameters"
             )
         _check_counts(known, storage)
-        registered.withdraw(ref, storage, announcements)
+        asking.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
     line = f"{ref} is gone" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
     report(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)

@@ -9,6 +9,9 @@ from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.schemas.program import program_of
 from st2sensor.workers.pool import Pool
 
+FUNCTION = {"violation": "st2sensor.packs.configuration.schema:violation"}
+"""What a pool for checkers must have."""
+
 CHECK_TIMEOUT = 5.0
 """Seconds that a worker process may take to apply one schema."""
 
@@ -16,11 +19,11 @@ CHECK_TIMEOUT = 5.0
 class Checker:
     """Applies schemas: cheap ones in this process, all others in a worker process with a deadline.
 
-    :param workers: a pool with the function `violation`.
+    :param workers: a pool with FUNCTION; None for a private one, which ends with this process.
     """
 
-    def __init__(self, workers: Pool) -> None:
-        self._workers = workers
+    def __init__(self, workers: Pool | None = None) -> None:
+        self._workers = workers or Pool(FUNCTION)
 
     def violation(self, values: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
         """Return where and how values break a schema, or None. Raises WorkFailed when that cannot be told in time."""

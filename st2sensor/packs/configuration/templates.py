@@ -17,6 +17,7 @@ from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
+from st2sensor.packs.configuration import checker
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.references import Reference, parts_of
 from st2sensor.storage.base import Storage
@@ -24,7 +25,7 @@ from st2sensor.workers.pool import Pool
 
 FUNCTIONS = {
     "render": "st2sensor.packs.configuration.rendering:rendered",
-    "violation": "st2sensor.packs.configuration.schema:violation",
+    **checker.FUNCTION,
 }
 """Functions that a pool for templates and checkers must have."""
 

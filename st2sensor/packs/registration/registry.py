@@ -92,6 +92,7 @@ class Registry:
             None if prune else context.present(),
             self.storage,
             self.announcements,
+            self.templates.checker,
             lambda rule: context.overrides_of(rule.pack).disables(rule.name),
         )
         for outcome in outcomes_of_rules:
