@@ -22,7 +22,8 @@ from st2sensor.cli.text.units import assignments
 from st2sensor.core_pack.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
 from st2sensor.models import SensorType, Trigger, TriggerType
-from st2sensor.packs.registration import rules as registered
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.registration import asking
 from st2sensor.packs.yaml_files import value
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -67,7 +68,7 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
     values = dict(map(_parameter, parameters))
     _check_timer(trigger_type, values)
     with changing(settings) as (storage, announcements):
-        trigger = registered.ask(trigger_type, values, storage, announcements)
+        trigger = asking.ask(trigger_type, values, storage, announcements, Checker())
     print_outcome(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
 
 
@@ -83,7 +84,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
                 f"{ref} has no parameters: it belongs to its type, and stays as long as the type", key="parameters"
             )
         _check_counts(known, storage)
-        registered.withdraw(ref, storage, announcements)
+        asking.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
     line = f"{ref} is deleted" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
     print_outcome(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)

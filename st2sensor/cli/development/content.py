@@ -17,8 +17,9 @@ from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
 from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import yaml_files
 from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.registrable import KINDS
-from st2sensor.packs.registration import rules
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result, failures
 from st2sensor.settings import Settings
@@ -80,6 +81,7 @@ class Content:
         self._missing = list(triggers)
         self._virtualenvs = virtualenvs
         self._announcements = Announcements.of(settings)
+        self._checker = Checker()
         self._failing: frozenset[str] = frozenset()
         """Messages of failures that have been shown and still exist."""
         self._lock = threading.Lock()
@@ -204,7 +206,9 @@ class Content:
         """
         for wanted in list(self._missing):
             try:
-                trigger = rules.ask(wanted.trigger_type, wanted.parameters, self._storage, self._announcements)
+                trigger = asking.ask(
+                    wanted.trigger_type, wanted.parameters, self._storage, self._announcements, self._checker
+                )
             except TriggerRefused as refusal:
                 if not lenient:
                     raise

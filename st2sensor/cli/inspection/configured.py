@@ -9,6 +9,7 @@ from st2sensor.errors import St2SensorError
 from st2sensor.models import SensorType
 from st2sensor.packs.code.location import located
 from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -30,7 +31,7 @@ def warnings(settings: Settings, ref: str) -> list[str]:
         if sensor is None:
             return []
         code = located(sensor, settings.content)
-        source = pack_config.load(settings.content.configs_path, sensor.pack, code.pack)
+        source = pack_source.load(settings.content.configs_path, sensor.pack, code.pack)
         templates = Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers)
         return [] if source.is_empty else list(pack_config.render(source, templates).warnings)
     return []

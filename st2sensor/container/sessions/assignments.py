@@ -13,7 +13,8 @@ from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs.configuration import pack_config
-from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Config, Source
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Config
+from st2sensor.packs.configuration.source import Source
 from st2sensor.packs.configuration.templates import Lookup, Templates
 from st2sensor.portable.isotime import utc_now
 from st2sensor.settings import Settings

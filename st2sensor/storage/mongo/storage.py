@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from st2sensor.errors import LeaseLost, StorageError
-from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
+from st2sensor.models import Batch, Change, Entity, KeyValue, Rule, Trigger
 from st2sensor.storage.base import T
 from st2sensor.storage.batches import batch_document
 from st2sensor.storage.documents import COLLECTIONS, STACKSTORM_RULES, changes
@@ -112,6 +112,18 @@ class MongoStorage:
         del present["ref_count"]
         with self._failures():
             self._database[collection.name].update_one({"uid": old_uid}, {"$set": present})
+
+    def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
+        rules = self._database[COLLECTIONS[Rule].name]
+        key = {"pack": known.pack, "name": known.name, "trigger": known.trigger}
+        with self._failures():
+            if changed is None:
+                return rules.delete_one(key).deleted_count == 1
+            present, absent = changes(COLLECTIONS[Rule].to_document(changed))
+            update: Document = {"$set": present}
+            if absent:
+                update["$unset"] = dict.fromkeys(absent, "")
+            return rules.update_one(key, update).matched_count == 1
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
         with self._failures():

@@ -12,7 +12,8 @@ from unittest.mock import MagicMock, create_autospec
 
 import pytest
 
-from st2sensor.container.sessions.wrapper_methods import Node, WrapperMethods
+from st2sensor.container.sessions.events import EventMethods
+from st2sensor.container.sessions.node import Node
 from st2sensor.dispatch import dispatcher as dispatcher_module
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker, Problem
@@ -330,10 +331,9 @@ def test_the_type_of_an_event_that_a_wrapper_dispatches_is_looked_up_once(outbox
     catalogue.learn(TYPES, TRIGGERS)
     checker = Refusing(catalogue)
     dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
-    methods = WrapperMethods(create_autospec(Node), MagicMock(), dispatcher, user="stanley")
     session = MagicMock(ref="p.S", is_released=lambda _: False)
     params = {"trigger": "p.strict", "schema": catalogue.digest_of(TYPES[1])}
-    methods.handle(session, {"id": 1, "method": "dispatch", "params": params, "bodies": [b'{"n": 1}']})
+    EventMethods(create_autospec(Node), dispatcher).dispatch(session, 1, params, [b'{"n": 1}'])
     outbox.close()
     assert catalogue.looked_up == ["p.strict"]
     assert len(on_disk(tmp_path / "outbox.db")) == 1
