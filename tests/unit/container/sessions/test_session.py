@@ -52,15 +52,16 @@ def request(number: int, size: int = 1) -> bytes:
 async def pushed(peer: socket.socket, data: bytes, times: int) -> int:
     """Send the data as often as the other side takes it, at most so many times; returns the bytes."""
     peer.setblocking(False)
-    sent = stuck = 0
-    pending = b""
+    sent = 0
     for _ in range(times):
-        pending += data
-        while pending and stuck < 20:
+        pending, stuck = data, 0
+        while pending:
             try:
                 done = peer.send(pending)
             except BlockingIOError:
                 stuck += 1
+                if stuck == 20:
+                    return sent
                 await asyncio.sleep(0.01)
             else:
                 pending, sent, stuck = pending[done:], sent + done, 0
