@@ -126,7 +126,7 @@ class Recorder:
         LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since, extra=extra)
         if child.failures == self._restarts.failing_after:
             LOG.warning(
-                "%s keeps failing: %d times in a row; it will be started again and again, in the end every %g s",
+                "%s keeps failing: %d times in a row; restarts go on forever, up to %g s apart",
                 child.ref,
                 child.failures,
                 self._restarts.delay_max,
