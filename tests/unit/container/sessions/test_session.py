@@ -1,23 +1,17 @@
-"""What a session, one who watches, a page and a list hold at most."""
+"""Sessions: bytes in, answers out, and how much of either they hold at most."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.clipping import MOST_TYPES, SHORT, clipped
 from st2sensor.container.sessions import outgoing, session, unanswered
 from st2sensor.container.sessions.session import Session
 from st2sensor.portable import rpc
-from st2sensor.reports import Notice, SensorReport
-from st2sensor.status import feed
-from st2sensor.status.feed import Page
 from tests.plugins.patience import SOON
 
 
@@ -158,73 +152,138 @@ def test_a_stranger_that_talks_on_without_a_token_is_closed() -> None:
     asyncio.run(run())
 
 
-def test_events_that_wait_are_bounded_in_bytes() -> None:
+class Echo(Slow):
+    """Answers each request with its parameters, and refuses the method `no`."""
+
+    def handle(self, session: Session, message: rpc.Message) -> None:
+        super().handle(session, message)
+        if message["method"] == "no":
+            session.refuse(message["id"], ValueError("no"))
+        else:
+            session.answer(message["id"], message["params"])
+
+
+async def answers(peer: socket.socket, count: int) -> list[rpc.Message]:
+    """Read as many messages."""
+    peer.setblocking(False)
+    lines, found = rpc.LineBuffer(), list[rpc.Message]()
+    async with asyncio.timeout(SOON):
+        while len(found) < count:
+            data = await asyncio.get_running_loop().sock_recv(peer, 65536)
+            assert data
+            found += map(rpc.decode, lines.feed(data))
+    return found
+
+
+def test_requests_in_pieces_and_in_one_piece_are_answered_in_their_order() -> None:
     async def run() -> None:
-        events = Broadcast()
-        with events.watched([broadcast.TRIGGER]) as whole, events.watched([broadcast.TRIGGER], bodies=False) as brief:
-            for number in range(10):
-                events.tell(broadcast.TRIGGER, "p.S", trigger=f"p.{number}", body="x" * 1_000_000)
-            taken = whole.taken()
-            assert len(taken) == 3
-            assert whole.missed() == 7
-            assert [event["trigger"] for event in brief.taken()] == [f"p.{number}" for number in range(10)]
-            # A single one may be longer, and there is room again.
-            events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="x" * 10_000_000)
-            assert len((await whole.next())["body"]) == 10_000_000
-            events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="y")
-            assert len(whole.taken()) == 1
+        ours, theirs = socket.socketpair()
+        held = Session(asyncio.get_running_loop(), ours, Echo(), trusted=True)
+        whole = b"".join(rpc.request(number, "m", {"n": number}) for number in range(3))
+        for index in range(len(whole)):
+            theirs.sendall(whole[index : index + 1])
+            await asyncio.sleep(0)
+        theirs.sendall(b"".join(rpc.request(number, "m", {"n": number}) for number in range(3, 100)))
+        found = await answers(theirs, 100)
+        assert [(message["id"], message["result"]) for message in found] == [(n, {"n": n}) for n in range(100)]
+        theirs.sendall(rpc.request(7, "no", {}))
+        (refusal,) = await answers(theirs, 1)
+        with pytest.raises(ValueError, match="no"):
+            rpc.answer_of(refusal)
+        held.close()
+        theirs.close()
 
     asyncio.run(run())
 
 
-def test_the_text_of_an_event_is_cut() -> None:
-    events = Broadcast()
-    with events.watched([broadcast.ERROR]) as watcher:
-        events.tell(broadcast.ERROR, "p.S", text="x" * 5_000_000 + "the point")
-        (event,) = watcher.taken()
-    assert len(event["text"]) == broadcast.LONGEST
-    assert event["text"].endswith("the point")
-
-
-def test_a_page_that_does_not_read_has_so_many_bytes_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "BACKLOG_BYTES", 100)
-
+def test_what_was_said_before_hanging_up_still_counts() -> None:
     async def run() -> None:
-        page = Page()
-        assert page.put(b"x" * 1000)
-        assert not page.put(b"x")
-        assert await page.get() == b"x" * 1000
-        assert page.put(b"x" * 60)
-        assert page.put(b"x" * 40)
-        assert not page.put(b"x")
-        page.end()
-        assert await page.get() is None
+        ours, theirs = socket.socketpair()
+        slow = Slow()
+        left: list[str] = []
+        held = Session(asyncio.get_running_loop(), ours, slow, trusted=True)
+        held.left = lambda: left.append("left")
+        theirs.sendall(b"".join(request(number) for number in range(50)))
+        theirs.close()
+        await until(lambda: slow.is_closed)
+        assert len(slow.asked) == 50
+        held.close()
+        assert left == ["left"]
+        # Nobody is there to read it.
+        held.answer(1, None)
 
     asyncio.run(run())
 
 
-def test_the_texts_of_a_report_are_cut_and_keep_their_point() -> None:
-    def event(text: str) -> Notice:
-        return Notice(at=1.0, text=text)
+def test_a_session_is_drained_at_once_and_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CHUNK", len(request(1)))
 
-    fields: dict[str, Any] = {name: event("begin" + "x" * 1_000_000) for name in ("last_exit", "last_invalid")}
-    report = clipped(
-        SensorReport(
-            ref="p.S",
-            state="running",
-            reason="begin" + "x" * 1_000_000,
-            refused="begin" + "x" * 1_000_000,
-            last_error=event("x" * 1_000_000 + "the point"),
-            trigger_types=tuple(map(str, range(1000))),
-            **fields,
-        )
-    )
-    assert report.last_error is not None
-    assert report.last_error.text.endswith("the point")
-    texts = [report.reason, report.refused, report.last_exit and report.last_exit.text]
-    texts.append(report.last_invalid and report.last_invalid.text)
-    assert all(text and text.startswith("begin") and len(text) == SHORT for text in texts)
-    assert len(report.last_error.text) < 5000
-    assert len(report.trigger_types) == MOST_TYPES
-    short = SensorReport(ref="p.S", state="running", reason="why")
-    assert clipped(short) == short
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        slow = Slow()
+        held = Session(asyncio.get_running_loop(), ours, slow, trusted=True)
+        theirs.sendall(request(1) * (session.MOST_LAST_CHUNKS + 5))
+        # No turn of the loop is needed.
+        held.drain()
+        assert len(slow.asked) == session.MOST_LAST_CHUNKS
+        held.drain()
+        assert len(slow.asked) == session.MOST_LAST_CHUNKS + 5
+        held.close()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_a_busy_session_leaves_the_others_their_turn() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        slow = Slow()
+        held = Session(loop, ours, slow, trusted=True)
+        theirs.sendall(request(1) * 100)
+        seen: list[int] = []
+
+        def look() -> None:
+            seen.append(len(slow.asked))
+            if len(slow.asked) < 100:
+                loop.call_soon(look)
+
+        loop.call_soon(look)
+        await until(lambda: len(slow.asked) == 100)
+        steps = [after - before for before, after in itertools.pairwise(seen)]
+        assert max(steps) <= session.MESSAGES_PER_TURN
+        held.close()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_too_long_is_refused_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "MAX_MESSAGE_BYTES", 1000)
+
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        held = Session(asyncio.get_running_loop(), ours, Slow(), trusted=True)
+        held.answer(1, "x" * 1000)
+        held.answer(2, "short")
+        refusal, answer = await answers(theirs, 2)
+        with pytest.raises(ValueError, match="ask for less"):
+            rpc.answer_of(refusal)
+        assert answer["result"] == "short"
+        held.close()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_nonsense_ends_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+        slow = Slow()
+        Session(asyncio.get_running_loop(), ours, slow, trusted=True)
+        theirs.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        await until(lambda: slow.is_closed)
+        theirs.close()
+
+    asyncio.run(run())
+    assert "an unknown process: session ended: " in caplog.text
