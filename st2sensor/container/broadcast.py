@@ -1,4 +1,4 @@
-"""Tells whoever watches what happens: states, triggers, errors, lines of the log. One who is slow misses some."""
+"""Sends events to watchers: states, triggers, errors, and lines of the log. A slow watcher misses some of them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 WAITING, WAITING_BYTES = 1000, 4_000_000
-"""Events that wait for one who watches, and their bytes, at most, but for a single event."""
+"""Most events that wait for one watcher, and most bytes of them; a single event may be larger."""
 
 LONGEST = 16_384
-"""Characters of a text that are told: the last ones, where a traceback has its point."""
+"""Most characters of a text in an event: the last ones, where a traceback has its message."""
 
 BODY = "body"
-"""The field that holds a payload: it is told whole, to those who want it."""
+"""The field that holds a payload. It is never cut, and left out for watchers that do not want it."""
 
 KINDS = STATE, TRIGGER, INVALID, ERROR, LINE = "state", "trigger", "invalid", "error", "line"
-"""Of events."""
+"""Kinds of events."""
 
 Event = dict[str, Any]
 
 
 class Watcher:
-    """One who watches.
+    """Keeps the events of one watcher until they are taken.
 
-    :param bodies: whether it wants payloads.
+    :param bodies: whether the watcher wants payloads.
     """
 
     def __init__(self, kinds: Collection[str], bodies: bool) -> None:
@@ -37,6 +37,7 @@ class Watcher:
         self._missed = 0
 
     def see(self, event: Event) -> None:
+        """Keep an event, or count it as missed if there is no room."""
         if not self._bodies:
             event = {name: value for name, value in event.items() if name != BODY}
         size = sum(len(value) for value in event.values() if isinstance(value, str | bytes))
@@ -53,7 +54,7 @@ class Watcher:
         return event
 
     def taken(self) -> list[Event]:
-        """Those that wait."""
+        """Take and return the events that wait."""
         events = []
         with suppress(asyncio.QueueEmpty):
             while True:
@@ -63,25 +64,25 @@ class Watcher:
         return events
 
     def missed(self) -> int:
-        """How many there was no room for since the last time."""
+        """Return the number of events missed since the last call."""
         missed, self._missed = self._missed, 0
         return missed
 
 
 class Broadcast:
-    """For the loop's thread, but for `is_watched`."""
+    """For the loop's thread, except for `is_watched`."""
 
     def __init__(self) -> None:
         self._watchers: set[Watcher] = set()
 
     @contextmanager
     def watched(self, kinds: Collection[str], *, bodies: bool = True) -> Iterator[Watcher]:
-        """See events of some kinds from now on.
+        """Watch events of some kinds.
 
-        :param bodies: with payloads.
+        :param bodies: whether the events carry their payloads.
         """
         watcher = Watcher(kinds, bodies)
-        # Replaced, not changed: other threads look at it.
+        # Replaced, not changed: other threads read it.
         self._watchers = self._watchers | {watcher}
         try:
             yield watcher
@@ -89,17 +90,20 @@ class Broadcast:
             self._watchers = self._watchers - {watcher}
 
     def is_watched(self, kind: str) -> bool:
-        """Whether somebody wants to see events of a kind."""
+        """Return whether somebody watches events of a kind. From any thread."""
         return any(kind in watcher.kinds for watcher in self._watchers)
 
     def tell(self, kind: str, sensor: str, **fields: Any) -> None:
-        """:param fields: JSON."""
+        """Send an event to the watchers of its kind.
+
+        :param fields: values that JSON can hold.
+        """
         if not self._watchers:
             return
-        told = {
+        shortened = {
             name: _end(value) if name != BODY and isinstance(value, str) else value for name, value in fields.items()
         }
-        event = {"at": time.time(), **told, "kind": kind, "sensor": sensor}
+        event = {"at": time.time(), **shortened, "kind": kind, "sensor": sensor}
         for watcher in self._watchers:
             if kind in watcher.kinds:
                 watcher.see(event)

@@ -1,4 +1,4 @@
-"""What systemd is told of the container, where it asks to be: ready, a line of status, that the loop is alive."""
+"""Notifies systemd, where it asks for that: that the container is ready, its status, and that its loop is alive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG = logging.getLogger("st2sensor.container")
 class Systemd:
     """For the loop's thread.
 
-    :param environment: with NOTIFY_SOCKET, where the unit has Type=notify, and WATCHDOG_USEC.
+    :param environment: has NOTIFY_SOCKET where the unit has Type=notify, and WATCHDOG_USEC where it has WatchdogSec.
     """
 
     def __init__(self, loop: AbstractEventLoop, environment: Mapping[str, str]) -> None:
@@ -25,37 +25,39 @@ class Systemd:
         self._status = ""
         self._timer: TimerHandle | None = None
         self._interval = 0.0
+        """Seconds between two signs of life; 0 for none."""
         if self._address and environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
-            # Half of what systemd waits, as it recommends.
+            # systemd recommends half of its limit.
             self._interval = int(environment.get("WATCHDOG_USEC", 0)) / 2_000_000
         if self._interval:
-            self._alive()
+            self._notify_alive()
 
     def ready(self) -> None:
-        """The first start of every sensor was attempted."""
+        """Report, once, that the first start of every sensor was attempted."""
         if not self._is_ready:
             self._is_ready = True
-            self._tell("READY=1")
+            self._notify("READY=1")
 
     def status(self, line: str) -> None:
-        """What `systemctl status` shows."""
+        """Set the line that `systemctl status` shows."""
         if line != self._status:
             self._status = line
-            self._tell(f"STATUS={line}")
+            self._notify(f"STATUS={line}")
 
     def stopping(self) -> None:
-        self._tell("STOPPING=1")
+        """Report that the container stops."""
+        self._notify("STOPPING=1")
 
     def close(self) -> None:
-        """Say nothing any more."""
+        """End the signs of life."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _alive(self) -> None:
-        self._timer = self._loop.call_later(self._interval, self._alive)
-        self._tell("WATCHDOG=1")
+    def _notify_alive(self) -> None:
+        self._timer = self._loop.call_later(self._interval, self._notify_alive)
+        self._notify("WATCHDOG=1")
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         if not self._address:
             return
         try:
@@ -63,4 +65,4 @@ class Systemd:
                 notify.setblocking(False)
                 notify.sendto(message.encode(), self._address)
         except OSError as exception:
-            LOG.debug("systemd at %s is not told %s: %s", self._address, message, exception)
+            LOG.debug("cannot send %s to systemd at %s: %s", message, self._address, exception)

@@ -87,7 +87,7 @@ def test_sensors_survive_their_zygote_and_the_next_one_is_their_warden(embedded:
     before = {ref: process.pid for ref, process in container.wrappers().items()}
 
     first.kill()
-    container.wait_for_log("died; the sensors go on, and it is replaced")
+    container.wait_for_log("died; its sensors keep running, and a new one replaces it")
     eventually("a new zygote", lambda: [item for item in container.zygotes() if item.pid != first.pid])
     assert {ref: process.pid for ref, process in container.wrappers().items()} == before
 
@@ -399,7 +399,7 @@ def test_a_sensor_that_hangs_shows_where_and_is_restarted(embedded: Workspace, t
     embedded.reload_well()
     marker.touch()
     container = embedded.start()
-    container.wait_for_log(f"s.{name}: {what} has taken more than 0.7 s; where its threads are:")
+    container.wait_for_log(f"s.{name}: {what} has taken more than 0.7 s; the stacks of its threads follow:")
     container.wait_for_log(f"s.{name} was stopped because {what} took more than 0.7 s, starts again in")
     container.wait_for_log(f"s.{name} started", 2)
     # On a slow machine not at the first time: it may have been stopped on its way.
@@ -422,7 +422,7 @@ def test_a_sensor_that_failed_and_hangs_in_cleanup_is_killed_and_restarted(embed
     embedded.add_sensor("s", "Hangs", code)
     embedded.reload_well()
     container = embedded.start()
-    container.wait_for_log("s.Hangs: cleanup() has taken more than 0.5 s; where its threads are:")
+    container.wait_for_log("s.Hangs: cleanup() has taken more than 0.5 s; the stacks of its threads follow:")
     container.wait_for_log("s.Hangs was stopped because cleanup() took more than 0.5 s, starts again in")
     container.wait_for_log("s.Hangs started", 2)
     container.wait_for_log("RuntimeError: no luck")

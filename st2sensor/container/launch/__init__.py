@@ -1,1 +1,1 @@
-"""Makes the processes of sensors."""
+"""Starts the processes of sensors: forked by zygotes, or in the foreground."""

@@ -1,4 +1,4 @@
-"""StackStorm's API for sensors that use st2client: where it is, and a token, as an operator gives them."""
+"""Access to StackStorm's API for sensors that use st2client: its URL and a token, as an operator configures them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from st2sensor.errors import ConfigError
 from st2sensor.settings import Container
 
 LONGEST = 4096
-"""Characters of a token."""
+"""Most characters of a token."""
 
 
 def variables(settings: Container) -> dict[str, str]:
-    """Of a sensor's environment, by st2client's names for them. Blocks on a file. Raises ConfigError."""
+    """Return the environment variables that st2client reads. Blocks on a file. Raises ConfigError."""
     found = {} if settings.api_url is None else {"ST2_API_URL": settings.api_url}
     token = token_of(settings)
     return found if token is None else found | {"ST2_AUTH_TOKEN": token}
 
 
 def token_of(settings: Container) -> str | None:
-    """The token, if there is one. Blocks on a file. Raises ConfigError, without what the file holds."""
+    """Return the token, or None if none is configured. Blocks on a file.
+
+    Raises ConfigError, whose message never shows the content of the file.
+    """
     if settings.api_token_file is None:
         return None
     name = f"[sensorcontainer] api_token_file = {settings.api_token_file}"

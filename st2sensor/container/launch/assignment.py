@@ -14,7 +14,7 @@ from st2sensor.settings import Settings
 
 
 def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any], Source]:
-    """What a wrapper runs, in the wrapper protocol's form but for `config`; and what that is made from.
+    """Return the assignment in the wrapper protocol's form, without `config`, and the source of that configuration.
 
     Raises ContentError.
     """
@@ -29,7 +29,7 @@ def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any
 
 
 def own_config(sensor: SensorType, settings: Settings) -> dict[str, Any]:
-    """What the sensors of the bundled pack `core` get beside that pack's configuration: their sections of ours."""
+    """Return what the sensors of the bundled pack `core` get besides its configuration: their sections of st2.conf."""
     if not is_bundled(sensor):
         return {}
     return {"webhooks": asdict(settings.webhooks), "timers": asdict(settings.timers)}

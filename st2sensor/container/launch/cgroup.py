@@ -1,7 +1,7 @@
-"""Control groups (version 2), where one is delegated to the container: each sensor gets one in it.
+"""Control groups (version 2): each sensor gets one, where a group is delegated to the container.
 
-A sensor's whole offspring is in its group, also what has left its process group, so that nothing survives a stop; and
-the kernel itself enforces a limit of memory. systemd delegates with `Delegate=yes`. Needs Linux 5.14.
+A sensor's group holds all of its descendants, even those that have left its process group. So nothing survives a stop,
+and the kernel itself enforces a memory limit. systemd delegates a group with `Delegate=yes`. Needs Linux 5.14.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from st2sensor.models import Overrides
 LOG = logging.getLogger("st2sensor.supervision")
 
 DELEGATE = ("user.delegate", "trusted.delegate")
-"""Extended attributes by which systemd marks a delegated group: root may write to every one."""
+"""Extended attributes that systemd sets on a delegated group. Root needs them, because root may write to any group."""
 
 CONTAINER, SENSOR = "container", "sensor-"
-"""Names of groups: the container's own, because one with processes in it cannot limit its children; and sensors'."""
+"""Names of groups: of the container itself, because a group that holds processes cannot limit its children; and the
+beginning of the sensors' names."""
 
 REMOVE_RETRY, TRIES = 0.05, 100
-"""Seconds between attempts to remove a group whose processes are still ending, and how many."""
+"""Seconds between attempts to remove a group whose processes are still ending, and the number of attempts."""
 
 
 class Cgroup:
-    """One sensor's.
+    """The control group of one sensor.
 
     :ivar limits_memory: whether the kernel enforces the sensor's limit.
     """
@@ -41,12 +42,12 @@ class Cgroup:
         self.limits_memory = memory is not None and _write(path / "memory.max", str(memory))
         if self.limits_memory:
             _write(path / "memory.swap.max", "0")
-            # The sensor goes as a whole, not what the kernel happens to choose of it.
+            # The kernel kills the sensor as a whole, and not only the process it happens to choose.
             _write(path / "memory.oom.group", "1")
 
     @property
     def was_out_of_memory(self) -> bool:
-        """Whether the kernel has killed the sensor because of its limit."""
+        """Whether the kernel has killed the sensor for exceeding its memory limit."""
         if not self.limits_memory:
             return False
         try:
@@ -56,7 +57,7 @@ class Cgroup:
         return int(events.get("oom_kill", 0)) > 0
 
     def remove(self, loop: AbstractEventLoop, tries: int = TRIES) -> None:
-        """Kill what is left in it, and remove it, now or a little later."""
+        """Kill the processes that are left in it, and remove it, now or a little later."""
         if not _removed(self.path):
             if tries:
                 loop.call_later(REMOVE_RETRY, self.remove, loop, tries - 1)
@@ -65,12 +66,12 @@ class Cgroup:
 
 
 class Cgroups:
-    """The delegated group. Moves this process into a child of it, beside those of its sensors.
+    """The delegated group. Moves this process into a child of it, next to those of its sensors.
 
     :param home: its folder.
-    :ivar prefix: how the paths of this container's sensors begin: others may have theirs beside them.
+    :ivar prefix: the beginning of the paths of this container's sensors; other containers may have groups next to them.
 
-    Raises OSError when it cannot be used.
+    Raises OSError when the group cannot be used.
     """
 
     def __init__(self, home: Path) -> None:
@@ -80,24 +81,24 @@ class Cgroups:
         if not (own / "cgroup.kill").exists():
             raise OSError("this kernel cannot kill a control group")
         if not _write(own / "cgroup.procs", str(os.getpid())):
-            raise OSError("this process cannot be moved there")
+            raise OSError("this process cannot be moved into it")
         for controller in ("+memory", "+pids"):
             _write(home / "cgroup.subtree_control", controller)
         self.prefix = home / f"{SENSOR}{os.getpid()}-"
         _clear([path for path in home.glob(f"{SENSOR}*-*") if not _has_container(path)])
 
     def clear(self) -> None:
-        """Kill what is left in the groups of this container's sensors, and remove them."""
+        """Kill the processes that are left in the groups of this container's sensors, and remove the groups."""
         _clear(list(self._home.glob(f"{self.prefix.name}*")))
 
     def make(self, ref: str, unique: str, overrides: Overrides) -> Cgroup:
-        """A group for a sensor that starts. Raises OSError."""
+        """Make the group of a sensor that starts. Raises OSError."""
         path = self._home / f"{self.prefix.name}{ref}-{unique}"
         return Cgroup(path, overrides.memory, overrides.processes)
 
 
 def delegated() -> Cgroups | None:
-    """The group that this process is in, when it was given to it."""
+    """Return the group that this process is in, if it is delegated to the process and can be used."""
     home = _own()
     if home is None or not _is_delegated(home):
         return None
@@ -109,7 +110,7 @@ def delegated() -> Cgroups | None:
 
 
 def _own() -> Path | None:
-    """The folder of the group that this process is in; None for the root, which is nobody's to give."""
+    """Return the folder of the group that this process is in; None for the root, which cannot be delegated."""
     try:
         entries = Path("/proc/self/cgroup").read_text().splitlines()
         mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
@@ -133,7 +134,7 @@ def _is_delegated(home: Path) -> bool:
 
 
 def _has_container(path: Path) -> bool:
-    """Whether the container of a sensor's group is alive."""
+    """Return whether the container of a sensor's group is alive."""
     pid = path.name.removeprefix(SENSOR).partition("-")[0]
     try:
         state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
@@ -152,7 +153,7 @@ def _clear(left: list[Path]) -> None:
 
 
 def _removed(path: Path) -> bool:
-    """Kill what is in a group and remove it; False while something has not ended."""
+    """Kill the processes of a group, and remove it. Returns False while some of them have not ended."""
     _write(path / "cgroup.kill", "1")
     try:
         path.rmdir()
@@ -164,7 +165,7 @@ def _removed(path: Path) -> bool:
 
 
 def _write(file: Path, text: str) -> bool:
-    """Whether the kernel took it; it refuses what it cannot do."""
+    """Write a control file. Returns whether the kernel accepted the text."""
     try:
         file.write_text(text)
     except OSError:

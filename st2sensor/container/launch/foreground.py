@@ -1,4 +1,4 @@
-"""Starts the one wrapper of `st2sensor run` in this terminal, whose input, output and Ctrl-C are the sensor's."""
+"""Starts the one wrapper of `st2sensor run` in this terminal: its input, output and Ctrl-C go to the sensor."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TERMINAL = 0
 
 
 class Foreground:
-    """Stands for a launcher. The sensor runs as this process's user, without limits of its own.
+    """A `Launcher`. The sensor runs as this process's user, without limits of its own.
 
-    :param sensors: what it inherits.
+    :param sensors: what the sensor inherits.
     """
 
     def __init__(self, sensors: Inherited) -> None:
@@ -27,46 +27,46 @@ class Foreground:
         self._has_terminal = False
 
     async def start(self, launch: LaunchSpec) -> Handle:
-        """Start the wrapper, and give it the terminal, where there is one. Raises OSError."""
+        """Start the wrapper, and give it the terminal if there is one. Raises OSError."""
         output, unused = os.pipe()
         os.set_blocking(output, False)
         os.close(unused)
-        # Ctrl-Z would stop the sensor alone, and leave the terminal with it.
-        with _deaf_to(signal.SIGTSTP):
+        # Ctrl-Z would stop only the sensor, and leave it with the terminal.
+        with _ignoring(signal.SIGTSTP):
             started = subprocess.Popen(
                 [launch.interpreter, WRAPPER, launch.ref],
                 env=self._sensors.environment(os.environ) | launch.environment(),
                 process_group=0,
             )
-        # Whoever supervises it collects it by its handle.
+        # Its supervisor collects it through its handle.
         pid, started.returncode = started.pid, 0
-        # One that was started in the background leaves the terminal to whom it belongs.
+        # A container that was started in the background leaves the terminal alone.
         self._has_terminal = os.isatty(TERMINAL) and os.tcgetpgrp(TERMINAL) == os.getpgrp()
         if self._has_terminal:
             _hand_terminal(pid)
         return Handle(pid, os.pidfd_open(pid), output, launch.command)
 
-    def forget(self, group: int) -> None:  # noqa: ARG002 (a launcher is told)
-        """The wrapper is gone: the terminal is this process's again."""
+    def forget(self, group: int) -> None:  # noqa: ARG002 (there is only one)
+        """Take the terminal back: the wrapper has ended."""
         if self._has_terminal:
             _hand_terminal(os.getpgrp())
 
     def limit(self, end: Moment) -> None:
-        """A sensor in the foreground is under no lease."""
+        """Do nothing: a sensor in the foreground has no lease."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is no other process."""
 
 
 def _hand_terminal(group: int) -> None:
-    # It may have been closed meanwhile.
-    with _deaf_to(signal.SIGTTOU), suppress(OSError):
+    # The terminal may have been closed meanwhile.
+    with _ignoring(signal.SIGTTOU), suppress(OSError):
         os.tcsetpgrp(TERMINAL, group)
 
 
 @contextmanager
-def _deaf_to(number: signal.Signals) -> Iterator[None]:
-    """Whoever is not in the foreground is stopped for changing that, unless it ignores the signal."""
+def _ignoring(number: signal.Signals) -> Iterator[None]:
+    """Ignore a signal: otherwise the kernel stops a background process that changes the terminal."""
     previous = signal.signal(number, signal.SIG_IGN)
     try:
         yield

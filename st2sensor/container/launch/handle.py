@@ -1,4 +1,4 @@
-"""A wrapper's process, as its container holds it."""
+"""The container's handle of a wrapper's process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from st2sensor.portable import rpc
 
 
 class Handle:
-    """A running wrapper, and leader of its process group.
+    """A running wrapper, which is the leader of its process group.
 
     :param pidfd: handle of the process; closed by this object.
     :param output: read end of the pipe behind its stdout and stderr, non-blocking.
@@ -28,7 +28,7 @@ class Handle:
         self._signal(signal.SIGTERM)
 
     def insist(self) -> None:
-        """Ask again, also one that ignores SIGTERM or handles it in its own way."""
+        """Ask it again, with a second signal for sensors that ignore SIGTERM or handle it themselves."""
         self._wake()
         self._signal(signal.SIGTERM)
         self._signal(rpc.STOP_SIGNAL)
@@ -39,21 +39,21 @@ class Handle:
         self._signal(rpc.STACKS_SIGNAL)
 
     def kill(self) -> None:
-        """End it and all that it has started."""
+        """Kill it and everything in its process group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        # A sensor may have gone to another group, and left its own empty.
+        # A sensor may have moved to another group, and left its own empty.
         self._signal(signal.SIGKILL)
 
     def reap(self) -> int:
-        """Collect the exit code of a process that has ended, negative for a signal; what it left behind is killed."""
-        # The group goes before its leader is reaped: until then its number cannot belong to anybody else.
+        """Wait for the process to end, kill what it left behind, and return its exit code, negative for a signal."""
+        # The group is killed before its leader is reaped: until then its number cannot belong to anybody else.
         try:
             os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
             self.kill()
             info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         except ChildProcessError:
-            # Killed before it became a child of this process.
+            # The process was killed before it became a child of this one.
             info = None
         os.close(self.pidfd)
         if info is None:
@@ -61,12 +61,12 @@ class Handle:
         return info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
 
     def _wake(self) -> None:
-        """Continue the whole group: a process that SIGSTOP has stopped takes no other signal but SIGKILL."""
+        """Continue the whole group: a process stopped by SIGSTOP handles no signal but SIGKILL."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGCONT)
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
-        # One that became another user is out of reach of a container that is not root.
+        # A process that became another user is out of reach for a container that is not root.
         with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self.pidfd, number)

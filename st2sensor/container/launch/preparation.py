@@ -93,7 +93,7 @@ def spec_of(
 
 
 def socket_of(state_dir: Path, user: list[Any] | None) -> Path:
-    """The socket of a sensor's wrapper: who runs as another user gets one that this user may open."""
+    """Return the path of a wrapper's socket. A sensor that runs as another user gets one that this user may open."""
     return state_dir / ("wrapper.sock" if user is None else f"wrapper-{user[0]}.sock")
 
 
@@ -104,10 +104,10 @@ def _is_patched(code: Code, eventlet: str) -> bool:
 
 
 def limits(overrides: Overrides) -> dict[str, Any]:
-    """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not."""
+    """Return the limits that the wrapper applies before it runs. Raises ConfigError for a user that does not exist."""
     user = None if overrides.run_as is None else account(overrides.run_as)
     if user is not None and user.pw_uid == os.geteuid() != 0:
-        # It is this user already, and could not set groups.
+        # The container runs as this user already, and could not set groups.
         user = None
     return {
         "open_files": overrides.open_files and [overrides.open_files] * 2,
@@ -118,7 +118,7 @@ def limits(overrides: Overrides) -> dict[str, Any]:
 
 
 def variables(overrides: Overrides) -> dict[str, str]:
-    """The environment of another user. Raises ConfigError for a user that there is not."""
+    """Return the environment variables of another user. Raises ConfigError for a user that does not exist."""
     if overrides.run_as is None:
         return {}
     user = account(overrides.run_as)
@@ -126,7 +126,7 @@ def variables(overrides: Overrides) -> dict[str, str]:
 
 
 def account(name: str) -> pwd.struct_passwd:
-    """The user that a sensor runs as. Raises ConfigError."""
+    """Return the user that a sensor runs as. Raises ConfigError."""
     try:
         found = pwd.getpwnam(name)
     except KeyError:

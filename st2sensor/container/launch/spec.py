@@ -1,4 +1,4 @@
-"""What a wrapper is started with."""
+"""The value that describes how a wrapper is started."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """What sensors have of the process that the container was started by, because the container changes its own.
+    """What sensors inherit of the process that started the container, because the container changes its own.
 
-    :param umask: of files they make.
+    :param umask: of the files they make.
     :param open_files: soft and hard limit.
-    :param private: patterns of the names of variables that they do not have, beside those that configure it.
+    :param private: patterns of names of environment variables that they do not inherit, besides the container's own.
     """
 
     umask: int
@@ -30,21 +30,21 @@ class Inherited:
     private: tuple[str, ...] = ()
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """What zygotes are started with of the container's environment."""
+        """Return the part of the container's environment that sensors inherit."""
         return handed_on(environment, self.private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
-    """What a wrapper is started with.
+    """Describes one start of a wrapper.
 
     :param socket: the container's socket for wrappers.
-    :param token: what the wrapper identifies itself with.
-    :param eventlet: folders in which eventlet is looked for, beside the interpreter's own, to patch with it before all
-        else; None leaves the sensor unpatched.
-    :param cgroup: of the sensor alone, where there are control groups.
-    :param limits: what the wrapper takes on before it runs: see `wrapper.environment.limit`.
-    :param variables: of its environment, beside the container's and those that make it a wrapper.
+    :param token: the wrapper identifies itself with it.
+    :param eventlet: folders, besides the interpreter's own, that are searched for eventlet, which then patches the
+        wrapper before anything else; None leaves the sensor unpatched.
+    :param cgroup: of the sensor alone; None where there are no control groups.
+    :param limits: applied by the wrapper before it runs the sensor.
+    :param variables: of its environment, besides the inherited ones and those that make it a wrapper.
     """
 
     ref: str
@@ -57,7 +57,7 @@ class LaunchSpec:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """The variables that a wrapper has beside those that it inherits."""
+        """Return the environment variables of the wrapper, besides the inherited ones."""
         variables = common(self.interpreter, self.socket) | {"ST2SENSOR_TOKEN": self.token, **self.variables}
         if self.eventlet is not None:
             version = "{}.{}".format(*sys.version_info)
@@ -66,12 +66,12 @@ class LaunchSpec:
 
     @property
     def command(self) -> str:
-        """The command line that comes to the same, for people."""
+        """An equivalent command line, for people."""
         return f"{self.interpreter} {WRAPPER} {self.ref}"
 
 
 def common(interpreter: Path, socket: Path) -> dict[str, str]:
-    """The variables that wrappers of an interpreter have in common: the interpreter comes first on the path."""
+    """Return the variables that all wrappers of an interpreter have: the interpreter comes first in PATH."""
     return {
         "PATH": os.pathsep.join([str(interpreter.parent), os.environ.get("PATH", os.defpath)]),
         "ST2SENSOR_SOCKET": str(socket),

@@ -1,4 +1,4 @@
-"""A zygote as its container sees it: the process that forks wrappers and, as warden, outlives the container."""
+"""The container's side of a zygote: the process that forks wrappers and, as their warden, outlives the container."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ from st2sensor.sharing.clocks import Moment
 LOG = logging.getLogger("st2sensor.supervision")
 
 PACKET = 65536
-"""Bytes of the longest message."""
+"""Most bytes of a message."""
 
 FORK_TIMEOUT = 10.0
-"""Seconds that a fork may take; a zygote that takes longer hangs, and is replaced."""
+"""Seconds that a fork may take. A zygote that takes longer hangs, and is replaced."""
 
 GROUPS = 1000
-"""Process groups in one message."""
+"""Most process groups in one message."""
 
 CONNECT_PAUSE = 0.05
-"""Seconds until a message that found no room is sent again."""
+"""Seconds until a message is sent again that the socket had no room for."""
 
 EXIT_TIMEOUT = 1.0
-"""Seconds that it has to end by itself."""
+"""Seconds that a zygote has to end by itself."""
 
 ROOM_FOR_TITLE = "_" * 200
+"""An argument that is overwritten by the title of the process."""
 
 
 class ZygoteClient:
-    """For the loop's thread, which has to be the main thread: PDEATHSIG goes by threads.
+    """For the loop's thread, which has to be the main thread: PDEATHSIG is sent when the parent's thread ends.
 
-    :param interpreter: what it runs.
-    :param common: variables of the environment that most of its children have.
+    :param interpreter: of the zygote.
+    :param common: environment variables that most of its children have.
     :param sensors: what its children inherit.
-    :param died: called when it has ended though nobody asked for it.
+    :param died: called when the zygote ends without being asked to.
 
     Raises OSError when it cannot be started.
     """
@@ -72,15 +73,15 @@ class ZygoteClient:
         """The latest request that was answered."""
         self._hung = False
         self._unsent: deque[bytes] = deque()
+        """Messages about groups that the zygote has not taken yet."""
         self._retry: asyncio.TimerHandle | None = None
-        """While messages wait for room."""
-        """What the zygote is to be told of groups."""
-        # What nearly all sensors have in common is here once, and not in the memory of each.
+        """Set while messages wait for room."""
+        # Variables that nearly all sensors have are kept here once, and not in the memory of each sensor.
         self._environment = {**sensors.environment(os.environ), **common}
-        self._births, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._groups, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with asked, told:
-            theirs = asked.fileno(), told.fileno()
+        self._births, their_births = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._groups, their_groups = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with their_births, their_groups:
+            theirs = their_births.fileno(), their_groups.fileno()
             try:
                 self._process = subprocess.Popen(
                     [interpreter, WRAPPER, "--zygote", *map(str, theirs), ROOM_FOR_TITLE],
@@ -98,7 +99,7 @@ class ZygoteClient:
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, sensors.open_files)
         self._births.setblocking(False)
         self._groups.setblocking(False)
-        # Not by the end of a line: a process that it forks has its ends of both for a while.
+        # The end of a socket would come late: a process that the zygote forks holds the ends of both for a while.
         loop.add_reader(self._handle, self._ended)
         loop.add_reader(self._births, self._readable)
 
@@ -107,7 +108,10 @@ class ZygoteClient:
         return self._process.pid
 
     async def start(self, launch: LaunchSpec, *, execute: bool) -> Handle:
-        """Start a wrapper: forked, or by executing its interpreter. Raises OSError when that cannot be done."""
+        """Start a wrapper. Raises OSError when it cannot be started.
+
+        :param execute: whether its interpreter is executed; otherwise the zygote forks.
+        """
         output, theirs = os.pipe()
         os.set_blocking(output, False)
         identifier = next(self._ids)
@@ -131,41 +135,41 @@ class ZygoteClient:
             os.close(theirs)
         while not (await asyncio.wait([settled], timeout=FORK_TIMEOUT))[0]:
             if self._answered_id > identifier:
-                # It forks in the order of requests, and this one's process did not come to answer.
-                self._fail(identifier, OSError("the process that was to become it died"))
+                # The zygote forks in the order of requests, and the process of this one has never answered.
+                self._fail(identifier, OSError("the forked process died before it became the sensor"))
             elif self._loop.time() >= self._answered_at + FORK_TIMEOUT and not self._hung:
                 LOG.error("zygote %d did not answer within %g s: killed", self.pid, FORK_TIMEOUT)
-                # Its end settles everything.
+                # Its end settles all requests.
                 self._hung = True
                 self._process.kill()
         return settled.result()
 
     def guard(self, prefix: Path) -> None:
-        """Have it kill what is in control groups whose paths begin so, too, when the container is gone."""
-        self._tell({"cgroups": str(prefix)})
+        """Have it also kill all processes in control groups with this prefix, once the container is gone."""
+        self._queue({"cgroups": str(prefix)})
 
     def limit(self, end: Moment) -> None:
-        """Have it kill all groups when one clock has come to a moment, unless it is told another one before."""
+        """Have it kill all groups at a moment, by whichever clock comes there first; a later call moves the moment."""
         if self._unsent and b"deadline" in self._unsent[-1]:
-            # One that could not be told yet is of no use any more.
+            # An earlier moment that was not sent yet is of no use any more.
             self._unsent.pop()
-        self._tell({"deadline": [end.boot, end.wall]})
+        self._queue({"deadline": [end.boot, end.wall]})
 
     def hold(self, groups: Iterable[int]) -> None:
-        """Have it hold process groups that another zygote has started."""
+        """Have it guard process groups that another zygote has started."""
         numbers = list(groups)
         for start in range(0, len(numbers), GROUPS):
-            self._tell({"hold": numbers[start : start + GROUPS]})
+            self._queue({"hold": numbers[start : start + GROUPS]})
 
     def forget(self, group: int) -> None:
-        """A process group is gone."""
-        self._tell({"forget": [group]})
+        """Have it drop a process group that has ended."""
+        self._queue({"forget": [group]})
 
     def close(self) -> None:
-        """End it, with what it still holds."""
+        """End it, with the process groups that it still holds."""
         self._end(OSError("the container stops"))
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _queue(self, message: dict[str, Any]) -> None:
         self._unsent.append(json.dumps(message).encode())
         self._send()
 
@@ -177,7 +181,7 @@ class ZygoteClient:
         except BlockingIOError:
             self._retry = self._retry or self._loop.call_later(CONNECT_PAUSE, self._send_again)
         except OSError:
-            # It has died; the next one is told of all groups.
+            # The zygote has died; its successor hears of all groups.
             self._unsent.clear()
 
     def _send_again(self) -> None:
@@ -185,7 +189,7 @@ class ZygoteClient:
         self._send()
 
     def _readable(self) -> None:
-        """Take every answer that is there: a wrapper may be as fast as the news of it."""
+        """Take every answer at once: a wrapper may connect as soon as the zygote has answered."""
         while True:
             try:
                 data, fds, _, _ = socket.recv_fds(self._births, PACKET, 1, socket.MSG_CMSG_CLOEXEC)
@@ -205,7 +209,7 @@ class ZygoteClient:
             launch, output, settled = self._pending.pop(answer["id"])
             settled.set_result(Handle(answer["pid"], fds[0], output, launch.command))
         else:
-            # There was no room for its handle, without which it cannot be supervised, or it was given up.
+            # Its handle found no free file descriptor, and it cannot be supervised without; or it was given up.
             with suppress(ProcessLookupError):
                 os.killpg(answer["pid"], signal.SIGKILL)
             self.forget(answer["pid"])
@@ -224,7 +228,7 @@ class ZygoteClient:
         self._died(self)
 
     def _end(self, reason: OSError) -> None:
-        # What it has started before it died is a process all the same.
+        # The processes it started before it died are sensors like any other.
         self._readable()
         self._loop.remove_reader(self._births)
         self._loop.remove_reader(self._handle)
@@ -234,7 +238,7 @@ class ZygoteClient:
         for identifier in list(self._pending):
             self._fail(identifier, reason)
         try:
-            # At the end of the line it kills what it still holds, and ends.
+            # At the end of its socket it kills the groups that it still holds, and ends.
             self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -242,10 +246,10 @@ class ZygoteClient:
 
 
 def empty_environment(base: Path, folder: Path) -> Path:
-    """Make a virtualenv without packages, whose interpreter becomes any other virtualenv's; returns the interpreter.
+    """Make a virtualenv without packages, from which a fork can turn into any other one. Returns its interpreter.
 
     :param base: the interpreter that the virtualenvs were made of.
-    :param folder: where it is made.
+    :param folder: the parent folder of the new virtualenv.
 
     Raises OSError.
     """

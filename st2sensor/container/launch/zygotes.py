@@ -1,4 +1,4 @@
-"""Starts wrappers: one zygote per base interpreter, made when it is first needed and replaced when it dies."""
+"""Starts wrappers through zygotes: one per base interpreter, made when first needed, and replaced when it dies."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LOG = logging.getLogger("st2sensor.supervision")
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
-"""Seconds until a zygote that died is replaced, doubling while it dies again before it has started anything."""
+"""Least and most seconds until a dead zygote is replaced; doubled each time it dies before it has started anything."""
 
 OWN = Path(sys.executable)
-"""What packs without a virtualenv run in: its zygote is started in that environment, and has no other to become."""
+"""The interpreter of packs without a virtualenv. Its zygote never has to turn into another."""
 
 
 class Zygotes:
     """For the loop's thread, which has to be the main thread.
 
-    :param folder: where zygotes have their environments.
+    :param folder: holds the empty virtualenvs of zygotes.
     :param socket: the container's socket for most wrappers.
-    :param sensors: what they start with.
-    :param cgroups: how the paths of the sensors' control groups begin, if they have any.
+    :param sensors: what sensors inherit.
+    :param cgroups: prefix of the paths of the sensors' control groups, if they have any.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class Zygotes:
         self._groups: dict[Path, set[int]] = {}
         """Process groups that are alive, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
-        """How often a zygote has died since one has last started something."""
+        """Deaths of zygotes since one of them last started something."""
         self._end: Moment | None = None
         """When the zygotes kill all sensors, by whichever clock comes there first."""
         self._starting = 0
-        """How many processes may be on their way that nobody knows yet."""
+        """Number of processes on their way whose process ids are not known yet."""
         # Wrappers are forked twice, so that they become children of this process.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     async def start(self, launch: LaunchSpec) -> Handle:
-        """Start a wrapper. Raises OSError when that cannot be done."""
+        """Start a wrapper. Raises OSError when it cannot be started."""
         base = launch.interpreter if launch.interpreter == OWN else base_of(launch.interpreter)
         execute = base is None or launch.eventlet is not None
         base = base or OWN
@@ -74,7 +74,7 @@ class Zygotes:
         return process
 
     def forget(self, group: int) -> None:
-        """A process group is gone."""
+        """Drop a process group that has ended."""
         for base, groups in self._groups.items():
             if group in groups:
                 groups.discard(group)
@@ -82,7 +82,7 @@ class Zygotes:
                     self._zygotes[base].forget(group)
 
     def limit(self, end: Moment) -> None:
-        """Have all sensors killed when one clock has come to a moment, unless it is moved before."""
+        """Have all sensors killed at a moment, even while this process is paused; a later call moves the moment."""
         self._end = end
         for zygote in self._zygotes.values():
             zygote.limit(end)
@@ -130,11 +130,11 @@ class Zygotes:
         del self._zygotes[base]
         deaths = self._deaths[base] = self._deaths.get(base, 0) + 1
         wait = backoff.delay(deaths, first=FIRST_REPLACEMENT, cap=LAST_REPLACEMENT)
-        LOG.warning("zygote %d of %s died; the sensors go on, and it is replaced", zygote.pid, base)
+        LOG.warning("zygote %d of %s died; its sensors keep running, and a new one replaces it", zygote.pid, base)
         self._loop.call_later(wait, self._replace, base)
 
     def _replace(self, base: Path) -> None:
-        """Without a warden the groups of sensors would outlive the container."""
+        """Make a successor: without a warden the groups of sensors would outlive the container."""
         if self._groups.get(base):
             try:
                 self._zygote(base)
@@ -144,9 +144,9 @@ class Zygotes:
 
 
 def base_of(interpreter: Path) -> Path | None:
-    """The interpreter that a virtualenv was made of, or the interpreter itself outside of one.
+    """Return the interpreter that a virtualenv was made of, or the interpreter itself outside of a virtualenv.
 
-    None for a virtualenv that holds a copy, whose base cannot be told: it has to be executed.
+    None for a virtualenv that holds a copy: its base is unknown, so the copy has to be executed.
     """
     real = Path(os.path.realpath(interpreter))
     environment = Path(os.path.abspath(interpreter)).parent.parent

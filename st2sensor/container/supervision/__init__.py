@@ -1,1 +1,1 @@
-"""The sensors of this node: their states, their processes, and what these say."""
+"""Supervises the sensors of this node: their states, their processes, and their output."""

@@ -1,4 +1,4 @@
-"""The container's view of one wrapper: its states, and the transitions between them as pure functions."""
+"""The state of one sensor on this node, and the transitions between states as pure functions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class State(enum.Enum):
 
 
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
-"""States in which there is a process, or one on its way."""
+"""States with a process, or with a process on its way."""
 
 
 def summary(children: Iterable[Child]) -> str:
-    """How many sensors are in which state, for people."""
+    """Return the number of sensors in each state, for people."""
     counts = Counter(child.state for child in children)
     return ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state]) or "no sensors"
 
@@ -35,12 +35,12 @@ def summary(children: Iterable[Child]) -> str:
 class Child:
     """One sensor on this node.
 
-    :param digest: of what it was started from.
+    :param digest: of the code, metadata and configuration it was started from.
     :param since: when the state was entered, on the monotonic clock.
-    :param reason: why it was entered, in words.
-    :param failures: exits in a row that were failures.
+    :param reason: why the state was entered, in words.
+    :param failures: number of failures in a row.
     :param due: when a sensor in BACKOFF starts again, on the monotonic clock.
-    :param failed: whether a sensor in STOPPING is stopped because it failed: what it exits with is beside the point.
+    :param failed: whether a sensor in STOPPING is stopped because it failed; its exit code does not matter then.
     """
 
     ref: str
@@ -54,11 +54,13 @@ class Child:
 
 
 def starting(ref: str, digest: str, now: float, failures: int, reason: str) -> Child:
+    """Return the state of a sensor whose process is on its way."""
     # STOPPED, BACKOFF, FINISHED -> STARTING
     return Child(ref=ref, digest=digest, state=State.STARTING, since=now, reason=reason, failures=failures)
 
 
 def ready(child: Child, now: float) -> Child:
+    """Return the state after setup() was entered."""
     if child.state is not State.STARTING:
         return child
     # STARTING -> RUNNING
@@ -66,20 +68,23 @@ def ready(child: Child, now: float) -> Child:
 
 
 def stopping(child: Child, now: float, reason: str, *, failed: bool = False, healthy: bool = False) -> Child:
-    """:param healthy: whether it had run well before it failed: then this failure is the first."""
+    """Return the state of a sensor that is asked to stop.
+
+    :param healthy: whether it had run well before; then this failure counts as the first.
+    """
     # STARTING, RUNNING -> STOPPING
     failures = 0 if healthy else child.failures
     return replace(child, state=State.STOPPING, since=now, reason=reason, failed=failed, failures=failures)
 
 
 def unwaited(child: Child, now: float, reason: str) -> Child:
-    """One that needs not wait for its next start any longer."""
+    """Return the state of a sensor that no longer waits for its next start."""
     # BACKOFF, FINISHED -> STOPPED
     return replace(child, state=State.STOPPED, since=now, reason=reason, failures=0, due=None)
 
 
 def exited(child: Child, how: str, now: float, restarts: Restarts, *, success: bool) -> Child:
-    """The state after the process ended.
+    """Return the state after the process has ended.
 
     :param how: the exit in words.
     :param success: whether the exit code was 0.
@@ -96,7 +101,7 @@ def exited(child: Child, how: str, now: float, restarts: Restarts, *, success: b
 
 
 def backing_off(child: Child, reason: str, now: float, restarts: Restarts) -> Child:
-    """The state after a start that did not work, or an exit that was a failure."""
+    """Return the state after a failure: of a start, or of a process."""
     # STARTING, RUNNING, STOPPING -> BACKOFF
     failures = 1 if is_healthy(child, now, restarts) else child.failures + 1
     wait = backoff.delay(failures, first=restarts.delay, cap=restarts.delay_max, jitter=restarts.jitter)
@@ -106,12 +111,12 @@ def backing_off(child: Child, reason: str, now: float, restarts: Restarts) -> Ch
 
 
 def is_healthy(child: Child, now: float, restarts: Restarts) -> bool:
-    """Whether it has run for so long that earlier failures do not count any more."""
+    """Return whether a sensor has run for long enough that earlier failures no longer count."""
     return child.state is State.RUNNING and now - child.since >= restarts.healthy_after
 
 
 def describe_exit(code: int) -> str:
-    """An exit in words.
+    """Return an exit in words.
 
     :param code: exit code, or the negative number of the signal that killed it.
     """

@@ -1,4 +1,4 @@
-"""How much memory a sensor uses."""
+"""Measures the memory of a sensor."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PROC = Path("/proc")
 
 
 def used_by(pid: int) -> int:
-    """Bytes that a process and its descendants use: PSS, which counts shared pages in part. 0 when it has gone."""
+    """Return the bytes that a process and its descendants use: PSS, which splits shared pages. 0 if it has ended."""
     return sum(used_alone(member) for member in _family(pid))
 
 
 def shown(size: int) -> str:
-    """A size for people."""
+    """Return a size for people."""
     return f"{size / 2**20:.0f} MB"
 
 
@@ -31,13 +31,13 @@ def _children(pid: int) -> list[int]:
     try:
         lists = [path.read_text() for path in (PROC / str(pid) / "task").glob("*/children")]
     except OSError:
-        # It has just ended, or a thread of it.
+        # The process, or one of its threads, has just ended.
         return []
     return [int(child) for text in lists for child in text.split()]
 
 
 def used_alone(pid: int) -> int:
-    """Bytes that a process uses without its descendants: PSS. 0 when it has gone."""
+    """Return the bytes that a process uses without its descendants: PSS. 0 if it has ended."""
     try:
         with (PROC / str(pid) / "smaps_rollup").open() as file:
             return next((int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:")), 0)

@@ -1,4 +1,4 @@
-"""What a sensor says: printed lines and log records, whole and tagged, in the container's log."""
+"""Writes the output of a sensor to the container's log: printed lines and log records, whole and tagged."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from st2sensor.portable.excerpt import shortened
 from st2sensor.portable.payload import valid
 
 CHUNK = 65536
-"""Bytes read at a time."""
+"""Most bytes read at a time."""
 
 LAST_CHUNKS = 16
-"""Chunks read after the sensor has ended, at the most."""
+"""Most chunks read after the sensor has ended."""
 
 LONGEST = 16384
-"""Bytes; a longer line is logged in pieces."""
+"""Most bytes of a line; a longer one is logged in pieces."""
 
 PAUSE = 0.05
-"""Seconds in which the pipe of a sensor that floods is not read: it may wait, its neighbours may not."""
+"""Seconds for which the pipe of a sensor that floods is not read: it may wait, its neighbours may not."""
 
 REPORT = 5.0
-"""Seconds between two reports of lines that were dropped."""
+"""Seconds between two reports of dropped lines."""
 
 STACK = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+ |  File \"|  \.\.\.|Fatal Python error|  <no Python frame>")
-"""Begins a line of a stack, as faulthandler prints it."""
+"""Matches the beginning of a line of a stack, as faulthandler prints it."""
 
 LONGEST_REASON = 500
-"""Characters of an error that an exit is explained by."""
+"""Most characters of an error that explains an exit."""
 
 STACK_LINES = 200
-"""Of stacks that are kept, and logged whatever else there is."""
+"""Most lines of stacks that are kept, and logged even while other lines are dropped."""
 
 LONGEST_NAME = 256
-"""Characters of a logger's name."""
+"""Most characters of a logger's name."""
 
 WRAPPER_LOGGERS = ("root", "st2sensor")
 """First parts of the names of loggers whose records are shown as the sensor's own."""
@@ -51,8 +51,8 @@ class Output:
     :param fd: read end, non-blocking; closed by this object.
     :param ref: the sensor's reference.
     :param pid: of the sensor's process.
-    :param rate: lines a second that go to the log; 0 for all.
-    :param recorder: told of errors, and of lines that were dropped.
+    :param rate: most lines per second that go to the log; 0 for all.
+    :param recorder: records errors, and the number of dropped lines.
     """
 
     def __init__(self, loop: AbstractEventLoop, fd: int, ref: str, pid: int, rate: float, recorder: Recorder) -> None:
@@ -75,46 +75,46 @@ class Output:
 
     @property
     def last_error(self) -> str:
-        """The last error logged, or else the last line printed; empty when there was none."""
+        """The last error logged, or else the last line printed; empty if there was none."""
         return self._last_error or self._last_line
 
     def set_level(self, level: int) -> None:
-        """Show records from this level on, or NOTSET: as the container does."""
+        """Log records from a level on; with NOTSET, from the container's level on."""
         if self._log.level != level:
             self._log.setLevel(level)
 
     def conceal(self, secrets: frozenset[str]) -> None:
-        """From now on these texts are masked."""
+        """Mask these texts from now on."""
         self._secrets = secrets
 
     @property
     def stacks(self) -> list[str]:
-        """Those printed since they were expected, line by line."""
+        """The stacks printed since they were expected, line by line."""
         return self._stacks or []
 
     def expect_stacks(self) -> None:
-        """From now on stacks are logged, however much else there is."""
+        """Keep and log stacks from now on, even while other lines are dropped."""
         self._stacks = []
 
     def record(self, name: str, level: int, message: str) -> None:
-        """Log a record that the sensor sent."""
+        """Log a record that the sensor has sent."""
         message = masked(valid(shortened(message)), self._secrets)
         if level >= logging.ERROR:
-            # A traceback ends with the exception.
+            # The last line of a traceback is the exception.
             self._last_error = message.rstrip().rpartition("\n")[2][:LONGEST_REASON]
             self._recorder.failed(self._ref, message)
         if self._log.isEnabledFor(level) and self._admits(len(message)):
-            self._say(self._tagged(name[:LONGEST_NAME]), level, message)
+            self._log_as_sensor(self._tagged(name[:LONGEST_NAME]), level, message)
 
     def close(self) -> None:
-        """Log what is left, and stop following: a process that got away may go on writing for ever."""
+        """Log the rest of the output, and close the pipe: a process that got away may go on writing forever."""
         for _ in range(LAST_CHUNKS):
             if self._fd == -1 or not self._read():
                 break
         self._end()
         if self._report is not None:
             self._report.cancel()
-            self._tell_dropped()
+            self._report_dropped()
 
     def _readable(self) -> None:
         dropped = self._throttle.dropped
@@ -123,7 +123,7 @@ class Output:
             self._resume = self._loop.call_later(PAUSE, self._loop.add_reader, self._fd, self._readable)
 
     def _read(self) -> bool:
-        """Read once; False when there is nothing more for now, or for good."""
+        """Read once. Returns False when there is nothing more for now, or at all."""
         try:
             data = os.read(self._fd, CHUNK)
         except BlockingIOError:
@@ -161,10 +161,10 @@ class Output:
         if text:
             self._last_line = text[:LONGEST_REASON]
             if self._log.isEnabledFor(logging.INFO):
-                self._say(self._ref, logging.INFO, text)
+                self._log_as_sensor(self._ref, logging.INFO, text)
 
-    def _say(self, name: str, level: int, text: str) -> None:
-        """As if the sensor's own process had logged it."""
+    def _log_as_sensor(self, name: str, level: int, text: str) -> None:
+        """Log a text as if the sensor's own process had logged it."""
         record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
         record.process = self._pid
         vars(record).update(of_sensor(self._ref))
@@ -174,10 +174,10 @@ class Output:
         if self._throttle.admits(self._loop.time(), 1 + size // LONGEST):
             return True
         if self._report is None:
-            self._report = self._loop.call_later(REPORT, self._tell_dropped)
+            self._report = self._loop.call_later(REPORT, self._report_dropped)
         return False
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         self._report = None
         self._recorder.dropped(self._ref, self._throttle.settle(), self._rate)
 

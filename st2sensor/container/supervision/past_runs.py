@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from st2sensor.reports import Notice, Poll
 
 LONGEST = 16384
-"""Characters of an error that are kept: the last ones, where a traceback has its point."""
+"""Most characters of an error that are kept: the last ones, where a traceback has its message."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PastRuns:
-    """Changed by the recorder alone.
+    """The past of one sensor. Only the recorder changes it.
 
-    :ivar dropped: lines of its log that were too many.
-    :ivar began: when the poll() that runs began, on the monotonic clock; None while none does.
+    :ivar dropped: number of lines of its log that were dropped.
+    :ivar polls: number of poll() calls that have returned, which took `poll_seconds` together.
+    :ivar began: when the running poll() began, on the monotonic clock; None while none runs.
     """
 
     starts: int = 0
@@ -32,6 +33,10 @@ class PastRuns:
         return max(0, self.starts - 1)
 
     def failed(self, text: str, at: float) -> None:
+        """Keep an error.
+
+        :param at: on the wall clock, as for `poll_begins`.
+        """
         self.last_error = Notice(at=at, text=text[-LONGEST:])
 
     def poll_begins(self, at: float, now: float) -> None:
@@ -41,14 +46,14 @@ class PastRuns:
     def poll_ends(self, now: float) -> None:
         if self.began is None or self.last_poll is None:
             return
-        took = now - self.began
+        seconds = now - self.began
         self.polls += 1
-        self.poll_seconds += took
-        self.last_poll = Poll(at=self.last_poll.at, seconds=took, running=False)
+        self.poll_seconds += seconds
+        self.last_poll = Poll(at=self.last_poll.at, seconds=seconds, running=False)
         self.began = None
 
     def poll_of(self, now: float) -> Poll | None:
-        """The newest poll(), with how long it takes already."""
+        """Return the newest poll(), with the time it has taken so far."""
         if self.began is None or self.last_poll is None:
             return self.last_poll
         return Poll(at=self.last_poll.at, seconds=now - self.began, running=True)

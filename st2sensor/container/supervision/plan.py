@@ -1,4 +1,4 @@
-"""What to do so that what runs is what should run: a pure function."""
+"""Plans the actions after which the right sensors run: a pure function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from st2sensor.container.supervision.child import Child, State
 
 SLOW = 5.0
-"""Seconds after which a sensor that is still starting holds up no other one's start."""
+"""Seconds after which a sensor that is still starting no longer delays the start of others."""
 
 
 class ActionKind(enum.Enum):
@@ -27,21 +27,21 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """:param held_back: whether there is more to do than may be done at once."""
+    """:param held_back: whether some actions have to wait because too many sensors are changing."""
 
     actions: list[Action]
     held_back: bool
 
 
 def plan(desired: Mapping[str, str], children: Mapping[str, Child], now: float, at_once: int) -> Plan:
-    """The actions that bring children towards desired.
+    """Return the actions that bring the children closer to the desired state.
 
-    A restart is a stop now and, once the process has ended, a start in a later plan: those that wait for their start
-    come first, so that no more than `at_once` are away at a time.
+    A restart is a stop now and, once the process has ended, a start in a later plan. Starts come before restarts, so
+    that at most `at_once` sensors are down at a time.
 
-    :param desired: digest of what should run, by sensor reference.
+    :param desired: digests of the sensors that should run, by reference.
     :param now: the monotonic clock, in seconds.
-    :param at_once: how many may be starting or stopping for a restart.
+    :param at_once: most sensors that may be starting, or stopping for a restart.
     """
     free = [Action(do, ref) for ref, child in children.items() if ref not in desired if (do := _end(child))]
     starts: list[Action] = []
@@ -56,7 +56,7 @@ def plan(desired: Mapping[str, str], children: Mapping[str, Child], now: float, 
 
 
 def next_due(children: Mapping[str, Child]) -> float | None:
-    """When the next start falls due, on the monotonic clock."""
+    """Return when the next start falls due, on the monotonic clock; None if none does."""
     return min((child.due for child in children.values() if child.due is not None), default=None)
 
 

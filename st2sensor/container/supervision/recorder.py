@@ -1,4 +1,4 @@
-"""Tells of the sensors' lives: to the log, to whoever watches, and to whoever asks later."""
+"""Records what happens to sensors: in the log, as events for watchers, and as their past for reports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LOG = logging.getLogger("st2sensor.supervision")
 class Recorder:
     """For the loop's thread.
 
-    :param restarts: when a sensor that failed starts again; None where none does.
-    :param clock: monotonic; times that people see are the wall clock's.
+    :param restarts: when a failed sensor starts again; None where it does not.
+    :param clock: monotonic, in seconds. Times that people see are the wall clock's.
     """
 
     def __init__(
@@ -33,56 +33,56 @@ class Recorder:
         self._records: dict[str, PastRuns] = {}
 
     def of(self, ref: str) -> PastRuns:
-        """What has become of a sensor."""
+        """Return the past of a sensor."""
         return self._records.get(ref) or PastRuns()
 
     def forget(self, ref: str) -> None:
-        """A sensor is not registered any more."""
+        """Drop the past of a sensor that is not registered any more."""
         self._records.pop(ref, None)
 
     @property
     def sensors(self) -> list[str]:
-        """Those that it tells of."""
+        """The sensors with a past."""
         return list(self._records)
 
     def moved(self, child: Child) -> None:
-        """A sensor has another state."""
+        """Record a new state."""
         self._events.tell(broadcast.STATE, child.ref, state=child.state.value, reason=child.reason)
 
     def started(self, ref: str, pid: int) -> None:
-        """A process has started."""
+        """Record the start of a process."""
         self._record(ref).starts += 1
         LOG.info("%s started, pid %d", ref, pid, extra=of_sensor(ref))
 
     def stops(self, ref: str, reason: str) -> None:
-        """A sensor is asked to stop."""
+        """Record that a sensor is asked to stop."""
         LOG.info("%s stops: %s", ref, reason, extra=of_sensor(ref))
 
-    def insisted(self, ref: str, patience: float) -> None:
-        """A sensor that did not stop in time, in seconds, is killed."""
-        LOG.warning("%s did not stop within %g s: killed", ref, patience, extra=of_sensor(ref))
+    def insisted(self, ref: str, timeout: float) -> None:
+        """Record that a sensor is killed, because it did not stop within a timeout in seconds."""
+        LOG.warning("%s did not stop within %g s: killed", ref, timeout, extra=of_sensor(ref))
 
     def overdue(self, ref: str, text: str) -> None:
-        """A call into the sensor takes longer than it may; its stacks follow in the log."""
-        LOG.error("%s: %s; where its threads are:", ref, text, extra=of_sensor(ref))
+        """Record that a call into the sensor exceeds its limit. Its stacks follow in the log."""
+        LOG.error("%s: %s; the stacks of its threads follow:", ref, text, extra=of_sensor(ref))
         self.failed(ref, text)
 
     def stacks(self, ref: str, lines: list[str]) -> None:
-        """Where the threads were of a sensor that is overdue."""
+        """Add stacks to the error that `overdue` has recorded."""
         record = self._record(ref)
         if record.last_error is not None and lines:
             record.failed("\n".join([f"{record.last_error.text}; its threads were here:", *lines]), time.time())
 
     def cannot_start(self, child: Child) -> None:
-        """A sensor has no process, and waits for its next start, or is not wanted any more."""
+        """Record that a process could not be started."""
         self.failed(child.ref, child.reason)
         if child.state is State.BACKOFF:
             self._report_failure(child)
 
     def ended(self, child: Child, code: int, how: str) -> None:
-        """A process has ended.
+        """Record the end of a process.
 
-        :param child: in its new state.
+        :param child: the new state of the sensor.
         :param how: the exit in words.
         """
         self._record(child.ref).last_exit = Notice(at=time.time(), text=how)
@@ -97,18 +97,18 @@ class Recorder:
             LOG.info("%s stopped", child.ref, extra=of_sensor(child.ref))
 
     def failed(self, ref: str, text: str) -> None:
-        """A sensor has logged an error, or something is wrong with it."""
+        """Record an error that a sensor has logged, or an error about it."""
         self._record(ref).failed(text, time.time())
         self._events.tell(broadcast.ERROR, ref, text=text)
 
     def dropped(self, ref: str, lines: int, rate: float) -> None:
-        """Lines of a sensor's log were dropped, because they were more than so many a second."""
+        """Record that lines of a sensor's log were dropped, because they exceeded its rate in lines per second."""
         self._record(ref).dropped += lines
         text = f"{lines} lines were dropped: more than {rate:g} a second"
         logging.getLogger(ref).warning("%s", text, extra=of_sensor(ref))
 
     def polls(self, ref: str, running: bool) -> None:
-        """A poll() begins, or is over."""
+        """Record that a poll() begins or has returned."""
         if running:
             self._record(ref).poll_begins(time.time(), self._clock())
         else:
@@ -119,16 +119,16 @@ class Recorder:
 
     def _report_failure(self, child: Child) -> None:
         assert child.due is not None
-        said = of_sensor(child.ref)
+        extra = of_sensor(child.ref)
         if self._restarts is None:
-            LOG.info("%s %s", child.ref, child.reason, extra=said)
+            LOG.info("%s %s", child.ref, child.reason, extra=extra)
             return
-        LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since, extra=said)
+        LOG.info("%s %s, starts again in %.1f s", child.ref, child.reason, child.due - child.since, extra=extra)
         if child.failures == self._restarts.failing_after:
             LOG.warning(
-                "%s keeps failing: %d times in a row; it is tried again for ever, every %g s in the end",
+                "%s keeps failing: %d times in a row; restarts go on forever, up to %g s apart",
                 child.ref,
                 child.failures,
                 self._restarts.delay_max,
-                extra=said,
+                extra=extra,
             )

@@ -1,9 +1,9 @@
-"""How many lines of a sensor go to the log: a bucket that fills at a rate, and a count of what found it empty."""
+"""Limits the lines that a sensor writes to the log: a bucket that fills at a rate, and a count of dropped lines."""
 
 from __future__ import annotations
 
 BURST = 10.0
-"""Seconds of its rate that a quiet sensor may use at once."""
+"""Seconds' worth of its rate that a quiet sensor may use at once."""
 
 
 class Throttle:
@@ -14,12 +14,12 @@ class Throttle:
         self._level = rate * BURST
         self._at = now
         self.dropped = 0
-        """Lines since the last `settle`."""
+        """Lines dropped since the last `settle`."""
 
     def admits(self, now: float, cost: int = 1) -> bool:
-        """Take one line; False when it has to be dropped.
+        """Take one line. Returns False when it has to be dropped.
 
-        :param cost: of so many usual lines, when it is a long one.
+        :param cost: number of usual lines that a long line counts as.
         """
         if not self._rate:
             return True
@@ -32,6 +32,6 @@ class Throttle:
         return True
 
     def settle(self) -> int:
-        """The number of lines dropped since the last time."""
+        """Return the number of lines dropped since the last call."""
         dropped, self.dropped = self.dropped, 0
         return dropped

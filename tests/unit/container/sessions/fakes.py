@@ -67,6 +67,7 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.assignments: dict[str, Any] = {}
+        self.unfinished: set[str] = set()
         self.triggers: list[Trigger] = []
         self.stopping: set[str] = set()
         self.refreshed: Callable[[], None] = lambda: None
@@ -77,6 +78,9 @@ class FakeNode:
         if isinstance(found, Exception):
             raise found
         return dict(found)
+
+    def may_have_batches(self, ref: str) -> bool:
+        return ref in self.unfinished
 
     def triggers_of(self, ref: str) -> list[Trigger]:  # noqa: ARG002
         return self.triggers

@@ -12,7 +12,7 @@ from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.events import EventMethods
 from st2sensor.container.sessions.session import Waiting
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods, with_texts
-from st2sensor.errors import LeaseLost, SensorNotFound, SensorStops
+from st2sensor.errors import DatastoreError, LeaseLost, OutboxError, SensorNotFound, SensorStops
 from st2sensor.models import Trigger
 from st2sensor.portable import rpc
 from tests.unit.container.sessions.fakes import FakeNode, RecordingSession, until
@@ -66,6 +66,11 @@ class Relay:
         if self.error is not None:
             raise self.error
         self.requests.append((method, identifier, params))
+
+    async def carry_out_batches(self, ref: str) -> None:
+        self.requests.append(("batches", ref))
+        if self.error is not None:
+            raise self.error
 
 
 class Wrapper:
@@ -196,6 +201,24 @@ def test_notifications_reach_the_sensors() -> None:
         assert not wrapper.session.errors
 
     run(test)
+
+
+@pytest.mark.parametrize("error", [None, DatastoreError("the database is away"), LeaseLost("p.S"), OutboxError("full")])
+def test_unfinished_batches_are_carried_out_before_an_assignment_or_later(
+    caplog: pytest.LogCaptureFixture, error: Exception | None
+) -> None:
+    async def test(wrapper: Wrapper) -> None:
+        wrapper.node.assignments["p.S"] = {"entry_point": "s.py"}
+        wrapper.ask("assignment")
+        await until(lambda: len(wrapper.session.answers) == 1)
+        assert wrapper.relay.requests == []
+        wrapper.node.unfinished, wrapper.relay.error = {"p.S"}, error
+        wrapper.ask("assignment")
+        await until(lambda: len(wrapper.session.answers) == 2)
+        assert wrapper.relay.requests == [("batches", "p.S")]
+
+    run(test)
+    assert ("p.S: its unfinished batches are carried out later" in caplog.text) is (error is not None)
 
 
 def test_the_user_and_the_assignment_are_answered_and_their_errors_too(caplog: pytest.LogCaptureFixture) -> None:
