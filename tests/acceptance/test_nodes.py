@@ -182,7 +182,7 @@ def test_a_node_that_is_not_there_is_no_one_to_drain_but_by_force(embedded: Work
     )
     assert json.loads(drained.stdout) == {"node": "a", "drained": True, "sensors": 0}
     eventually("none runs", lambda: not one.wrappers())
-    told = {("waiting", "the nodes that may run it are drained: a, b")}
+    told = {("waiting", "all nodes that may run it are drained: a, b")}
     eventually("the other one knows why", lambda: states_and_reasons(other) == told)
     assert other.sample("st2sensor_sensors_unheld") == 8
 

@@ -35,14 +35,14 @@ from pathlib import Path
 
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
-from st2sensor.container.sessions.datastore_methods import DatastoreRequests
-from st2sensor.container.sessions.database_calls import Storing
-from st2sensor.datastore import Datastore
+from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.database_calls import DatabaseCalls
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.portable.keyspace import Asker
-from st2sensor.dispatch import Dispatcher
+from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import event_of
 from st2sensor.models import TriggerInstance, TriggerType
-from st2sensor.outbox import Outbox
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Payloads
 from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.mongo import MongoStorage
@@ -118,20 +118,20 @@ async def main(kind, address, name, outbox, what):
         instance = TriggerInstance(trigger=event["trigger"], payload=event["payload"])
         return await dispatcher.entry(ref, event_of(instance))
 
-    storing = Storing(loop, real.ping, TIMEOUT)
-    datastore = Datastore(storage, None)
-    requests = DatastoreRequests(
-        loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, tenure=Unshared(), emits=True
+    calls = DatabaseCalls(loop, real.ping, TIMEOUT)
+    datastore = SensorKeys(storage, None)
+    methods = DatastoreMethods(
+        loop, Node(), datastore, calls, dispatcher, entry_of=entry_of, tenure=Unshared(), emits=True
     )
     if what == "recover":
-        await requests.carry_out_batches("p.S")
+        await methods.carry_out_batches("p.S")
     else:
         answered = loop.create_future()
         params = {
             "events": [{"trigger": "p.t", "payload": {"n": n}} for n in range(3)],
             "name": "cursor", "value": "new", "local": True, "is_expected": True, "expected": "old",
         }
-        requests.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
+        methods.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
         print(json.dumps(await answered), flush=True)
     os._exit(0)
 

@@ -18,11 +18,12 @@ from st2sensor.cli.events.publish import publish
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import printable
-from st2sensor.datastore.change_triggers import MASK, triggers_of
+from st2sensor.datastore.change_triggers import triggers_of
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.operator_keys import OperatorKeys
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import DatastoreError, TransportError
+from st2sensor.masking import MASK
 from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
 from st2sensor.portable import isotime, rpc
