@@ -9,7 +9,7 @@ from st2sensor.models import Overrides, Refusal, Registration, Rule, SensorType,
 from st2sensor.storage.entities import FIELDS, OVERRIDES, document_of, entity_of
 from st2sensor.storage.fields import Misfit
 
-FULL = [
+FULL: list[Any] = [
     SensorType(
         pack="p",
         name="S",
