@@ -1,1 +1,1 @@
-"""Containers that share the sensors of one database: who holds which, under leases."""
+"""How containers divide the sensors of one database: by static partitions, or by leases."""

@@ -1,8 +1,9 @@
 """Two clocks of a host, because one alone may miss a pause.
 
-CLOCK_BOOTTIME counts on in a suspend, but may stand still while a hypervisor has the machine paused, and goes back with
-a snapshot that is restored. The wall clock is set right afterwards, but also at any other time. So a span of time is
-what the faster one of the two has counted, and where they disagree by more than small corrections do, it is in doubt.
+CLOCK_BOOTTIME keeps counting while the host is suspended. But it may stand still while a hypervisor pauses the machine,
+and it goes back when a snapshot is restored. The wall clock is corrected afterwards, but may also be set at any other
+time. So the faster of the two clocks measures a span of time. If they disagree by more than small corrections, the span
+is in doubt.
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 AT_ONCE = 0.001
-"""Seconds within which two clocks are read at the same time."""
+"""Most seconds between two reads that count as simultaneous."""
 
 ATTEMPTS = 5
+"""Most attempts to read both clocks simultaneously."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """In seconds.
+    """A moment on both clocks, in seconds.
 
-    :param boot: CLOCK_BOOTTIME; :param wall: CLOCK_REALTIME.
+    :param boot: CLOCK_BOOTTIME.
+    :param wall: CLOCK_REALTIME.
     """
 
     boot: float
     wall: float
 
     def after(self, seconds: float) -> Moment:
-        """The moment so much later, if no clock is set meanwhile."""
+        """Return a later moment, provided that no clock is set meanwhile."""
         return Moment(self.boot + seconds, self.wall + seconds)
 
 
@@ -36,17 +39,17 @@ Clock = Callable[[], Moment]
 
 
 def boottime() -> float:
-    """Seconds since this host has started, suspended ones too."""
+    """Return the seconds since this host started, time in suspend included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def now() -> Moment:
-    """This moment."""
+    """Return the current moment."""
     boot = boottime()
     for _ in range(ATTEMPTS):
         wall = time.clock_gettime(time.CLOCK_REALTIME)
         before, boot = boot, boottime()
-        # Otherwise another process has run between the two.
+        # If not, another process has run between the reads.
         if boot - before < AT_ONCE:
             break
     return Moment(boot, wall)
@@ -54,10 +57,11 @@ def now() -> Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """A span of time from a moment on.
+    """A span of time.
 
-    :param since: when it began; :param seconds: how long it is.
-    :param tolerance: seconds by which the clocks may come to disagree before it is in doubt.
+    :param since: its beginning.
+    :param seconds: its length.
+    :param tolerance: most seconds by which the clocks may disagree before it is in doubt.
     """
 
     since: Moment
@@ -66,21 +70,21 @@ class Term:
 
     @property
     def end(self) -> Moment:
-        """It is over as soon as one clock has come there."""
+        """The moment at which it is over, as soon as one clock reaches it."""
         return self.since.after(self.seconds)
 
     def left(self, moment: Moment) -> float:
-        """Seconds until it is over, by the faster clock; 0 when it is."""
+        """Return the seconds until it is over by the faster clock, or 0 if it is over."""
         return max(0.0, min(self.end.boot - moment.boot, self.end.wall - moment.wall))
 
     def jump(self, moment: Moment) -> float:
-        """Seconds by which the wall clock has come to be ahead of the other one since it began."""
+        """Return the seconds that the wall clock has gained on the boot clock since the beginning."""
         return (moment.wall - self.since.wall) - (moment.boot - self.since.boot)
 
     def is_certain(self, moment: Moment) -> bool:
-        """Whether the clocks agree about it."""
+        """Return whether the clocks agree about it."""
         return abs(self.jump(moment)) <= self.tolerance
 
 
 OVER = Term(since=Moment(0.0, 0.0), seconds=0.0, tolerance=float("inf"))
-"""A term that is over, for certain."""
+"""A term that is certainly over."""

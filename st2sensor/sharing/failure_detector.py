@@ -1,4 +1,4 @@
-"""When a member has last seen others move. Nobody's wall clock counts, nor another's clock: only counters that grow."""
+"""Detects dead members. It compares no clocks: a member is alive while its counter grows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from st2sensor.sharing.times import times_of
 
 
 class FailureDetector:
-    """For one thread. All times are the observer's own."""
+    """For one thread. All times are by the observer's own clock."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Member, float]] = {}
-        """Members by id, with when each was first seen in its present life, or first seen dead."""
+        """Members by id, with the time since which each has kept its present counter, or has been dead."""
 
     def observe(self, members: Iterable[Member], now: float) -> None:
-        """:param now: after the members were read."""
+        """Take note of all members.
+
+        :param now: a time after they were read.
+        """
         before, self._seen = self._seen, {}
         for member in members:
             known, since = before.get(member.id, (member, now))
@@ -24,15 +27,15 @@ class FailureDetector:
             self._seen[member.id] = (member, since if is_same else now)
 
     def silent(self, now: float) -> list[Member]:
-        """Members that have not renewed for so long that they hold nothing, if they still have not."""
+        """Return living members that have not renewed for so long that, unless they have since, they hold nothing."""
         return [member for member, since in self._alive() if now - since >= times_of(member.lease).silence]
 
     def next_silent(self) -> float | None:
-        """When the next one will be, unless it renews."""
+        """Return when the next member becomes silent unless it renews; None if no member is alive."""
         return min((since + times_of(member.lease).silence for member, since in self._alive()), default=None)
 
     def long_dead(self, now: float, seconds: float) -> list[str]:
-        """Ids of members that have been dead for so long."""
+        """Return the ids of members that have been dead for at least some seconds."""
         return [member.id for member, since in self._seen.values() if member.dead and now - since >= seconds]
 
     def _alive(self) -> list[tuple[Member, float]]:

@@ -1,4 +1,4 @@
-"""Which sensors this container holds, under which fence, and until when: what its threads ask before they act."""
+"""The leases that this container holds, with their fences and common term. Its threads check them before they act."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from st2sensor.sharing.clocks import OVER, Clock, Moment, Term, now
 
 
 class Tenure(Protocol):
-    """Whether a container may act for a sensor. Any thread may ask."""
+    """Whether a container may act for a sensor. For any thread."""
 
     def fence_of(self, sensor: str) -> int | None:
-        """The fence to act under; None where sensors are not shared. Raises LeaseLost when it may not act."""
+        """Return the fence to act under; None if sensors are not shared. Raises LeaseLost if it may not act."""
 
     def is_held(self, sensor: str, fence: int | None) -> bool:
-        """Whether it may, right now, under that fence; None is of what needs none."""
+        """Return whether it may act now under this fence (None: no lease needed)."""
 
 
 class Unshared:
-    """All sensors are this container's own."""
+    """The tenure of a container that does not share its sensors."""
 
     def fence_of(self, sensor: str) -> int | None:  # noqa: ARG002
         return None
@@ -30,9 +30,9 @@ class Unshared:
 
 
 class HeldLeases:
-    """One thread changes it.
+    """For any thread; only one may change it.
 
-    :ivar doubted: called, by any thread, when the clocks disagree about the term, so that it is to be renewed now.
+    :ivar doubted: called in any thread if the clocks disagree about the term, so that it must be renewed now.
     """
 
     def __init__(self, clock: Clock = now) -> None:
@@ -43,27 +43,27 @@ class HeldLeases:
 
     @property
     def fences(self) -> Mapping[str, int]:
-        """By sensor, whether the term is over or not."""
+        """The fences of all leases by sensor, even if the term is over."""
         return self._fences
 
     @property
     def end(self) -> Moment:
-        """When all of it is over, unless it is extended: as soon as one clock has come there."""
+        """The moment at which all leases are over unless they are extended, as soon as one clock reaches it."""
         return self._term.end
 
     @property
     def seconds_left(self) -> float:
-        """Until all of it is over."""
+        """Seconds until all leases are over."""
         return self._term.left(self._clock())
 
     @property
     def is_certain(self) -> bool:
-        """Whether the clocks agree about the term: otherwise nothing is held until it is extended."""
+        """Whether the clocks agree about the term. If not, nothing is held until it is extended."""
         return self._term.is_certain(self._clock())
 
     @property
     def jump(self) -> float:
-        """Seconds by which the wall clock has come to be ahead of the other one since the term began."""
+        """Seconds that the wall clock has gained on the boot clock since the term began."""
         return self._term.jump(self._clock())
 
     def fence_of(self, sensor: str) -> int | None:
@@ -76,17 +76,20 @@ class HeldLeases:
         return fence is None or (self._fences.get(sensor) == fence and self._is_in_time())
 
     def extend(self, term: Term) -> None:
+        """Set the term of all leases."""
         self._term = term
 
     def hold(self, fences: Mapping[str, int]) -> None:
+        """Add leases, by sensor."""
         self._fences = {**self._fences, **fences}
 
     def drop(self, sensors: Iterable[str]) -> None:
-        gone = set(sensors)
-        self._fences = {sensor: fence for sensor, fence in self._fences.items() if sensor not in gone}
+        """Remove leases."""
+        dropped = set(sensors)
+        self._fences = {sensor: fence for sensor, fence in self._fences.items() if sensor not in dropped}
 
     def lose(self) -> None:
-        """All of it is over now."""
+        """Remove all leases, and end the term."""
         self._term = OVER
         self._fences = {}
 

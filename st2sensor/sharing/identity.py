@@ -1,6 +1,6 @@
-"""Under which id a container of this state directory was a member before, so that it need not wait for its own lease.
+"""Remembers a container's member id in its state directory, so that its successor need not wait for the old lease.
 
-Whoever has locked the state directory knows that the container before it is dead, where that has run on this very
+The container that has locked the state directory knows that its predecessor is dead, but only if both ran on this very
 host: after a copy of the folder, or of the whole host, both may be alive.
 """
 
@@ -17,13 +17,16 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Identity:
-    """:param path: the file that keeps the id."""
+    """The member ids of this state directory's containers.
+
+    :param path: file that keeps them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def earlier(self) -> list[str]:
-        """The ids of the container before this one, which is dead; none when that cannot be said."""
+        """Return the ids of this container's predecessor if it is certainly dead; else none."""
         try:
             noted = json.loads(self._path.read_text())
             return list(map(str, noted["ids"])) if noted["place"] == self._place() else []
@@ -31,9 +34,9 @@ class Identity:
             return []
 
     def note(self, members: Sequence[str]) -> None:
-        """Keep ids for the container after this one: more than one while a new one takes the place of another."""
+        """Store this container's ids for its successor. There are several while a new id replaces another."""
         try:
-            # In place: a file that was copied has another inode, and one of another boot another host, perhaps.
+            # The file is written in place. A copy has another inode, and after another boot the host may be another.
             self._path.touch()
             self._path.write_text(json.dumps({"ids": list(members), "place": self._place()}))
         except OSError as exception:

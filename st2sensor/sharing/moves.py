@@ -1,5 +1,5 @@
-"""Which sensors a member hands over so that each is where placement puts it: few at a time, and not while members come
-and go."""
+"""Chooses the sensors that a member hands over, so that each gets to its place. Few move at a time, and none while
+members come and go."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from st2sensor.sharing.placement import Placement
 class Moves:
     """For one thread.
 
-    :param at_once: sensors that are on their way at the same time.
+    :param at_once: most sensors that move at the same time.
     """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self.chosen: frozenset[str] = frozenset()
-        """From when it is decided until somebody else has taken them."""
+        """Sensors to hand over, until other members have taken them."""
 
     def choose(
         self,
@@ -29,15 +29,17 @@ class Moves:
         *,
         calm: bool,
     ) -> None:
-        """Decide anew.
+        """Choose again.
 
-        :param me: the member that hands over; :param held: its sensors; :param free: those that nobody has.
-        :param wanted: the labels that sensors need.
-        :param calm: whether the members have not changed for a while; those that may not stay do not wait for it.
+        :param me: id of the member that hands over.
+        :param held: its sensors.
+        :param free: sensors that no member holds.
+        :param wanted: sensors that some member is to run, with the labels they need.
+        :param calm: whether the members have not changed for a while. A sensor that may not stay moves regardless.
         """
         targets = {ref: placement.target(ref, wanted.get(ref, ())) for ref in self.chosen.union(held)}
         misplaced = [ref for ref, target in targets.items() if target != me]
-        # Nobody is waited for who may take what no member may run.
+        # Do not wait for sensors that no member may run.
         under_way = {
             ref
             for ref in self.chosen.intersection(misplaced, wanted)

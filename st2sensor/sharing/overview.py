@@ -1,4 +1,4 @@
-"""How the nodes that share sensors are, and where a sensor is held: for people. Nothing is decided by it."""
+"""The state of the nodes that share sensors, for people. No decision depends on it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from st2sensor.models import Lease, Member
 from st2sensor.sharing.times import times_of
 
 UP, LEAVING, DRAINED, SILENT, DEAD = STATES = ("up", "leaving", "drained", "silent", "dead")
-"""Of nodes."""
+"""States of nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """As of one look.
+    """Members and leases, read at one time.
 
-    :param members: all that are known; :param drained: names of nodes.
-    :param leases: by sensor.
+    :param members: all known members, dead ones included.
+    :param drained: names of drained nodes.
+    :param leases: leases by sensor.
     """
 
     members: Sequence[Member]
@@ -25,9 +26,9 @@ class Overview:
     leases: Mapping[str, Lease]
 
     def state_of(self, member: Member, now: float | None = None) -> str:
-        """One of STATES.
+        """Return a member's state, one of STATES.
 
-        :param now: a wall clock's time, by which it is silent; None to leave that to those who declare it dead.
+        :param now: time by the wall clock, to recognize a silent member; None to rely on the members that evict it.
         """
         if member.dead:
             return DEAD
@@ -38,43 +39,46 @@ class Overview:
         return DRAINED if member.node in self.drained else UP
 
     def nodes(self) -> list[Member]:
-        """By name: of containers that died only those whose node has no other, or that hold something still."""
+        """Return members by name. A dead one is omitted, unless its node has no other, or it still holds a lease."""
         holders = {lease.holder for lease in self.leases.values()}
-        newest = {
-            member.node: member.id for member in sorted(self.members, key=lambda one: (not one.dead, one.started))
-        }
-        shown = [one for one in self.members if not one.dead or one.id in holders or newest[one.node] == one.id]
-        return sorted(shown, key=lambda one: (one.node, one.started))
+        dead_first = sorted(self.members, key=lambda member: (not member.dead, member.started))
+        newest = {member.node: member.id for member in dead_first}
+        shown = [
+            member
+            for member in self.members
+            if not member.dead or member.id in holders or newest[member.node] == member.id
+        ]
+        return sorted(shown, key=lambda member: (member.node, member.started))
 
     def holder(self, sensor: str) -> Member | None:
-        """The member that holds a sensor; None when nobody does, or one that is dead."""
+        """Return the member that holds a sensor; None if none does, or a dead one."""
         lease = self.leases.get(sensor)
         if lease is None or lease.holder is None:
             return None
-        return next((one for one in self.members if one.id == lease.holder and not one.dead), None)
+        return next((member for member in self.members if member.id == lease.holder and not member.dead), None)
 
     def may_run(self, needs: Sequence[str]) -> bool:
-        """Whether there is a node that may run what needs some labels."""
-        return any(one.node not in self.drained for one in self._able(needs))
+        """Return whether some node may run a sensor that needs these labels."""
+        return any(member.node not in self.drained for member in self._able(needs))
 
     def why_nobody(self, needs: Sequence[str]) -> str:
-        """Why nobody holds a sensor that needs some labels, in words."""
+        """Explain why no member holds a sensor that needs these labels."""
         if not self._staying:
             return "no node is up"
-        able = sorted({one.node for one in self._able(needs)})
+        able = sorted({member.node for member in self._able(needs)})
         if not able:
-            has = {label for one in self._staying for label in _labels(one)}
+            has = {label for member in self._staying for label in _labels(member)}
             return "no node has the labels " + ", ".join([label for label in needs if label not in has] or needs)
         if self.drained.issuperset(able):
-            return f"the nodes that may run it are drained: {', '.join(able)}"
+            return f"all nodes that may run it are drained: {', '.join(able)}"
         return "no node has taken it yet"
 
     def _able(self, needs: Sequence[str]) -> list[Member]:
-        return [one for one in self._staying if _labels(one).issuperset(needs)]
+        return [member for member in self._staying if _labels(member).issuperset(needs)]
 
     @property
     def _staying(self) -> list[Member]:
-        return [one for one in self.members if not one.dead and not one.leaving]
+        return [member for member in self.members if not member.dead and not member.leaving]
 
 
 def _labels(member: Member) -> set[str]:

@@ -1,6 +1,6 @@
-"""Which sensors are a node's own: StackStorm's static partitions, with its names, options and hash.
+"""StackStorm's static partitions of the sensors, with its names, options and hash.
 
-Of those that are shared by leases, see `sharing`, each is any node's.
+If sensors are shared by leases, every node may run each of them.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from st2sensor.storage.base import Storage
 OPTION = "[sensorcontainer] partition_provider"
 
 BITS = 32
-"""Of a sensor's hash."""
+"""Bits of a sensor's hash."""
 
 BOUNDS = {"MIN": 0, "MAX": 2**BITS}
-"""Words for the ends of all hashes."""
+"""Words for the bounds of all hashes."""
 
 Owns = Callable[[str], bool]
-"""Whether a sensor, by its reference, is this node's."""
+"""Tells whether a sensor, by its reference, belongs to this node."""
 
 Provider = Callable[[Storage], Owns]
-"""Looks who owns what; blocks. Raises ConfigError where that is not said, and StorageError."""
+"""Reads which sensors belong to this node. Blocks. Raises StorageError, and ConfigError if they are not listed."""
 
 
 def provider_of(options: Mapping[str, str], node: str) -> Provider:
-    """The provider that is configured. Raises ConfigError.
+    """Return the configured provider. Raises ConfigError.
 
-    :param options: `name` and what that provider needs, as in `name:hash, hash_ranges:0..100|200..MAX`.
+    :param options: `name`, and the options of that provider, as in `name:hash, hash_ranges:0..100|200..MAX`.
     :param node: `[sensorcontainer] sensor_node_name`.
     """
     name = options.get("name", "default")
     if name not in PROVIDERS:
-        raise ConfigError(f"{OPTION} = name:{name}: there is no such provider; use one of {', '.join(PROVIDERS)}")
+        raise ConfigError(f"{OPTION} = name:{name}: this provider does not exist; use one of {', '.join(PROVIDERS)}")
     return PROVIDERS[name](options, node)
 
 
 def hash_of(ref: str) -> int:
-    """A sensor's hash, as StackStorm's partitioner has it: of the decimal digits of its MD5, the last one first."""
+    """Return a sensor's hash as StackStorm's partitioner computes it, from the reversed decimal digits of its MD5."""
     digits = str(int(hashlib.md5(ref.encode(), usedforsecurity=False).hexdigest(), 16))
     value = 0
     for digit in reversed(digits):
@@ -52,7 +52,7 @@ def hash_of(ref: str) -> int:
     return value
 
 
-def _everything(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001 (every provider is given the same)
+def _everything(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001 (all providers have the same parameters)
     return lambda storage: lambda ref: True  # noqa: ARG005
 
 
@@ -62,13 +62,13 @@ def _by_hash(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
 
 
 def _range(text: str) -> range:
-    """A range of hashes, of which the end is not one."""
+    """Return a half-open range of hashes; its end is excluded. Raises ConfigError."""
     start, _, end = (part.strip().upper() for part in text.partition(".."))
     try:
         return range(_bound(start), _bound(end))
     except ValueError as exception:
         raise ConfigError(
-            f"{OPTION}: hash_ranges: {text!r} is no range; write it as MIN..1024 or 1024..MAX"
+            f"{OPTION}: hash_ranges: {text!r} is not a range; write it as MIN..1024 or 1024..MAX"
         ) from exception
 
 
@@ -79,7 +79,7 @@ def _bound(text: str) -> int:
 def _by_file(options: Mapping[str, str], node: str) -> Provider:
     path = Path(_needed(options, "partition_file", "/etc/st2/sensor_partition.yaml"))
 
-    def look(storage: Storage) -> Owns:  # noqa: ARG001
+    def read_owned(storage: Storage) -> Owns:  # noqa: ARG001
         try:
             nodes = read(path).data
         except ContentError as exception:
@@ -88,13 +88,13 @@ def _by_file(options: Mapping[str, str], node: str) -> Provider:
             raise ConfigError(f"{OPTION}: {path} does not list the sensors of {node}; add {node}: [PACK.CLASS, ...]")
         return set(map(str, nodes[node])).__contains__
 
-    return look
+    return read_owned
 
 
 def _by_key(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
     name = f"{node}.sensor_partition"
 
-    def look(storage: Storage) -> Owns:
+    def read_owned(storage: Storage) -> Owns:
         entry = storage.get_value(SYSTEM_SCOPE, name, datetime.now(UTC))
         if entry is None:
             raise ConfigError(
@@ -103,7 +103,7 @@ def _by_key(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
             )
         return {ref.strip() for ref in entry.value.split(",")}.__contains__
 
-    return look
+    return read_owned
 
 
 def _needed(options: Mapping[str, str], name: str, example: str) -> str:

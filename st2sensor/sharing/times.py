@@ -1,12 +1,12 @@
-"""The spans of time of a lease. Others' are measured by CLOCK_BOOTTIME, one's own by the wall clock, too: see `clocks`.
+"""The spans of time of a lease. A holder measures its own with two clocks, see `clocks`, and a contender with one.
 
     0         term - grace      term           silence    lease
     |----------------|-----------|----------------|---------|
     renewed          sensors     dispatch() is    another   they run
-                     are asked   refused, they    one takes there
-                     to stop     are killed       them
+                     are asked   refused, they    member    there
+                     to stop     are killed       takes them
 
-A holder counts from before it asked for the renewal, a contender from after it has seen it.
+A holder counts from a moment before it requests the renewal, and a contender from a moment after it has seen it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ TICK, TERM, GRACE, SILENCE = 1 / 12, 0.6, 0.1, 0.75
 """Shares of a lease."""
 
 TOLERANCE = 0.05
-"""The share by which clocks may come to disagree between two renewals.
+"""The share of a lease by which the clocks may disagree between two renewals.
 
-More than the steps that NTP daemons make while all is well: ntpd's are from 0.128 s on, and of the shortest lease it is
-0.15 s. Slewing moves both clocks alike. A third of SILENCE - TERM, the margin until another one takes over, of which
-nothing is used up, because the faster clock counts.
+This is more than the steps of a healthy NTP daemon: ntpd steps from 0.128 s on, and the share of the shortest lease is
+0.15 s. Slewing moves both clocks alike. It is a third of SILENCE - TERM, the margin before another member takes over.
+It uses up none of that margin, because the faster clock counts.
 """
 
 FAST = 0.05
-"""Seconds between looks while somebody hands sensors over."""
+"""Seconds between turns while some member hands sensors over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """In seconds.
+    """Spans of time in seconds.
 
-    :param tick: between renewals.
-    :param term: that a holder may go on after a renewal.
-    :param grace: that its sensors have to stop before the end of that.
-    :param silence: after which a member that has not renewed is evicted.
-    :param tolerance: that its clocks may come to disagree by after a renewal, before it has to renew again.
-    :param calm: that the members must not have changed before sensors are moved to balance them.
+    :param tick: time between two renewals.
+    :param term: time that a holder may act after a renewal.
+    :param grace: time at the end of the term for sensors to stop.
+    :param silence: time without a renewal after which a member is evicted.
+    :param tolerance: difference of the clocks since a renewal above which a holder must renew first.
+    :param calm: time without a change of members before sensors are moved to balance them.
     """
 
     tick: float
@@ -49,7 +49,10 @@ class Times:
 
 
 def times_of(lease: float) -> Times:
-    """:param lease: seconds within which the sensors of a dead member run elsewhere."""
+    """Return the times of a lease.
+
+    :param lease: seconds within which the sensors of a dead member run elsewhere.
+    """
     return Times(
         tick=lease * TICK,
         term=lease * TERM,

@@ -1,4 +1,4 @@
-"""Interchangeable storage backends behind one protocol. Only the configured one is loaded."""
+"""Interchangeable storage backends behind one protocol. Only the configured backend is loaded."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ LEASES = {
     "mongodb+srv": "st2sensor.storage.mongo:open_leases",
     "sqlite": "st2sensor.storage.sqlite:open_leases",
 }
-"""What opens a backend, by the scheme of the database's URL."""
+"""Functions that open a backend, by the scheme of the database's URL."""
 
 
 def open_storage(settings: Database) -> Storage:
-    """Open the configured backend; nothing is connected to yet.
+    """Open the configured backend, without connecting to a server yet.
 
-    Raises StorageUnavailable when an embedded database cannot be opened.
+    Raises StorageUnavailable if an embedded database cannot be opened.
     """
     opened: Storage = resolve(STORAGES[urlsplit(settings.url).scheme])(settings)
     return opened
 
 
 def open_leases(settings: Database, timeout: float) -> Leases:
-    """Open the configured backend for leases, on a connection of its own, so that nothing holds up renewals.
+    """Open the configured backend for leases. It has a connection of its own, so that nothing delays renewals.
 
-    :param timeout: seconds until a server counts as unreachable, or as hanging.
+    Raises StorageUnavailable if an embedded database cannot be opened.
 
-    Raises StorageUnavailable when an embedded database cannot be opened.
+    :param timeout: seconds until a server counts as unreachable or hanging.
     """
     opened: Leases = resolve(LEASES[urlsplit(settings.url).scheme])(settings, timeout)
     return opened

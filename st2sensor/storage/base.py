@@ -1,4 +1,4 @@
-"""What every storage backend does. Calls block; each backend may be used from several threads."""
+"""The protocols of storage backends. Calls block."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ T = TypeVar("T", bound=Entity)
 
 
 class Storage(Protocol):
-    """Keeps entities by their reference, and the datastore's entries by scope and name.
+    """Keeps entities by their reference, and the datastore's entries by scope and name. For any number of threads.
 
-    Every method raises StorageUnavailable when the database cannot be reached, StorageError when it refuses.
+    Every method raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses.
     """
 
     def prepare(self) -> None:
-        """Create what is missing of tables and indexes."""
+        """Create missing tables and indexes."""
 
     def all(self, kind: type[T]) -> list[T]:
-        """Every entity of a kind, by reference."""
+        """Return every entity of a kind, ordered by reference."""
 
     def get(self, kind: type[T], ref: str) -> T | None:
-        """One entity, or None."""
+        """Return one entity, or None if there is none."""
 
     def put(self, entity: Entity) -> None:
-        """Insert or change. Fields that st2sensor does not know are kept; a trigger's ref_count is left alone."""
+        """Insert or change an entity. Unknown fields and a trigger's ref_count are kept."""
 
     def insert(self, entity: Entity) -> bool:
-        """Insert unless one of its reference is there; False, and nothing done, when one is."""
+        """Insert an entity. Returns False, and does nothing, if one with its reference exists."""
 
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
-        """Change a trigger's parameters, and so its uid, keeping id and name."""
+        """Change a trigger's parameters, and so its uid. Its id and name stay."""
 
     def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
         """Change a rule's record, or delete it with None, if it still names the same trigger as the known one.
@@ -42,21 +42,21 @@ class Storage(Protocol):
         """
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
-        """Delete; False when there was nothing to delete."""
+        """Delete an entity. Returns False if there was none."""
 
     def count_reference(self, trigger_ref: str, change: int) -> None:
-        """Add to a trigger's ref_count in one step; a trigger that falls to 0 is deleted, as in StackStorm."""
+        """Add to a trigger's ref_count atomically. As in StackStorm, a trigger whose count falls to 0 is deleted."""
 
     def stackstorm_rules(self, trigger: str | None = None) -> int:
-        """How many rules StackStorm has registered in this database.
+        """Return the number of rules that StackStorm has registered in this database.
 
-        :param trigger: count only those that ask for this trigger, by its reference.
+        :param trigger: reference of a trigger, to count only the rules that ask for it.
         """
 
-    # The datastore's entries. One that has expired at `now` is not there.
+    # The datastore's entries. An entry that has expired by `now` does not exist.
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """One entry of the datastore, or None."""
+        """Return an entry of the datastore, or None if there is none."""
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         """Insert or replace an entry of the datastore."""
@@ -64,97 +64,100 @@ class Storage(Protocol):
     def swap_value(
         self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
     ) -> Change | None:
-        """Replace an entry that has the value `expected`, or, with None, insert where there is none.
+        """Replace an entry whose value is `expected`; if that is None, insert an entry where there is none.
 
-        None, and nothing done, when something else is there.
+        Returns None, and does nothing, if there is something else.
 
-        :param secret: whether the value that is expected is encrypted.
+        :param secret: whether the expected value is encrypted.
         """
 
     def list_values(
         self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
     ) -> list[KeyValue]:
-        """The entries whose name starts with prefix, by name: at most `limit`, after the first `offset`."""
+        """Return the entries whose name starts with a prefix, by name: at most `limit`, after the first `offset`."""
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """Delete an entry; None when there was none."""
+        """Delete an entry, and return it. Returns None if there was none."""
 
-    # Batches: at most one for a name.
+    # Batches: at most one per name.
 
     def put_batch(self, batch: Batch) -> Batch | None:
-        """Insert a batch, on disk and with a majority of servers before this returns; None when it is there.
+        """Insert a batch. It is on disk, on a majority of servers, before this returns.
 
-        Otherwise the one that is in its way. Raises LeaseLost when it has a fence, which the sensor's lease has not.
+        Returns None if the batch is stored, else the other batch of its name. Raises LeaseLost if the batch has another
+        fence than the sensor's lease.
         """
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
-        """The batches of a sensor, or all."""
+        """Return the batches of a sensor, or all."""
 
     def remove_batch(self, batch: Batch) -> None:
-        """Delete a batch, if it is still there."""
+        """Delete a batch, if it still exists."""
 
     def clear(self) -> None:
         """Delete everything."""
 
     def ping(self) -> None:
-        """Do nothing but reach the database."""
+        """Check that the database can be reached."""
 
     def close(self) -> None:
-        """Release connections; the storage is not used afterwards."""
+        """Close all connections. The storage cannot be used afterwards."""
 
 
 class Leases(Protocol):
-    """Keeps the members that share sensors, and who holds which. For one thread.
+    """Keeps the members that share sensors, and their leases. For one thread.
 
-    What a method has written is never undone, and what one has read was never undone, whichever server dies. Every
-    method raises StorageUnavailable when the database cannot be reached, StorageError when it refuses; then it may have
-    been carried out or not.
+    A write is never undone, and a read never returns data that is undone later, even if servers die. Every method
+    raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses. The method may have
+    been carried out nevertheless.
     """
 
     def prepare(self) -> None:
-        """Create what is missing of tables and indexes."""
+        """Create missing tables and indexes."""
 
     def join(self, member: Member) -> None:
         """Insert a member."""
 
     def renew(self, member: str, renewal: Renewal) -> bool:
-        """Count a member's counter up, and note what it says of itself.
+        """Increment a member's counter, and store its renewal.
 
-        False when it was evicted, or its counter is another one than it has seen.
+        Returns False, and does nothing, if the member was evicted, or its counter is not the renewal's.
         """
 
     def member(self, member: str) -> Member | None:
-        """One member; None when there is none."""
+        """Return one member, or None if there is none."""
 
     def members(self) -> list[Member]:
-        """Every member, the dead ones too."""
+        """Return every member, dead ones included."""
 
     def evict(self, member: str, counter: int | None) -> bool:
-        """Declare a member dead that has not renewed since its counter was seen; None for one that is known to be.
+        """Declare a member dead, unless it has renewed since its counter was read.
 
-        False when it has renewed, is dead already, or is not there.
+        Returns False if it has renewed, is already dead, or does not exist.
+
+        :param counter: the counter that was read; None for a member that is known to be dead.
         """
 
     def forget(self, member: str) -> None:
-        """Delete a member that holds nothing."""
+        """Delete a member that holds no leases."""
 
     def leases(self, holder: str | None = None) -> list[Lease]:
-        """Every lease, or those of one member."""
+        """Return every lease, or those of one member."""
 
     def free(self, dead: Collection[str]) -> list[Lease]:
-        """The leases that nobody holds, or one of some members that are dead."""
+        """Return the leases that have no holder, or one of the given dead members."""
 
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
-        """Have a member take leases that are still as they were seen; returns those of them that are its own now."""
+        """Let a member take leases that are unchanged since they were read. Returns those of them that it now holds."""
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
-        """Nobody holds these sensors any more, if the member did, under these fences."""
+        """Release a member's leases, as far as it holds them under the given fences."""
 
     def drained(self) -> frozenset[str]:
-        """Names of the nodes that are to hold nothing."""
+        """Return the names of drained nodes."""
 
     def drain(self, node: str, drained: bool) -> None:
-        """Set whether a node is to hold nothing."""
+        """Set whether a node is drained."""
 
     def close(self) -> None:
-        """Release connections; it is not used afterwards."""
+        """Close all connections. This object cannot be used afterwards."""

@@ -1,6 +1,6 @@
-"""Fields of documents that anybody may have written: each is what it should be, or the document is odd.
+"""Reads fields of documents, which any program may have written. A wrong field makes its document odd.
 
-A backend gives values as JSON has them, times as datetime, and everything else as Foreign.
+Backends pass JSON's values as they are, times as datetime, and everything else as Foreign.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from st2sensor.portable import isotime
 Document = dict[str, Any]
 
 LONGEST_NAME = 255
-"""Characters of what may be part of a file's name."""
+"""Most characters of a name that becomes part of a file name."""
 
 DEEPEST = 200
-"""Levels of nesting, of which MongoDB stores fewer."""
+"""Most levels of nesting. MongoDB stores fewer."""
 
 BROKEN = "\0broken"
-"""Key of a document that could not be read at all; its value says why."""
+"""Key in the stand-in for an unreadable document. Its value is the reason."""
 
 
 class Misfit(ValueError):
-    """A document is odd. :param field: where; :param problem: how, without what the field holds."""
+    """A document is odd.
+
+    :param field: name of the wrong field.
+    :param problem: what is wrong with it, without its value.
+    """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field} {problem}")
@@ -34,9 +38,10 @@ class Misfit(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Foreign:
-    """A value that JSON has no form for.
+    """A value that JSON cannot express.
 
-    :param kind: what it is, for people; :param shown: what stands for it where JSON is needed.
+    :param kind: description of its type, for messages.
+    :param shown: value that replaces it in JSON.
     """
 
     kind: str
@@ -55,49 +60,52 @@ KINDS: dict[type, str] = {
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, for people."""
+    """Describe the type of a value, for messages."""
     return (
         value.kind if isinstance(value, Foreign) else KINDS.get(type(value), f"a value of type {type(value).__name__}")
     )
 
 
 def shown(identifier: Any) -> str:
-    """The id of a document, whatever it is, as text."""
+    """Return the id of a document as text, whatever its type."""
     return str(json_form(identifier))
 
 
 def text(document: Mapping[str, Any], name: str) -> str:
-    """A field that has to be text. Raises Misfit."""
+    """Return a required text. Raises Misfit."""
     value = _present(document, name)
     if type(value) is not str:
         raise Misfit(name, f"is {kind_of(value)}, and must be text")
     if not value.isascii() and not is_utf8(value):
-        raise Misfit(name, "is no valid UTF-8")
+        raise Misfit(name, "is not valid UTF-8")
     return value
 
 
 def optional_text(document: Mapping[str, Any], name: str) -> str | None:
-    """The same, which may be missing or null."""
+    """Return a text, or None if it is missing or null. Raises Misfit."""
     return None if document.get(name) is None else text(document, name)
 
 
 def identity(document: Mapping[str, Any], name: str, *, in_paths: bool = False) -> str:
-    """A name or a part of a reference. Raises Misfit.
+    """Return a name or a part of a reference. Raises Misfit.
 
-    :param in_paths: files and folders are named after it.
+    :param in_paths: whether files and folders are named after it.
     """
     value = text(document, name)
     if not value:
         raise Misfit(name, "is empty")
     if in_paths and not value.isprintable():
-        raise Misfit(name, "holds characters that cannot be printed")
+        raise Misfit(name, "contains characters that cannot be printed")
     if in_paths and ("/" in value or value.startswith(".") or len(value) > LONGEST_NAME):
         raise Misfit(name, "cannot be the name of a file")
     return value
 
 
 def flag(document: Mapping[str, Any], name: str, default: bool | None) -> Any:
-    """A field that is true or false. Raises Misfit. :param default: where it is missing or null."""
+    """Return a boolean. Raises Misfit.
+
+    :param default: value if the field is missing or null.
+    """
     value = document.get(name)
     if value is None:
         return default
@@ -109,9 +117,10 @@ def flag(document: Mapping[str, Any], name: str, default: bool | None) -> Any:
 def number(
     document: Mapping[str, Any], name: str, *, above: float = -math.inf, least: float = -math.inf
 ) -> float | None:
-    """A finite number, if there is one. Raises Misfit.
+    """Return a finite number, or None if it is missing or null. Raises Misfit.
 
-    :param above: what it must exceed; :param least: what it must be at least.
+    :param above: number that it must exceed.
+    :param least: smallest allowed number.
     """
     value = document.get(name)
     if value is None:
@@ -119,26 +128,26 @@ def number(
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Misfit(name, f"is {kind_of(value)}, and must be a number")
     if not math.isfinite(value):
-        raise Misfit(name, "is no finite number")
+        raise Misfit(name, "is not a finite number")
     if value <= above or value < least:
         raise Misfit(name, f"must be {f'more than {above:g}' if value <= above else f'at least {least:g}'}")
     return value
 
 
 def whole(document: Mapping[str, Any], name: str, *, least: int | None = None, most: int | None = None) -> int | None:
-    """A whole number, if there is one; databases may keep it as 1.0. Raises Misfit."""
+    """Return a whole number, which may be stored as 1.0; None if it is missing or null. Raises Misfit."""
     value = number(document, name, least=-math.inf if least is None else least)
     if value is None:
         return None
     if value != int(value):
-        raise Misfit(name, "is no whole number")
+        raise Misfit(name, "is not a whole number")
     if most is not None and value > most:
         raise Misfit(name, f"must be at most {most}")
     return int(value)
 
 
 def choice(document: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str | None:
-    """One of some words, if there is one. Raises Misfit."""
+    """Return one of some words, or None if it is missing or null. Raises Misfit."""
     value = optional_text(document, name)
     if value is not None and value not in choices:
         raise Misfit(name, f"must be one of {', '.join(choices)}")
@@ -146,27 +155,27 @@ def choice(document: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> 
 
 
 def texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """A list of texts; empty where it is missing or null. Raises Misfit."""
+    """Return a list of texts; empty if it is missing or null. Raises Misfit."""
     return tuple(text({name: item}, name) for item in _items(document, name))
 
 
 def optional_texts(document: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """Return a list of texts, if there is one. Raises Misfit."""
+    """Return a list of texts, or None if it is missing or null. Raises Misfit."""
     return None if document.get(name) is None else texts(document, name)
 
 
 def mappings(document: Mapping[str, Any], name: str) -> tuple[Document, ...]:
-    """A list of objects, in their JSON form; empty where it is missing or null. Raises Misfit."""
+    """Return a list of objects in their JSON form; empty if it is missing or null. Raises Misfit."""
     return tuple(mapping({name: item}, name) or {} for item in _items(document, name))
 
 
 def optional_mappings(document: Mapping[str, Any], name: str) -> tuple[Document, ...] | None:
-    """Return a list of objects in their JSON form, if there is one. Raises Misfit."""
+    """Return a list of objects in their JSON form, or None if it is missing or null. Raises Misfit."""
     return None if document.get(name) is None else mappings(document, name)
 
 
 def mapping(document: Mapping[str, Any], name: str) -> Document | None:
-    """An object in its JSON form, if there is one. Raises Misfit."""
+    """Return an object in its JSON form, or None if it is missing or null. Raises Misfit."""
     try:
         value = json_form(document.get(name))
     except RecursionError as exception:
@@ -177,7 +186,7 @@ def mapping(document: Mapping[str, Any], name: str) -> Document | None:
 
 
 def moment(document: Mapping[str, Any], name: str) -> datetime | None:
-    """A time, if there is one; one without a zone is in UTC. Raises Misfit."""
+    """Return a time, or None if it is missing or null. A time without a zone is in UTC. Raises Misfit."""
     value = document.get(name)
     if value is None:
         return None
@@ -187,9 +196,11 @@ def moment(document: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def json_form(value: Any, depth: int = 0) -> Any:
-    """A value as JSON, in which StackStorm shows times and ids as text. A number that JSON has no form for is null.
+    """Return a value as JSON. As in StackStorm, times and ids become text. A number that JSON cannot express is null.
 
-    :param depth: how far down in a document it stands. Raises RecursionError beyond DEEPEST.
+    Raises RecursionError beyond DEEPEST.
+
+    :param depth: levels of nesting above the value.
     """
     if depth > DEEPEST:
         raise RecursionError
@@ -209,7 +220,7 @@ def json_form(value: Any, depth: int = 0) -> Any:
 
 
 def is_utf8(value: str) -> bool:
-    """Whether UTF-8 has a form for a text: half of a surrogate pair has none, and no database takes it."""
+    """Return whether UTF-8 can encode a text. No database accepts half of a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:

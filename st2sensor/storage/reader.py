@@ -1,4 +1,4 @@
-"""Reads documents, and skips those that are odd, each with one warning."""
+"""Reads documents. Odd ones are skipped, with one warning each."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from st2sensor.storage.members import LEASES
 LOG = logging.getLogger("st2sensor.storage")
 
 REMEMBERED = 10_000
-"""Odd documents that are remembered as warned of. When there are more, warnings are repeated."""
+"""Most odd documents that are remembered. If there are more, warnings are repeated."""
 
 LONGEST_ID = 200
-"""Characters of a document's id that a warning shows."""
+"""Most characters of a document's id in a warning."""
 
 R = TypeVar("R")
 
 Fetch = Callable[[int, int | None], Iterable[Mapping[str, Any]]]
-"""Given how many documents to leave out, and how many to read at most."""
+"""Reads documents, given the number to skip and the most to read."""
 
 
 class Reader:
@@ -36,17 +36,17 @@ class Reader:
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
         self._odd_keys = False
-        """Whether any entry of the datastore has been odd."""
+        """Whether any entry of the datastore was odd."""
 
     def read(self, kind: type[T], documents: Iterable[Mapping[str, Any]]) -> list[T]:
-        """The entities in documents of one kind."""
+        """Return the entities in documents of one kind."""
         collection = COLLECTIONS[kind]
         return list(self.sound(collection.name, collection.from_document, documents))
 
     def sound(
         self, collection: str, parse: Callable[[Mapping[str, Any]], R], documents: Iterable[Mapping[str, Any]]
     ) -> Iterator[R]:
-        """What some documents hold, as `parse` makes it."""
+        """Yield the values that `parse` returns for documents. Odd documents are skipped."""
         for document in documents:
             try:
                 if BROKEN in document:
@@ -60,11 +60,11 @@ class Reader:
                 self._warn(collection, document, f"{exception.args[0]} is missing")
 
     def live(self, document: Mapping[str, Any] | None, now: datetime) -> KeyValue | None:
-        """An entry of the datastore, unless it is odd, or has expired: databases find that out a little later."""
+        """Return the entry in a document; None if it is odd or has expired, which databases notice a little later."""
         return next(self._live([] if document is None else [document], now), None)
 
     def removed(self, document: Mapping[str, Any] | None, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """An entry that was deleted, unless it had expired. Of one that was odd, no value is known."""
+        """Return a deleted entry; None if there was none, or it had expired. If it was odd, its value is empty."""
         if document is None:
             return None
         for entry in self.sound(KEY_VALUES, key_value, [document]):
@@ -72,18 +72,18 @@ class Reader:
         return KeyValue(scope=scope, name=name, value="")
 
     def page(self, fetch: Fetch, now: datetime, limit: int | None, offset: int) -> list[KeyValue]:
-        """Entries that neither are odd nor have expired: at most `limit` after the first `offset`."""
+        """Return entries that are neither odd nor expired: at most `limit`, after the first `offset`."""
         if not self._odd_keys:
             documents = list(fetch(offset, limit))
             found = list(self._live(documents, now))
             if len(found) == len(documents):
                 return found
-            # From now on they have to be counted here.
+            # The database counts odd entries too, so from now on the entries are counted here.
             self._odd_keys = True
         return list(islice(self._live(fetch(0, None), now), offset, None if limit is None else offset + limit))
 
     def batches(self, leases: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
-        """The batches in some leases."""
+        """Yield the batches in the documents of leases."""
         for lease in leases:
             yield from self.sound(LEASES, batch, batch_documents(lease))
 
@@ -110,7 +110,7 @@ class Reader:
 
 
 def _text(value: Any) -> str:
-    """A value as one printable line."""
+    """Return a value as one printable line."""
     try:
         text = shown(value)
     except RecursionError:
@@ -120,5 +120,5 @@ def _text(value: Any) -> str:
 
 
 def broken(identifier: str, problem: str) -> Document:
-    """What stands for a document that cannot be read at all."""
+    """Return the stand-in for a document that cannot be read."""
     return {"_id": identifier, BROKEN: problem}

@@ -78,5 +78,5 @@ def test_a_file_is_followed_and_a_named_sensor_runs_anywhere(embedded: Workspace
 def test_a_provider_that_there_is_not_is_one_line_and_an_exit_code(embedded: Workspace) -> None:
     container = node(embedded, "one", "name:shard")
     assert container.process.wait(SOON) == 78
-    assert "there is no such provider; use one of default, shared, kvstore, file, hash" in container.log
+    assert "this provider does not exist; use one of default, shared, kvstore, file, hash" in container.log
     assert "Traceback" not in container.log

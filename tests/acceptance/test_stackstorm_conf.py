@@ -230,7 +230,7 @@ def test_a_logging_conf_of_stackstorms_is_followed_and_its_files_are_opened_agai
     log.rename(folder / "old.log")
     log.mkdir()
     container.process.send_signal(signal.SIGUSR1)
-    eventually("the old file goes on", lambda: "cannot be opened anew" in (folder / "old.log").read_text())
+    eventually("the old file goes on", lambda: "cannot be opened again" in (folder / "old.log").read_text())
     log.rmdir()
     container.process.send_signal(signal.SIGUSR1)
     eventually("it logs into a new file", lambda: log.is_file() and "heard" in log.read_text())

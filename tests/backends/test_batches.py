@@ -122,16 +122,16 @@ async def main(kind, address, name, outbox, what):
     keys = SensorKeys(storage, None)
     announcer = Announcer(loop, dispatcher, lambda trigger, payload: None, enabled=True)
     batches = Batches(Node(), keys, calls, dispatcher, entry_of, announcer)
-    requests = DatastoreMethods(Node(), keys, calls, batches, announcer)
+    methods = DatastoreMethods(Node(), keys, calls, batches, announcer)
     if what == "recover":
-        await requests.carry_out_batches("p.S")
+        await methods.carry_out_batches("p.S")
     else:
         answered = loop.create_future()
         params = {
             "events": [{"trigger": "p.t", "payload": {"n": n}} for n in range(3)],
             "name": "cursor", "value": "new", "local": True, "is_expected": True, "expected": "old",
         }
-        requests.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
+        methods.handle(Session(answered), 1, "datastore.dispatch_and_set", params)
         print(json.dumps(await answered), flush=True)
     os._exit(0)
 

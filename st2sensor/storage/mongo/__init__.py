@@ -1,4 +1,4 @@
-"""Storage in MongoDB, beside StackStorm's own: the same collections, documents and indexes."""
+"""Storage in MongoDB, with StackStorm's collections, documents and indexes. Both may use one database."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ __all__ = ["MongoLeases", "MongoStorage", "open_leases", "open_storage"]
 
 
 def open_storage(settings: Database) -> MongoStorage:
+    """Open the storage, without connecting to a server yet. Raises ConfigError."""
     return MongoStorage(
         settings.url,
         database=settings.name,
@@ -20,6 +21,10 @@ def open_storage(settings: Database) -> MongoStorage:
 
 
 def open_leases(settings: Database, timeout: float) -> MongoLeases:
+    """Open the leases, without connecting to a server yet. Raises ConfigError.
+
+    :param timeout: seconds until a server counts as unreachable or hanging.
+    """
     return MongoLeases(
         Connection(
             settings.url, database=settings.name, timeout=timeout, answer_timeout=timeout, client=settings.client

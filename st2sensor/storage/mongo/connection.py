@@ -1,4 +1,4 @@
-"""A client of MongoDB, and its errors as ours."""
+"""A client of MongoDB that raises our errors."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ FILES = {
     "tlscertificatekeyfile": "tls_certificate_key_file",
     "tlscrlfile": "connection, tlsCRLFile",
 }
-"""Options of the client that name files, in small letters, by their keys in the configuration."""
+"""Our keys for the client's options that name files. The options are in lower case."""
 
 CONFIRMED_IN = 0.9
-"""Of the time that a server has to answer, so that it says itself that a majority has not confirmed."""
+"""Share of the answer timeout after which the server itself reports that a majority has not confirmed a write."""
 
 
 class Connection:
-    """:param url: `mongodb://...`.
-    :param database: used unless the URL names one, as in StackStorm.
-    :param timeout: seconds to find a server; :param answer_timeout: seconds that one has to answer.
-    :param client: pymongo's options beside the URL's.
+    """A client with its database. Raises ConfigError.
 
-    Raises ConfigError.
+    :param url: `mongodb://...`.
+    :param database: name of the database, unless the URL names one, as in StackStorm.
+    :param timeout: seconds to find a server.
+    :param answer_timeout: seconds that a server has to answer.
+    :param client: pymongo's options besides those in the URL.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Connection:
         self._address = _without_password(url)
 
     def safe(self, name: str) -> Collection[Document]:
-        """A collection of which nothing that was written or read is ever undone, whichever server dies."""
+        """Return a collection with majority read and write concern, so that no server's death undoes anything."""
         return self.database.get_collection(
             name,
             read_concern=ReadConcern("majority"),
@@ -77,7 +78,7 @@ class Connection:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Raises StorageUnavailable and StorageError."""
+        """Turn the client's errors into StorageUnavailable and StorageError."""
         try:
             yield
         except FOREIGN as exception:
@@ -88,7 +89,7 @@ class Connection:
 
 
 def _unreadable(url: str, client: Mapping[str, Any]) -> str | None:
-    """Which of the files for TLS cannot be used, or None."""
+    """Return which of the files for TLS cannot be used, and why, or None."""
     named = {name.lower(): value for name, value in client.items()}
     with suppress(ValueError):
         named |= {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
@@ -98,16 +99,16 @@ def _unreadable(url: str, client: Mapping[str, Any]) -> str | None:
             if path is not None:
                 _load(option, str(path), str(named.get("tlscertificatekeyfilepassword", "")))
         except OSError as exception:
-            # An error of SSL is one, too.
+            # SSL's errors are also OSErrors.
             reason = exception.strerror or str(exception)
             return f"[database] {key}: {path} cannot be used: {reason}; name a readable file in PEM form"
     return None
 
 
 def _load(option: str, path: str, password: str) -> None:
-    """Raises OSError."""
+    """Try to load a file for TLS. Raises OSError."""
     with open(path, "rb"):
-        # For its reason: OpenSSL's are less clear.
+        # This fails first with a clearer reason than OpenSSL's.
         pass
     context = ssl.create_default_context()
     if option == "tlscertificatekeyfile":
@@ -117,5 +118,5 @@ def _load(option: str, path: str, password: str) -> None:
 
 
 def _without_password(url: str) -> str:
-    # Options may hold passwords, too.
+    # Options are removed because they may hold passwords.
     return re.sub(r"//.*@", "//", url).partition("?")[0]

@@ -1,4 +1,4 @@
-"""From BSON to the values that documents are read from, whatever stands in them."""
+"""Decodes any BSON into the values that documents are read from."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ TOLERANT: CodecOptions[Document] = CodecOptions(
     unicode_decode_error_handler="surrogateescape",
     uuid_representation=UuidRepresentation.UNSPECIFIED,
 )
-"""Takes every document: dates that Python has no form for, and bytes that are no UTF-8, can be told from others."""
+"""Decodes every document. Dates beyond Python's range and invalid UTF-8 stay recognizable."""
 
 
 def plain(document: Mapping[str, Any] | None) -> Document | None:
-    """A document as MongoDB's client decodes it, in values of JSON, datetime and Foreign."""
+    """Convert a decoded document to values of JSON, datetime and Foreign."""
     return None if document is None else {name: _plain(value) for name, value in document.items()}
 
 
 def all_plain(documents: Iterable[Mapping[str, Any]]) -> Iterator[Document]:
+    """Convert decoded documents, as `plain` does."""
     for document in documents:
         yield {name: _plain(value) for name, value in document.items()}
 
@@ -38,7 +39,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Int64):
         return int(value)
     if isinstance(value, DBRef):
-        # An object with $ref and $id is one in JSON, and most often a schema.
+        # In JSON this is an object with $ref and $id, most often a schema.
         return _plain(value.as_doc())
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}

@@ -1,4 +1,4 @@
-"""MongoDB's errors as ours: which of them say that it may go well later, and that an operation may have been done."""
+"""Turns MongoDB's errors into ours. They tell whether a retry may help, and whether the operation may be done."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from st2sensor.errors import StorageError, StorageUnavailable
 
 PASSING = frozenset(
     {
-        *(6, 7, 89, 9001),  # A host that cannot be reached or found, a network timeout, a socket.
-        *(91, 11600),  # It shuts down.
-        *(189, 10058, 10107, 11602, 13435, 13436),  # Another member has become the primary, or there is none.
-        *(50, 202, 262, 11601, 175, 237, 43),  # Out of time, interrupted, or its cursor is gone.
-        *(24, 46, 112, 251),  # Locks, and writes in each other's way.
-        *(63, 133, 134, 150, 13388, 234),  # Shards that move, members that catch up.
-        *(64, 100),  # Not enough members have confirmed it, or are there.
+        *(6, 7, 89, 9001),  # Unreachable or unknown host, network timeout, socket error.
+        *(91, 11600),  # The server shuts down.
+        *(189, 10058, 10107, 11602, 13435, 13436),  # The primary has changed, or there is none.
+        *(50, 202, 262, 11601, 175, 237, 43),  # Timed out, interrupted, or its cursor is gone.
+        *(24, 46, 112, 251),  # Locks and conflicting writes.
+        *(63, 133, 134, 150, 13388, 234),  # Moving shards, members that are catching up.
+        *(64, 100),  # Not enough members have confirmed it, or exist.
     }
 )
-"""Codes of errors that end by themselves."""
+"""Codes of errors that pass by themselves."""
 
 NOT_SENT = (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError)
-"""No server was found, or no connection was free."""
+"""Errors before the request was sent: no server was found, or no connection was free."""
 
 FOREIGN = (errors.PyMongoError, BSONError, OverflowError, UnicodeError, RecursionError)
-"""What the client raises; the last four for what BSON has no form for."""
+"""Errors that the client raises. The last four mean that BSON cannot express a value."""
 
 
 def as_ours(exception: Exception, address: str) -> StorageError:
-    """:param address: of the database, without password."""
+    """Return our error for one of the client's.
+
+    :param address: the database's URL, without password.
+    """
     reason = reason_of(exception)
     if isinstance(exception, (errors.ConnectionFailure, errors.ProtocolError, errors.InvalidOperation)):
         return StorageUnavailable(
@@ -40,7 +43,7 @@ def as_ours(exception: Exception, address: str) -> StorageError:
         )
     if is_passing(exception):
         return StorageUnavailable(
-            f"MongoDB at {address} cannot do it now: {reason}; does a majority of its members run?", uncertain=True
+            f"MongoDB at {address} cannot do it now: {reason}; is a majority of its members running?", uncertain=True
         )
     if isinstance(exception, errors.PyMongoError):
         return StorageError(f"MongoDB at {address} refused: {reason}")
@@ -48,7 +51,7 @@ def as_ours(exception: Exception, address: str) -> StorageError:
 
 
 def is_passing(exception: Exception) -> bool:
-    """Whether an operation failed for a reason that ends by itself. It may have been carried out, or may be yet."""
+    """Return whether an error passes by itself. The operation may have been carried out, or may still be."""
     if isinstance(exception, (errors.ConnectionFailure, errors.ExecutionTimeout, errors.WriteConcernError)):
         return True
     if not isinstance(exception, errors.OperationFailure):
@@ -63,20 +66,20 @@ def is_passing(exception: Exception) -> bool:
 
 
 def reason_of(exception: Exception) -> str:
-    """One line, without what the documents hold."""
+    """Describe an error in one line, without the documents' content."""
     if isinstance(exception, RecursionError):
         return "it is nested too deeply"
     if isinstance(exception, UnicodeEncodeError):
-        return f"its text has no form in UTF-8: {exception.reason}"
+        return f"UTF-8 cannot encode its text: {exception.reason}"
     if isinstance(exception, errors.DuplicateKeyError):
         return _duplicate(exception.details or {})
-    # Server selection errors go on with the timeouts and a dump of the whole topology, those of values with the value.
+    # Server selection errors continue with timeouts and the whole topology, encoding errors with the value.
     lines = str(exception).splitlines() or [type(exception).__name__]
     text = lines[0].split(" (configured timeouts")[0].split(", Timeout: ")[0].split(", full error:")[0]
-    return text.split("cannot encode object:")[0] + "a value has no form in BSON" if "cannot encode" in text else text
+    return text.split("cannot encode object:")[0] + "BSON cannot encode a value" if "cannot encode" in text else text
 
 
 def _duplicate(details: Any) -> str:
-    """The server's message quotes the values."""
+    """Describe a duplicate key without its values, which the server's message quotes."""
     fields = details.get("keyPattern") if isinstance(details, dict) else None
     return f"another document has the same {' and '.join(fields)}" if fields else "another document has the same key"

@@ -1,8 +1,8 @@
-"""The indexes that StackStorm's collections and our own have, and what happens where one cannot be made.
+"""Creates the indexes of StackStorm's collections and our own, and copes with those that cannot be created.
 
-Reading needs none. Where a unique one is missing, others may have left documents twice, or made the index in another
-way. A document that is there once is changed all the same; a new one gets an id that its name gives, so that it
-cannot be inserted twice; what is there twice cannot be changed.
+Reading needs no index. A unique index cannot be created if others have left duplicate documents, or have created it
+with other options. Then a document without a duplicate can still be changed, and a document with one cannot. A new
+document gets an id derived from its name, so that it cannot be inserted twice.
 """
 
 from __future__ import annotations
@@ -32,19 +32,21 @@ AUTHENTICATION_FAILED = 18
 
 
 class Indexes:
+    """Remembers which unique indexes are missing."""
+
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._missing: dict[str, str] = {}
-        """Why a collection lacks the index that keeps its documents apart."""
+        """Why a collection lacks the index that prevents duplicates, by its name."""
         self._failed: dict[str, list[str]] = {}
         """Indexes that could not be created, by reason."""
 
     def create(self) -> None:
-        """Create those that are missing, as far as that can be done; warn of the others."""
+        """Create missing indexes, and warn of those that cannot be created."""
         self._failed.clear()
         self._create_all()
         for reason, failed in self._failed.items():
-            LOG.warning("indexes cannot be created: %s; all is read without them: %s", reason, ", ".join(failed))
+            LOG.warning("indexes cannot be created: %s; reads go on without them: %s", reason, ", ".join(failed))
 
     def _create_all(self) -> None:
         for collection in COLLECTIONS.values():
@@ -52,15 +54,15 @@ class Indexes:
                 self._create(collection.name, [(field, 1)])
             if not collection.ours:
                 self._create(collection.name, [("uid", 1)], unique=True, sparse=True)
-            self._create(collection.name, [("pack", 1), ("name", 1)], keeps_apart=True, unique=True)
+            self._create(collection.name, [("pack", 1), ("name", 1)], is_identity=True, unique=True)
         self._create(KEY_VALUES, [("name", 1)])
         self._create(KEY_VALUES, [("expire_timestamp", 1)], expireAfterSeconds=0)
         self._create(KEY_VALUES, [("uid", 1)], unique=True, sparse=True)
-        self._create(KEY_VALUES, [("scope", 1), ("name", 1)], keeps_apart=True, unique=True)
+        self._create(KEY_VALUES, [("scope", 1), ("name", 1)], is_identity=True, unique=True)
         of_batches = {"batches.name": {"$type": "string"}}
-        self._create(LEASES, [("batches.name", 1)], keeps_apart=True, unique=True, partialFilterExpression=of_batches)
+        self._create(LEASES, [("batches.name", 1)], is_identity=True, unique=True, partialFilterExpression=of_batches)
 
-    def _create(self, name: str, keys: Keys, *, keeps_apart: bool = False, **options: Any) -> None:
+    def _create(self, name: str, keys: Keys, *, is_identity: bool = False, **options: Any) -> None:
         try:
             self._database[name].create_index(keys, **options)
         except errors.OperationFailure as exception:
@@ -69,12 +71,14 @@ class Indexes:
             reason = reason_of(exception)
             fields = " and ".join(field for field, _ in keys)
             self._failed.setdefault(reason, []).append(f"{fields} of {name}")
-            if keeps_apart:
+            if is_identity:
                 self._missing[name] = f"its unique index of {fields} cannot be created: {reason}"
 
     def identifier(self, collection: Collection[Document], key: Mapping[str, str]) -> Document:
-        """The `_id` for a new document of some key, where only that keeps it apart. Raises StorageError for a key that
-        is there twice."""
+        """Return the `_id` of a new document if nothing else prevents duplicates; else an empty document.
+
+        Raises StorageError if the key has duplicates already.
+        """
         reason = self._missing.get(collection.name)
         if reason is None:
             return {}
@@ -86,7 +90,7 @@ class Indexes:
         return {"_id": ObjectId(hashlib.sha256(name).digest()[:12])}
 
     def check(self, collection: Collection[Document]) -> None:
-        """Raises StorageError where a document could be stored beside itself."""
+        """Raise StorageError if nothing prevents duplicates in a collection."""
         reason = self._missing.get(collection.name)
         if reason is not None:
             raise StorageError(f"nothing can be stored in collection {collection.name}: {reason}")

@@ -1,4 +1,4 @@
-"""Members and leases in MongoDB: every write is acknowledged by a majority, every read is of what one has."""
+"""Members and leases in MongoDB. A majority acknowledges every write, and has all data that is read."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ DUPLICATE_KEY = 11000
 ALIVE = {"dead": False}
 
 BRIEF = {"holder": 1, "fence": 1, "batches._id": 1}
-"""Without what batches hold."""
+"""Fields of a lease to read: everything except the batches' content."""
 
 
 class MongoLeases:
-    """:param connection: closed by this object."""
+    """Leases, see the protocol.
+
+    :param connection: connection to use; `close` closes it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        # Causally consistent: after a change of the primary, too, one reads what one has written.
+        # The session is causally consistent: reads see earlier writes, even after the primary has changed.
         self._session = connection.client.start_session()
         self._members = connection.safe(MEMBERS)
         self._leases = connection.safe(LEASES)
@@ -45,10 +48,10 @@ class MongoLeases:
             self._members.insert_one(member_document(member), session=self._session)
 
     def renew(self, member: str, renewal: Renewal) -> bool:
-        said = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
+        renewed = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
         with self._connection.failures():
             seen = {"_id": member, "counter": renewal.counter} | ALIVE
-            found = self._members.update_one(seen, {"$set": said}, session=self._session)
+            found = self._members.update_one(seen, {"$set": renewed}, session=self._session)
             return found.matched_count == 1
 
     def member(self, member: str) -> Member | None:
@@ -89,7 +92,7 @@ class MongoLeases:
         return self._find({"holder": member, "_id": {"$in": [lease.sensor for lease in leases]}})
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
-        # With the fence: a release that comes late must not free what the member has taken anew.
+        # The fence is compared so that a late release cannot free a lease that the member has taken again.
         free = {"$set": {"holder": None}}
         held = [UpdateOne({"_id": sensor, "holder": member, "fence": fence}, free) for sensor, fence in fences.items()]
         if held:
@@ -116,14 +119,14 @@ class MongoLeases:
 
 
 def _taking(lease: Lease, member: str) -> UpdateOne:
-    """A lease that nobody has ever taken may have no document yet, or one without a fence."""
+    """Return the update that takes a lease. A lease that was never taken may have no document, or no fence."""
     expected = {"$in": [0, None]} if lease.fence == 0 else lease.fence
     key = {"_id": lease.sensor, "holder": lease.holder, "fence": expected}
     return UpdateOne(key, {"$set": {"holder": member}, "$inc": {"fence": 1}}, upsert=lease.fence == 0)
 
 
 def _is_lost_race(exception: errors.BulkWriteError) -> bool:
-    """Somebody was first: what was not there was, when it was to be inserted."""
+    """Return whether other members have inserted the same leases first."""
     details = exception.details or {}
     failed = details.get("writeErrors", [])
     return not details.get("writeConcernErrors") and all(error.get("code") == DUPLICATE_KEY for error in failed)

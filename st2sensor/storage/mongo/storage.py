@@ -29,27 +29,29 @@ from st2sensor.storage.reader import Reader
 R = TypeVar("R")
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds that a server has to answer; one that hangs is as good as away."""
+"""Seconds that a server has to answer. A hanging server counts as unreachable."""
 
 UPSERTS = 100
-"""How often an upsert may lose a race."""
+"""Most attempts of an upsert that loses races."""
 
 BARRIER = "st2sensor_barrier"
-"""The collection of one document that is written before reads which must not miss what waits for its majority."""
+"""Collection of one document. It is written before reads that must not miss a write still waiting for its majority."""
 
 WELL_FORMED: Document = {
     "value": {"$type": "string"},
     "secret": {"$in": [True, False, None]},
     "$or": [{"expire_timestamp": None}, {"expire_timestamp": {"$type": "date"}}],
 }
-"""Entries of the datastore, beside what others may have left among them."""
+"""Query for entries of the datastore that are not odd."""
 
 
 class MongoStorage:
-    """:param url: `mongodb://...`.
-    :param database: used unless the URL names one, as in StackStorm.
+    """Storage, see the protocol. Raises ConfigError.
+
+    :param url: `mongodb://...`.
+    :param database: name of the database, unless the URL names one, as in StackStorm.
     :param timeout: seconds to find a server.
-    :param client: pymongo's options beside the URL's.
+    :param client: pymongo's options besides those in the URL.
     """
 
     def __init__(self, url: str, *, database: str, timeout: float, client: Mapping[str, Any] | None = None) -> None:
@@ -59,7 +61,7 @@ class MongoStorage:
         self._client, self._database = self._connection.client, self._connection.database
         self._failures = self._connection.failures
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
-        # A batch is deleted after its key is set: that must not be what is lost.
+        # A batch is deleted after its key is set, so that write must not be lost.
         self._safe_entries = self._connection.safe(KEY_VALUES).with_options(read_concern=ReadConcern())
         self._leases = self._connection.safe(LEASES)
         self._barriers = self._connection.safe(BARRIER)
@@ -156,7 +158,7 @@ class MongoStorage:
     ) -> Change | None:
         key: Document = {"scope": entry.scope, "name": entry.name}
         if expected is None:
-            # What is no entry, whoever has left it there, is in nobody's way.
+            # An expired or odd document is replaced.
             key["$or"] = [{"expire_timestamp": {"$lte": now}}, {"$nor": [WELL_FORMED]}]
         else:
             key |= {"value": expected, "secret": True if secret else {"$ne": True}, **_unexpired(now)}
@@ -164,7 +166,7 @@ class MongoStorage:
             try:
                 return self._replace(self._safe_entries, key, entry, now, insert=expected is None)
             except errors.DuplicateKeyError:
-                # It did not match, and so it was to be inserted beside itself.
+                # The entry did not match, so the upsert tried to insert a duplicate.
                 return None
 
     def _replace(
@@ -215,16 +217,17 @@ class MongoStorage:
                     if found.name == batch.name:
                         return None if found.id == batch.id else found
         raise StorageError(
-            f"{batch.name} is contended, or what is stored for {batch.sensor} in {LEASES} is odd: "
+            f"{batch.name} is contended, or the document of {batch.sensor} in {LEASES} is odd: "
             "triggers and cursor could not be stored"
         )
 
     def _push_batch(self, batch: Batch) -> bool:
-        """False when something is in its way."""
+        """Add a batch to its sensor's lease. Returns False if the lease has changed, or holds a batch of that name."""
         lease = self._leases.find_one({"_id": batch.sensor}, {"fence": 1, "stored": 1}) or {}
         if batch.fence not in (None, lease.get("fence")):
             raise LeaseLost(batch.sensor)
-        # Counted, so that one which comes late, when it was stored by another attempt and carried out, is refused.
+        # Batches are counted. So a late attempt is refused if another attempt has stored the batch, and it was carried
+        # out.
         key: Document = {
             "_id": batch.sensor,
             "stored": lease.get("stored"),
@@ -244,14 +247,14 @@ class MongoStorage:
         with self._failures():
             if sensor is None:
                 return self._find_batches({"batches._id": {"$exists": True}})
-            # Counted, too: a batch that is still on its way to the server comes too late from now on.
+            # The count also makes a batch that is still on its way to the server come too late.
             self._upsert(lambda: self._leases.update_one({"_id": sensor}, {"$inc": {"stored": 1}}, upsert=True))
             return self._find_batches({"_id": sensor, "batches._id": {"$exists": True}})
 
     def _find_batches(self, query: Document) -> list[Batch]:
-        """What is found is safe, and what is not found is not there: no write that waits for its majority is missed."""
+        """Return batches. All of them are safe, and no write that waits for its majority is missed."""
         with self._client.start_session() as session:
-            # A majority confirms this after all that the primary has taken before, and the session sees it.
+            # A majority confirms this write after all earlier ones on the primary, and the session sees them.
             self._barriers.update_one({"_id": BARRIER}, {"$inc": {"passed": 1}}, upsert=True, session=session)
             found = self._leases.find(query, {"batches": 1}, session=session)
             return list(self._reader.batches(all_plain(found)))
@@ -273,15 +276,15 @@ class MongoStorage:
 
     def _upsert(self, update: Callable[[], R]) -> R:
         for _ in range(UPSERTS):
-            # Two upserts of one new key race: one inserts, the other is refused and finds it the next time, unless
-            # somebody has deleted it meanwhile.
+            # If two upserts of one new key race, one inserts and the other is refused. The latter finds the document
+            # at its next attempt, unless it was deleted meanwhile.
             with suppress(errors.DuplicateKeyError):
                 return update()
         return update()
 
 
 def _unexpired(now: datetime) -> Document:
-    """What matches entries that have not expired."""
+    """Return the query for entries that have not expired."""
     return {"expire_timestamp": {"$not": {"$lte": now}}}
 
 

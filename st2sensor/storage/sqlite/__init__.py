@@ -1,4 +1,4 @@
-"""Storage embedded in one SQLite file: the documents of MongoDB, without a server."""
+"""Storage embedded in one SQLite file. It holds the same documents as MongoDB, without a server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ __all__ = ["SqliteLeases", "SqliteStorage", "open_leases", "open_storage"]
 
 
 def open_storage(settings: Database) -> SqliteStorage:
+    """Open the storage. Raises StorageUnavailable if the file cannot be opened."""
     return SqliteStorage(_path(settings))
 
 
 def open_leases(settings: Database, timeout: float) -> SqliteLeases:  # noqa: ARG001 (there is no server)
+    """Open the leases. Raises StorageUnavailable if the file cannot be opened."""
     return SqliteLeases(Connection(_path(settings)))
 
 

@@ -1,4 +1,4 @@
-"""A connection to the embedded database, shared by threads, and its tables of documents by space and name."""
+"""A connection to the embedded database that threads share. Its tables hold documents by space and name."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from st2sensor.storage.reader import broken
 from st2sensor.system.private_file import create
 
 BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process's write."""
+"""Most seconds to wait for another process's write."""
 
 SPACE = ""
-"""Of documents whose names are unique by themselves."""
+"""Space of documents whose names are unique by themselves."""
 
 TABLES = [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES, MEMBERS, LEASES, NODES]
 
 ROW = "space, name, document"
-"""What is read of a table."""
+"""Columns of a table."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
@@ -38,9 +38,9 @@ CREATE TABLE IF NOT EXISTS {name} (
 
 
 class Connection:
-    """:param path: the database file; its folder is made when missing.
+    """A connection for any number of threads. Raises StorageUnavailable if the file cannot be opened.
 
-    Raises StorageUnavailable when the file cannot be opened.
+    :param path: the database file. Its folder is created if it is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,13 +51,13 @@ class Connection:
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
             )
-            # Text that is no UTF-8 must not keep the rest of a table from being read.
+            # Text that is not UTF-8 must not prevent reading the rest of a table.
             self._connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         except (OSError, sqlite3.Error) as exception:
             raise StorageUnavailable(f"cannot open the embedded database {path}: {exception}") from exception
 
     def prepare(self) -> None:
-        """Create what is missing of the tables."""
+        """Create missing tables."""
         with self.locked() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -70,7 +70,7 @@ class Connection:
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
-        """Raises StorageUnavailable and StorageError."""
+        """Lock the connection. SQLite's errors become StorageUnavailable and StorageError."""
         try:
             with self._lock:
                 yield self._connection
@@ -83,7 +83,10 @@ class Connection:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """:param durable: whether it survives power loss, as others do a little later."""
+        """Run a transaction.
+
+        :param durable: whether to survive power loss at once; other transactions do so a little later.
+        """
         with self.locked() as connection:
             if durable:
                 connection.execute("PRAGMA synchronous = FULL")
@@ -99,27 +102,29 @@ class Connection:
 
 
 def find(connection: sqlite3.Connection, table: str, space: str, name: str) -> Document | None:
+    """Return one document, or None if there is none."""
     query = f"SELECT {ROW} FROM {table} WHERE space = ? AND name = ?"
     return next(documents_of(connection.execute(query, (space, name))), None)
 
 
 def find_all(connection: sqlite3.Connection, table: str) -> list[Document]:
+    """Return all documents of a table, by space and name."""
     return list(documents_of(connection.execute(f"SELECT {ROW} FROM {table} ORDER BY space, name")))
 
 
 def documents_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
-    """The documents in rows of ROW. One that is no document is a broken one."""
+    """Yield the documents in rows of the columns ROW. An unreadable document is replaced by its stand-in."""
     for space, name, text in rows:
         try:
             document = json.loads(text)
         except (ValueError, TypeError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            yield broken(f"{space}.{name}", "is no JSON object")
+            yield broken(f"{space}.{name}", "is not a JSON object")
             continue
         expires = document.get("expire_timestamp")
         if isinstance(expires, (int, float)) and not isinstance(expires, bool):
-            # What is no time stays the number that it is.
+            # A number that is not a valid time is kept.
             with suppress(ValueError, OverflowError, OSError):
                 document["expire_timestamp"] = datetime.fromtimestamp(expires, UTC)
         document.setdefault("_id", f"{space}.{name}")
@@ -127,7 +132,7 @@ def documents_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
 
 
 def sound(document: Document | None) -> Document | None:
-    """A document that can be changed; a broken one can only be replaced."""
+    """Return a document if it can be changed. An unreadable one can only be replaced."""
     return None if document is None or BROKEN in document else document
 
 
@@ -135,14 +140,16 @@ def _reason(exception: Exception) -> str:
     if isinstance(exception, RecursionError):
         return "it is nested too deeply"
     if isinstance(exception, UnicodeEncodeError):
-        return f"its text has no form in UTF-8: {exception.reason}"
+        return f"UTF-8 cannot encode its text: {exception.reason}"
     return str(exception)
 
 
 def store(connection: sqlite3.Connection, table: str, space: str, name: str, document: Document) -> None:
+    """Insert or replace a document."""
     text = json.dumps(document, default=datetime.timestamp)
     connection.execute(f"REPLACE INTO {table} VALUES (?, ?, ?)", (space, name, text))
 
 
 def delete(connection: sqlite3.Connection, table: str, space: str, name: str) -> bool:
+    """Delete a document. Returns False if there was none."""
     return connection.execute(f"DELETE FROM {table} WHERE space = ? AND name = ?", (space, name)).rowcount == 1

@@ -16,7 +16,10 @@ from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find,
 
 
 class SqliteLeases:
-    """:param connection: closed by this object."""
+    """Leases, see the protocol.
+
+    :param connection: connection to use; `close` closes it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -30,12 +33,12 @@ class SqliteLeases:
             store(connection, MEMBERS, SPACE, member.id, member_document(member))
 
     def renew(self, member: str, renewal: Renewal) -> bool:
-        said = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
+        renewed = asdict(renewal) | {"counter": renewal.counter + 1, "seen": time.time()}
         with self._connection.transaction() as connection:
             known = _alive(connection, member)
             if known is None or known.get("counter") != renewal.counter:
                 return False
-            store(connection, MEMBERS, SPACE, member, known | said)
+            store(connection, MEMBERS, SPACE, member, known | renewed)
             return True
 
     def member(self, member: str) -> Member | None:

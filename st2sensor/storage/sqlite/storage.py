@@ -33,18 +33,19 @@ from st2sensor.storage.sqlite.connection import (
 )
 
 SWEEP_EVERY = 60.0
-"""Seconds between two looks for entries that have expired."""
+"""Seconds between two deletions of expired entries."""
 
 LIVE = "CASE WHEN json_valid(document) THEN coalesce(json_extract(document, '$.expire_timestamp') > ?, 1) ELSE 1 END"
-"""Whether an entry has not expired at some second since the epoch, as far as it is one."""
+"""Condition that an entry has not expired at a time in seconds since the epoch. Odd entries fulfil it."""
 
 WITH_BATCHES = "CASE WHEN json_valid(document) THEN json_type(document, '$.batches') IS NOT NULL ELSE 0 END"
+"""Condition that a lease may hold batches."""
 
 
 class SqliteStorage:
-    """:param path: the database file; its folder is made when missing.
+    """Storage, see the protocol. Raises StorageUnavailable if the file cannot be opened.
 
-    Raises StorageUnavailable when the file cannot be opened.
+    :param path: the database file. Its folder is created if it is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +130,7 @@ class SqliteStorage:
                 store(connection, table, *key, document)
 
     def stackstorm_rules(self, trigger: str | None = None) -> int:  # noqa: ARG002
-        # No StackStorm writes here.
+        # StackStorm never writes to an embedded database.
         return 0
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:

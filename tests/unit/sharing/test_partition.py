@@ -58,10 +58,10 @@ def test_ranges_that_meet_give_each_sensor_to_one_node(storage: SqliteStorage) -
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"name": "shard"}, "there is no such provider; use one of default, shared, kvstore, file, hash"),
+        ({"name": "shard"}, "this provider does not exist; use one of default, shared, kvstore, file, hash"),
         ({"name": "hash"}, "hash_ranges is missing; add it, as in hash_ranges:"),
-        ({"name": "hash", "hash_ranges": "5"}, "'5' is no range"),
-        ({"name": "hash", "hash_ranges": "a..b"}, "'a..b' is no range"),
+        ({"name": "hash", "hash_ranges": "5"}, "'5' is not a range"),
+        ({"name": "hash", "hash_ranges": "a..b"}, "'a..b' is not a range"),
         ({"name": "file"}, "partition_file is missing"),
     ],
 )

@@ -76,5 +76,5 @@ def test_no_message_quotes_a_value() -> None:
     with pytest.raises(UnicodeEncodeError) as raised:
         "hunter2\ud83d".encode()
     assert str(as_ours(raised.value, "")) == (
-        "MongoDB cannot store it: its text has no form in UTF-8: surrogates not allowed"
+        "MongoDB cannot store it: UTF-8 cannot encode its text: surrogates not allowed"
     )
