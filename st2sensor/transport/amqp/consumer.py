@@ -16,7 +16,7 @@ from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
 LONGEST_ANNOUNCEMENT = 1_048_576
-"""The most bytes of an announcement. After a longer one the listener reconnects and reads storage: it misses nothing."""
+"""The most bytes of an announcement. After a longer one the listener reconnects and reads storage, missing nothing."""
 
 LOG = logging.getLogger("st2sensor.broker")
 
