@@ -116,6 +116,13 @@ def test_every_command_runs_something_and_every_group_has_commands() -> None:
             assert isinstance(command.callback, Body) or (isinstance(command, click.Group) and command.commands), words
 
 
+def test_each_command_is_run_by_the_module_of_its_name() -> None:
+    for words, command in commands(st2sensor_root, "st2sensor"):
+        if len(words) > 1 and isinstance(command.callback, Body):
+            module = words[1].replace("-", "_")
+            assert command.callback.target.partition(":")[0] == f"st2sensor.cli.commands.{module}", words
+
+
 def test_no_section_is_left_out() -> None:
     for module in pkgutil.iter_modules(declarations.__path__, f"{declarations.__name__}."):
         section = getattr(import_module(module.name), "section", None)
