@@ -1,1 +1,1 @@
-"""The command line: programs, each with `main(argv=None) -> int`; `commands` declares, the other modules run them."""
+"""The command line: a module with `main(argv=None) -> int` for each program, and the code of their commands."""

@@ -1,1 +1,1 @@
-"""The status page, health and metrics of a container over HTTP. Loaded only where one is configured."""
+"""The status page, health and metrics of a container over HTTP. Loaded only if configured."""

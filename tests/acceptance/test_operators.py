@@ -215,7 +215,7 @@ def test_commands_say_so_when_nothing_runs_or_nothing_is_known(embedded: Workspa
     for arguments in (["restart", "p.Waits"], ["top", "--once"], ["logs", "p.Waits"], ["log-level", "INFO"]):
         done = st2sensor(embedded, *arguments)
         assert done.returncode == 69, arguments
-        assert "st2ctl start starts it" in done.stderr
+        assert "st2ctl start starts one" in done.stderr
     embedded.start().wait_for_log("polled 1")
     for arguments in (["show", "p.Nobody"], ["logs", "p.Nobody"], ["restart", "p.Nobody"], ["disable", "p.Nobody"]):
         done = st2sensor(embedded, *arguments)

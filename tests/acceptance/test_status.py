@@ -20,6 +20,7 @@ from tests.plugins.patience import LATER, SOON
 from tests.support.browser import Browser
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import eventually
+from tests.support.status_schema import check
 from tests.support.workspace import Container, Workspace
 
 COUNTS = """
@@ -117,6 +118,9 @@ def test_health_sensors_and_metrics_are_told(embedded: Workspace) -> None:
     reports = {report["ref"]: report for report in page.json("/sensors")["sensors"]}
     assert reports.keys() == {"p.Counts", "p.Fails"}
     assert page.get("/sensors/p.Nobody")[0] == 404
+    check("whole", page.json("/sensors"))
+    check("sensor", page.json("/sensors/p.Fails"))
+    check("ready", page.json("/ready"))
 
     metrics = page.metrics()
     assert sample(metrics["st2sensor_broker_up"]) == sample(metrics["st2sensor_database_up"]) == 1

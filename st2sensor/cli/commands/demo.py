@@ -14,7 +14,7 @@ from st2sensor.cli import registration
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import child_process
 from st2sensor.cli.events import follow
-from st2sensor.cli.events.seen import not_shown, seen_in
+from st2sensor.cli.events.instance import instance_in, not_shown
 from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
@@ -44,11 +44,11 @@ def demo(config_files: Sequence[str]) -> int:
     ):
 
         def show(message: Message) -> None:
-            seen = seen_in(message, storage)
-            if seen is None:
+            instance = instance_in(message, storage)
+            if instance is None:
                 console.print(Text(not_shown(message)), soft_wrap=True)
-            elif seen.trigger_type not in CHANGES:
-                console.print(follow.line(seen), soft_wrap=True)
+            elif instance.trigger_type not in CHANGES:
+                console.print(follow.line(instance), soft_wrap=True)
 
         with log.open("ab") as stream:
             container = child_process.start(config_files, stream)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from st2sensor.cli.development.content import asked
+from st2sensor.cli.development.content import parse_trigger
 from st2sensor.cli.development.run import Options, run
 
 
@@ -27,7 +27,7 @@ def dev(
             packs=packs,
             sensors=sensors,
             configs=configs,
-            triggers=[asked(text) for text in triggers],
+            triggers=[parse_trigger(text) for text in triggers],
             record=record,
             state_dir=state_dir,
             fresh=fresh,

@@ -23,8 +23,8 @@ module of the sensor."""
 SUFFIX = ".tmpl"
 
 DESCRIPTIONS = {
-    "polling": "Tells of new and changed files in a folder.",
-    "passive": "Ticks.",
+    "polling": "Reports new and changed files in a folder.",
+    "passive": "Ticks at an interval.",
 }
 
 OF_THE_API = {"Sensor", "PollingSensor"}

@@ -13,8 +13,8 @@ import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
+from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.publishing import objections
-from st2sensor.cli.events.seen import Seen
 from st2sensor.cli.text.printable import printable
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
@@ -47,17 +47,19 @@ def replay(
     Raises RecordingError, BrokerUnavailable, StorageError.
     """
     settings = configured(config_files)
-    chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
+    chosen = [
+        (line, instance) for line, instance in recording.read(file) if not types or instance.trigger_type in types
+    ]
     refused = {} if force else _objections(settings, chosen)
     for line, problem in refused.items():
         click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
-    accepted = [(line, seen) for line, seen in chosen if line not in refused]
+    accepted = [(line, instance) for line, instance in chosen if line not in refused]
     published = 0
     with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         publisher.connect()
-        for line, seen in _paced(accepted, publisher, None if at_once else speed):
+        for line, instance in _paced(accepted, publisher, None if at_once else speed):
             try:
-                publisher.publish([message_of(_entry(seen, keep_ids), settings.messaging)])
+                publisher.publish([message_of(_entry(instance, keep_ids), settings.messaging)])
                 published += 1
             except MessageRefused as problem:
                 click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
@@ -67,16 +69,16 @@ def replay(
     return 0 if published == len(chosen) else 1
 
 
-def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[int, str]:
+def _objections(settings: Settings, chosen: Sequence[tuple[int, Instance]]) -> dict[int, str]:
     """Return the reasons why lines must not be published, by line number."""
-    events = [Event(trigger=seen.trigger, payload=rpc.body(seen.payload)) for _, seen in chosen]
+    events = [Event(trigger=instance.trigger, payload=rpc.body(instance.payload)) for _, instance in chosen]
     found = objections(settings, events)
     return {line: reason for (line, _), reason in zip(chosen, found, strict=True) if reason is not None}
 
 
 def _paced(
-    recorded: Sequence[tuple[int, Seen]], publisher: Publisher, speed: float | None
-) -> Iterator[tuple[int, Seen]]:
+    recorded: Sequence[tuple[int, Instance]], publisher: Publisher, speed: float | None
+) -> Iterator[tuple[int, Instance]]:
     """Yield each line when its time has come.
 
     :param speed: factor by which the recording is sped up; None for no pauses.
@@ -86,11 +88,11 @@ def _paced(
         return
     began = time.monotonic()
     first = None
-    for line, seen in recorded:
-        moment = isotime.parse(seen.time)
+    for line, instance in recorded:
+        moment = isotime.parse(instance.time)
         first = first or moment
         _wait_until(began + (moment - first).total_seconds() / speed, publisher)
-        yield line, seen
+        yield line, instance
 
 
 def _wait_until(due: float, publisher: Publisher) -> None:
@@ -99,13 +101,13 @@ def _wait_until(due: float, publisher: Publisher) -> None:
         publisher.keep_alive()
 
 
-def _entry(seen: Seen, keep_id: bool) -> Entry:
-    body = {"trigger": seen.trigger, "payload": seen.payload, "trace_context": seen.trace_context}
+def _entry(instance: Instance, keep_id: bool) -> Entry:
+    body = {"trigger": instance.trigger, "payload": instance.payload, "trace_context": instance.trace_context}
     return Entry(
-        message_id=(seen.message_id if keep_id else None) or uuid.uuid4().hex,
+        message_id=(instance.message_id if keep_id else None) or uuid.uuid4().hex,
         sensor=SENSOR,
-        trigger=seen.trigger_type,
-        trigger_type=seen.trigger_type,
+        trigger=instance.trigger_type,
+        trigger_type=instance.trigger_type,
         created=time.time(),
         body=json.dumps(body),
     )

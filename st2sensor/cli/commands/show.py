@@ -98,7 +98,7 @@ def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str,
     poll = report.last_poll
     polled = ""
     if poll is not None:
-        how = f"takes {units.span(poll.seconds)} so far" if poll.running else f"took {units.span(poll.seconds)}"
+        how = f"running for {units.span(poll.seconds)}" if poll.running else f"took {units.span(poll.seconds)}"
         polled = f"{units.ago(poll.at)}, {how}; {report.polls} since the container started"
     triggered = "none since the container started" if report.trigger_types and container is not None else ""
     if report.trigger:

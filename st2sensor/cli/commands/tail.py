@@ -13,8 +13,8 @@ import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events.follow import follow, line, subscribe
+from st2sensor.cli.events.instance import Instance, instance_in, not_shown
 from st2sensor.cli.events.recording import recorder
-from st2sensor.cli.events.seen import Seen, not_shown, seen_in
 from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.inspection.reports import parsed
 from st2sensor.cli.text.console import console
@@ -25,7 +25,7 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 
-Handle = Callable[[Seen], None]
+Handle = Callable[[Instance], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: b
     out = console()
     with recorder(record) as note:
 
-        def handle(seen: Seen) -> None:
-            if wanted and seen.trigger_type not in wanted:
+        def handle(instance: Instance) -> None:
+            if wanted and instance.trigger_type not in wanted:
                 return
-            note(seen)
+            note(instance)
             if json_output:
-                click.echo(json.dumps(asdict(seen)))
+                click.echo(json.dumps(asdict(instance)))
             else:
-                out.print(line(seen), soft_wrap=True)
+                out.print(line(instance), soft_wrap=True)
 
         try:
             if settings.messaging.serializer == "json" or not _follow_container(settings, handle):
@@ -76,11 +76,11 @@ def _follow_exchange(settings: Settings, handle: Handle) -> None:
     ):
 
         def see(message: Message) -> None:
-            seen = seen_in(message, storage)
-            if seen is None:
+            instance = instance_in(message, storage)
+            if instance is None:
                 click.echo(not_shown(message), err=True)
             else:
-                handle(seen)
+                handle(instance)
 
         follow(subscription, see, lambda: False)
 
@@ -91,15 +91,15 @@ def _follow_container(settings: Settings, handle: Handle) -> bool:
         with reached(settings.container.state_dir) as container:
             container.follow(["trigger"])
             for event in container.events():
-                handle(_seen(parsed(Accepted, event)))
+                handle(_instance(parsed(Accepted, event)))
     except ContainerAway:
         return False
     return True
 
 
-def _seen(event: Accepted) -> Seen:
+def _instance(event: Accepted) -> Instance:
     body = json.loads(event.body)
-    return Seen(
+    return Instance(
         time=isotime.format(event.at),
         trigger=body["trigger"],
         trigger_type=event.trigger,

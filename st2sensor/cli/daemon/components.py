@@ -14,7 +14,7 @@ BOOTED = Path("/run/systemd/system")
 """A folder that exists if systemd runs."""
 
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
-"""Arguments of systemctl that make a service reopen its log files. The signal might kill processes that it started."""
+"""Arguments of systemctl that make a service reopen its log files. Its child processes could die of the signal."""
 
 
 def each(named: Sequence[str], ours: Callable[[], int], *verb: str) -> int:

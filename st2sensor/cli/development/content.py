@@ -33,14 +33,14 @@ VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class WantedTrigger:
     """A trigger that --trigger adds, as a rule would."""
 
     trigger_type: str
     parameters: dict[str, Any]
 
 
-def asked(text: str) -> Asked:
+def parse_trigger(text: str) -> WantedTrigger:
     """Parse `TYPE key=value ...`, whose values are YAML. Raises ConfigError."""
     try:
         trigger_type, *pairs = shlex.split(text)
@@ -54,7 +54,7 @@ def asked(text: str) -> Asked:
         raise ConfigError(
             f"--trigger {text!r}: {exception}; write it like 'linux.file_watch.line file_path=/tmp/x'"
         ) from exception
-    return Asked(trigger_type=trigger_type, parameters=parameters)
+    return WantedTrigger(trigger_type=trigger_type, parameters=parameters)
 
 
 class Content:
@@ -71,7 +71,7 @@ class Content:
         storage: Storage,
         screen: Screen,
         *,
-        triggers: Sequence[Asked],
+        triggers: Sequence[WantedTrigger],
         virtualenvs: bool,
     ) -> None:
         self._folder = folder
@@ -102,7 +102,7 @@ class Content:
             self._make_room()
             self._show_failures(failed, ())
             # A missing type may be in a broken file, and appear once that is fixed.
-            self._ask(lenient=bool(failed))
+            self._add_triggers(lenient=bool(failed))
             if not failed:
                 _check(sensors, [outcome.ref for outcome in outcomes if outcome.kind == SENSOR])
             for outcome in outcomes:
@@ -121,7 +121,7 @@ class Content:
                 made = self._set_up() if any(name.endswith(virtualenv.REQUIREMENTS) for name in names) else []
                 before = self._digests()
                 outcomes = [*made, *self._register()]
-                self._ask(lenient=True)
+                self._add_triggers(lenient=True)
                 self._send()
             except St2SensorError as exception:
                 self._screen.show("error", shown, self._folder.as_given(str(exception)))
@@ -199,7 +199,7 @@ class Content:
             return f"{outcome.ref} is disabled"
         return f"{outcome.ref} {VERBS[outcome.result]}"
 
-    def _ask(self, *, lenient: bool) -> None:
+    def _add_triggers(self, *, lenient: bool) -> None:
         """Add the triggers that do not exist yet. Raises TriggerRefused.
 
         :param lenient: show a refused trigger instead of raising.

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import child_process
-from st2sensor.cli.development.content import Asked, Content
+from st2sensor.cli.development.content import Content, WantedTrigger
 from st2sensor.cli.development.folder import Folder, opened
 from st2sensor.cli.development.log import Log
 from st2sensor.cli.development.saves import watching
@@ -38,7 +38,7 @@ class Options:
     packs: Sequence[Path]
     sensors: Sequence[str]
     configs: Sequence[Path]
-    triggers: Sequence[Asked]
+    triggers: Sequence[WantedTrigger]
     record: Path | None
     state_dir: Path | None
     fresh: bool

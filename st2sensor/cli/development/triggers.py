@@ -10,8 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from st2sensor.cli.development.screen import Screen, highlighted
+from st2sensor.cli.events.instance import Instance, instance_in, not_shown
 from st2sensor.cli.events.recording import Record
-from st2sensor.cli.events.seen import Seen, not_shown, seen_in
 from st2sensor.cli.text.printable import printable
 from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.delivery.dead_letters import DeadLetters
@@ -38,16 +38,16 @@ class Triggers:
 
     def show(self, message: Message) -> None:
         """Show a message from the exchange."""
-        seen = seen_in(message, self._storage)
-        if seen is None:
+        instance = instance_in(message, self._storage)
+        if instance is None:
             self._screen.show("warning", "exchange", not_shown(message))
             return
-        self._record(seen)
-        entry = seen.payload.get("object")
-        if seen.trigger_type in (CREATE, UPDATE, DELETE) and isinstance(entry, dict):
-            self._show_entry(entry, is_deleted=seen.trigger_type == DELETE)
-        elif seen.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
-            self._screen.show("trigger", seen.trigger_type, _text(seen))
+        self._record(instance)
+        entry = instance.payload.get("object")
+        if instance.trigger_type in (CREATE, UPDATE, DELETE) and isinstance(entry, dict):
+            self._show_entry(entry, is_deleted=instance.trigger_type == DELETE)
+        elif instance.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
+            self._screen.show("trigger", instance.trigger_type, _text(instance))
 
     def show_invalid(self) -> None:
         """Show the triggers that became dead letters since the last call."""
@@ -65,6 +65,6 @@ class Triggers:
         self._screen.show("datastore", "", Text.assemble((name, "bold"), (" = ", "dim"), value))
 
 
-def _text(seen: Seen) -> Text:
-    text = highlighted(seen.payload)
-    return text.append(f"  #{printable(seen.trace_tag)}", "magenta") if seen.trace_tag else text
+def _text(instance: Instance) -> Text:
+    text = highlighted(instance.payload)
+    return text.append(f"  #{printable(instance.trace_tag)}", "magenta") if instance.trace_tag else text

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from st2sensor.cli.events.seen import Seen
+from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.text.printable import in_line
 from st2sensor.settings import Messaging
 from st2sensor.transport import open_transport
@@ -38,12 +38,12 @@ def follow(subscription: Subscription, handle: Callable[[Message], None], ended:
             return
 
 
-def line(seen: Seen) -> Text:
+def line(instance: Instance) -> Text:
     """Return an instance as a line: time, trigger type, trace tag and payload."""
-    shown = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(seen.trigger_type), "bold cyan"))
-    if seen.trace_tag:
-        shown.append(f"  #{in_line(seen.trace_tag)}", "magenta")
-    for name, value in seen.payload.items():
+    shown = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(instance.trigger_type), "bold cyan"))
+    if instance.trace_tag:
+        shown.append(f"  #{in_line(instance.trace_tag)}", "magenta")
+    for name, value in instance.payload.items():
         shown.append(f"  {in_line(name)}=", "dim").append(_short(value))
     return shown
 

@@ -9,13 +9,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from st2sensor.cli.events.seen import Seen
+from st2sensor.cli.events.instance import Instance
 from st2sensor.errors import ConfigError, RecordingError
 from st2sensor.portable import isotime
 
-Record = Callable[[Seen], None]
+Record = Callable[[Instance], None]
 
-FIELDS = tuple(field.name for field in fields(Seen))
+FIELDS = tuple(field.name for field in fields(Instance))
 
 
 @contextmanager
@@ -25,22 +25,22 @@ def recorder(path: Path | None) -> Iterator[Record]:
     Raises ConfigError when the file cannot be opened.
     """
     if path is None:
-        yield lambda seen: None  # noqa: ARG005
+        yield lambda instance: None  # noqa: ARG005
         return
     try:
         file = path.open("a", encoding="utf-8")
     except OSError as exception:
         raise ConfigError(f"cannot record to {path}: {exception.strerror}; name another file") from exception
 
-    def record(seen: Seen) -> None:
-        file.write(json.dumps(asdict(seen)) + "\n")
+    def record(instance: Instance) -> None:
+        file.write(json.dumps(asdict(instance)) + "\n")
         file.flush()
 
     with file:
         yield record
 
 
-def read(path: Path) -> list[tuple[int, Seen]]:
+def read(path: Path) -> list[tuple[int, Instance]]:
     """Return the recorded instances with their line numbers. Raises RecordingError if any line is malformed."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -51,7 +51,7 @@ def read(path: Path) -> list[tuple[int, Seen]]:
         if not line.strip():
             continue
         try:
-            found.append((number, _seen(json.loads(line, parse_constant=_refuse))))
+            found.append((number, _instance(json.loads(line, parse_constant=_refuse))))
         except (ValueError, RecursionError) as exception:
             raise RecordingError(
                 f"{path}:{number}: {exception}; correct or remove the line. Nothing was published"
@@ -59,7 +59,7 @@ def read(path: Path) -> list[tuple[int, Seen]]:
     return found
 
 
-def _seen(item: Any) -> Seen:
+def _instance(item: Any) -> Instance:
     """Raises ValueError."""
     if not isinstance(item, dict):
         raise ValueError("the line is not a JSON object")
@@ -69,7 +69,7 @@ def _seen(item: Any) -> Seen:
         if not FITS[name](value):
             raise ValueError(f"{name}: {value!r} is not a value that --record writes")
     isotime.parse(item["time"])
-    return Seen(**item)
+    return Instance(**item)
 
 
 def _is_trace(value: Any) -> bool:

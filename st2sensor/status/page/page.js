@@ -217,7 +217,7 @@ function drawEvents(events, more) {
 function details(report) {
   const block = (text) => element("pre", "", text);
   const poll = report.last_poll;
-  const took = poll && (poll.running ? `takes ${span(poll.seconds)} so far` : `took ${span(poll.seconds)}`);
+  const took = poll && (poll.running ? `running for ${span(poll.seconds)}` : `took ${span(poll.seconds)}`);
   return [
     ["state", `${stateOf(report)} since ${clock(report.since)}`],
     ["node", report.node && `${report.node}, under fence ${report.fence}`],

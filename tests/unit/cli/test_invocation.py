@@ -1,4 +1,4 @@
-"""Help and output of every command."""
+"""How a command line is run: its function, its errors, its output."""
 
 from __future__ import annotations
 
@@ -8,11 +8,68 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from st2sensor.cli import invocation
 from st2sensor.cli import st2sensor as program
+from st2sensor.cli.invocation import invoke
+from st2sensor.cli.st2sensor import root as st2sensor_root
+from st2sensor.system.lazy import resolve
 from tests.support.command_lines import ROOTS, commands
 from tests.support.control_peer import Peer, node, report
+
+
+def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def find(target: str) -> object:
+        return lambda *arguments, **named: calls.append((target, arguments, named))
+
+    monkeypatch.setattr(invocation, "resolve", find)
+    assert invoke(st2sensor_root, ["--debug", "--config-file", "a", "--config-file", "b", "show", "p.S"], "x") == 0
+    assert invoke(st2sensor_root, ["run", "p.S"], "x") == 0
+    assert calls == [
+        ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
+        ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
+        ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
+        ("st2sensor.cli.commands.run:run", ((),), {"ref": "p.S"}),
+    ]
+
+
+def test_a_value_is_completed_from_the_configuration_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(target: str) -> object:
+        return lambda files, incomplete: [f"{target} {files} {incomplete}"]
+
+    monkeypatch.setattr(invocation, "resolve", find)
+    completing = ShellComplete(st2sensor_root, {}, "st2sensor", "")
+    (found,) = completing.get_completions(["--config-file", "a", "show"], "p.")
+    assert found.value == "st2sensor.cli.commands.completion:sensors ('a',) p."
+
+
+@pytest.mark.parametrize("is_debugged", [False, True])
+def test_an_error_of_ours_is_a_line_and_a_traceback_only_when_asked_for(
+    is_debugged: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(target: str) -> object:
+        if target.startswith("st2sensor.cli."):
+            raise RuntimeError("a mistake")
+        return resolve(target)
+
+    monkeypatch.setattr(invocation, "resolve", fail)
+    arguments = ["--debug"] if is_debugged else []
+    assert invoke(st2sensor_root, [*arguments, "list"], "st2sensor") == 70
+    error = capsys.readouterr().err
+    assert "st2sensor: internal error: RuntimeError('a mistake'); run it again with --debug" in error
+    assert ("Traceback (most recent call last)" in error) is is_debugged
+
+
+def test_ctrl_c_is_no_failure_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(target: str) -> object:
+        raise KeyboardInterrupt(target)
+
+    monkeypatch.setattr(invocation, "resolve", interrupted)
+    assert invoke(st2sensor_root, ["list"], "st2sensor") == 130
 
 
 def test_an_encoding_without_bars_ends_no_command(

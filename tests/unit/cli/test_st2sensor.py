@@ -13,13 +13,12 @@ from importlib import import_module
 
 import click
 import pytest
-from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import st2sensor
-from st2sensor.cli import declarations, invocation
+from st2sensor.cli import declarations
 from st2sensor.cli.__main__ import PROGRAMS
-from st2sensor.cli.invocation import Body, invoke
+from st2sensor.cli.invocation import Body
 from st2sensor.cli.st2sensor import SECTIONS
 from st2sensor.cli.st2sensor import root as st2sensor_root
 from st2sensor.cli.text import colours
@@ -117,6 +116,13 @@ def test_every_command_runs_something_and_every_group_has_commands() -> None:
             assert isinstance(command.callback, Body) or (isinstance(command, click.Group) and command.commands), words
 
 
+def test_each_command_is_run_by_the_module_of_its_name() -> None:
+    for words, command in commands(st2sensor_root, "st2sensor"):
+        if len(words) > 1 and isinstance(command.callback, Body):
+            module = words[1].replace("-", "_")
+            assert command.callback.target.partition(":")[0] == f"st2sensor.cli.commands.{module}", words
+
+
 def test_no_section_is_left_out() -> None:
     for module in pkgutil.iter_modules(declarations.__path__, f"{declarations.__name__}."):
         section = getattr(import_module(module.name), "section", None)
@@ -151,55 +157,3 @@ def test_help_fits_a_terminal_of_80_columns(name: str) -> None:
 
 def test_every_state_has_a_colour_and_can_be_asked_for() -> None:
     assert sorted(colours.OF_STATES) == sorted(STATES)
-
-
-def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[object] = []
-
-    def find(target: str) -> object:
-        return lambda *arguments, **named: calls.append((target, arguments, named))
-
-    monkeypatch.setattr(invocation, "resolve", find)
-    assert invoke(st2sensor_root, ["--debug", "--config-file", "a", "--config-file", "b", "show", "p.S"], "x") == 0
-    assert invoke(st2sensor_root, ["run", "p.S"], "x") == 0
-    assert calls == [
-        ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
-        ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
-        ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
-        ("st2sensor.cli.commands.run:run", ((),), {"ref": "p.S"}),
-    ]
-
-
-def test_a_value_is_completed_from_the_configuration_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def find(target: str) -> object:
-        return lambda files, incomplete: [f"{target} {files} {incomplete}"]
-
-    monkeypatch.setattr(invocation, "resolve", find)
-    completing = ShellComplete(st2sensor_root, {}, "st2sensor", "")
-    (found,) = completing.get_completions(["--config-file", "a", "show"], "p.")
-    assert found.value == "st2sensor.cli.commands.completion:sensors ('a',) p."
-
-
-@pytest.mark.parametrize("is_debugged", [False, True])
-def test_an_error_of_ours_is_a_line_and_a_traceback_only_when_asked_for(
-    is_debugged: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(target: str) -> object:
-        if target.startswith("st2sensor.cli."):
-            raise RuntimeError("a mistake")
-        return resolve(target)
-
-    monkeypatch.setattr(invocation, "resolve", fail)
-    arguments = ["--debug"] if is_debugged else []
-    assert invoke(st2sensor_root, [*arguments, "list"], "st2sensor") == 70
-    error = capsys.readouterr().err
-    assert "st2sensor: internal error: RuntimeError('a mistake'); run it again with --debug" in error
-    assert ("Traceback (most recent call last)" in error) is is_debugged
-
-
-def test_ctrl_c_is_no_failure_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(target: str) -> object:
-        raise KeyboardInterrupt(target)
-
-    monkeypatch.setattr(invocation, "resolve", interrupted)
-    assert invoke(st2sensor_root, ["list"], "st2sensor") == 130

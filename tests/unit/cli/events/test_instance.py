@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
-from st2sensor.cli.events.seen import not_shown, seen_in
+from st2sensor.cli.events.instance import instance_in, not_shown
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 
@@ -22,7 +22,7 @@ def test_a_message_that_is_no_trigger_instance_is_told_and_passed_over(config_fi
     )
     with closing(open_storage(config.load([str(config_file)]).database)) as storage:
         storage.prepare()
-        assert seen_in(message, storage) is None
+        assert instance_in(message, storage) is None
     assert not_shown(message).startswith(f"a message of {len(body)} bytes is not a trigger instance: ")
 
 
@@ -33,6 +33,6 @@ def test_a_trigger_that_is_named_by_its_id_alone_is_shown_by_it(config_file: Pat
     )
     with closing(open_storage(config.load([str(config_file)]).database)) as storage:
         storage.prepare()
-        seen = seen_in(message, storage)
-    assert seen is not None
-    assert seen.trigger_type == "6b0985"
+        instance = instance_in(message, storage)
+    assert instance is not None
+    assert instance.trigger_type == "6b0985"

@@ -23,7 +23,7 @@ BEGINNING = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Instance:
     """A trigger instance.
 
     :param time: ISO 8601 text: when it arrived here.
@@ -45,7 +45,7 @@ class Seen:
         return None if tag is None else str(tag)
 
 
-def seen_in(message: Message, storage: Storage) -> Seen | None:
+def instance_in(message: Message, storage: Storage) -> Instance | None:
     """Return the instance in a message; None if it is not one, or not JSON: pickles are never read."""
     if message.content_type != JSON_TYPE:
         return None
@@ -55,7 +55,7 @@ def seen_in(message: Message, storage: Storage) -> Seen | None:
         return None
     if not _is_instance(body):
         return None
-    return Seen(
+    return Instance(
         time=isotime.format(time.time()),
         trigger=body["trigger"],
         trigger_type=_type_of(body["trigger"], storage),
@@ -66,7 +66,7 @@ def seen_in(message: Message, storage: Storage) -> Seen | None:
 
 
 def not_shown(message: Message) -> str:
-    """Return a line about a message that `seen_in` cannot read."""
+    """Return a line about a message that `instance_in` cannot read."""
     size = f"{len(message.body)} bytes"
     if message.content_type == JSON_TYPE:
         beginning = in_line(message.body[:BEGINNING].decode("utf-8", "replace"))

@@ -1,0 +1,121 @@
+"""`st2sensor show`, rendered from typed reports."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from st2sensor.reports import Check, Hang, NodeReport, Notice, Poll, SensorReport
+from tests.support.control_peer import Peer, node, report, run, said
+
+
+@pytest.fixture
+def show(config_file: Path, peer: Callable[..., Peer]) -> Callable[..., str]:
+    def shown(found: SensorReport, here: NodeReport | None = None, *options: str) -> str:
+        peer({"sensor": lambda ref: found, "node": lambda: here or node()})  # noqa: ARG005
+        return said(run(config_file, "show", found.ref, *options))
+
+    return shown
+
+
+def rows(shown: str) -> dict[str, str]:
+    """Return the first line of each row, by its name."""
+    return {line[:14].strip(): line[14:].strip() for line in shown.splitlines()[1:] if line[:1].strip()}
+
+
+def test_a_sensor_without_trouble_has_no_rows_about_trouble(show: Callable[..., str]) -> None:
+    shown = show(report(pid=7, memory=2**20, cpu=1.5, restarts=2, trigger_types=("p.t", "p.u")))
+    assert shown.splitlines()[0] == "p.S  running"
+    assert [line.split("  ")[0] for line in shown.splitlines()[1:]] == [
+        *("process", "restarts", "last trigger", "may emit")
+    ]
+    assert "7, 1.0 MB, 1.50 s of processor time" in shown
+    assert "none since the container started" in shown
+    assert "p.t, p.u" in shown
+
+
+def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
+    at = time.time() - 300
+    notice = Notice(at=at, text="Traceback\nValueError: x")
+    shown = show(
+        report(
+            state="backoff",
+            failing=True,
+            failures=4,
+            reason="ended with exit code 1",
+            since=at,
+            next_start=at + 600,
+            pid=7,
+            hang=Hang(what="poll()", since=at, heard=None),
+            last_exit=Notice(at=at, text="exit code 1"),
+            last_error=notice,
+            last_invalid=Notice(at=at, text="p.t: x is not an integer"),
+            last_poll=Poll(at=at, seconds=300.0, running=True),
+            polls=3,
+            refused="p/sensors/s.py:1: a mistake",
+            refused_types=("p.u: no schema",),
+            held_back="3 triggers wait",
+            dropped=1,
+            node="b",
+            fence=9,
+        ),
+        node(
+            checks=(
+                Check(name="broker", ok=False, since=at, reason="it is away"),
+                Check(name="sensors", ok=False, since=at, reason="p.S keeps failing"),
+            )
+        ),
+    )
+    assert shown.splitlines()[0] == "p.S  failing (backoff)"
+    for text in (
+        "ended with exit code 1",
+        "b, under fence 9",
+        "0, failures in a row: 4",
+        ": exit code 1",
+        "5 min ago, running for 5 min; 3 since the container started",
+        "in poll() for 5 min; last sign of life: none; it began at ",
+        "1 line of its log was dropped: it logs more than [sensorcontainer] output_rate allows",
+        ": p.t: x is not an integer",
+        "p/sensors/s.py:1: a mistake",
+        "The previous content is still running.",
+        "p.u: no schema",
+        "3 triggers wait",
+        ": it is away",
+        "ValueError: x",
+    ):
+        assert text in shown, text
+    assert "keeps failing" not in shown, "the state says that already"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_long_text_wraps_in_its_own_column(
+    show: Callable[..., str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    reason = "ended with exit code 1: " + "x" * 300
+    shown = show(report(state="backoff", reason=reason)).splitlines()
+    assert max(map(len, shown)) <= width
+    start = next(index for index, line in enumerate(shown) if line.startswith("why"))
+    column = shown[start].index("ended")
+    wrapped = [line for line in shown[start:] if not line[:column].strip() or line.startswith("why")]
+    assert "".join(line[column:] for line in wrapped).replace(" ", "") == reason.replace(" ", "")
+
+
+def test_a_state_of_a_newer_container_is_shown(show: Callable[..., str]) -> None:
+    assert show(report(state="dreaming")).splitlines()[0] == "p.S  dreaming"
+
+
+def test_json_has_the_whole_report(show: Callable[..., str]) -> None:
+    found, here = report(pid=7, trigger_types=("p.t",)), node()
+    shown = json.loads(show(found, here, "--json"))
+    assert shown == {
+        **json.loads(json.dumps(asdict(found))),
+        "dead_letters": 0,
+        "configuration": [],
+        "container": json.loads(json.dumps(asdict(here))),
+    }

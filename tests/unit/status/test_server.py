@@ -1,0 +1,141 @@
+"""The HTTP server, with a stand-in for the reporter. Answers match the schema, and need access."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from st2sensor import config
+from st2sensor.container.broadcast import Broadcast
+from st2sensor.container.operators.reporter import Reporter
+from st2sensor.reports import Check, SensorReport
+from st2sensor.status.server import Server
+from tests.plugins.patience import SOON
+from tests.support.control_peer import node, report
+from tests.support.servers.ports import free_port
+from tests.support.status_schema import check
+
+GOOD = Check(name="broker", ok=True, since=1.0, reason="")
+BAD = Check(name="database", ok=False, since=1.0, reason="no answer")
+
+Answer = tuple[int, str]
+Get = Callable[..., Answer]
+
+
+class Sensors:
+    """Stands for the Reporter."""
+
+    def __init__(self, *checks: Check) -> None:
+        self._checks = checks
+
+    async def node(self) -> Any:
+        return node(checks=self._checks)
+
+    async def sensors(self) -> list[SensorReport]:
+        return [report()]
+
+    async def sensor(self, ref: str) -> SensorReport | None:
+        return report() if ref == "p.S" else None
+
+    def checks(self) -> tuple[Check, ...]:
+        return self._checks
+
+    def notes(self) -> tuple[str, ...]:
+        return ("a note",)
+
+
+def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token: str | None = None) -> None:
+    """Run a server, and questions to it in a thread."""
+    port = free_port()
+    with config_file.open("a") as file:
+        file.write(f"http = 127.0.0.1:{port}\n" + (f"http_token = {token}\n" if token else ""))
+    settings = config.load([str(config_file)]).container
+
+    def get(path: str, **headers: str) -> Answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=SOON) as answer:
+                # The stream of events has no end: its first two lines are the first message.
+                whole = answer.readline() + answer.readline() if path.startswith("/events") else answer.read()
+                return answer.status, whole.decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    async def run() -> None:
+        server = Server(settings, cast(Reporter, Sensors(*checks)), Broadcast())
+        await server.open()
+        try:
+            assert server._listening is not None
+            await server._listening
+            await asyncio.to_thread(ask, get)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "st2.conf"
+    path.write_text("[database]\nconnection = sqlite://\n[sensorcontainer]\nstate_dir = state\n")
+    return path
+
+
+def test_json_matches_the_schema(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        for path, kind in (("/sensors", "whole"), ("/sensors/p.S", "sensor"), ("/ready", "ready")):
+            status, text = get(path)
+            assert status == 200
+            check(kind, json.loads(text))
+        event, data = get("/events")[1].splitlines()
+        assert event == "event: whole"
+        check("whole", json.loads(data.removeprefix("data: ")))
+        assert get("/sensors/p.Other") == (404, "sensor p.Other is not registered\n")
+
+    served(config_file, ask, GOOD)
+
+
+@pytest.mark.parametrize(("checks", "status"), [([GOOD], 200), ([GOOD, BAD], 503)])
+def test_a_container_is_ready_if_all_checks_are_good(config_file: Path, checks: list[Check], status: int) -> None:
+    def ask(get: Get) -> None:
+        code, text = get("/ready")
+        shown = json.loads(text)
+        assert code == status
+        assert shown["ready"] is (status == 200)
+        assert [item["name"] for item in shown["checks"]] == [item.name for item in checks]
+        assert shown["notes"] == ["a note"]
+
+    served(config_file, ask, *checks)
+
+
+def test_without_a_token_only_local_names_are_answered(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        for host in ("localhost", "127.0.0.1:80", "[::1]:80"):
+            assert get("/sensors", Host=host)[0] == 200, host
+        for host in ("evil.example", "10.0.0.1", "localhost.evil.example"):
+            assert get("/sensors", Host=host)[0] == 401, host
+        assert get("/live", Host="evil.example") == (200, "alive\n")
+        assert json.loads(get("/ready", Host="evil.example")[1]) == {"ready": True}
+
+    served(config_file, ask, GOOD)
+
+
+def test_a_token_is_taken_from_header_query_or_cookie(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        for path in ("/", "/sensors", "/sensors/p.S", "/metrics", "/events", "/page.js"):
+            assert get(path)[0] == 401, path
+            assert get(path, Authorization="Bearer wrong")[0] == 401, path
+        assert get("/sensors", Authorization="Bearer t0ken")[0] == 200
+        assert get("/sensors?token=t0ken")[0] == 200
+        assert get("/sensors", Cookie="st2sensor=t0ken")[0] == 200
+        assert json.loads(get("/ready")[1]) == {"ready": True}
+
+    served(config_file, ask, GOOD, token="t0ken")
