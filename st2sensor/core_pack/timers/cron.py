@@ -1,7 +1,7 @@
 """Computes cron times in a time zone whose clocks change.
 
-APScheduler finds the wall-clock times; this module turns them into instants. APScheduler's own arithmetic on local times
-skips some after clocks were put forward, and does not terminate in a repeated hour.
+APScheduler finds the wall-clock times; this module turns them into instants. APScheduler's own arithmetic on local
+times skips some after clocks were put forward, and does not terminate in a repeated hour.
 """
 
 from __future__ import annotations

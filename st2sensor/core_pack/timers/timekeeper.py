@@ -194,9 +194,7 @@ class Timekeeper:
                 self._gone.discard(key)
 
     def _orphans(self) -> set[str]:
-        """Return the keys of old cursors without a trigger.
-
-        Recent ones stay: a container that was cut off from the database may not know every trigger."""
+        """Return the keys of old cursors without a trigger; a container may not know of every new trigger yet."""
         limit = self._clock() - ORPHANED
         found = {str(entry.name).partition(":")[2]: str(entry) for entry in self._service.list_values(prefix=PREFIX)}
         with self._lock:
@@ -259,9 +257,7 @@ class Timekeeper:
             timer.due.remove(time)
 
     def _collect_due(self, timer: Timer, first: datetime, now: datetime) -> None:
-        """Collect the times to fire now.
-
-        :param first: the earliest of them."""
+        """Collect the times to fire now, from the first due time on."""
         found = due(timer.schedule, first, now, self._policy, self._most)
         if found.is_late:
             until, number = found.until.isoformat(), len(found.times)
