@@ -78,7 +78,7 @@ def test_a_time_that_is_none_is_refused(sent: str) -> None:
         ({"hook": {"scheme": "github", "secret": ""}}, "the secret of hook is empty"),
         (
             {"hook": {"scheme": "github", "secret": "a"}, "/hook/": {"scheme": "github", "secret": "b"}},
-            "one url is written twice",
+            "a url is listed twice",
         ),
     ],
 )
