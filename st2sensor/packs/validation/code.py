@@ -1,4 +1,4 @@
-"""A sensor's code: whether it loads in its pack's interpreter, what its class is, and what it dispatches."""
+"""Checks a sensor's code: whether it loads, what its class lacks, and what it dispatches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.settings import Content
 
 UNCERTAIN = frozenset({"missing-module", "import"})
-"""Kinds of problems that a missing requirement may be the cause of."""
+"""Kinds of problems that a missing requirement may cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def _error(sensor: SensorDeclaration, problem: Problem) -> ContentError:
 
 
 def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | None]]) -> Iterator[Finding]:
-    """What reading the class shows, but for what loading it has told."""
+    """Yield the findings of reading the class that loading it has not shown."""
     pack, name = sensor.sensor.pack, sensor.sensor.class_name
     if shape.missing and ("abstract-methods", shape.line) not in told:
         lacks = f"class {name} lacks {', '.join(shape.missing)}; define every method of its base"

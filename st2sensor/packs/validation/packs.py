@@ -1,4 +1,4 @@
-"""Validates packs together: what one declares another may dispatch."""
+"""Validates packs together, because one may dispatch triggers that another declares."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from st2sensor.settings import Content
 from st2sensor.workers.pool import Pool
 
 NOWHERE = Path(os.devnull)
-"""Holds no configuration and no virtualenv."""
+"""A path without configurations and virtualenvs."""
 
 
 UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
-"""Findings with which not every sensor of a pack is known."""
+"""Findings after which not every sensor of a pack is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
 
 
 def pack_refs(folders: Sequence[Path]) -> list[str]:
-    """The references of packs, in order. Raises ContentError."""
+    """Return the references of packs, in order. Raises ContentError."""
     return [reference(Path(os.path.abspath(folder)))[0] for folder in folders]
 
 
@@ -82,7 +82,7 @@ def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> 
 
 
 def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
-    """Apply what an operator has set for a pack, and say what is wrong with it."""
+    """Apply an operator's overrides to a pack, and find the errors in them."""
     if content is None:
         return []
     try:
@@ -98,7 +98,7 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
 
 
 def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
-    """What operators have written for a pack."""
+    """Return the operator's files for a pack."""
     overrides = None if content is None else content.overrides_path / f"{pack}.yaml"
     return [path for path in (config, overrides) if path is not None]
 

@@ -1,4 +1,4 @@
-"""A pack's requirements.txt: which lines pip would refuse, and what is not installed for the pack."""
+"""Checks a pack's requirements.txt: lines that pip would refuse, and packages that are not installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMENT = re.compile(r"(^|\s+)#.*$")
 OPTION = re.compile(r"\s--\w.*$")
 NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
 PLACE = re.compile(r"://|^\.{0,2}/|^[\w.-]+\s*@|\.(whl|zip|tar\.gz|tgz)$|\$\{")
-"""What names a package by a place, which is not asked."""
+"""Requirements that name a package by its place, which are not checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
 
 
 def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding], list[tuple[_Line, Requirement]], bool]:
-    """What is wrong with lines, what the others require, and whether that is all there is."""
+    """Return the errors, the readable requirements, and whether these are all requirements."""
     findings, wanted, is_known = list[Finding](), list[tuple[_Line, Requirement]](), True
     for line in lines:
         try:
@@ -101,7 +101,7 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _parsed(line: _Line, path: Path) -> Requirement | None:
-    """None for what cannot be asked for: an option, an address. Raises ContentError."""
+    """Return a requirement; None for an option or an address. Raises ContentError."""
     nested = NESTED.fullmatch(line.text)
     if nested is not None and not PLACE.search(nested[1]) and not (path.parent / nested[1]).is_file():
         message = f"there is no file {nested[1]} beside it; correct the name, or add the file"
@@ -120,7 +120,7 @@ def _parsed(line: _Line, path: Path) -> Requirement | None:
 
 
 class _Installed:
-    """What the interpreter that runs a pack's code can import.
+    """The packages that the interpreter of a pack's code can import.
 
     :param home: the pack's virtualenv, if it has one.
     """
@@ -132,7 +132,7 @@ class _Installed:
         self.where = f"the virtualenv {home}" if libraries else "this Python, which stands for the missing virtualenv,"
 
     def has(self, requirement: Requirement) -> bool:
-        """Also one that is not for this Python."""
+        """Tell whether a requirement is met, or is not for this Python."""
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
             return True
         wanted = {"name": requirement.name}
