@@ -1,4 +1,4 @@
-"""StackStorm's own trigger types (`core.st2.*`), which are registered whatever packs there are."""
+"""The bundled pack, and StackStorm's own trigger types (`core.st2.*`), which are always registered."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from st2sensor.models import CORE_PACK, Pack, Registration, SensorType, TriggerT
 from st2sensor.packs.yaml_files import read
 
 BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core_pack")
-"""The pack with the sensors for them; a StackStorm has one of the same name, without sensors."""
+"""The pack with the sensors for these types. StackStorm has a pack of the same name, without sensors."""
 
 
 def is_bundled(sensor: SensorType | Registration) -> bool:
-    """Whether a sensor is of that pack: it runs with the container's own interpreter and libraries."""
+    """Tell whether a sensor is bundled, so that it runs with the container's own interpreter and libraries."""
     return sensor.pack == CORE_PACK and (BUNDLED.path / (sensor.metadata_file or CORE_PACK)).is_file()
 
 
 def core_trigger_types() -> list[TriggerType]:
-    """Every internal, webhook and timer trigger type."""
+    """Return all internal, webhook and timer trigger types."""
     with resources.as_file(resources.files("st2sensor.packs").joinpath("core_triggers.yaml")) as path:
         declared = read(path).data
     return [

@@ -13,9 +13,10 @@ from st2sensor.packs.yaml_files import METADATA
 
 
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:
-    """The packs in some folders, and what keeps others from being one. An earlier folder's pack hides later ones.
+    """Return the packs in some folders, and an error for each folder that is no valid pack.
 
-    A pack whose pack.yaml is wrong hides those of its folder's name: which of them runs must not change by a mistake.
+    A pack in an earlier folder hides packs of the same reference in later ones. So does a pack with a broken pack.yaml,
+    because a mistake in it must not start another pack's sensors.
     """
     found: dict[str, Pack] = {}
     broken: set[str] = set()
@@ -44,7 +45,7 @@ def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]
 
 
 def pack_at(path: Path) -> tuple[list[Pack], list[ContentError]]:
-    """The pack in one folder, or what keeps it from being one."""
+    """Return the pack in one folder, or the error in it."""
     if not path.is_dir():
         return [], [ContentError("there is no such folder; name the folder of a pack", file=str(path))]
     try:
@@ -54,16 +55,13 @@ def pack_at(path: Path) -> tuple[list[Pack], list[ContentError]]:
 
 
 def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
-    """The metadata files of one kind (`sensors`, `triggers`, `rules`) directly in a pack, by name.
-
-    Raises ContentError for a folder that cannot be read.
-    """
+    """Return a pack's metadata files of one kind (`sensors`, `triggers`, `rules`), by name. Raises ContentError."""
     files = _sorted(pack.path / kind)
     return [path for path in files if path.suffix in METADATA and not path.name.startswith(".")]
 
 
 def _sorted(folder: Path) -> list[Path]:
-    """What is in a folder; nothing when it is missing. Raises ContentError."""
+    """Return the content of a folder; nothing when it is missing. Raises ContentError."""
     try:
         return sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as exception:

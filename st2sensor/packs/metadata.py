@@ -24,10 +24,10 @@ from st2sensor.packs.yaml_files import File, read
 from st2sensor.schemas import dialect
 
 REF = re.compile(r"[a-z0-9_]+")
-"""What a pack's reference looks like."""
+"""The form of a pack's reference."""
 
 STORED = ("sensor.json", "trigger.json", "rule.json")
-"""The schemas of files of which everything is stored."""
+"""The schemas of files whose whole content is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,10 @@ class SensorDeclaration:
     """One sensor metadata file.
 
     :param code: the sensor's Python file.
-    :param trigger_types: those it declares that can be registered.
-    :param errors: why the others cannot.
-    :param warnings: what was passed over.
-    :param overrides: what an operator has set, beside what is in `sensor`.
+    :param trigger_types: the valid trigger types in it.
+    :param errors: the errors of the other trigger types, by reference.
+    :param warnings: keys that have no effect.
+    :param overrides: an operator's overrides that are not part of `sensor`.
     """
 
     file: File
@@ -52,7 +52,7 @@ class SensorDeclaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDeclaration:
-    """One rule file, as far as sensors need it."""
+    """The parts of a rule file that sensors need."""
 
     file: File
     pack: str
@@ -101,7 +101,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
 
 
 def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | None]:
-    """Read a file of triggers/: one trigger type, and what is wrong with its schemas. Raises ContentError."""
+    """Read a file of triggers/: one trigger type, and the error in its schemas, if any. Raises ContentError."""
     file = validated(path, "trigger.json")
     _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
@@ -124,8 +124,10 @@ def rule(pack: Pack, path: Path) -> RuleDeclaration:
 
 
 def pack_ref(path: Path) -> str:
-    """A pack's reference, as in StackStorm: `ref` of its pack.yaml, else its folder's name, if that may be one, else
-    its name. Raises ContentError."""
+    """Return a pack's reference. Raises ContentError.
+
+    As in StackStorm, it is `ref` in pack.yaml, else the folder's name if that is valid, else made from `name`.
+    """
     file = validated(path, "pack.json")
     if file.data.get("ref"):
         return str(file.data["ref"])
@@ -143,7 +145,7 @@ def pack_ref(path: Path) -> str:
 
 
 def type_names(path: Path, kind: str) -> list[str] | None:
-    """Names of the trigger types in a file of sensors/ or triggers/ that may be wrong; None if there is no telling."""
+    """Return the names of the trigger types in a file that may be broken; None if they cannot be read."""
     try:
         data = read(path).data
         items = [] if not isinstance(data, dict) else [data] if kind == TRIGGERS else data.get("trigger_types") or []
@@ -153,7 +155,7 @@ def type_names(path: Path, kind: str) -> list[str] | None:
 
 
 def trigger_type_of(pack: Pack, path: Path, file: File, data: Mapping[str, Any]) -> TriggerType:
-    """The trigger type that stands in a mapping of a validated file."""
+    """Return the trigger type in a mapping of a validated file."""
     tags = data.get("tags")
     return TriggerType(
         pack=pack.ref,
@@ -167,7 +169,7 @@ def trigger_type_of(pack: Pack, path: Path, file: File, data: Mapping[str, Any])
 
 
 def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> ContentError | None:
-    """Say which schema of a trigger type is no schema, or None."""
+    """Return the error in the schemas of a trigger type, or None."""
     for key, value in (
         ("payload_schema", declared.payload_schema),
         ("parameters_schema", declared.parameters_schema),
@@ -179,7 +181,7 @@ def schema_error(file: File, declared: TriggerType, place: list[str | int]) -> C
 
 
 def validated(path: Path, schema_name: str) -> File:
-    """Read a file that has to follow one of schemas/. Raises ContentError with place and remedy."""
+    """Read a file and check it against one of schemas/. Raises ContentError with place and remedy."""
     file = read(path)
     error = jsonschema.exceptions.best_match(_validator(schema_name).iter_errors(file.data))
     if error is not None:
@@ -190,13 +192,13 @@ def validated(path: Path, schema_name: str) -> File:
 
 
 def violations(file: File, schema_name: str) -> list[ContentError]:
-    """Everything in which a file does not follow one of schemas/."""
+    """Return every violation of one of schemas/ in a file."""
     explained = [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
     return [*explained, *storable.problems(file)] if schema_name in STORED else explained
 
 
 def _explained(file: File, error: Any) -> ContentError:
-    """With place and remedy."""
+    """Return an error with place and remedy."""
     if error.validator == "required":
         missing = error.message.split("'")[1]
         remedy = error.schema["properties"][missing]["description"]

@@ -1,10 +1,12 @@
-"""What operators override: `<base_path>/overrides/_global.yaml` and `<pack>.yaml`.
+"""Reads operators' overrides: `<base_path>/overrides/_global.yaml` and `<pack>.yaml`.
 
-`sensors` and `rules` are StackStorm's, which knows `enabled` alone and refuses any other key in there; what is ours is
-in `st2sensor`, which StackStorm passes over. So one file serves both. A pack's file goes over the global one, and in it
-`exceptions`, by name, over `defaults`. As in StackStorm, overrides count from the next registration on.
+The sections `sensors` and `rules` are StackStorm's, which refuses every key in them except `enabled`. Our own keys are
+in the section `st2sensor`, which StackStorm ignores, so one file serves both. A pack's file takes precedence over the
+global one, and `exceptions`, by name, take precedence over `defaults`. As in StackStorm, overrides take effect at the
+next registration.
 
-`default: {sensors: ...}` and `exceptions: {sensors: ...}` are an older form. It is still read, below all others.
+`default: {sensors: ...}` and `exceptions: {sensors: ...}` are an older form. It is still read, and all others take
+precedence.
 """
 
 from __future__ import annotations
@@ -48,16 +50,21 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """What one section says. :param defaults: for all; :param exceptions: for some, by name."""
+    """The values of one section.
+
+    :param defaults: values for all.
+    :param exceptions: values for some, by name.
+    """
 
     defaults: Values
     exceptions: Mapping[str, Values]
 
     def of(self, name: str) -> dict[str, Any]:
+        """Return the values for one name."""
         return {**self.defaults, **self.exceptions.get(name, {})}
 
     def over(self, below: Layer) -> Layer:
-        """The two as one."""
+        """Return one layer of both, in which this one takes precedence."""
         names = {**below.exceptions, **self.exceptions}
         return Layer(
             defaults={**below.defaults, **self.defaults},
@@ -70,8 +77,10 @@ NOTHING = Layer(defaults={}, exceptions={})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackOverrides:
-    """:param file: the pack's own; None when there is none.
-    :param warnings: what has no effect, and what should be written otherwise.
+    """The overrides for one pack.
+
+    :param file: the pack's own file; None when there is none.
+    :param warnings: keys without effect, and older forms.
     """
 
     sensors: Layer
@@ -80,7 +89,7 @@ class PackOverrides:
     warnings: tuple[ContentError, ...]
 
     def apply(self, sensor: SensorType) -> tuple[SensorType, Overrides]:
-        """The sensor as it is to be registered, and what is kept beside it."""
+        """Return the sensor with its overrides, and the overrides that are stored separately."""
         values = self.sensors.of(sensor.name)
         if isinstance(values.get("memory"), str):
             values["memory"] = _bytes(values["memory"])
@@ -90,9 +99,9 @@ class PackOverrides:
         return replace(sensor, **metadata), Overrides(**values)
 
     def strangers(self, sensors: Collection[str]) -> Iterator[ContentError]:
-        """What is said of sensors that the pack does not have, and so has no effect.
+        """Yield a warning for each override of a sensor that the pack does not have.
 
-        :param sensors: all its sensors, by class name.
+        :param sensors: class names of all its sensors.
         """
         if self.file is None:
             return
@@ -104,12 +113,12 @@ class PackOverrides:
                     yield self.file.error(f"{problem}; {_remedy(name, sorted(sensors))}", place)
 
     def disables(self, rule: str) -> bool:
-        """Whether a rule of the pack, by its name, is switched off."""
+        """Tell whether a rule of the pack, given by its name, is disabled."""
         return self.rules.of(rule).get("enabled") is False
 
 
 def load(folder: Path, pack: str) -> PackOverrides:
-    """What is overridden for a pack. Raises ContentError."""
+    """Load the overrides for a pack. Raises ContentError."""
     sensors, rules, own, warnings = NOTHING, NOTHING, None, list[ContentError]()
     for name in (GLOBAL, pack):
         path = folder / f"{name}.yaml"
@@ -125,7 +134,7 @@ def load(folder: Path, pack: str) -> PackOverrides:
 
 
 def _in(name: str, layer: Layer) -> Layer:
-    """A layer as far as the file of this name may say it."""
+    """Return the part of a layer that has an effect in the file of this name."""
     return replace(layer, exceptions={}) if name == GLOBAL else layer
 
 
@@ -146,7 +155,7 @@ def _older(file: File) -> Layer:
 
 
 def _mapping(value: Any) -> Values:
-    """What has been validated is a mapping, or null."""
+    """Return a validated value, which is a mapping or null, as a mapping."""
     return value or {}
 
 
@@ -160,7 +169,7 @@ def _warnings(file: File, name: str) -> Iterator[ContentError]:
     for key in data:
         if key in OLDER:
             yield file.error(
-                f"{key}: this form is older than StackStorm's, and StackStorm passes over it; write enabled into "
+                f"{key}: this form is older than StackStorm's, and StackStorm ignores it; write enabled into "
                 f"{SENSORS}: {{{DEFAULTS}: ..., {EXCEPTIONS}: ...}} and all else into {OWN}: of the same shape",
                 [key],
             )
@@ -198,10 +207,10 @@ def _of_values(file: File, place: list[str], values: Any, known: frozenset[str])
         if key in known:
             continue
         if place[0] == SENSORS and key in LIMITS:
-            problem = f"has no effect here, and StackStorm refuses it; move it to {OWN}:, a section beside {SENSORS}:"
+            problem = f"has no effect here, and StackStorm refuses it; move it to {OWN}:, a section next to {SENSORS}:"
             yield file.error(f"{'.'.join([*place, key])} {problem}", [*place, key])
         elif place[0] == OWN and key in ENABLED:
-            problem = f"has no effect here; move it to {SENSORS}:, which StackStorm reads, too"
+            problem = f"has no effect here; move it to {SENSORS}:, which StackStorm also reads"
             yield file.error(f"{'.'.join([*place, key])} {problem}", [*place, key])
         else:
             yield _unknown(file, [*place, key], sorted(known))

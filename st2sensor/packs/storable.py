@@ -12,7 +12,7 @@ from st2sensor.errors import ContentError
 from st2sensor.packs.yaml_files import File
 
 INTEGERS = range(-(2**63), 2**63)
-"""Of 8 bytes."""
+"""The largest whole number of 8 bytes."""
 
 DEEPEST = 100
 """Levels of nesting."""
@@ -23,14 +23,14 @@ Place = tuple[str | int, ...]
 
 
 def problems(file: File) -> Iterator[ContentError]:
-    """Everything in a file that cannot be stored."""
+    """Return an error for each value in a file that cannot be stored."""
     for place, problem in _problems(file.data, ()):
         named = ".".join(_clean(str(part)) for part in place)
         yield file.error(f"{named}: {problem}" if named else problem, place)
 
 
 def check(file: File) -> None:
-    """Raises ContentError for the first of them."""
+    """Raise ContentError for the first value that cannot be stored."""
     for problem in problems(file):
         raise problem
 

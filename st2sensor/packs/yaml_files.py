@@ -1,4 +1,4 @@
-"""Reads one YAML or JSON file, and knows on which line each of its keys stands."""
+"""Reads a YAML or JSON file, and finds the line of each of its keys."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from st2sensor.errors import ContentError
 
 METADATA = (".yaml", ".yml")
-"""Suffixes of metadata files, as in StackStorm: a pack may keep JSON of its own beside them."""
+"""Suffixes of metadata files, as in StackStorm. JSON files in the same folders belong to the pack."""
 
 SUFFIXES = (*METADATA, ".json")
 
 LARGEST = 16_000_000
-"""Characters of a file, and of what it holds once its aliases are written out."""
+"""Characters of a file, counted with its aliases written out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class File:
         return line
 
     def error(self, message: str, path: Sequence[str | int] = ()) -> ContentError:
-        """An error about what stands at path."""
+        """Return an error about the value at a path."""
         return ContentError(message, file=self.shown, line=self.line(path))
 
 
@@ -67,7 +67,7 @@ def repeated(path: Path) -> list[ContentError]:
 
 
 def _repeated(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
-    """Each key that stands again, with the line on which it stood last."""
+    """Yield each repeated key, with the line of its previous occurrence."""
     todo, seen = [root], set[int]()
     while todo:
         node = todo.pop()
@@ -80,7 +80,7 @@ def _repeated(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
         lines: dict[str, int] = {}
         for key, value in node.value:
             todo.append(value)
-            # Several merges are no mistake.
+            # Several merge keys are allowed.
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in lines:
                     yield key, lines[key.value]
@@ -133,11 +133,11 @@ def read(path: Path) -> File:
 
 
 def _text(path: Path) -> str:
-    """What is in a file. Raises ContentError."""
+    """Return the text of a file. Raises ContentError."""
     shown = str(path)
     try:
         if not path.is_file():
-            # Reading a pipe would wait for whoever writes to it.
+            # Reading a pipe would wait for its writer.
             raise ContentError("cannot be read: it is no regular file; replace or remove it", file=shown)
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST + 1)
@@ -149,7 +149,7 @@ def _text(path: Path) -> str:
 
 
 def value(text: str) -> Any:
-    """A value that is written as it would be in a file. Raises ValueError."""
+    """Parse a value in the notation of a file. Raises ValueError."""
     try:
         loader = _Loader(text)
         try:
@@ -165,7 +165,7 @@ def value(text: str) -> Any:
 
 
 def _bound(root: yaml.Node | None) -> None:
-    """Refuse a few lines of aliases of aliases that stand for more than memory holds. Raises YAMLError."""
+    """Refuse aliases that expand to more than memory can hold. Raises YAMLError."""
     sizes: dict[int, int] = {}
     """What nodes stand for; of one that is not done yet, 0: it contains itself, which is refused later."""
 
@@ -190,7 +190,7 @@ def _bound(root: yaml.Node | None) -> None:
 
 
 def _json_only(file: File) -> File:
-    """Refuse what JSON has no form for: binary, sets, infinities, an anchor that contains itself."""
+    """Refuse values without a JSON form: binary, sets, infinities, an anchor that contains itself."""
     try:
         json.dumps(file.data, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exception:

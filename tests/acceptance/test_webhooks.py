@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from st2sensor.core_pack.webhooks.server import THREADS
+from st2sensor.core_pack.webhooks.server import MAX_DISPATCHES
 from tests.plugins.patience import LATER, SOON
 from tests.support.servers.certificate import make_certificate
 from tests.support.servers.mongodb import MongoDB
@@ -397,8 +397,8 @@ def test_keys_are_checked_while_every_dispatch_waits_for_room(embedded: Workspac
     key = endpoint.apikey("create")
     container = endpoint.start()
     shown = {"St2-Api-Key": key["key"]}
-    with ThreadPoolExecutor(THREADS + 8) as posts:
-        waiting = [posts.submit(endpoint.post, "hook", {}, shown) for _ in range(THREADS + 8)]
+    with ThreadPoolExecutor(MAX_DISPATCHES + 8) as posts:
+        waiting = [posts.submit(endpoint.post, "hook", {}, shown) for _ in range(MAX_DISPATCHES + 8)]
         container.wait_for_log("is full with")
         assert endpoint.post("hook", {}, {"St2-Api-Key": "00000000.x"}).status == 401
         endpoint.apikey("revoke", key["id"])

@@ -23,10 +23,10 @@ WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Why a sensor's class cannot be had.
+    """The reason why a sensor's class cannot be loaded.
 
-    :param kind: a short name of what is wrong.
-    :param in_metadata: whether the remedy is in the metadata file rather than in the code.
+    :param kind: a short name of the problem.
+    :param in_metadata: whether to correct the metadata file rather than the code.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Problem:
 
 
 def check_code(code: Code, *, metadata_file: str, deadline: float = CHECK_TIMEOUT) -> None:
-    """Import the code and look for the class and its constructor. Raises ContentError with cause and remedy."""
+    """Import a sensor's code and find its class and constructor. Raises ContentError with cause and remedy."""
     problem = problem_of(code, deadline=deadline)
     if problem is None:
         return
@@ -47,9 +47,9 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = CHECK_TIMEOU
 
 
 def problem_of(code: Code, *, deadline: float = CHECK_TIMEOUT, keep_compiled: bool = True) -> Problem | None:
-    """Import the code and look for the class; None when it is there. Raises ContentError when that cannot be said.
+    """Import a sensor's code and return the problem, or None. Raises ContentError when the import has no result.
 
-    :param keep_compiled: leave what Python has compiled beside the code, where the container will find it.
+    :param keep_compiled: keep the compiled files next to the code, for the container.
     """
     try:
         output = _run(code, deadline, keep_compiled)
@@ -95,7 +95,7 @@ def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
             description = {**code.for_wrapper(), "poll_interval": code.poll_interval}
             output, _ = process.communicate(json.dumps(description), timeout=deadline)
         finally:
-            # What the imported code has started goes with it.
+            # This also ends the processes that the imported code has started.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return output

@@ -1,4 +1,4 @@
-"""Which modules a sensor's code imports, found by reading it: nothing is executed."""
+"""Finds the modules that a sensor's code imports by reading it. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 IMPORTERS = ("import_module", "__import__")
-"""Functions that import a module named by their first argument."""
+"""Functions whose first argument names a module to import."""
 
 
 def imports(file: Path, folders: Sequence[Path]) -> set[str]:
@@ -27,7 +27,7 @@ def modules(file: Path, folders: Sequence[Path]) -> list[Path]:
 
 
 def _walk(file: Path, folders: Sequence[Path]) -> Iterator[tuple[Path, tuple[tuple[int, str], ...]]]:
-    """Each file once, with what it imports."""
+    """Yield each file once, with its imports."""
     seen: set[Path] = set()
     waiting = [file]
     while waiting:
@@ -42,7 +42,7 @@ def _walk(file: Path, folders: Sequence[Path]) -> Iterator[tuple[Path, tuple[tup
 
 
 def _imports_of(file: Path) -> tuple[tuple[int, str], ...]:
-    """Pairs of a relative import's level, 0 for an absolute one, and a dotted name."""
+    """Yield pairs of an import's level, 0 for an absolute one, and a dotted name."""
     try:
         status = file.stat()
     except OSError:
@@ -81,7 +81,7 @@ def _origin(file: Path, level: int, folders: Sequence[Path]) -> Sequence[Path]:
 
 
 def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """Files that importing a dotted name may execute: each package on the way, and the module."""
+    """Yield the files that importing a dotted name may execute: its packages and the module."""
     for folder in folders:
         path = folder
         for part in name.split("."):

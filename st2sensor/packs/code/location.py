@@ -1,4 +1,4 @@
-"""A sensor's code as the wrapper loads it: which file, with which interpreter and search path; and its digest."""
+"""Locates a sensor's code as the wrapper loads it: file, interpreter and search path. Computes its digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from st2sensor.settings import Content
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """What a wrapper needs to load a sensor's class."""
+    """The facts that a wrapper needs to load a sensor's class."""
 
     interpreter: Path
     file: Path
@@ -31,17 +31,17 @@ class Code:
     pack: Path
     """The pack's folder."""
     poll_interval: float | None = None
-    """What the class's constructor is told."""
+    """The argument for the class's constructor."""
     shadow_stackstorm: bool = False
-    """Whether our names for StackStorm's modules come before a StackStorm that the interpreter can import."""
+    """Whether our versions of StackStorm's modules take precedence over a StackStorm in the virtualenv."""
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
-        """The container's packages: a last resort, for the same Python version."""
+        """The container's packages, a last resort for interpreters of the same version."""
         return tuple(site.getsitepackages())
 
     def for_wrapper(self) -> dict[str, Any]:
-        """The wrapper protocol's form."""
+        """Return the code in the form of the wrapper protocol."""
         return {
             "file": str(self.file),
             "class_name": self.class_name,
@@ -53,14 +53,14 @@ class Code:
 
 
 def code_of(sensor: SensorType, content: Content) -> Code:
-    """Where a registered sensor's code is on this host. Raises ContentError for a pack that lacks its virtualenv."""
+    """Locate a registered sensor's code on this host. Raises ContentError if its pack lacks the virtualenv it needs."""
     code = located(sensor, content)
     virtualenv.check(content.virtualenvs_path, sensor.pack, code.pack)
     return code
 
 
 def located(sensor: SensorType, content: Content) -> Code:
-    """The same, whether or not the pack has the virtualenv that it needs."""
+    """Locate a registered sensor's code, whether or not its pack has a virtualenv."""
     bundled = is_bundled(sensor)
     file = Path(sensor.artifact_uri.removeprefix("file://"))
     if bundled:
@@ -85,13 +85,11 @@ def located(sensor: SensorType, content: Content) -> Code:
 
 
 def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str) -> str:
-    """Of all that a running sensor was made from: metadata, overrides, configuration, and the pack's code.
+    """Return a digest of a sensor's metadata, overrides, configuration and code. Raises ContentError.
 
-    The level of its log is none of it: it changes while the sensor runs.
+    A sensor restarts when its digest changes. The log level is left out, because it can change while the sensor runs.
 
-    :param values: fingerprint of what the configuration takes from the datastore.
-
-    Raises ContentError for a file that cannot be read.
+    :param values: the fingerprint of the datastore values that the configuration uses.
     """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
     fields["overrides"] = asdict(replace(overrides, log_level=None))
@@ -103,7 +101,7 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
         try:
             if path.is_file():
-                # The name as it is on disk, in whatever encoding.
+                # The raw name, because it may have any encoding.
                 total.update(b"\0" + os.fsencode(path) + b"\0" + path.read_bytes())
         except OSError as exception:
             raise ContentError(f"cannot be read: {exception}; make it readable", file=str(path)) from exception
@@ -111,7 +109,7 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
 
 
 def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:
-    """The file in this host's copy of the pack, for a sensor that was registered on a host with other folders."""
+    """Return the file in this host's copy of the pack, for a sensor that another host has registered."""
     for folder in content.pack_paths:
         candidate = _in_folder(sensor, folder / sensor.pack)
         if candidate.is_file():
@@ -120,5 +118,5 @@ def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:
 
 
 def _in_folder(sensor: SensorType, pack: Path) -> Path:
-    """:param pack: a pack's folder."""
+    """Return a sensor's file in a pack's folder."""
     return pack.joinpath(*sensor.entry_point.split(".")[:-1]).with_suffix(".py")

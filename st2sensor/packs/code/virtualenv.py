@@ -1,4 +1,4 @@
-"""A pack's virtualenv, `<base_path>/virtualenvs/<pack>`: which interpreter runs its code, and how one is made."""
+"""Finds and makes a pack's virtualenv, `<base_path>/virtualenvs/<pack>`."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from st2sensor.system.environment import handed_on
 REQUIREMENTS = "requirements.txt"
 
 MARK = "st2sensor-requirements"
-"""File in a virtualenv that says what was installed into it."""
+"""File in a virtualenv that records the requirements installed into it."""
 
 LAST_LINES = 8
-"""Of pip's, that a message shows."""
+"""Lines of pip's output that a message shows."""
 
 LONGEST_LINE = 500
-"""Characters of a line of pip's that a message shows."""
+"""Characters of a line of pip's output that a message shows."""
 
 PRIVATE = ("PYTHON*",)
-"""Starts of the names of variables that are not for what a pack's requirements run: ours hold passwords."""
+"""Variables that are not handed on to pip, because the code of requirements runs in it."""
 
 Progress = Callable[[str], None]
-"""Told what is done, line by line."""
+"""Receives one line of progress at a time."""
 
 
 def interpreter(virtualenvs: Path, pack: str) -> Path:
-    """The pack's virtualenv's interpreter, or this process's own for a pack without a virtualenv."""
+    """Return the interpreter of a pack's virtualenv, or this process's own if there is none."""
     own = virtualenvs / pack / "bin" / "python"
     return own if own.exists() else Path(sys.executable)
 
 
 def check(virtualenvs: Path, pack: str, folder: Path) -> None:
-    """Raises ContentError for a pack that has requirements and no virtualenv.
+    """Raise ContentError if a pack has requirements and no virtualenv.
 
-    :param folder: the pack's.
+    :param folder: the pack's folder.
     """
-    # In this order: it is asked at every start, and most packs have what they need.
+    # In this order, because this runs at every start, and most packs have their virtualenv.
     if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
         failure = _failure(virtualenvs, pack)
         if failure is not None:
@@ -61,7 +61,7 @@ def check(virtualenvs: Path, pack: str, folder: Path) -> None:
 
 
 def requirements(folder: Path) -> str:
-    """What a pack requires, without comments; empty when that is nothing. Raises ContentError."""
+    """Return the lines of a pack's requirements without comments. Raises ContentError."""
     path = folder / REQUIREMENTS
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -79,8 +79,10 @@ def mark(virtualenvs: Path, pack: str) -> str:
 def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
     """Make a pack's virtualenv and install its requirements; False when there was nothing to do.
 
-    As in StackStorm, one that exists is kept, unless anew; one that cannot be made anew stays as it was. Packs without
-    requirements get none. Raises ContentError with what pip said, and notes it for those who miss the virtualenv.
+    As in StackStorm, an existing virtualenv is kept. Packs without requirements get none. Raises ContentError with the
+    output of pip, which is also noted for `check`.
+
+    :param anew: make an existing virtualenv again; if that fails, the old one stays.
     """
     note = failure_note(virtualenvs, pack.ref)
     try:
@@ -96,12 +98,12 @@ def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> 
 
 
 def failure_note(virtualenvs: Path, pack: str) -> Path:
-    """Where is noted why a pack's virtualenv could not be made."""
+    """Return the file that notes why a pack's virtualenv could not be made."""
     return virtualenvs / f".{pack}.failure"
 
 
 def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
-    """Why a pack's virtualenv could not be made when that was last tried."""
+    """Return why the last try to make a pack's virtualenv failed, or None."""
     try:
         noted = json.loads(failure_note(virtualenvs, pack).read_text())
         return ContentError(noted["message"], file=noted["file"], line=noted["line"])
@@ -149,7 +151,7 @@ def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) ->
 
 
 def _python(pack: Pack) -> str:
-    """An interpreter of a version that the pack asks for, this process's own if that is one. Raises ContentError."""
+    """Return an interpreter that the pack supports, preferably this process's own. Raises ContentError."""
     file = read(pack.path / "pack.yaml")
     wanted = [str(version) for version in file.data.get("python_versions") or []]
     own = "{}.{}".format(*sys.version_info)
@@ -167,7 +169,7 @@ def _python(pack: Pack) -> str:
 
 
 def _run(command: list[str], pack: Pack, progress: Progress) -> None:
-    # What this process was told of its own Python is not for another.
+    # Variables for this process's Python would confuse another one.
     environment = handed_on(os.environ, PRIVATE)
     environment["PYTHONUNBUFFERED"] = "1"
     last: deque[str] = deque(maxlen=LAST_LINES)
@@ -184,7 +186,7 @@ def _run(command: list[str], pack: Pack, progress: Progress) -> None:
     else:
         if process.returncode == 0:
             return
-    # Errors first: what shows this may have room for the beginning alone.
+    # Errors first, because a table may only have room for the beginning.
     said = sorted(last, key=lambda line: not line.lower().startswith("error"))
     raise ContentError(
         f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(said)}; correct the requirements, or the way "

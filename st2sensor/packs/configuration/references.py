@@ -29,7 +29,7 @@ never goes back."""
 PART = re.compile(r"""\. (\w+) | \[ ['"] ([^'"]+) ['"] \]""", re.VERBOSE | re.ASCII)
 
 OTHER_TAGS = ("{%", "{#", "\r")
-"""Statements, comments, and line ends that Jinja makes the same."""
+"""Statements, comments, and line ends that Jinja changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def parts_of(text: str) -> list[str | Reference] | None:
     """The texts and references that a text consists of, in order; None when something else is in it."""
     if any(tag in text for tag in OTHER_TAGS):
         return None
-    # As Jinja does.
+    # Jinja removes it too.
     text = text.removesuffix("\n")
     parts: list[str | Reference] = []
     end = 0

@@ -18,7 +18,7 @@ PARENT_SCOPE = "st2kv"
 
 
 class _Needs(BaseException):
-    """Nothing in an expression catches it."""
+    """A request for a value. Code in an expression cannot catch it."""
 
     def __init__(self, what: str, name: str, of: str) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""A pack's `config.schema.yaml`: defaults, types, and which values are secret. As StackStorm reads it."""
+"""Reads a pack's `config.schema.yaml` as StackStorm does: defaults, types and secret values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Item = Mapping[str, Any]
 """The schema of one value."""
 
 Place = tuple[str | int, ...]
-"""Keys and indexes on the way to a value."""
+"""The path of keys and indexes to a value."""
 
 
 def load(pack: Path) -> Item | None:
-    """The schema of a pack's whole configuration; None for a pack without one. Raises ContentError."""
+    """Return the schema of a pack's whole configuration, or None. Raises ContentError."""
     path = pack / FILE
     if not path.exists():
         return None
@@ -40,7 +40,7 @@ def load(pack: Path) -> Item | None:
 
 
 def defaults(item: Item) -> Iterator[Any]:
-    """What a schema gives where nothing is given, at every depth."""
+    """Yield the defaults in a schema, at every depth."""
     if "default" in item:
         yield item["default"]
     for inner in _inner(item):
@@ -48,7 +48,7 @@ def defaults(item: Item) -> Iterator[Any]:
 
 
 def _inner(item: Item) -> Iterator[Item]:
-    """The schemas of the parts of what a schema describes."""
+    """Yield the schemas directly inside a schema."""
     for keyword in ("properties", "patternProperties"):
         yield from (found for found in _mapping(item, keyword).values() if isinstance(found, Mapping))
     items = item.get("items")
@@ -67,7 +67,7 @@ def _bad_pattern(item: Item) -> str | None:
 
 
 def property_of(item: Item, key: str) -> Item:
-    """The schema of a key of an object: its property's, else a pattern's, else that of additional ones."""
+    """Return the schema of an object's key: the property's, else a pattern's, else that of additional keys."""
     named = _mapping(item, "properties").get(key)
     if isinstance(named, Mapping):
         return named
@@ -78,7 +78,7 @@ def property_of(item: Item, key: str) -> Item:
 
 
 def item_of(item: Item, index: int) -> Item:
-    """The schema of an array's item."""
+    """Return the schema of an array's item."""
     items = item.get("items")
     if isinstance(items, list):
         found = items[index] if index < len(items) else item.get("additionalItems")
@@ -87,17 +87,17 @@ def item_of(item: Item, index: int) -> Item:
 
 
 def types_of(item: Item) -> list[str]:
-    """The types that a schema allows; empty for any."""
+    """Return the types that a schema allows; empty for any type."""
     named = item.get("type")
     return [named] if isinstance(named, str) else list(named) if isinstance(named, list) else []
 
 
 def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any]) -> Any:
-    """A value with what its schema says of missing parts.
+    """Return a value with the defaults of its missing parts.
 
-    As in StackStorm, a missing object or array is empty where its schema says what may be in it.
+    As in StackStorm, a missing object or array is empty if its schema describes its content.
 
-    :param default: makes a default of what stands in the schema.
+    :param default: turns the schema's default into a value.
     """
     if value is None and "default" in item:
         value = default(item["default"], item, place)
@@ -120,7 +120,7 @@ def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, 
 
 
 def _empty(item: Item) -> dict[str, Any] | list[Any] | None:
-    """What stands in for a missing value; None where it is just missing."""
+    """Return the empty object or array for a missing value, or None."""
     if item.get("type") == "object" and any(
         item.get(keyword) for keyword in ("properties", "patternProperties", "additionalProperties")
     ):
@@ -131,7 +131,7 @@ def _empty(item: Item) -> dict[str, Any] | list[Any] | None:
 
 
 def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
-    """The required properties that have no default, at every depth that is there without any values."""
+    """Yield the required properties without a default, at every depth that exists without any values."""
     for key, found in _mapping(item, "properties").items():
         if not isinstance(found, Mapping) or "default" in found:
             continue
@@ -142,7 +142,7 @@ def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
 
 
 def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:
-    """Where and how values break their schema, or None."""
+    """Return where and how values break their schema, or None."""
     return Compiled(whole).first_violation(values)
 
 

@@ -1,4 +1,4 @@
-"""Tells running containers, and a StackStorm's services, that something in storage has changed."""
+"""Tells running containers and StackStorm's services about changes in storage."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CLASSES = {
     SensorType: ("st2common.models.db.sensor", "SensorTypeDB"),
     Trigger: ("st2common.models.db.trigger", "TriggerDB"),
 }
-"""Module and name of what StackStorm announces."""
+"""Module and name of the classes that StackStorm announces."""
 
 
 class Announcements:
     """Collects announcements while content is registered, and sends them at the end.
 
-    :param for_stackstorm: whether a StackStorm may listen: its services take their own database's objects, and refuse
-        anything else with an error in their log.
+    :param for_stackstorm: whether StackStorm's services may listen. They accept only pickled objects of their own
+        database, and log an error for anything else.
     """
 
     def __init__(self, topology: Topology, *, for_stackstorm: bool = False) -> None:
@@ -33,14 +33,14 @@ class Announcements:
 
     @classmethod
     def of(cls, settings: Settings) -> Announcements:
-        """As is configured: a StackStorm shares the broker's serializer, and a MongoDB."""
+        """Return announcements for some settings. StackStorm can only listen with pickle and MongoDB."""
         is_mongo = urlsplit(settings.database.url).scheme.startswith("mongodb")
         return cls(
             Topology(settings.messaging.prefix), for_stackstorm=is_mongo and settings.messaging.serializer == "pickle"
         )
 
     def add(self, entity: SensorType | Trigger, event: str, storage: Storage) -> None:
-        """Announce what was stored, or deleted, just now.
+        """Announce an entity that has just been stored or deleted.
 
         :param event: `create`, `update` or `delete`.
         """
@@ -58,7 +58,7 @@ class Announcements:
     def add_type(self, trigger_type: TriggerType, event: str, storage: Storage) -> None:
         """Announce a trigger type.
 
-        StackStorm has no announcement of types: where one has changed, it announces its triggers again.
+        StackStorm does not announce types. It announces the triggers of a changed type again.
         """
         if not self._for_stackstorm:
             fields = {"ref": trigger_type.ref, "uid": trigger_type.uid}
@@ -69,7 +69,8 @@ class Announcements:
                 self.add(trigger, UPDATE, storage)
 
     def send(self, transport: Transport) -> None:
-        """Publish what was collected. Raises BrokerUnavailable; containers then find out at their next resync."""
+        """Publish the collected messages. Raises BrokerUnavailable; containers then learn of the changes at their next
+        resync."""
         if not self._messages:
             return
         publisher = transport.publisher(COMMAND)

@@ -1,4 +1,4 @@
-"""Enables and disables sensors, as StackStorm's `st2 sensor enable` does. It outlives a reload."""
+"""Enables and disables sensors, like StackStorm's `st2 sensor enable`. The setting outlives a reload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from st2sensor.transport.topology import UPDATE
 
 
 def set_enabled(storage: Storage, announcements: Announcements, ref: str, *, enabled: bool) -> bool:
-    """Say whether a sensor should run; False when that was so already. Raises SensorNotFound."""
+    """Set whether a sensor should run; False when nothing changed. Raises SensorNotFound."""
     sensor = storage.get(SensorType, ref)
     if sensor is None:
         refused = storage.get(Registration, ref)

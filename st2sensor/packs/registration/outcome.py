@@ -1,4 +1,4 @@
-"""What registering one thing came to."""
+"""The outcome of registering one item."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ class Result(enum.Enum):
     UNCHANGED = "unchanged"
     REMOVED = "removed"
     WAITING = "waiting"
-    """For a trigger type that is not registered; the reload that finds it registers it, too."""
+    """The rule's trigger type is not registered yet. The reload that registers it also registers the rule."""
     LEFT = "left to StackStorm"
     GIVEN_BACK = "given back to StackStorm"
-    """It was counted here before StackStorm counted it, and is not any more."""
+    """The rule was counted here before StackStorm counted it, and no longer is."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """:param kind: pack, sensor, trigger type or rule; :param ref: its reference, or its file when it has none yet."""
+    """The outcome for one item.
+
+    :param kind: pack, sensor, trigger type, rule or virtualenv.
+    :param ref: the item's reference, or its file if it has none yet.
+    """
 
     kind: str
     ref: str
@@ -38,7 +42,7 @@ def failed(kind: str, ref: str, error: ContentError) -> Outcome:
 
 
 def failures(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Those that did not register."""
+    """Return the outcomes of items that failed."""
     return [outcome for outcome in outcomes if outcome.result is Result.FAILED]
 
 
@@ -50,8 +54,10 @@ def result_of(known: object | None, declared: object) -> Result:
 
 @contextmanager
 def blaming(file: str) -> Iterator[None]:
-    """What the database refuses is wrong with the file that it comes from, and with nothing else. Raises ContentError,
-    and StorageUnavailable for a database that is away."""
+    """Blame a file for content that the database refuses, so that only this file fails.
+
+    Raises ContentError, and StorageUnavailable when the database is away.
+    """
     try:
         yield
     except StorageUnavailable:

@@ -1,4 +1,4 @@
-"""Trigger types that were refused while content is registered: noted, so that nobody hears they are not registered."""
+"""Records refused trigger types, so that messages can give the true reason instead of "not registered"."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from st2sensor.storage.base import Storage
 
 
 class Refusals:
-    """Of one registration."""
+    """The refused trigger types of one registration."""
 
     def __init__(self) -> None:
         self._found: dict[str, Refusal] = {}
         self._illegible: set[tuple[str, str]] = set()
-        """Packs and files of which not even the names can be told: what was known of them stays."""
+        """Packs and files whose type names cannot be read. Known refusals of these stay."""
 
     def add(self, pack: str, name: str, metadata_file: str, error: str) -> None:
-        """A trigger type was refused. What is wrong with it first counts."""
+        """Record a refused type. Its first error counts."""
         refusal = Refusal(pack=pack, name=name, metadata_file=metadata_file, error=objection.bounded(error))
         self._found.setdefault(refusal.ref, refusal)
 
     def add_file(self, pack: Pack, path: Path, kind: str, error: ContentError) -> None:
-        """A whole file was refused, with all the types in it."""
+        """Record all types in a refused file."""
         metadata_file = str(path.relative_to(pack.path))
         names = metadata.type_names(path, kind)
         if names is None:
@@ -37,10 +37,10 @@ class Refusals:
             self.add(pack.ref, name, metadata_file, str(error))
 
     def settle(self, storage: Storage, kinds: Collection[str], present: Collection[str] | None) -> None:
-        """Store what was refused, and forget what is not any more.
+        """Store the refusals, and delete those that no longer apply.
 
-        :param kinds: folders that were read.
-        :param present: packs that were read; None for all.
+        :param kinds: the folders that were read.
+        :param present: the packs that were read; None for all.
         """
         for known in storage.all(Refusal):
             was_read = known.metadata_file.partition("/")[0] in kinds and (present is None or known.pack in present)
@@ -49,7 +49,7 @@ class Refusals:
                 with suppress(ContentError), blaming(known.metadata_file):
                     storage.remove(Refusal, known.ref)
         for refusal in self._found.values():
-            # A name that cannot be stored is nobody's to ask for.
+            # A name that cannot be stored cannot be asked for either.
             with suppress(ContentError), blaming(refusal.metadata_file):
                 if storage.get(Refusal, refusal.ref) != refusal:
                     storage.put(refusal)

@@ -1,4 +1,4 @@
-"""Makes the virtualenvs of many packs, some at a time: most of it is waiting for a package index."""
+"""Makes the virtualenvs of many packs in parallel, because most of the time is spent on waiting for a package index."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from st2sensor.packs.code import virtualenv
 from st2sensor.packs.code.virtualenv import REQUIREMENTS, Progress
 from st2sensor.packs.registration.outcome import Outcome, Result, failed
 
-MOST_AT_ONCE = 8
-"""However many processors there are: a pip takes 100 MB."""
+MAX_PARALLEL = 8
+"""Virtualenvs made at the same time, on any number of processors, because each pip takes 100 MB."""
 
 
 def set_up(packs: Sequence[Pack], folder: Path, *, anew: bool, progress: Progress) -> list[Outcome]:
-    """Make the virtualenvs that packs need; one that cannot be made holds up no other.
+    """Make the virtualenvs that packs need. A failure does not stop the others.
 
-    :param folder: where they are; :param anew: also those that exist; :param progress: told what is done, one line at a
-        time.
+    :param folder: the folder of all virtualenvs.
+    :param anew: also make existing ones again.
+    :param progress: receives one line at a time.
     """
     lock = Lock()
     total = sum((pack.path / REQUIREMENTS).exists() for pack in packs)
@@ -42,17 +43,17 @@ def set_up(packs: Sequence[Pack], folder: Path, *, anew: bool, progress: Progres
                 progress(f"virtualenvs: {done} of {total}, {pack.ref} {state}")
         return outcomes
 
-    pool = ThreadPoolExecutor(min(MOST_AT_ONCE, 2 * (os.cpu_count() or 1)), "virtualenvs")
+    pool = ThreadPoolExecutor(min(MAX_PARALLEL, 2 * (os.cpu_count() or 1)), "virtualenvs")
     try:
         running: list[Future[list[Outcome]]] = [pool.submit(set_up_one, pack) for pack in packs]
         return [outcome for future in running for outcome in future.result()]
     finally:
-        # After an interruption what has not begun does not begin.
+        # After an interruption, waiting packs are not started.
         pool.shutdown(cancel_futures=True)
 
 
 def _of(pack: Pack, folder: Path, anew: bool, progress: Progress) -> list[Outcome]:
-    """What came of one pack; nothing for one that needs no virtualenv and has none."""
+    """Return the outcome for one pack; nothing for a pack that needs no virtualenv and has none."""
     exists = (folder / pack.ref).exists()
     try:
         made = virtualenv.set_up(pack, folder, anew=anew, progress=progress)

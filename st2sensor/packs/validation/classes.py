@@ -1,4 +1,4 @@
-"""What can be said of a sensor's class by reading it: which kind it is, and which methods it lacks."""
+"""Reads a sensor's class, and finds its kind and missing methods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from st2sensor.packs.validation.program import FUNCTIONS, Module, Program, terminal
 
 BASES = {"Sensor": "run", "PollingSensor": "poll"}
-"""Kinds of sensors, with the method that does the work."""
+"""Kinds of sensors, each with the method that does the work."""
 
 REQUIRED = ("setup", "cleanup", "add_trigger", "update_trigger", "remove_trigger")
 
@@ -32,12 +32,12 @@ class Class:
 
     @property
     def missing(self) -> list[str]:
-        """Methods that it must have."""
+        """Abstract methods that it does not define."""
         return sorted({*REQUIRED, BASES[self.kind]} - self.methods.keys())
 
 
 def class_of(program: Program, name: str) -> Class | None:
-    """The class of this name in the first module; None when it is not there, or not all of it can be known."""
+    """Return the class of this name in the first module; None when it is missing or not fully known."""
     module = program.modules[0] if program.modules else None
     found = [] if module is None else [item for item in module.classes() if item.name == name]
     if len(found) != 1 or module is None:
@@ -56,7 +56,7 @@ def class_of(program: Program, name: str) -> Class | None:
 
 
 def _chain(program: Program, module: Module, start: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef | str | None]]:
-    """A class and its bases, which end with the kind, or with None when that is not certain."""
+    """Return a class and its bases; the last item is the kind, or None when it is uncertain."""
     item, seen = start, set[ast.ClassDef]()
     while True:
         yield module, item
@@ -76,7 +76,7 @@ def _chain(program: Program, module: Module, start: ast.ClassDef) -> Iterator[tu
 
 
 def _is_imported(module: Module, base: ast.expr, name: str) -> bool:
-    """Whether a base is the one of the sensor API."""
+    """Tell whether a base is the one of the sensor API."""
     if isinstance(base, ast.Attribute):
         return terminal(base.value) == "base"
     return any(

@@ -1,4 +1,4 @@
-"""A pack's configuration against its config.schema.yaml. There is no datastore: what an expression gives is unknown."""
+"""Checks a pack's configuration against its schema. Without a datastore, the values of expressions are unknown."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from st2sensor.schemas import dialect, objection
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
-"""Stands in expressions that are meant to be rendered."""
+"""Text that occurs in every expression of the datastore."""
 
 CERTAIN = frozenset({"required", "additionalProperties"})
-"""Keywords that break whatever an expression gives."""
+"""Keywords whose violations do not depend on the values of expressions."""
 
 
 def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def _is_secret(item: Item, place: Place) -> bool:
 
 
 def _bad_expressions(source: Source, value: Any, place: Place, unknown: Templates) -> Iterator[ContentError]:
-    """Expressions that cannot be rendered whatever the datastore holds."""
+    """Yield an error for each expression that no datastore content can make valid."""
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _bad_expressions(source, part, (*place, key), unknown)

@@ -1,4 +1,4 @@
-"""Which constant an expression of a sensor's code is, where that is certain."""
+"""Evaluates expressions of a sensor's code to constants, where these are certain."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from st2sensor.packs.validation.program import (
 )
 
 MOST = 16
-"""Values that one expression may have; more are not followed."""
+"""Possible values of one expression that are followed, at most."""
 
 DEPTH = 20
-"""Steps from a name to its value."""
+"""Steps from a name to its value, at most."""
 
 Values = tuple[Any, ...]
-"""All that an expression may be."""
+"""All possible values of an expression."""
 
 
 class Constants:
@@ -37,7 +37,7 @@ class Constants:
         self._depth = 0
 
     def values(self, expression: ast.expr) -> Values | None:
-        """Every value that an expression may have; None when that is not certain."""
+        """Return every possible value of an expression; None when they are uncertain."""
         if self._depth >= DEPTH:
             return None
         self._depth += 1
@@ -94,7 +94,7 @@ class Constants:
         return tuple(found) if 0 < len(found) <= MOST else None
 
     def _name(self, name: ast.Name) -> Values | None:
-        """A local name's values may be several, a module's is one."""
+        """Return the values of a name. A local name may have several, a module's name only one."""
         is_inside_function = False
         for above in self._module.above(name):
             if isinstance(above, COMPREHENSIONS) and name.id in _targets(above):
@@ -116,7 +116,7 @@ class Constants:
         return any(isinstance(node, ast.Global) and name in node.names for node in ast.walk(self._module.tree))
 
     def _attribute(self, attribute: ast.Attribute) -> Values | None:
-        """Of self, cls, or a class of the module: what is assigned to it once."""
+        """Return the value of an attribute of self, cls or a class, if it is assigned only once."""
         owner = self._owner(attribute)
         if owner is None or self._is_set_elsewhere(attribute.attr, owner):
             return None
@@ -142,7 +142,7 @@ class Constants:
         return found[0] if len(found) == 1 else None
 
     def _is_set_elsewhere(self, name: str, owner: ast.ClassDef) -> bool:
-        """Whether a subclass, or what is no method of a class, sets the attribute."""
+        """Tell whether a subclass or code outside of methods sets the attribute."""
         for module in self._program.modules:
             derived = [item for item in self._program.derived(owner.name) if item in set(module.classes())]
             if any(stores(module, item, name) for item in derived):
@@ -157,7 +157,7 @@ class Constants:
 
 
 def stores(module: Module, owner: ast.ClassDef, name: str) -> list[ast.expr | None]:
-    """What a class binds an attribute to, in its body and through self."""
+    """Return the bindings of a class's attribute, in its body and through self."""
     found = bindings(module, owner, name)
     for node in ast.walk(owner):
         if (

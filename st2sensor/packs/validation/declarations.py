@@ -1,4 +1,4 @@
-"""Reads what a pack declares: sensors, trigger types and rules; and collects what is wrong with the files."""
+"""Reads the sensors, trigger types and rules that a pack declares, and collects the errors in their files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Declarations:
 
 
 def declarations(path: Path) -> Declarations:
-    """Read a pack. Raises ContentError for a folder that is none."""
+    """Read a pack. Raises ContentError for a folder that is no pack."""
     ref, findings = reference(path)
     whole = Declarations(pack=Pack(ref=ref, path=path), findings=findings)
     _read_triggers(whole)
@@ -129,7 +129,7 @@ def _of_sensor(declaration: SensorDeclaration, path: Path) -> Iterator[Declared]
 
 
 def _add_trigger(whole: Declarations, declared: Declared) -> None:
-    """Keep a trigger type; the same one with other schemas is a mistake."""
+    """Keep a trigger type, or report that it was declared before with other schemas."""
     for other in whole.triggers:
         if other.type.ref == declared.type.ref and _schemas(other.type) != _schemas(declared.type):
             problem = (
@@ -160,7 +160,7 @@ def _read_rules(whole: Declarations) -> None:
 
 
 def _note_names(whole: Declarations, path: Path, kind: str) -> None:
-    """Names of trigger types, as far as they can be told in a file that may be wrong."""
+    """Return the names of trigger types that can be read in a file that may be broken."""
     names = metadata.type_names(path, kind)
     if names is None:
         whole.is_whole = False

@@ -1,4 +1,4 @@
-"""Finds where a sensor's code dispatches, which triggers, and with which payload, by reading it."""
+"""Finds the dispatches in a sensor's code by reading it, with their triggers and payloads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ METHODS = ("dispatch", "dispatch_with_context")
 TRANSACTION = "dispatch_and_set"
 
 NAMING = frozenset({"type", "ref", "pack", "name"})
-"""Fields of a trigger that say which one it is."""
+"""Fields that identify a trigger."""
 
 JSON = (str, int, float, type(None))
-"""Constants that a payload's schema meets as they are."""
+"""Types of constants that a payload's schema is checked against."""
 
 LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "print"})
-"""Calls that do not change what they are given."""
+"""Functions that do not change their arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +57,12 @@ class _Arguments:
 
 
 def dispatches(program: Program) -> list[Dispatch]:
-    """Every one that is seen."""
+    """Return every dispatch that is found."""
     return [found for module in program.modules for found in _Reader(program, module).dispatches()]
 
 
 def is_all(program: Program) -> bool:
-    """Whether a program dispatches nothing beside what is seen: its sensor service is passed to nobody."""
+    """Tell whether all dispatches of a program are found, because it never passes its sensor service on."""
     return program.is_whole and not any(_Reader(program, module).escapes() for module in program.modules)
 
 
@@ -80,7 +80,7 @@ class _Reader:
                     yield from self._followed(arguments)
 
     def escapes(self) -> bool:
-        """Whether something may dispatch what is not seen."""
+        """Tell whether there may be dispatches that are not found."""
         return any(self._escapes(node) for node in ast.walk(self._module.tree))
 
     def _is_service(self, node: ast.AST) -> bool:
@@ -157,7 +157,7 @@ class _Reader:
         return tuple(value for value in values if isinstance(value, str) and value)
 
     def _described(self, literal: ast.Dict) -> str | None:
-        """The reference of a trigger that is given by its fields."""
+        """Return the reference of a trigger that is given by its fields."""
         described = self._literal(literal)
         if described is None or not described.keys & NAMING <= described.known.keys():
             return None
@@ -176,7 +176,7 @@ class _Reader:
         return self._literal(payload) if isinstance(payload, ast.Dict) else None
 
     def _unchanged(self, name: ast.Name) -> ast.expr | None:
-        """What a local name is assigned, when nothing can have changed it since."""
+        """Return the value of a local name, if nothing can have changed it since."""
         function = self._module.function_of(name)
         if not isinstance(function, FUNCTIONS) or name.id in parameters(function):
             return None
@@ -212,7 +212,7 @@ class _Reader:
 
 
 def _aliases(module: Module) -> set[str]:
-    """Names that a sensor service is assigned to."""
+    """Return the names that a sensor service is assigned to."""
     found: set[str] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Assign) and SERVICE.fullmatch(terminal(node.value)):
@@ -244,7 +244,7 @@ def _argument(call: ast.Call, index: int, name: str) -> ast.expr | None:
 
 
 def _is_open(call: ast.Call) -> bool:
-    """Whether arguments are passed by * or **."""
+    """Tell whether arguments are passed by * or **."""
     return any(isinstance(item, ast.Starred) for item in call.args) or any(
         keyword.arg is None for keyword in call.keywords
     )

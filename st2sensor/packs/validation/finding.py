@@ -1,4 +1,4 @@
-"""One thing that is wrong with a pack, and where."""
+"""A problem in a pack, and its place."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Finding:
 
 
 def found(pack: str, error: ContentError, rule: str, severity: Severity = Severity.ERROR) -> Finding:
-    """What an error says."""
+    """Return the finding of an error."""
     return Finding(pack=pack, file=error.file, line=error.line, severity=severity, rule=rule, message=error.message)

@@ -1,4 +1,4 @@
-"""Validates packs together: what one declares another may dispatch."""
+"""Validates packs together, because one may dispatch triggers that another declares."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
+from st2sensor.packs.code import virtualenv
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.source import config_file
 from st2sensor.packs.configuration.templates import FUNCTIONS
@@ -22,11 +23,11 @@ from st2sensor.settings import Content
 from st2sensor.workers.pool import Pool
 
 NOWHERE = Path(os.devnull)
-"""Holds no configuration and no virtualenv."""
+"""A path without configurations and virtualenvs."""
 
 
 UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
-"""Findings with which not every sensor of a pack is known."""
+"""Findings after which not every sensor of a pack is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
 
 
 def pack_refs(folders: Sequence[Path]) -> list[str]:
-    """The references of packs, in order. Raises ContentError."""
+    """Return the references of packs, in order. Raises ContentError."""
     return [reference(Path(os.path.abspath(folder)))[0] for folder in folders]
 
 
@@ -81,7 +82,7 @@ def _config(pack: str, content: Content | None, configs: Mapping[str, Path]) -> 
 
 
 def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
-    """Apply what an operator has set for a pack, and say what is wrong with it."""
+    """Apply an operator's overrides to a pack, and find the errors in them."""
     if content is None:
         return []
     try:
@@ -97,24 +98,43 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
 
 
 def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
-    """What operators have written for a pack."""
+    """Return the operator's files for a pack."""
     overrides = None if content is None else content.overrides_path / f"{pack}.yaml"
     return [path for path in (config, overrides) if path is not None]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
+    """Check the requirements and the code of a pack's sensors."""
     used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
     required = requirements.check(pack.pack.ref, pack.pack.path, used.virtualenvs_path)
-    yield from required.findings
+    refusal = None if content is None else _refusal(pack, content)
+    if refusal is None:
+        yield from required.findings
+    else:
+        yield refusal
+        yield from (finding for finding in required.findings if finding.rule != requirements.NOT_INSTALLED)
+    # With a configuration, the interpreter is the container's, and a module that is missing there is an error. In any
+    # other interpreter it may only be missing because the pack's requirements are not installed.
+    is_certain = required.are_met if content is None else refusal is None
     readings = list(
         pool.map(
-            lambda sensor: code.check(sensor, used, are_met=required.are_met, is_configured=content is not None),
+            lambda sensor: code.check(sensor, used, is_certain=is_certain, is_configured=content is not None),
             pack.sensors,
         )
     )
     for sensor, reading in zip(pack.sensors, readings, strict=True):
         yield from reading.findings
         yield from triggers.check_dispatches(sensor, reading.dispatches, types)
-    if pack.is_whole and all(reading.is_certain for reading in readings):
+    if pack.is_whole and all(reading.is_complete for reading in readings):
         dispatched = [dispatch for reading in readings for dispatch in reading.dispatches]
         yield from triggers.check_undispatched(pack, dispatched)
+
+
+def _refusal(pack: Declarations, content: Content) -> Finding | None:
+    """Return why the container would refuse the pack's sensors before it loads them, or None."""
+    try:
+        if pack.sensors:
+            virtualenv.check(content.virtualenvs_path, pack.pack.ref, pack.pack.path)
+    except ContentError as error:
+        return found(pack.pack.ref, error, "no-virtualenv")
+    return None

@@ -1,4 +1,4 @@
-"""A sensor's code as it is read: syntax trees of its modules, and what is bound where. Nothing is executed."""
+"""Reads a sensor's code: the syntax trees of its modules, and their bindings. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Module:
     parents: dict[ast.AST, ast.AST]
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """What a node stands in, from the inside to the outside."""
+        """Yield the nodes around a node, innermost first."""
         while node in self.parents:
             node = self.parents[node]
             yield node
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:
-        """The innermost class that a node stands in."""
+        """Return the innermost class around a node."""
         return next((above for above in self.above(node) if isinstance(above, ast.ClassDef)), None)
 
     def function_of(self, node: ast.AST) -> Function | ast.Lambda | None:
-        """The innermost function that a node stands in."""
+        """Return the innermost function around a node."""
         return next(
             (above for above in self.above(node) if isinstance(above, Function | ast.Lambda)),
             None,
@@ -58,7 +58,7 @@ class Program:
     is_whole: bool
 
     def derived(self, name: str) -> list[ast.ClassDef]:
-        """The classes that derive from one of this name, on their own or through others."""
+        """Return the classes that derive from one of this name, directly or indirectly."""
         names, found = {name}, list[ast.ClassDef]()
         candidates = [item for module in self.modules for item in module.classes()]
         for _ in candidates:
@@ -83,14 +83,14 @@ def read(files: Sequence[Path]) -> Program:
 
 
 def terminal(expression: ast.AST) -> str:
-    """The last name of a dotted expression; empty for others."""
+    """Return the last name of a dotted expression; empty for other expressions."""
     if isinstance(expression, ast.Attribute):
         return expression.attr
     return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def parameters(function: Function | ast.Lambda) -> list[str]:
-    """Names of positional parameters in order, then of all others."""
+    """Return the names of positional parameters in order, then of all others."""
     arguments = function.args
     named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     named += [item for item in (arguments.vararg, arguments.kwarg) if item is not None]
@@ -98,7 +98,7 @@ def parameters(function: Function | ast.Lambda) -> list[str]:
 
 
 def within(scope: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a scope, but for those of scopes inside it."""
+    """Yield the nodes of a scope, without those of inner scopes."""
     waiting = list(ast.iter_child_nodes(scope))
     while waiting:
         node = waiting.pop()
@@ -108,7 +108,7 @@ def within(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def bindings(module: Module, scope: Scope, name: str) -> list[ast.expr | None]:
-    """What a scope binds a name to, each time; None for what is not one expression."""
+    """Return every binding of a name in a scope; None for a binding that is no single expression."""
     found: list[ast.expr | None] = []
     for node in within(scope):
         if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):
@@ -124,7 +124,7 @@ def bindings(module: Module, scope: Scope, name: str) -> list[ast.expr | None]:
 
 
 def assigned(module: Module, target: ast.expr) -> list[ast.expr | None]:
-    """What one target of an assignment is bound to: nothing for a mere annotation."""
+    """Return the value of one target of an assignment; nothing for an annotation without a value."""
     statement = module.parents[target]
     if isinstance(statement, ast.Assign):
         return [statement.value]

@@ -1,4 +1,4 @@
-"""Keys that stand twice in a file: YAML takes the last one, and says nothing."""
+"""Finds keys that occur twice in a mapping, of which YAML silently takes the last one."""
 
 from __future__ import annotations
 

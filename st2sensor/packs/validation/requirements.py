@@ -1,4 +1,4 @@
-"""A pack's requirements.txt: which lines pip would refuse, and what is not installed for the pack."""
+"""Checks a pack's requirements.txt: lines that pip would refuse, and packages that are not installed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from st2sensor.errors import ContentError
 from st2sensor.packs.code import virtualenv
 from st2sensor.packs.validation.finding import Finding, Severity, found
 
+NOT_INSTALLED = "not-installed"
+"""The rule of the finding that packages are missing."""
+
 COMMENT = re.compile(r"(^|\s+)#.*$")
 OPTION = re.compile(r"\s--\w.*$")
 NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
 PLACE = re.compile(r"://|^\.{0,2}/|^[\w.-]+\s*@|\.(whl|zip|tar\.gz|tgz)$|\$\{")
-"""What names a package by a place, which is not asked."""
+"""Requirements that name a package by its place, which are not checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
 
 
 def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding], list[tuple[_Line, Requirement]], bool]:
-    """What is wrong with lines, what the others require, and whether that is all there is."""
+    """Return the errors, the readable requirements, and whether these are all requirements."""
     findings, wanted, is_known = list[Finding](), list[tuple[_Line, Requirement]](), True
     for line in lines:
         try:
@@ -78,7 +81,7 @@ def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement
         file=str(path),
         line=lacking[0][0].number,
         severity=Severity.WARNING,
-        rule="not-installed",
+        rule=NOT_INSTALLED,
         message=f"{installed.where} lacks {names}, so that not all of the code can be checked; make the pack's "
         "virtualenv with: st2ctl reload --register-setup-virtualenvs",
     )
@@ -98,7 +101,7 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _parsed(line: _Line, path: Path) -> Requirement | None:
-    """None for what cannot be asked for: an option, an address. Raises ContentError."""
+    """Return a requirement; None for an option or an address. Raises ContentError."""
     nested = NESTED.fullmatch(line.text)
     if nested is not None and not PLACE.search(nested[1]) and not (path.parent / nested[1]).is_file():
         message = f"there is no file {nested[1]} beside it; correct the name, or add the file"
@@ -117,7 +120,7 @@ def _parsed(line: _Line, path: Path) -> Requirement | None:
 
 
 class _Installed:
-    """What the interpreter that runs a pack's code can import.
+    """The packages that the interpreter of a pack's code can import.
 
     :param home: the pack's virtualenv, if it has one.
     """
@@ -129,7 +132,7 @@ class _Installed:
         self.where = f"the virtualenv {home}" if libraries else "this Python, which stands for the missing virtualenv,"
 
     def has(self, requirement: Requirement) -> bool:
-        """Also one that is not for this Python."""
+        """Tell whether a requirement is met, or is not for this Python."""
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
             return True
         wanted = {"name": requirement.name}

@@ -1,4 +1,4 @@
-"""What is dispatched against what is declared, and the triggers that rules wait for."""
+"""Compares dispatches with declared trigger types, and finds the triggers that rules wait for."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def known(packs: Sequence[Declarations]) -> Known:
 
 
 def check_dispatches(sensor: SensorDeclaration, dispatches: Sequence[Dispatch], types: Known) -> Iterator[Finding]:
-    """What a sensor dispatches and nobody has declared, and payloads that do not fit."""
+    """Find dispatches of undeclared triggers, and payloads that do not fit."""
     for dispatch in dispatches:
         for trigger in dispatch.triggers or ():
             if trigger not in types.named:
@@ -79,7 +79,7 @@ def _undeclared(sensor: SensorDeclaration, dispatch: Dispatch, trigger: str, typ
 def _misfits(
     sensor: SensorDeclaration, dispatch: Dispatch, payload: Payload, declared: TriggerType
 ) -> Iterator[Finding]:
-    """How a payload breaks the schema of its trigger type whatever its unknown values are."""
+    """Find the violations of a trigger type's schema that do not depend on a payload's unknown values."""
     instance = {key: payload.known.get(key) for key in sorted(payload.keys)}
     for violation in dialect.violations(declared.payload_schema or {}, instance):
         if violation.place:
@@ -101,7 +101,7 @@ def _at(sensor: SensorDeclaration, dispatch: Dispatch, severity: Severity, rule:
 
 
 def check_undispatched(pack: Declarations, dispatches: Sequence[Dispatch]) -> Iterator[Finding]:
-    """Trigger types of sensors that no sensor of the pack dispatches.
+    """Find trigger types that sensors declare and no sensor of the pack dispatches.
 
     :param dispatches: of all its sensors, all of them certain.
     """
@@ -117,7 +117,7 @@ def check_undispatched(pack: Declarations, dispatches: Sequence[Dispatch]) -> It
 
 
 def check_rules(pack: Declarations, types: Known, checker: Checker) -> Iterator[Finding]:
-    """Rules whose trigger type is known to be missing, or does not take their parameters."""
+    """Find rules whose trigger type is certainly missing, or does not accept their parameters."""
     for rule in pack.rules:
         declared = types.types.get(rule.trigger_type)
         if declared is not None:

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from st2sensor.core_pack.webhooks import api_keys
 from st2sensor.core_pack.webhooks.access import Access
-from st2sensor.core_pack.webhooks.api_keys import AGE, PAUSE, ApiKey, ApiKeys
+from st2sensor.core_pack.webhooks.api_keys import MIN_REFRESH_INTERVAL, REFRESH_INTERVAL, ApiKey, ApiKeys
 from st2sensor.core_pack.webhooks.hooks import Hooks
 from st2sensor.core_pack.webhooks.payload import FIELDS, FORM, JSON, body_of, payload_of
 from st2sensor.core_pack.webhooks.rates import Rates
@@ -78,7 +78,7 @@ def test_a_time_that_is_none_is_refused(sent: str) -> None:
         ({"hook": {"scheme": "github", "secret": ""}}, "the secret of hook is empty"),
         (
             {"hook": {"scheme": "github", "secret": "a"}, "/hook/": {"scheme": "github", "secret": "b"}},
-            "one url is written twice",
+            "a url is listed twice",
         ),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_new_key_counts_at_once_and_strangers_do_not_make_it_look_oftener_than
         assert not keys.is_any()
         stored[key.id] = key.to_text()
         assert not await keys.is_valid(text)
-        clock[0] += PAUSE
+        clock[0] += MIN_REFRESH_INTERVAL
         assert await keys.is_valid(text)
         assert not await keys.is_valid(f"{text}x")
 
@@ -159,12 +159,12 @@ def test_while_the_datastore_is_away_keys_are_as_they_were_seen(caplog: pytest.L
             await keys.is_valid(text)
         assert refused.value.status == 503
         del stored["away"]
-        clock[0] += AGE
+        clock[0] += REFRESH_INTERVAL
         await keys.refresh()
         assert await keys.is_valid(text)
         stored["away"] = ""
         for _ in range(3):
-            clock[0] += AGE
+            clock[0] += REFRESH_INTERVAL
             await keys.refresh()
         assert await keys.is_valid(text)
 

@@ -119,7 +119,7 @@ def test_the_newer_form_goes_over_the_older_one(tmp_path: Path) -> None:
         (
             "p",
             "st2sensor: {defaults: {enabled: false}}",
-            "st2sensor.defaults.enabled has no effect here; move it to sensors:, which StackStorm reads, too",
+            "st2sensor.defaults.enabled has no effect here; move it to sensors:, which StackStorm also reads",
         ),
         (
             "p",
