@@ -65,7 +65,7 @@ ORDER = {
     "wrapper": """
         audit connection schemas stop
         green logs service
-        loading exits
+        callbacks loading exits
         forking process
         main
         __main__
