@@ -149,11 +149,12 @@ SOME = ["killed", "no way to db and mq"]
 def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
     folder: Path, servers: Servers, faults: list[Fault]
 ) -> None:
-    with ready(folder / "w", servers, sensors=6, lease=LEASE) as fleet:
+    with ready(folder / "w", servers, sensors=9, lease=LEASE) as fleet:
         for node in fleet.nodes.values():
             node.start()
         wait_shared_out(fleet)
         begin = now()
+        cuts: list[tuple[float, float]] = []
         for fault in faults:
             lost, before, began = held(fleet, "c1"), fences(fleet), now()
             fault.begin(fleet, servers)
@@ -164,6 +165,8 @@ def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
                 eventually("longer than a lease", lambda: now() > began + 1.5 * LEASE)  # noqa: B023
                 assert held(fleet, "c1") >= lost, fault.name
             fault.end(fleet, servers)
+            if "mq" in fault.name:
+                cuts.append((began, now()))
             wait_shared_out(fleet)
         end = now()
         fleet.stop()
@@ -173,13 +176,14 @@ def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
             observed=(begin, end),
             gap=SOON,
             in_flight=IN_FLIGHT,
+            cuts=cuts,
         )
         assert check(run, fleet.sensors) == []
 
 
 @pytest.mark.soak(minutes=2)
 def test_what_was_accepted_under_a_lease_that_is_lost_arrives_and_is_marked(folder: Path, servers: Servers) -> None:
-    with ready(folder / "w", servers, sensors=6, lease=LEASE) as fleet:
+    with ready(folder / "w", servers, sensors=9, lease=LEASE) as fleet:
         for node in fleet.nodes.values():
             node.start()
         wait_shared_out(fleet)
