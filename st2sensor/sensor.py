@@ -1,4 +1,4 @@
-"""The public sensor API: the classes that users derive their sensors from.
+"""The public sensor API: the base classes of sensors.
 
 Names, signatures and attributes follow StackStorm's `st2reactor.sensor.base`.
 Standard library only, CPython 3.9: this module is part of the wrapper.
@@ -15,7 +15,7 @@ DEFAULT_POLL_INTERVAL = 5.0
 
 
 class BaseSensor(abc.ABC):
-    """What all sensors have in common.
+    """The base of all sensors.
 
     :param sensor_service: gives access to dispatch(), logging and the datastore.
     :param config: the pack's configuration, a dict.
@@ -41,21 +41,21 @@ class BaseSensor(abc.ABC):
 
     @abc.abstractmethod
     def add_trigger(self, trigger: Dict[str, Any]) -> None:
-        """A rule asks for `trigger`, of one of this sensor's trigger types.
+        """Note that a rule asks for `trigger`, whose type is one of this sensor's trigger types.
 
         :param trigger: id, uid, ref, name, pack, type, parameters.
         """
 
     @abc.abstractmethod
     def update_trigger(self, trigger: Dict[str, Any]) -> None:
-        """The parameters of a trigger that was added have changed; its id has not."""
+        """Note that the parameters of an added trigger have changed. Its id has not."""
 
     @abc.abstractmethod
     def remove_trigger(self, trigger: Dict[str, Any]) -> None:
-        """No rule asks for this trigger any more."""
+        """Note that no rule asks for this trigger any longer."""
 
     def triggers_known(self) -> None:  # noqa: B027 (few sensors care)
-        """Every trigger that rules ask for by now has been added. Beyond StackStorm; need not be defined."""
+        """Note that every trigger that rules ask for has been added. Beyond StackStorm; optional."""
 
 
 class Sensor(BaseSensor):
@@ -72,7 +72,7 @@ class PollingSensor(Sensor):
     The interval runs from the start of one poll to the start of the next. It is read again before each wait, so a
     change takes effect at once.
 
-    :param poll_interval: seconds, may be fractional; None leaves the class's own.
+    :param poll_interval: seconds, may be fractional; None keeps the default of the class.
     """
 
     _poll_interval: float = DEFAULT_POLL_INTERVAL
@@ -84,7 +84,7 @@ class PollingSensor(Sensor):
         poll_interval: Optional[float] = DEFAULT_POLL_INTERVAL,
     ) -> None:
         super().__init__(sensor_service=sensor_service, config=config)
-        # Real packs pass their own default of None on.
+        # Real packs pass on their own default, None.
         if poll_interval is not None:
             self.set_poll_interval(poll_interval)
 
@@ -97,12 +97,12 @@ class PollingSensor(Sensor):
         while True:
             self.poll()
             now = time.monotonic()
-            # A poll that overran its slot makes the next one start at once, and is not caught up with.
+            # After a poll that overran its interval, the next one starts at once. Lost polls are not made up for.
             due = max(due + self._poll_interval, now)
             time.sleep(due - now)
 
     def get_poll_interval(self) -> float:
-        """Seconds between the starts of two polls."""
+        """Return the seconds between the starts of two polls."""
         return self._poll_interval
 
     def set_poll_interval(self, poll_interval: float) -> None:
