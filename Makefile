@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-# Tests at a time: most of them wait most of the time.
+# Tests that run at the same time. Most of them wait most of the time.
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
@@ -14,15 +14,17 @@ install: .venv/installed
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
-# Within a minute: whether a line broke something.
+# Tells within a minute whether a line broke something.
 check: .venv/tested
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint types
 
-# Within a quarter of an hour: whether all is well. DURATIONS=1 prints where the time goes, TEST_PATIENCE=3 makes deadlines longer.
+# Tells within ten minutes whether all is well. DURATIONS=1 prints where the time goes; TEST_PATIENCE=3 makes all
+# deadlines three times as long. Tests of generated values try more examples in make soak.
 test: tools
-	EXAMPLES=0.3 $(PYTEST) --dist loadfile --no-loadscope-reorder
+	EXAMPLES=0.1 $(PYTEST) --dist loadfile --no-loadscope-reorder
 
-# The cases that take long. MINUTES=15 stops after that long, STORM_MINUTES=10 makes storms longer than 2 minutes.
+# Runs the cases that take long. MINUTES=15 stops after 15 minutes; STORM_MINUTES=10 makes storms last 10 minutes
+# instead of 2.
 soak: tools
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
 
@@ -33,42 +35,43 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# What runs in a pack's interpreter is checked as of the oldest Python that mypy knows, too; its tests run on 3.9.
+# The modules that run in a pack's interpreter are also checked for the oldest Python that mypy knows. Their tests run on
+# 3.9.
 types: .venv/tested
 	$(BIN)/mypy
 	$(BIN)/mypy --python-version 3.10 $(addprefix st2sensor/,portable wrapper testing errors.py sensor.py)
 
-# The reference of all options, from the options; a test compares.
+# Writes the reference of all options. A test compares it with the options.
 docs: .venv/installed
 	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
 
 bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
 
-# Tries real packs, which lie in a folder, one folder each.
+# Tries real packs. PACKS is a folder that has a folder for each pack.
 packs: .venv/tested
 	$(BIN)/python -m tests.real_packs $(PACKS)
 
-# All that tests need.
+# Installs everything that the tests need.
 tools: .venv/tested rabbitmq chromium spin iproute2 wrk
 
-# The broker that the tests run privately comes from Debian's package.
+# The tests run a private broker, from Debian's package.
 rabbitmq:
 	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || $(call debian,rabbitmq-server)
 
-# The browser that looks at the status page, too.
+# The browser that opens the status page.
 chromium:
 	@command -v chromedriver >/dev/null || $(call debian,chromium chromium-driver)
 
-# What explores the model of shared sensors, and compiles what does.
+# Spin explores the model of shared sensors, and gcc compiles its explorer.
 spin:
 	@command -v spin >/dev/null && command -v gcc >/dev/null || $(call debian,spin gcc libc6-dev)
 
-# Network namespaces, in which containers are cut off from each other's servers.
+# The fleet's containers run in network namespaces, so that they can be cut off from servers.
 iproute2:
 	@command -v ip >/dev/null || [ -x /usr/sbin/ip ] || $(call debian,iproute2)
 
-# What posts to webhooks, many at a time.
+# wrk posts to webhooks, many posts at a time.
 wrk:
 	@command -v wrk >/dev/null || $(call debian,wrk)
 

@@ -1,4 +1,4 @@
-"""The public sensor API: the classes that users derive their sensors from.
+"""The public sensor API: the base classes of sensors.
 
 Names, signatures and attributes follow StackStorm's `st2reactor.sensor.base`.
 Standard library only, CPython 3.9: this module is part of the wrapper.

@@ -1,4 +1,4 @@
-"""Fixtures: private servers, one of each for the session, and workspaces that commands run in."""
+"""Fixtures: private servers, one of each kind for the session, and workspaces in which commands run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.servers.rabbitmq import RabbitMQ
 from tests.support.workspace import Workspace
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-"""A shell's background job ignores Ctrl-C, and so would all that it starts; tests press it."""
+"""A shell's background job ignores Ctrl-C, and so would all processes that it starts. Tests press Ctrl-C."""
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-"""A run that is told to end stops its servers."""
+"""A run that gets SIGTERM stops its servers."""
 
 
 LONGEST = [
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A red test shows what its containers and servers say."""
+    """Add the logs of containers and servers to the report of a red test."""
     report = yield
     if report.failed:
         report.sections.extend(failures.testimonies())
@@ -68,19 +68,19 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that no worker is left alone with one at the end."""
+    """Put files that take long first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: place(item.path))
 
 
 def place(path: Path) -> int:
-    """The place of a file in the order of files."""
+    """Return the place of a file in the order of files."""
     if path.stem in LONGEST:
         return LONGEST.index(path.stem)
     return len(LONGEST) + (path.parent.name not in ("acceptance", "backends"))
 
 
 def missing(what: str) -> None:
-    """Skip where the server cannot be had, but never in CI."""
+    """Skip the test because a server cannot be had. In CI, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)

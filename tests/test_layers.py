@@ -93,7 +93,7 @@ ORDER = {
     "wrapper": """
         audit connection schemas stop
         green logs service
-        loading exits
+        callbacks loading exits
         forking process
         main
         __main__

@@ -1,4 +1,4 @@
-"""For the tests of packs: docs/testing.md. Standard library only, CPython 3.9: they run in a pack's own interpreter."""
+"""Helpers for the tests of packs: docs/testing.md. Standard library only, CPython 3.9, for a pack's own interpreter."""
 
 from st2sensor.testing.case import BaseSensorTestCase
 from st2sensor.testing.life import run_polls, running

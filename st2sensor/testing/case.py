@@ -1,4 +1,4 @@
-"""The base class of tests of sensors, on the real sensor service with a container in memory."""
+"""The base class for tests of sensors, with the real sensor service and a container in memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from st2sensor.testing.service import MemorySensorService
 
 
 class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
-    """Tests one sensor class. The methods are StackStorm's; what a sensor is given is what it is given in a container.
+    """Tests one sensor class. The methods are StackStorm's; the sensor service behaves as in a container.
 
     :cvar sensor_cls: the class.
     :cvar pack: the pack's name, which its keys in the datastore begin with.
-    :ivar sensor_service: what its instances are given.
+    :ivar sensor_service: the service of its instances.
     """
 
     pack: str = "tests"
@@ -26,7 +26,7 @@ class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
         return MemorySensorService(f"{self.pack}.{class_name}")
 
     def get_dispatched_triggers(self) -> List[Dict[str, Any]]:
-        """Dicts of `trigger`, `payload` and `trace_context`, in order."""
+        """Return dicts of `trigger`, `payload` and `trace_context`, in order."""
         return [_fields(dispatched) for dispatched in self.sensor_service.dispatched]
 
     def get_last_dispatched_trigger(self) -> Dict[str, Any]:
@@ -35,9 +35,9 @@ class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
     def assertTriggerDispatched(
         self, trigger: str, payload: Optional[Dict[str, Any]] = None, trace_context: Any = None
     ) -> bool:
-        """Some trigger was dispatched so. What is not given is not compared. Raises AssertionError.
+        """Assert that such a trigger was dispatched. Omitted arguments are not compared. Raises AssertionError.
 
-        :param payload: compared as it travels: a tuple is a list.
+        :param payload: compared in the form that consumers receive: a tuple is a list.
         :param trace_context: a TraceContext, or a dict with `id_` and `trace_tag`.
         """
         wanted = _as_it_travels(payload)
@@ -56,7 +56,7 @@ def _as_it_travels(sent: Any) -> Any:
     try:
         return payload_forms.objects(payload_forms.pack(sent))
     except (TypeError, payload_forms.TooDeep):
-        # It holds what is only there to be compared with, as mock.ANY.
+        # It holds an object that only serves for comparisons, such as mock.ANY.
         return sent
 
 

@@ -1,4 +1,4 @@
-"""The datastore in memory: what sensors see of it is what the container's shows them."""
+"""The datastore in memory. To sensors it looks like the container's datastore."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ Answer = Dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """:param expires: when it ceases to be; None for never."""
+    """A stored key.
+
+    :param expires: when the key expires; None for never.
+    """
 
     name: str
     value: str
@@ -35,7 +38,7 @@ class Entry:
 
 @dataclass
 class Clock:
-    """Stands still until it is told to advance. It starts at a whole second, so that a ttl is over when it is."""
+    """A clock that only moves when it is advanced. It starts at a whole second, so that a ttl ends exactly."""
 
     now: datetime = field(default_factory=lambda: datetime.now(timezone.utc).replace(microsecond=0))
 
@@ -44,9 +47,9 @@ class Clock:
 
 
 class MemoryDatastore:
-    """Answers as the wrapper protocol's datastore methods do, by their parameters.
+    """Implements the datastore methods of the wrapper protocol, with their parameters.
 
-    There is no key to encrypt with: a secret's text is kept, and its ciphertext is a text that says so.
+    There is no key to encrypt with: a secret is kept as text, and its ciphertext is a placeholder.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -100,7 +103,7 @@ class MemoryDatastore:
     def settable(
         self, asker: Asker, name: str, value: str, *, local: bool, is_expected: bool, expected: Optional[str]
     ) -> bool:
-        """Whether a key may be set together with triggers. Raises DatastoreRefused for a key that never may."""
+        """Return whether a key may be set together with triggers. Raises DatastoreRefused if it never may."""
         stored = own_name(asker, name, local, SYSTEM_SCOPE)
         check_expected(expected)
         check_value(value)

@@ -8,7 +8,7 @@ from typing import Any, Iterator, List
 
 
 def run_polls(sensor: Any, times: int = 1) -> None:
-    """Call setup(), poll() so many times without a wait between them, and cleanup(), also when something raises."""
+    """Call setup(), poll() `times` times without waiting, and cleanup(), even if one of them raises."""
     try:
         sensor.setup()
         for _ in range(times):
@@ -19,11 +19,11 @@ def run_polls(sensor: Any, times: int = 1) -> None:
 
 @contextmanager
 def running(sensor: Any, timeout: float = 30) -> Iterator[Any]:
-    """Call setup(), then run() in a thread; at the end cleanup(), after which run() has to return.
+    """Call setup(), then run() in a thread, and cleanup() at the end, after which run() has to return.
 
-    :param timeout: seconds that it has for that. Raises AssertionError when it takes longer.
+    :param timeout: seconds until run() has to return. Raises AssertionError when it takes longer.
 
-    Raises what setup() and run() raise. In a container run() need not return: there it is torn out of what it does.
+    Raises the errors of setup() and run(). In a container run() need not return: there an exception interrupts it.
     """
     raised: List[BaseException] = []
 

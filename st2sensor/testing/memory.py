@@ -1,4 +1,4 @@
-"""A container in memory: it answers the wrapper protocol, and keeps what is dispatched."""
+"""A container in memory, which answers the wrapper protocol and keeps the dispatched triggers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from st2sensor.testing.datastore import Clock, MemoryDatastore
 
 @dataclass(frozen=True)
 class Dispatched:
-    """A trigger as it went out.
+    """A trigger as it was sent.
 
-    :param trigger: a reference, or a trigger's fields as add_trigger() got them.
-    :param payload: as consumers get it: what was a tuple is a list, and keys are text. What is not JSON but can travel,
-        as a datetime, is what it was.
-    :param trace_id: of the trace that it belongs to, when it was dispatched with one.
+    :param trigger: a reference, or a trigger's fields as add_trigger() received them.
+    :param payload: as consumers receive it: tuples have become lists, and keys are text. Objects that are not JSON but
+        can be sent, such as a datetime, are unchanged.
+    :param trace_id: the id of its trace, if it was dispatched with one.
     """
 
     trigger: Union[str, Dict[str, Any]]
@@ -31,10 +31,10 @@ class Dispatched:
 
 
 class MemoryContainer:
-    """What the sensors of one test share. Every thread may use it.
+    """The container that the sensors of one test share. Every thread may use it.
 
     :param user: the `[system_user]`.
-    :ivar dispatched: what was dispatched, in order.
+    :ivar dispatched: the dispatched triggers, in order.
     """
 
     def __init__(self, user: str = "stanley") -> None:
@@ -56,12 +56,12 @@ class MemoryContainer:
         }
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the keys that have a ttl."""
+        """Let time pass for keys with a ttl."""
         with self._changed:
             self._clock.advance(seconds)
 
     def wait_for(self, count: int, timeout: float) -> List[Dispatched]:
-        """What was dispatched, once it is so many. Raises AssertionError when that takes longer than `timeout`."""
+        """Wait for `count` dispatched triggers, and return them. Raises AssertionError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while len(self.dispatched) < count:
@@ -74,7 +74,7 @@ class MemoryContainer:
             return list(self.dispatched)
 
     def answer(self, sensor: str, data: bytes) -> bytes:
-        """Answer a request of a sensor, both as they are on the wire."""
+        """Return the answer to a sensor's request, both encoded as on the wire."""
         requests = rpc.Requests()
         message = [requests.add(line) for line in rpc.LineBuffer().feed(data)][-1]
         assert message is not None
@@ -85,7 +85,7 @@ class MemoryContainer:
         try:
             with self._changed:
                 result = method(Asker(sensor), **_parameters(message))
-        except Exception as exception:  # noqa: BLE001 (what it is the sensor is told, as by a container)
+        except Exception as exception:  # noqa: BLE001 (the sensor gets the error, as from a container)
             return rpc.error(message["id"], exception)
         return rpc.result(message["id"], result)
 
@@ -122,7 +122,7 @@ class MemoryContainer:
 
 
 class MemoryConnection:
-    """A sensor's connection to a container in memory: what passes over it is encoded as on the wire.
+    """A sensor's connection to a container in memory. Messages are encoded as on the wire.
 
     :param sensor: its reference.
     """
@@ -136,12 +136,12 @@ class MemoryConnection:
         return rpc.answer_of(rpc.decode(self._container.answer(self._sensor, rpc.request(1, method, params, bodies))))
 
     def notify(self, method: str, params: rpc.Message) -> None:
-        """Tell the container, which does not mind. Raises TypeError when params are not JSON."""
+        """Send a notification, which the container ignores. Raises TypeError when params are not JSON."""
         rpc.notification(method, params)
 
 
 def _parameters(message: rpc.Message) -> Dict[str, Any]:
-    """A request's parameters, with what has come in its bodies."""
+    """Return a request's parameters, with the contents of its bodies."""
     params, bodies = dict(message["params"]), [json.loads(body) for body in message["bodies"]]
     names = params.pop("texts", [])
     texts, payloads = dict(zip(names, bodies)), bodies[len(names) :]

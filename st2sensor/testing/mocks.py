@@ -1,4 +1,4 @@
-"""A sensor service for tests: it keeps what is dispatched and stored, as StackStorm's mock does."""
+"""A sensor service for tests that keeps dispatched triggers and stored values, as StackStorm's mock does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEPARATOR = ":"
 
 @dataclass
 class MockSensorWrapper:
-    """Whose sensor it is."""
+    """Names the pack and the class of the sensor."""
 
     pack: str
     class_name: str
@@ -30,9 +30,9 @@ class Item:
 
 
 class MockSensorService:
-    """What a sensor is given in a test.
+    """The service of a sensor in a test.
 
-    Follows StackStorm: values of the datastore keep their type, and loggers are mocks.
+    It follows StackStorm: values of the datastore keep their type, and loggers are mocks.
 
     :ivar dispatched_triggers: dicts of `trigger`, `payload` and `trace_context`, in order.
     """
@@ -46,14 +46,14 @@ class MockSensorService:
 
     @property
     def datastore_service(self) -> MockSensorService:
-        """What has the datastore's methods: this object."""
+        """The object with the datastore's methods: this one."""
         return self
 
     def get_logger(self, name: str) -> Mock:  # noqa: ARG002 (one for all names)
         return self._logger
 
     def get_user_info(self) -> Dict[str, Any]:
-        """The `[system_user]`, as a container tells it by default."""
+        """Return the `[system_user]` that a container has by default."""
         return {"username": "stanley", "rbac": {"is_admin": False, "roles": [], "enabled": False}}
 
     def dispatch(
@@ -81,7 +81,7 @@ class MockSensorService:
         return found[offset:] if limit is None else found[offset : offset + limit]
 
     def get_value(self, name: str, local: bool = True, scope: str = "", decrypt: bool = False) -> Any:  # noqa: ARG002
-        """None when there is no such key."""
+        """Return a value, or None when there is no such key."""
         item = self._items.get(self._stored(name, local))
         return None if item is None else item.value
 

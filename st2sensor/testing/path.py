@@ -1,4 +1,4 @@
-"""Where the tests of a pack find its modules: what a sensor can import in a container."""
+"""The import path for the tests of a pack: its modules are importable as in a container."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from st2sensor.wrapper.loading.absent import COMPAT
 
 
 def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
-    """Make a pack's sensors/ and lib/ importable, first of all, and StackStorm's names, last of all.
+    """Put a pack's sensors/ and lib/ first on the path, and the stand-ins for StackStorm last.
 
-    A StackStorm that the interpreter has hides those. Raises NotADirectoryError when the folder has no sensors/.
+    A StackStorm in the interpreter hides the stand-ins. Raises NotADirectoryError when the folder has no sensors/.
 
-    :param folder: the pack's, which holds pack.yaml.
+    :param folder: the pack's folder, which holds pack.yaml.
     """
     pack = os.path.abspath(folder)
     sensors, lib = os.path.join(pack, "sensors"), os.path.join(pack, "lib")

@@ -11,14 +11,14 @@ from st2sensor.testing.service import MemorySensorService
 
 @pytest.fixture
 def sensor_ref() -> str:
-    """PACK.CLASS, which a sensor's keys in the datastore begin with; a pack's tests may have a fixture of their own."""
+    """PACK.CLASS, with which a sensor's keys in the datastore begin. A pack's tests may override this fixture."""
     return "tests.Sensor"
 
 
 @pytest.fixture
 def sensor_service(sensor_ref: str) -> MemorySensorService:
-    """The sensor service, on a container in memory: `dispatched`, `advance(seconds)` and `wait_for(count)` are the
-    test's."""
+    """The sensor service with a container in memory. Tests use its `dispatched`, `advance(seconds)` and
+    `wait_for(count)`."""
     return MemorySensorService(sensor_ref)
 
 

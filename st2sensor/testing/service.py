@@ -1,4 +1,4 @@
-"""The sensor service of tests: the real one, on a container in memory."""
+"""The sensor service for tests: the real one, with a container in memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from st2sensor.wrapper.service import SensorService
 
 
 class MemorySensorService(SensorService):
-    """What a sensor is given in a test, with what the test looks at it by.
+    """The service of a sensor in a test, with methods for the test itself.
 
-    :param sensor: its reference, PACK.CLASS: its keys begin so, and its loggers.
+    :param sensor: its reference, PACK.CLASS, with which its keys and loggers begin.
     """
 
     def __init__(self, sensor: str = "tests.Sensor") -> None:
@@ -22,15 +22,15 @@ class MemorySensorService(SensorService):
 
     @property
     def dispatched(self) -> List[Dispatched]:
-        """What was dispatched, in order."""
+        """The dispatched triggers, in order."""
         return self._container.dispatched
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the keys that have a ttl; it passes no other way."""
+        """Let time pass for keys with a ttl. It passes in no other way."""
         self._container.advance(seconds)
 
     def wait_for(self, count: int, timeout: float = 30) -> List[Dispatched]:
-        """What was dispatched, once it is so many: for sensors that have threads.
+        """Wait for `count` dispatched triggers, and return them: for sensors with threads.
 
         :param timeout: seconds, after which AssertionError is raised.
         """

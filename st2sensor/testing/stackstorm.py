@@ -1,4 +1,4 @@
-"""StackStorm's base class of tests of sensors, on its mocks: what `st2tests.base` gives."""
+"""StackStorm's base class for tests of sensors, with its mocks, as in `st2tests.base`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BaseSensorTestCase(unittest.TestCase):
     """Tests one sensor class, without a container.
 
     :cvar sensor_cls: the class.
-    :ivar sensor_service: what its instances are given.
+    :ivar sensor_service: the service of its instances.
     """
 
     sensor_cls: Any = None
@@ -26,15 +26,15 @@ class BaseSensorTestCase(unittest.TestCase):
         self.sensor_service = self.make_sensor_service(name)
 
     def make_sensor_service(self, class_name: str) -> Any:
-        """What the instances of a class are given."""
+        """Return the service for instances of a class."""
         return MockSensorService(MockSensorWrapper(pack="tests", class_name=class_name))
 
     def get_sensor_instance(
         self, config: Optional[Dict[str, Any]] = None, poll_interval: Optional[float] = None
     ) -> Any:
-        """A new instance of the class.
+        """Return a new instance of the class.
 
-        :param poll_interval: seconds; None leaves it to the class.
+        :param poll_interval: seconds; None keeps the default of the class.
         """
         arguments: Dict[str, Any] = {"sensor_service": self.sensor_service}
         if config:
@@ -53,7 +53,7 @@ class BaseSensorTestCase(unittest.TestCase):
     def assertTriggerDispatched(
         self, trigger: str, payload: Optional[Dict[str, Any]] = None, trace_context: Any = None
     ) -> bool:
-        """Some trigger was dispatched so. What is not given is not compared. Raises AssertionError."""
+        """Assert that such a trigger was dispatched. Omitted arguments are not compared. Raises AssertionError."""
         wanted: Dict[str, Any] = {"trigger": trigger}
         wanted.update({"payload": payload} if payload else {})
         wanted.update({"trace_context": trace_context} if trace_context else {})
@@ -63,7 +63,7 @@ class BaseSensorTestCase(unittest.TestCase):
         raise AssertionError(f"{wanted} was not among what was dispatched: {self.sensor_service.dispatched_triggers}")
 
     def get_fixture_content(self, fixture_path: str) -> str:
-        """What a file below the `fixtures` folder beside the test holds. Raises OSError."""
+        """Return the content of a file in the `fixtures` folder next to the test. Raises OSError."""
         folder = os.path.dirname(os.path.abspath(inspect.getfile(type(self))))
         with open(os.path.join(folder, "fixtures", fixture_path), encoding="utf-8") as file:
             return file.read()

@@ -1,4 +1,4 @@
-"""Tells a sensor of triggers, as its container does when rules come, change and go."""
+"""Tells a sensor about triggers, as its container does when rules are added, changed and removed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def update_trigger(sensor: Any, trigger: Dict[str, Any], /, **parameters: Any) -
 
 
 def remove_trigger(sensor: Any, trigger: Dict[str, Any], /) -> None:
-    """Call the sensor's remove_trigger(), as when no rule asks for the trigger any more."""
+    """Call the sensor's remove_trigger(), as when no rule asks for the trigger any longer."""
     sensor.remove_trigger(trigger)
 
 
 def _trigger(identifier: str, pack: str, name: str, trigger_type: str, parameters: Dict[str, Any]) -> Dict[str, Any]:
-    # What has gone over the wire shares nothing with the test, and is JSON.
+    # Parameters that came over the wire are JSON, and share no object with the test.
     text = json.dumps(parameters, sort_keys=True)
     return {
         "id": identifier,

@@ -10,16 +10,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _leave_own_folder() -> None:
-    """A script's own folder comes first on the path; modules in it would hide others of the same name."""
+    """Remove this script's folder from the path, where its modules would hide others of the same name."""
     if sys.path and os.path.abspath(sys.path[0]) == HERE:
         del sys.path[0]
 
 
 def _patch_with_eventlet() -> None:
-    """Patch before anything else is imported: modules that are there already keep what they took.
+    """Patch before anything else is imported: modules that are imported already keep the functions they have.
 
-    ST2SENSOR_EVENTLET holds a Python version and folders to look in after this interpreter's own: the container's
-    packages, which only serve the same version.
+    ST2SENSOR_EVENTLET holds a Python version and folders to search after this interpreter's own: the container's
+    packages, which fit only that version.
     """
     wanted = os.environ.get("ST2SENSOR_EVENTLET")
     if wanted is None or "--check" in sys.argv:
@@ -30,7 +30,7 @@ def _patch_with_eventlet() -> None:
         sys.path += folders
     try:
         with warnings.catch_warnings():
-            # It warns of being deprecated, which is for the authors of packs.
+            # Its warning that it is deprecated concerns the authors of packs.
             warnings.simplefilter("ignore")
             __import__("eventlet").monkey_patch()
     except ImportError as error:
@@ -39,7 +39,7 @@ def _patch_with_eventlet() -> None:
 
 
 def _find_st2sensor() -> None:
-    """Make `st2sensor` importable when this file was started as a script, and nothing beside it."""
+    """Make `st2sensor` importable when this file was started as a script, but no other module of its folder."""
     if "st2sensor" in sys.modules:
         return
     package = os.path.dirname(HERE)

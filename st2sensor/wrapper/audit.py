@@ -1,4 +1,4 @@
-"""`logger.audit()`, which StackStorm adds to Python's loggers. Here its lines are of the level INFO."""
+"""`logger.audit()`, which StackStorm adds to Python's loggers. Here its lines have the level INFO."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def install() -> None:
-    """For all loggers of this process; again does nothing."""
+    """Add `audit` to all loggers of this process. A second call does nothing."""
     logging.Logger.audit = _audit  # type: ignore[attr-defined]
 
 
 def _audit(self: logging.Logger, msg: object, *args: object, **options: Any) -> None:
     if self.isEnabledFor(logging.INFO):
-        # The caller's place, not this one.
+        # The line of the caller, not of this function.
         options["stacklevel"] = options.get("stacklevel", 1) + 1
         self._log(logging.INFO, msg, args, **options)

@@ -1,6 +1,6 @@
-"""The wrapper's connection to its container, usable from every thread of the sensor and after a fork.
+"""The wrapper's connection to its container. Every thread of the sensor may use it, also after a fork.
 
-The thread that waits for an answer reads it from the socket itself; when several wait, one reads for all.
+A thread that waits for an answer reads it from the socket itself. When several threads wait, one reads for all.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import os
 import socket
 import threading
 from contextlib import nullcontext
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Sequence
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, NoReturn, Optional, Protocol, Sequence
 
-from st2sensor.errors import ContainerGone
 from st2sensor.portable import rpc
 
 CHUNK = 65536
+"""Bytes to read at once, at most."""
 
 
 class _Call:
@@ -26,17 +26,17 @@ class _Call:
     def __init__(self) -> None:
         self.answer: Optional[rpc.Message] = None
         self.turn = threading.Lock()
-        """Held, and released when the answer is there or when it is this thread's turn to read."""
+        """Held until the answer is here, or until it is the waiting thread's turn to read."""
         self.turn.acquire()
 
     def wake(self) -> None:
-        """Let the thread that waits look again; with the state lock held."""
+        """Let the waiting thread check again. The caller holds the state lock."""
         if self.turn.locked():
             self.turn.release()
 
 
 class Caller(Protocol):
-    """What makes calls to the container."""
+    """An object that makes calls to the container."""
 
     def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Send a request and wait for its answer."""
@@ -46,19 +46,19 @@ class Caller(Protocol):
 
 
 class Connection:
-    """One session.
+    """One session with the container.
 
     :param path: the container's socket.
     :param token: names the sensor.
-    :param gone: called when the container is gone; does not return.
-    :param shield: what a call runs inside of, so that a stop does not tear it apart.
+    :param gone: called when the container is gone; it does not return.
+    :param shield: entered around each call, so that a stop does not interrupt it.
     """
 
     def __init__(
         self,
         path: str,
         token: str,
-        gone: Callable[[], Any],
+        gone: Callable[[], NoReturn],
         shield: Optional[ContextManager[None]] = None,
     ) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class Connection:
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        """Forget the socket and the locks: a forked process opens its own session at its first call."""
+        """Forget the socket and the locks. A forked process opens a session of its own at its first call."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None
@@ -90,7 +90,7 @@ class Connection:
     def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Send a request and wait for its answer.
 
-        :param bodies: what `rpc.body` has made.
+        :param bodies: each made by `rpc.body`.
 
         Raises the error that the container answers with, and TypeError when params are not JSON.
         """
@@ -101,19 +101,19 @@ class Connection:
     def notify(self, method: str, params: rpc.Message) -> None:
         """Send a notification."""
         data = rpc.notification(method, params)
-        # A stop in the middle would leave half a line, and the container hang up.
+        # A stop in the middle would leave half a line, and the container would hang up.
         with self._shield:
             self._ensure_open()
             self._send(data)
 
     def notifications(self) -> Iterator[rpc.Message]:
-        """Yield what the container tells, for ever; for one thread, on a connection that makes no calls."""
+        """Yield the container's notifications, without end. For one thread, on a connection that makes no calls."""
         while True:
             for line in self._read():
                 yield rpc.decode(line)
 
     def _ensure_open(self) -> None:
-        # Not by the socket: while one thread says hello, others must wait.
+        # The socket alone does not tell: while one thread says hello, others must wait.
         if not self._greeted:
             with self._opening:
                 if not self._greeted:
@@ -132,7 +132,7 @@ class Connection:
     def _request(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         call = _Call()
         identifier = next(self._ids)
-        # Encoded before it is registered: what cannot be encoded leaves no trace.
+        # Encoded before it is registered: a request that cannot be encoded leaves no trace.
         data = rpc.request(identifier, method, params, bodies)
         with self._state:
             self._calls[identifier] = call
@@ -140,7 +140,7 @@ class Connection:
             self._send(data)
             return rpc.answer_of(self._wait(call))
         finally:
-            # Also when a signal handler of the sensor raised in the middle: another thread may wait for its turn.
+            # A signal handler of the sensor may raise in the middle, while another thread waits for its turn.
             with self._state:
                 self._calls.pop(identifier, None)
                 self._hand_over()
@@ -165,7 +165,7 @@ class Connection:
                     self._reading = False
 
     def _hand_over(self) -> None:
-        """Wake one thread that waits, when nobody reads; with the state lock held."""
+        """Wake one waiting thread if no thread reads. The caller holds the state lock."""
         if not self._reading:
             heir = next(iter(self._calls.values()), None)
             if heir is not None:
@@ -185,7 +185,6 @@ class Connection:
                 self._socket.sendall(data)
         except OSError:
             self._gone()
-            raise ContainerGone("the container is gone") from None
 
     def _read(self) -> List[bytes]:
         assert self._socket is not None
@@ -195,5 +194,4 @@ class Connection:
             data = b""
         if not data:
             self._gone()
-            raise ContainerGone("the container is gone")
         return self._lines.feed(data)

@@ -1,4 +1,4 @@
-"""What becomes of a sensor that calls exit()."""
+"""The exit code and the log line of a sensor that calls exit()."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Optional
 from st2sensor.wrapper.loading import remedy
 
 FAILED = 1
-"""Exit code."""
+"""Exit code of a sensor that failed."""
 
 LONGEST = 200
-"""Characters of what a sensor says as it ends."""
+"""Characters of a sensor's last words, at most."""
 
 
 def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
-    """The exit code, as the interpreter would have it. Says where a sensor has ended itself, unless that is no failure.
+    """Return the exit code, as the interpreter would. Log where the sensor has ended itself, if that is a failure.
 
-    :param file: the sensor's.
+    :param file: the sensor's file.
     """
     code = _code(exit_)
     if code != 0:
@@ -31,7 +31,7 @@ def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
 
 
 def _reason(exit_: SystemExit, code: int) -> str:
-    """What was said, or what to do."""
+    """Return the sensor's words, or a remedy."""
     if not isinstance(exit_.code, int):
         return f": {str(exit_.code)[:LONGEST]}"
     return f", with exit code {code}; raise an exception that says why"
@@ -47,7 +47,7 @@ def _code(exit_: SystemExit) -> int:
 
 
 def _own_frame(exit_: SystemExit, file: str) -> Optional[traceback.FrameSummary]:
-    """The last place in the pack on the way to exit(): a library may have called it."""
+    """Return the last frame of the pack on the way to exit(), which a library may have called."""
     pack = os.path.join(remedy.pack_of(file), "")
     frames = [frame for frame in traceback.extract_tb(exit_.__traceback__) if frame.filename.startswith(pack)]
     return frames[-1] if frames else None

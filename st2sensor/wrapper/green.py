@@ -1,6 +1,7 @@
 """The connection of a sensor that eventlet has patched: each native thread has its own.
 
-There, locks and sockets belong to the hub of a native thread: one that another thread holds is waited for by nobody.
+With eventlet, locks and sockets belong to the hub of a native thread. A thread cannot wait for a lock that another
+native thread holds.
 """
 
 from __future__ import annotations
@@ -13,29 +14,29 @@ from st2sensor.wrapper.connection import Connection
 
 
 class GreenConnection:
-    """What the sensor's service calls instead of a `Connection`.
+    """Stands in for a `Connection`, for the sensor's service.
 
-    :param first: the main thread's.
-    :param connect: makes another one.
+    :param first: the main thread's connection.
+    :param connect: makes another connection.
     """
 
     def __init__(self, first: Connection, connect: Callable[[], Connection]) -> None:
-        # As it was before it was patched: the number of the native thread, not of the green one.
+        # The function from before the patch: it tells the native thread, not the green one.
         self._ident: Callable[[], int] = sys.modules["eventlet"].patcher.original("threading").get_ident
         self._connect = connect
         self._connections: Dict[int, Connection] = {self._ident(): first}
 
     def call(self, method: str, params: Message, bodies: Sequence[bytes] = ()) -> Any:
-        """As `Connection.call`."""
+        """Send a request and wait for its answer, as `Connection.call` does."""
         return self._mine().call(method, params, bodies)
 
     def notify(self, method: str, params: Message) -> None:
-        """As `Connection.notify`."""
+        """Send a notification, as `Connection.notify` does."""
         self._mine().notify(method, params)
 
     def _mine(self) -> Connection:
         ident = self._ident()
         if ident not in self._connections:
-            # For good: the system gives the number to a later thread.
+            # Kept when the thread ends: the system gives its number to a later thread.
             self._connections[ident] = self._connect()
         return self._connections[ident]

@@ -1,4 +1,4 @@
-"""The sensor's log records, sent to the container, which writes them."""
+"""Sends the sensor's log records to the container, which writes them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from st2sensor.wrapper import audit
 from st2sensor.wrapper.connection import Caller
 
 LONGEST_NAME = 256
-"""Characters of a logger's name."""
+"""Characters of a logger's name, at most."""
 
 
 class ContainerHandler(logging.Handler):
-    """Sends each record with its level and traceback; before there is a connection it prints them."""
+    """Sends each record with its level and traceback. Before there is a connection, it prints them."""
 
     connection: Optional[Caller] = None
 
@@ -34,9 +34,9 @@ class ContainerHandler(logging.Handler):
 
 
 def configure() -> ContainerHandler:
-    """Send everything that is logged to the container, and print each line as soon as it is whole.
+    """Send all log records to the container, and print each line as soon as it is complete.
 
-    What ends a thread is logged, too, instead of printed.
+    An error that ends a thread is logged instead of printed.
     """
     handler = ContainerHandler()
     audit.install()
@@ -51,7 +51,7 @@ def configure() -> ContainerHandler:
 
 
 def set_level(level: int) -> None:
-    """Send records from this level on."""
+    """Send records of this level and above."""
     root = logging.getLogger()
     if root.level != level:
         root.setLevel(level)

@@ -1,4 +1,4 @@
-"""The wrapper's command line. The container calls it; people only look at its help."""
+"""The wrapper's command line. The container calls it; people only read its help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from typing import List
+from typing import List, NoReturn
 
 from st2sensor.wrapper.forking import environment, zygote
 from st2sensor.wrapper.forking.title import Title
@@ -21,14 +21,14 @@ environment:
   ST2SENSOR_SOCKET     the container's socket
   ST2SENSOR_TOKEN      names this sensor to the container
   ST2SENSOR_CONTAINER  the container's process id: the wrapper ends with it
-  ST2SENSOR_EVENTLET   a Python version and folders: patch with eventlet before all else
+  ST2SENSOR_EVENTLET   a Python version and folders: patch with eventlet before anything else
 
 example:
   st2sensorcontainer --config-file=/etc/st2/st2.conf --sensor-ref=pack.SensorClass
 """
 
 CANNOT_EXECUTE = 127
-"""Exit code."""
+"""Exit code when the pack's interpreter cannot be executed."""
 
 
 def main(arguments: List[str]) -> int:
@@ -38,7 +38,7 @@ def main(arguments: List[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("ref", nargs="?", help="the sensor's reference, for people who look at the process list")
+    parser.add_argument("ref", nargs="?", help="the sensor's reference, for readers of the process list")
     parser.add_argument(
         "--check",
         action="store_true",
@@ -49,27 +49,29 @@ def main(arguments: List[str]) -> int:
         type=int,
         nargs=2,
         metavar="FD",
-        help="fork wrappers for the container at the other end of these sockets; REF is padding, for titles",
+        help="fork wrappers for the container at the other end of these sockets; REF only makes room for titles",
     )
     options = parser.parse_args(arguments)
     if options.check:
         return check.main(json.load(sys.stdin))
-    if options.zygote is not None:
-        return _fork_wrappers(*options.zygote)
-    if "ST2SENSOR_SOCKET" not in os.environ:
-        parser.error("ST2SENSOR_SOCKET is not set: start sensors with st2sensorcontainer --sensor-ref")
-    Title().show_sensor(options.ref or "?")
-    return Wrapper().run(os.environ)
+    if options.zygote is None:
+        if "ST2SENSOR_SOCKET" not in os.environ:
+            parser.error("ST2SENSOR_SOCKET is not set: start sensors with st2sensorcontainer --sensor-ref")
+        Title().show_sensor(options.ref or "?")
+        Wrapper().run(os.environ)
+    return _fork_wrappers(*options.zygote)
 
 
 def _fork_wrappers(births: int, groups: int) -> int:
     wrapper = Wrapper()
     birth = zygote.serve(births, groups, outputs=(1, 2, wrapper.stacks))
-    return 0 if birth is None else _begin(birth, wrapper)
+    if birth is not None:
+        _begin(birth, wrapper)
+    return 0
 
 
-def _begin(birth: Birth, wrapper: Wrapper) -> int:
-    """In a forked process: become the wrapper of one sensor."""
+def _begin(birth: Birth, wrapper: Wrapper) -> NoReturn:
+    """Turn a forked process into the wrapper of one sensor."""
     for name, value in birth.variables.items():
         os.environ[name] = value
     command = [birth.interpreter, sys.argv[0], birth.ref]
@@ -82,8 +84,8 @@ def _begin(birth: Birth, wrapper: Wrapper) -> int:
         sys.stderr.write(f"cannot start {birth.ref} with {birth.interpreter}: {error}\n")
         sys.stderr.flush()
         os._exit(CANNOT_EXECUTE)
-    # A sensor that executes its own command line gets a wrapper by it.
+    # A sensor that executes its own command line has to start a wrapper with it.
     sys.argv, sys.orig_argv = command[1:], command
     if birth.interpreter != sys.executable:
         environment.activate(birth.interpreter)
-    return wrapper.run(os.environ)
+    wrapper.run(os.environ)

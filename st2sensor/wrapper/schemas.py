@@ -1,7 +1,8 @@
-"""Checks what a sensor dispatches against the payload_schema of its trigger, before it is sent.
+"""Checks a payload against the payload_schema of its trigger before the sensor sends it.
 
-The container gives a program for each schema whose check takes time in proportion to the payload. Whatever the program
-does not pass, and all others, the container checks. A digest tells it which schema was applied here.
+The container gives a program for each schema whose check takes time in proportion to the payload. The container itself
+checks all payloads that the program does not pass, and those without a program. A digest tells it which schema was
+applied here.
 """
 
 from __future__ import annotations
@@ -12,45 +13,45 @@ from typing import Any, Callable, Dict, Optional, Union
 from st2sensor.portable.payload import plain
 
 LARGEST = 256 * 1024
-"""Bytes of a payload that is checked here; a larger one could take longer than a check may."""
+"""Bytes of a payload that is checked here, at most. A larger one could take longer than a check may."""
 
 MOST_TRIGGERS = 1000
-"""Triggers whose schema is remembered."""
+"""Triggers whose schema is remembered, at most."""
 
 NO_SCHEMA = ""
-"""The digest where any object fits."""
+"""The digest for triggers whose payload may be any object."""
 
 
 class _Invalid(ValueError):
-    """Raised by a program, which gives arguments that do not matter here."""
+    """Raised by a program. Its arguments do not matter here."""
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
 
 
 NAMES = {"JsonSchemaValueException": _Invalid, "JsonSchemaValuesException": _Invalid, "Decimal": float}
-"""What a program expects to find."""
+"""The global names of a program."""
 
 Check = Callable[[Any], Any]
 
 
 class Schemas:
-    """For any thread.
+    """The schemas of a sensor's triggers, for any thread.
 
-    :param ask: asks the container for the schema of a trigger: its `digest` and `program`; None when it knows none.
+    :param ask: asks the container for the schema of a trigger: its `digest` and `program`, or None when it knows none.
     """
 
     def __init__(self, ask: Callable[[Any], Optional[Dict[str, Any]]]) -> None:
         self._ask = ask
         self._digests: Dict[str, str] = {}
-        """By trigger."""
+        """The digest of each trigger's schema, by the trigger's key."""
         self._checks: Dict[str, Optional[Check]] = {}
-        """By digest."""
+        """The compiled program of each schema, by digest."""
 
     def fitting(self, trigger: Union[str, Dict[str, Any]], payload: bytes, tagged: bool) -> Optional[str]:
-        """The digest of the trigger's schema, when the payload fits it for sure; None when the container has to look.
+        """Return the digest of the trigger's schema if the payload surely fits; None if the container has to check.
 
-        :param payload: JSON, in the form that `payload.pack` gives where it is tagged.
+        :param payload: JSON; a tagged payload has the form that `payload.pack` returns.
         """
         key = _key(trigger)
         digest = self._digests.get(key)
@@ -67,7 +68,7 @@ class Schemas:
         return digest if _passes(check, payload, tagged) else None
 
     def learn(self, trigger: Union[str, Dict[str, Any]], schema: Optional[Dict[str, Any]]) -> None:
-        """Remember what the container says of a trigger's schema."""
+        """Remember the container's answer about a trigger's schema."""
         if schema is None:
             return
         if len(self._digests) >= MOST_TRIGGERS:
@@ -80,7 +81,7 @@ class Schemas:
 
 
 def _key(trigger: Union[str, Dict[str, Any]]) -> str:
-    """Triggers with the same key have the same type."""
+    """Return a trigger's key. Triggers with the same key have the same type."""
     if isinstance(trigger, str):
         return trigger
     return repr([trigger.get(name) for name in ("type", "id", "uid", "ref", "pack", "name")])
@@ -93,20 +94,20 @@ def _compiled(program: Optional[str]) -> Optional[Check]:
     try:
         exec(program, namespace)
     except (SyntaxError, MemoryError, RecursionError):
-        # Older interpreters nest fewer blocks.
+        # Older interpreters allow fewer nested blocks.
         return None
     check: Check = namespace["validate"]
     return check
 
 
 def _passes(check: Optional[Check], payload: bytes, tagged: bool) -> bool:
-    """Whether what consumers get fits: not the objects, which may be another thing than their JSON."""
+    """Return whether the consumers' JSON fits. The sensor's objects may differ from it."""
     try:
         instance = json.loads(payload)
         if tagged:
             instance = plain(instance)
         if check is not None:
             check(instance)
-    except Exception:  # noqa: BLE001 (the container says what is wrong)
+    except Exception:  # noqa: BLE001 (the container finds out what is wrong)
         return False
     return isinstance(instance, dict)

@@ -1,4 +1,4 @@
-"""SensorService: what a sensor is given to dispatch triggers, log, and use the datastore. Every thread may call it.
+"""SensorService, with which a sensor dispatches triggers, logs, and uses the datastore. Every thread may call it.
 
 Methods, signatures and results follow StackStorm's SensorService.
 """
@@ -6,7 +6,6 @@ Methods, signatures and results follow StackStorm's SensorService.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from st2sensor.portable.payload import TooDeep, pack
@@ -15,22 +14,22 @@ from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 
 SYSTEM_SCOPE = "st2kv.system"
-
+"""The scope of keys that all users share."""
 
 LARGEST = MAX_REQUEST_TOTAL_BYTES - MAX_REQUEST_BYTES
-"""Bytes of a payload that fits into a request. A larger one is withheld: the dead letter has the reason alone."""
+"""Bytes of the largest payload that fits into a request. The dead letter of a larger one has only the reason."""
 
 NULL = b"null"
 
 _ANY: Any = object()
-"""Stands for no expectation: None is one."""
+"""Stands for no expectation, because None is an expectation."""
 
 
 class Value(str):
-    """A datastore value: the string itself, which also carries what StackStorm's key-value objects have.
+    """A datastore value: a string that also has the attributes of StackStorm's key-value objects.
 
-    :ivar name: as it is stored, namespace included.
-    :ivar secret: whether it is stored encrypted; `encrypted`: whether this is the ciphertext.
+    :ivar name: the stored name, with its namespace.
+    :ivar secret: whether the value is stored encrypted; `encrypted`: whether this is the ciphertext.
     :ivar expire_timestamp: when it expires, as in `2026-01-31T12:00:00.000000Z`; None for never.
     """
 
@@ -53,8 +52,9 @@ class Value(str):
 class SensorService:
     """:param connection: to the container; :param logger_name: parent of the sensor's loggers.
 
-    :ivar fence: where containers share sensors, a number that grows each time that another one takes this sensor: give
-        it to systems that are written to, and have them refuse smaller ones than they have seen. None elsewhere.
+    :ivar fence: where containers share sensors, a number that grows each time another container takes this sensor. Send
+        it to the systems that the sensor writes to, and have them refuse smaller numbers than they have seen. None
+        where containers do not share sensors.
     """
 
     def __init__(self, connection: Caller, logger_name: str, fence: Optional[int] = None) -> None:
@@ -65,17 +65,17 @@ class SensorService:
 
     @property
     def datastore_service(self) -> SensorService:
-        """What has the datastore's methods: this object. StackStorm has another one for them."""
+        """The object with the datastore's methods: this one. StackStorm has a separate object."""
         return self
 
     def get_logger(self, name: str) -> logging.Logger:
-        """A logger of this sensor, whose lines go to the container's log."""
+        """Return a logger of this sensor, whose lines go to the container's log."""
         logger = logging.getLogger(f"{self._logger.name}.{name}")
         logger.propagate = True
         return logger
 
     def get_user_info(self) -> Dict[str, Any]:
-        """The user the sensor acts as: `username`, `rbac`, `authentication`."""
+        """Return the user that the sensor acts as: `username`, `rbac`, `authentication`."""
         info: Dict[str, Any] = self._connection.call("user.info", {})
         return info
 
@@ -87,14 +87,14 @@ class SensorService:
     ) -> None:
         """Inject a trigger; returns once it is on disk.
 
-        :param trigger: reference `pack.name`, or a trigger's fields as add_trigger() got them.
-        :param payload: what happened; None counts as empty.
-        :param trace_tag: links the trigger instance to others of the same tag.
+        :param trigger: reference `pack.name`, or a trigger's fields as add_trigger() received them.
+        :param payload: a description of the event; None counts as empty.
+        :param trace_tag: links the trigger instance to others with the same tag.
 
-        Raises TypeError, which names the key, for a payload that has no form in JSON: besides JSON's types, datetime,
-        date, time, bytes, set, Decimal, UUID and Enum have one. A trigger that is not registered, a payload that does
-        not fit its schema, or one that cannot be delivered raises nothing, as in StackStorm: the container keeps it as
-        a dead letter.
+        Raises TypeError, which names the key, for a payload that has no form in JSON. Besides JSON's types, datetime,
+        date, time, bytes, set, Decimal, UUID and Enum have one. As in StackStorm, a trigger that is not registered, a
+        payload that does not fit its schema, and an event that cannot be delivered raise nothing: the container keeps
+        them as dead letters.
         """
         self._dispatch(trigger, payload, _tagged(trace_tag))
 
@@ -115,7 +115,7 @@ class SensorService:
         self._schemas.learn(trigger, self._connection.call("dispatch", event, [body]))
 
     def _event(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> Tuple[Dict[str, Any], bytes]:
-        """An event as it is dispatched, and its payload. Raises TypeError for what cannot travel."""
+        """Return an event for the container, and its payload. Raises TypeError for a payload without a form in JSON."""
         body, tagged, withheld = _body({} if payload is None else payload)
         event = {"trigger": trigger, "trace_context": trace, "tagged": tagged}
         if withheld is not None:
@@ -130,15 +130,15 @@ class SensorService:
         local: bool = True,
         expected: Optional[str] = _ANY,
     ) -> bool:
-        """Dispatch triggers and store `str(value)`, both or neither, whatever crashes: a poll's events and its cursor.
+        """Dispatch triggers and store `str(value)`, such as a poll's events and its cursor.
 
-        Beyond StackStorm.
+        Both happen or neither, even after a crash. Beyond StackStorm.
 
         :param triggers: `(trigger, payload)` or `(trigger, payload, trace_tag)` each, as `dispatch` takes them.
-        :param expected: the value that is replaced, as it was read; None where there was none.
+        :param expected: the value that was read and is to be replaced; None if there was no key.
 
-        False, with nothing done, when the key has another value than `expected`, or was changed while this ran. After
-        DatastoreUnavailable it is not known here whether it was done: read the key again, which tells.
+        Returns False, with nothing done, when the key has another value than `expected`, or was changed while this ran.
+        After DatastoreUnavailable both may have happened or neither: read the key again to find out.
         """
         events = [self._batched(*trigger) for trigger in triggers]
         params = {
@@ -162,18 +162,18 @@ class SensorService:
     def _call_with(
         self, method: str, params: Dict[str, Any], texts: Dict[str, str], payloads: Sequence[bytes] = ()
     ) -> Any:
-        """Make a request whose texts, which may be long, go as bodies."""
+        """Send a request with its texts, which may be long, as bodies."""
         bodies = [body(text) for text in texts.values()]
         return self._connection.call(method, {**params, "texts": list(texts)}, [*bodies, *payloads])
 
     def list_values(
         self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
     ) -> List[Value]:
-        """The datastore's values, by name; secrets are ciphertext.
+        """Return the datastore's values, sorted by name. Secrets are ciphertext.
 
         :param local: only this sensor's own keys; otherwise all.
         :param prefix: only keys that start with it.
-        :param limit: so many at the most; None for all. :param offset: after so many others.
+        :param limit: how many at most; None for all. :param offset: how many to skip first.
         """
         params = {"local": local, "prefix": prefix, "limit": limit, "offset": offset}
         return [Value(entry) for entry in self._connection.call("datastore.list", params)]
@@ -181,12 +181,12 @@ class SensorService:
     def get_value(
         self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE, decrypt: bool = False
     ) -> Optional[Value]:
-        """A value of the datastore, or None when there is no such key.
+        """Return a value of the datastore, or None when there is no such key.
 
-        :param decrypt: give the text of a secret, not its ciphertext.
+        :param decrypt: return the text of a secret, not its ciphertext.
 
         Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError for a secret that cannot
-        be decrypted, DatastoreRefused for one that the sensor may not.
+        be decrypted, and DatastoreRefused for one that the sensor may not read.
         """
         params = {"name": name, "local": local, "scope": scope, "decrypt": decrypt}
         entry = self._connection.call("datastore.get", params)
@@ -201,15 +201,15 @@ class SensorService:
         scope: str = SYSTEM_SCOPE,
         encrypt: bool = False,
     ) -> bool:
-        """Store `str(value)`; returns True. Of what is not text, store `json.dumps(value)`, and read it so.
+        """Store `str(value)`, and return True. Store values other than text as `json.dumps(value)`.
 
         :param ttl: seconds until the key expires; None and 0 for never.
         :param scope: `st2kv.system`, or its other name, `system`.
         :param encrypt: store a secret.
 
         Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError when there is no key to
-        encrypt with, DatastoreRefused for a key that the sensor may not change, and ValueError for what cannot be
-        stored.
+        encrypt with, DatastoreRefused for a key that the sensor may not change, and ValueError for a name or value that
+        cannot be stored.
         """
         params = {"name": name, "ttl": ttl, "local": local, "scope": scope, "encrypt": encrypt}
         stored: bool = self._call_with("datastore.set", params, {"value": str(value)})
@@ -218,13 +218,13 @@ class SensorService:
     def compare_and_set(
         self, name: str, expected: Optional[str], value: Any, ttl: Optional[float] = None, local: bool = True
     ) -> bool:
-        """Store `str(value)` if the key has the value `expected`, in one step; False when it has another.
+        """Store `str(value)` if the key has the value `expected`, in one step. Return False when it has another.
 
-        Beyond StackStorm. A secret has no value to compare with.
+        Beyond StackStorm. A secret cannot be compared.
 
-        :param expected: as it was read; None: there must be no such key.
+        :param expected: the value that was read; None: there must be no such key.
 
-        Raises what `set_value` does. After DatastoreUnavailable it may have been done.
+        Raises the errors of `set_value`. After DatastoreUnavailable the value may have been stored.
         """
         params = {"name": name, "expected": None, "ttl": ttl, "local": local}
         texts = {"value": str(value)}
@@ -234,27 +234,22 @@ class SensorService:
         return done
 
     def delete_value(self, name: str, local: bool = True, scope: str = SYSTEM_SCOPE) -> bool:
-        """Delete a key; False when there was none.
+        """Delete a key, and return False when there was none.
 
-        Raises DatastoreUnavailable when the database cannot be reached in time; then it may have been done.
+        Raises DatastoreUnavailable when the database cannot be reached in time. The key may be deleted nevertheless.
         """
         deleted: bool = self._connection.call("datastore.delete", {"name": name, "local": local, "scope": scope})
         return deleted
 
 
 def _body(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
-    """A payload's JSON, whether it is tagged, because it holds more than JSON, and why it is withheld, if it is.
+    """Return a payload's JSON, whether it is tagged because it holds more than JSON, and why it is withheld, if it is.
 
-    What has a form in JSON that cannot be sent is null. Raises TypeError for what has none.
+    A withheld payload is null. Raises TypeError for a payload that has no form in JSON.
     """
-    sent, tagged = None, False
-    # Not in the handler: to a sensor it is no second error.
-    with suppress(NotJson):
-        sent = body(payload)
+    sent, tagged = _plain(payload), False
     if sent is None:
-        packed, tagged = _packed(payload), True
-        with suppress(NotJson):
-            sent = None if packed is None else body(packed)
+        sent, tagged = _packed(payload), True
     if sent is None:
         return NULL, False, "is nested too deeply to be sent, or has an integer of too many digits"
     if len(sent) > LARGEST:
@@ -262,11 +257,20 @@ def _body(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
     return sent, tagged, None
 
 
-def _packed(payload: Any) -> Any:
-    """None for what is nested too deeply. Raises TypeError."""
+def _plain(payload: Any) -> Optional[bytes]:
+    """Return a payload as JSON, or None when it holds more than JSON."""
     try:
-        return pack(payload)
-    except TooDeep:
+        return body(payload)
+    except NotJson:
+        # Returned first and packed after that: to a sensor, an error of the packing is no second error.
+        return None
+
+
+def _packed(payload: Any) -> Optional[bytes]:
+    """Return a payload as tagged JSON, or None when it cannot be sent. Raises TypeError for one without such a form."""
+    try:
+        return body(pack(payload))
+    except (TooDeep, NotJson):
         return None
 
 

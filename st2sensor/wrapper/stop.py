@@ -1,12 +1,12 @@
 """How a stop reaches the sensor: a signal raises StopSensor in the main thread, but never inside a call in flight.
 
-SIGTERM asks. The container repeats it every second, together with a signal of its own that gets through to sensors
-which ignore SIGTERM or handle it in their own way. Repeated, it is raised again where the sensor has swallowed it; one
-that is just unwinding is left to that. A sensor that swallows it again and again is ended where it is, by the handler
-of the signal, which calls cleanup() itself.
+The container sends SIGTERM and repeats it every second, together with a signal of its own that reaches sensors which
+ignore SIGTERM or handle it themselves. If the sensor has swallowed the exception, the next signal raises it again; if
+the sensor is still unwinding, the signal does nothing. A sensor that swallows the exception again and again is ended
+where it is: the signal's handler calls cleanup() itself.
 
-A call that waits in the container is refused there, once the sensor is asked to stop: in the main thread StopSensor
-comes in place of that refusal, in any other thread and in a fork the call raises it.
+The container refuses a call that waits there once the sensor is asked to stop. In the main thread StopSensor takes the
+place of that refusal; in any other thread, and in a fork, the call raises the refusal.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ from st2sensor.errors import DatastoreUnavailable, SensorStops
 from st2sensor.portable import rpc
 
 RELEASED = (SensorStops, DatastoreUnavailable)
-"""What a call raises that waited and was released, because the sensor is asked to stop."""
+"""The errors of a call that waited and was released because the sensor is asked to stop."""
 
 UNWINDING = 3.0
-"""Seconds that a sensor has to unwind: an exception that is still there after that was swallowed, too, and kept."""
-
+"""Seconds that a sensor has to unwind. An exception that exists for longer was swallowed and kept."""
 
 SWALLOWED = 3
 """Times that a sensor may swallow the exception before it is ended where it is."""
 
 
 class StopSensor(SystemExit):
-    """Interrupts run() and poll(). A SystemExit, because servers and event loops let that one through."""
+    """Interrupts run() and poll(). It is a SystemExit because servers and event loops let that through."""
 
     def __init__(self) -> None:
         super().__init__(0)
 
 
 class Stop:
-    """The main thread's stop; as a context manager, a shield against it.
+    """The stop of the main thread. As a context manager, it shields a block from the stop.
 
     :ivar asked: whether a signal has come since `begin`.
     """
@@ -49,18 +48,18 @@ class Stop:
         self._shields = 1
         self._over = False
         self._raised: Callable[[], Optional[StopSensor]] = lambda: None
-        """The exception that is on its way, if it still is."""
+        """Returns the exception that is unwinding the sensor, or None."""
         self._raised_at = 0.0
         self._swallowed = -1
-        """How often it was raised before, in vain."""
+        """How often the exception was raised before and swallowed."""
         self.end_here: Callable[[], object] = lambda: None
-        """Ends the process; used where the exception does not."""
+        """Ends the process where the exception does not."""
         self._main = threading.get_ident()
         for number in (signal.SIGTERM, rpc.STOP_SIGNAL):
             signal.signal(number, self._on_signal)
 
     def begin(self) -> None:
-        """From now on a stop is raised. One that came before is lost: the container repeats it."""
+        """Raise a stop from now on. An earlier signal is lost: the container repeats it."""
         self.asked = False
         self._shields = 0
 
@@ -81,11 +80,11 @@ class Stop:
             try:
                 raise stop
             finally:
-                # Its traceback holds this frame: with a reference back it would outlive being swallowed.
+                # Its traceback holds this frame. A reference back would keep it alive after it was swallowed.
                 del stop
 
     def __enter__(self) -> None:
-        """Put a stop off until the end of the block, in the main thread; elsewhere signals are not raised anyway."""
+        """Delay a stop until the end of the block. Only the main thread needs this: other threads get no signals."""
         if threading.get_ident() == self._main:
             self._shields += 1
 
@@ -96,5 +95,15 @@ class Stop:
                 self._raise()
 
     def over(self) -> None:
-        """From now on cleanup() runs: it is not interrupted."""
+        """Raise no stop from now on, because cleanup() runs. Raises StopSensor if one comes at this very moment."""
         self._over = True
+
+    def finish(self) -> bool:
+        """Raise no stop from now on, and return whether one came at this very moment."""
+        try:
+            self.over()
+        except StopSensor:
+            # It does not come again while it is being handled.
+            self.over()
+            return True
+        return False

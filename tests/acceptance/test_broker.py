@@ -69,8 +69,8 @@ def publish(workspace: Workspace) -> list[tuple[int, str]]:
     """
     workspace.add_sensor("q", "Other", TICKS.replace("Ticks", "Other").replace("p.tick", "q.tick"), poll_interval=1)
     recorded = workspace.folder / "recorded"
-    event: dict[str, object] = {"trigger": "p.tick", "trigger_type": "p.tick", "payload": {}, "trace_context": None, "message_id": None}
-    recorded.write_text(json.dumps({"time": "2026-01-01T00:00:00Z", **event}) + "\n")
+    event = {"trigger": "p.tick", "trigger_type": "p.tick", "payload": {}, "time": "2026-01-01T00:00:00Z"}
+    recorded.write_text(json.dumps({**event, "trace_context": None, "message_id": None}) + "\n")
 
     def words(command: tuple[str, ...]) -> tuple[int, str]:
         done = run(workspace, *command)

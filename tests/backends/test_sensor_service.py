@@ -13,7 +13,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from uuid import UUID
 
 import pytest
@@ -33,7 +33,7 @@ from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.traffic import Traffic
-from st2sensor.errors import DatastoreRefused
+from st2sensor.errors import ContainerGone, DatastoreRefused
 from st2sensor.models import Trigger, TriggerType
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable import crypto
@@ -49,8 +49,12 @@ from st2sensor.wrapper.service import LARGEST, SensorService
 from tests.plugins.patience import SOON
 
 
+def _gone() -> NoReturn:
+    raise ContainerGone("the container is gone")
+
+
 class Container(Protocol):
-    """What both are to a test."""
+    """The interface that both have for tests."""
 
     def service(self, sensor: str) -> SensorService:
         """The service of a sensor."""
@@ -109,7 +113,7 @@ class Real:
         self._connections: list[Connection] = []
 
     def service(self, sensor: str) -> SensorService:
-        connection = Connection(str(self._path), sensor, gone=lambda: None)
+        connection = Connection(str(self._path), sensor, gone=_gone)
         self._connections.append(connection)
         return SensorService(connection, sensor)
 

@@ -1,6 +1,6 @@
 """How many examples a test of generated values tries.
 
-A tenth of them in make check, three tenths in make test, ten times as many as these in make soak.
+make check and make test try a tenth of them, make soak ten times as many.
 """
 
 from __future__ import annotations

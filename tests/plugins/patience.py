@@ -1,7 +1,7 @@
 """How long tests wait before something counts as stuck: the only deadlines that tests have.
 
-They grow with how slow the machine is. That is measured once, when the suite starts, and can be set: TEST_PATIENCE=3
-makes every deadline three times as long. Nothing waits until its deadline unless a test fails.
+They grow with the slowness of the machine, which is measured once, when the suite starts. TEST_PATIENCE=3 sets it
+instead, and makes every deadline three times as long. Nothing waits until its deadline unless a test fails.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 VARIABLE = "TEST_PATIENCE"
 
 STARTS = 5
-"""Interpreters that are started to measure the machine."""
+"""Interpreters to start in order to measure the machine."""
 
 USUAL = 0.025
 """Seconds that one start takes on the machine that the deadlines were chosen for."""
 
 SLOWEST = 10.0
-"""The longest that deadlines are stretched without being asked to."""
+"""The largest factor that a measurement gives. TEST_PATIENCE may be larger."""
 
 
 def measure() -> float:
-    """How many times slower than usual this machine is just now; 1 for one that is faster."""
+    """Return how many times slower than usual this machine is now; 1 if it is faster."""
     began = time.monotonic()
     for _ in range(STARTS):
         subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
@@ -32,7 +32,7 @@ def measure() -> float:
 
 
 def settle() -> float:
-    """The factor, for this process and all that it starts. Raises ValueError for a variable that is no number."""
+    """Return the factor for this process and all processes that it starts. Raises ValueError if it is not a number."""
     text = os.environ.get(VARIABLE) or f"{measure():.2f}"
     os.environ[VARIABLE] = text
     factor = float(text)
@@ -47,7 +47,7 @@ SOON = 60 * FACTOR
 """Seconds until one thing has happened: a start, a line of log, an answer."""
 
 LATER = 180 * FACTOR
-"""Seconds until much has happened: a server's start, a thousand events, a drained outage."""
+"""Seconds until much has happened: a server has started, a thousand events or a backlog have arrived."""
 
 AT_LAST = 600 * FACTOR
 """Seconds until a test counts as stuck."""

@@ -1,4 +1,4 @@
-"""The soak ring: the cases that take long, in an order that changes with the commit, for as long as there is time.
+"""The soak ring: cases that take long, in an order that changes with the commit, until the time is over.
 
 `@pytest.mark.soak(minutes=3)` marks a case and says how long it takes. With `--soak-minutes 15` a case starts only if
 it ends within these 15 minutes; the summary names the cases that had no time.
@@ -15,18 +15,18 @@ from pathlib import Path
 import pytest
 
 BEGAN = "ST2SENSOR_SOAK_BEGAN"
-"""Seconds on the monotonic clock, for all workers."""
+"""The variable that tells all workers when the run began, in seconds of the monotonic clock."""
 
 USUAL = 1.0
 """Minutes that a case takes unless its mark says otherwise."""
 
 
 def add_option(parser: pytest.Parser) -> None:
-    parser.addoption("--soak-minutes", type=float, help="start no soak case that would end later than this")
+    parser.addoption("--soak-minutes", type=float, help="start only the soak cases that end within this many minutes")
 
 
 class Soak:
-    """A pytest plugin, for a run of soak cases."""
+    """A pytest plugin for a run of soak cases."""
 
     def __init__(self, minutes: float | None, root: Path) -> None:
         self._minutes = minutes
@@ -59,12 +59,12 @@ def minutes_of(item: pytest.Item) -> float:
 
 
 def place(commit: str, case: str) -> str:
-    """Sorts cases in an order that is the same for one commit, and as good as random over many."""
+    """Return a sort key: the order is the same for one commit, and as good as random over many commits."""
     return hashlib.sha256(f"{commit} {case}".encode()).hexdigest()
 
 
 def commit(root: Path) -> str:
-    """The checkout's, shortened; `none` outside of a checkout."""
+    """Return the short commit of the checkout, or `none` outside of a checkout."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False
     )

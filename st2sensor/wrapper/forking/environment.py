@@ -1,4 +1,4 @@
-"""Makes a forked process what an interpreter would be that was started for the sensor: limits, user, virtualenv."""
+"""Turns a forked process into the sensor's own interpreter: limits, user, virtualenv."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 
 def limit(limits: Dict[str, Any]) -> None:
-    """Take on what the container asks for.
+    """Apply the limits that the container asks for.
 
     `cgroup` is a folder, `open_files` is `[soft, hard]`, `user` is `[uid, gid, groups]`, `nice` and `processes` are
     numbers.
@@ -45,7 +45,7 @@ def _limit_files(wanted: List[int]) -> None:
 
 
 def _limit_processes(wanted: int) -> None:
-    """The kernel counts all processes and threads of one user, and none of root's."""
+    """Limit the processes and threads of the user. The kernel does not limit root."""
     resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
 
 
@@ -57,15 +57,15 @@ def _become(user: Tuple[int, int, List[int]]) -> None:
 
 
 def activate(interpreter: str) -> None:
-    """Be `interpreter`: its virtualenv's prefix, packages and .pth files, as at the start of a process.
+    """Become `interpreter`: take its virtualenv's prefix, packages and .pth files, as a new process would.
 
-    For a process in which no packages of any environment are on the path yet.
+    For a process that has no environment's packages on its path yet.
     """
     sys.executable = interpreter
     sys.prefix, sys.exec_prefix = sys.base_prefix, sys.base_exec_prefix
-    # It remembers the prefixes of the process that it was imported in.
+    # sysconfig remembers the prefixes of the process that imported it.
     sys.modules.pop("sysconfig", None)
-    # What site.main() does, but for what has been done already.
+    # The steps of site.main() that have not been done yet.
     site.PREFIXES[:] = [sys.prefix, sys.exec_prefix]
     site.ENABLE_USER_SITE = None
     known: Any = site.venv(site.removeduppaths())
@@ -77,6 +77,6 @@ def activate(interpreter: str) -> None:
 
 
 def list_folders(folders: Iterable[str]) -> None:
-    """Have the import system list what is in these folders; it looks again when they change."""
+    """Have the import system list these folders. It lists a folder again when it changes."""
     for folder in folders:
         PathFinder.find_spec("a name that no module has", [folder])

@@ -1,7 +1,7 @@
-"""Does, many times, what every wrapper does first.
+"""Runs the first steps of every wrapper many times.
 
-Python notes in code and caches what it learns while code runs. In a zygote that has rehearsed there is little left to
-learn: its forks write to less of what they share with it, by 50 kB each.
+Python specializes code and fills caches while code runs. After a rehearsal in the zygote there is little left to do:
+each fork writes to 50 kB less of the memory that it shares with the zygote.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Callable
 from st2sensor.portable import rpc
 
 ROUNDS = 40
-"""After which CPython has settled on how it executes something."""
+"""Runs after which CPython no longer changes how it executes a piece of code."""
 
 NAME = "ST2SENSOR_REHEARSAL"
 
 
 def rehearse(*parts: Callable[[], object]) -> None:
-    """:param parts: what a wrapper does beside talking to its container."""
+    """Run the first steps of a wrapper.
+
+    :param parts: steps other than the exchange with the container.
+    """
     for _ in range(ROUNDS):
         for part in (_talk, _change_environment, *parts):
             part()

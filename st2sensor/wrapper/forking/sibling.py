@@ -1,5 +1,5 @@
-"""Forks processes that are not this one's children, but its parent's: they outlive it, and their exit is its parent's
-to see."""
+"""Forks processes that are children of this process's parent. They outlive this process, and the parent sees their
+exit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000,
 SIGCHLD = 17
 
 OLDEST_GLIBC = (2, 25)
-"""Before it, glibc remembered the process id, and a process that it had not forked itself took its parent's for its
+"""Older versions remembered the process id: a process that glibc had not forked itself took its parent's id for its
 own."""
 
 REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
-"""What clone fails with where it is not allowed."""
+"""Errors of clone where it is not allowed."""
 
 
 class Calls(NamedTuple):
@@ -37,14 +37,14 @@ class Calls(NamedTuple):
 
 
 CALLS = {"x86_64": Calls(56, 273, 274), "aarch64": Calls(220, 99, 100)}
-"""By machine: on these the arguments are the same. Others fork twice."""
+"""The numbers on machines where the arguments are the same. On other machines, processes fork twice."""
 
 
 class Siblings:
-    """Past the handlers that Python and libc run for os.fork(): they write to a tenth of the memory that a child would
-    otherwise share, to mend the locks of threads that are gone.
+    """Forks without the handlers that Python and libc run for os.fork(). To repair the locks of lost threads, these
+    write to a tenth of the memory that a child would otherwise share.
 
-    Where clone cannot be used, or there is another thread when this is made, it forks twice.
+    Where clone cannot be used, or another thread exists when this object is made, it forks twice.
     """
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ class Siblings:
         place = _place_of_thread_id()
         if calls is not None and place is not None and len(os.listdir("/proc/self/task")) == 1:
             flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD
-            # The place is the fourth argument or, as on ARM, the fifth; nothing looks at the other one. All is made
-            # once: what is made between two forks is memory that a child does not share.
+            # The place is the fourth argument or, as on ARM, the fifth; the other one is ignored. All objects are made
+            # once: objects that are made between two forks are memory that a child does not share.
             self._clone = _prepared(calls.clone, flags, 0, 0, place, place)
             self._register = _registration_of_robust_locks(calls)
 
     def fork(self) -> int:
-        """The process id; 0 in the new process. Raises OSError."""
+        """Fork, and return the process id, or 0 in the new process. Raises OSError."""
         if self._clone is None:
             return _fork_twice()
         try:
@@ -71,7 +71,7 @@ class Siblings:
             self._clone = None
             return _fork_twice()
         if pid == 0:
-            # The kernel forgets the list at a fork, and libc, which would register it again, knows of none.
+            # The kernel forgets the list at a fork, and libc would register it again, but does not know of this fork.
             self._register()
         return pid
 
@@ -81,15 +81,17 @@ def _prepared(number: int, *arguments: int) -> Callable[[], int]:
 
 
 def _registration_of_robust_locks(calls: Calls) -> Callable[[], int]:
-    """What tells the kernel where libc keeps the list of locks that are let go when their owner dies."""
+    """Return the call that tells the kernel where libc keeps its list of locks to release when their owner dies."""
     head, size = ctypes.c_ulong(), ctypes.c_ulong()
     LIBC.syscall(ctypes.c_long(calls.get_robust_list), ctypes.c_long(0), ctypes.byref(head), ctypes.byref(size))
     return _prepared(calls.set_robust_list, head.value, size.value)
 
 
 def _place_of_thread_id() -> Optional[int]:
-    """Where libc keeps the main thread's id: a process that clone makes has to find its own there, for clocks and
-    locks. None when that cannot be told."""
+    """Return where libc keeps the main thread's id, or None if that is not known.
+
+    A process that clone makes has to find its own id there, for clocks and locks.
+    """
     place = ctypes.c_void_p()
     if LIBC.prctl(PR_GET_TID_ADDRESS, ctypes.byref(place), None, None, None) != 0 or not place.value:
         return None
@@ -98,7 +100,7 @@ def _place_of_thread_id() -> Optional[int]:
 
 
 def _glibc() -> Tuple[int, ...]:
-    """glibc's version; empty for another libc."""
+    """Return the version of glibc; empty for another libc."""
     try:
         return tuple(map(int, re.findall(r"\d+", os.confstr("CS_GNU_LIBC_VERSION") or "")))
     except (OSError, ValueError):
@@ -106,23 +108,23 @@ def _glibc() -> Tuple[int, ...]:
 
 
 def _fork_twice() -> int:
-    """An orphan is left to the nearest subreaper, which the parent has to be."""
-    told, telling = os.pipe()
+    """Fork a process that is orphaned at once, and so becomes a child of the parent, which has to be a subreaper."""
+    reading, writing = os.pipe()
     between = LIBC.fork()
     if between == 0:
         with suppress(OSError):
             between = os.getpid()
             pid = _checked(LIBC.fork())
             if pid == 0:
-                os.close(told)
-                os.close(telling)
+                os.close(reading)
+                os.close(writing)
                 while os.getppid() == between:
                     time.sleep(0.0001)
                 return 0
-            os.write(telling, b"%d" % pid)
+            os.write(writing, b"%d" % pid)
         os._exit(0)
-    os.close(telling)
-    with open(told, "rb", buffering=0) as pipe:
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as pipe:
         os.waitpid(_checked(between), 0)
         pid = int(pipe.read(16) or b"0")
     if pid == 0:

@@ -1,4 +1,4 @@
-"""What the process list shows of this process: the sensor's reference instead of an interpreter's command line."""
+"""Has the process list show the sensor's reference instead of an interpreter's command line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ARG_START, ARG_END = 47, 48
 
 
 class Title:
-    """This process's, and its children's.
+    """The title of this process and its children.
 
-    Nothing happens where the kernel does not tell the place: a title is a convenience.
+    A title is a convenience: where the kernel does not tell the place of the command line, nothing happens.
     """
 
     def __init__(self) -> None:

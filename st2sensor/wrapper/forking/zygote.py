@@ -1,14 +1,14 @@
-"""The zygote: forks wrappers for its container, from a process that has imported all that they need.
+"""The zygote: forks wrappers for its container, from a process that has imported everything they need.
 
-It is the warden, too: when the container is gone, however it went, it kills the process groups of all sensors. So it
-does when a deadline passes that the container has given it and not moved, because it is paused: where containers share
-sensors, another one starts them then.
+It is also the warden: when the container is gone, for any reason, it kills the process groups of all sensors. Where
+containers share sensors, it also kills them at a deadline that the container sets and keeps moving. A container that is
+paused does not move it, and another container starts the sensors then.
 
-A wrapper is the container's child, not this process's: it outlives the zygote, and its exit is the container's to see.
-Only one thread runs here, because a lock that another holds at a fork stays locked.
+A wrapper is a child of the container, not of this process: it outlives the zygote, and the container sees its exit.
+Only one thread runs here, because a lock that another thread holds at a fork stays locked.
 
-Whatever this process writes to its memory between two forks is a page that a child shares with nobody. So the new
-process does nearly all of the work itself: it reads what it is to be, and answers.
+Each page of memory that this process writes between two forks is one that a child no longer shares. So the new process
+does nearly all of the work itself: it reads its request, and answers.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ PACKET = 65536
 """Bytes of the longest message."""
 
 DESCRIPTOR = 4
-"""Bytes of a file descriptor beside a message."""
+"""Bytes of a file descriptor that comes with a message."""
 
 ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
 
 LEASE_CHECK_INTERVAL = 1000
-"""Milliseconds between two looks at the clock, at the most, where there is a deadline."""
+"""Milliseconds between two looks at the clock, at most, while there is a deadline."""
 
 NEVER_BORN = 70
 """Exit code of a process that could not be given to the container."""
 
 
 class Birth(NamedTuple):
-    """What a forked process is to become.
+    """Describes the wrapper that a forked process becomes.
 
-    :param interpreter: whose environment it runs in.
-    :param execute: whether it has to be executed anew, because a fork would not do.
-    :param variables: of the environment, beside those of the zygote.
+    :param interpreter: the interpreter whose environment it runs in.
+    :param execute: whether to execute the interpreter, because a fork is not enough.
+    :param variables: environment variables besides those of the zygote.
     :param limits: see `environment.limit`.
     """
 
@@ -64,10 +64,10 @@ class Birth(NamedTuple):
 
 
 class Zygote:
-    """Serves a container. Both sockets are SOCK_SEQPACKET: a message of JSON a packet, file descriptors beside it.
+    """Serves a container. Both sockets are SOCK_SEQPACKET: each packet is a JSON message, with file descriptors.
 
-    :param births: requests for wrappers come here, and are answered.
-    :param groups: the container tells of process groups to hold and to forget.
+    :param births: the socket for requests for wrappers, and for the answers.
+    :param groups: the socket on which the container names process groups to hold and to forget.
     :param outputs: the file descriptors that become a wrapper's output.
     """
 
@@ -80,14 +80,14 @@ class Zygote:
         self._held: Set[int] = set()
         """Process groups of live sensors."""
         self._cgroups: Optional[str] = None
-        """How the paths of the sensors' control groups begin."""
+        """The beginning of the paths of the sensors' control groups."""
         self._deadline: Optional[List[float]] = None
-        """When all are killed: by CLOCK_BOOTTIME and by CLOCK_REALTIME, whichever comes there first."""
+        """When to kill all sensors, on CLOCK_BOOTTIME and on CLOCK_REALTIME. The clock that is there first counts."""
 
     def serve(self) -> Optional[Birth]:
-        """Serve until the container is gone, then kill what is left and return None.
+        """Serve until the container is gone, then kill the sensors that are left, and return None.
 
-        In a forked process it returns what that is to become.
+        In a forked process, return the description of its wrapper.
         """
         environment.list_folders(sys.path)
         loader.preload()
@@ -98,7 +98,7 @@ class Zygote:
             lambda: self._title.show("st2sensor zygote", "st2sensor"),
         )
         self._siblings = Siblings()
-        # What is shared now stays shared: the collector of a child would write to each object it looks at.
+        # Keeps shared memory shared: the garbage collector of a child would write to each object it visits.
         gc.collect()
         gc.freeze()
         poll = select.poll()
@@ -107,7 +107,7 @@ class Zygote:
         asks = self._births.fileno()
         while True:
             ready = [fd for fd, _ in poll.poll(self._milliseconds_left())]
-            # All that it was told, before anything else: an older deadline may have been moved by what comes behind it.
+            # All messages are read before anything else: a later one may have moved the deadline.
             if not self._hear():
                 self._kill_all()
                 return None
@@ -118,16 +118,16 @@ class Zygote:
                 return self._be_born()
 
     def _milliseconds_left(self) -> Optional[int]:
-        """Until the deadline, rounded up; or until it is time to look: waiting stops while the host is suspended."""
+        """Return the milliseconds until the deadline or the next look: waiting stops while the host is suspended."""
         if self._deadline is None:
             return None
-        # Boot time may stand still while a hypervisor has the host paused; then the wall clock is set right.
+        # Boot time may stand still while a hypervisor pauses the host. The wall clock is set right after that.
         boot, wall = self._deadline
         left = min(boot - time.clock_gettime(time.CLOCK_BOOTTIME), wall - time.clock_gettime(time.CLOCK_REALTIME))
         return max(0, min(LEASE_CHECK_INTERVAL, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:
-        """Take all that the container has told; False when it is gone."""
+        """Read all messages of the container, and return False when it is gone."""
         while True:
             try:
                 data = self._groups.recv(PACKET, socket.MSG_DONTWAIT)
@@ -144,7 +144,7 @@ class Zygote:
             self._deadline = message.get("deadline", self._deadline)
 
     def _fork(self) -> bool:
-        """Fork a process for the request that waits; True in that process, which is then the wrapper."""
+        """Fork a process for the next request. Return True in that process, which becomes the wrapper."""
         try:
             length, ancillary, _, _ = self._births.recvmsg_into([self._request], ROOM_FOR_DESCRIPTOR)
         except OSError:
@@ -168,7 +168,7 @@ class Zygote:
         return False
 
     def _announce(self, request: Dict[str, Any]) -> None:
-        """In the new process: answer."""
+        """Answer the request, in the new process."""
         self._birth = Birth(**request["birth"])
         self._title.show_sensor(self._birth.ref)
         try:
@@ -177,16 +177,16 @@ class Zygote:
         except OSError as error:
             self._refuse(request["id"], f"no handle of its process: {error}")
             os._exit(NEVER_BORN)
-        # By hand, because each module that is used here is memory that a child no longer shares.
+        # Not with json: each module that is used here is memory that a child no longer shares.
         answer = b'{"id": %d, "pid": %d}' % (request["id"], os.getpid())
         self._send(answer, (socket.SOL_SOCKET, socket.SCM_RIGHTS, handle.to_bytes(DESCRIPTOR, sys.byteorder)))
         os.close(handle)
 
     def _be_born(self) -> Birth:
-        """In the wrapper: take on what makes it one."""
+        """Take on the output of the wrapper, in the new process."""
         self._births.close()
         self._groups.close()
-        # What Python would have done after os.fork().
+        # Python does this after os.fork().
         if "random" in sys.modules:
             sys.modules["random"].seed()
         for fd in self._outputs:
@@ -198,7 +198,7 @@ class Zygote:
         self._send(json.dumps({"id": identifier, "error": error}).encode())
 
     def _send(self, message: bytes, *ancillary: Tuple[int, int, bytes]) -> None:
-        # A container that is gone is noticed by the next poll.
+        # If the container is gone, the next poll notices.
         with suppress(OSError):
             self._births.sendmsg([message], ancillary)
 
@@ -212,10 +212,10 @@ class Zygote:
 
 
 def serve(births: int, groups: int, outputs: Sequence[int]) -> Optional[Birth]:
-    """Serve on two inherited sockets: see `Zygote.serve`.
+    """Serve on two inherited sockets, as `Zygote.serve` does.
 
     :param outputs: the file descriptors that become a wrapper's output.
     """
     title = Title()
-    with socket.socket(fileno=births) as asked, socket.socket(fileno=groups) as told:
-        return Zygote(asked, told, outputs, title).serve()
+    with socket.socket(fileno=births) as requests, socket.socket(fileno=groups) as held:
+        return Zygote(requests, held, outputs, title).serve()

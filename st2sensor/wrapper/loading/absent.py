@@ -1,4 +1,4 @@
-"""Parts of StackStorm that are not here: says what to do instead, wherever a pack imports them."""
+"""Parts of StackStorm that do not exist here: an import of one says what to do instead."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Optional
 import st2sensor
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(st2sensor.__file__)), "compat")
-"""The folder of what stands in for StackStorm's packages."""
+"""The folder of the modules that stand in for StackStorm's packages."""
 
 STANDS_IN = ("st2common", "st2reactor", "st2tests")
-"""Those packages."""
+"""The packages that modules here stand in for."""
 
 SERVICES = ("st2actions", "st2api", "st2auth", "st2stream")
 """Packages of StackStorm that sensors have no use for."""
 
 
 class Absent:
-    """The last of the finders: it is asked for what none of the others has found."""
+    """The last finder: it is asked for modules that no other finder has found."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:  # noqa: ARG002
         """Raises ModuleNotFoundError for a module of a package that stands in for StackStorm's."""
@@ -31,13 +31,13 @@ class Absent:
 
 
 def install() -> None:
-    """For this process; again does nothing."""
+    """Add the finder to this process. A second call does nothing."""
     if not any(isinstance(finder, Absent) for finder in sys.meta_path):
         sys.meta_path.append(Absent())
 
 
 def is_absent(name: str) -> bool:
-    """Whether a module that cannot be found is one of StackStorm's, which is not installed here itself."""
+    """Return whether a missing module is one of StackStorm's, while StackStorm itself is not installed."""
     top = name.partition(".")[0]
     if top not in STANDS_IN + SERVICES:
         return False
@@ -50,9 +50,9 @@ def is_in_compat(file: Optional[str]) -> bool:
 
 
 def what_to_do(name: str) -> str:
-    """What to do about a name of StackStorm's that is not here.
+    """Return what to do about a name of StackStorm's that does not exist here.
 
-    :param name: of a module, or of the module that lacks something.
+    :param name: the missing module, or the module that lacks something.
     """
     top = name.partition(".")[0]
     if top in SERVICES:

@@ -12,11 +12,11 @@ from st2sensor.wrapper.loading.loader import LoadError, load_class
 
 
 def main(code: Dict[str, Any]) -> int:
-    """Print one line of JSON: `problem` (null when there is none), what kind, and where it is.
+    """Print one line of JSON: the `problem` (null when there is none), its kind, and its place.
 
-    :param code: with the `poll_interval` of the metadata.
+    :param code: the code as the container describes it, with the `poll_interval` of the metadata.
     """
-    # What the code prints must not be taken for the verdict.
+    # The output of the code must not be taken for the verdict.
     verdict_fd = os.dup(1)
     os.dup2(2, 1)
     problem: Optional[LoadError] = None
@@ -32,6 +32,6 @@ def main(code: Dict[str, Any]) -> int:
         "in_metadata": problem is not None and problem.in_metadata,
     }
     os.write(verdict_fd, json.dumps(verdict).encode() + b"\n")
-    # Threads that the code started, and its exit handlers, are nobody's business here.
+    # Threads and exit handlers of the code do not matter here.
     sys.stdout.flush()
     os._exit(0)

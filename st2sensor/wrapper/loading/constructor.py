@@ -1,4 +1,4 @@
-"""Makes a sensor of its class, and tells a constructor that cannot be called as every container calls it."""
+"""The arguments of a sensor's constructor, and a check that it takes them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ INTERVAL = "poll_interval"
 def arguments(
     sensor_class: Type[Any], service: Any, config: Dict[str, Any], poll_interval: Optional[float]
 ) -> Dict[str, Any]:
-    """What the class is called with, as in StackStorm.
+    """Return the arguments that the class is called with, as in StackStorm.
 
-    :param poll_interval: of the metadata; without one a polling sensor keeps its class's own default.
+    :param poll_interval: the metadata's; without one a polling sensor keeps the default of its class.
     """
     found: Dict[str, Any] = {"sensor_service": service, "config": config}
     if poll_interval is not None and derives(sensor_class, "PollingSensor"):
@@ -24,13 +24,13 @@ def arguments(
 
 
 def check(sensor_class: Type[Any], poll_interval: Optional[float], file: str) -> None:
-    """Raises LoadError for a constructor that does not take these arguments.
+    """Raise LoadError for a constructor that does not take these arguments.
 
-    :param file: the sensor's.
+    :param file: the sensor's file.
     """
     passed = arguments(sensor_class, None, {}, poll_interval)
     try:
-        # What stands around a constructor is what is called.
+        # If the constructor is decorated, the decorator's function is called: its signature counts.
         signature = inspect.signature(sensor_class, follow_wrapped=False)
     except (TypeError, ValueError):
         return

@@ -21,19 +21,19 @@ from st2sensor.wrapper.loading.absent import COMPAT
 from st2sensor.wrapper.stop import StopSensor
 
 RACY = 2.0
-"""Seconds: the coarsest resolution of modification times, on FAT."""
+"""Seconds between two modification times that can be told apart, at worst (on FAT)."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
-"""Where these are defined: here, and in a StackStorm that a pack's interpreter can import."""
+"""The modules of BASES: ours, and that of a StackStorm which a pack's interpreter can import."""
 
 BASES = ("BaseSensor", "Sensor", "PollingSensor")
-"""StackStorm's PollingSensor does not derive from its Sensor."""
+"""The base classes of sensors. StackStorm's PollingSensor does not derive from its Sensor."""
 
 
 class LoadError(Exception):
-    """The class cannot be had.
+    """The class cannot be loaded.
 
-    :param kind: a short name of what is wrong, for `st2sensor validate`.
+    :param kind: a short name of the problem, for `st2sensor validate`.
     :param in_metadata: whether the remedy is in the metadata file rather than in the code.
     """
 
@@ -48,7 +48,7 @@ class LoadError(Exception):
 
 
 def load_class(code: Dict[str, Any]) -> Type[Any]:
-    """Load the class that `code`, as the container describes it, names. Raises LoadError."""
+    """Load the class that the container's description `code` names. Raises LoadError."""
     extend_path(code)
     if _saved_just_now(code["search_paths"]):
         sys.dont_write_bytecode = True
@@ -75,7 +75,7 @@ def load_class(code: Dict[str, Any]) -> Type[Any]:
 
 
 def derives(found: type, *bases: str) -> bool:
-    """Whether a class derives from one of BASES, ours or StackStorm's."""
+    """Return whether a class derives from one of these BASES, ours or StackStorm's."""
     return any(parent.__name__ in bases and parent.__module__ in BASE_MODULES for parent in found.__mro__)
 
 
@@ -97,10 +97,10 @@ def extend_path(code: Dict[str, Any]) -> None:
 
 
 def _saved_just_now(folders: List[str]) -> bool:
-    """Whether any Python file in the folders is younger than RACY.
+    """Return whether any Python file in the folders is younger than RACY seconds.
 
-    Python takes compiled code for current when the source has the same size and second: a file that is saved twice
-    within a second would run as it was first.
+    Python considers compiled code current when the size and the second of the source are the same. A file that is saved
+    twice within a second would run as it was saved first.
     """
     since = time.time() - RACY
     for top in folders:
@@ -114,7 +114,7 @@ def _saved_just_now(folders: List[str]) -> bool:
 
 
 def preload() -> None:
-    """Import what every sensor imports, as it will find it; the path stays as it is."""
+    """Import the module that every sensor imports, from the place where a sensor finds it. Leave the path as it is."""
     path = list(sys.path)
     sys.path.append(COMPAT)
     with suppress(ImportError):
@@ -158,14 +158,14 @@ def _load_module(file: str) -> ModuleType:
 
 
 def _remedy_of(error: BaseException) -> str:
-    """What to do about an error while code is imported."""
+    """Return what to do about an error in the import of code."""
     if isinstance(error, ImportError) and absent.is_in_compat(error.path):
         return absent.what_to_do(error.name or "")
     return "correct the code"
 
 
 def _module_name(file: str) -> str:
-    """The file's stem, so that siblings which import it get this module; another name where that one is taken."""
+    """Return the file's stem, under which its siblings import this module, or another name where the stem is taken."""
     stem = os.path.basename(file)[: -len(".py")]
     if stem in sys.modules:
         return f"sensor_{stem}"
@@ -177,9 +177,9 @@ def _module_name(file: str) -> str:
 
 
 def _compiled(file: str) -> Optional[CodeType]:
-    """The file's code as Python has compiled it before, or None where that is not up to date.
+    """Return the file's compiled code from Python's cache, or None if that is not up to date.
 
-    The import system would do the same, at the price of half a megabyte of memory that a fork does not share.
+    The import system would do the same, but use half a megabyte of memory that a fork does not share.
     """
     folder, name = os.path.split(file)
     cache = os.path.join(folder, "__pycache__", f"{name[: -len('.py')]}.{sys.implementation.cache_tag}.pyc")
@@ -212,6 +212,6 @@ def _line_of(found: type) -> Optional[int]:
 
 
 def _line_in(error: BaseException, file: str) -> Optional[int]:
-    """The last line of `file` on the way to the error."""
+    """Return the last line of `file` on the way to the error."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return lines[-1] if lines else None

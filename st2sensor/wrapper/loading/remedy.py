@@ -1,4 +1,4 @@
-"""What to do about code that cannot be imported."""
+"""Remedies for code that cannot be imported."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ LEFT_PYTHON = frozenset(
         *("ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib", "lib2to3"),
     ]
 )
-"""Modules of the standard library until Python 3.12, and 3.13."""
+"""Modules that Python 3.12 and 3.13 have removed from the standard library."""
 
 NAME = re.compile(r"\s*[A-Za-z0-9][A-Za-z0-9._-]*")
-"""The name in a line of requirements.txt; options begin otherwise."""
+"""The name in a line of requirements.txt. Lines with options do not match."""
 
 
 def of_missing_module(name: str, file: str) -> Tuple[str, str]:
-    """What kind of problem it is, and what to do.
+    """Return the kind of problem, and what to do.
 
-    :param name: of the module; :param file: the sensor's.
+    :param name: the missing module; :param file: the sensor's file.
     """
     top = name.partition(".")[0]
     pack = pack_of(file)
@@ -75,7 +75,7 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
 
 
 def _of_missing_part(top: str, pack: str) -> str:
-    """What to do about a module that the package `top` lacks."""
+    """Return what to do about a module that the package `top` lacks."""
     place = _place_of(top)
     if place.startswith(pack + os.sep):
         return f"the pack's own {top} has no such module; correct the import, or add the module"
@@ -85,7 +85,7 @@ def _of_missing_part(top: str, pack: str) -> str:
 
 
 def _of_missing_package(top: str, pack: str) -> str:
-    """What to do about a package that is not installed at all."""
+    """Return what to do about a package that is not installed at all."""
     failure = _failure()
     if failure:
         return f"the pack's requirements could not be installed: {failure}"
@@ -98,7 +98,7 @@ def _of_missing_package(top: str, pack: str) -> str:
 
 
 def _failure() -> str:
-    """Why the requirements of this virtualenv could not be installed when that was last tried; empty if they could."""
+    """Return why the last installation of this virtualenv's requirements failed; empty if it did not fail."""
     home, name = os.path.split(sys.prefix)
     try:
         with open(os.path.join(home, f".{name}.failure"), encoding="utf-8") as note:
@@ -109,7 +109,7 @@ def _failure() -> str:
 
 
 def _required(pack: str) -> Set[str]:
-    """Names of the packages in a pack's requirements.txt."""
+    """Return the names of the packages in a pack's requirements.txt."""
     try:
         with open(os.path.join(pack, "requirements.txt"), encoding="utf-8") as file:
             lines = file.read().splitlines()
@@ -119,12 +119,12 @@ def _required(pack: str) -> Set[str]:
 
 
 def _plain(name: str) -> str:
-    """A package's name, however it is written."""
+    """Return the canonical form of a package's name."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _place_of(top: str) -> str:
-    """The file or folder of a package that is installed; empty for one without."""
+    """Return the file or folder of an installed package; empty if it has none."""
     spec = PathFinder.find_spec(top)
     if spec is None:
         return ""
@@ -132,13 +132,16 @@ def _place_of(top: str) -> str:
 
 
 def _is_pythons(place: str) -> bool:
-    """Whether something is of the standard library."""
+    """Return whether a file or folder belongs to the standard library."""
     folder = os.path.dirname(os.__file__)
     return place.startswith(folder + os.sep) and "-packages" not in place[len(folder) :]
 
 
 def of_syntax(bad_file: str, file: str) -> str:
-    """:param bad_file: where the error is; :param file: the sensor's."""
+    """Return what to do about a syntax error.
+
+    :param bad_file: the file with the error; :param file: the sensor's file.
+    """
     if bad_file == file or bad_file.startswith(pack_of(file) + os.sep):
         return "correct the code"
     return "that library is not for this Python; name another version in the pack's requirements.txt"

@@ -1,4 +1,4 @@
-"""Waiting for something outside to become true."""
+"""Waiting until something outside the test becomes true."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.plugins.patience import SOON
 R = TypeVar("R")
 
 LOOK_EVERY = 0.02
-"""Seconds."""
+"""Seconds between two looks, at least."""
 
 REST = 4
-"""How many times as long as a look took passes before the next one, so that looking takes a fifth of a core at most."""
+"""The rest after a look, as a multiple of the time that it took: looking takes at most a fifth of a core."""
 
 
 def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
-    """Look until there is something; returns it. Fails with `what` after timeout seconds."""
+    """Look until the result is true, and return it. Fails with `what` after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:
         began = time.monotonic()
@@ -32,7 +32,7 @@ def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
 
 
 def grown(what: str, count: Callable[[], int], target: int, timeout: float = SOON) -> int:
-    """Count until a number is reached; returns the last count. Fails once it has not grown for timeout seconds."""
+    """Count until a number is reached, and return the last count. Fails if it does not grow for timeout seconds."""
     reached = count()
     while reached < target:
         before = reached

@@ -9,11 +9,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from st2sensor.errors import ContainerGone, DatastoreUnavailable
+from st2sensor.errors import DatastoreUnavailable
 from st2sensor.portable import rpc
 from st2sensor.wrapper.connection import Connection
 from tests.plugins.patience import AT_LAST, SOON
@@ -81,7 +81,7 @@ def serve(folder: Path) -> Iterator[Callable[[Answer], tuple[Server, Connection]
     servers: list[Server] = []
     connections: list[Connection] = []
 
-    def gone() -> None:
+    def gone() -> NoReturn:
         raise Gone
 
     def make(answer: Answer) -> tuple[Server, Connection]:
@@ -224,5 +224,5 @@ def test_the_end_of_the_container_ends_every_call(serve: Callable[[Answer], tupl
         peer.socket.shutdown(socket.SHUT_RDWR)
 
     _, connection = serve(hang_up)
-    with pytest.raises((Gone, ContainerGone)):
+    with pytest.raises(Gone):
         connection.call("echo", {"n": 1})

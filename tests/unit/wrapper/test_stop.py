@@ -135,3 +135,22 @@ def test_a_sensor_that_swallows_it_again_and_again_is_ended_where_it_is(stop: St
     with contextlib.suppress(StopSensor):
         terminate()
     assert ended == ["here"]
+
+
+def test_the_end_of_a_stop_says_whether_it_came_at_that_very_moment(
+    stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = stop.over
+    calls: list[None] = []
+
+    def interrupted() -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            terminate()
+        over()
+
+    monkeypatch.setattr(stop, "over", interrupted)
+    assert stop.finish()
+    assert len(calls) == 2
+    terminate()
+    assert not stop.finish()
