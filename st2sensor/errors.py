@@ -1,39 +1,39 @@
-"""Every error st2sensor raises, in one tree, with the exit code a command ends with.
+"""All errors of st2sensor in one tree, each with the exit code of a command that ends with it.
 
     St2SensorError                      1
     ├── ConfigError                     78   a configuration file or option is wrong
-    ├── ContentError                    65   a file of a pack is wrong; names file, place and remedy
+    ├── ContentError                    65   a file of a pack is wrong; the message names file, place and remedy
     ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
-    ├── RecordingError                  1    a file of recorded triggers is wrong; names the line
+    ├── RecordingError                  1    a file of recorded triggers is wrong; the message names the line
     ├── SensorNotFound                  66   no registered sensor has this reference
-    ├── TriggerNotFound                 66   there is no trigger of this reference
+    ├── TriggerNotFound                 66   no trigger has this reference
     ├── KeyNotFound                     66   the datastore has no such key
     ├── NodeNotFound                    66   no node that shares sensors has this name
-    ├── StillHeld                       75   a node that is drained has not handed over all sensors in time
+    ├── StillHeld                       75   a drained node did not hand over all sensors in time
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
-    ├── ContainerForbidden              77   one may listen, but this user may not speak to it
-    ├── LeaseLost                       75   another container may run the sensor now
+    ├── ContainerForbidden              77   a container may be listening, but this user may not connect to it
+    ├── LeaseLost                       75   this container may not run the sensor any more
     ├── OutboxError                     74   the outbox cannot be opened or written
-    │   └── OutboxDamaged               74   its file is no database, or a broken one
+    │   └── OutboxDamaged               74   its file is not a database, or is damaged
     ├── WorkFailed                      70   a worker process did not do its task
-    │   ├── WorkExceeded                70  the task took more time, memory or bytes than it may
-    │   └── WorkersBusy                 75  others took so long that its turn did not come
+    │   ├── WorkExceeded                70  the task exceeded its limit of time, memory or bytes
+    │   └── WorkersBusy                 75  no worker process became free in time
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
     ├── TransportError                  69   the broker refused an operation
     │   ├── BrokerUnavailable           69   the broker cannot be reached
-    │   │   ├── MessageNotTaken         69   the broker cannot take a message now
-    │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under one routing key
-    │   └── MessageRefused              69   the broker will never take a message
-    │       └── Undeliverable           69   those who consume it cannot take it
+    │   │   ├── MessageNotTaken         69   the broker cannot accept a message now
+    │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under a routing key
+    │   └── MessageRefused              69   the broker will never accept a message
+    │       └── Undeliverable           69   its consumers cannot accept it
     ├── RpcError                        70   the container refused a sensor's request
-    │   ├── SensorStops                 70   the sensor is asked to stop, and its call does not wait any longer
+    │   ├── SensorStops                 70   the sensor must stop, so its call does not wait any longer
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
     │   └── ContainerGone               70   the connection to the container is lost
     └── DatastoreError                  69   a datastore call of a sensor failed
         ├── DatastoreUnavailable        69   the database behind the datastore cannot be reached
-        └── DatastoreRefused            69   the sensor may not do that
+        └── DatastoreRefused            69   the sensor lacks the permission
 
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -54,9 +54,9 @@ class ConfigError(St2SensorError):
 class ContentError(St2SensorError):
     """A file of a pack is wrong.
 
-    :param message: what is wrong and what to do.
+    :param message: the problem and the remedy.
     :param file: path of the file, as the user knows it.
-    :param line: line in the file, counted from 1, when known.
+    :param line: line in the file, counted from 1; None if unknown.
     """
 
     exit_code = 65
@@ -73,7 +73,7 @@ class ContentError(St2SensorError):
 
 
 def _readable(text: str) -> str:
-    """Text in which bytes of file names that are no UTF-8 are spelled out: it goes to terminals and databases."""
+    """Return a text fit for terminals and databases: bytes of file names that are not UTF-8 are escaped."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
@@ -81,7 +81,7 @@ def _readable(text: str) -> str:
 
 
 class TriggerRefused(St2SensorError):
-    """:param key: what of it is wrong: `type`, `trigger`, `parameters` or `payload`."""
+    """:param key: the wrong part: `type`, `trigger`, `parameters` or `payload`."""
 
     exit_code = 65
 
@@ -130,7 +130,7 @@ class LeaseLost(St2SensorError):
     exit_code = 75
 
     def __init__(self, sensor: str) -> None:
-        super().__init__(f"{sensor} is not held by this container any more: another one may run it")
+        super().__init__(f"{sensor} is not held by this container any more: another container may run it")
 
 
 class OutboxError(St2SensorError):
@@ -146,7 +146,7 @@ class WorkFailed(St2SensorError):
 
 
 class WorkExceeded(WorkFailed):
-    """:param what: `time`, `memory`, `request` or `answer`."""
+    """:param what: the limit that was exceeded: `time`, `memory`, `request` or `answer`."""
 
     def __init__(self, message: str, *, what: str) -> None:
         super().__init__(message)
@@ -162,7 +162,7 @@ class StorageError(St2SensorError):
 
 
 class StorageUnavailable(StorageError):
-    """:ivar uncertain: whether the operation may have been carried out all the same."""
+    """:ivar uncertain: whether the operation may have been carried out nevertheless."""
 
     def __init__(self, message: str, *, uncertain: bool = False) -> None:
         super().__init__(message)
@@ -182,11 +182,11 @@ class MessageNotTaken(BrokerUnavailable):
 
 
 class RoutingKeyForbidden(BrokerUnavailable):
-    """Topic authorisation refuses one routing key; other keys of the same exchange may be published.
+    """Topic authorisation refuses one routing key. Other keys of the same exchange may be allowed.
 
-    :param routing_key: the key that is refused.
-    :param confirmed: indexes of the messages of the batch that the broker has confirmed, ascending. The others, the
-        refused one among them, have to be published again.
+    :param routing_key: the refused key.
+    :param confirmed: ascending indexes of the messages in the batch that the broker has confirmed. All others,
+        including the refused one, must be published again.
     """
 
     def __init__(self, message: str, *, routing_key: str, confirmed: tuple[int, ...]) -> None:
@@ -224,7 +224,7 @@ class DatastoreError(St2SensorError):
 
 
 class DatastoreUnavailable(DatastoreError):
-    """:ivar uncertain: whether what was asked for may have been carried out all the same, or may be yet."""
+    """:ivar uncertain: whether the call may have been carried out nevertheless, or may still be."""
 
     def __init__(self, *message: object, uncertain: bool = False) -> None:
         super().__init__(*message)
@@ -248,4 +248,4 @@ SENSOR_FACING: dict[str, type[Exception]] = {
         ValueError,
     )
 }
-"""Errors that travel from the container to a sensor, by the name they travel under."""
+"""Errors that the container sends to sensors, by their names on the wire."""

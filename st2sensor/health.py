@@ -1,4 +1,4 @@
-"""Whether something the container needs is there, since when, and why not."""
+"""The health of something that the container needs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """:param reason: what is wrong, in words; empty when nothing is.
-    :param since: in seconds since the epoch.
+    """Whether it works, and since when.
+
+    :param reason: why it does not work, in words; empty if it works.
+    :param since: when that began, in seconds since the epoch.
     """
 
     reason: str
@@ -21,5 +23,5 @@ class Health:
 
 
 def changed(health: Health, reason: str) -> Health:
-    """The health from now on; it goes on since when it did if it is as good, or as bad, as before."""
+    """Return the new health. `since` is kept while the state (ok or not) stays the same."""
     return Health(reason=reason, since=health.since) if health.ok is not bool(reason) else Health(reason=reason)

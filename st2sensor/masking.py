@@ -1,4 +1,4 @@
-"""Secrets in texts that are shown or logged are replaced by a mask."""
+"""Masks secrets in texts that are shown or logged."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import json
 from collections.abc import Iterable
 
 MASK = "********"
+"""Stands for the value of a secret, as in StackStorm."""
 
 SHORTEST_SECRET = 4
-"""Characters; shorter ones are not masked: they are in every other word."""
+"""Characters of the shortest secret that is masked. Shorter ones occur in ordinary words."""
 
 
 def masked(text: str, secrets: frozenset[str]) -> str:
-    """Text with every secret replaced."""
+    """Return a text with every secret replaced."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
 
 def lines(secrets: Iterable[str]) -> frozenset[str]:
-    """What is looked for in a log, which is written line by line."""
+    """Return the lines of secrets, because a log is written line by line."""
     return frozenset(line for secret in secrets for line in secret.splitlines() if len(line) >= SHORTEST_SECRET)
 
 
 def forms(secrets: Iterable[str]) -> frozenset[str]:
-    """Secrets as messages of Python's and JSON's show them, too."""
+    """Return secrets as they are, and as Python's and JSON's messages show them."""
     return frozenset(
         form
         for secret in secrets

@@ -1,4 +1,4 @@
-"""What the container tells of itself and of its sensors, to commands and pages. Times are seconds since the epoch."""
+"""Reports of the container on itself and its sensors, for commands and pages. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CONTROL_SOCKET = "control.sock"
-"""In a state directory: where commands ask."""
+"""The file in a state directory through which commands reach its container."""
 
 PAGE = 1000
-"""Sensors that one answer of the control socket tells of, at most."""
+"""Most sensors in one answer of the control socket."""
 
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
 """States of sensors that have no process."""
@@ -27,14 +27,14 @@ STATES = (
     REFUSED,
     DOWN,
 )
-"""Of sensors: see SensorReport."""
+"""States of sensors, see SensorReport."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something that happened to a sensor.
+    """An incident of a sensor.
 
-    :param text: in words; of an error with its traceback.
+    :param text: the incident in words; an error's traceback included.
     """
 
     at: float
@@ -46,7 +46,7 @@ class Poll:
     """The newest poll().
 
     :param at: when it began.
-    :param seconds: how long it took, or takes.
+    :param seconds: its duration, so far if it is running.
     """
 
     at: float
@@ -56,11 +56,11 @@ class Poll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
-    """A method of a sensor, or a call that it makes, takes long. That is no failure by itself.
+    """A slow method of a sensor, or a slow call that it makes. That alone is no failure.
 
-    :param what: as in `poll()`.
+    :param what: the method or call, as in `poll()`.
     :param since: when it began.
-    :param heard: when the sensor's process last said something; None for never.
+    :param heard: when the sensor's process last sent a message; None for never.
     """
 
     what: str
@@ -72,30 +72,35 @@ class Hang:
 class SensorReport:
     """One sensor.
 
-    :param state: of a process's life as in `running`; or `disabled`, `elsewhere` for one that another node runs,
-        `waiting` for one whose turn has not come, or that no node holds, `refused` for content that was never
-        registered, `down` where no container runs.
-    :param since: when it entered that state; None where nobody knows.
-    :param reason: why it did, in words.
-    :param restarts: how often its process was started again since the container started.
-    :param failures: exits in a row that were failures.
-    :param failing: whether these are so many that somebody should look, and it does not dispatch again.
-    :param hang: what takes longer than 10 seconds and three poll intervals; None for nothing.
-    :param next_start: when it is started again after a failure.
-    :param refused: what is wrong with the newest content on disk, so that an older one runs, or none.
-    :param refused_types: why some of its trigger types were refused, one for each.
-    :param held_back: how many of its triggers wait because the broker refuses their routing key; empty for none.
-    :param trigger: reference of the last trigger's type.
-    :param triggers_per_minute: as of the last minute.
-    :param recent: triggers in spans of 10 seconds, oldest first.
-    :param dispatched: triggers since the container started; `invalid` were none that could be published, and `dead` are
-        these and what the broker refused.
-    :param last_invalid: the newest of those, and why.
-    :param dropped: lines of its log that were dropped, because it says more than [sensorcontainer] output_rate.
-    :param polls: since the container started; `poll_seconds` all of them together.
-    :param memory: bytes, as of the last sample; `cpu` seconds of processor time.
-    :param digest: of the code, metadata and configuration that run.
-    :param node: that holds it, and `fence` of its lease; None for nobody, and where sensors are not shared.
+    :param state: the state of its process, as in `running`; or one of: `disabled`; `elsewhere`: another node runs it;
+        `waiting`: its turn has not come, or no node holds it; `refused`: its content was never accepted; `down`: no
+        container runs.
+    :param node: the node that holds it; None if none does, or sensors are not shared.
+    :param fence: fence of its lease; None as for `node`.
+    :param since: when it entered that state; None if unknown.
+    :param reason: why it entered that state, in words.
+    :param restarts: number of times its process was started again since the container started.
+    :param failures: number of failed exits in a row.
+    :param failing: whether these are enough to need attention, and the sensor has not dispatched since.
+    :param hang: a call that takes longer than 10 seconds and three poll intervals; None for none.
+    :param next_start: when it starts again after a failure.
+    :param refused: why the newest content on disk was refused, so that older content runs, or none.
+    :param refused_types: why some of its trigger types were refused, with one reason each.
+    :param held_back: number of its triggers that wait because the broker refuses their routing key, in words; empty
+        for none.
+    :param dropped: lines of its log that were dropped because they exceeded [sensorcontainer] output_rate.
+    :param polls: number of polls since the container started.
+    :param poll_seconds: duration of these polls together.
+    :param trigger: reference of the newest trigger's type.
+    :param triggers_per_minute: triggers in the last minute.
+    :param recent: triggers in each span of 10 seconds, oldest first.
+    :param dispatched: triggers since the container started.
+    :param invalid: triggers that failed validation.
+    :param last_invalid: the newest of these, and why it failed.
+    :param dead: invalid triggers, and those that the broker rejected.
+    :param memory: bytes, as of the last sample.
+    :param cpu: seconds of processor time, as of the last sample.
+    :param digest: digest of the code, metadata and configuration that run.
     """
 
     ref: str
@@ -137,10 +142,10 @@ class SensorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Something the node needs: `broker`, `database`, `outbox`, `routing keys` that it may use, `leases`, or that no
-    sensor crashes again and again.
+    """A condition that the node needs.
 
-    :param reason: what is wrong and what that means; empty when nothing is.
+    :param name: `broker`, `database`, `outbox`, `routing keys`, `leases`, or the check for crash loops of sensors.
+    :param reason: the problem and its consequence, in words; empty if there is none.
     """
 
     name: str
@@ -151,14 +156,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingReport:
-    """How the container shares sensors with others.
+    """The container's part in sharing sensors.
 
-    :param nodes: how many there are, by state.
-    :param drained: whether this one is to hold nothing.
-    :param sensors: that some node is to run; this one holds `held` of them, and nobody `unheld`.
-    :param lease_left: seconds until its sensors stop, unless it renews its leases.
-    :param takeovers: leases that it has taken from dead containers, and `moves` those that it has handed over.
-    :param losses: how often it has lost all, because it did not renew them in time.
+    :param nodes: number of nodes by state.
+    :param drained: whether this node is drained.
+    :param sensors: number of sensors that some node is to run.
+    :param held: number of these that this node holds.
+    :param unheld: number of these that no node holds.
+    :param lease_left: seconds until this node's sensors stop, unless it renews its leases.
+    :param takeovers: number of leases taken from dead containers.
+    :param moves: number of leases handed over.
+    :param losses: number of times that all leases were lost because they were not renewed in time.
     """
 
     nodes: Mapping[str, int]
@@ -176,15 +184,20 @@ class SharingReport:
 class NodeReport:
     """The container.
 
-    :param started: when.
+    :param started: when the container started.
     :param source: the configuration files.
-    :param summary: how many sensors are in which state, for people.
-    :param outbox_depth: triggers that wait for the broker, of `outbox_size` that may; the oldest was dispatched at
-        `outbox_oldest`. They are `outbox_bytes`, of `outbox_max_bytes`.
-    :param latencies: rounds of publishing by upper bounds in seconds; `latency_sum` are their seconds.
-    :param memory: bytes of the container alone; `cpu` seconds of processor time.
-    :param notes: what is worth a look, though nothing that the container needs is missing.
-    :param sharing: how it shares sensors; None where they are not shared.
+    :param summary: number of sensors in each state, in words.
+    :param outbox_depth: number of triggers that wait for the broker.
+    :param outbox_size: most triggers that may wait.
+    :param outbox_bytes: bytes of the triggers that wait.
+    :param outbox_max_bytes: most bytes that may wait.
+    :param outbox_oldest: when the oldest waiting trigger was dispatched; None if none waits.
+    :param latencies: number of publishing rounds by upper bounds of their duration.
+    :param latency_sum: duration of all rounds, in seconds.
+    :param memory: bytes of the container's own process.
+    :param cpu: seconds of processor time of that process.
+    :param notes: problems that affect nothing the container needs.
+    :param sharing: its part in sharing sensors; None if they are not shared.
     """
 
     name: str

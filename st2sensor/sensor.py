@@ -11,17 +11,17 @@ import time
 from typing import Any, Dict, Optional
 
 DEFAULT_POLL_INTERVAL = 5.0
-"""Seconds between polls when neither metadata nor class says otherwise, as in StackStorm."""
+"""Seconds between two polls if neither metadata nor class sets them, as in StackStorm."""
 
 
 class BaseSensor(abc.ABC):
-    """What all sensors have in common.
+    """The common base of all sensors.
 
     :param sensor_service: gives access to dispatch(), logging and the datastore.
     :param config: the pack's configuration, a dict.
     """
 
-    # Class-level values, because real sensors override __init__ without calling it here.
+    # Set on the class, because some real sensors override __init__ without calling this one.
     _sensor_service: Any = None
     _config: Dict[str, Any] = {}  # noqa: RUF012 (never changed in place)
     sensor_service: Any = None
@@ -33,29 +33,29 @@ class BaseSensor(abc.ABC):
 
     @abc.abstractmethod
     def setup(self) -> None:
-        """Prepare: called once, before anything else, in the main thread."""
+        """Prepare the sensor. Called once, before all other methods, in the main thread."""
 
     @abc.abstractmethod
     def cleanup(self) -> None:
-        """Release what setup() took: called once on a stop, in the main thread."""
+        """Release the resources that setup() acquired. Called once when the sensor stops, in the main thread."""
 
     @abc.abstractmethod
     def add_trigger(self, trigger: Dict[str, Any]) -> None:
-        """A rule asks for `trigger`, of one of this sensor's trigger types.
+        """Start to watch for a trigger of one of this sensor's trigger types. Called when a rule asks for it.
 
         :param trigger: id, uid, ref, name, pack, type, parameters.
         """
 
     @abc.abstractmethod
     def update_trigger(self, trigger: Dict[str, Any]) -> None:
-        """The parameters of a trigger that was added have changed; its id has not."""
+        """Adapt to the new parameters of an added trigger. Its id stays the same."""
 
     @abc.abstractmethod
     def remove_trigger(self, trigger: Dict[str, Any]) -> None:
-        """No rule asks for this trigger any more."""
+        """Stop watching for a trigger. Called when no rule asks for it any more."""
 
     def triggers_known(self) -> None:  # noqa: B027 (few sensors care)
-        """Every trigger that rules ask for by now has been added. Beyond StackStorm; need not be defined."""
+        """Called when all triggers that rules ask for have been added. An optional extension of StackStorm's API."""
 
 
 class Sensor(BaseSensor):
@@ -63,16 +63,16 @@ class Sensor(BaseSensor):
 
     @abc.abstractmethod
     def run(self) -> None:
-        """Watch the outside system; returning ends the sensor."""
+        """Watch the outside system. The sensor ends when this returns."""
 
 
 class PollingSensor(Sensor):
     """A sensor whose `poll()` is called every `poll_interval` seconds.
 
-    The interval runs from the start of one poll to the start of the next. It is read again before each wait, so a
-    change takes effect at once.
+    The interval runs from the start of one poll to the start of the next. It is read before each wait, so a change
+    takes effect at once.
 
-    :param poll_interval: seconds, may be fractional; None leaves the class's own.
+    :param poll_interval: seconds, which may be fractional; None keeps the class's own.
     """
 
     _poll_interval: float = DEFAULT_POLL_INTERVAL
@@ -84,31 +84,31 @@ class PollingSensor(Sensor):
         poll_interval: Optional[float] = DEFAULT_POLL_INTERVAL,
     ) -> None:
         super().__init__(sensor_service=sensor_service, config=config)
-        # Real packs pass their own default of None on.
+        # Real packs pass on their own default, None.
         if poll_interval is not None:
             self.set_poll_interval(poll_interval)
 
     @abc.abstractmethod
     def poll(self) -> None:
-        """Look at the outside system once."""
+        """Check the outside system once."""
 
     def run(self) -> None:
         due = time.monotonic()
         while True:
             self.poll()
             now = time.monotonic()
-            # A poll that overran its slot makes the next one start at once, and is not caught up with.
+            # After a poll that took longer than the interval, the next one starts at once. Missed polls are skipped.
             due = max(due + self._poll_interval, now)
             time.sleep(due - now)
 
     def get_poll_interval(self) -> float:
-        """Seconds between the starts of two polls."""
+        """Return the seconds between the starts of two polls."""
         return self._poll_interval
 
     def set_poll_interval(self, poll_interval: float) -> None:
-        """Change the seconds between two polls, from the next wait on.
+        """Set the seconds between the starts of two polls, from the next wait on.
 
-        Raises ValueError unless it is a number above 0.
+        Raises ValueError unless they are a number above 0.
         """
         if isinstance(poll_interval, bool) or not isinstance(poll_interval, (int, float)) or not poll_interval > 0:
             raise ValueError(f"poll_interval must be a number of seconds above 0, not {poll_interval!r}")

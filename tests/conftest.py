@@ -29,11 +29,12 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 LONGEST = [
-    *("test_delivery", "test_supervision", "test_guides", "test_fleet", "test_webhooks", "test_datastore"),
-    *("test_timers", "test_nodes", "test_sharing", "test_container", "test_docs", "test_webhook_load"),
-    *("test_end_to_end", "test_odd_sensors", "test_broken_sensors", "test_operators", "test_lease_model"),
+    *("test_delivery", "test_supervision", "test_guides", "test_outbox", "test_fleet", "test_broker"),
+    *("test_webhooks", "test_datastore", "test_hostile_neighbours", "test_sharing", "test_nodes", "test_timers"),
+    *("test_container", "test_webhook_load", "test_beside_stackstorm", "test_docs", "test_end_to_end"),
+    *("test_odd_sensors", "test_broken_sensors", "test_operators", "test_transport", "test_lease_model"),
 ]
-"""By the seconds that they take, as DURATIONS=1 tells."""
+"""Files that take long, longest first, as `make test DURATIONS=1` prints them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

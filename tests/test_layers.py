@@ -1,6 +1,7 @@
 """The layers: an import goes to the same layer or a lower one, never up, never in a circle, never inside a function.
 
-What st2sensor.system.lazy loads by name counts as an import of the module that names it.
+A module that has st2sensor.system.lazy load a name imports that name. Each rule is one test, which names every
+violation.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import functools
 import re
 import sys
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 from st2sensor.system.lazy import resolve
 
@@ -43,8 +42,34 @@ ORDER = {
         launch desired
         sessions
         supervision
-        operators
-        supervisor
+        lifetime targets
+        node operators
+        parts
+        assembly supervisor
+        """,
+    "container.desired": """
+        snapshot watch membership
+        snapshot_reader refresh
+        """,
+    "container.operators": """
+        clipping hangs locations neighbours pipeline recent_logs usage
+        operations reporter
+        control
+        interface
+        """,
+    "container.sessions": """
+        activity unanswered outgoing node
+        session
+        assignments endpoint release datastore events
+        wrapper_methods
+        """,
+    "container.sessions.datastore": """
+        announcer call fair_queue
+        call_threads
+        database_calls
+        leased_calls
+        batches
+        methods
         """,
     "packs": """
         yaml_files registrable storable bundled
@@ -60,6 +85,8 @@ ORDER = {
         tail incoming
         backlog
         database waiting
+        commits
+        upkeep
         writer
         outbox
         """,
@@ -75,7 +102,7 @@ ORDER = {
         text
         invocation configuration
         inspection
-        announce daemon events registration
+        content_changes daemon events registration
         development
         commands
         declarations
@@ -108,23 +135,27 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
 NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper"), ("container", "testing")]
 
 NAMED = re.compile(r"(?P<root>[a-z]\w*)(\.\w+)*:\w+", re.ASCII)
-"""How lazy.resolve is told what to load."""
+"""The form of the names that lazy.resolve loads."""
 
 IMPORTERS = {"import_module", "__import__"}
 
 MAY_IMPORT_BY_NAME = {"system.lazy", "wrapper.__main__", "wrapper.loading.loader"}
-"""The last two run the code of packs."""
+"""Modules that import by name. The last two run the code of packs."""
 
 PORTABLE = {"errors", "sensor", "portable", "wrapper", "testing"}
-"""What runs in a pack's interpreter, and imports nothing else."""
+"""The parts that run in a pack's interpreter. They import no others."""
 
 ITS_OWN_LIBRARY = {"testing.plugin": "pytest", "portable.crypto": "cryptography"}
-"""pytest loads its plugins itself. A pack that encrypts has the library in its own interpreter."""
+"""Exceptions: pytest loads its plugins itself, and a pack that encrypts has the library in its own interpreter."""
 
 MOST_LINES = 300
+"""Lines of a module."""
+
 MOST_MODULES = 12
+"""Modules of a folder."""
 
 LARGE_FOLDERS = {"cli.commands": "a module for each command, found by its name"}
+"""Folders that may have more modules, with the reason."""
 
 MODULES = [
     path
@@ -135,32 +166,36 @@ MODULES = [
 
 @functools.cache
 def nodes(path: Path) -> list[ast.AST]:
-    """All of a module's syntax."""
+    """Return all of a module's syntax."""
     return list(ast.walk(ast.parse(path.read_text())))
 
 
 @functools.cache
 def name_of(path: Path) -> str:
-    """A module's name below st2sensor; empty for the package itself."""
+    """Return a module's name below st2sensor, which is empty for the package itself."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Full names of what a module imports, or has lazy.resolve import."""
+NAMES = {name_of(path) for path in MODULES}
+
+
+@functools.cache
+def imports(path: Path) -> list[str]:
+    """Return the full names that a module imports, or has lazy.resolve import."""
+    found = [target.replace(":", ".") for target in names(path)]
     for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    for target in names(path):
-        yield target.replace(":", ".")
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def names(path: Path) -> Iterator[str]:
-    """What a module has lazy.resolve load."""
+    """Yield the names that a module has lazy.resolve load."""
     for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             named = NAMED.fullmatch(node.value)
@@ -170,18 +205,17 @@ def names(path: Path) -> Iterator[str]:
 
 @functools.cache
 def own(path: Path) -> set[str]:
-    """The st2sensor modules a module imports."""
-    known = {name_of(other) for other in MODULES}
+    """Return the st2sensor modules that a module imports."""
     found = set()
     for full in imports(path):
         if full.startswith("st2sensor."):
             name = full.removeprefix("st2sensor.")
-            found.add(name if name in known else name.rpartition(".")[0])
+            found.add(name if name in NAMES else name.rpartition(".")[0])
     return found - {""}
 
 
 def place_in(folder: str, name: str) -> str:
-    """The module or folder of a folder that a module is, or is in."""
+    """Return the part of a folder, a module or another folder, that a module is or is in."""
     return name.removeprefix(f"{folder}." if folder else "").partition(".")[0]
 
 
@@ -190,93 +224,151 @@ def rank(folder: str) -> dict[str, int]:
     return {name: line for line, names in enumerate(ORDER[folder].split("\n")) for name in names.split()}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down(path: Path) -> None:
-    name = name_of(path)
-    for other in own(path):
-        for folder in ORDER:
-            if all(inner.startswith(f"{folder}." if folder else "") for inner in (name, other)):
-                here, there = place_in(folder, name), place_in(folder, other)
-                assert rank(folder)[there] <= rank(folder)[here], f"{name} imports {other}"
-        for pair in NEVER_EACH_OTHER:
-            room, target = place_in("", name), place_in("", other)
-            assert not (room in pair and target in pair and room != target), f"{name} imports {other}"
-
-
 FOLDERS = sorted({name_of(path.parent / "__init__.py") for path in MODULES})
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_the_parts_of_a_folder_form_no_circle(folder: str) -> None:
+def listed(wrong: list[str]) -> str:
+    """Return all violations of a rule, which pytest would shorten."""
+    return "\n".join(["", *wrong])
+
+
+def test_imports_go_down() -> None:
+    wrong = []
+    for path in MODULES:
+        name = name_of(path)
+        for other in sorted(own(path)):
+            if goes_up(name, other) or joins_a_pair(name, other):
+                wrong.append(f"{name} imports {other}")
+    assert not wrong, listed(wrong)
+
+
+def goes_up(name: str, other: str) -> bool:
+    """Return whether `other` is on a later line than `name`, in any folder that holds both."""
+    for folder in ORDER:
+        if all(inner.startswith(f"{folder}." if folder else "") for inner in (name, other)):
+            here, there = place_in(folder, name), place_in(folder, other)
+            if rank(folder)[there] > rank(folder)[here]:
+                return True
+    return False
+
+
+def joins_a_pair(name: str, other: str) -> bool:
+    """Return whether the two are in folders that never import each other."""
+    ends = {place_in("", name), place_in("", other)}
+    return any(ends == set(pair) for pair in NEVER_EACH_OTHER)
+
+
+def test_the_parts_of_a_folder_form_no_circle() -> None:
+    wrong = []
+    for folder in FOLDERS:
+        try:
+            TopologicalSorter(below(folder)).prepare()
+        except CycleError as error:
+            wrong.append(f"{folder or 'st2sensor'}: {' <- '.join(error.args[1])}")
+    assert not wrong, listed(wrong)
+
+
+def below(folder: str) -> dict[str, set[str]]:
+    """Return the parts of a folder, each with the other parts that it imports."""
     start = f"{folder}." if folder else ""
-    below: dict[str, set[str]] = {}
+    parts: dict[str, set[str]] = {}
     for path in MODULES:
         name = name_of(path)
         if name.startswith(start) and name:
             here = place_in(folder, name)
             inside = {place_in(folder, other) for other in own(path) if other.startswith(start)}
-            below.setdefault(here, set()).update(inside - {here})
-    TopologicalSorter(below).prepare()
+            parts.setdefault(here, set()).update(inside - {here})
+    return parts
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_folders_are_small(folder: str) -> None:
-    inside = [path for path in MODULES if path.parent == PACKAGE.joinpath(*filter(None, folder.split(".")))]
-    if folder not in LARGE_FOLDERS:
-        assert len([path for path in inside if not path.stem.startswith("__")]) <= MOST_MODULES
+def test_folders_are_small() -> None:
+    wrong = []
+    for folder in FOLDERS:
+        place = PACKAGE.joinpath(*filter(None, folder.split(".")))
+        inside = [path for path in MODULES if path.parent == place and not path.stem.startswith("__")]
+        if len(inside) > MOST_MODULES and folder not in LARGE_FOLDERS:
+            wrong.append(f"{folder or 'st2sensor'} has {len(inside)} modules")
+    assert not wrong, listed(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_modules_are_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MOST_LINES
+def test_modules_are_small() -> None:
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    wrong = [f"{name} has {count} lines" for name, count in lines.items() if count > MOST_LINES]
+    assert not wrong, listed(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_libraries_belong_to_one_place(path: Path) -> None:
-    for full in imports(path):
-        owner = OWNERS.get(full.partition(".")[0])
-        assert owner is None or name_of(path).startswith(owner), f"{name_of(path)} imports {full}"
+def test_libraries_belong_to_one_place() -> None:
+    wrong = []
+    for path in MODULES:
+        for full in imports(path):
+            owner = OWNERS.get(full.partition(".")[0])
+            if owner is not None and not name_of(path).startswith(owner):
+                wrong.append(f"{name_of(path)} imports {full}")
+    assert not wrong, listed(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_import_is_inside_a_function(path: Path) -> None:
-    for node in nodes(path):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for inner in ast.walk(node):
-                assert not isinstance(inner, ast.Import | ast.ImportFrom), f"{name_of(path)}: {node.name}"
+def test_no_import_is_inside_a_function() -> None:
+    wrong = []
+    for path in MODULES:
+        for node in nodes(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = ast.walk(node)
+                if any(isinstance(part, ast.Import | ast.ImportFrom) for part in inner):
+                    wrong.append(f"{name_of(path)}: {node.name}")
+    assert not wrong, listed(wrong)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_one_place_imports_by_name(path: Path) -> None:
-    if name_of(path) in MAY_IMPORT_BY_NAME:
-        return
-    for node in nodes(path):
-        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        assert name not in IMPORTERS, f"{name_of(path)} imports by name: have st2sensor.system.lazy do that"
-        if isinstance(node, ast.ImportFrom):
-            assert IMPORTERS.isdisjoint(alias.name for alias in node.names), name_of(path)
+def test_one_place_imports_by_name() -> None:
+    wrong = []
+    for path in MODULES:
+        if name_of(path) not in MAY_IMPORT_BY_NAME:
+            used = {name for node in nodes(path) for name in words(node)}
+            wrong += [f"{name_of(path)} uses {name}" for name in sorted(used & IMPORTERS)]
+    assert not wrong, listed(["have st2sensor.system.lazy import by name:", *wrong])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_what_is_named_is_there(path: Path) -> None:
-    for target in names(path):
-        assert callable(resolve(target)), target
+def words(node: ast.AST) -> list[str]:
+    """Return the names that a piece of syntax uses or imports."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute):
+        return [node.attr]
+    if isinstance(node, ast.ImportFrom):
+        return [alias.name for alias in node.names]
+    return []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_what_runs_in_a_packs_interpreter_needs_the_standard_library_alone(path: Path) -> None:
-    name = name_of(path)
-    if place_in("", name) not in PORTABLE:
-        return
-    for full in imports(path):
-        root = full.partition(".")[0]
-        if ITS_OWN_LIBRARY.get(name) != root:
-            assert root == "st2sensor" or root in sys.stdlib_module_names, f"{name} imports {full}"
-    assert {place_in("", other) for other in own(path)} <= PORTABLE, name
+def test_what_is_named_is_there() -> None:
+    wrong = []
+    for path in MODULES:
+        for target in names(path):
+            try:
+                found = callable(resolve(target))
+            except (ImportError, AttributeError):
+                found = False
+            if not found:
+                wrong.append(f"{name_of(path)} names {target}")
+    assert not wrong, listed(wrong)
+
+
+def test_what_runs_in_a_packs_interpreter_needs_the_standard_library_alone() -> None:
+    wrong = []
+    for path in MODULES:
+        name = name_of(path)
+        if place_in("", name) in PORTABLE:
+            roots = {full.partition(".")[0] for full in imports(path)}
+            foreign = roots - sys.stdlib_module_names - {"st2sensor", ITS_OWN_LIBRARY.get(name, "")}
+            own_places = {place_in("", other) for other in own(path)}
+            wrong += [f"{name} imports {other}" for other in sorted(foreign | (own_places - PORTABLE))]
+    assert not wrong, listed(wrong)
 
 
 def test_every_module_has_a_place_in_the_order() -> None:
+    wrong = []
+    names = [name_of(path) for path in MODULES]
     for folder in ORDER:
         start = f"{folder}." if folder else ""
-        names = [name_of(path) for path in MODULES]
-        assert {place_in(folder, name) for name in names if name.startswith(start) and name} == set(rank(folder))
+        there = {place_in(folder, name) for name in names if name.startswith(start) and name}
+        wrong += [f"{start}{part} is not in ORDER" for part in sorted(there - set(rank(folder)))]
+        wrong += [f"{start}{part} is only in ORDER" for part in sorted(set(rank(folder)) - there)]
+    assert not wrong, listed(wrong)

@@ -1,4 +1,4 @@
-"""What a command is configured with. What has no effect there is warned of on stderr: each command may be the first."""
+"""The configuration of a command. Warnings about it go to stderr: any command may be the first one that reads it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.settings import Settings
 
 
-def configured(config_files: Sequence[str]) -> Settings:
-    """Read the configuration. Raises ConfigError."""
-    return _warned(config.load(config_files))
+def configured(config_files: Sequence[str], *, show_warnings: bool = True) -> Settings:
+    """Read the configuration. Raises ConfigError.
+
+    :param show_warnings: print warnings, such as those about options without effect.
+    """
+    settings = config.load(config_files)
+    if show_warnings:
+        _warn(settings)
+    return settings
 
 
 def configured_if_any(config_files: Sequence[str]) -> Settings | None:
-    """The same; None when no file is named and there is none at the usual place."""
+    """Read the configuration. Return None if no file is named and the usual place has none. Raises ConfigError."""
     settings = config.load_if_any(config_files)
-    return None if settings is None else _warned(settings)
+    if settings is not None:
+        _warn(settings)
+    return settings
 
 
-def _warned(settings: Settings) -> Settings:
+def _warn(settings: Settings) -> None:
     for warning in settings.warnings:
         click.echo(f"warning: {in_line(warning)}", err=True)
-    return settings

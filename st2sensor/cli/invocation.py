@@ -1,6 +1,6 @@
-"""From a command line to the function that runs it, and from an error to a line and an exit code.
+"""Run the function behind a command line, and turn errors into a line and an exit code.
 
-Commands are declared in `commands`, which loads nothing that --help does not need; the modules beside it run them.
+Commands are declared in `declarations`, which loads only what --help needs. The modules in `commands` run them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from st2sensor.system.lazy import resolve
 INTERNAL_ERROR = 70
 
 DEBUG = "st2sensor.debug"
-"""Whether --debug was given, in the meta of a click.Context."""
+"""Key in the meta of a click.Context: whether --debug was given."""
 
 VERBOSE = "st2sensor.verbose"
-"""Whether --verbose was given, in the same place."""
+"""Key in the meta of a click.Context: whether --verbose was given."""
 
 Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 class Body:
-    """The callback of a declared command: loads what runs it, and calls that.
+    """The callback of a declared command: load the function that runs it, and call that.
 
-    It is called with the configuration files, and what the command line says by the names of its parameters.
+    The function receives the configuration files, and the parameters of the command line by name.
 
-    :param declared: has the name and the help of the command.
-    :param target: names what runs, as lazy.resolve takes it.
-    :param quiet: log warnings only.
+    :param declared: a function with the name and the help of the command.
+    :param target: name of the function that runs the command, for lazy.resolve.
+    :param quiet: log only warnings and errors.
     """
 
     def __init__(self, declared: Callable[[], None], target: str, *, quiet: bool) -> None:
@@ -53,12 +53,12 @@ class Body:
 
 
 def runs(target: str, *, quiet: bool = True) -> Callable[[Callable[[], None]], Body]:
-    """Declare what runs a command."""
+    """Declare which function runs a command."""
     return lambda declared: Body(declared, target, quiet=quiet)
 
 
 def completed(target: str) -> Completion:
-    """Complete a value by a function that is loaded for it, and takes the configuration files and the beginning."""
+    """Return a shell completion. It loads a function, and calls it with the configuration files and the typed text."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001
         found: list[str] = resolve(target)(context.obj or (), incomplete)
@@ -68,9 +68,9 @@ def completed(target: str) -> Completion:
 
 
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
-    """Run a command line; returns the exit code. An error is one line, with its traceback only under --debug."""
+    """Run a command line; return the exit code. An error is printed as a line; --debug adds its traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What an encoding has no form for must not end a command.
+        # A character that the encoding lacks must not end a command.
         sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -88,6 +88,6 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     except Exception as error:  # noqa: BLE001 (the last resort of every command)
         if "--debug" in arguments:
             resolve("traceback:print_exc")()
-        click.echo(f"{name}: internal error: {error!r}; run it again with --debug, and report what it prints", err=True)
+        click.echo(f"{name}: internal error: {error!r}; run it again with --debug, and report the output", err=True)
         return INTERNAL_ERROR
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""Registering content from a command line: progress, a table of what came of it, and what went wrong."""
+"""Register content from a command line, with progress, a table of results, and errors."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from st2sensor.transport import open_transport
 from st2sensor.workers.pool import Pool
 
 QUIET = (Result.UNCHANGED, Result.LEFT)
-"""What is counted, and not listed row by row."""
+"""Results that are counted, but not listed row by row."""
 
 RARE = (Result.WAITING, Result.LEFT, Result.GIVEN_BACK)
-"""What has a column only where there is any."""
+"""Results that have a column only if they occur."""
 
 COLOURS = {
     Result.CREATED: "green",
@@ -56,9 +56,12 @@ def reload(
     pack: Path | None,
     verbose: bool,
 ) -> int:
-    """What `st2ctl reload` and `st2-register-content` do. Raises UsageError for options that exclude each other."""
+    """Run `st2ctl reload` or `st2-register-content`; return the exit code.
+
+    Raises UsageError for options that exclude each other, and the errors of `register`.
+    """
     if prune and pack is not None:
-        raise click.UsageError("--prune looks at all packs, and --register-pack at one: leave one of them away")
+        raise click.UsageError("--prune applies to all packs, and --register-pack to one: omit one of them")
     settings = configured(config_files)
     return register(
         settings,
@@ -83,14 +86,14 @@ def register(
     only: Path | None = None,
     verbose: bool = False,
 ) -> int:
-    """Register, and show what came of it; returns 1 when anything failed.
+    """Register content and show the results; return 1 if anything failed. Raises ConfigError, StorageError.
 
-    :param kinds: of KINDS; `all`, or none, means every one.
-    :param virtualenvs: those to make first: `missing`, or all of them `anew`.
-    :param lenient: return 0 whatever failed.
-    :param elsewhere: what was asked for that is left to StackStorm.
-    :param only: the folder of the one pack to register; None for all packs.
-    :param verbose: show also what is unchanged.
+    :param kinds: some of KINDS; `all`, or nothing, means every kind.
+    :param virtualenvs: the virtualenvs to build first: `missing`, or `anew` for all.
+    :param lenient: return 0 even if something failed.
+    :param elsewhere: options about content that is left to StackStorm.
+    :param only: folder of the one pack to register; None for all packs.
+    :param verbose: show unchanged content as well.
     """
     for option in elsewhere:
         click.echo(f"{option} is left to StackStorm: st2sensor registers sensors, triggers and rules", err=True)
@@ -113,7 +116,7 @@ def register(
 
 @contextmanager
 def registry_of(settings: Settings, storage: Storage, announcements: Announcements) -> Iterator[Registry]:
-    """A registry of what is configured."""
+    """Return the registry of the configured content."""
     with closing(Pool(FUNCTIONS)) as workers:
         yield Registry(
             storage=storage,
@@ -151,9 +154,9 @@ def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> lis
 
 
 def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
-    """Print what changed, row by row, then counts of everything, then each failure in full.
+    """Print the changes row by row, then counts of everything, then each failure in full.
 
-    :param verbose: also what is unchanged.
+    :param verbose: list unchanged content as well.
     """
     console = Console()
     shown = [outcome for outcome in outcomes if verbose or outcome.result not in QUIET]
@@ -165,7 +168,7 @@ def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
         console.print(table)
         console.print()
     console.print(_counts(outcomes))
-    # Sensors of one pack may fail for one reason.
+    # Several sensors of a pack may fail for the same reason.
     for message in dict.fromkeys(outcome.message for outcome in failures(outcomes)):
         click.echo(f"error: {message}", err=True)
 
@@ -185,7 +188,7 @@ def _announce(announcements: Announcements, settings: Settings) -> None:
         announcements.send(open_transport(settings.messaging))
     except TransportError as error:
         click.echo(
-            f"warning: {error}; registered all the same, running containers notice within "
+            f"warning: {error}; everything is registered, and running containers notice it within "
             f"{settings.container.resync_interval:g} s ([sensorcontainer] resync_interval)",
             err=True,
         )

@@ -1,4 +1,4 @@
-"""`st2-generate-symmetric-crypto-key`: makes the key that the datastore's secrets are encrypted under."""
+"""`st2-generate-symmetric-crypto-key`: create the key that encrypts the datastore's secrets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from st2sensor.cli.invocation import invoke, runs
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where the key goes; [keyvalue] encryption_key_path names it.",
+    help="File to create, as [keyvalue] encryption_key_path names it.",
 )
 @version
-@runs("st2sensor.cli.commands.crypto_key:generate")
+@runs("st2sensor.cli.commands.generate_symmetric_crypto_key:generate")
 def root() -> None:
-    """Make a new key, which only its owner can read. A file that is there is left alone."""
+    """Create a key file that only its owner can read. An existing file is left alone."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""`st2-register-content`: what `st2ctl reload` does, under StackStorm's other name for it."""
+"""`st2-register-content`: StackStorm's other name for `st2ctl reload`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`st2ctl`: registers content, and starts and stops the container, in StackStorm's words."""
+"""`st2ctl`: register content, start and stop the container. Its commands and options are StackStorm's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPONENTS = (
     *("st2sensorcontainer", "st2chatops", "st2timersengine", "st2workflowengine", "st2scheduler"),
     *("st2resultstracker", "mistral"),
 )
-"""What StackStorm's st2ctl takes for a service; the last ones in older versions."""
+"""Services that StackStorm's st2ctl knows; the last two only in older versions."""
 
 components = click.argument("components", nargs=-1, metavar="[COMPONENT]...", type=click.Choice(COMPONENTS))
 
@@ -36,11 +36,11 @@ def root() -> None:
 @flags
 @runs("st2sensor.cli.registration:reload")
 def reload() -> None:
-    """Register what is on disk.
+    """Register the content of the packs on disk.
 
-    Running containers start, restart and stop just the sensors that changed.
+    Running containers start, restart and stop only the sensors that changed.
 
-    Ends with exit code 1 when anything failed to register; the rest is registered all the same.
+    Exits with code 1 if anything failed to register. The rest is still registered.
     """
 
 
@@ -50,7 +50,8 @@ def reload() -> None:
 def start() -> None:
     """Start st2sensorcontainer.
 
-    By systemd where that runs, else in the background. Where COMPONENTs of StackStorm are named, systemd starts these.
+    Uses systemd if it runs, otherwise starts a background process. If you name COMPONENTs of StackStorm, systemd starts
+    those.
     """
 
 
@@ -60,7 +61,7 @@ def start() -> None:
 def stop() -> None:
     """Stop st2sensorcontainer and its sensors.
 
-    Where COMPONENTs of StackStorm are named, systemd stops these.
+    If you name COMPONENTs of StackStorm, systemd stops those.
     """
 
 
@@ -70,7 +71,7 @@ def stop() -> None:
 def restart() -> None:
     """Stop st2sensorcontainer and start it again.
 
-    Where COMPONENTs of StackStorm are named, systemd restarts these.
+    If you name COMPONENTs of StackStorm, systemd restarts those.
     """
 
 
@@ -83,15 +84,18 @@ def restart() -> None:
 )
 @runs("st2sensor.cli.daemon.background:restart")
 def restart_component() -> None:
-    """Stop a service and start it again, as restart COMPONENT does."""
+    """Stop a service and start it again.
+
+    This is the same as restart COMPONENT.
+    """
 
 
 @root.command(epilog=examples("st2ctl status"))
 @runs("st2sensor.cli.daemon.background:status")
 def status() -> None:
-    """Say whether st2sensorcontainer runs.
+    """Show whether st2sensorcontainer is running.
 
-    Ends with exit code 3 when it does not.
+    Exits with code 3 if it is not.
     """
 
 
@@ -99,19 +103,19 @@ def status() -> None:
 @components
 @runs("st2sensor.cli.daemon.background:reopen_log_files")
 def reopen_log_files() -> None:
-    """Open log files again.
+    """Make services reopen their log files.
 
-    For the running st2sensorcontainer, or the COMPONENTs that are named, after the files were renamed.
+    Do this after the files were renamed. Without a COMPONENT, only the running st2sensorcontainer does.
     """
 
 
 @root.command(epilog=examples("st2ctl clean", "st2ctl clean --yes"))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @runs("st2sensor.cli.daemon.background:clean")
 def clean() -> None:
-    """Delete all that is registered and stored.
+    """Delete everything that is registered and stored.
 
-    That is the whole database, which a StackStorm may share, and triggers that wait for the broker.
+    This deletes the whole database, which StackStorm may share, and the triggers that wait for the broker.
     """
 
 

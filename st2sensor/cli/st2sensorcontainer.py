@@ -20,19 +20,17 @@ from st2sensor.cli.invocation import invoke, runs
     ),
 )
 @partial(common, tells_debug=True)
-@click.option(
-    "--set-aside-damaged-outbox", is_flag=True, help="Rename an outbox that is damaged, and start with an empty one."
-)
-@click.option("--single-sensor-mode", is_flag=True, hidden=True, help="As in StackStorm: --sensor-ref says it all.")
-@click.option("--sensor-ref", metavar="PACK.CLASS", help="Run this sensor alone, and end with its exit code.")
+@click.option("--set-aside-damaged-outbox", is_flag=True, help="Rename a damaged outbox, and start with an empty one.")
+@click.option("--single-sensor-mode", is_flag=True, hidden=True, help="For StackStorm; --sensor-ref is enough.")
+@click.option("--sensor-ref", metavar="PACK.CLASS", help="Run only this sensor, and exit with its exit code.")
 @accepted
 @version
-@runs("st2sensor.cli.commands.run:container", quiet=False)
+@runs("st2sensor.cli.commands.container:container", quiet=False)
 def root() -> None:
-    """Run every registered and enabled sensor, each in a process of its own.
+    """Run all registered and enabled sensors, each in a process of its own.
 
-    SIGTERM and SIGINT stop them all, with cleanup() called in each. SIGHUP looks for changes in the database, SIGUSR1
-    opens the log files anew.
+    SIGTERM and SIGINT call cleanup() in each sensor and stop them all. SIGHUP checks the database for changes. SIGUSR1
+    reopens the log files.
     """
 
 

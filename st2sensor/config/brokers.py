@@ -1,4 +1,4 @@
-"""`[messaging]`: the brokers' URLs with their options, and TLS."""
+"""`[messaging]`: the brokers' URLs, their options, and TLS."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ NO, YES = ("false", "0", "no", "off"), ("true", "1", "yes", "on")
 CERTIFICATES = {"none": "none", "optional": "optional", "required": "required"} | {
     f"cert_{name}": name for name in ("none", "optional", "required")
 }
-"""kombu's values of ssl_cert_reqs."""
+"""Our values of ssl_cert_reqs, by kombu's."""
 
 MECHANISMS = ("PLAIN", "AMQPLAIN", "EXTERNAL", "GSSAPI")
 
 LONGEST_TIMEOUT = 15.0
-"""Seconds that a URL may ask for until a broker counts as unreachable."""
+"""Most seconds of a URL's connect_timeout."""
 
 LONGEST_HEARTBEAT = 60.0
-"""Seconds."""
+"""Most seconds of a URL's heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerUrl:
-    """One broker, by kombu's reading of a URL.
+    """One broker, as kombu reads its URL.
 
-    :param tls: how to speak TLS; None without.
+    :param tls: how to use TLS; None for no TLS.
     :param login_method: SASL mechanism; None leaves it to the broker.
-    :param connect_timeout: seconds to connect, and `heartbeat` between two signs of life; None for the usual ones.
+    :param connect_timeout: seconds to connect; None for the default.
+    :param heartbeat: seconds between two heartbeats; None for the default.
     """
 
     url: str
@@ -55,10 +56,10 @@ class BrokerUrl:
 
 
 def messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path, resolve: Callable[[str], Path]) -> Messaging:
-    """Raises ValueError naming the key, and no password."""
+    """Return the settings of the brokers. Raises ValueError naming the key, and no password."""
     key, urls = "[messaging] url", tuple(separated(group.url)) or (group.url,)
     if group.cluster_urls:
-        # A comma within a password has cut the URL in two.
+        # oslo.config has split a URL at a comma in its password.
         key, urls = "[messaging] cluster_urls", tuple(separated(",".join(group.cluster_urls)))
     schemes = {checked(key, url).scheme for url in urls}
     if not schemes <= {*SCHEMES, "local"} or ("local" in schemes and len(urls) > 1):
@@ -81,30 +82,33 @@ def messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path, resolve: Callab
 
 
 def warnings(messaging: Messaging) -> Iterator[str]:
-    """What an operator should know of the brokers."""
+    """Yield a warning for each broker whose TLS is open to an attacker."""
     if messaging.urls[0].startswith("local:"):
         return
     for url in messaging.urls:
         tls = broker_url(url, messaging.tls, messaging.login_method).tls
         if tls is not None and tls.verify == "none":
             yield (
-                f"[messaging] {shown(url)}: the broker's certificate is not checked, so that whoever is on the way can"
+                f"[messaging] {shown(url)}: the broker's certificate is not checked, so an attacker on the network can"
                 " read the password and all triggers; set ssl_ca_certs, or ssl_cert_reqs = required"
             )
         elif tls is not None and not tls.check_hostname:
             yield (
-                f"[messaging] {shown(url)}: the host's name in the broker's certificate is not checked, so that every"
-                " host with a certificate of the same authority can read the password and all triggers; set"
+                f"[messaging] {shown(url)}: the host's name in the broker's certificate is not checked, so any host"
+                " with a certificate of the same authority can read the password and all triggers; set"
                 " ssl_check_hostname = true"
             )
 
 
 def broker_url(url: str, tls: Tls | None, login_method: str | None, *, key: str = "[messaging] url") -> BrokerUrl:
-    """What a URL says, over what `[messaging]` says for all. Raises ValueError naming the key, and no password."""
+    """Return one broker. Its URL's options win over those of `[messaging]`.
+
+    Raises ValueError naming the key, and no password.
+    """
     parts = parts_of(url)
     if parts is None or "," in parts.hosts:
         raise ValueError(
-            f"{key} = {shown(url)}: this is no URL of a broker; write amqp://USER:PASSWORD@HOST:PORT/VHOST,"
+            f"{key} = {shown(url)}: this is not the URL of a broker; write amqp://USER:PASSWORD@HOST:PORT/VHOST,"
             f" and {ENCODED}"
         )
     options = _options(url, parts.query, key)
@@ -129,14 +133,14 @@ def _has_port(hosts: str) -> bool:
 
 
 def _options(url: str, query: str, key: str) -> dict[str, Any]:
-    """The options of a URL by name. Raises ValueError."""
+    """Return a URL's options by name. Raises ValueError."""
     found: dict[str, Any] = {}
     for piece in filter(None, query.split("&")):
         ((name, value),) = parse_qsl(piece, keep_blank_values=True) or [(piece, "")]
         if name not in OPTIONS:
-            raise ValueError(f"{key} = {shown(url)}: there is no option {name!r} of URLs; use {', '.join(OPTIONS)}")
+            raise ValueError(f"{key} = {shown(url)}: URLs have no option {name!r}; use {', '.join(OPTIONS)}")
         if name in found:
-            raise ValueError(f"{key} = {shown(url)}: the option {name} is there twice; remove one")
+            raise ValueError(f"{key} = {shown(url)}: the option {name} occurs twice; remove one")
         try:
             found[name] = OPTIONS[name](value)
         except ValueError as exception:
@@ -194,15 +198,15 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": _seconds(LONGEST_TIMEOUT),
     "heartbeat": _seconds(LONGEST_HEARTBEAT),
 }
-"""kombu's options of URLs, by what reads their values."""
+"""The function that reads each of kombu's options in URLs."""
 
 
 def _tls_of(url: str, scheme: str, options: Mapping[str, Any], tls: Tls | None, key: str) -> Tls | None:
-    """TLS to one broker: the URL's options go over those for all. Raises ValueError."""
+    """Return how to use TLS with one broker. The URL's options win over `[messaging]`. Raises ValueError."""
     detailed = any(name.startswith("ssl_") for name in options)
     everywhere = tls is not None and tls.everywhere
-    asked = options.get("ssl", everywhere or scheme == "amqps" or detailed)
-    if not asked:
+    is_wanted = options.get("ssl", everywhere or scheme == "amqps" or detailed)
+    if not is_wanted:
         if scheme == "amqps":
             raise ValueError(f"{key} = {shown(url)}: amqps:// and ssl=false exclude each other; write amqp://")
         return None
@@ -218,7 +222,7 @@ def _tls_of(url: str, scheme: str, options: Mapping[str, Any], tls: Tls | None, 
 
 
 def _tls(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path]) -> Tls | None:
-    """TLS to all brokers is asked for by `ssl`, or by any of the other keys, as in StackStorm. Raises ValueError."""
+    """Return how to use TLS. As in StackStorm, `ssl` or any of the other keys enables it. Raises ValueError."""
     files = {name: _existing(group, name, resolve) for name in ("ssl_keyfile", "ssl_certfile", "ssl_ca_certs")}
     everywhere = bool(group.ssl or any(files.values()) or group.ssl_cert_reqs)
     if not everywhere and group.ssl_check_hostname:

@@ -1,4 +1,4 @@
-"""Configuration files and the variables that go over them, as oslo.config reads them; and keys that nobody reads."""
+"""Reads configuration files, and the variables that win over them, with oslo.config. Finds misspelt keys."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from st2sensor.config.options import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
 from st2sensor.errors import ConfigError
 
 CLOSE = 0.8
-"""How alike two words are, from 0 to 1, when one may be the other misspelt."""
+"""Similarity of two words, from 0 to 1, above which one may be a misspelling of the other."""
 
 
 def files_of(path: str) -> list[str]:
-    """A configuration file, or those of a folder, by name. Raises ConfigError."""
+    """Return a configuration file, or a folder's files by name. Raises ConfigError."""
     try:
         if os.path.isdir(path):
             return sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".conf") and entry.is_file())
@@ -29,7 +29,7 @@ def files_of(path: str) -> list[str]:
 
 
 def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
-    """The values of all options. Raises cfg.Error, and ValueError that names the key."""
+    """Return the values of all options. Raises cfg.Error, and ValueError naming the key."""
     options = cfg.ConfigOpts()
     for group, registered in GROUPS.items():
         options.register_opts(registered, group=group)
@@ -43,7 +43,7 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
                 options[group][option.dest]
             except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
                 place = variable if variables.get(variable) else f"[{group}] {option.name}"
-                raise ValueError(f"{place}: what follows the $ in it is no key: write $ as $$") from None
+                raise ValueError(f"{place}: the text after $ is not a key: write $ as $$") from None
             except (cfg.ConfigFileValueError, ValueError) as exception:
                 reason = str(exception).partition(" is not valid: ")[2] or exception
                 place = variable if variables.get(variable) else f"[{group}] {option.name}"
@@ -52,7 +52,7 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
 
 
 def misspelt(files: Sequence[str]) -> Iterator[str]:
-    """What stands in the files and looks like one of our words, but is none. What StackStorm knows is not said."""
+    """Yield a warning for each section and key that resembles one of ours, unless StackStorm knows it."""
     for path in files:
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
@@ -60,14 +60,14 @@ def misspelt(files: Sequence[str]) -> Iterator[str]:
             if section in STACKSTORMS_SECTIONS:
                 continue
             if section not in GROUPS:
-                yield from _said(path, f"section [{section}]", section, GROUPS)
+                yield from _warnings(path, f"section [{section}]", section, GROUPS)
                 continue
             ours = [option.name for option in GROUPS[section]]
             for key in keys:
                 if key not in ours and key not in STACKSTORMS.get(section, "").split():
-                    yield from _said(path, f"[{section}] {key}", key, ours)
+                    yield from _warnings(path, f"[{section}] {key}", key, ours)
 
 
-def _said(path: str, what: str, word: str, known: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
+def _warnings(path: str, place: str, word: str, known: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
     for meant in difflib.get_close_matches(word, list(known), n=1, cutoff=CLOSE):
-        yield f"{Path(path)}: {what} is not known and has no effect; did you mean {meant}?"
+        yield f"{Path(path)}: {place} is not known and has no effect; did you mean {meant}?"

@@ -1,4 +1,4 @@
-"""`python -m st2sensor.config.reference`: docs/configuration.md, made of the options themselves."""
+"""Prints docs/configuration.md, made from the options: `python -m st2sensor.config.reference`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Every section and key of `st2.conf`. This page is made from the options by `make
 keys as a file. StackStorm's keys have its names, defaults and meaning.
 
 - The file is `--config-file FILE`, else `$ST2_CONF`, else `/etc/st2/st2.conf`. The option may be repeated; later files
-  win. `--config-dir FOLDER` reads the `*.conf` files of a folder by name, over what was named before it.
-- `ST2_<SECTION>__<KEY>` in the environment goes over the files, as in `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`. An empty
-  variable is as none.
-- A relative path is relative to the folder of the file that is named last. `$section.key` in a value is another key's;
-  `$$` is a `$`.
-- A list is separated by commas; a mapping is written `key:value, key:value`.
-- A value that cannot be is refused, with file and key, and exit code 78. A key that looks like one of these misspelt is
-  warned of by each command, and in the container's log.
-- All keys are read when a command or the container starts: restart the container after a change.
+  win. `--config-dir FOLDER` reads the `*.conf` files of a folder by name; they win over files named before.
+- `ST2_<SECTION>__<KEY>` in the environment wins over all files, as in `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`. An empty
+  variable counts as unset.
+- A relative path is relative to the folder of the file that is named last. In a value, `$section.key` stands for the
+  value of another key, and `$$` for a `$`.
+- Items of a list are separated by commas; a mapping is written `key:value, key:value`.
+- An invalid value is refused: the message names file and key, and the exit code is 78. A key that resembles one of
+  these causes a warning by each command, and in the container's log.
+- Commands and the container read all keys when they start: restart the container after a change.
 """
 
 TAIL = """\
 ## Keys that have no effect
 
-StackStorm knows these, and st2sensor passes over them in silence. Those for retries are among them: brokers and
-databases are tried for ever. Sections of other StackStorm services are not looked at.
+StackStorm knows these keys, and st2sensor ignores them silently. They include those for retries, because st2sensor
+retries brokers and databases forever. Sections of other StackStorm services are also ignored.
 """
 
 TYPES: dict[type[cfg.Opt], str] = {
@@ -46,7 +46,7 @@ TYPES: dict[type[cfg.Opt], str] = {
 
 
 def reference() -> str:
-    """The page, in Markdown."""
+    """Return the page in Markdown."""
     return "\n".join([HEAD, *map(_section, GROUPS), TAIL, *_without_effect()])
 
 

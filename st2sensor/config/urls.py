@@ -1,4 +1,4 @@
-"""The URLs of the database and the brokers: what they say, and how people see them, never with their passwords."""
+"""URLs of the database and the brokers: their parts, and how they are shown, always without passwords."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 MONGODB = ("mongodb", "mongodb+srv")
 
 FILES = ("sqlite", "local")
-"""Schemes whose URLs name a file, and never a password."""
+"""Schemes whose URLs name a file, and never hold a password."""
 
 HIDDEN = "***"
-"""Stands for what cannot be told apart from a password."""
+"""Stands for text that may be a password."""
 
 SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
 
 SEPARATOR = re.compile(rf"[\s,;]+(?={SCHEME})")
-"""Between two URLs. A comma or semicolon elsewhere belongs to the URL that it is in."""
+"""Separates two URLs. Any other comma or semicolon is part of its URL."""
 
 HOST = r"(?:[\w.%\-]*|\[[\w:.%]+\])(?::\d{0,5})?"
 
@@ -33,7 +33,7 @@ URL = re.compile(
     r"(?:\?(?P<query>[^#@\s]*))?",
     re.ASCII,
 )
-"""What can be told apart for sure: an @ behind the host may be the end of a password with a slash in it."""
+"""A URL with unambiguous parts. An @ after the host would be ambiguous: a password may contain a slash."""
 
 ENCODED = "in a user or password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, ] as %5D"
 
@@ -44,11 +44,13 @@ PLAIN_HOST = re.compile(r"[\w.\[\]:\-]+/*", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """A URL of one server or several, as it is written.
+    """The parts of a URL of one or several servers, as written.
 
-    :param user: of the login, and `password`; None where the URL has none.
-    :param hosts: with their ports.
-    :param path: from its slash on, and `query` without its question mark.
+    :param user: user of the login; None if the URL has none.
+    :param password: password of the login; None if the URL has none.
+    :param hosts: hosts with their ports.
+    :param path: path, including its first slash.
+    :param query: query, without its question mark.
     """
 
     scheme: str
@@ -60,7 +62,7 @@ class Parts:
 
 
 def parts_of(url: str) -> Parts | None:
-    """What a URL consists of; None for one that cannot be told apart for sure."""
+    """Return the parts of a URL; None if they are ambiguous."""
     found = URL.fullmatch(url.strip())
     if found is None or re.search(r"[\x00-\x1f\x7f]", found[0]):
         return None
@@ -77,18 +79,18 @@ def parts_of(url: str) -> Parts | None:
 
 
 def separated(text: str) -> list[str]:
-    """The URLs of a list, whether a comma, a semicolon or a space is between them."""
+    """Return the URLs of a list, which may be separated by commas, semicolons or white space."""
     return [piece.strip(" \t\r\n,;") for piece in SEPARATOR.split(text) if piece.strip(" \t\r\n,;")]
 
 
 def shown(*urls: str, login: bool = True) -> str:
-    """URLs as people may see them, however malformed they are. Options may hold passwords, too: they are left out.
+    """Return URLs as they may be shown. They may be malformed. Options are omitted, because they may hold passwords.
 
-    :param login: whether to say which user logs in.
+    :param login: whether to show the user of the login.
     """
     pieces = [piece for url in urls for piece in separated(url)]
     if not all(re.match(SCHEME, piece) for piece in pieces):
-        # One was cut in two, perhaps within its password: nobody knows where.
+        # A URL was split, perhaps within its password.
         return HIDDEN
     return ", ".join(_shown(piece, login) for piece in pieces)
 
@@ -109,7 +111,7 @@ def _shown(url: str, login: bool) -> str:
 
 
 def without_secrets(text: str, urls: Iterable[str]) -> str:
-    """What a library or a server says, without the passwords of URLs that it may quote."""
+    """Return the message of a library or a server without the passwords of URLs it may quote."""
     for url in urls:
         parts = parts_of(url)
         if parts is None:
@@ -121,7 +123,7 @@ def without_secrets(text: str, urls: Iterable[str]) -> str:
 
 
 def _spellings(password: str) -> Iterator[str]:
-    """How a text may quote a password: as it is, decoded, encoded, or with the escapes of Python or JSON."""
+    """Yield the ways to quote a password: as it is, decoded, encoded, or with the escapes of Python or JSON."""
     for plain in (password, unquote(password)):
         yield plain
         yield quote(plain, safe="")
@@ -131,12 +133,12 @@ def _spellings(password: str) -> Iterator[str]:
 
 
 def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> str:
-    """`[database] connection`, with an absolute path. Raises ValueError."""
+    """Return `[database] connection` with an absolute path. Raises ValueError."""
     scheme = checked("[database] connection", url).scheme
     if scheme in MONGODB:
         return url
     if scheme == "sqlite":
-        # sqlite:///FILE: three slashes are followed by a path, which is absolute when it starts with a fourth.
+        # In sqlite:///FILE a path follows the three slashes. It is absolute if it starts with a fourth.
         path = url.removeprefix("sqlite://").removeprefix("/")
         return f"sqlite://{resolve(path) if path else state_dir / 'st2.db'}"
     raise ValueError(
@@ -145,7 +147,7 @@ def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> s
 
 
 def mongodb_url(hosts: str, port: int) -> str:
-    """The URL of one host, or of several separated by commas; the port is for those that have none."""
+    """Return the URL of hosts separated by commas. Those without a port get the given one."""
     found = []
     for host in filter(None, map(str.strip, hosts.split(","))):
         is_bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
@@ -156,28 +158,28 @@ def mongodb_url(hosts: str, port: int) -> str:
 
 
 def checked(key: str, url: str) -> SplitResult:
-    """The parts of a URL. Raises ValueError naming the key, and no password."""
+    """Return the parts of a URL. Raises ValueError naming the key, and no password."""
     if "#" in url:
         raise ValueError(f"{key} = {shown(url)}: write # in it as %23")
     try:
         parts = urlsplit(url)
     except ValueError:
         # Its text would quote what may be a password.
-        raise ValueError(f"{key} = {shown(url)}: this is no URL; {ENCODED}") from None
+        raise ValueError(f"{key} = {shown(url)}: this is not a URL; {ENCODED}") from None
     if parts.scheme not in FILES and "@" in f"{parts.path}{parts.query}":
-        raise ValueError(f"{key} = {shown(url)}: there is an @ behind the host; {ENCODED}")
+        raise ValueError(f"{key} = {shown(url)}: there is an @ after the host; {ENCODED}")
     try:
         if "," not in parts.netloc:
             _ = parts.port
     except ValueError:
-        raise ValueError(f"{key} = {shown(url)}: Port has to be a number up to 65535; {ENCODED}") from None
+        raise ValueError(f"{key} = {shown(url)}: the port must be a number up to 65535; {ENCODED}") from None
     return parts
 
 
 def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
-    """Host and port of HOST:PORT; an IPv6 address is in brackets. Raises ValueError naming the key.
+    """Return host and port of HOST:PORT; an IPv6 address is in brackets. Raises ValueError naming the key.
 
-    :param token: what who comes from elsewhere has to know.
+    :param token: token that visitors need; required beyond loopback.
     """
     try:
         parts = urlsplit(f"//{address}")
@@ -187,7 +189,7 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, as in 127.0.0.1:9105")
     if not token and not _is_loopback(parts.hostname):
-        raise ValueError(f"{key} = {address} is beyond loopback: set http_token, too, or use 127.0.0.1")
+        raise ValueError(f"{key} = {address} is beyond loopback: also set http_token, or use 127.0.0.1")
     return parts.hostname, port
 
 
@@ -199,16 +201,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def api_url(url: str | None) -> str | None:
-    """The URL of StackStorm's API. Raises ValueError, without the URL, which may hold a password."""
+    """Return the URL of StackStorm's API. Raises ValueError without the URL, because it may hold a password."""
     if not url:
         return None
     try:
         parts = urlsplit(url)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
-        # Raises ValueError for a port that is none.
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isprintable()
+        # Raises ValueError for an invalid port.
         _ = parts.port
     except ValueError:
-        is_right = False
-    if not is_right:
-        raise ValueError("[sensorcontainer] api_url: it is no http:// or https:// URL; as in http://127.0.0.1:9101/v1")
+        is_valid = False
+    if not is_valid:
+        raise ValueError(
+            "[sensorcontainer] api_url: this is not an http:// or https:// URL; write it as in http://127.0.0.1:9101/v1"
+        )
     return url

@@ -1,23 +1,21 @@
-"""What a change of the datastore is announced as: the triggers that StackStorm emits for it."""
+"""The triggers that announce a change of the datastore, as StackStorm emits them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from st2sensor.masking import MASK
 from st2sensor.models import Change, KeyValue
 from st2sensor.portable import isotime
 
 CREATE, UPDATE, VALUE_CHANGE, DELETE = (
-    f"core.st2.key_value_pair.{what}" for what in ("create", "update", "value_change", "delete")
+    f"core.st2.key_value_pair.{kind}" for kind in ("create", "update", "value_change", "delete")
 )
-
-MASK = "********"
-"""Stands for the value of a secret."""
 
 
 def triggers_of(change: Change) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and payloads, in StackStorm's order."""
+    """Yield references and payloads of a change's triggers, in StackStorm's order."""
     old, new = change.old, change.new
     if new is None:
         if old is not None:
@@ -31,7 +29,7 @@ def triggers_of(change: Change) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _object(entry: KeyValue) -> dict[str, Any]:
-    """An entry in the form of StackStorm's API."""
+    """Return an entry in the form of StackStorm's API."""
     fields: dict[str, Any] = {
         "uid": entry.uid,
         "scope": entry.scope,

@@ -1,4 +1,4 @@
-"""The keys that secrets are encrypted under: one that encrypts, and earlier ones that can still be read under."""
+"""The keys of secrets: the current one encrypts, and earlier ones still decrypt."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ LOG = logging.getLogger("st2sensor.datastore")
 OPTION = "[keyvalue] encryption_key_path"
 PREVIOUS = "[keyvalue] previous_key_paths"
 
-_Seen = tuple[int, int, int]
-"""What changes when a file is replaced or written."""
+_Version = tuple[int, int, int]
+"""Numbers of which at least one changes when a file is replaced or written."""
 
 
 class Keyring:
-    """Reads key files when they are needed, and again when they have changed. For any thread."""
+    """Reads key files when they are needed, and again after they have changed. For any thread."""
 
     def __init__(self, settings: KeyValues) -> None:
         self._settings = settings
-        self._known: dict[Path, tuple[_Seen, Key]] = {}
+        self._known: dict[Path, tuple[_Version, Key]] = {}
         self._lock = threading.Lock()
 
     def encrypt(self, text: str) -> str:
-        """Raises DatastoreError when there is no usable key."""
+        """Return ciphertext. Raises DatastoreError if there is no usable key."""
         if not self._settings.enable_encryption:
             raise DatastoreError("secrets cannot be stored: [keyvalue] enable_encryption is false")
         return self._key(self._settings.encryption_key_path, OPTION).encrypt(text)
 
     def decrypt(self, name: str, ciphertext: str) -> str:
-        """:param name: of the entry, for messages.
+        """Return the text of a secret.
 
-        Raises DatastoreError for a value that none of the keys can read, and for a key that cannot be used.
+        Raises DatastoreError if no key can decrypt it, or a key cannot be used.
+
+        :param name: name of the entry, for messages.
         """
         paths = [(self._settings.encryption_key_path, OPTION)]
         paths += [(path, PREVIOUS) for path in self._settings.previous_key_paths]
@@ -50,19 +52,19 @@ class Keyring:
             except NotCiphertext as exception:
                 raise DatastoreError(f"the secret {name} cannot be decrypted: {exception}") from exception
             except DatastoreError as exception:
-                # It matters when no other key fits.
+                # This matters only if no other key fits.
                 unusable.append(exception)
             except OtherKey:
                 continue
         if unusable:
             raise unusable[0]
         raise DatastoreError(
-            f"the secret {name} cannot be decrypted: it was encrypted under another key than that of {OPTION} or of "
+            f"the secret {name} cannot be decrypted: it was encrypted under another key than those of {OPTION} and "
             f"{PREVIOUS}, or it was changed since"
         )
 
     def is_current(self, ciphertext: str) -> bool:
-        """Whether a value is encrypted under the key that encrypts. Raises DatastoreError when that cannot be used."""
+        """Return whether a value is encrypted under the current key. Raises DatastoreError if that cannot be used."""
         try:
             self._key(self._settings.encryption_key_path, OPTION).decrypt(ciphertext)
         except (NotCiphertext, OtherKey):
@@ -73,10 +75,10 @@ class Keyring:
         try:
             with self._lock, path.open(encoding="utf-8") as file:
                 status = os.fstat(file.fileno())
-                seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+                version = (status.st_mtime_ns, status.st_ino, status.st_size)
                 known = self._known.get(path)
-                if known is None or known[0] != seen:
-                    known = self._known[path] = (seen, crypto.parse(file.read()))
+                if known is None or known[0] != version:
+                    known = self._known[path] = (version, crypto.parse(file.read()))
                     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                         LOG.warning("%s: others may read the key %s; run: chmod 600 %s", option, path, path)
                 return known[1]

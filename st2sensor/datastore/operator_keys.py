@@ -1,4 +1,4 @@
-"""The datastore as operators see it: every key of a scope, under the name it is stored by."""
+"""The datastore as operators see it: every key of a scope, under its stored name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import DatastoreError, KeyNotFound
 from st2sensor.models import Change, KeyValue
+from st2sensor.portable.isotime import utc_now
 from st2sensor.portable.keyspace import SCOPES, check_name, check_value, expiry
 from st2sensor.storage.base import Storage
 
 
 class OperatorKeys:
-    """Calls block. Each raises StorageError for the database, ValueError and TypeError for what cannot be stored."""
+    """Reads and writes any key. Calls block.
+
+    Each raises StorageError if the database fails, and ValueError or TypeError for an invalid argument.
+    """
 
     def __init__(self, storage: Storage, keyring: Keyring, now: Callable[[], datetime] = utc_now) -> None:
         self._storage = storage
@@ -23,13 +26,16 @@ class OperatorKeys:
         self._now = now
 
     def list(self, scope: str, prefix: str = "", limit: int | None = None) -> list[KeyValue]:
-        """Secrets are ciphertext. :param scope: as it is stored."""
+        """Return the entries of a scope, by name. Secrets stay ciphertext.
+
+        :param scope: scope as it is stored.
+        """
         if prefix:
             check_name(prefix)
         return self._storage.list_values(scope, prefix, self._now(), limit=limit)
 
     def get(self, scope: str, name: str) -> KeyValue:
-        """A secret is ciphertext. Raises KeyNotFound."""
+        """Return an entry. A secret stays ciphertext. Raises KeyNotFound."""
         check_name(name)
         entry = self._storage.get_value(scope, name, self._now())
         if entry is None:
@@ -37,17 +43,18 @@ class OperatorKeys:
         return entry
 
     def decrypted(self, entry: KeyValue) -> KeyValue:
-        """An entry with the text of its secret, if it is one. Raises DatastoreError."""
+        """Return an entry with its secret decrypted, if it is one. Raises DatastoreError."""
         return replace(entry, value=self._keyring.decrypt(entry.name, entry.value)) if entry.secret else entry
 
     def entry(
         self, scope: str, name: str, value: str, *, ttl: float | None, encrypt: bool, is_ciphertext: bool
     ) -> KeyValue:
-        """An entry as it is to be stored.
+        """Return an entry that can be stored.
 
-        :param is_ciphertext: the value is encrypted already.
+        Raises DatastoreError if a key cannot be used, or no key can decrypt the ciphertext.
 
-        Raises DatastoreError for a key that cannot be used, and for ciphertext that none of the keys can read.
+        :param ttl: seconds until the entry expires; None and 0 for never.
+        :param is_ciphertext: whether the value is encrypted already.
         """
         check_name(name)
         check_value(value)
@@ -59,11 +66,11 @@ class OperatorKeys:
         return KeyValue(name=name, value=value, scope=scope, secret=encrypt or is_ciphertext, expire_timestamp=expires)
 
     def put(self, entry: KeyValue) -> Change:
-        """Store an entry, whatever was there before."""
+        """Insert or replace an entry."""
         return self._storage.put_value(entry, self._now())
 
     def delete(self, scope: str, name: str) -> Change:
-        """Raises KeyNotFound."""
+        """Delete an entry. Raises KeyNotFound."""
         check_name(name)
         removed = self._storage.remove_value(scope, name, self._now())
         if removed is None:
@@ -73,7 +80,7 @@ class OperatorKeys:
     def reencrypt(self) -> Iterator[tuple[KeyValue, bool | DatastoreError]]:
         """Encrypt every secret under the current key.
 
-        Yields each with whether there was anything to do, or with why it stays as it was.
+        Yields each secret with whether it was changed, or with the reason why it could not be.
         """
         for scope in SCOPES["all"]:
             for entry in self.list(scope):
@@ -87,10 +94,10 @@ class OperatorKeys:
             text = self._keyring.decrypt(entry.name, entry.value)
         except DatastoreError as error:
             return error
-        anew = replace(entry, value=self._keyring.encrypt(text))
-        # One that was changed meanwhile was encrypted under the current key by whoever did.
-        return self._storage.swap_value(anew, entry.value, self._now(), secret=True) is not None
+        renewed = replace(entry, value=self._keyring.encrypt(text))
+        # If someone changes the secret meanwhile, that encrypts it under the current key.
+        return self._storage.swap_value(renewed, entry.value, self._now(), secret=True) is not None
 
 
 def _missing(scope: str, name: str) -> KeyNotFound:
-    return KeyNotFound(f"there is no key {name} in scope {scope}; st2sensor key list shows those that there are")
+    return KeyNotFound(f"there is no key {name} in scope {scope}; st2sensor key list shows the existing ones")

@@ -1,14 +1,15 @@
-"""The datastore as sensors see it: keys of their own, and keys that all share. Runs in the container."""
+"""The datastore as sensors see it: keys of their own, and keys that all sensors share. Runs in the container."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import DatastoreRefused
 from st2sensor.models import SYSTEM_SCOPE, Batch, Change, KeyValue
+from st2sensor.portable.isotime import utc_now
 from st2sensor.portable.keyspace import (
     Asker,
     check_expected,
@@ -24,25 +25,22 @@ from st2sensor.storage.base import Storage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An entry as a sensor gets it.
+    """An entry as a sensor receives it.
 
-    :param encrypted: whether its value is the ciphertext.
+    :param encrypted: whether its value is ciphertext.
     """
 
     entry: KeyValue
     encrypted: bool
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SensorKeys:
-    """Calls block. Each raises StorageUnavailable when the database cannot be reached, StorageError when it refuses,
-    ValueError or TypeError for what cannot be a name, value, ttl or scope, and DatastoreRefused for what the sensor may
-    not do.
+    """Reads and writes keys for sensors. Calls block.
 
-    :param now: the clock that entries expire by.
+    Each raises StorageUnavailable if the database cannot be reached, StorageError if it refuses, ValueError or
+    TypeError for an invalid name, value, ttl or scope, and DatastoreRefused if the sensor lacks the permission.
+
+    :param now: returns the time that decides which entries have expired.
     """
 
     def __init__(self, storage: Storage, keyring: Keyring, now: Callable[[], datetime] = utc_now) -> None:
@@ -51,7 +49,11 @@ class SensorKeys:
         self._now = now
 
     def get(self, asker: Asker, name: str, *, local: bool, scope: str, decrypt: bool) -> Found | None:
-        """:param local: whether the key is the sensor's own."""
+        """Return an entry, or None if there is none.
+
+        :param local: whether the key is the sensor's own.
+        :param decrypt: whether to decrypt a secret.
+        """
         stored = stored_name(asker, name, local, scope)
         if decrypt and not local:
             may_decrypt(asker, stored)
@@ -59,14 +61,17 @@ class SensorKeys:
         if entry is None or not entry.secret:
             return None if entry is None else Found(entry=entry, encrypted=False)
         if not decrypt:
-            # As StackStorm does.
+            # StackStorm does the same.
             return Found(entry=entry, encrypted=True)
         return Found(entry=replace(entry, value=self._keyring.decrypt(stored, entry.value)), encrypted=False)
 
     def set(
         self, asker: Asker, name: str, value: str, *, local: bool, scope: str, ttl: float | None, encrypt: bool
     ) -> Change:
-        """:param ttl: seconds that the entry lives; None and 0 forever."""
+        """Insert or replace an entry.
+
+        :param ttl: seconds until the entry expires; None and 0 for never.
+        """
         stored = own_name(asker, name, local, scope)
         check_value(value)
         entry = KeyValue(
@@ -81,7 +86,10 @@ class SensorKeys:
     def compare_and_set(
         self, asker: Asker, name: str, expected: str | None, value: str, *, local: bool, ttl: float | None
     ) -> Change | None:
-        """None when the value is not, or no longer, the expected one; expected None is no entry."""
+        """Replace a value. Returns None, and does nothing, if the current value is not the expected one.
+
+        :param expected: the current value; None if there must be no entry.
+        """
         stored = own_name(asker, name, local, SYSTEM_SCOPE)
         check_expected(expected)
         check_value(value)
@@ -89,23 +97,25 @@ class SensorKeys:
         return self._storage.swap_value(entry, expected, self._now())
 
     def list(self, asker: Asker, *, local: bool, prefix: str | None, limit: int | None, offset: int) -> list[Found]:
+        """Return entries by name: at most `limit`, after the first `offset`. Secrets stay ciphertext."""
         start = start_of_page(asker, local, prefix, limit, offset)
         found = self._storage.list_values(SYSTEM_SCOPE, start, self._now(), limit=limit, offset=offset)
         return [Found(entry=entry, encrypted=entry.secret) for entry in found]
 
     def delete(self, asker: Asker, name: str, *, local: bool, scope: str) -> Change | None:
-        """None when there was no such key."""
+        """Delete an entry. Returns None if there was none."""
         stored = own_name(asker, name, local, scope)
         removed = self._storage.remove_value(SYSTEM_SCOPE, stored, self._now())
         return None if removed is None else Change(old=removed, new=None)
 
     def begin(self, asker: Asker, draft: Batch, *, local: bool, is_expected: bool) -> Batch | None:
-        """Store a batch, after which it is carried out whatever happens. May be repeated.
+        """Store a batch. It is always carried out afterwards. May be repeated.
 
-        :param draft: `name` as the sensor gives it, and with `is_expected` the value that it expects.
+        Returns the stored batch. If another batch must be carried out first, returns that one instead. Returns None,
+        and stores nothing, if the current value is not the expected one.
 
-        None, and nothing stored, when there is another value than the expected one. A batch that is in the way, and has
-        to be carried out first, is returned instead of this one.
+        :param draft: the batch, with `name` as the sensor knows it.
+        :param is_expected: whether the current value must be the draft's `expected`.
         """
         stored = own_name(asker, draft.name, local, SYSTEM_SCOPE)
         check_expected(draft.expected)
@@ -122,9 +132,9 @@ class SensorKeys:
         return self._storage.put_batch(batch) or batch
 
     def finish(self, batch: Batch) -> Change | None:
-        """Set the key of a batch whose triggers are on their way, and forget it. May be repeated.
+        """Set the key of a batch whose events are dispatched, and delete the batch. May be repeated.
 
-        Somebody who has changed the key meanwhile is left alone.
+        If someone else has changed the key meanwhile, their value stays. Returns the change, or None if there was none.
         """
         entry = KeyValue(name=batch.name, value=batch.value)
         change = self._storage.swap_value(entry, batch.expected, self._now())
@@ -132,5 +142,5 @@ class SensorKeys:
         return change
 
     def unfinished(self, sensor: str) -> list[Batch]:  # type: ignore[valid-type]
-        """The batches of a sensor that wait to be carried out."""
+        """Return a sensor's batches that are still to be carried out."""
         return self._storage.batches(sensor)

@@ -1,8 +1,9 @@
-"""Takes over what waits in outboxes that containers of single sensors have left behind.
+"""Adopts the entries of outboxes that containers of single sensors have left behind.
 
-A container of one sensor (`--sensor-ref`) has a state directory of its own below the daemon's. It may end before the
-broker has everything; nobody would look there again. The daemon does, when it starts, in a thread of its own: with a
-full outbox it waits for room like everybody. What the same sensor dispatches meanwhile waits behind it.
+A container of one sensor (`--sensor-ref`) has its own state directory below the daemon's. It may end before the broker
+has everything, and no later container would use that directory. So the daemon adopts such entries when it starts. It
+does so in a separate thread, because a full outbox makes it wait for room. New events of the same sensor wait behind
+the adopted ones.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ LOG = logging.getLogger("st2sensor.delivery")
 
 
 def start(state_dir: Path, outbox: Outbox) -> None:
-    """Begin to move the entries of abandoned outboxes below state_dir into an open one. Before sensors start.
+    """Start moving the entries of abandoned outboxes below state_dir into an open one. Call it before sensors start.
 
-    A crash in between moves some of them twice, with the same message_id.
+    A crash during the move sends some of them twice, with the same message_id.
     """
     found = [(path, stack) for path in sorted(state_dir.glob("*/outbox.db")) if (stack := _held(path)) is not None]
     for path, _ in found:
@@ -39,7 +40,7 @@ def start(state_dir: Path, outbox: Outbox) -> None:
 
 
 def _held(path: Path) -> ExitStack | None:
-    """Hold an outbox's directory; None when its container runs."""
+    """Lock an outbox's directory; None when its container is running."""
     with ExitStack() as stack:
         try:
             lock = stack.enter_context((path.parent / "lock").open("a"))
@@ -47,7 +48,7 @@ def _held(path: Path) -> ExitStack | None:
         except BlockingIOError:
             return None
         except OSError as exception:
-            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+            LOG.warning("cannot adopt the triggers in %s: %s", path, exception)
             return None
         return stack.pop_all()
 
@@ -58,10 +59,10 @@ def _adopt(found: Sequence[tuple[Path, ExitStack]], outbox: Outbox) -> None:
             with stack:
                 moved = _adopt_one(path, outbox)
         except (OSError, sqlite3.Error, OutboxError) as exception:
-            LOG.warning("what waits in %s cannot be adopted: %s", path, exception)
+            LOG.warning("cannot adopt the triggers in %s: %s", path, exception)
         else:
             if moved:
-                LOG.info("%d triggers of an earlier container, from %s, are delivered from here", moved, path)
+                LOG.info("adopted %d triggers of an earlier container from %s", moved, path)
         finally:
             outbox.arrived(path.parent.name)
 
@@ -87,12 +88,12 @@ def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbo
 
 
 def _good(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that can be kept; others, of a file that was repaired, can be nobody's."""
+    """Return the entries that can be stored. A repaired file may hold others, which are dropped."""
     good = []
     for entry in entries:
         flaw = flaw_of(entry)
         if flaw:
-            LOG.warning("a trigger that was left behind is dropped: %s", flaw)
+            LOG.warning("dropped a trigger of an earlier container: %s", flaw)
         else:
             good.append(entry)
     return good

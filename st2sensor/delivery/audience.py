@@ -1,7 +1,7 @@
-"""Whether the serializer fits whoever takes triggers from the rules engine's queue. In the publisher's thread.
+"""Checks that the serializer fits the consumers of the rules engine's queue. In the publisher's thread.
 
-StackStorm's rules engine takes pickles alone: anything else it drops, with an error in its own log. Nobody else takes
-pickles.
+StackStorm's rules engine accepts only pickles. It drops everything else, with an error in its own log. No other
+consumer accepts pickles.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from st2sensor.transport.base import Publisher
 LOG = logging.getLogger("st2sensor.delivery")
 
 INTERVAL = 15.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 def misfit(serializer: str, queue: str, consumers: int | None) -> str:
-    """How the serializer and the consumers of a queue do not fit, with the remedy; empty when they do.
+    """Return how the serializer does not fit the consumers of a queue, with the remedy; empty when it fits.
 
     :param serializer: `pickle` or `json`.
-    :param queue: the rules engine's.
-    :param consumers: of the queue; None where that cannot be told.
+    :param queue: the rules engine's queue.
+    :param consumers: the number of its consumers; None where it is unknown.
     """
     if consumers is None:
         return ""
@@ -43,7 +43,10 @@ def misfit(serializer: str, queue: str, consumers: int | None) -> str:
 
 
 class Audience:
-    """:ivar health: whether the serializer fits; replaced by the publisher's thread, read by any."""
+    """Remembers the result of the last check.
+
+    :ivar health: whether the serializer fits; replaced by the publisher's thread, read by any.
+    """
 
     def __init__(self, serializer: str, queue: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._serializer = serializer
@@ -53,7 +56,7 @@ class Audience:
         self.health = Health(reason="")
 
     def look(self, publisher: Publisher) -> None:
-        """Look at who is there, if it is time to. Raises BrokerUnavailable."""
+        """Count the consumers, if a check is due. Raises BrokerUnavailable."""
         now = self._clock()
         if now < self._look_at:
             return

@@ -1,4 +1,4 @@
-"""Trigger instances that could not be published, in the outbox database of a container, running or not."""
+"""Reads and deletes dead letters in the outbox database of a container, running or not."""
 
 from __future__ import annotations
 
@@ -18,35 +18,42 @@ BUSY_TIMEOUT = 30.0
 """Seconds to wait for the container's commits."""
 
 AT_ONCE = 500
-"""Letters that are deleted in one commit: a container waits for it with its own."""
+"""Letters that are deleted in one commit. The container's commits wait for it."""
 
 SELECT = f"SELECT id, reason, {COLUMNS} FROM dead_letters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """:param id: counts up from 1; :param entry: with the reason."""
+    """A dead letter.
+
+    :param id: counts up from 1.
+    :param entry: the trigger instance, with the reason.
+    """
 
     id: int
     entry: Entry
 
 
 class DeadLetters:
-    """:param path: the outbox database. Methods raise OutboxError when it cannot be used."""
+    """The dead letters of an outbox. Methods raise OutboxError when the database cannot be used.
+
+    :param path: the outbox database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def all(self) -> Iterator[DeadLetter]:
-        """Every one, oldest first, read as they are asked for."""
+        """Iterate over all letters, oldest first, without reading them all at once."""
         return self.after(0)
 
     def get(self, identifiers: Sequence[int]) -> list[DeadLetter]:
-        """Some, oldest first. Raises OutboxError, which names it, when one is not there."""
+        """Return letters by id, oldest first. Raises OutboxError, which names the id, for a missing one."""
         return [letter for item in self.known(identifiers) for letter in self._read(f"{SELECT} WHERE id = ?", (item,))]
 
     def known(self, identifiers: Sequence[int]) -> list[int]:
-        """Some ids, in order. Raises OutboxError, which names it, when one is not there."""
+        """Return ids in order, without repeats. Raises OutboxError, which names the id, for a missing one."""
         wanted = sorted(set(identifiers))
         with self._open() as connection:
             query = "SELECT 1 FROM dead_letters WHERE id = ?"
@@ -56,7 +63,8 @@ class DeadLetters:
         return wanted
 
     def after(self, identifier: int) -> Iterator[DeadLetter]:
-        """Those that came after one, oldest first. A few at a time, so that no container waits for who reads them."""
+        """Iterate over the letters after one, oldest first. They are read in pages, so that the container never waits
+        for the reader."""
         while letters := self._next(identifier):
             yield from letters
             identifier = letters[-1].id
@@ -67,12 +75,15 @@ class DeadLetters:
         return self._read(f"{SELECT} WHERE id BETWEEN ? AND ? ORDER BY id", (ids[0], ids[-1])) if ids else []
 
     def ids(self, older_than: float | None = None) -> list[int]:
-        """The ids of all, or of those that were kept for more than so many days while containers ran."""
+        """Return the ids of all letters.
+
+        :param older_than: return only those kept for more than this number of days while containers ran.
+        """
         with self._open() as connection:
             if older_than is None:
                 rows = connection.execute("SELECT id FROM dead_letters ORDER BY id")
             elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'run_clock'").fetchone():
-                # Of an earlier version: its letters have no age yet.
+                # The file is of an earlier version, whose letters have no age.
                 return []
             else:
                 through = run_clock(connection) - older_than * DAY
@@ -80,16 +91,16 @@ class DeadLetters:
             return [row[0] for row in rows]
 
     def remove(self, identifiers: Sequence[int]) -> None:
-        """Delete some."""
+        """Delete letters."""
         for start in range(0, len(identifiers), AT_ONCE):
             with self._open() as connection:
                 part = [(item,) for item in identifiers[start : start + AT_ONCE]]
                 connection.executemany("DELETE FROM dead_letters WHERE id = ?", part)
 
     def give_back(self) -> None:
-        """Have the file give back the room that deleted letters took."""
+        """Give the room of deleted letters back to the disk."""
         with self._open() as connection, suppress(sqlite3.OperationalError):
-            # Where a container is in the way of it: that does the same, a little later.
+            # Where a running container prevents it, that container does the same a little later.
             connection.isolation_level = None
             while shrink(connection) >= STEP:
                 pass
@@ -103,7 +114,7 @@ class DeadLetters:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection with one transaction."""
+        """Open a connection with one transaction."""
         if not self._path.is_file():
             raise OutboxError(f"there is no outbox at {self._path}: no container has run with this state_dir yet")
         try:

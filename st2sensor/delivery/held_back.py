@@ -1,5 +1,5 @@
-"""What the broker refuses because its user may not publish under a routing key: it waits, in order, and nothing else
-does. For the publisher's thread.
+"""Holds back messages whose routing key the broker refuses. They wait in order, and all others go on. For the
+publisher's thread.
 """
 
 from __future__ import annotations
@@ -10,30 +10,33 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from st2sensor.outbox.outbox import HELD_SHARE, Lane, Row
+from st2sensor.outbox.incoming import Lane
+from st2sensor.outbox.tail import Row
+from st2sensor.outbox.waiting import HELD_SHARE
 from st2sensor.settings import Outbox as Options
 
 PERMISSION_RETRY, PERMISSION_RETRY_MAX = 30.0, 300.0
-"""Seconds until the first message of a routing key is tried again, doubling."""
+"""Seconds until a refused routing key is retried, and the limit up to which they double."""
 
 COMPACT = 4096
-"""Ids that have left, before the memory for them is given back."""
+"""Number of used ids at the front after which their memory is freed."""
 
 NAMED = 3
-"""Routing keys that are named where all are told of."""
+"""The most routing keys that a message names."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Key:
-    """The messages of one routing key.
+    """The messages that one routing key holds back.
 
-    :ivar since: in seconds since the epoch.
-    :ivar due: when the first one is tried again, on the monotonic clock.
-    :ivar is_open: whether the broker takes them, so that they only have to catch up.
-    :ivar singly: how many to publish singly, because one of them was refused.
+    :ivar due: the time of the next attempt, on the monotonic clock.
+    :ivar wait: seconds until the attempt after the next one.
+    :ivar is_open: whether the broker takes the key again, and the messages only have to catch up.
+    :ivar singly: the number of messages to publish singly, because one of them was refused.
+    :ivar lanes: the number of messages by sensor and trigger type.
+    :ivar size: bytes of the messages.
     """
 
-    since: float
     due: float
     wait: float
     is_open: bool = False
@@ -53,12 +56,23 @@ class Key:
             self.size += row.size
 
     def first(self, limit: int) -> Sequence[int]:
-        """Ids of those that are next."""
+        """Return the ids of the next messages."""
         return self._ids[self._start : self._start + limit]
 
     def left(self, rows: Sequence[Row]) -> None:
-        """The first of them are settled."""
-        self._start += len(rows)
+        """Forget rows that are settled; they are among those that `first` has returned."""
+        gone = {row.id for row in rows}
+        kept: list[int] = []
+        after = self._start
+        while gone:
+            number = self._ids[after]
+            if number in gone:
+                gone.remove(number)
+            else:
+                kept.append(number)
+            after += 1
+        self._start = after - len(kept)
+        self._ids[self._start : after] = array("q", kept)
         for row in rows:
             self.lanes[row.entry.sensor, row.entry.trigger_type] -= 1
             self.size -= row.size
@@ -67,12 +81,15 @@ class Key:
             self._start = 0
 
     def skip(self, count: int) -> None:
-        """The first ids have no rows any more."""
+        """Drop the first ids: their rows no longer exist."""
         self._start += count
 
 
 class HeldBack:
-    """By routing key."""
+    """The messages held back, by routing key.
+
+    :param limits: limits of the outbox, of which they may take a share.
+    """
 
     def __init__(self, limits: Options, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
@@ -86,47 +103,48 @@ class HeldBack:
         return sum(map(len, self._keys.values()))
 
     def add(self, key: str, rows: Sequence[Row]) -> None:
-        """These come after what the key holds back already."""
+        """Hold back rows behind those that the key already holds back."""
         self._keys[key].add(rows)
 
     def refused(self, key: str) -> bool:
-        """The broker refuses a routing key; whether that is news."""
+        """Note that the broker refuses a routing key. Return whether it was not refused before."""
         now = self._clock()
         held = self._keys.get(key)
         if held is None:
-            self._keys[key] = Key(since=time.time(), due=now + PERMISSION_RETRY, wait=PERMISSION_RETRY)
+            self._keys[key] = Key(due=now + PERMISSION_RETRY, wait=PERMISSION_RETRY)
             return True
         held.is_open = False
         held.due, held.wait = now + held.wait, min(2 * held.wait, PERMISSION_RETRY_MAX)
         return False
 
     def next(self) -> tuple[str, Key] | None:
-        """A key to try again, or one that has to catch up."""
+        """Return a key that is due for another attempt, or that has to catch up; None when there is none."""
         now = self._clock()
         for key, held in self._keys.items():
             if held.is_open or held.due <= now:
-                # Each has its turn.
+                # Keys take turns.
                 self._keys[key] = self._keys.pop(key)
                 return key, held
         return None
 
     def forget(self, key: str) -> None:
-        """Nothing of a key is held back any more."""
+        """Forget a key that no longer holds anything back."""
         del self._keys[key]
 
     @property
     def is_catching_up(self) -> bool:
+        """Whether the broker takes a key again whose messages still wait."""
         return any(held.is_open for held in self._keys.values())
 
     def too_many(self) -> frozenset[Lane]:
-        """Sensors and trigger types that must wait, because too much is held back."""
+        """Return the sensors and trigger types that must wait because too much is held back."""
         size = sum(held.size for held in self._keys.values())
         if len(self) < HELD_SHARE * self._limits.max_size and size < HELD_SHARE * self._limits.max_bytes:
             return frozenset()
         return frozenset(lane for held in self._keys.values() for lane, count in held.lanes.items() if count > 0)
 
     def told(self) -> str:
-        """In words; empty when nothing is held back."""
+        """Say what is held back; empty when nothing is."""
         keys = sorted(key for key, held in self._keys.items() if not held.is_open)
         if not keys:
             return ""
@@ -138,7 +156,7 @@ class HeldBack:
         )
 
     def by_sensor(self) -> Mapping[str, str]:
-        """What is told of each sensor."""
+        """Return texts that say what is held back, by sensor."""
         found: dict[str, str] = {}
         for key, held in sorted(self._keys.items()):
             counts: Counter[str] = Counter()

@@ -1,6 +1,6 @@
-"""Publishes the outbox: one thread, in order, forever. A broker that is away is a longer queue, nothing else.
+"""Publishes the outbox: one thread, in order, forever. While the broker is away the outbox only grows.
 
-What the broker refuses because of its routing key is held back alone, in order; everything else goes on.
+Messages whose routing key the broker refuses are held back, in order. All others are still published.
 """
 
 from __future__ import annotations
@@ -13,59 +13,44 @@ from collections.abc import Callable, Mapping, Sequence
 from st2sensor import backoff
 from st2sensor.delivery.audience import Audience
 from st2sensor.delivery.held_back import HeldBack, Key
+from st2sensor.delivery.sender import Sender
 from st2sensor.delivery.statsd import NONE, Metrics
 from st2sensor.dispatch.traffic import Traffic
-from st2sensor.errors import (
-    BrokerUnavailable,
-    MessageNotTaken,
-    MessageRefused,
-    OutboxError,
-    RoutingKeyForbidden,
-    Undeliverable,
-)
+from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError, RoutingKeyForbidden
 from st2sensor.health import Health, changed
-from st2sensor.logs.setup import of_sensor
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import Lane, Outbox, Row
-from st2sensor.settings import Messaging
+from st2sensor.outbox.incoming import Lane
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import Row
 from st2sensor.transport.base import Message, Publisher, Transport
-from st2sensor.transport.codec import Encode, trigger_message
-from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
 LOG = logging.getLogger("st2sensor.delivery")
 
 WINDOW = 500
-"""Messages published before their confirms are waited for."""
+"""Messages that are published before their confirms are awaited."""
 
 STOP_TIMEOUT = 2.0
-"""Seconds that the end waits for a broker that does not answer; what it has not confirmed is sent at the next start."""
+"""Seconds that `close` waits for a broker that does not answer. Unconfirmed messages are sent at the next start."""
 
 FEW = 100
-"""Messages; so few in one window are published a little later, with those that have come by then."""
+"""Messages in a window; after a smaller one the next window is delayed by LINGER, so that it holds more."""
 
 LINGER = 0.01
-"""Seconds of that."""
-
-FENCE, LATE = "st2sensor-fence", "st2sensor-late"
-"""Headers of what a shared sensor dispatched: its lease's fence, and whether that was over when it was published."""
-
-ROUTING_KEY_LIMIT = 255
-"""Bytes."""
-
-SURPRISES = 3
-"""Attempts after which a message that the publisher fails over, in a way that nobody expects, is a dead letter."""
+"""Seconds."""
 
 IDLE = 1.0
 """Seconds between heartbeats while there is nothing to publish."""
 
 
 class PublisherThread:
-    """:param encode: makes the message of an outbox entry.
-    :param retry_wait: seconds between attempts to reach the broker, at the most.
-    :param metrics: told of each round of messages that the broker has confirmed.
-    :param traffic: counts these, and what becomes a dead letter here.
-    :param readable: a reason as it may be told of a sensor, whose secrets may be names in a payload.
-    :param audience: looks at who takes the messages; None for nobody to look.
+    """Owns the thread.
+
+    :param encode: makes the message of an outbox entry.
+    :param retry_wait: the longest time in seconds between two attempts to reach the broker.
+    :param metrics: notified of each window of messages that the broker has confirmed.
+    :param traffic: counts confirmed messages, and dead letters that are made here.
+    :param readable: masks a sensor's secrets in a reason. A property's name may be one.
+    :param audience: checks who consumes the messages; None for no check.
     """
 
     def __init__(
@@ -82,44 +67,39 @@ class PublisherThread:
     ) -> None:
         self._outbox = outbox
         self._transport = transport
-        self._encode = encode
         self._retry_wait = retry_wait
-        self._metrics = metrics
-        self._traffic = traffic or Traffic()
-        self._readable = readable
         self._audience = audience
+        self._sender = Sender(outbox, encode, metrics=metrics, traffic=traffic or Traffic(), readable=readable)
         self._health = Health(reason="the broker has not been reached yet")
-        """Of the connection; replaced by the publisher's thread."""
+        """Health of the connection; replaced by the publisher's thread."""
         self._publisher = transport.publisher()
         self._closing = threading.Event()
         self._cursor = outbox.cursor
-        """Id of the last row that is settled."""
+        """Id of the last row that is settled or held back."""
         self._suspects = 0
-        """How many rows to publish singly, because one of them was refused."""
+        """Number of rows to publish singly, because the broker refused one of them."""
         self._held = HeldBack(outbox.limits)
         self.held_back = Health(reason="")
-        """Of routing keys that the broker refuses, and `held_by_sensor` in words; both are replaced by the publisher's
-        thread."""
+        """Health of the routing keys; replaced by the publisher's thread, read by any."""
         self.held_by_sensor: Mapping[str, str] = {}
+        """Texts that say what is held back, by sensor; replaced by the publisher's thread, read by any."""
         self._restricted: frozenset[Lane] = frozenset()
-        self._tell_at = 0.0
-        """When what is held back is told again, on the monotonic clock."""
+        self._report_at = 0.0
+        """When `held_back` and `held_by_sensor` are renewed, on the monotonic clock."""
         self._failures = 0
         """Attempts in a row that delivered nothing."""
-        self._surprises = 0
-        """How often in a row the publisher failed in a way that nobody expects."""
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     @property
     def health(self) -> Health:
-        """Of the broker: whether it can be reached, and takes messages."""
+        """Health of the broker: whether it can be reached, and takes messages."""
         return self._publisher.health if self._health.ok else self._health
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the messages that are on their way."""
+        """Stop once the messages on their way are confirmed, or after STOP_TIMEOUT."""
         self._closing.set()
         self._outbox.wake()
         self._thread.join(STOP_TIMEOUT)
@@ -133,12 +113,12 @@ class PublisherThread:
                 self._health = changed(self._health, "")
                 self._deliver(publisher)
             except MessageRefused:
-                # It has been dealt with; the broker has closed the channel over it.
+                # The message is settled already; the broker has closed the channel because of it.
                 continue
             except (BrokerUnavailable, OutboxError) as exception:
                 self._failed(exception)
             except Exception as exception:
-                LOG.exception("the publisher failed, and goes on")
+                LOG.exception("the publisher failed, and continues")
                 self._failed(exception)
             self._closing.wait(backoff.reconnect(max(1, self._failures), self._retry_wait))
         publisher.close()
@@ -151,9 +131,9 @@ class PublisherThread:
 
     def _deliver(self, publisher: Publisher) -> None:
         while not self._closing.is_set():
-            if (held := self._held.next()) is not None:
-                self._try_again(publisher, *held)
-            self._tell_held()
+            if (due := self._held.next()) is not None:
+                self._retry(publisher, *due)
+            self._report_held()
             if self._audience is not None:
                 self._audience.look(publisher)
             rows = self._outbox.read(
@@ -166,13 +146,13 @@ class PublisherThread:
             try:
                 taken = self._publish_next(publisher, rows)
             except MessageNotTaken:
-                # Singly, so that those behind it do not overtake it again.
+                # Singly from now on, so that the messages behind it do not overtake it again.
                 self._suspects = len(rows)
                 raise
             except (MessageRefused, BrokerUnavailable, OutboxError):
                 raise
             except Exception:
-                # One message may be what it fails over.
+                # A single message may be the cause: find it by publishing singly.
                 self._suspects = max(self._suspects, len(rows))
                 raise
             self._failures = 0
@@ -180,76 +160,40 @@ class PublisherThread:
             self._cursor = rows[-1].id
             self._outbox.confirm(self._cursor, taken)
             if len(rows) < FEW and not self._held.is_catching_up:
-                # A lone sensor waits for its commits: publishing each message at once would only take turns from it.
+                # A lone sensor waits for each of its commits: publishing each message at once would slow it down.
                 self._closing.wait(LINGER)
 
     def _publish_next(self, publisher: Publisher, rows: Sequence[Row]) -> int:
-        """Publish rows, except for those that are held back or become dead letters; returns how many the broker has
-        that are not settled yet."""
-        messages = self._messages(rows)
+        """Publish rows, except those that are held back or become dead letters.
+
+        Return the number of rows that the broker has and that are not settled yet.
+        """
+        messages = self._sender.messages(rows)
         left = [row for row in rows if row.id in messages]
         while True:
             left = self._not_held(left, messages)
             try:
-                self._publish(publisher, left, messages)
+                self._sender.publish(publisher, left, messages)
             except RoutingKeyForbidden as refusal:
                 taken = set(refusal.confirmed)
                 self._outbox.settle([left[index] for index in taken])
                 left = [row for index, row in enumerate(left) if index not in taken]
                 self._forbidden(refusal)
             except MessageRefused as refusal:
-                # Singly, until the message that the broker refuses is found; that one is a dead letter.
+                # Publish singly until the refused message is found; it becomes a dead letter.
                 if len(left) > 1:
                     self._suspects = len(left)
                 else:
-                    self._bury(left, str(refusal))
+                    self._sender.bury(left, str(refusal))
                     self._suspects = max(0, self._suspects - 1)
                 raise
             else:
                 return len(left)
 
-    def _publish(self, publisher: Publisher, rows: Sequence[Row], messages: Mapping[int, Message]) -> None:
-        if not rows:
-            return
-        began = time.monotonic()
-        try:
-            publisher.publish([messages[row.id] for row in rows])
-        except (BrokerUnavailable, MessageRefused):
-            raise
-        except Exception as exception:
-            self._surprises += 1
-            if len(rows) > 1 or self._surprises < SURPRISES:
-                raise
-            self._surprises = 0
-            raise MessageRefused(f"it cannot be published: {type(exception).__name__}") from exception
-        self._surprises = 0
-        seconds = time.monotonic() - began
-        self._metrics.published(messages[rows[0].id].exchange, len(rows), seconds)
-        self._traffic.published(seconds)
-
-    def _messages(self, rows: Sequence[Row], *, were_held: bool = False) -> dict[int, Message]:
-        """The messages of some rows, by id; those that have none become dead letters."""
-        messages: dict[int, Message] = {}
-        for row in rows:
-            try:
-                messages[row.id] = self._encode(row.entry)
-            except Undeliverable as error:
-                self._bury([row], self._readable(row.entry.sensor, str(error)), were_held=were_held)
-            except Exception as error:  # noqa: BLE001 (whatever a wrapper sent: it must not stop those behind it)
-                self._bury([row], f"it cannot be encoded: {type(error).__name__}", were_held=were_held)
-        return messages
-
-    def _bury(self, rows: Sequence[Row], reason: str, *, were_held: bool = False) -> None:
-        for row in rows:
-            entry, said = row.entry, of_sensor(row.entry.sensor)
-            self._traffic.refused(entry)
-            LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, reason, extra=said)
-        self._outbox.settle(rows, reason, were_held=were_held)
-
-    # What is held back.
+    # Messages that are held back.
 
     def _not_held(self, rows: Sequence[Row], messages: Mapping[int, Message]) -> list[Row]:
-        """Hold back those whose routing key the broker refuses, behind those before them; returns the others."""
+        """Hold back the rows whose routing key the broker refuses, behind earlier ones; return the others."""
         held = [row for row in rows if messages[row.id].routing_key in self._held]
         for row in held:
             self._held.add(messages[row.id].routing_key, [row])
@@ -261,43 +205,45 @@ class PublisherThread:
     def _forbidden(self, refusal: RoutingKeyForbidden) -> None:
         if self._held.refused(refusal.routing_key):
             LOG.warning("%s; triggers with this key are held back, and all others go on", refusal)
-            self._tell_at = 0.0
+            self._report_at = 0.0
 
-    def _try_again(self, publisher: Publisher, key: str, held: Key) -> None:
-        """Publish the first that a key holds back, or more once the broker takes them again."""
+    def _retry(self, publisher: Publisher, key: str, held: Key) -> None:
+        """Publish the first message that a key holds back, or a window once the broker takes the key again."""
         rows = self._outbox.read_back(held.first(WINDOW if held.is_open and not held.singly else 1))
-        messages = self._messages(rows, were_held=True)
+        messages = self._sender.messages(rows, were_held=True)
         left = [row for row in rows if row.id in messages]
+        # The others are dead letters by now, whatever becomes of this attempt.
+        held.left([row for row in rows if row.id not in messages])
         try:
-            self._publish(publisher, left, messages)
+            self._sender.publish(publisher, left, messages)
         except RoutingKeyForbidden as refusal:
             taken = len(refusal.confirmed)
             self._outbox.settle(left[:taken], were_held=True)
-            held.left([row for row in rows if row.id not in messages] + left[:taken])
+            held.left(left[:taken])
             self._forbidden(refusal)
             return
         except MessageRefused as refusal:
             if len(left) > 1:
                 held.singly = len(left)
             else:
-                self._bury(left, str(refusal), were_held=True)
-                held.left(rows)
+                self._sender.bury(left, str(refusal), were_held=True)
+                held.left(left)
             raise
         except BrokerUnavailable:
             held.singly = len(left)
             raise
         self._outbox.settle(left, were_held=True)
-        held.left(rows)
+        held.left(left)
         held.singly = max(0, held.singly - len(rows))
         if not rows:
             held.skip(1)
         if not held.is_open:
             LOG.info("the broker takes the routing key %s again", key)
             held.is_open = True
-            self._tell_at = 0.0
+            self._report_at = 0.0
         if not len(held):
             self._held.forget(key)
-            self._tell_at = 0.0
+            self._report_at = 0.0
         self._restrict()
 
     def _restrict(self) -> None:
@@ -306,37 +252,9 @@ class PublisherThread:
             self._restricted = lanes
             self._outbox.restrict(lanes)
 
-    def _tell_held(self) -> None:
+    def _report_held(self) -> None:
         now = time.monotonic()
-        if now >= self._tell_at:
-            self._tell_at = now + IDLE
+        if now >= self._report_at:
+            self._report_at = now + IDLE
             self.held_back = changed(self.held_back, self._held.told())
             self.held_by_sensor = self._held.by_sensor()
-
-
-def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
-    """The message that consumers get of an outbox entry. Raises ValueError for a body that is not JSON, and
-    Undeliverable for one that they cannot take.
-
-    :param late: whether another container may run the sensor by now.
-    :param encode: encodes it elsewhere.
-    """
-    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
-    return trigger_message(
-        entry.body,
-        tagged=entry.tagged,
-        topology=Topology(messaging.prefix),
-        serializer=messaging.serializer,
-        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
-        message_id=entry.message_id,
-        headers=headers | ({LATE: "true"} if late else {}),
-        encode=encode,
-    )
-
-
-def _type_key(entry: Entry) -> str:
-    """The reference of the trigger's type, as much of it as AMQP takes."""
-    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
-
-
-ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}

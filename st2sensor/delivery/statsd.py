@@ -1,4 +1,4 @@
-"""`[metrics]`: counts and times of what is published, under StackStorm's names."""
+"""Sends `[metrics]`: counts and times of published messages, under StackStorm's names."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from st2sensor.settings import Metrics as Settings
 LOG = logging.getLogger("st2sensor.delivery")
 
 LOOK_UP_AGAIN = 60.0
-"""Seconds until a host that was not found is looked up again."""
+"""Seconds until the lookup of a host that was not found is retried."""
 
 PUBLISHED = "amqp.pool_publisher.publish_with_retries"
 
 
 class Metrics(Protocol):
-    """Where metrics go. Methods neither raise nor wait."""
+    """A destination of metrics. Methods neither raise nor wait."""
 
     def published(self, exchange: str, count: int, seconds: float) -> None:
-        """So many messages were published together, in so many seconds."""
+        """Report messages that were published together.
+
+        :param count: the number of messages.
+        :param seconds: the time until the broker had confirmed them.
+        """
 
 
 class _None:
@@ -32,7 +36,7 @@ class _None:
 
 
 NONE: Metrics = _None()
-"""For nobody."""
+"""Drops every metric."""
 
 
 class _Echo:
@@ -44,7 +48,7 @@ class _Echo:
 
 
 class _Statsd:
-    """A datagram a metric; what nobody takes is lost, as statsd has it."""
+    """Sends one datagram for each metric. As usual with statsd, one that no server receives is lost."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -57,7 +61,7 @@ class _Statsd:
             return
         try:
             if self._client is None:
-                # It looks its host up, which may take its time.
+                # The client looks its host up, which may take long.
                 self._look_up_at = time.monotonic() + LOOK_UP_AGAIN
                 self._client = StatsClient(host=self._settings.host, port=self._settings.port)
                 self._look_up_at = 0.0
@@ -68,7 +72,7 @@ class _Statsd:
 
 
 def open_metrics(settings: Settings) -> Metrics:
-    """Where `[metrics]` says."""
+    """Return the destination that `[metrics]` configures."""
     return DRIVERS[settings.driver](settings)
 
 

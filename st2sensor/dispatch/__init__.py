@@ -1,1 +1,1 @@
-"""From an event that a sensor dispatches to an entry of the outbox."""
+"""Turns the events that sensors dispatch into entries of the outbox."""

@@ -1,4 +1,4 @@
-"""The trigger types and triggers that are registered. In the container."""
+"""Knows the registered trigger types and triggers. In the container."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from st2sensor.models import Refusal, Schema, Trigger, TriggerType
 from st2sensor.schemas.program import program_of
 
 NO_SCHEMA = ""
-"""The digest of a type that has no payload_schema: any object fits."""
+"""The digest of a type without a payload_schema: any object fits it."""
 
 
 class Catalogue:
-    """What is known, as of the last `learn`; for one thread."""
+    """Trigger types and triggers as of the last `learn`. For one thread."""
 
     def __init__(self) -> None:
         self._types: dict[str, TriggerType] = {}
         self._type_of_trigger: dict[str, str] = {}
         self._type_of_id: dict[str, str] = {}
-        """By id of a trigger."""
+        """References of types by trigger id."""
         self._refusals: dict[str, Refusal] = {}
         self._digests: dict[str, tuple[Schema, str]] = {}
-        """By reference of a type, with the schema that they are of."""
+        """Schemas and their digests by reference of the type."""
         self._programs: dict[str, str | None] = {}
-        """By digest."""
+        """Programs by digest."""
 
     def learn(
         self, types: Iterable[TriggerType], triggers: Collection[Trigger], refusals: Iterable[Refusal] = ()
     ) -> None:
-        """Replace what is known; of schemas that have not changed, digest and program stay."""
+        """Replace types, triggers and refusals. Digests and programs of unchanged schemas are kept."""
         self._types = {item.ref: item for item in types}
         self._type_of_trigger = {item.ref: item.type for item in triggers}
         self._type_of_id = {item.id: item.type for item in triggers if item.id is not None}
@@ -40,19 +40,19 @@ class Catalogue:
         self._programs = {digest: program for digest, program in self._programs.items() if digest in current}
 
     def type_of(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
-        """The type of a trigger named by its reference, or described by its fields; None when it is not registered."""
+        """Return the type of a trigger named by reference, or described by its fields; None if not registered."""
         if isinstance(trigger, str):
             return self._types.get(self._type_of_trigger.get(trigger, trigger))
         found = (self.type_of(ref) for ref in self._candidates(trigger))
         return next((item for item in found if item is not None), None)
 
     def refusal_of(self, trigger: str | Mapping[str, object]) -> Refusal | None:
-        """Why a trigger has no type: its declaration was refused. None when there is none."""
+        """Return the refusal of a trigger's declaration; None when there is none."""
         names = [trigger] if isinstance(trigger, str) else self._candidates(trigger)
         return next((self._refusals[name] for name in names if name in self._refusals), None)
 
     def _candidates(self, trigger: Mapping[str, object]) -> Iterator[str]:
-        """References of a type or a trigger that a trigger's fields may mean. Each may be anything, as it was sent."""
+        """Yield the references of types or triggers that a trigger's fields may mean. The fields may hold anything."""
         identifier = trigger.get("id")
         named = (
             trigger.get("type"),
@@ -63,7 +63,7 @@ class Catalogue:
         return (ref for ref in named if isinstance(ref, str))
 
     def digest_of(self, trigger_type: TriggerType) -> str:
-        """Names a type's payload_schema: the same as long as the schema is the same."""
+        """Return a digest of the type's payload_schema, which changes when the schema does."""
         declared = trigger_type.payload_schema
         if not declared:
             return NO_SCHEMA
@@ -75,7 +75,10 @@ class Catalogue:
         return known[1]
 
     def program_of(self, trigger_type: TriggerType) -> str | None:
-        """What a sensor may check its payloads with; None where only the container can, or where there is nothing."""
+        """Return the program with which a sensor checks payloads of a type.
+
+        None where only the container can check them, and where there is nothing to check.
+        """
         digest = self.digest_of(trigger_type)
         if digest != NO_SCHEMA and digest not in self._programs:
             self._programs[digest] = program_of(trigger_type.payload_schema or {})
@@ -83,7 +86,7 @@ class Catalogue:
 
 
 def name_of(trigger: str | Mapping[str, object]) -> str:
-    """A trigger's reference, as far as it has one, for people."""
+    """Return a trigger's reference for people, or the best substitute among its fields."""
     if isinstance(trigger, str):
         return trigger
     named = ("ref", "type", "name", "uid", "id")
@@ -91,7 +94,7 @@ def name_of(trigger: str | Mapping[str, object]) -> str:
 
 
 def _ref_of_uid(uid: object) -> str | None:
-    """The reference in `trigger:PACK:NAME:HASH`. The hash is of the parameters, which name no other trigger."""
+    """Return the reference in `trigger:PACK:NAME:HASH`. The hash covers the parameters, and is not needed."""
     if not isinstance(uid, str):
         return None
     kind, _, rest = uid.partition(":")

@@ -1,7 +1,7 @@
-"""Has events checked in worker processes, in the time that one check may take. In the container.
+"""Has worker processes check events, each within a time limit. In the container.
 
-A check first gets a moment among the quick ones. One that takes longer begins again among the slow ones, so that
-sensors with costly schemas wait for each other, and for nobody else.
+A check first runs among the quick ones, for a short time. If it takes longer, it starts again among the slow ones. So
+sensors with costly schemas wait for each other, and no other sensor waits for them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from st2sensor.workers.pool import Pool
 FUNCTIONS = {"check": "st2sensor.schemas.checks:check"}
 
 PROCESSES = 2
-"""Worker processes for quick checks, and as many for slow ones."""
+"""Worker processes for quick checks. There are as many for slow ones."""
 
 QUICK = 0.25
-"""Seconds."""
+"""Seconds that a quick check may take."""
 
 KINDS = {b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null"}
 """JSON's types by the first byte of a text; any other begins a number."""
@@ -35,8 +35,10 @@ KINDS = {b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """:param reason: why an event must not be published, without quoting its payload.
-    :param is_final: whether that is so even where payloads are published that break their schema.
+    """The result of a check that an event has not passed.
+
+    :param reason: why the event must not be published, without quoting its payload.
+    :param is_final: whether it must not be published even where invalid payloads are.
     """
 
     reason: str
@@ -44,7 +46,7 @@ class Problem:
 
 
 class Checker:
-    """For the loop's thread. No worker process is started before the first check."""
+    """Checks the events of all sensors. For the loop's thread. The first check starts the first worker process."""
 
     def __init__(self, catalogue: Catalogue, payloads: Payloads) -> None:
         self._catalogue = catalogue
@@ -52,14 +54,14 @@ class Checker:
         self._timeout = payloads.validation_timeout
         self._quick, self._slow = _Lane("quick"), _Lane("slow")
         self._known_slow: set[tuple[str, str]] = set()
-        """Sensors whose last check took long, each with the trigger type."""
+        """Pairs of sensor and trigger type whose last check was slow."""
 
     def first_problem(self, event: Event, trigger_type: TriggerType | None) -> str | None:
-        """What is wrong with an event as far as can be told without looking into its payload, or None.
+        """Return what is wrong with an event as far as that is known without decoding its payload, or None.
 
-        :param trigger_type: the event's; None for one that is not registered.
+        :param trigger_type: the event's type; None for one that is not registered.
         """
-        payload, most = event.payload, self._payloads.max_size
+        payload, limit = event.payload, self._payloads.max_size
         if trigger_type is None:
             refusal = self._catalogue.refusal_of(event.trigger)
             if refusal is not None:
@@ -67,26 +69,29 @@ class Checker:
             return f"trigger {short(name_of(event.trigger))} is not registered"
         if event.withheld is not None:
             return f"the payload {event.withheld}, and is not kept"
-        if len(payload) > most:
-            return f"the payload has {len(payload):,} bytes, more than [system] max_payload = {most:,}"
+        if len(payload) > limit:
+            return f"the payload has {len(payload):,} bytes, more than [system] max_payload = {limit:,}"
         if not event.tagged and payload[:1] != b"{":
             return f"the payload is of type {KINDS.get(payload[:1], 'number')}, not object"
         return None
 
     def is_due(self, event: Event, trigger_type: TriggerType) -> bool:
-        """Whether somebody has to look into the payload: the sender has not, or not with today's schema."""
+        """Return whether the payload must be checked: the sender has not checked it, or not with the current schema."""
         digest = self._catalogue.digest_of(trigger_type)
         return event.schema != digest and (digest != NO_SCHEMA or event.tagged)
 
     async def problem(self, sensor: str, event: Event, trigger_type: TriggerType) -> Problem | None:
-        """What a worker process finds wrong with the payload, or None. Says so too when that cannot be found out."""
+        """Have a worker process check the payload. Return what is wrong, or None.
+
+        A check that cannot be completed is a problem as well.
+        """
         ref = trigger_type.ref
         check = _Check(ref, self._catalogue.digest_of(trigger_type), trigger_type.payload_schema, event)
         try:
             found = await self._checked((sensor, ref), check)
         except WorkExceeded as exceeded:
-            most = f"{self._timeout:g} s" if exceeded.what == "time" else f"its share of {exceeded.what}"
-            return Problem(f"checking the payload against the payload_schema of {ref} took more than {most}")
+            limit = f"{self._timeout:g} s" if exceeded.what == "time" else f"its share of {exceeded.what}"
+            return Problem(f"checking the payload against the payload_schema of {ref} took more than {limit}")
         except WorkFailed as failure:
             return Problem(f"the payload cannot be checked: {failure}", is_final=True)
         if isinstance(found, dict):
@@ -94,7 +99,7 @@ class Checker:
         return None if found is None else Problem(found)
 
     async def objection(self, sensor: str, event: Event) -> str | None:
-        """Why an event must not be published, or None."""
+        """Return why an event must not be published, or None."""
         trigger_type = self._catalogue.type_of(event.trigger)
         reason = self.first_problem(event, trigger_type)
         if reason is None and trigger_type is not None and self.is_due(event, trigger_type):
@@ -103,7 +108,7 @@ class Checker:
         return reason
 
     def close(self) -> None:
-        """End the worker processes: what is being checked fails."""
+        """End the worker processes. Checks in progress fail."""
         self._quick.close()
         self._slow.close()
 
@@ -124,9 +129,9 @@ class Checker:
 
 
 class _Check:
-    """One event to be checked.
+    """The check of one event.
 
-    :ivar began: when a worker process began with it, by the loop's clock.
+    :ivar began: the time at which a worker process started it, on the loop's clock.
     """
 
     def __init__(self, ref: str, digest: str, declared: Schema | None, event: Event) -> None:
@@ -137,13 +142,13 @@ class _Check:
         self.began: float | None = None
 
     def arguments(self, *, with_schema: bool) -> bytes:
-        """What `checks.check` is called with: the payload goes on as it came."""
+        """Return the arguments of `checks.check` as JSON. The payload is not decoded."""
         known = [self._ref, self._digest, self._declared if with_schema else None, self._event.tagged]
         return b"%b,%b]" % (rpc.body(known)[:-1], self._event.payload)
 
 
 class _Lane:
-    """Worker processes, and a thread for each that waits for it."""
+    """A pool of worker processes, with one thread for each that waits for its result."""
 
     def __init__(self, name: str) -> None:
         self._pool = Pool(FUNCTIONS, processes=PROCESSES)

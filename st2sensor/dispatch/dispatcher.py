@@ -1,8 +1,8 @@
-"""From a sensor's dispatch() to the outbox: finds the type of what is dispatched, and keeps out what does not fit it.
+"""Takes events from a sensor's dispatch() to the outbox: finds their trigger type, and rejects what does not fit it.
 
-What cannot be published is kept as a dead letter, with the reason: a sensor never hears of it, as in StackStorm, and
-nothing is lost silently. The work done here does not depend on what is in a payload: checks are done by the sensor
-itself, or in worker processes. The events of one sensor keep their order meanwhile.
+An event that cannot be published is kept as a dead letter, with the reason. The sensor does not learn of it, as in
+StackStorm, and nothing is lost silently. The work done here does not depend on the payload: the sensor itself checks
+it, or a worker process does. Meanwhile the events of one sensor keep their order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from st2sensor.dispatch.catalogue import Catalogue, name_of
@@ -25,24 +24,27 @@ from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
 from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import OnDone, Outbox
+from st2sensor.outbox.incoming import OnDone
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
+from st2sensor.system.loops import call_in_loop
 
 LOG = logging.getLogger("st2sensor.dispatch")
 
-LAST_CHECKS = 5.0
-"""Seconds that the end of the container waits for checks."""
+LAST_CHECKS_TIMEOUT = 5.0
+"""Seconds that `finish` waits for checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Arrived:
-    """An event that waits until those before it are checked.
+    """An event that waits until earlier ones are checked.
 
     :ivar body: its JSON form.
-    :ivar problem: what is wrong with it as far as was told without looking into its payload, or None.
-    :ivar fence: under which it was dispatched; `at`: when, in seconds since the epoch.
+    :ivar problem: what is wrong with it, as far as that is known without looking into its payload; None for nothing.
+    :ivar fence: the fence under which it was dispatched.
+    :ivar at: the time of its dispatch, in seconds since the epoch.
     """
 
     event: Event
@@ -55,9 +57,9 @@ class _Arrived:
 
 
 class Dispatcher:
-    """For the supervisor's thread.
+    """Dispatches for all sensors. For the supervisor's thread.
 
-    :param traffic: counts what is dispatched.
+    :param traffic: counts dispatched events.
     :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
     :param tenure: says for which sensors this container may act.
     """
@@ -80,28 +82,31 @@ class Dispatcher:
         self._tenure = tenure or Unshared()
         self._secrets: dict[str, frozenset[str]] = {}
         self._waiting: dict[str, deque[_Arrived]] = {}
-        """Events by sensor, the first of which is being checked."""
+        """Waiting events by sensor. The first of each is being checked."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
-        """What a sensor was told in confidence is masked where a reason names a property by it."""
+        """Mask the secrets of a sensor's configuration in reasons: a property's name may be one."""
         self._secrets[sensor] = secrets
 
     def readable(self, sensor: str, reason: str) -> str:
-        """A reason as it may be told, without the secrets that a sensor was told. For any thread."""
+        """Return a reason in one line, with the sensor's secrets masked. From any thread."""
         return objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
 
-    def knows(self, trigger: str | Mapping[str, object]) -> bool:
-        """Whether a dispatch of this trigger would find its type."""
-        return self._catalogue.type_of(trigger) is not None
+    def type_of(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
+        """Return the type of a trigger named by reference, or described by its fields; None if not registered."""
+        return self._catalogue.type_of(trigger)
 
-    def dispatch(self, sensor: str, event: Event, done: OnDone) -> None:
-        """Put an event on its way. Raises LeaseLost, and UnicodeDecodeError for a payload that is no text.
+    def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None = None) -> None:
+        """Dispatch an event.
 
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
-        :param done: told once the event, or the dead letter, is on disk.
+        :param done: called once the event, or its dead letter, is on disk.
+        :param known: the event's trigger type when the caller has just looked it up; None to look it up here.
+
+        Raises LeaseLost, and UnicodeDecodeError for a payload that is not UTF-8.
         """
-        arrived = self._arrived(sensor, event, done)
+        arrived = self._arrived(sensor, event, done, known)
         waiting = self._waiting.get(sensor)
         if waiting is not None:
             waiting.append(arrived)
@@ -112,34 +117,34 @@ class Dispatcher:
             self.submit(self._entry(sensor, arrived, arrived.problem), done)
 
     def withdraw(self, sensor: str) -> None:
-        """A sensor stops: what waits to be checked is not sent, and dispatch() raises."""
+        """Drop the events of a stopping sensor that wait for their check; their dispatch() raises."""
         for arrived in self._waiting.get(sensor, ()):
             arrived.done(OutboxError(f"sensor {sensor} stops: the event is not dispatched"))
         self._waiting.get(sensor, deque()).clear()
 
     @property
     def has_room(self) -> bool:
-        """Whether what is dispatched now need not wait."""
+        """Whether an event that is dispatched now need not wait."""
         return self._outbox.has_room
 
     def submit(self, entry: Entry, done: OnDone) -> None:
-        """Put an entry on its way that `entry` has made, now or before."""
+        """Submit to the outbox an entry that `entry` has made, now or earlier."""
         self._traffic.dispatched(entry)
-        # A dead letter goes nowhere: whoever holds the sensor.
+        # A dead letter is not published: it does not matter which container holds the sensor.
         needs_lease = entry.fence is not None and entry.reason is None
         self._outbox.submit(entry, done, self._is_held if needs_lease else None)
 
     def adopted(self, entry: Entry, sensor: str) -> Entry:
-        """An entry that was stored earlier, by another container perhaps, as it is put on its way from here.
+        """Return an entry that was stored earlier, perhaps by another container, with the fence of this one.
 
-        :param sensor: for which that is done; one that it does not belong to needs no lease for it.
+        :param sensor: the sensor that submits the entry. An entry of another sensor needs no lease.
 
         Raises LeaseLost.
         """
         return replace(entry, fence=self.fence_of(sensor) if entry.sensor == sensor else None)
 
     def fence_of(self, sensor: str) -> int | None:
-        """The fence under which a sensor dispatches now; None where it needs none. Raises LeaseLost."""
+        """Return the fence under which a sensor dispatches now; None where it needs none. Raises LeaseLost."""
         return None if sensor == CORE_PACK else self._tenure.fence_of(sensor)
 
     async def put(self, entry: Entry) -> None:
@@ -151,25 +156,24 @@ class Dispatcher:
             if not settled.done():
                 settled.set_result(None) if error is None else settled.set_exception(error)
 
-        def done(error: Exception | None) -> None:
-            # A loop that has ended has nobody left to tell.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, error)
-
-        self.submit(entry, done)
+        self.submit(entry, lambda error: call_in_loop(loop, settle, error))
         await settled
 
-    async def entry(self, sensor: str, event: Event) -> Entry:
-        """An event as it goes into the outbox, or as a dead letter. Raises LeaseLost and UnicodeDecodeError."""
-        arrived = self._arrived(sensor, event, _unheard)
+    async def entry(self, sensor: str, event: Event, known: TriggerType | None = None) -> Entry:
+        """Return the outbox entry of an event, which may be a dead letter. Raises LeaseLost and UnicodeDecodeError.
+
+        :param known: as in `dispatch`.
+        """
+        arrived = self._arrived(sensor, event, _ignore, known)
         return self._entry(sensor, arrived, await self._reason(sensor, arrived))
 
-    def schema_for(self, trigger: str | Mapping[str, object], known: str | None = None) -> dict[str, str | None] | None:
-        """What a sensor needs to check a trigger's payloads itself: `digest` and `program`.
+    def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
+        """Return what a sensor needs to check payloads itself: `digest` and `program`.
 
-        None for a trigger that is not registered, and where the sensor knows this digest.
+        :param known: the digest that the sensor knows.
+
+        None for a trigger that is not registered, and where the sensor's digest is current.
         """
-        trigger_type = self._catalogue.type_of(trigger)
         if trigger_type is None or self._catalogue.digest_of(trigger_type) == known:
             return None
         return {
@@ -178,14 +182,14 @@ class Dispatcher:
         }
 
     async def finish(self) -> None:
-        """Wait until what was dispatched is checked, as long as that may take at the end; the rest is withdrawn."""
+        """Wait for the checks of dispatched events, up to LAST_CHECKS_TIMEOUT, and withdraw the rest."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_CHECKS)
+            await asyncio.wait(self._tasks, timeout=LAST_CHECKS_TIMEOUT)
         for sensor in list(self._waiting):
             self.withdraw(sensor)
 
-    def _arrived(self, sensor: str, event: Event, done: OnDone) -> _Arrived:
-        trigger_type = self._catalogue.type_of(event.trigger)
+    def _arrived(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> _Arrived:
+        trigger_type = known or self._catalogue.type_of(event.trigger)
         if trigger_type is None and not self._validate:
             trigger_type = self._unchecked(sensor, event)
         return _Arrived(
@@ -199,14 +203,14 @@ class Dispatcher:
         )
 
     def _unchecked(self, sensor: str, event: Event) -> TriggerType | None:
-        """A type without a schema in place of one that was refused, where payloads are published that break theirs."""
+        """Return a type without a schema for one that was refused. Used where invalid payloads are published."""
         refusal = self._catalogue.refusal_of(event.trigger)
         if refusal is None:
             return None
-        self._published_all_the_same(sensor, event, f"its trigger type was refused: {refusal.error}")
+        self._warn_published(sensor, event, f"its trigger type was refused: {refusal.error}")
         return TriggerType(pack=refusal.pack, name=refusal.name)
 
-    def _published_all_the_same(self, sensor: str, event: Event, reason: str) -> None:
+    def _warn_published(self, sensor: str, event: Event, reason: str) -> None:
         name, readable = _shown_name(event), self.readable(sensor, reason)
         LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, readable, extra=of_sensor(sensor))
 
@@ -230,13 +234,14 @@ class Dispatcher:
             del self._waiting[sensor]
 
     def _is_due(self, arrived: _Arrived) -> bool:
+        """Return whether the payload still has to be checked."""
         trigger_type = arrived.trigger_type
         return (
             arrived.problem is None and trigger_type is not None and self._checker.is_due(arrived.event, trigger_type)
         )
 
     async def _reason(self, sensor: str, arrived: _Arrived) -> str | None:
-        """Why an event must not be published, or None."""
+        """Return why an event must not be published, or None."""
         if arrived.trigger_type is None or not self._is_due(arrived):
             return arrived.problem
         problem = await self._checker.problem(sensor, arrived.event, arrived.trigger_type)
@@ -244,7 +249,7 @@ class Dispatcher:
             return None
         if problem.is_final or self._validate:
             return problem.reason
-        self._published_all_the_same(sensor, arrived.event, problem.reason)
+        self._warn_published(sensor, arrived.event, problem.reason)
         return None
 
     def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:
@@ -252,8 +257,8 @@ class Dispatcher:
         name = _shown_name(event)
         if reason is not None:
             reason = self.readable(sensor, reason)
-            said = of_sensor(sensor)
-            LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=said)
+            extra = of_sensor(sensor)
+            LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=extra)
         return Entry(
             message_id=uuid.uuid4().hex,
             sensor=sensor,
@@ -273,9 +278,9 @@ class Dispatcher:
 
 
 def _shown_name(event: Event) -> str:
-    """Its trigger's name, which may be anything, as it is kept and told."""
+    """Return the name of the event's trigger as it is stored and logged; the trigger itself may be anything."""
     return objection.bounded(valid(name_of(event.trigger)))
 
 
-def _unheard(error: Exception | None) -> None:
-    """Nobody waits."""
+def _ignore(error: Exception | None) -> None:
+    """Ignore the outcome: nobody waits for it."""

@@ -1,6 +1,6 @@
 """Encodes messages for the broker: small ones at once, large ones in a worker process.
 
-A large body may take half a gigabyte as Python's objects, and hold up all threads while it is decoded.
+A large body may take half a gigabyte as Python objects, and decoding it would hold up all threads.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from st2sensor.workers.limits import Limits
 from st2sensor.workers.pool import Pool
 
 LARGE = 256 * 1024
-"""Characters of a body."""
+"""Characters from which on a body counts as large."""
 
 TIMEOUT = 30.0
-"""Seconds that a large one may take."""
+"""Seconds that encoding a large body may take."""
 
 LIMITS = Limits(memory=2_000_000_000, request=100_000_000, answer=200_000_000)
 
@@ -30,7 +30,7 @@ class Encoder:
         self._pool = Pool({"encode": "st2sensor.transport.codec:encoded_text"}, processes=1, limits=LIMITS)
 
     def encode(self, serializer: str, body: str, tagged: bool) -> bytes:
-        """As `codec.encoded`. Raises WorkFailed, too, for a body that is not JSON or takes too much."""
+        """Encode a body as `codec.encoded` does. Also raises WorkFailed for one that is not JSON, or takes too much."""
         if len(body) < LARGE:
             return encoded(serializer, body, tagged)
         text: Any = self._pool.run("encode", json.dumps([serializer, body, tagged]).encode(), TIMEOUT)

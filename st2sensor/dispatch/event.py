@@ -1,4 +1,4 @@
-"""An event on its way from a sensor to the outbox. Its payload stays JSON text: only who needs a value decodes it."""
+"""An event on its way from a sensor to the outbox. Its payload stays JSON text, and is decoded only where needed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from st2sensor.portable import rpc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """:param trigger: a trigger's reference, or a trigger's fields as a mapping.
-    :param payload: its JSON, in UTF-8, in one line.
-    :param tagged: whether the payload is in the form that `payload.pack` gives, because it holds more than JSON.
-    :param withheld: why its payload has not come along, in words that follow "the payload"; None where it has.
-    :param schema: digest of the payload_schema that the sender found the payload to fit; None when it has not looked.
+    """An event as a sensor dispatches it.
+
+    :param trigger: a trigger's reference, or its fields as a mapping.
+    :param payload: the payload as JSON, in UTF-8, on one line.
+    :param tagged: whether the payload has the form that `payload.pack` makes, because it holds more than JSON.
+    :param schema: digest of the payload_schema that the sender found the payload to fit; None for no check.
+    :param withheld: why the payload was not sent, in words that follow "the payload"; None when it was sent.
     """
 
     trigger: str | Mapping[str, Any]
@@ -27,7 +29,7 @@ class Event:
     withheld: str | None = None
 
     def body(self) -> str:
-        """The JSON form that the outbox keeps. Raises UnicodeDecodeError for a payload that is not UTF-8."""
+        """Return the event as JSON for the outbox. Raises UnicodeDecodeError for a payload that is not UTF-8."""
         context = self.trace_context
         trace = b"null" if context is None else rpc.body({"id_": context.id, "trace_tag": context.tag})
         parts = (rpc.body(self.trigger), self.payload, trace)
@@ -35,7 +37,7 @@ class Event:
 
 
 def event_of(instance: TriggerInstance, schema: str | None = None) -> Event:
-    """A trigger instance as an event. Raises NotJson.
+    """Return the event of a trigger instance. Raises NotJson.
 
     :param schema: as for `Event`.
     """

@@ -1,4 +1,4 @@
-"""What sensors have dispatched since the container started, and how the broker takes it. In the container."""
+"""Counts what sensors have dispatched since the container started, and how fast the broker takes it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from st2sensor.outbox.entry import Entry
 from st2sensor.reports import Notice
 
 SLOT, SLOTS = 10.0, 60
-"""Seconds that are counted together, and how many such counts are kept."""
+"""Seconds of one slot, and the number of slots that are kept."""
 
 MINUTE = 60.0
 
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds, for counting how long the broker takes."""
+"""Upper bounds, in seconds, of the histogram of confirm times."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Flow:
-    """What one sensor has dispatched.
+    """Counts of one sensor.
 
     :ivar dispatched: trigger instances that went into the outbox.
-    :ivar invalid: those that became dead letters at once; `last_invalid` says why the newest did.
-    :ivar last_trigger: reference of the newest one; None before the first.
-    :ivar last_at: when that was, in seconds since the epoch.
+    :ivar invalid: trigger instances that became dead letters at once.
+    :ivar last_invalid: why the newest of these did.
+    :ivar last_trigger: reference of the newest instance's type; None before the first.
+    :ivar last_at: time of the newest instance, in seconds since the epoch.
     """
 
     dispatched: int = 0
@@ -37,7 +38,7 @@ class Flow:
     last_at: float = 0.0
     _counts: deque[int] = field(default_factory=lambda: deque(maxlen=SLOTS))
     _slot: int = 0
-    """Number of the slot that is counted now, on the monotonic clock."""
+    """Number of the current slot, on the monotonic clock."""
 
     def count(self, entry: Entry, now: float) -> None:
         if entry.reason is None:
@@ -50,7 +51,7 @@ class Flow:
             self.last_invalid = Notice(at=entry.created, text=f"{entry.trigger}: {entry.reason}")
 
     def recent(self, now: float) -> list[int]:
-        """Counts by SLOT, oldest first, the last one of the slot that has begun."""
+        """Return the counts by slot, oldest first. The last one belongs to the current slot."""
         self._turn(now)
         return [0] * (SLOTS - len(self._counts)) + list(self._counts)
 
@@ -61,45 +62,45 @@ class Flow:
 
 
 class Traffic:
-    """For the loop's thread, but for what the publisher's thread tells: `refused` and `published`."""
+    """Counts of all sensors. For the loop's thread, except `refused` and `published`, which are for the publisher's."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: Callable[[Entry], None] = lambda _: None
+        self._observer: Callable[[Entry], None] = lambda _: None
         self._flows: dict[str, Flow] = {}
         self._refused: Counter[str] = Counter()
         self.latencies = [0] * (len(LATENCIES) + 1)
-        """Rounds of messages by LATENCIES; the last number is of those that took longer."""
+        """Windows of messages by LATENCIES. The last number counts those that took longer."""
         self.latency_sum = 0.0
-        """Seconds of all rounds together."""
+        """Seconds of all windows together."""
 
     def dispatched(self, entry: Entry) -> None:
-        """A sensor dispatches."""
+        """Count an entry that a sensor has dispatched."""
         flow = self._flows.get(entry.sensor)
         if flow is None:
             flow = self._flows[entry.sensor] = Flow()
         flow.count(entry, self._clock())
-        self._told(entry)
+        self._observer(entry)
 
-    def watch(self, told: Callable[[Entry], None]) -> None:
-        """Have each dispatch told from now on."""
-        self._told = told
+    def watch(self, observer: Callable[[Entry], None]) -> None:
+        """Have a function called with each dispatched entry from now on."""
+        self._observer = observer
 
     def refused(self, entry: Entry) -> None:
-        """The broker will never take it, or it cannot be encoded: it has become a dead letter."""
+        """Count an entry that has become a dead letter because the broker refused it, or it cannot be encoded."""
         self._refused[entry.sensor] += 1
 
     def published(self, seconds: float) -> None:
-        """A round of messages was confirmed in so many seconds."""
+        """Count a window of messages, which the broker has confirmed in some seconds."""
         self.latencies[bisect_left(LATENCIES, seconds)] += 1
         self.latency_sum += seconds
 
     def of(self, sensor: str) -> Flow:
-        """What a sensor has dispatched."""
+        """Return the counts of a sensor."""
         return self._flows.get(sensor) or Flow()
 
     def dead(self, sensor: str) -> int:
-        """How many of a sensor's trigger instances have become dead letters."""
+        """Return the number of a sensor's trigger instances that have become dead letters."""
         return self.of(sensor).invalid + self._refused[sensor]
 
     def recent(self, sensor: str) -> list[int]:
@@ -107,5 +108,5 @@ class Traffic:
 
 
 def per_minute(recent: Sequence[int]) -> int:
-    """Trigger instances of the last minute, or a slot less."""
+    """Return the number of trigger instances of the last minute, or of up to one slot less."""
     return sum(recent[-int(MINUTE / SLOT) :])

@@ -1,1 +1,1 @@
-"""The container's log: how it is set up, and where it goes."""
+"""The container's log."""

@@ -1,4 +1,4 @@
-"""Handlers and formatters of log files: those that StackStorm's logging.conf files name, and JSON."""
+"""Handlers and formatters of the log: those that StackStorm's logging.conf files name, and JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""Severities of GELF by level."""
+"""GELF's severities, by level."""
 
 
 class FormatNamedFileHandler(logging.handlers.RotatingFileHandler):
-    """A file whose name may hold {timestamp} (seconds), {ts} (ISO 8601) and {pid}, rotated where maxBytes is given."""
+    """Writes a file, and rotates it if maxBytes is given. Its name may hold {timestamp}, {ts} (ISO 8601) and {pid}."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class FormatNamedFileHandler(logging.handlers.RotatingFileHandler):
 
 
 class ConsoleLogFormatter(logging.Formatter):
-    """Lines of text; the traceback below."""
+    """Formats a record as text, with its traceback below."""
 
 
 class GelfLogFormatter(logging.Formatter):
-    """Graylog's extended log format: a JSON object a line."""
+    """Formats a record in Graylog's extended log format: one line with a JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
@@ -55,9 +55,9 @@ class GelfLogFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object a line.
+    """Formats a record as one line with a JSON object.
 
-    :param sensor: attribute of records that names the sensor they concern.
+    :param sensor: attribute of records that holds their sensor's reference.
     """
 
     def __init__(self, sensor: str) -> None:
@@ -79,7 +79,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def reopen(handler: logging.FileHandler) -> None:
-    """Open a handler's file anew. When that cannot be done the old one goes on. Raises OSError."""
+    """Open a handler's file again. Raises OSError, and keeps the old file, if that fails."""
     handler.acquire()
     try:
         previous, handler.stream = handler.stream, handler._open()

@@ -1,4 +1,4 @@
-"""The names of the container's loggers. Operators filter by them, so they stay when modules move."""
+"""The names of the container's loggers. Operators filter by them, so they must not change when modules move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ LOGGERS = (
     *("broker", "container", "datastore", "delivery", "dispatch", "http", "logs"),
     *("operators", "outbox", "sessions", "sharing", "storage", "supervision"),
 )
-"""Each is `st2sensor.<name>`. docs/operations.md says what they report."""
+"""Each logger is named `st2sensor.<name>`. docs/operations.md describes them."""
 
 OLD = {
     "supervision": "container.cgroup container.children container.chronicle container.launcher container.zygote",
@@ -21,11 +21,11 @@ OLD = {
     "broker": "transport.amqp.connection transport.amqp.consumer transport.amqp.publisher",
     "http": "doors status.feed status.server visitors",
 }
-"""Names up to version 0.1, which were those of modules."""
+"""Names up to version 0.1, when loggers were named after modules."""
 
 RENAMED = {f"st2sensor.{old}": f"st2sensor.{new}" for new, olds in OLD.items() for old in olds.split()}
 
 
 def current(name: str) -> str:
-    """Returns today's name of a logger that a logging.conf may call by its old one."""
+    """Return the current name of a logger, of which a logging.conf may use the old one."""
     return RENAMED.get(name, name)

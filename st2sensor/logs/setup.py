@@ -1,4 +1,4 @@
-"""Where log lines go and what they look like."""
+"""Sets up the log: its destination, levels and format."""
 
 from __future__ import annotations
 
@@ -19,28 +19,27 @@ from st2sensor.settings import Log
 LOG = logging.getLogger("st2sensor.logs")
 
 SENSOR = "sensor"
-"""Attribute of log records that concern one sensor: its reference."""
+"""Attribute of log records that holds the reference of their sensor, if they have one."""
 
 FORMAT = "%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s"
 
 AUDIT = logging.CRITICAL + 10
-"""StackStorm's level above all others, which its logging.conf files name."""
+"""StackStorm's highest level, which its logging.conf files name."""
 
 GELF = "st2common.logging.formatters.GelfLogFormatter"
-"""Writes each record as one line of JSON."""
+"""A formatter of StackStorm: each record is one line of JSON."""
 
 STACKSTORMS = {
     "st2common.log.FormatNamedFileHandler": handlers.FormatNamedFileHandler,
     "st2common.logging.formatters.ConsoleLogFormatter": handlers.ConsoleLogFormatter,
     GELF: handlers.GelfLogFormatter,
 }
-"""Classes that StackStorm's logging.conf files name."""
+"""Our classes, by StackStorm's names for them in logging.conf files."""
 
 SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
-"""Goes where `[syslog]` says."""
+"""A handler of StackStorm that sends to the address in `[syslog]`."""
 
 LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
-
 
 STREAMS: dict[str, Callable[[], TextIO]] = {"stderr": lambda: sys.stderr, "stdout": lambda: sys.stdout}
 
@@ -51,21 +50,21 @@ FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
 
 
 def of_sensor(ref: str) -> dict[str, str]:
-    """What a log record that concerns one sensor has beside the rest: for `extra`."""
+    """Return the `extra` of a log record that concerns one sensor."""
     return {SENSOR: ref}
 
 
 def configure(*, debug: bool = False, quiet: bool = False) -> None:
-    """Log to stderr: everything with debug, warnings only when quiet, else one line per state change."""
+    """Log to stderr: everything if `debug`, only warnings if `quiet`, else one line per state change."""
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format=FORMAT, force=True)
     _quieten_libraries(debug)
 
 
 def configure_as(settings: Log, *, debug: bool) -> None:
-    """Log as a daemon is told to. Raises ConfigError.
+    """Log as configured for a daemon. Raises ConfigError.
 
-    :param debug: everything, whatever the file says of levels.
+    :param debug: whether to log everything, regardless of the levels in the file.
     """
     if settings.file is None:
         stream = logging.StreamHandler(STREAMS[settings.stream]())
@@ -88,7 +87,7 @@ def configure_as(settings: Log, *, debug: bool) -> None:
 
 
 def set_level(level: str) -> None:
-    """Log records from this level on, from now on."""
+    """Set the least severe level that is logged."""
     root = logging.getLogger()
     root.setLevel(level)
     for handler in root.handlers:
@@ -97,17 +96,19 @@ def set_level(level: str) -> None:
 
 
 def reopen() -> None:
-    """Open log files anew, by their names: they may have been renamed by logrotate."""
+    """Open all log files again by their names, because logrotate may have renamed them."""
     for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
             try:
                 handlers.reopen(handler)
             except OSError as exception:
-                LOG.warning("%s cannot be opened anew: %s; the old file goes on", handler.baseFilename, exception)
+                LOG.warning(
+                    "%s cannot be opened again: %s; the log goes on in the old file", handler.baseFilename, exception
+                )
 
 
 def _handlers() -> list[logging.Handler]:
-    """Those of every logger."""
+    """Return the handlers of all loggers."""
     named = [item for item in logging.root.manager.loggerDict.values() if isinstance(item, logging.Logger)]
     return list(dict.fromkeys(handler for logger in (logging.root, *named) for handler in logger.handlers))
 
@@ -127,7 +128,7 @@ def _read(file: Path, settings: Log) -> None:
                 parser[name]["class"] = "handlers.SysLogHandler"
                 parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
         logging.config.fileConfig(parser, disable_existing_loggers=False)
-    # Classes and arguments in it are evaluated: anything may be wrong with them.
+    # Its classes and arguments are evaluated, so any error is possible.
     except Exception as exception:
         raise ConfigError(
             f"[sensorcontainer] logging: {file}: {type(exception).__name__}: {exception}; correct it, or remove the key"
@@ -140,18 +141,18 @@ def _quieten_libraries(debug: bool) -> None:
 
 
 def _contain(handler: logging.Handler) -> None:
-    """Have a handler that raises lose its own record, and nothing else: anything may log, and must go on."""
-    handle, complained = handler.handle, False
+    """Keep a handler's errors away from its callers: any code may log, and must go on. Only the record is lost."""
+    handle, warned = handler.handle, False
 
     def contained(record: logging.LogRecord) -> Any:
-        nonlocal complained
+        nonlocal warned
         try:
             return handle(record)
-        except Exception as exception:  # noqa: BLE001 (whatever it is, it is not the fault of whoever logs)
-            if not complained:
-                complained = True
+        except Exception as exception:  # noqa: BLE001 (the caller that logs is not at fault)
+            if not warned:
+                warned = True
                 with suppress(Exception):
-                    print(f"{type(handler).__name__} loses records of the log: {exception!r}", file=sys.__stderr__)
+                    print(f"{type(handler).__name__} loses log records: {exception!r}", file=sys.__stderr__)
             return False
 
     handler.handle = contained  # type: ignore[method-assign]
@@ -162,7 +163,7 @@ def _is_below(name: str, starts: tuple[str, ...]) -> bool:
 
 
 class _LoggedLines(io.TextIOBase):
-    """A stream each of whose lines becomes a log record."""
+    """A text stream that logs each line written to it."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -174,7 +175,7 @@ class _LoggedLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if self._is_writing:
-            # A handler that fails says so here: to log that would have it fail again.
+            # A failing handler writes here. Logging that would make it fail again.
             return len(text)
         self._is_writing = True
         try:

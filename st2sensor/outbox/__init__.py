@@ -1,1 +1,1 @@
-"""Events that are accepted and not yet published: durable, in order, and bounded."""
+"""Keeps accepted events until they are published: durable, in order, and bounded."""

@@ -1,4 +1,4 @@
-"""What waits for the broker, as the writer and the delivery thread both see it."""
+"""The rows that wait for the broker, shared by the writer's thread and the publisher's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from st2sensor.outbox.tail import Row, Tail
 
 
 class Settled(NamedTuple):
-    """Rows that are done with: to be deleted.
+    """A row that is to be deleted.
 
-    :param reason: why it is a dead letter; None for what the broker has.
+    :param reason: why it becomes a dead letter; None when the broker has it.
     """
 
     id: int
@@ -21,8 +21,12 @@ class Settled(NamedTuple):
 
 
 class Backlog:
-    """:param cursor: where delivery starts: the id before the first row that waits.
-    :param last_id: the last one ever given; only the writer changes it.
+    """Counts and remembers waiting rows.
+
+    :param cursor: where delivery starts: the id before the first waiting row.
+    :param last_id: the last id ever used; only the writer changes it.
+    :param depth: the number of waiting rows.
+    :param size: their bytes.
     """
 
     def __init__(self, *, cursor: int, last_id: int, depth: int, size: int) -> None:
@@ -30,19 +34,19 @@ class Backlog:
         self.last_id = last_id
         self.depth = depth
         self.size = size
-        """Bytes of what waits."""
+        """Bytes of the waiting rows."""
         self.held, self.held_size = 0, 0
-        """Rows that are held back, and their bytes."""
+        """Number and bytes of the rows that are held back."""
         self.changed = threading.Condition()
         self._tail = Tail()
         self._given: dict[int, int] = {}
-        """Sizes of the rows that the last `read` gave, by id, until they are settled or held back."""
+        """Sizes of the rows that the last `read` returned, by id, until they are settled or held back."""
         self._gone: set[int] = set()
-        """Those that are, and that `read` may come across again."""
+        """Ids of rows that are settled or held back, and that `read` may meet again."""
         self._settled: list[Settled] = []
 
     def accept(self, rows: Sequence[Row]) -> None:
-        """They are on disk: from here on they are delivered."""
+        """Add rows that are on disk, and make them available for delivery."""
         if not rows:
             return
         with self.changed:
@@ -53,7 +57,7 @@ class Backlog:
             self.changed.notify_all()
 
     def next(self, after: int, limit: int, timeout: float) -> list[Row] | None:
-        """Rows with a greater id from memory, once there are some; None when the disk has to be read."""
+        """Wait for rows with a greater id, and return them from memory; None when the disk has to be read."""
         with self.changed:
             self._tail.forget(after)
             if self._gone:
@@ -65,14 +69,14 @@ class Backlog:
             return self._tail.after(after, limit) if first is not None and first.id <= after + 1 else None
 
     def give(self, rows: Sequence[Row]) -> list[Row]:
-        """Those of some rows that delivery is to deal with now."""
+        """Return the rows that still need delivery, without those that are settled or held back."""
         with self.changed:
             given = [row for row in rows if row.id not in self._gone]
             self._given = {row.id: row.size for row in given}
         return given
 
     def confirm(self, through: int, count: int) -> None:
-        """The broker has `count` of the rows that were given last, all up to an id."""
+        """Settle the rows given last, up to an id. The broker has `count` of them."""
         with self.changed:
             ids = [number for number in self._given if number <= through]
             self.size -= sum(self._given.pop(number) for number in ids)
@@ -82,7 +86,7 @@ class Backlog:
             self.changed.notify_all()
 
     def settle(self, rows: Iterable[Row], reason: str | None, *, were_held: bool) -> None:
-        """The broker has some rows, or they are dead letters."""
+        """Settle rows that the broker has, or that become dead letters."""
         with self.changed:
             for row in rows:
                 if self._given.pop(row.id, None) is not None:
@@ -95,7 +99,7 @@ class Backlog:
             self.changed.notify_all()
 
     def hold_back(self, rows: Iterable[Row]) -> None:
-        """They stay, whatever is confirmed behind them."""
+        """Keep rows although later ones are confirmed."""
         with self.changed:
             for row in rows:
                 del self._given[row.id]
@@ -104,22 +108,22 @@ class Backlog:
                 self.held_size += row.size
 
     def settled(self, limit: int) -> list[Settled]:
-        """The first of those that are to be deleted."""
+        """Return the first settled rows."""
         with self.changed:
             return self._settled[:limit]
 
     @property
     def to_delete(self) -> int:
-        """How many rows are to be deleted."""
+        """Number of settled rows, which are to be deleted."""
         return len(self._settled)
 
     def deleted(self, count: int) -> None:
-        """The first of them are."""
+        """Forget the first settled rows: they are deleted."""
         with self.changed:
             del self._settled[:count]
 
     def oldest_in_memory(self) -> Row | None:
-        """The row that waits longest, when it is known without reading the disk."""
+        """Return the row that has waited longest; None when only the disk knows."""
         with self.changed:
             return self._tail.first if len(self._tail) == self.depth else None
 
@@ -128,6 +132,6 @@ class Backlog:
             return {settled.id for settled in self._settled}
 
     def wait_empty(self, until: float) -> bool:
-        """Wait until nothing waits for the broker, up to a moment of the monotonic clock."""
+        """Wait until the broker has everything, or until a time on the monotonic clock. Return whether it has."""
         with self.changed:
             return self.changed.wait_for(lambda: self.depth == 0, max(0.0, until - time.monotonic()))

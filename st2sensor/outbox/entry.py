@@ -1,4 +1,4 @@
-"""A trigger instance on its way: what the outbox keeps of an event."""
+"""The form in which the outbox keeps an event."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ REASON_LIMIT = 500
 """Characters of a dead letter's reason."""
 
 ROW_OVERHEAD = 200
-"""Bytes that a row takes besides its body and the name of its trigger, roughly."""
+"""Approximate bytes of a row without its body and the name of its trigger."""
 
 TEXTS = ("message_id", "sensor", "trigger", "trigger_type", "body")
-"""Fields of an entry."""
+"""Fields of an entry that are text."""
 
 INTEGERS = range(-(1 << 63), 1 << 63)
-"""What SQLite takes."""
+"""Integers that SQLite can store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A trigger instance on its way.
+    """A trigger instance that is to be published, or a dead letter.
 
     :param trigger: the trigger's reference, for people.
-    :param trigger_type: the reference of its type.
-    :param created: seconds since the epoch.
-    :param body: its JSON form.
-    :param tagged: whether its payload holds more than JSON.
-    :param reason: why it must not be published; None for one that is.
-    :param fence: of the lease under which it was dispatched; None where sensors are not shared.
+    :param trigger_type: the reference of the trigger's type.
+    :param created: the time of dispatch, in seconds since the epoch.
+    :param body: the trigger instance as JSON.
+    :param tagged: whether the payload holds more than JSON.
+    :param reason: why it must not be published; None when it may be.
+    :param fence: the fence of the lease under which it was dispatched; None where sensors are not shared.
     """
 
     message_id: str
@@ -43,13 +43,16 @@ class Entry:
 
 
 def size_of(entry: Entry) -> int:
-    """Bytes that an entry takes on disk, roughly."""
+    """Return roughly the bytes that an entry takes on disk."""
     body = entry.body
     return (len(body) if body.isascii() else len(body.encode())) + len(entry.trigger) + ROW_OVERHEAD
 
 
 def flaw_of(entry: Entry) -> str:
-    """Why an entry cannot be kept, without its values; empty for one that can. Its fields may hold anything."""
+    """Return why an entry cannot be stored, without quoting its values; empty when it can.
+
+    The fields may hold values of any type.
+    """
     texts = (entry.message_id, entry.sensor, entry.trigger, entry.trigger_type, entry.body)
     for name, text in zip(TEXTS, texts, strict=True):
         if type(text) is not str:
@@ -76,5 +79,5 @@ def _is_encodable(text: str) -> bool:
 
 
 def in_short(reason: str) -> str:
-    """A reason, cut off where it is too long to be kept."""
+    """Return a reason, cut to REASON_LIMIT characters."""
     return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."

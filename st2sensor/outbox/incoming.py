@@ -1,4 +1,4 @@
-"""What the writer is handed, in the order in which it comes."""
+"""The items in the writer's queue."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import NamedTuple
 from st2sensor.outbox.entry import Entry
 
 OnDone = Callable[[Exception | None], None]
-"""Told, in the writer's thread, that an entry is on disk, or why it never will be. Must not raise or wait."""
+"""Called in the writer's thread with None once an entry is on disk, or with the reason why it never will be. Must not
+raise or wait."""
 
 StillWanted = Callable[[Entry], bool]
-"""Asked, in the writer's thread, whether an entry may be taken, before its commit and after it."""
+"""Called in the writer's thread before an entry's commit and after it; returns whether the entry may be taken."""
 
 Lane = tuple[str, str]
 """A sensor and a trigger type."""
 
 
 class Submitted(NamedTuple):
-    """An entry with whom to tell and whom to ask.
+    """A submitted entry.
 
-    :param is_left: it comes from an outbox that was left behind, and goes before what its sensor dispatches now.
+    :param is_left: whether it comes from an abandoned outbox, and precedes new events of its sensor.
     """
 
     entry: Entry
@@ -33,16 +34,16 @@ class Submitted(NamedTuple):
 
 
 class Signal(enum.Enum):
-    """What the writer is told besides entries."""
+    """Items without content."""
 
     SETTLED = "rows wait to be deleted"
-    GIVE_UP = "who waits for room is told that there is none"
+    GIVE_UP = "submitters that wait for room get an error"
     CLOSE = "commit what is left and end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """A sensor stops, or `over`: it may start again."""
+    """A sensor stops; `over`: it may start again."""
 
     sensor: str
     over: bool = False
@@ -50,7 +51,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect:
-    """What a sensor has left in another outbox comes first, or `over`: it has come."""
+    """Entries that a sensor has left in another outbox come first; `over`: they are here."""
 
     sensor: str
     over: bool = False
@@ -58,10 +59,10 @@ class Expect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restrict:
-    """Lanes that have taken their share of the outbox: only they wait."""
+    """Lanes that have used their share of the outbox: only their entries wait."""
 
     lanes: frozenset[Lane]
 
 
 Item = Submitted | threading.Event | Signal | Stop | Expect | Restrict
-"""An event is set once all that came before it is committed, except for what waits for room."""
+"""An event is set once every earlier item is committed, except for entries that wait for room."""

@@ -1,4 +1,4 @@
-"""The newest rows of the outbox, kept in memory, so that delivery reads the disk only when it is behind."""
+"""Keeps the newest rows of the outbox in memory, so that delivery reads the disk only when it is behind."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from itertools import islice
 from st2sensor.outbox.entry import Entry
 
 TAIL, TAIL_BYTES = 2000, 8_000_000
-"""Rows kept in memory, and bytes of them, at most."""
+"""The most rows, and the most bytes, that are kept in memory."""
 
 WINDOW_BYTES = 4_000_000
-"""Bytes that one window of rows takes, at most, unless it is a single row."""
+"""The most bytes of one window, unless it is a single row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """An entry in the outbox, in the order of ids.
+    """An entry in the outbox.
 
+    :param id: counts up in the order of delivery.
     :param size: bytes.
     """
 
@@ -30,7 +31,7 @@ class Row:
 
 
 class Tail:
-    """Rows without gaps: what has a greater id than the first of them, and waits, is one of them."""
+    """Rows without gaps: every waiting row with a greater id than the first one is here."""
 
     def __init__(self) -> None:
         self._rows: deque[Row] = deque()
@@ -54,12 +55,12 @@ class Tail:
             self._forget_first()
 
     def forget(self, through: int) -> None:
-        """Rows up to an id are not read from here again."""
+        """Drop rows up to an id."""
         while self._rows and self._rows[0].id <= through:
             self._forget_first()
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """The next rows, as many as a window takes."""
+        """Return rows with a greater id, as many as a window takes."""
         start = bisect_right(self._rows, identifier, key=lambda row: row.id)
         return window(islice(self._rows, start, start + limit))
 
@@ -68,7 +69,7 @@ class Tail:
 
 
 def window(rows: Iterable[Row]) -> list[Row]:
-    """The first of some rows that are not too many bytes together, and at least one."""
+    """Return the first rows that take at most WINDOW_BYTES together, and at least one."""
     found: list[Row] = []
     size = 0
     for row in rows:

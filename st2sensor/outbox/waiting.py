@@ -1,5 +1,5 @@
-"""What has been submitted and is not on disk yet, because it waits: for its commit, for room, for the disk, or for what
-goes before it. For the writer's thread.
+"""Submitted entries that are not on disk yet. They wait for their commit, for room, for the disk, or for entries that
+come first. For the writer's thread.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from st2sensor.settings import Outbox as Options
 LOG = logging.getLogger("st2sensor.outbox")
 
 HELD_SHARE = 0.5
-"""So much of the outbox may be taken by what the broker refuses, at most."""
+"""The largest share of the outbox that rows held back may fill."""
 
 BATCH = 1000
-"""Entries in one commit, at most."""
+"""The most entries of one commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What the outbox holds, and what it may hold, in entries and in bytes.
+    """Contents and limits of the outbox, in entries and in bytes.
 
-    :param commit: bytes of one commit, unless it is a single entry.
+    :param commit: the most bytes of one commit, unless it is a single entry.
     """
 
     depth: int
@@ -37,13 +37,13 @@ class Room:
     commit: int
 
     def fits(self, entries: int, size: int) -> bool:
-        """Whether so much more fits; a single entry always does when nothing waits."""
+        """Return whether more entries fit. A single entry always fits when nothing waits."""
         alone = self.depth == 0 and entries == 1
         return alone or (self.depth + entries <= self.max_depth and self.size + size <= self.max_size)
 
 
 def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
-    """What there is room for now. Rows that are held back take HELD_SHARE of it at most."""
+    """Return the room that there is now. Rows held back count as HELD_SHARE of the limit, at most."""
     return Room(
         depth=backlog.depth - max(0, backlog.held - int(HELD_SHARE * options.max_size)),
         size=backlog.size - max(0, backlog.held_size - int(HELD_SHARE * options.max_bytes)),
@@ -54,17 +54,18 @@ def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
 
 
 class Waiting:
-    """In the order of submission."""
+    """Holds waiting entries in the order of submission."""
 
     def __init__(self) -> None:
         self.held: deque[Submitted] = deque()
         self.dead: deque[Submitted] = deque()
-        """Dead letters: they need no room."""
+        """Dead letters, which need no room."""
         self.is_full = False
-        """Whether what `take` has left waits for room, and `has_more`: only for the next commit."""
+        """Whether entries that `take` has left wait for room."""
         self.has_more = False
+        """Whether entries that `take` has left wait only for the next commit."""
         self._parked: dict[str | Lane, list[Submitted]] = {}
-        """What waits for others to go first, by the sensor or the lane that does."""
+        """Entries that wait for others to go first, by their sensor or their lane."""
         self._expected: set[str] = set()
         self._restricted: frozenset[Lane] = frozenset()
 
@@ -77,29 +78,29 @@ class Waiting:
             self.held.append(item)
 
     def put_back(self, batch: Sequence[Submitted]) -> None:
-        """What could not be committed waits again, in front."""
+        """Put entries that could not be committed back in front."""
         self.held.extendleft(item for item in reversed(batch) if item.entry.reason is None)
         self.dead.extendleft(item for item in reversed(batch) if item.entry.reason is not None)
 
     def expect(self, sensor: str) -> None:
-        """What a sensor has left elsewhere goes first."""
+        """Have a sensor's new entries wait for those that it left elsewhere."""
         self._expected.add(sensor)
 
     def arrived(self, sensor: str) -> None:
-        """It is here: what has waited for it follows."""
+        """Release the entries that waited for a sensor's old ones."""
         self._expected.discard(sensor)
         for item in self._parked.pop(sensor, ()):
             self.add(item)
 
     def restrict(self, lanes: frozenset[Lane]) -> None:
-        """These wait from now on, and no others."""
+        """Have the entries of these lanes wait from now on, and release those of all other lanes."""
         self._restricted = lanes
         for lane in [key for key in self._parked if isinstance(key, tuple) and key not in lanes]:
             for item in self._parked.pop(lane):
                 self.add(item)
 
     def take(self, room: Room) -> list[Submitted]:
-        """What is to be committed next."""
+        """Take the entries that are to be committed next."""
         batch: list[Submitted] = []
         size = 0
         self.is_full, self.has_more = False, True
@@ -127,9 +128,10 @@ class Waiting:
         return batch
 
     def refuse(self, why: Callable[[str], Exception], sensors: Set[str] | None = None) -> None:
-        """Take out what some sensors, or all, wait with.
+        """Refuse the waiting entries of some sensors.
 
-        :param why: makes the error, for a sensor.
+        :param why: makes the error for a sensor.
+        :param sensors: None for all.
         """
         for waiting in (self.dead, self.held, *self._parked.values()):
             kept = []
@@ -142,7 +144,7 @@ class Waiting:
             waiting.extend(kept)
 
     def sensors(self) -> list[str]:
-        """Those that wait for room."""
+        """Return the sensors that wait for room."""
         return sorted({item.entry.sensor for item in self.held})
 
     def _waits_for(self, item: Submitted) -> str | Lane | None:
@@ -154,6 +156,7 @@ class Waiting:
 
 
 def tell(done: OnDone, error: Exception | None) -> None:
+    """Notify a submitter. An exception of its own is logged."""
     try:
         done(error)
     except Exception:
@@ -161,5 +164,6 @@ def tell(done: OnDone, error: Exception | None) -> None:
 
 
 def tell_all(batch: Iterable[Submitted], error: Exception | None) -> None:
+    """Notify the submitters of a batch."""
     for item in batch:
         tell(item.done, error)

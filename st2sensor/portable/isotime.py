@@ -12,6 +12,11 @@ TIME = re.compile(
 )
 
 
+def utc_now() -> datetime:
+    """Return the current time in UTC."""
+    return datetime.now(timezone.utc)
+
+
 def format(dt: Union[datetime, int, float], usec: bool = True, offset: bool = True) -> str:
     """A time as text; one without a zone counts as UTC.
 

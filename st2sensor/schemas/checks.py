@@ -1,6 +1,6 @@
-"""What worker processes do to events that arrive unchecked: apply a payload_schema.
+"""Applies a payload_schema to an event that arrived unchecked. For worker processes.
 
-Results and arguments are JSON. Compiled schemas stay for later calls.
+Arguments and results are JSON values. Compiled schemas are kept for later calls.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from st2sensor.schemas.dialect import Compiled
 from st2sensor.schemas.objection import kind_of
 
 KEPT = 200
-"""Compiled schemas."""
+"""The most compiled schemas that are kept."""
 
 UNKNOWN_SCHEMA = {"unknown": True}
-"""Asks for the schema itself."""
+"""Result that asks for the schema itself."""
 
 _compiled: OrderedDict[str, Compiled] = OrderedDict()
 
 
 def check(ref: str, digest: str, declared: dict[str, Any] | None, tagged: bool, payload: Any) -> Any:
-    """Why a payload does not fit its schema, without quoting it; None when it fits.
+    """Return why a payload does not fit its schema, without quoting the payload; None when it fits.
 
-    A payload that is no object gives `{"kind": ...}`, its type.
+    The result for a payload that is not an object is `{"kind": ...}`, its type. It is UNKNOWN_SCHEMA when the schema is
+    not given and this process does not know it.
 
-    :param ref: of the trigger type.
-    :param digest: of the schema; empty for a type that has none.
-    :param declared: the schema; None when this process may know it already. Where it does not: UNKNOWN_SCHEMA.
+    :param ref: the reference of the trigger type.
+    :param digest: the digest of the schema; empty for a type without one.
+    :param declared: the schema; None when this process may know it already.
+    :param tagged: whether the payload has the form that `payload.pack` makes.
     """
     instance = plain(payload) if tagged else payload
     if not isinstance(instance, dict):

@@ -1,4 +1,4 @@
-"""JSON Schema as StackStorm uses it: draft 4, with `required: true` inside a property as in draft 3.
+"""Applies JSON Schema as StackStorm uses it: draft 4, with `required: true` inside a property as in draft 3.
 
 Two more rules follow StackStorm: a property that is not required may be null, and one with a default is never missing.
 """
@@ -20,15 +20,19 @@ from st2sensor.models import Schema
 from st2sensor.schemas import objection
 
 CONSTRAINTS = frozenset({"enum", "anyOf", "oneOf", "allOf", "not", "$ref"})
-"""Keywords that may refuse a null which the type allows."""
+"""Keywords that may forbid a null that the type allows."""
 
 META = jsonschema.Draft4Validator(jsonschema.Draft4Validator.META_SCHEMA)
-"""What a schema itself has to follow."""
+"""Validates schemas themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """:param place: of what breaks the schema; :param keyword: the schema's, as in `required`."""
+    """One way in which an instance breaks a schema.
+
+    :param place: the path to the value that breaks the schema.
+    :param keyword: the keyword that it breaks, for example `required`.
+    """
 
     place: tuple[str | int, ...]
     message: str
@@ -36,10 +40,10 @@ class Violation:
 
 
 class Compiled:
-    """A schema, ready to be applied.
+    """A schema that is ready to be applied.
 
-    jsonschema is the judge. What fastjsonschema, forty times as fast, finds valid need not go before it; what it finds
-    invalid, or cannot compile, does.
+    jsonschema decides. fastjsonschema, which is forty times as fast, runs first: an instance that it finds valid is
+    valid. Everything else, including a schema that it cannot compile, goes to jsonschema.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -48,14 +52,14 @@ class Compiled:
         self._fast: Callable[[Any], Any] | None = None
         if self._broken is None:
             rewritten = draft4(schema)
-            # With a registry of its own jsonschema does not fetch what a reference names.
+            # With its own registry jsonschema does not download the target of a reference.
             self._judge = jsonschema.Draft4Validator(rewritten, registry=REGISTRY)
             self._fast = _fast(rewritten)
 
     def violation(self, instance: Any) -> str | None:
-        """Say how an instance breaks the schema, most relevant first, or None when it does not.
+        """Return the most relevant way in which an instance breaks the schema, or None.
 
-        A schema that is none, or cannot be followed (a bad pattern, a reference to nowhere), is itself the violation.
+        An invalid schema, or one that cannot be applied (a bad pattern, a dangling reference), is itself the violation.
         """
         first = self.first_violation(instance)
         if first is None:
@@ -65,21 +69,21 @@ class Compiled:
         return f"{place}: {message}" if place else message
 
     def first_violation(self, instance: Any) -> tuple[list[str | int], str] | None:
-        """What `violation` says, with the path to it apart."""
+        """Return what `violation` returns, with the path separate from the message."""
         found = self._first_error(instance)
         if isinstance(found, str):
             return [], found
         return None if found is None else (list(found.absolute_path), str(found.message))
 
     def objection(self, instance: Any) -> str | None:
-        """What `violation` says, but without quoting the instance."""
+        """Return what `violation` returns, but without quoting the instance."""
         found = self._first_error(instance)
         if found is None:
             return None
         return objection.bounded(found) if isinstance(found, str) else objection.text(found)
 
     def _first_error(self, instance: Any) -> jsonschema.ValidationError | str | None:
-        """The most relevant error, or what is wrong with the schema. Raises MemoryError."""
+        """Return the most relevant error, or what is wrong with the schema. Raises MemoryError."""
         if self._judge is None:
             return f"the schema itself is wrong: {self._broken}"
         if self._fast is not None and _passes(self._fast, instance):
@@ -96,12 +100,12 @@ class Compiled:
 
 
 def violations(schema: Schema, instance: Any) -> list[Violation]:
-    """Every way in which an instance breaks a schema; none when the schema is itself broken."""
+    """Return every way in which an instance breaks a schema; none when the schema itself is invalid."""
     if check(schema) is not None:
         return []
     judge = jsonschema.Draft4Validator(draft4(schema), registry=REGISTRY)
     try:
-        # Of alternatives, what is wrong with the one that comes closest.
+        # For alternatives, report the error of the closest one.
         errors = [jsonschema.exceptions.best_match([error]) for error in judge.iter_errors(instance)]
     except Exception:  # noqa: BLE001 (a user's schema: anything may be wrong with it)
         return []
@@ -113,17 +117,17 @@ def violations(schema: Schema, instance: Any) -> list[Violation]:
 
 
 def check(schema: Schema) -> str | None:
-    """Say what is wrong with a schema, or None."""
+    """Return what is wrong with a schema, or None."""
     try:
         problems = list(META.iter_errors(draft4(schema)))
         if problems:
-            # The same one each time.
+            # Report the same problem each time.
             first = min(problems, key=lambda problem: (list(map(str, problem.absolute_path)), problem.message))
             raise jsonschema.exceptions.best_match([first])
         registry = REGISTRY.with_resource("", Resource.from_contents(schema, default_specification=DRAFT4))
         dangling = [reference for reference in _references(schema) if not _leads_somewhere(registry, reference)]
         if dangling:
-            return f"$ref: there is no {dangling[0]} in it, and references out of it are not followed"
+            return f"$ref: the schema has no {dangling[0]}, and references to other documents are not followed"
     except jsonschema.ValidationError as error:
         return f"{_dotted(error.absolute_path) or 'schema'}: {error.message}"
     except (TypeError, AttributeError, RecursionError) as error:
@@ -152,7 +156,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def _fast(schema: Any) -> Callable[[Any], Any] | None:
-    """Compile for speed; None when that cannot be done. References are not followed out of the schema."""
+    """Compile a schema with fastjsonschema; None when that fails. References to other documents are not followed."""
     try:
         compiled: Callable[[Any], Any] = fastjsonschema.compile(
             {"$schema": "http://json-schema.org/draft-04/schema#", **schema},

@@ -1,4 +1,4 @@
-"""Says where and how a payload breaks a schema, without quoting its values: payloads hold secrets."""
+"""Says where and how a payload breaks a schema. It never quotes values, because payloads hold secrets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import jsonschema
 
 LONGEST_NAME = 60
-"""Characters of a property's name."""
+"""The most characters of a property's name."""
 
 MOST_NAMES = 3
-"""Names in a list, and steps at each end of a path."""
+"""The most names in a list, and the most steps at each end of a path."""
 
 LONGEST = 500
-"""Characters of a reason."""
+"""The most characters of a reason."""
 
 KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 """JSON's names for Python's types."""
@@ -23,7 +23,7 @@ KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "in
 LIMITS = {
     "minimum": "is less than {}",
     "maximum": "is more than {}",
-    "multipleOf": "is no multiple of {}",
+    "multipleOf": "is not a multiple of {}",
     "minLength": "is shorter than {} characters",
     "maxLength": "is longer than {} characters",
     "minItems": "has fewer than {} items",
@@ -32,7 +32,7 @@ LIMITS = {
     "maxProperties": "has more than {} properties",
     "pattern": "does not match the pattern {}",
 }
-"""By keyword, with the schema's value."""
+"""Texts by keyword, with a place for the schema's value."""
 
 FIXED = {
     "enum": "is none of the values that the schema lists",
@@ -46,14 +46,14 @@ FIXED = {
 
 
 def text(error: jsonschema.ValidationError) -> str:
-    """What is wrong, and where."""
+    """Return where and how a payload breaks its schema."""
     place = path(error.absolute_path)
-    what = _what(error)
-    return bounded(f"{place}: {what}" if place else what)
+    problem = _problem(error)
+    return bounded(f"{place}: {problem}" if place else problem)
 
 
 def path(steps: Iterable[str | int]) -> str:
-    """A place in a payload, as `disk.percent`; its middle is left out where it is long."""
+    """Return a place in a payload, for example `disk.percent`. A long path loses its middle."""
     names = [short(step) for step in steps]
     if len(names) > 2 * MOST_NAMES:
         names = [*names[:MOST_NAMES], "...", *names[-MOST_NAMES:]]
@@ -61,17 +61,17 @@ def path(steps: Iterable[str | int]) -> str:
 
 
 def bounded(reason: str) -> str:
-    """A reason of at most LONGEST characters, in one line."""
+    """Return a reason on one line, cut to LONGEST characters."""
     line = " ".join(reason.split())
     return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
 
 
 def kind_of(value: Any) -> str:
-    """JSON's name for a value's type."""
+    """Return JSON's name for a value's type."""
     return "null" if value is None else KINDS.get(type(value), "value")
 
 
-def _what(error: jsonschema.ValidationError) -> str:
+def _problem(error: jsonschema.ValidationError) -> str:
     keyword: Any = error.validator
     wanted: Any = error.validator_value
     instance: Any = error.instance
@@ -98,6 +98,6 @@ def _names(noun: str, names: list[Any]) -> str:
 
 
 def short(value: Any) -> str:
-    """A name, cut where it is long."""
+    """Return a name, cut to LONGEST_NAME characters."""
     name = str(value)
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."

@@ -1,8 +1,8 @@
-"""Compiles a payload_schema to a Python program, which sensors run on what they dispatch before they send it.
+"""Compiles a payload_schema to a Python program, with which sensors check payloads before they send them.
 
-Only schemas whose program takes time in proportion to the payload, and little of it: no pattern, no comparison of all
-items with each other, no reference. The program needs nothing but the standard library of CPython 3.9, and two names
-that the wrapper provides.
+Only some schemas have a program: those whose check takes little time, and in proportion to the payload. They have no
+pattern, no comparison of all items with each other, and no reference. The program needs only the standard library of
+CPython 3.9, and two names that the wrapper provides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from st2sensor.models import Schema
 from st2sensor.schemas import dialect
 
 APPLIED = frozenset({"additionalProperties", "items", "additionalItems", "allOf", "anyOf", "oneOf", "not", "enum"})
-"""Keywords whose value is a subschema, or a list of subschemas or values."""
+"""Keywords whose value is a subschema, or a list of subschemas or of values."""
 
 COSTLY = frozenset(
     {
@@ -31,22 +31,22 @@ COSTLY = frozenset(
         "dependencies",
     }
 )
-"""Keywords that take more time than in proportion to the payload, or that a program does not know."""
+"""Keywords whose check takes more than linear time, or that a program does not support."""
 
 MAX_SCHEMAS = 200
-"""Subschemas and values of enums: each may be applied to each part of a payload."""
+"""The most subschemas and enum values together. Each may be applied to each part of a payload."""
 
 MAX_PROGRAM = 100_000
-"""Characters."""
+"""The most characters of a program."""
 
 BEGIN = "NoneType = type(None)"
-"""Where a generated program begins, after its imports."""
+"""The first line of a generated program after its imports."""
 
 
 def program_of(declared: Schema) -> str | None:
-    """The program, which defines `validate(data)`; None for a schema that has none.
+    """Return the program, which defines `validate(data)`; None for a schema without a program.
 
-    `validate` raises JsonSchemaValueException. What it passes fits the schema; what it does not pass may fit.
+    `validate` raises JsonSchemaValueException. A payload that it accepts fits the schema; one that it rejects may fit.
     """
     if not _is_small_and_linear(declared) or dialect.check(declared) is not None:
         return None
@@ -79,7 +79,7 @@ def _is_small_and_linear(declared: Any) -> bool:
 
 
 def _parts(part: Any) -> Iterator[Any]:
-    """The subschemas of a schema, and the values of its enum."""
+    """Yield the subschemas of a schema, and the values of its enum."""
     if not isinstance(part, Mapping):
         return
     for keyword, value in part.items():

@@ -32,25 +32,25 @@ COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
         lambda report: report.invalid,
     ),
     "st2sensor_triggers_dead": (
-        "Triggers that became dead letters: the invalid ones, and those that the broker refused.",
+        "Triggers that became dead letters: invalid ones, and those that the broker refused.",
         lambda report: report.dead,
     ),
 }
-"""Of each sensor."""
+"""Counters of each sensor, with help and value."""
 
 GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
     "st2sensor_sensor_running": ("Whether a sensor runs.", lambda report: report.state == "running"),
-    "st2sensor_sensor_failing": ("Whether a sensor fails again and again.", lambda report: report.failing),
+    "st2sensor_sensor_failing": ("Whether a sensor keeps failing.", lambda report: report.failing),
     "st2sensor_sensor_hang_seconds": (
-        "How long a sensor is in a method, or waits in a call, where that is long; 0 otherwise.",
+        "How long a sensor has been hanging in a method or call; 0 if it does not hang.",
         lambda report: time.time() - report.hang.since if report.hang else 0.0,
     ),
     "st2sensor_sensor_refused": (
-        "Whether the newest content of a sensor was refused at its registration.",
+        "Whether registration refused the newest content of a sensor.",
         lambda report: report.refused is not None,
     ),
     "st2sensor_sensor_poll_interval_seconds": (
-        "How often a sensor polls, where its metadata says so.",
+        "Time between two polls of a sensor, if its metadata sets it.",
         lambda report: report.poll_interval,
     ),
     "st2sensor_sensor_memory_bytes": ("Memory of a sensor's processes.", lambda report: report.memory),
@@ -63,20 +63,20 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
         lambda report: report.last_poll.at if report.last_poll else None,
     ),
     "st2sensor_sensor_last_poll_duration_seconds": (
-        "How long a sensor's last poll() took, or takes already.",
+        "How long a sensor's last poll() took, or has taken so far.",
         lambda report: report.last_poll.seconds if report.last_poll else None,
     ),
 }
-"""Of each sensor; None leaves a sample out."""
+"""Gauges of each sensor, with help and value. None omits the sample."""
 
 SHARED_GAUGES: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
     "st2sensor_sensors_held": ("Sensors that this container holds.", lambda report: report.held),
     "st2sensor_sensors_unheld": (
-        "Sensors that no container holds, though one is to run them.",
+        "Sensors that should run, but that no container holds.",
         lambda report: report.unheld,
     ),
     "st2sensor_lease_remaining_seconds": (
-        "Until this container's sensors stop, unless it renews its leases.",
+        "Time until this container's sensors stop, unless it renews its leases.",
         lambda report: report.lease_left,
     ),
 }
@@ -87,15 +87,15 @@ SHARED_COUNTERS: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
     ),
     "st2sensor_lease_moves": ("Leases that this container has handed over to others.", lambda report: report.moves),
     "st2sensor_lease_losses": (
-        "Times that this container has lost all leases, because it did not renew them in time.",
+        "Times that this container lost all leases because it did not renew them in time.",
         lambda report: report.losses,
     ),
 }
-"""Of a container that shares sensors; others have no samples of these."""
+"""Metrics of a container that shares sensors. Other containers have no samples of them."""
 
 
 def exposed(node: NodeReport, sensors: Sequence[SensorReport]) -> bytes:
-    """The page that Prometheus scrapes."""
+    """Return the page that Prometheus scrapes."""
     registry = CollectorRegistry()
     registry.register(_Collector(node, sensors))
     return generate_latest(registry)
@@ -146,8 +146,8 @@ def _of_sharing(sharing: SharingReport | None, is_renewed: bool | None) -> Itera
         nodes.add_metric([state], number)
     yield renewed
     yield nodes
-    for kind, told in ((GaugeMetricFamily, SHARED_GAUGES), (CounterMetricFamily, SHARED_COUNTERS)):
-        for name, (text, measure) in told.items():
+    for kind, shared in ((GaugeMetricFamily, SHARED_GAUGES), (CounterMetricFamily, SHARED_COUNTERS)):
+        for name, (text, measure) in shared.items():
             family = kind(name, text, labels=[])
             if sharing is not None:
                 family.add_metric([], float(measure(sharing)))
@@ -176,7 +176,7 @@ def _of_sensors(sensors: Sequence[SensorReport]) -> Iterable[Metric]:
     polls = SummaryMetricFamily(
         "st2sensor_sensor_poll_duration_seconds", "How long a sensor's poll() took.", labels=["sensor"]
     )
-    held = InfoMetricFamily("st2sensor_sensor_node", "The node that holds a sensor: this one.", labels=["sensor"])
+    held = InfoMetricFamily("st2sensor_sensor_node", "The node that holds a sensor: this node.", labels=["sensor"])
     for report in sensors:
         state.add_metric([report.ref, report.state], 1)
         if report.node is not None and report.state != ELSEWHERE:

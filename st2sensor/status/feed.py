@@ -1,4 +1,4 @@
-"""What pages are told while somebody looks: once a second, the sensors that have changed, and what has happened."""
+"""The feed of the status page: once a second, the sensors that have changed and the new events."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from st2sensor.reports import SensorReport
 LOG = logging.getLogger("st2sensor.http")
 
 INTERVAL = 1.0
-"""Seconds."""
+"""Seconds between two messages."""
 
-MOST = 50
-"""Events that are told at a time, the newest."""
+EVENTS_LIMIT = 50
+"""Events in a message, at most; the newest ones."""
 
 SHOWN = (broadcast.STATE, broadcast.TRIGGER, broadcast.INVALID, broadcast.ERROR)
 
-PAGES = 50
-"""That may be open at a time."""
+PAGES_LIMIT = 50
+"""Pages that may be open at the same time."""
 
 BACKLOG, BACKLOG_BYTES = 30, 8_000_000
-"""Messages that wait for a page which does not read them, and their bytes, before it is given up."""
+"""Messages that may wait for a slow page, and their total bytes. A page that exceeds either is closed."""
 
 
 class Page:
-    """What one page is told."""
+    """The messages for one page."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._bytes = 0
 
     def put(self, message: bytes) -> bool:
-        """Whether there was room."""
+        """Add a message; return whether there was room."""
         size = self._messages.qsize()
         if size >= BACKLOG or (size and self._bytes + len(message) > BACKLOG_BYTES):
             return False
@@ -47,21 +47,21 @@ class Page:
         return True
 
     def end(self) -> None:
-        """Nothing more is told."""
+        """Drop the waiting messages, and send no more."""
         with suppress(asyncio.QueueEmpty):
             while True:
                 self._messages.get_nowait()
         self._messages.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """The next message; None at the end."""
+        """Wait for the next message; return None at the end."""
         message = await self._messages.get()
         self._bytes -= len(message or b"")
         return message
 
 
 class Feed:
-    """For the loop's thread. It works only while somebody looks."""
+    """Sends messages to pages, while any is open. For the loop's thread."""
 
     def __init__(self, reporter: Reporter, events: Broadcast) -> None:
         self._reporter = reporter
@@ -71,21 +71,22 @@ class Feed:
 
     @property
     def is_full(self) -> bool:
-        return len(self._pages) >= PAGES
+        return len(self._pages) >= PAGES_LIMIT
 
     async def whole(self) -> bytes:
-        """Everything, as JSON."""
+        """Return the reports on the container and all sensors, as JSON."""
         return orjson.dumps({"node": await self._reporter.node(), "sensors": await self._reporter.sensors()})
 
     def join(self) -> Page:
-        """Tell a page what changes from now on."""
+        """Add a page. It gets all changes from now on."""
         page = Page()
         self._pages.add(page)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._tell())
+            self._task = asyncio.get_running_loop().create_task(self._run())
         return page
 
     def leave(self, page: Page) -> None:
+        """Remove a page."""
         self._pages.discard(page)
         if not self._pages and self._task is not None:
             self._task.cancel()
@@ -97,17 +98,17 @@ class Feed:
             page.end()
             self.leave(page)
 
-    async def _tell(self) -> None:
+    async def _run(self) -> None:
         with self._events.watched(SHOWN, bodies=False) as events:
             known: dict[str, SensorReport] = {}
             while True:
                 await asyncio.sleep(INTERVAL)
                 try:
-                    known = await self._tell_once(known, events)
+                    known = await self._send_changes(known, events)
                 except Exception:
-                    LOG.exception("the status page is not told what has changed")
+                    LOG.exception("cannot send changes to the status page; trying again")
 
-    async def _tell_once(self, known: dict[str, SensorReport], events: Watcher) -> dict[str, SensorReport]:
+    async def _send_changes(self, known: dict[str, SensorReport], events: Watcher) -> dict[str, SensorReport]:
         reports = {report.ref: report for report in await self._reporter.sensors()}
         happened = events.taken()
         message = orjson.dumps(
@@ -115,8 +116,8 @@ class Feed:
                 "node": await self._reporter.node(),
                 "sensors": [report for ref, report in reports.items() if known.get(ref) != report],
                 "gone": [ref for ref in known if ref not in reports],
-                "events": happened[-MOST:],
-                "more": max(0, len(happened) - MOST) + events.missed(),
+                "events": happened[-EVENTS_LIMIT:],
+                "more": max(0, len(happened) - EVENTS_LIMIT) + events.missed(),
             }
         )
         for page in list(self._pages):

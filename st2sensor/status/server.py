@@ -1,4 +1,4 @@
-"""The HTTP server of a container: `/live`, `/ready`, `/metrics`, `/sensors`, `/events`, the status page. Read-only."""
+"""The read-only HTTP server of a container: status page, `/live`, `/ready`, `/metrics`, `/sensors` and `/events`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from st2sensor.system.http_listener import HttpListener
 
 LOG = logging.getLogger("st2sensor.http")
 
-VISITORS = 256
-"""Connections at the same time."""
+CONNECTIONS_LIMIT = 256
+"""Connections at the same time, at most."""
 
-KEPT = 10.0
-"""Seconds that a connection is kept for its next request."""
+KEEPALIVE_TIMEOUT = 10.0
+"""Seconds that a connection is kept open for its next request."""
 
 LISTEN_RETRY = 5.0
-"""Seconds between attempts to listen at an address that is taken."""
+"""Seconds between attempts to listen on an address that is in use."""
 
-REQUEST_TIMEOUT = 10.0
-"""Seconds that a page has to read what it is told."""
+WRITE_TIMEOUT = 10.0
+"""Seconds that a page has to read a message."""
 
 COOKIE = "st2sensor"
+"""Name of the cookie that holds the token."""
 
 OPEN = ("/live", "/ready")
-"""Ask for no token: they tell no more than yes or no. A probe of Kubernetes has no secret to send."""
+"""Paths without a token. They answer only yes or no, and a Kubernetes probe has no secret to send."""
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -56,9 +57,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """For the loop's thread.
+    """The server. For the loop's thread.
 
-    :param settings: with an `http`.
+    :param settings: `http` must be set.
     """
 
     def __init__(self, settings: Container, reporter: Reporter, events: Broadcast) -> None:
@@ -72,7 +73,7 @@ class Server:
         self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Listen, now or once the address is free."""
+        """Listen now, or as soon as the address is free."""
         application = web.Application(middlewares=[self._guard])
         application.router.add_get("/live", self._live)
         application.router.add_get("/ready", self._ready)
@@ -82,10 +83,10 @@ class Server:
         application.router.add_get("/events", self._events, allow_head=False)
         for path in FILES:
             application.router.add_get(path, self._file)
-        # Requests that are none are their senders' business, not worth a traceback in the log.
+        # Malformed requests are the senders' problem, and not worth a traceback in the log.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEPT, lingering_time=1.0
+            application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_TIMEOUT, lingering_time=1.0
         )
         await self._runner.setup()
         self._listening = asyncio.get_running_loop().create_task(self._listen(self._runner))
@@ -100,9 +101,9 @@ class Server:
             await self._runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> None:
-        complained = False
+        was_reported = False
         loop = asyncio.get_running_loop()
-        visitors = ConnectionLimits(loop, "[sensorcontainer] http", share_of_files(8, VISITORS))
+        visitors = ConnectionLimits(loop, "[sensorcontainer] http", share_of_files(8, CONNECTIONS_LIMIT))
         server = runner.server
         assert server is not None
         self._doors = HttpListener(visitors, server, self._host, self._port)
@@ -110,9 +111,11 @@ class Server:
             try:
                 place = await self._doors.open()
             except OSError as exception:
-                if not complained:
-                    LOG.error("[sensorcontainer] http: %s; the sensors run, and it is tried again", exception.strerror)
-                complained = True
+                if not was_reported:
+                    LOG.error(
+                        "[sensorcontainer] http: %s; sensors keep running, and listening is retried", exception.strerror
+                    )
+                was_reported = True
                 await asyncio.sleep(LISTEN_RETRY)
             else:
                 LOG.info("the status page is at %s/", place)
@@ -120,23 +123,23 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who knows the token; without one, who asks for this host by its own name."""
+        """Admit requests with the token. If there is none, admit requests for this host by a local name."""
         assert self._doors is not None
         with self._doors.answering(request.protocol):
             return await self._answer(request, handler)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            asked = request.query.get("token", "")
-            may_look = request.path in OPEN or self._may_look(request)
+            token = request.query.get("token", "")
+            may_read = request.path in OPEN or self._may_read(request)
         except ValueError:
-            raise web.HTTPBadRequest(text="The Host of the request is none.\n") from None
-        if not may_look:
+            raise web.HTTPBadRequest(text="The request has no valid Host header.\n") from None
+        if not may_read:
             raise web.HTTPUnauthorized(
                 text="Send the header Authorization: Bearer TOKEN, or open /?token=TOKEN once in a browser.\n",
                 headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
             )
-        if request.path == "/" and self._token and self._is_token(asked):
+        if request.path == "/" and self._token and self._is_token(token):
             answer = web.Response(status=303, headers={"Location": "/"})
             answer.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict")
             return answer
@@ -145,9 +148,9 @@ class Server:
             response.headers.update(HEADERS)
         return response
 
-    def _may_look(self, request: web.Request) -> bool:
+    def _may_read(self, request: web.Request) -> bool:
         if not self._token:
-            # A page elsewhere whose name was made to point here would ask by that name.
+            # A hostile page whose domain was made to point here would send that domain as the Host.
             return _is_local(request.url.host or "")
         shown = [
             request.headers.get("Authorization", "").removeprefix("Bearer "),
@@ -165,11 +168,11 @@ class Server:
         return web.Response(text="alive\n")
 
     async def _ready(self, request: web.Request) -> web.Response:
-        """With the reasons for who may look."""
+        """Answer whether the container is ready. The reasons are only for requests with access."""
         checks = self._reporter.checks()
         is_ready = all(check.ok for check in checks)
         body: dict[str, object] = {"ready": is_ready}
-        if self._may_look(request):
+        if self._may_read(request):
             body["checks"] = [asdict(check) for check in checks]
             body["notes"] = self._reporter.notes()
         return web.json_response(body, status=200 if is_ready else 503)
@@ -188,13 +191,13 @@ class Server:
         return web.json_response(asdict(report))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Everything once, then what changes, as server-sent events."""
+        """Send everything once, then the changes, as server-sent events."""
         if self._feed.is_full:
-            raise web.HTTPServiceUnavailable(text="So many pages are open that this is one too many.\n")
+            raise web.HTTPServiceUnavailable(text="Too many status pages are open; close one and try again.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
         await response.prepare(request)
         page = self._feed.join()
-        # Whoever looks may go at any time, and who does not read is not waited for.
+        # A visitor may leave at any time, and a page that does not read is dropped.
         try:
             await _write(response, b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
             while (message := await page.get()) is not None:
@@ -213,7 +216,7 @@ class Server:
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(REQUEST_TIMEOUT):
+    async with asyncio.timeout(WRITE_TIMEOUT):
         await response.write(data)
 
 

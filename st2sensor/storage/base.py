@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member, Renewal
+from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member, Renewal, Rule
 
 T = TypeVar("T", bound=Entity)
 
@@ -34,6 +34,12 @@ class Storage(Protocol):
 
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
         """Change a trigger's parameters, and so its uid, keeping id and name."""
+
+    def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
+        """Change a rule's record, or delete it with None, if it still names the same trigger as the known one.
+
+        False, and nothing done, otherwise.
+        """
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
         """Delete; False when there was nothing to delete."""

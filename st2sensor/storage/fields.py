@@ -150,9 +150,19 @@ def texts(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(text({name: item}, name) for item in _items(document, name))
 
 
+def optional_texts(document: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return a list of texts, if there is one. Raises Misfit."""
+    return None if document.get(name) is None else texts(document, name)
+
+
 def mappings(document: Mapping[str, Any], name: str) -> tuple[Document, ...]:
     """A list of objects, in their JSON form; empty where it is missing or null. Raises Misfit."""
     return tuple(mapping({name: item}, name) or {} for item in _items(document, name))
+
+
+def optional_mappings(document: Mapping[str, Any], name: str) -> tuple[Document, ...] | None:
+    """Return a list of objects in their JSON form, if there is one. Raises Misfit."""
+    return None if document.get(name) is None else mappings(document, name)
 
 
 def mapping(document: Mapping[str, Any], name: str) -> Document | None:

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from st2sensor.models import Batch, KeyValue
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES
-from st2sensor.storage.entries import KEY_VALUES, batch, batch_documents, key_value
+from st2sensor.storage.batches import batch, batch_documents
+from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.fields import BROKEN, Document, Misfit, shown
+from st2sensor.storage.key_values import KEY_VALUES, key_value
+from st2sensor.storage.members import LEASES
 
 LOG = logging.getLogger("st2sensor.storage")
 

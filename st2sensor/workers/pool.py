@@ -6,24 +6,30 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from threading import Condition
+from contextlib import suppress
+from threading import Condition, Event, Thread
 from typing import Any
 
 from st2sensor.errors import WorkersBusy, WorkExceeded
 from st2sensor.workers.limits import USUAL, Limits
 from st2sensor.workers.worker import Worker
 
-IDLE_WORKER_TIMEOUT = 60.0
+TURN_TIMEOUT = 60.0
 """Seconds that a task waits for its turn."""
+
+IDLE_WORKER_TIMEOUT = 60.0
+"""Seconds without a task after which a worker process is ended. The next task starts one again."""
 
 
 class Pool:
-    """For any thread. Costs nothing until the first task.
+    """For any thread. Costs nothing until the first task, and hardly anything once there are no more tasks.
 
-    :param functions: by name, `package.module:function`; each written out as one literal, which the test of the layers
-        sees. They take and return what JSON can hold. They let MemoryError pass.
-    :param processes: that run at the same time; :param waiting: tasks that wait for one.
+    :param functions: functions by name, as `package.module:function`. Each is written as one literal, so that
+        tests/test_layers.py sees it. They take and return JSON values, and must not catch MemoryError.
+    :param processes: the number of tasks that run at the same time.
+    :param waiting: the number of tasks that may wait for their turn.
     :param patience: seconds that a task waits for its turn.
+    :param idle_timeout: seconds without a task after which a process is ended.
     """
 
     def __init__(
@@ -32,36 +38,40 @@ class Pool:
         *,
         processes: int = 2,
         waiting: int = 1000,
-        patience: float = IDLE_WORKER_TIMEOUT,
+        patience: float = TURN_TIMEOUT,
+        idle_timeout: float = IDLE_WORKER_TIMEOUT,
         limits: Limits = USUAL,
     ) -> None:
         self._functions = functions
         self._waiting = waiting
         self._patience = patience
+        self._idle_timeout = idle_timeout
         self._limits = limits
         self._free = processes
-        """How many more tasks may run."""
-        self._idle: list[Worker] = []
-        """The one that was used last comes last, and is used first: its memory is warm."""
+        """Number of tasks that may still start."""
+        self._idle: list[tuple[Worker, float]] = []
+        """Idle workers and since when, on the monotonic clock. The last one is used first: its memory is warm."""
         self._busy: set[Worker] = set()
         self._queue: deque[object] = deque()
         self._changed = Condition()
-        self._is_closed = False
+        self._closing = Event()
+        self._reaper: Thread | None = None
+        """The thread that ends idle workers, while there are any."""
 
     def run(self, name: str, arguments: Sequence[Any] | bytes, timeout: float) -> Any:
         """Call a function in a worker process. Blocks.
 
-        :param arguments: what it is called with, or the JSON array of that, encoded.
-        :param timeout: seconds that it may take, once it is its turn.
+        :param arguments: the function's arguments, or a JSON array of them, encoded.
+        :param timeout: seconds that the call may take, once it is its turn.
 
-        Raises WorkExceeded when it takes more than it may; WorkersBusy when it does not come to its turn; WorkFailed
-        when it raises something, or its process cannot be started or dies; TypeError and ValueError for arguments that
-        are no JSON.
+        Raises WorkExceeded when the call takes more time or memory than allowed; WorkersBusy when its turn does not
+        come; WorkFailed when the function raises, or its process cannot be started or dies; TypeError and ValueError
+        for arguments that are not JSON.
         """
         request = arguments if isinstance(arguments, bytes) else json.dumps(arguments).encode()
         if len(request) > self._limits.request:
-            most = self._limits.request
-            raise WorkExceeded(f"{name} was given {len(request):,} bytes of arguments, of {most:,}", what="request")
+            limit = self._limits.request
+            raise WorkExceeded(f"{name} was given {len(request):,} bytes of arguments, of {limit:,}", what="request")
         self._wait_for_turn(name)
         worker = None
         try:
@@ -71,10 +81,10 @@ class Pool:
             self._give_back(worker)
 
     def close(self) -> None:
-        """End all processes, also those that work: their tasks fail."""
+        """End all processes. Tasks that are being worked on fail."""
+        self._closing.set()
         with self._changed:
-            self._is_closed = True
-            for worker in self._idle:
+            for worker, _ in self._idle:
                 worker.kill()
             for worker in self._busy:
                 worker.interrupt()
@@ -89,10 +99,10 @@ class Pool:
                 raise WorkersBusy(f"{name} is not done: {len(self._queue)} tasks wait already")
             self._queue.append(me)
             try:
-                while not self._is_closed and (self._queue[0] is not me or self._free <= 0):
+                while not self._closing.is_set() and (self._queue[0] is not me or self._free <= 0):
                     if not self._changed.wait(until - time.monotonic()) and time.monotonic() >= until:
                         raise WorkersBusy(f"{name} is not done: others took more than {self._patience:g} s")
-                if self._is_closed:
+                if self._closing.is_set():
                     raise WorkersBusy(f"{name} is not done: its worker processes have ended")
                 self._free -= 1
             finally:
@@ -102,16 +112,16 @@ class Pool:
     def _take(self) -> Worker:
         with self._changed:
             while self._idle:
-                worker = self._idle.pop()
+                worker, _ = self._idle.pop()
                 if worker.is_alive:
                     self._busy.add(worker)
                     return worker
-                # Somebody has killed it.
+                # Another program has killed it.
                 worker.kill()
         worker = Worker(self._functions, self._limits)
         with self._changed:
             self._busy.add(worker)
-            if self._is_closed:
+            if self._closing.is_set():
                 worker.interrupt()
         return worker
 
@@ -120,8 +130,30 @@ class Pool:
             self._free += 1
             if worker is not None:
                 self._busy.discard(worker)
-                if worker.is_alive and not self._is_closed:
-                    self._idle.append(worker)
+                if worker.is_alive and not self._closing.is_set():
+                    self._idle.append((worker, time.monotonic()))
+                    self._start_reaper()
                 else:
                     worker.kill()
             self._changed.notify_all()
+
+    def _start_reaper(self) -> None:
+        if self._reaper is None:
+            reaper = Thread(target=self._reap, name="worker-reaper", daemon=True)
+            # Where no thread can be started the worker stays until the next task.
+            with suppress(RuntimeError):
+                reaper.start()
+                self._reaper = reaper
+
+    def _reap(self) -> None:
+        """End workers that are idle for too long, until none is left that may become idle."""
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                while self._idle and now - self._idle[0][1] >= self._idle_timeout:
+                    self._idle.pop(0)[0].kill()
+                if self._closing.is_set() or not (self._idle or self._busy):
+                    self._reaper = None
+                    return
+                since = self._idle[0][1] if self._idle else now
+            self._closing.wait(since + self._idle_timeout - now)

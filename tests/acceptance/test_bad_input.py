@@ -160,7 +160,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "payload_schema with a reference to nowhere": (
         sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {$ref: '#/definitions/x'}\n"),
-        ["bad.yaml:5: payload_schema of trigger bad.event", "$ref: there is no #/definitions/x in it"],
+        ["bad.yaml:5: payload_schema of trigger bad.event", "$ref: the schema has no #/definitions/x"],
     ),
     "payload_schema that contains itself": (
         sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: &a {properties: {x: *a}}\n"),

@@ -61,7 +61,7 @@ SENSORS = {
     ),
     "Floods": Broken(
         code="class Floods(Sensor):\n    def run(self):\n        while True:\n            print('flood')\n",
-        words=("lines of its log were dropped: it says more than [sensorcontainer] output_rate",),
+        words=("lines of its log were dropped: it logs more than [sensorcontainer] output_rate allows",),
     ),
     "InvalidPayload": Broken(
         code=POLLING.format(

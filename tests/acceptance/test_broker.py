@@ -1,4 +1,4 @@
-"""A broker that blocks its publishers, or falls silent: it is told everywhere, and no command waits for it."""
+"""A broker that blocks its publishers, or falls silent: every report says so, and no command waits for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -56,37 +57,35 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
     return status, check
 
 
-def told(workspace: Workspace, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(workspace: Workspace, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command, which has to end soon."""
     return workspace.run(command, "--config-file", str(workspace.config), *arguments, timeout=SOON)
 
 
-def commands(workspace: Workspace) -> Iterator[tuple[int, str]]:
-    """Each that publishes: its exit code, and what it says on stderr."""
+def publish(workspace: Workspace) -> list[tuple[int, str]]:
+    """Run each command that publishes, and return its exit code and its words.
+
+    Most run at once: each waits for the broker for some seconds.
+    """
     workspace.add_sensor("q", "Other", TICKS.replace("Ticks", "Other").replace("p.tick", "q.tick"), poll_interval=1)
     recorded = workspace.folder / "recorded"
-    recorded.write_text(
-        json.dumps(
-            {
-                "time": "2026-01-01T00:00:00Z",
-                "trigger": "p.tick",
-                "trigger_type": "p.tick",
-                "payload": {},
-                "trace_context": None,
-                "message_id": None,
-            }
-        )
-        + "\n"
-    )
-    for command in (
-        ("st2ctl", "reload", "--register-all"),
+    event: dict[str, object] = {"trigger": "p.tick", "trigger_type": "p.tick", "payload": {}, "trace_context": None, "message_id": None}
+    recorded.write_text(json.dumps({"time": "2026-01-01T00:00:00Z", **event}) + "\n")
+
+    def words(command: tuple[str, ...]) -> tuple[int, str]:
+        done = run(workspace, *command)
+        return done.returncode, f"{command}: {done.stdout}{done.stderr}"
+
+    # This one registers the sensor that another disables.
+    first = words(("st2ctl", "reload", "--register-all"))
+    others = [
         ("st2sensor", "key", "set", "name", "value"),
         ("st2sensor", "triggers", "add", "p.tick", "x=one"),
         ("st2sensor", "replay", str(recorded), "--force"),
         ("st2sensor", "disable", "q.Other"),
-    ):
-        done = told(workspace, *command)
-        yield done.returncode, f"{command}: {done.stdout}{done.stderr}"
+    ]
+    with ThreadPoolExecutor() as pool:
+        return [first, *pool.map(words, others)]
 
 
 def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: RabbitMQ) -> None:
@@ -104,15 +103,15 @@ def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: Rabb
         status, check = ready(port)
         assert status == 503
         assert "memory" in check["reason"]
-        assert BLOCKS in told(workspace, "st2sensor", "list").stderr
-        assert BLOCKS in " ".join(told(workspace, "st2sensor", "top", "--once").stdout.split())
-        for code, said in commands(workspace):
+        assert BLOCKS in run(workspace, "st2sensor", "list").stderr
+        assert BLOCKS in " ".join(run(workspace, "st2sensor", "top", "--once").stdout.split())
+        for code, said in publish(workspace):
             assert BLOCKS in said or "has not confirmed" in said or "warning" not in said, said
             assert code in (0, 69), said
         alarmed.control("set_vm_memory_high_watermark", "0.6")
         eventually("the broker is well again", lambda: ready(port)[1]["ok"], LATER)
         container.wait_for_log("takes messages again")
-        assert told(workspace, "st2sensor", "list").stderr == ""
+        assert run(workspace, "st2sensor", "list").stderr == ""
         assert container.stop() == 0
 
 
@@ -127,8 +126,8 @@ def test_a_silent_broker_holds_no_command_and_is_told(folder: Path) -> None:
             container.wait_for_log("cannot reach the broker at amqp://guest:**@")
             before = broker.connections
             eventually("it is tried again", lambda: broker.connections > before + 2)
-            assert "cannot reach the broker" in told(workspace, "st2sensor", "list").stderr
-            for code, said in commands(workspace):
+            assert "cannot reach the broker" in run(workspace, "st2sensor", "list").stderr
+            for code, said in publish(workspace):
                 assert "cannot reach the broker at amqp://guest:**@" in said
                 assert code in (0, 69)
                 assert "hush" not in said

@@ -250,15 +250,15 @@ def test_a_sensor_that_also_runs_in_another_container_is_told_in_both_logs(embed
     daemon = embedded.start()
     daemon.wait_for_log("s.Sleeper0 started")
     alone = embedded.start("--sensor-ref=s.Sleeper0")
-    alone.wait_for_log(f"s.Sleeper0 runs in the container of process {daemon.process.pid}, too")
-    daemon.wait_for_log(f"s.Sleeper0 runs in the container of process {alone.process.pid}, too")
+    alone.wait_for_log(f"s.Sleeper0 also runs in the container of process {daemon.process.pid}")
+    daemon.wait_for_log(f"s.Sleeper0 also runs in the container of process {alone.process.pid}")
     assert "s.Sleeper1 runs in" not in daemon.log
 
     # The daemon that comes second finds it, too.
     assert daemon.stop() == 0
     second = embedded.start()
-    second.wait_for_log(f"s.Sleeper0 runs in the container of process {alone.process.pid}, too")
-    alone.wait_for_log(f"s.Sleeper0 runs in the container of process {second.process.pid}, too")
+    second.wait_for_log(f"s.Sleeper0 also runs in the container of process {alone.process.pid}")
+    alone.wait_for_log(f"s.Sleeper0 also runs in the container of process {second.process.pid}")
 
 
 def test_variables_that_hold_the_containers_secrets_reach_no_sensor(embedded: Workspace) -> None:
@@ -321,7 +321,7 @@ def test_what_goes_wrong_without_being_foreseen_ends_nothing(embedded: Workspace
     container = embedded.start(prefix=[sys.executable, "-c", UNFORESEEN])
     container.wait_for_log("s.Sleeper1 started")
     container.wait_for_log("s.Sleeper0 started")
-    assert container.log.count("what runs may not be what should run; it is tried again") == 2
+    assert container.log.count("the running sensors may not be the ones that should run; trying again") == 2
     assert container.log.count("MemoryError: while planning") == 1
     assert container.log.count("MemoryError: while starting") == 1
     assert container.stop() == 0

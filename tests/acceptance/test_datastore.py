@@ -390,12 +390,12 @@ def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
     assert "the secret a cannot be decrypted: it was encrypted under another key" in failed.stderr
     failed = key(embedded, "reencrypt")
     assert failed.returncode == 1
-    assert failed.stdout == "0 encrypted anew, 0 were current\n"
+    assert failed.stdout == "0 encrypted again, 0 already current\n"
     assert "a stays: " in failed.stderr
     embedded.configure("[keyvalue]\nprevious_key_paths = old.json")
     before = stored(embedded)
-    assert key(embedded, "reencrypt").stdout == "2 encrypted anew, 0 were current\n"
-    assert key(embedded, "reencrypt").stdout == "0 encrypted anew, 2 were current\n"
+    assert key(embedded, "reencrypt").stdout == "2 encrypted again, 0 already current\n"
+    assert key(embedded, "reencrypt").stdout == "0 encrypted again, 2 already current\n"
     assert stored(embedded)["b"] == before["b"] == "open"
     embedded.configure()
     assert json.loads(key(embedded, "get", "a", "--decrypt", "--json").stdout)["value"] == "hush"
@@ -487,7 +487,7 @@ def test_a_key_file_is_never_overwritten_and_nobody_elses(embedded: Workspace) -
     before = path.read_text()
     done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(path))
     assert done.returncode == 1
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
     assert path.read_text() == before
     done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(embedded.folder / "no" / "key"))
     assert done.returncode == 1

@@ -243,13 +243,13 @@ def test_a_save_restarts_the_sensor_with_its_new_code_and_a_broken_one_leaves_th
 
     development.edit("def poll(self):", "def poll(self:")
     line = development.wait_for(r"error +sample/sensors/ticker\.py:\d+ +syntax error")
-    assert line.endswith("; sample.Ticker goes on as it was")
+    assert line.endswith("; sample.Ticker keeps running as it was")
     seen = development.output.count('"second"')
     eventually("the old one goes on", lambda: development.output.count('"second"') > seen + 1)
     assert len(re.findall(r"sample\.Ticker +started", development.output)) == 2
 
     development.edit("def poll(self:", "def poll(self):")
-    development.wait_for(r"saved +sample/sensors/ticker\.py +sample\.Ticker is mended, and went on$")
+    development.wait_for(r"saved +sample/sensors/ticker\.py +sample\.Ticker is fixed, and kept running$")
     development.edit('"second"', '"third"')
     development.wait_for(r'trigger .*"word": "third"')
     assert development.stop(signal.SIGTERM) == 0
@@ -279,4 +279,4 @@ def test_a_trigger_that_is_asked_for_reaches_the_sensor_and_a_dying_container_is
     ]
     container.kill()
     assert process.wait(SOON) == 128 + signal.SIGKILL
-    assert "The container ended with exit code -9. It said last:" in development.output
+    assert "The container ended with exit code -9. Its last lines:" in development.output

@@ -16,7 +16,7 @@ import jsonschema
 
 from st2sensor.config.options import GROUPS
 from st2sensor.container.supervision.child import State
-from st2sensor.delivery.publisher import FENCE, LATE
+from st2sensor.delivery.messages import FENCE, LATE
 from st2sensor.sharing.times import times_of
 from tests.plugins.patience import LATER, SOON
 from tests.support.servers.rabbitmq import RabbitMQ

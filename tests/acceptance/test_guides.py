@@ -555,7 +555,7 @@ def test_the_commands_for_keys_are_run_as_they_stand(idle: Site) -> None:
     (folder / "keys").mkdir()
     idle.workspace.configure("[keyvalue]\nencryption_key_path = keys/datastore_key.json")
     commands = re.findall(r"^    (st2.*)$", text, re.MULTILINE)
-    # The new key is made first, and all is encrypted anew last.
+    # The new key is made first, and everything is encrypted again last.
     commands.append(commands.pop(1))
     assert "reencrypt" in commands[-1]
     said = {command: run(idle.here(command), idle) for command in commands}

@@ -99,7 +99,7 @@ def test_what_hangs_is_seen_everywhere_and_nothing_is_killed(embedded: Workspace
     assert (status, json.loads(body)["notes"]) == (200, [note])
     seconds = page.metrics()["st2sensor_sensor_hang_seconds"]
     assert {ref for ref in [*HANGING, "p.Healthy", "p.Idle"] if sample(seconds, sensor=ref) > 0} == set(HANGING)
-    container.wait_for_log("p.SetsUp hangs: it is in setup() for")
+    container.wait_for_log("p.SetsUp hangs: it has been in setup() for")
 
     assert "p.Healthy hangs" not in container.log
     assert "p.Idle hangs" not in container.log

@@ -116,7 +116,7 @@ def shared_out(workspace: Workspace) -> tuple[Node, Node]:
 
 def test_while_no_node_is_up_that_is_told_of_all_sensors(workspace: Workspace) -> None:
     one, other = prepared(workspace)
-    assert other.told("nodes") == "0 nodes\n" + "nobody runs 8 sensors, p.S0, p.S1, p.S2 and 5 more: no node is up\n"
+    assert other.told("nodes") == "0 nodes\n" + "no node runs 8 sensors, p.S0, p.S1, p.S2 and 5 more: no node is up\n"
     assert {report["state"] for report in one.reports().values()} == {"down"}
 
 
@@ -170,14 +170,14 @@ def test_a_node_that_is_not_there_is_no_one_to_drain_but_by_force(embedded: Work
     assert one.told("drain", "b", "--force") == "b is drained\n"
     one.start()
     eventually("all run", lambda: one.wrappers() == REFS)
-    assert one.ask("undrain", "c").stderr == "st2sensor: error: no node is called c; those that are: a, b\n"
-    assert "drained, and not there: b" in one.told("nodes")
+    assert one.ask("undrain", "c").stderr == "st2sensor: error: no node is called c; the nodes are: a, b\n"
+    assert "drained, but absent: b" in one.told("nodes")
     other.start()
     states = {node["node"]: node["state"] for node in json.loads(one.told("nodes", "--json"))["nodes"]}
     assert states == {"a": "up", "b": "drained"}
     # Nobody is left to take them: they stop, though more than are moved at once.
     drained = one.ask("drain", "a", "--json", "--timeout", f"{SOON:g}")
-    assert "warning: nobody takes over 8 sensors, p.S0, p.S1, p.S2 and 5 more: the nodes that may run it" in (
+    assert "warning: no node takes over 8 sensors, p.S0, p.S1, p.S2 and 5 more: the nodes that may run it" in (
         drained.stderr
     )
     assert json.loads(drained.stdout) == {"node": "a", "drained": True, "sensors": 0}
@@ -201,8 +201,8 @@ def test_a_sensor_runs_where_its_labels_are(embedded: Workspace) -> None:
     override(embedded, S0=["b"], S1=["a"], S2=["a", "gpu"], S3=["dmz"])
     eventually("they change places", lambda: "p.S0" in other.wrappers() and "p.S1" in one.wrappers())
     lines = one.told("nodes").splitlines()
-    assert "nobody runs 1 sensor, p.S2: no node has the labels a, gpu" in lines
-    assert "nobody runs 1 sensor, p.S3: no node has the labels dmz" in lines
+    assert "no node runs 1 sensor, p.S2: no node has the labels a, gpu" in lines
+    assert "no node runs 1 sensor, p.S3: no node has the labels dmz" in lines
     eventually("that is the reason", lambda: one.reports()["p.S3"]["reason"] == "no node has the labels dmz")
 
 
@@ -254,7 +254,7 @@ def test_a_check_fails_while_leases_cannot_be_renewed(embedded: Workspace) -> No
 
 def test_where_sensors_are_not_shared_one_line_says_so(embedded: Workspace) -> None:
     done = embedded.run("st2sensor", "--config-file", str(embedded.config), "nodes")
-    assert done.stdout.startswith("sensors are not shared among nodes; they are by [sensorcontainer] partition_")
+    assert done.stdout.startswith("sensors are not shared among nodes; to share them, set [sensorcontainer] partition_")
     assert done.stdout.count("\n") == 1
 
 

@@ -192,7 +192,7 @@ def test_a_schema_that_refers_to_the_network_is_not_followed(embedded: Workspace
     code = "class Remote(Sensor):\n    def run(self):\n        self.sensor_service.dispatch('s.up', {'x': 1})\n"
     embedded.add_sensor("s", "Remote", code, trigger_types=[{"name": "up", "payload_schema": schema}])
     done = embedded.reload()
-    assert "there is no http://127.0.0.1:9/schema.json in it" in done.stderr
+    assert "the schema has no http://127.0.0.1:9/schema.json" in done.stderr
 
 
 def test_a_poisonous_dispatch_harms_nobody_else(embedded: Workspace) -> None:

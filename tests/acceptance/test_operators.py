@@ -107,7 +107,7 @@ def test_sensors_are_listed_shown_restarted_and_switched(workspace: Workspace) -
 
     told(workspace, "disable", "p.Waits")
     eventually("it is stopped", lambda: states(workspace)["p.Waits"] == "disabled")
-    assert "p.Waits was disabled already" in told(workspace, "disable", "p.Waits")
+    assert "p.Waits was already disabled" in told(workspace, "disable", "p.Waits")
     switched = json.loads(told(workspace, "disable", "p.Waits", "--json"))
     assert switched == {"ref": "p.Waits", "enabled": False, "changed": False}
     assert "p.Waits" not in container.wrappers()

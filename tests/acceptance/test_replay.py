@@ -63,7 +63,7 @@ def test_what_was_recorded_is_published_in_order_as_it_was_but_for_its_ids(
 ) -> None:
     path = write(embedded.folder, line(1), line(2, 0.2), line(3, 0.3, trigger_type="sample.other"))
     assert run(embedded, str(path), "--speed", "2", "--to", "sample.tick") == 0
-    assert capsys.readouterr().out == "2 published, 0 left out\n"
+    assert capsys.readouterr().out == "2 published, 0 skipped\n"
     seen = listener.wait_for("sample.tick", 2)
     assert [message.payload for message in seen] == [{"count": 1}, {"count": 2}]
     assert seen[0].body["trace_context"] == {"id_": None, "trace_tag": "tag-1"}
@@ -79,9 +79,9 @@ def test_what_is_unknown_or_does_not_fit_is_left_out_unless_forced(
     path = write(embedded.folder, line("one"), line(2, trigger="sample.nothing"), line(3))
     assert run(embedded, str(path), "--at-once") == 1
     output = capsys.readouterr()
-    assert output.out == "1 published, 2 left out\n"
-    assert "seen.jsonl:1 is left out: the payload does not fit the payload_schema of sample.tick" in output.err
-    assert "seen.jsonl:2 is left out: trigger sample.nothing is not registered" in output.err
+    assert output.out == "1 published, 2 skipped\n"
+    assert "seen.jsonl:1 is skipped: the payload does not fit the payload_schema of sample.tick" in output.err
+    assert "seen.jsonl:2 is skipped: trigger sample.nothing is not registered" in output.err
     assert [message.payload for message in listener.wait_for("sample.tick")] == [{"count": 3}]
 
     assert run(embedded, str(path), "--at-once", "--force") == 0
@@ -92,11 +92,11 @@ def test_what_is_unknown_or_does_not_fit_is_left_out_unless_forced(
     ("bad", "said"),
     [
         ("{", "seen.jsonl:2: Expecting property name"),
-        ("[]", "seen.jsonl:2: the line is no JSON object"),
-        ('{"time": "now"}', "seen.jsonl:2: the line must have just these keys: time, trigger"),
+        ("[]", "seen.jsonl:2: the line is not a JSON object"),
+        ('{"time": "now"}', "seen.jsonl:2: the line must have exactly these keys: time, trigger"),
         (json.dumps(line(1, time="now")), "seen.jsonl:2: 'now' is no time"),
-        (json.dumps(line(1, payload=[])), r"seen.jsonl:2: payload: \[\] is not what is recorded there"),
-        (json.dumps(line(float("nan"))), "seen.jsonl:2: NaN is no JSON"),
+        (json.dumps(line(1, payload=[])), r"seen.jsonl:2: payload: \[\] is not a value that --record writes"),
+        (json.dumps(line(float("nan"))), "seen.jsonl:2: NaN is not JSON"),
     ],
 )
 def test_nothing_is_published_of_a_file_with_a_malformed_line(embedded: Workspace, bad: str, said: str) -> None:

@@ -231,7 +231,7 @@ def test_beyond_loopback_a_token_is_needed(embedded: Workspace) -> None:
     embedded.configure("http = 0.0.0.0:9105\n")
     done = embedded.run("st2sensorcontainer", "--config-file", str(embedded.config))
     assert done.returncode == 78
-    assert "set http_token, too" in done.stderr
+    assert "also set http_token" in done.stderr
 
 
 def test_the_sensors_run_though_the_port_is_taken(embedded: Workspace) -> None:

@@ -258,8 +258,8 @@ def test_a_stop_reaches_sensors_whose_database_does_not_answer(folder: Path, mon
         for name in names:
             container.wait_for_log(f"{name} is in")
         proxy.stall()
-        container.wait_for_log("hangs: it is in get_value()")
-        container.wait_for_log("hangs: it is in set_value()")
+        container.wait_for_log("hangs: it has been in get_value()")
+        container.wait_for_log("hangs: it has been in set_value()")
         assert container.stop(LATER) == 0
         assert_all_were_cleaned_up(container, *names)
     finally:

@@ -119,10 +119,10 @@ from st2sensor.container.launch import zygote_client as zygote
 from st2sensor.system.lazy import resolve
 
 def change(*_):
-    zygote.DEADLINE = 0.3 if zygote.DEADLINE == usual else usual
-    print("a fork may take", zygote.DEADLINE, flush=True)
+    zygote.FORK_TIMEOUT = 0.3 if zygote.FORK_TIMEOUT == usual else usual
+    print("a fork may take", zygote.FORK_TIMEOUT, flush=True)
 
-usual = zygote.DEADLINE
+usual = zygote.FORK_TIMEOUT
 signal.signal(signal.SIGUSR2, change)
 # Before them are the interpreter, -m and the module.
 name, *arguments = sys.argv[4:]

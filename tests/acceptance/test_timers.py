@@ -5,6 +5,7 @@ What was fired is compared with the timer's cursor: an interval's time by time, 
 
 from __future__ import annotations
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -159,21 +160,37 @@ def test_of_a_container_that_is_killed_and_started_again_each_missed_time_is_fir
     check_each_second_once(workspace, listener, ref)
 
 
+def is_whole(workspace: Workspace) -> bool:
+    """Return whether the cursor counts every event that was put on its way.
+
+    A container that ends between the two leaves a batch, and the next one finishes it.
+    """
+    return not any(document.get("batches") for document in workspace.documents("st2sensor_leases"))
+
+
 def test_one_event_stands_for_all_that_were_missed_where_that_is_asked_for(embedded: Workspace) -> None:
     enable(embedded, missed="once")
     listener = embedded.listen()
     container = embedded.start()
     ref = add(embedded, "core.st2.IntervalTimer", "unit=seconds", "delta=2")
-    listener.wait_for(ref)
-    kill(container)
+    for count in itertools.count(1):
+        eventually("it fires", lambda count=count: len(distinct(listener, ref)) >= count)  # type: ignore[misc]
+        kill(container)
+        if is_whole(embedded):
+            break
+        container = embedded.start()
     known = cursor(embedded, ref)
     before = come(known) // timedelta(seconds=2)
+    assert before >= 1
     # As of a container that was killed longer ago: up to 10 s late is on time.
     earlier = {name: (datetime.fromisoformat(known[name]) - timedelta(seconds=20)).isoformat() for name in MOMENTS}
     set_key(embedded, f"{SENSOR}:cursor.{ref.partition('.')[2]}", json.dumps({**known, **earlier}))
-    container = embedded.start()
-    listener.wait_for(ref, before + 2)
-    assert container.stop() == 0
+    for count in itertools.count(before + 2):
+        container = embedded.start()
+        eventually("it goes on", lambda count=count: len(distinct(listener, ref)) >= count)  # type: ignore[misc]
+        assert container.stop() == 0
+        if is_whole(embedded):
+            break
     times = come(cursor(embedded, ref)) // timedelta(seconds=2)
     assert len(distinct(listener, ref)) <= times - 9
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor import config
 from st2sensor.cli.st2sensor import main
+from st2sensor.config import loading
 from tests.support.workspace import ROOT, environment, run
 
 SENSOR = """\
@@ -47,7 +47,7 @@ def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pack `p` without mistakes, beside which the command runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ST2_CONF", raising=False)
-    monkeypatch.setattr(config, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
+    monkeypatch.setattr(loading, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
     return write_pack(tmp_path / "p")
 
 

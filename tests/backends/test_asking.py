@@ -8,13 +8,17 @@ import pytest
 
 from st2sensor.errors import TriggerRefused
 from st2sensor.models import Trigger, TriggerType
-from st2sensor.packs.registration import rules
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import Topology
 from tests.backends.test_storage import open_storage, place, storage
 
 __all__ = ["open_storage", "place", "storage"]
+
+CHECKER = Checker()
+"""Starts no process for schemas as simple as these."""
 
 LINE = TriggerType(
     pack="linux",
@@ -30,26 +34,26 @@ def announcements() -> Announcements:
 
 def test_a_trigger_lives_while_anybody_asks_for_it(storage: Storage, announcements: Announcements) -> None:
     storage.put(LINE)
-    first = rules.ask(LINE.ref, {"path": "/a"}, storage, announcements)
-    assert rules.ask(LINE.ref, {"path": "/a"}, storage, announcements).ref == first.ref
-    assert rules.ask(LINE.ref, {"path": "/b"}, storage, announcements).ref != first.ref
+    first = asking.ask(LINE.ref, {"path": "/a"}, storage, announcements, CHECKER)
+    assert asking.ask(LINE.ref, {"path": "/a"}, storage, announcements, CHECKER).ref == first.ref
+    assert asking.ask(LINE.ref, {"path": "/b"}, storage, announcements, CHECKER).ref != first.ref
     assert first.type == LINE.ref
 
-    rules.withdraw(first.ref, storage, announcements)
+    asking.withdraw(first.ref, storage, announcements)
     known = storage.get(Trigger, first.ref)
     assert known is not None
     assert (known.ref_count, dict(known.parameters)) == (1, {"path": "/a"})
-    rules.withdraw(first.ref, storage, announcements)
+    asking.withdraw(first.ref, storage, announcements)
     assert storage.get(Trigger, first.ref) is None
-    rules.withdraw(first.ref, storage, announcements)
+    asking.withdraw(first.ref, storage, announcements)
     assert [dict(trigger.parameters) for trigger in storage.all(Trigger)] == [{"path": "/b"}]
 
 
 def test_a_trigger_without_parameters_stays(storage: Storage, announcements: Announcements) -> None:
     storage.put(TriggerType(pack="linux", name="boot"))
-    asked = rules.ask("linux.boot", {}, storage, announcements)
+    asked = asking.ask("linux.boot", {}, storage, announcements, CHECKER)
     assert asked.ref == "linux.boot"
-    rules.withdraw("linux.boot", storage, announcements)
+    asking.withdraw("linux.boot", storage, announcements)
     assert storage.get(Trigger, "linux.boot") is not None
 
 
@@ -70,6 +74,6 @@ def test_what_has_no_type_or_does_not_fit_is_refused(
 ) -> None:
     storage.put(LINE)
     with pytest.raises(TriggerRefused, match=said) as refused:
-        rules.ask(ref, parameters, storage, announcements)
+        asking.ask(ref, parameters, storage, announcements, CHECKER)
     assert refused.value.key == key
     assert storage.all(Trigger) == []

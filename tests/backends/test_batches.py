@@ -35,14 +35,17 @@ from pathlib import Path
 
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
-from st2sensor.container.sessions.datastore_methods import DatastoreRequests
-from st2sensor.container.sessions.database_calls import Storing
-from st2sensor.datastore import Datastore
+from st2sensor.container.sessions.datastore.announcer import Announcer
+from st2sensor.container.sessions.datastore.batches import Batches
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore.leased_calls import LeasedCalls
+from st2sensor.container.sessions.datastore.methods import DatastoreMethods
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.portable.keyspace import Asker
-from st2sensor.dispatch import Dispatcher
+from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import event_of
 from st2sensor.models import TriggerInstance, TriggerType
-from st2sensor.outbox import Outbox
+from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Payloads
 from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.mongo import MongoStorage
@@ -87,9 +90,6 @@ class Node:
         assert ref == "p.S"
         return False
 
-    def emit(self, trigger, payload):
-        pass
-
 
 class Session:
     ref = "p.S"
@@ -118,11 +118,11 @@ async def main(kind, address, name, outbox, what):
         instance = TriggerInstance(trigger=event["trigger"], payload=event["payload"])
         return await dispatcher.entry(ref, event_of(instance))
 
-    storing = Storing(loop, real.ping, TIMEOUT)
-    datastore = Datastore(storage, None)
-    requests = DatastoreRequests(
-        loop, Node(), datastore, storing, dispatcher, entry_of=entry_of, tenure=Unshared(), emits=True
-    )
+    calls = LeasedCalls(DatabaseCalls(loop, real.ping, TIMEOUT), Unshared(), Node())
+    keys = SensorKeys(storage, None)
+    announcer = Announcer(loop, dispatcher, lambda trigger, payload: None, enabled=True)
+    batches = Batches(Node(), keys, calls, dispatcher, entry_of, announcer)
+    requests = DatastoreMethods(Node(), keys, calls, batches, announcer)
     if what == "recover":
         await requests.carry_out_batches("p.S")
     else:

@@ -288,7 +288,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from st2sensor.datastore import Datastore
+from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.portable.keyspace import Asker
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
@@ -299,7 +299,7 @@ kind, place, name, processes, times = sys.argv[1:]
 
 def increment():
     storage = SqliteStorage(Path(place)) if kind == "sqlite" else MongoStorage(place, database=name, timeout=TIMEOUT)
-    datastore = Datastore(storage, None)
+    datastore = SensorKeys(storage, None)
     done = 0
     while done < int(times):
         found = datastore.get(Asker(sensor="p.A"), "n", local=True, scope="st2kv.system", decrypt=False)

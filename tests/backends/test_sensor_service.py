@@ -18,10 +18,13 @@ from uuid import UUID
 
 import pytest
 
-from st2sensor.container.sessions.database_calls import DatabaseCalls
-from st2sensor.container.sessions.datastore_methods import DatastoreMethods
+from st2sensor.container.sessions.datastore.announcer import Announcer
+from st2sensor.container.sessions.datastore.batches import Batches
+from st2sensor.container.sessions.datastore.database_calls import DatabaseCalls
+from st2sensor.container.sessions.datastore.leased_calls import LeasedCalls
+from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoint
-from st2sensor.container.sessions.session import Session
+from st2sensor.container.sessions.events import EventMethods
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.sensor_keys import SensorKeys
@@ -92,18 +95,14 @@ class Real:
         catalogue.learn([TriggerType(pack="p", name="t")], [])
         self._checker = Checker(catalogue, Payloads())
         self._dispatcher = Dispatcher(self._outbox, catalogue, Traffic(), self._checker, validate=True)
-        requests = WrapperMethods(self, self, self._dispatcher, user="stanley")
         keyring = Keyring(KeyValues(enable_encryption=True, encryption_key_path=key, previous_key_paths=()))
-        self._datastore_requests = DatastoreMethods(
-            self._loop,
-            self,
-            SensorKeys(self._storage, keyring, lambda: self._now),
-            self._storing,
-            self._dispatcher,
-            entry_of=requests.entry_of,
-            tenure=Unshared(),
-            emits=False,
-        )
+        keys = SensorKeys(self._storage, keyring, lambda: self._now)
+        calls = LeasedCalls(self._storing, Unshared(), self)
+        announcer = Announcer(self._loop, self._dispatcher, self.emit, enabled=False)
+        events = EventMethods(self, self._dispatcher)
+        batches = Batches(self, keys, calls, self._dispatcher, events.entry_of, announcer)
+        datastore = DatastoreMethods(self, keys, calls, batches, announcer)
+        requests = WrapperMethods(self, self, events, datastore, user="stanley")
         self._endpoint = Endpoint(self._loop, self._path, requests)
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -146,14 +145,14 @@ class Real:
     async def assignment(self, ref: str) -> dict[str, Any]:
         raise NotImplementedError(ref)
 
+    def may_have_batches(self, ref: str) -> bool:
+        raise NotImplementedError(ref)
+
     def triggers_of(self, ref: str) -> list[Trigger]:
         raise NotImplementedError(ref)
 
     async def refresh(self) -> None:
         pass
-
-    def use_datastore(self, session: Session, identifier: int | None, method: str, params: dict[str, Any]) -> None:
-        self._datastore_requests.handle(session, identifier, method, params)
 
     def asker(self, ref: str) -> Asker:
         return Asker(sensor=ref)

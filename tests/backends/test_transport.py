@@ -152,21 +152,29 @@ def test_a_broker_that_is_not_there_is_unavailable_and_no_password_is_told() -> 
     assert "hush" not in str(caught.value)
 
 
-@pytest.fixture
-def limited(rabbit_server: RabbitMQ) -> Iterator[AmqpTransport]:
-    """A transport whose user may publish under routing keys that begin with `good`."""
-    user, topology = f"u{uuid.uuid4().hex[:8]}", Topology(f"t{uuid.uuid4().hex[:8]}")
+LIMITED = Topology(f"t{uuid.uuid4().hex[:8]}")
+
+CLOSED = Topology(f"closed{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def limited_url(rabbit_server: RabbitMQ) -> Iterator[str]:
+    """The broker's address for a user who may not publish to CLOSED, and to LIMITED only routing keys `good...`.
+
+    One user for all tests: each command to the broker starts an Erlang machine, which takes seconds.
+    """
+    user = f"u{uuid.uuid4().hex[:8]}"
     rabbit_server.control("add_user", user, "pw")
-    rabbit_server.control("set_permissions", user, ".*", ".*", ".*")
-    rabbit_server.control("set_topic_permissions", user, topology.dispatch, "^good", ".*")
-    url = f"amqp://{user}:pw@{rabbit_server.address}:{rabbit_server.port}//"
-    yield AmqpTransport(Broker(urls=(url,)), topology)
+    # Queues are written to when they are bound.
+    rabbit_server.control("set_permissions", user, ".*", f"^(?!{CLOSED.prefix})|rules_engine$", ".*")
+    rabbit_server.control("set_topic_permissions", user, LIMITED.dispatch, "^good", ".*")
+    yield f"amqp://{user}:pw@{rabbit_server.address}:{rabbit_server.port}//"
     rabbit_server.control("delete_user", user)
 
 
 @pytest.mark.parametrize("bad", ["bad.t", "it's ' in exchange 'x", "b" * 255, "bad.€"])
-def test_a_refused_routing_key_is_told_and_nothing_is_published_twice(limited: AmqpTransport, bad: str) -> None:
-    dispatch = limited._topology.dispatch
+def test_a_refused_routing_key_is_told_and_nothing_is_published_twice(limited_url: str, bad: str) -> None:
+    limited, dispatch = AmqpTransport(Broker(urls=(limited_url,)), LIMITED), LIMITED.dispatch
     keys = ["good.a", "good.a", "good.b", bad, "good.a"]
     batch = [message(number, dispatch, key) for number, key in enumerate(keys)]
     with closing(limited.publisher()) as publisher, closing(limited.subscription([dispatch])) as subscription:
@@ -182,11 +190,9 @@ def test_a_refused_routing_key_is_told_and_nothing_is_published_twice(limited: A
         assert [item.id for item in received(subscription, 4)] == ["m0", "m1", "m2", "m4"]
 
 
-def test_a_refused_exchange_is_an_outage(limited: AmqpTransport, rabbit_server: RabbitMQ) -> None:
-    user = limited.address.split("//")[1].split(":")[0]
-    rabbit_server.control("set_permissions", user, ".*", "rules_engine$", ".*")
-    with closing(limited.publisher()) as publisher:
+def test_a_refused_exchange_is_an_outage(limited_url: str) -> None:
+    with closing(AmqpTransport(Broker(urls=(limited_url,)), CLOSED).publisher()) as publisher:
         publisher.connect()
         with pytest.raises(BrokerUnavailable) as caught:
-            publisher.publish([message(1, limited._topology.dispatch, "good")])
+            publisher.publish([message(1, CLOSED.dispatch, "good")])
         assert not isinstance(caught.value, RoutingKeyForbidden)

@@ -28,7 +28,7 @@ from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant, TurnInput
 from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases
-from st2sensor.storage.documents import LEASES
+from st2sensor.storage.members import LEASES
 from tests.bench.weight import median
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Workspace

@@ -1,1 +1,1 @@
-"""What the commands do, a module for each."""
+"""The commands: one module each, named after the command."""

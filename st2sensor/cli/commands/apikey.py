@@ -1,4 +1,4 @@
-"""`st2sensor apikey`: the keys that senders of webhooks show."""
+"""`st2sensor apikey`: create, list and revoke the keys that webhook senders use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.outcome import report
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
 from st2sensor.core_pack.webhooks import api_keys
 from st2sensor.core_pack.webhooks.api_keys import ApiKey
@@ -26,7 +26,7 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 STORED = f"core.WebhookSensor:{api_keys.PREFIX}"
-"""How the names of the datastore's keys begin that hold them."""
+"""Prefix of the datastore keys that hold API keys."""
 
 
 def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None:
@@ -34,7 +34,7 @@ def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None
     made, text = api_keys.made(note, _now())
     with _keys(settings) as keys:
         _put(keys, made)
-    report(json_output, text, id=made.id, key=text)
+    print_outcome(json_output, text, id=made.id, key=text)
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
@@ -63,7 +63,7 @@ def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -
         except KeyNotFound:
             raise KeyNotFound(f"there is no API key {identifier}; st2sensor apikey list shows them") from None
         _put(keys, _known(entry.name, entry.value).ended(_now()))
-    report(json_output, f"{identifier} is revoked", id=identifier)
+    print_outcome(json_output, f"{identifier} is revoked", id=identifier)
 
 
 def _put(keys: OperatorKeys, key: ApiKey) -> None:

@@ -1,4 +1,4 @@
-"""Shell completion: its script, and the sensors and nodes that values are completed by."""
+"""`st2sensor completion`: print a shell's script. Also finds the sensors and nodes that complete a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 from click.shell_completion import get_completion_class
 
-from st2sensor import config
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import leases
 from st2sensor.errors import St2SensorError
 from st2sensor.models import SensorType
@@ -18,9 +18,9 @@ PROGRAM = "st2sensor"
 
 
 def sensors(config_files: Sequence[str], incomplete: str) -> list[str]:
-    """The sensors whose references begin so; none when the database cannot be asked."""
+    """Return the sensors whose references start with a text; none if the database cannot be read."""
     try:
-        with closing(open_storage(config.load(config_files).database)) as storage:
+        with closing(open_storage(configured(config_files, show_warnings=False).database)) as storage:
             refs = [sensor.ref for sensor in storage.all(SensorType)]
     except St2SensorError:
         return []
@@ -28,9 +28,9 @@ def sensors(config_files: Sequence[str], incomplete: str) -> list[str]:
 
 
 def nodes(config_files: Sequence[str], incomplete: str) -> list[str]:
-    """The nodes that share sensors, and whose names begin so; none when the database cannot be asked."""
+    """Return the nodes whose names start with a text; none if the database cannot be read."""
     try:
-        with leases.opened(config.load(config_files)) as opened:
+        with leases.opened(configured(config_files, show_warnings=False)) as opened:
             names = {member.node for member in opened.members()} | opened.drained()
     except St2SensorError:
         return []
@@ -38,7 +38,7 @@ def nodes(config_files: Sequence[str], incomplete: str) -> list[str]:
 
 
 def script(_config_files: Sequence[str], *, shell: str) -> None:
-    """Print the script by which a shell completes the program that runs."""
+    """Print the completion script of a shell for the running program."""
     kind = get_completion_class(shell)
     assert kind is not None
     root = click.get_current_context().find_root().command

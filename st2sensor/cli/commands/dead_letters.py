@@ -1,4 +1,4 @@
-"""`st2sensor dead-letters`: looks at, publishes and deletes what could not be published."""
+"""`st2sensor dead-letters`: show, replay and delete triggers that failed to publish."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.events.publish import objections
+from st2sensor.cli.events.publishing import objections
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
-from st2sensor.delivery.publisher import message_of
+from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import BrokerUnavailable, MessageRefused
 from st2sensor.portable import rpc
@@ -45,7 +45,7 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
 
 
 def _echo_list(letters: Iterable[DeadLetter]) -> None:
-    """As one JSON list, of which only a part is in memory."""
+    """Print one JSON list, without holding all of it in memory."""
     separator = "["
     for letter in letters:
         click.echo(separator + json.dumps(_fields(letter)), nl=False)
@@ -80,9 +80,9 @@ def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everythin
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
-    """Publish one and forget it; one that the broker refuses, or that cannot be encoded, stays."""
+    """Publish a letter and delete it. It stays if the broker refuses it, or if it cannot be encoded."""
     try:
-        # Anew for each: a broker closes the channel over a message that it refuses.
+        # Connect for each: a broker closes the channel when it refuses a message.
         publisher.connect()
         publisher.publish([message_of(letter.entry, settings.messaging)])
     except BrokerUnavailable:
@@ -110,7 +110,7 @@ def _letters(settings: Settings) -> DeadLetters:
 
 
 def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:
-    """Why some letters must not be published, by id."""
+    """Return the reasons why letters must not be published, by id."""
     found = objections(settings, [_event(letter) for letter in letters])
     return {letter.id: reason for letter, reason in zip(letters, found, strict=True) if reason is not None}
 
@@ -121,7 +121,7 @@ def _event(letter: DeadLetter) -> Event:
 
 
 def _body(letter: DeadLetter) -> dict[str, Any]:
-    """What was dispatched; without the payload where that is nested too deeply to be read, or is no JSON."""
+    """Return the dispatched trigger, without its payload if that is not JSON or is nested too deeply to be read."""
     try:
         body: dict[str, Any] = json.loads(letter.entry.body)
     except (ValueError, RecursionError):

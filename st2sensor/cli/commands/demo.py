@@ -1,4 +1,4 @@
-"""The demonstration behind `make demo`: register, run a container, and show what the sensors emit."""
+"""`st2sensor demo`: register the packs, run a container, and show each trigger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 
 CHANGES = (CREATE, UPDATE, VALUE_CHANGE, DELETE)
-"""Of the datastore: there are more of them than of anything else."""
+"""Triggers about changes of the datastore, which would crowd out the others."""
 
 PACK = """\
 name: demo
@@ -30,12 +30,12 @@ version: 1.0.0
 
 
 def demo(config_files: Sequence[str]) -> int:
-    """Show triggers until SIGINT or SIGTERM; returns the container's exit code."""
+    """Show triggers until SIGINT or SIGTERM; return the container's exit code."""
     settings = configured(config_files)
     console = Console(highlight=False)
     state_dir = settings.container.state_dir
     watched = _write_pack(state_dir)
-    # What is wrong with one pack has been told, and does not keep the others from running.
+    # A pack that fails is reported, and does not keep the others from running.
     registration.register(settings)
     log = state_dir / "container.log"
     with (
@@ -53,7 +53,7 @@ def demo(config_files: Sequence[str]) -> int:
         with log.open("ab") as stream:
             container = child_process.start(config_files, stream)
         with child_process.stopping(container) as code:
-            intro = f"\nThe container runs, its log is {log}. Triggers show below; Ctrl-C stops everything."
+            intro = f"\nThe container runs, its log is {log}. Triggers appear below; Ctrl-C stops everything."
             console.print(intro, soft_wrap=True)
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
             follow.follow(subscription, show, lambda: container.poll() is not None)
@@ -66,7 +66,7 @@ def demo(config_files: Sequence[str]) -> int:
 
 
 def _write_pack(state_dir: Path) -> Path:
-    """A pack of one rule, which asks the bundled `linux` pack to watch a file."""
+    """Create a pack with one rule, which makes the bundled `linux` pack watch a file. Return that file."""
     watched = state_dir / "demo.log"
     rules = state_dir / "packs" / "demo" / "rules"
     rules.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`st2sensor dev`: runs the sensors of packs that are being written, and shows all that they do."""
+"""`st2sensor dev`: run the sensors of packs while they are being written."""
 
 from __future__ import annotations
 

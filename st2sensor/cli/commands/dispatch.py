@@ -1,4 +1,4 @@
-"""`st2sensor dispatch`: injects a trigger by hand."""
+"""`st2sensor dispatch`: dispatch a trigger by hand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.events.publish import objections, publish, registered
+from st2sensor.cli.events.publishing import objections, publish, registered
 from st2sensor.cli.inspection.control_client import reached
-from st2sensor.cli.text.outcome import report
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import ContainerAway, TriggerRefused
 from st2sensor.models import TraceContext
@@ -28,10 +28,10 @@ def dispatch(
     try:
         with reached(settings.container.state_dir) as container:
             container.call("dispatch", event.payload, trigger=trigger, trace_tag=trace_tag)
-        report(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
+        print_outcome(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
     except ContainerAway:
         _publish(settings, event)
-        report(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
+        print_outcome(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
     except ValueError as exception:
         raise TriggerRefused(str(exception), key="payload") from exception
 
@@ -47,7 +47,10 @@ def _payload(text: str) -> dict[str, Any]:
 
 
 def _event(trigger: str, payload: dict[str, Any], trace_tag: str | None) -> Event:
-    """Raises BadParameter for numbers that JSON does not have, and what is nested too deep or too long."""
+    """Return the event to dispatch.
+
+    Raises BadParameter for numbers that JSON lacks, and for payloads that are too long or nested too deeply.
+    """
     try:
         body = rpc.body(payload)
         rpc.request(1, "dispatch", {"trigger": trigger, "trace_tag": trace_tag}, [body])

@@ -1,4 +1,4 @@
-"""`st2sensor drain`, `undrain`: have a node hold no sensors, for others to run them, and take it back."""
+"""`st2sensor drain`: move all sensors off a node."""
 
 from __future__ import annotations
 
@@ -11,78 +11,55 @@ import click
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import leases
 from st2sensor.cli.text import units
-from st2sensor.cli.text.outcome import report
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
-from st2sensor.errors import NodeNotFound, StillHeld
+from st2sensor.errors import StillHeld
 from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage.base import Leases
 
-LOOK_EVERY = 0.5
-"""Seconds."""
+CHECK_INTERVAL = 0.5
+"""Seconds between two checks of what the node still holds."""
 
 
 def drain(
     config_files: Sequence[str], *, node: str, no_wait: bool, timeout: float | None, force: bool, json_output: bool
 ) -> None:
+    """Drain a node. Raises NodeNotFound, StorageError, and StillHeld after the timeout."""
     settings = configured(config_files)
     with leases.opened(settings) as opened:
-        standing = leases.standing(opened)
+        overview = leases.overview(opened)
         if not force:
-            _insist(node, standing)
-        _warn(settings, node, standing)
+            leases.require_node(node, overview)
+        _warn(settings, node, overview)
         opened.drain(node, drained=True)
         if not no_wait:
             _wait(opened, node, timeout)
-        left = len(_held(leases.standing(opened), node))
+        left = len(leases.held_by(node, leases.overview(opened)))
     line = f"{node} is drained" if not left else f"{node} hands over {units.count(left, 'sensor')}"
-    report(json_output, in_line(line), node=node, drained=True, sensors=left)
+    print_outcome(json_output, in_line(line), node=node, drained=True, sensors=left)
 
 
-def undrain(config_files: Sequence[str], *, node: str, json_output: bool) -> None:
-    settings = configured(config_files)
-    with leases.opened(settings) as opened:
-        standing = leases.standing(opened)
-        _insist(node, standing)
-        opened.drain(node, drained=False)
-    is_changed = node in standing.drained
-    line = f"{node} takes sensors again" if is_changed else f"{node} was not drained"
-    report(json_output, in_line(line), node=node, drained=False, changed=is_changed)
-
-
-def _insist(node: str, standing: Overview) -> None:
-    known = sorted({member.node for member in standing.members} | standing.drained)
-    if node not in known:
-        names = f"those that are: {', '.join(known)}" if known else "no container shares sensors: st2sensor nodes"
-        raise NodeNotFound(f"no node is called {node}; {names}")
-
-
-def _warn(settings: Settings, node: str, standing: Overview) -> None:
-    """Say which sensors will stop, because no other node may run them."""
-    held, wanted = _held(standing, node), leases.wanted(settings)
-    after = replace(standing, drained=standing.drained | {node})
+def _warn(settings: Settings, node: str, overview: Overview) -> None:
+    """Warn of sensors that will stop because no other node may run them."""
+    held, wanted = leases.held_by(node, overview), leases.wanted(settings)
+    after = replace(overview, drained=overview.drained | {node})
     stopping = {
         ref: after.why_nobody(needs) for ref, needs in wanted.items() if ref in held and not after.may_run(needs)
     }
     for line in leases.by_reason(stopping):
-        click.echo(in_line(f"warning: nobody takes over {line}"), err=True)
+        click.echo(in_line(f"warning: no node takes over {line}"), err=True)
 
 
 def _wait(opened: Leases, node: str, timeout: float | None) -> None:
-    """Until a node holds nothing, telling how many are left. Raises StillHeld."""
-    told, until = 0, None if timeout is None else time.monotonic() + timeout
-    while held := sorted(_held(leases.standing(opened), node)):
+    """Wait until a node holds nothing, and print how many sensors are left. Raises StillHeld."""
+    shown, until = 0, None if timeout is None else time.monotonic() + timeout
+    while held := sorted(leases.held_by(node, leases.overview(opened))):
         if until is not None and time.monotonic() >= until:
             raise StillHeld(
-                f"{node} still holds {leases.named(held)}; it goes on handing over: st2sensor nodes shows how far it is"
+                f"{node} still holds {leases.named(held)}; it keeps handing over: st2sensor nodes shows the progress"
             )
-        if len(held) != told:
-            told = len(held)
-            click.echo(in_line(f"{node} holds {units.count(told, 'sensor')}"), err=True)
-        time.sleep(LOOK_EVERY)
-
-
-def _held(standing: Overview, node: str) -> set[str]:
-    """The sensors that a node holds, or held when it died, and nobody else has taken."""
-    members = {member.id for member in standing.members if member.node == node}
-    return {lease.sensor for lease in standing.leases.values() if lease.holder in members}
+        if len(held) != shown:
+            shown = len(held)
+            click.echo(in_line(f"{node} holds {units.count(shown, 'sensor')}"), err=True)
+        time.sleep(CHECK_INTERVAL)

@@ -1,4 +1,4 @@
-"""`st2sensor init`: makes a pack with a sensor that runs, and its tests, from the files in templates/."""
+"""`st2sensor init`: create a pack with a working sensor and its tests, from the files in templates/."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rich.tree import Tree
 from st2sensor.cli.text.console import console
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-"""`pack` goes into every pack, `polling` or `passive` beside it. In names of files PACK is the pack's name and NAME the
-sensor's module."""
+"""Every pack gets the files in `pack` and those in `polling` or `passive`. In file names, PACK is the pack and NAME the
+module of the sensor."""
 
 SUFFIX = ".tmpl"
 
@@ -46,19 +46,19 @@ def init(_config_files: Sequence[str], *, folder: str, class_name: str | None, p
 
 
 def _names(path: Path, class_name: str | None, kind: str) -> dict[str, str]:
-    """What the placeholders of the templates stand for. Raises BadParameter."""
+    """Return the values of the placeholders in the templates. Raises BadParameter."""
     pack = Path(os.path.abspath(path)).name
     if not re.fullmatch(r"[a-z0-9_]+", pack):
         raise click.BadParameter(
-            f"{pack!r} cannot be a pack's name; it has lower-case letters, digits and _", param_hint="PACK"
+            f"{pack!r} cannot be the name of a pack; use lower-case letters, digits and _", param_hint="PACK"
         )
     name = class_name or "".join(part[:1].upper() + part[1:] for part in pack.split("_")) + "Sensor"
     if not re.fullmatch(r"[A-Z][A-Za-z0-9_]*", name) or keyword.iskeyword(name) or name in OF_THE_API:
         raise click.BadParameter(
-            f"{name!r} cannot be the name of the sensor's class; choose one as in WallClock", param_hint="--sensor"
+            f"{name!r} cannot be the name of the sensor's class; choose one like WallClock", param_hint="--sensor"
         )
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    # Never the name of a module that others import.
+    # The suffix keeps it from shadowing a module that others import.
     module = words if words.endswith("_sensor") else f"{words}_sensor"
     return {"pack": pack, "class_name": name, "module": module, "description": DESCRIPTIONS[kind]}
 
@@ -67,11 +67,11 @@ def _refuse_what_is_there(path: Path) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
     if os.path.lexists(path):
-        raise click.ClickException(f"{path} is there already, and nothing is overwritten; choose another name")
+        raise click.ClickException(f"{path} already exists and is not overwritten; choose another name")
 
 
 def _files(kind: str, names: dict[str, str]) -> list[tuple[Path, Path]]:
-    """The files of a pack, relative to its folder, with their templates; by name."""
+    """Return the files of a pack, relative to its folder, with their templates; sorted by name."""
     found = []
     for room in (TEMPLATES / "pack", TEMPLATES / kind):
         for template in room.rglob(f"*{SUFFIX}"):

@@ -1,11 +1,11 @@
-"""`st2sensor key`: looks at and changes the datastore, in the words of StackStorm's `st2 key`."""
+"""`st2sensor key`: show and change the datastore. Names and options are those of StackStorm's `st2 key`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ import click
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.events.publish import publish
+from st2sensor.cli.events.publishing import publish
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import printable
-from st2sensor.datastore.change_triggers import MASK, triggers_of
+from st2sensor.datastore.change_triggers import triggers_of
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.operator_keys import OperatorKeys
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import DatastoreError, TransportError
+from st2sensor.masking import MASK
 from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
 from st2sensor.portable import isotime, rpc
@@ -31,24 +32,39 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A key as it is shown.
+
+    :param value: masked if it is secret and shall not be decrypted.
+    :param expire_timestamp: ISO 8601 text.
+    """
+
+    name: str
+    value: str
+    secret: bool
+    scope: str
+    expire_timestamp: str | None
+
+
 def list_(
     config_files: Sequence[str], *, prefix: str, scope: str, limit: int | None, decrypt: bool, json_output: bool
 ) -> None:
     settings = configured(config_files)
-    with _keys(settings) as keys, _said():
+    with _keys(settings) as keys, _mistakes_reported():
         found = [entry for stored in SCOPES[scope] for entry in keys.list(stored, prefix, limit)]
         shown = [_shown(keys, entry, decrypt) for entry in found]
     if json_output:
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps([asdict(item) for item in shown]))
         return
     table = Table("name", "value", "secret", "scope", "expires", box=None, pad_edge=False)
     for item in shown:
         table.add_row(
-            printable(item["name"]),
-            printable(item["value"]),
-            "yes" if item["secret"] else "",
-            item["scope"],
-            item["expire_timestamp"],
+            printable(item.name),
+            printable(item.value),
+            "yes" if item.secret else "",
+            item.scope,
+            item.expire_timestamp,
         )
     out = console()
     if shown:
@@ -60,14 +76,14 @@ def get(
     config_files: Sequence[str], *, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool
 ) -> None:
     settings = configured(config_files)
-    with _keys(settings) as keys, _said():
+    with _keys(settings) as keys, _mistakes_reported():
         shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
     if json_output:
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(asdict(shown)))
         return
     table = Table("property", "value", box=None, pad_edge=False)
-    for name_of, item in shown.items():
-        table.add_row(name_of, printable(str(item)))
+    for field, item in asdict(shown).items():
+        table.add_row(field, printable(str(item)))
     console().print(table)
 
 
@@ -83,7 +99,7 @@ def set_(
 ) -> None:
     settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
-    with _keys(settings) as keys, _said():
+    with _keys(settings) as keys, _mistakes_reported():
         change = keys.put(keys.entry(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False))
     _announce(settings, [change])
     click.echo(f"{stored} is stored")
@@ -92,7 +108,7 @@ def set_(
 def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | None) -> None:
     settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
-    with _keys(settings) as keys, _said():
+    with _keys(settings) as keys, _mistakes_reported():
         change = keys.delete(stored_scope, stored)
     _announce(settings, [change])
     click.echo(f"{stored} is deleted")
@@ -101,13 +117,13 @@ def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | No
 def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
     settings = configured(config_files)
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
-    with _keys(settings) as keys, _said():
+    with _keys(settings) as keys, _mistakes_reported():
         entries = [_entry(settings, keys, item) for item in items]
         living = [entry for entry in entries if not _is_over(entry)]
         changes = [keys.put(entry) for entry in living]
     _announce(settings, changes)
     if len(living) < len(entries):
-        click.echo(f"{units.count(len(entries) - len(living), 'key')} left out: expired", err=True)
+        click.echo(f"{units.count(len(entries) - len(living), 'key')} skipped: expired", err=True)
     click.echo(f"{units.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
 
 
@@ -122,7 +138,7 @@ def reencrypt(config_files: Sequence[str]) -> int:
                 failed = True
             else:
                 done, current = done + outcome, current + (not outcome)
-    click.echo(f"{done} encrypted anew, {current} were current")
+    click.echo(f"{done} encrypted again, {current} already current")
     return 1 if failed else 0
 
 
@@ -134,8 +150,8 @@ def _keys(settings: Settings) -> Iterator[OperatorKeys]:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """What cannot be stored is the user's mistake, and said in a line."""
+def _mistakes_reported() -> Iterator[None]:
+    """Turn a value that cannot be stored into an error of the command line."""
     try:
         yield
     except (TypeError, ValueError) as exception:
@@ -143,36 +159,36 @@ def _said() -> Iterator[None]:
 
 
 def _place(settings: Settings, name: str, scope: str, user: str | None) -> tuple[str, str]:
-    """The scope and the name that a key is stored by: a user's begins with the user."""
+    """Return the scope and name that a key is stored under. A user's key starts with the name of the user."""
     (stored,) = SCOPES[scope.removeprefix("st2kv.")]
     return stored, f"{user or settings.system_user}:{name}" if stored == USER_SCOPE else name
 
 
-def _shown(keys: OperatorKeys, entry: KeyValue, decrypt: bool) -> dict[str, Any]:
+def _shown(keys: OperatorKeys, entry: KeyValue, decrypt: bool) -> Shown:
     expires = entry.expire_timestamp
     shown = keys.decrypted(entry) if decrypt else replace(entry, value=MASK) if entry.secret else entry
-    return {
-        "name": shown.name,
-        "value": shown.value,
-        "secret": shown.secret,
-        "scope": shown.scope,
-        "expire_timestamp": None if expires is None else expires.isoformat(timespec="milliseconds"),
-    }
+    return Shown(
+        name=shown.name,
+        value=shown.value,
+        secret=shown.secret,
+        scope=shown.scope,
+        expire_timestamp=None if expires is None else expires.isoformat(timespec="milliseconds"),
+    )
 
 
 def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
-    """An item whose value is text."""
+    """Return an item of a file with its value as text. Raises ClickException."""
     if isinstance(item["value"], str):
         return item
     if not convert:
         raise click.ClickException(
-            f"the value of {item['name']} is no text: quote it, or store it as JSON by --convert"
+            f"the value of {item['name']} is not text: quote it, or add --convert to store it as JSON"
         )
     return {**item, "value": json.dumps(item["value"])}
 
 
 def _entry(settings: Settings, keys: OperatorKeys, item: Mapping[str, Any]) -> KeyValue:
-    """What an item of a file asks to be stored. Raises ValueError, TypeError, DatastoreError."""
+    """Return the entry that an item of a file describes. Raises ValueError, TypeError, DatastoreError."""
     name, scope, user = item["name"], item.get("scope", "system"), item.get("user")
     if item.get("secret", False) and item["value"] == MASK:
         raise ValueError(f"the value of {name} is masked: list the keys with --decrypt")
@@ -190,12 +206,12 @@ def _entry(settings: Settings, keys: OperatorKeys, item: Mapping[str, Any]) -> K
     if until is None:
         return entry
     if entry.expire_timestamp is not None:
-        raise ValueError(f"{name} has both ttl and expire_timestamp; leave one away")
+        raise ValueError(f"{name} has both ttl and expire_timestamp; omit one of them")
     return replace(entry, expire_timestamp=_moment(name, until))
 
 
 def _moment(name: str, text: str) -> datetime:
-    """A time, which counts as UTC where it has no zone. Raises ValueError."""
+    """Return a time; without a zone it is UTC. Raises ValueError."""
     try:
         return isotime.parse(text)
     except ValueError as exception:
@@ -207,11 +223,11 @@ def _is_over(entry: KeyValue) -> bool:
 
 
 def _announce(settings: Settings, changes: Sequence[Change]) -> None:
-    """Emit what a change is announced by. What is stored is stored: a broker that is away is no failure."""
+    """Emit the triggers that announce changes. The changes are stored, so an unreachable broker is only a warning."""
     triggers = [trigger for change in changes for trigger in triggers_of(change)]
     if not settings.datastore.emit_triggers or not triggers:
         return
     try:
         publish(settings, [Event(trigger=name, payload=rpc.body(payload)) for name, payload in triggers])
     except TransportError as exception:
-        click.echo(f"stored, but no core.st2.key_value_pair trigger was emitted: {exception}", err=True)
+        click.echo(f"stored, but the core.st2.key_value_pair trigger was not emitted: {exception}", err=True)

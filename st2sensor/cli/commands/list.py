@@ -1,14 +1,15 @@
-"""`st2sensor list`: which sensors there are, and whether they run."""
+"""`st2sensor list`: show all sensors and their states."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.inspection import reports
+from st2sensor.cli.inspection import sensors
 from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
@@ -16,18 +17,19 @@ from st2sensor.cli.text.printable import in_line
 
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
+    """Print the sensors. Raises ContainerForbidden, StorageError."""
     settings = configured(config_files)
     found = [
         sensor
-        for sensor in reports.every(settings)
-        if (not states or sensor["state"] in states) and (sensor["failing"] or not failing)
+        for sensor in sensors.every(settings)
+        if (not states or sensor.state in states) and (sensor.failing or not failing)
     ]
     if json_output:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps([asdict(sensor) for sensor in found]))
         return
     out = console()
     if found:
         out.print(table(found, out.width))
     out.print(units.count(len(found), "sensor"))
-    for trouble in reports.troubles_of(settings):
+    for trouble in sensors.troubles_of(settings):
         click.echo(in_line(trouble), err=True)

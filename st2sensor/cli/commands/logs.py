@@ -1,4 +1,4 @@
-"""`st2sensor logs` and `log-level`: what a sensor says, and how much of it is heard."""
+"""`st2sensor logs`: show the newest log lines of a sensor, and follow new ones."""
 
 from __future__ import annotations
 
@@ -6,66 +6,70 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import click
 from rich.text import Text
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.control_client import ControlClient, reached
+from st2sensor.cli.inspection.reports import parsed, sensor_of
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.outcome import report
 from st2sensor.cli.text.printable import printable
 from st2sensor.errors import SensorNotFound
 
-Line = dict[str, Any]
-"""As the container keeps it: at, level and text."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of a sensor's log.
+
+    :param at: seconds since the epoch.
+    """
+
+    at: float
+    level: str
+    text: str
 
 
 def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bool) -> None:
+    """Print log lines. Raises SensorNotFound, ContainerAway, ContainerForbidden."""
     state_dir = configured(config_files).container.state_dir
     with reached(state_dir, ref) as container, suppress(KeyboardInterrupt):
-        if container.call("sensor", ref=ref) is None:
-            raise SensorNotFound(f"sensor {ref} is not known here; st2sensor list shows those that are")
+        if sensor_of(container, ref) is None:
+            raise SensorNotFound(f"sensor {ref} is not known here; st2sensor list shows the known ones")
         if not follow:
-            for line in container.call("logs", ref=ref):
+            for line in _kept(container, ref):
                 _print(line, json_output)
             return
-        # On a connection of its own, before the lines are asked for: so none comes between.
+        # Follow on a connection of its own, before asking for the kept lines: no line is lost in between.
         with reached(state_dir, ref) as following:
             following.follow(["line"], ref)
-            for line in _once(container.call("logs", ref=ref), following.events()):
+            for line in _once(_kept(container, ref), (parsed(Line, event) for event in following.events())):
                 _print(line, json_output)
 
 
-def log_level(config_files: Sequence[str], *, level: str, ref: str | None, json_output: bool) -> None:
-    with reached(configured(config_files).container.state_dir, ref) as container:
-        container.call("log_level", level=level, ref=ref)
-    report(json_output, f"{ref or 'the container'} logs {level} and worse", ref=ref, level=level)
+def _kept(container: ControlClient, ref: str) -> list[Line]:
+    """Return the lines that the container keeps."""
+    return [parsed(Line, item) for item in container.call("logs", ref=ref)]
 
 
-def _once(kept: Sequence[Line], events: Iterable[Line]) -> Iterator[Line]:
-    """The lines that were kept, and those that come, without those that are among both."""
-    told = Counter(map(_identity, kept))
+def _once(kept: Sequence[Line], following: Iterable[Line]) -> Iterator[Line]:
+    """Yield the kept lines, then new ones, without duplicates."""
+    shown = Counter(kept)
     yield from kept
-    for event in events:
-        if told[_identity(event)] > 0:
-            told[_identity(event)] -= 1
+    for line in following:
+        if shown[line] > 0:
+            shown[line] -= 1
         else:
-            yield event
-
-
-def _identity(line: Line) -> tuple[float, str, str]:
-    return line["at"], line["level"], line["text"]
+            yield line
 
 
 def _print(line: Line, json_output: bool) -> None:
     if json_output:
-        click.echo(json.dumps({name: line[name] for name in ("at", "level", "text")}))
+        click.echo(json.dumps(asdict(line)))
         return
-    level = line["level"]
     text = Text.assemble(
-        (units.clock(line["at"]), "dim"), " ", (f"{printable(level):<7}", colours.OF_LEVELS.get(level, "")), " "
+        (units.clock(line.at), "dim"), " ", (f"{printable(line.level):<7}", colours.OF_LEVELS.get(line.level, "")), " "
     )
-    console().print(text.append(printable(line["text"])), soft_wrap=True)
+    console().print(text.append(printable(line.text)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`st2sensor nodes`: which nodes share the sensors, how they are, and which sensors none of them runs."""
+"""`st2sensor nodes`: show the nodes that share sensors, their states, and the sensors that no node runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +22,8 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, SILENT, UP, Overview
 
 UNSHARED = (
-    "sensors are not shared among nodes; they are by [sensorcontainer] partition_provider = name:shared in st2.conf"
+    "sensors are not shared among nodes; to share them, set [sensorcontainer] partition_provider = name:shared "
+    "in st2.conf"
 )
 
 COLOURS = {UP: "green", LEAVING: "cyan", DRAINED: "blue", SILENT: "yellow", DEAD: "red"}
@@ -28,66 +31,103 @@ COLOURS = {UP: "green", LEAVING: "cyan", DRAINED: "blue", SILENT: "yellow", DEAD
 COLUMNS = ("node", "host", "state", "sensors", "capacity", "labels", "lease", "version", "up since", "last seen")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A node as it is listed.
+
+    :param sensors: number of sensors that it holds.
+    :param lease: seconds that its leases last without renewal.
+    :param started: seconds since the epoch; `seen` likewise, when it last renewed its leases.
+    """
+
+    node: str
+    host: str
+    pid: int
+    state: str
+    sensors: int
+    capacity: float
+    labels: tuple[str, ...]
+    lease: float
+    version: str
+    started: float | None
+    seen: float | None
+
+
 def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
+    """Print the nodes. Raises StorageError."""
     settings = configured(config_files)
     with leases.opened(settings) as opened:
-        standing = leases.standing(opened)
+        overview = leases.overview(opened)
     wanted = leases.wanted(settings)
-    found = _found(standing, wanted)
-    unheld = {ref: standing.why_nobody(needs) for ref, needs in wanted.items() if standing.holder(ref) is None}
+    rows = rows_of(overview, wanted, time.time())
+    unheld = {ref: overview.why_nobody(needs) for ref, needs in wanted.items() if overview.holder(ref) is None}
     if json_output:
-        told = [{"ref": ref, "reason": reason} for ref, reason in sorted(unheld.items())]
-        click.echo(
-            json.dumps({"nodes": found, "sensors": len(wanted), "unheld": told, "drained": sorted(standing.drained)})
-        )
-    elif not standing.members and settings.container.sharing is None:
+        fields = {
+            "nodes": [asdict(row) for row in rows],
+            "sensors": len(wanted),
+            "unheld": [{"ref": ref, "reason": reason} for ref, reason in sorted(unheld.items())],
+            "drained": sorted(overview.drained),
+        }
+        click.echo(json.dumps(fields))
+    elif not overview.members and settings.container.sharing is None:
         click.echo(UNSHARED)
     else:
-        _print(found, len(wanted), unheld, standing)
+        print_nodes(console(), rows, len(wanted), unheld, overview.drained)
 
 
-def _found(standing: Overview, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-    now = time.time()
-    held = Counter(lease.holder for lease in standing.leases.values() if lease.sensor in wanted)
+def rows_of(overview: Overview, wanted: Mapping[str, Any], now: float) -> list[Row]:
+    """Return a row for each node.
+
+    :param wanted: the sensors that should run, by reference.
+    :param now: seconds since the epoch.
+    """
+    held = Counter(lease.holder for lease in overview.leases.values() if lease.sensor in wanted)
     return [
-        {
-            "node": member.node,
-            "host": member.host,
-            "pid": member.pid,
-            "state": standing.state_of(member, now),
-            "sensors": held[member.id],
-            "capacity": member.capacity,
-            "labels": member.labels,
-            "lease": member.lease,
-            "version": member.version,
-            "started": member.started,
-            "seen": member.seen,
-        }
-        for member in standing.nodes()
+        Row(
+            node=member.node,
+            host=member.host,
+            pid=member.pid,
+            state=overview.state_of(member, now),
+            sensors=held[member.id],
+            capacity=member.capacity,
+            labels=tuple(member.labels),
+            lease=member.lease,
+            version=member.version,
+            started=member.started,
+            seen=member.seen,
+        )
+        for member in overview.nodes()
     ]
 
 
-def _print(found: list[dict[str, Any]], sensors: int, unheld: Mapping[str, str], standing: Overview) -> None:
-    out = console()
+def print_nodes(
+    out: Console, rows: Sequence[Row], sensors: int, unheld: Mapping[str, str], drained: frozenset[str] | set[str]
+) -> None:
+    """Print a table of nodes, then the sensors that no node runs.
+
+    :param sensors: number of sensors that should run.
+    :param unheld: why no node runs a sensor, by sensor.
+    :param drained: names of drained nodes; some may have no container.
+    """
     table = Table(*COLUMNS, box=None, pad_edge=False)
-    for node in found:
+    for row in rows:
         table.add_row(
-            in_line(node["node"]),
-            in_line(node["host"]),
-            Text(node["state"], COLOURS[node["state"]]),
-            f"{node['sensors']} of {sensors}",
-            f"{node['capacity']:g}",
-            in_line(", ".join(node["labels"])),
-            units.span(node["lease"]),
-            in_line(node["version"]),
-            units.clock(node["started"]),
-            units.ago(node["seen"]),
+            in_line(row.node),
+            in_line(row.host),
+            Text(row.state, COLOURS[row.state]),
+            f"{row.sensors} of {sensors}",
+            f"{row.capacity:g}",
+            in_line(", ".join(row.labels)),
+            units.span(row.lease),
+            in_line(row.version),
+            units.clock(row.started),
+            units.ago(row.seen),
         )
-    if found:
+    if rows:
         out.print(table)
-    out.print(units.count(len(found), "node"))
+    out.print(units.count(len(rows), "node"))
     for line in leases.by_reason(unheld):
-        out.print(Text(in_line(f"nobody runs {line}"), "red"))
-    away = sorted(standing.drained.difference(node["node"] for node in found))
-    if away:
-        out.print(in_line(f"drained, and not there: {', '.join(away)}"))
+        out.print(Text(in_line(f"no node runs {line}"), "red"))
+    absent = sorted(drained - {row.node for row in rows})
+    if absent:
+        out.print(in_line(f"drained, but absent: {', '.join(absent)}"))

@@ -1,4 +1,4 @@
-"""`st2sensor replay`: feeds recorded triggers to the exchange."""
+"""`st2sensor replay`: publish the triggers of a recording."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
-from st2sensor.cli.events.publish import objections
+from st2sensor.cli.events.publishing import objections
 from st2sensor.cli.events.seen import Seen
 from st2sensor.cli.text.printable import printable
-from st2sensor.delivery.publisher import message_of
+from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageRefused
 from st2sensor.outbox.entry import Entry
@@ -26,10 +26,10 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 SENSOR = "replay"
-"""Stands for the sensor, which a recording does not know."""
+"""Name in place of the sensor: a recording does not know it."""
 
 HEARTBEAT = 1.0
-"""Seconds that the broker waits for a sign of life, at the most."""
+"""Longest time without a sign of life to the broker (seconds)."""
 
 
 def replay(
@@ -42,11 +42,15 @@ def replay(
     keep_ids: bool,
     force: bool,
 ) -> int:
+    """Publish a recording; return 1 if anything was skipped.
+
+    Raises RecordingError, BrokerUnavailable, StorageError.
+    """
     settings = configured(config_files)
     chosen = [(line, seen) for line, seen in recording.read(file) if not types or seen.trigger_type in types]
     refused = {} if force else _objections(settings, chosen)
     for line, problem in refused.items():
-        click.echo(f"{file}:{line} is left out: {printable(str(problem))}", err=True)
+        click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
     accepted = [(line, seen) for line, seen in chosen if line not in refused]
     published = 0
     with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
@@ -56,15 +60,15 @@ def replay(
                 publisher.publish([message_of(_entry(seen, keep_ids), settings.messaging)])
                 published += 1
             except MessageRefused as problem:
-                click.echo(f"{file}:{line} is left out: {printable(str(problem))}", err=True)
+                click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
                 # The broker closes the channel over a message that it refuses.
                 publisher.connect()
-    click.echo(f"{published} published, {len(chosen) - published} left out")
+    click.echo(f"{published} published, {len(chosen) - published} skipped")
     return 0 if published == len(chosen) else 1
 
 
 def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[int, str]:
-    """Why some lines must not be published."""
+    """Return the reasons why lines must not be published, by line number."""
     events = [Event(trigger=seen.trigger, payload=rpc.body(seen.payload)) for _, seen in chosen]
     found = objections(settings, events)
     return {line: reason for (line, _), reason in zip(chosen, found, strict=True) if reason is not None}
@@ -73,7 +77,10 @@ def _objections(settings: Settings, chosen: Sequence[tuple[int, Seen]]) -> dict[
 def _paced(
     recorded: Sequence[tuple[int, Seen]], publisher: Publisher, speed: float | None
 ) -> Iterator[tuple[int, Seen]]:
-    """Each line when its time has come; at once when there is no speed."""
+    """Yield each line when its time has come.
+
+    :param speed: factor by which the recording is sped up; None for no pauses.
+    """
     if speed is None:
         yield from recorded
         return

@@ -1,4 +1,4 @@
-"""`st2sensor restart`: has the container stop a sensor and start it again."""
+"""`st2sensor restart`: stop a sensor and start it again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection.control_client import reached
-from st2sensor.cli.text.outcome import report
+from st2sensor.cli.text.outcome import print_outcome
 
 
 def restart(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
+    """Have the container restart a sensor. Raises SensorNotFound, ContainerAway, ContainerForbidden."""
     with reached(configured(config_files).container.state_dir, ref) as container:
         container.call("restart", ref=ref)
-    report(json_output, f"{ref} is restarted", ref=ref, restarted=True)
+    print_outcome(json_output, f"{ref} is restarted", ref=ref, restarted=True)

@@ -1,10 +1,11 @@
-"""`st2sensor show`: all that is known of one sensor, and above all why it does not do what it should."""
+"""`st2sensor show`: show everything about one sensor, above all why it does not work."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,35 +13,42 @@ from rich.table import Table
 from rich.text import Text
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.inspection import reports
+from st2sensor.cli.inspection import sensors
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
+from st2sensor.reports import NodeReport, Notice, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
-TOLD_ELSEWHERE = ("running", "refused")
-"""States that need no reason, or have it further below."""
+WITHOUT_REASON = ("running", "refused")
+"""States that need no reason, or show it in another row."""
 
-WIDTH = 30
+BARS = 30
 """Bars of the sparkline: five minutes."""
 
 
 def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
+    """Print a sensor. Raises SensorNotFound, ContainerForbidden, StorageError."""
     settings = configured(config_files)
-    report, container = reports.one(settings, ref)
+    report, container = sensors.one(settings, ref)
     letters = _dead_letters(settings, ref)
-    lacking = _lacking(settings, ref, container)
+    gaps = _configuration_gaps(settings, ref, container)
     if json_output:
-        shown = {**report, "dead_letters": len(letters), "configuration": lacking, "container": container}
+        shown = {
+            **asdict(report),
+            "dead_letters": len(letters),
+            "configuration": gaps,
+            "container": None if container is None else asdict(container),
+        }
         click.echo(json.dumps(shown))
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    configuration = [("configuration", Text("\n".join(lacking), "yellow"))]
+    configuration = [("configuration", Text("\n".join(gaps), "yellow"))]
     for name, text in [
         *_life(report),
         *_work(report, container),
@@ -54,93 +62,89 @@ def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     out.print(table)
 
 
-def _lacking(settings: Settings, ref: str, container: dict[str, Any] | None) -> list[str]:
-    """What is missing in the sensor's configuration, as far as the database is there to know it."""
-    if container is not None and any(check["name"] == "database" and not check["ok"] for check in container["checks"]):
+def _configuration_gaps(settings: Settings, ref: str, container: NodeReport | None) -> list[str]:
+    """Return what is missing in the sensor's configuration; nothing if the database is away."""
+    if container is not None and any(check.name == "database" and not check.ok for check in container.checks):
         return []
     found: list[str] = resolve("st2sensor.cli.inspection.configured:warnings")(settings, ref)
     return found
 
 
-def _state(report: dict[str, Any]) -> Text:
-    if report["failing"]:
-        return Text(f"failing ({report['state']})", "bold red")
-    return Text(report["state"], colours.OF_STATES[report["state"]])
+def _state(report: SensorReport) -> Text:
+    if report.failing:
+        return Text(f"failing ({report.state})", "bold red")
+    return Text(report.state, colours.OF_STATES.get(report.state, ""))
 
 
-def _life(report: dict[str, Any]) -> list[tuple[str, Any]]:
-    next_start, last_exit = report["next_start"], report["last_exit"]
-    since = f"{units.clock(report['since'])}, {units.ago(report['since'])}" if report["since"] else ""
-    failures = f", failures in a row: {report['failures']}" if report["failures"] else ""
-    uses = [str(report["pid"] or ""), units.size(report["memory"])]
-    if report["cpu"] is not None:
-        uses.append(f"{report['cpu']:.2f} s of processor time")
+def _life(report: SensorReport) -> list[tuple[str, Any]]:
+    next_start, last_exit = report.next_start, report.last_exit
+    since = f"{units.clock(report.since)}, {units.ago(report.since)}" if report.since else ""
+    failures = f", failures in a row: {report.failures}" if report.failures else ""
+    uses = [str(report.pid or ""), units.size(report.memory)]
+    if report.cpu is not None:
+        uses.append(f"{report.cpu:.2f} s of processor time")
     return [
         ("since", since),
-        ("node", f"{report['node']}, under fence {report['fence']}" if report["node"] else ""),
-        ("why", "" if report["state"] in TOLD_ELSEWHERE else report["reason"]),
+        ("node", f"{report.node}, under fence {report.fence}" if report.node else ""),
+        ("why", "" if report.state in WITHOUT_REASON else report.reason),
         ("next start", units.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
-        ("restarts", str(report["restarts"]) + failures),
-        ("last exit", _event(last_exit)),
+        ("restarts", str(report.restarts) + failures),
+        ("last exit", _notice(last_exit)),
     ]
 
 
-def _work(report: dict[str, Any], container: dict[str, Any] | None) -> list[tuple[str, Any]]:
-    poll = report["last_poll"]
+def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str, Any]]:
+    poll = report.last_poll
     polled = ""
     if poll is not None:
-        how = (
-            f"takes {units.span(poll['seconds'])} so far" if poll["running"] else f"took {units.span(poll['seconds'])}"
-        )
-        polled = f"{units.ago(poll['at'])}, {how}; {report['polls']} since the container started"
-    triggered = "none since the container started" if report["trigger_types"] and container is not None else ""
-    if report["trigger"]:
-        triggered = f"{report['trigger']}, {units.ago(report['triggered_at'])}"
-    counts = f"{report['triggers_per_minute']} a minute, {report['dispatched']} since the container started"
-    bars = units.sparkline(report["recent"], WIDTH).strip()
+        how = f"takes {units.span(poll.seconds)} so far" if poll.running else f"took {units.span(poll.seconds)}"
+        polled = f"{units.ago(poll.at)}, {how}; {report.polls} since the container started"
+    triggered = "none since the container started" if report.trigger_types and container is not None else ""
+    if report.trigger:
+        triggered = f"{report.trigger}, {units.ago(report.triggered_at)}"
+    counts = f"{report.triggers_per_minute} a minute, {report.dispatched} since the container started"
+    bars = units.sparkline(report.recent, BARS).strip()
     return [
         ("last poll", polled),
         ("last trigger", triggered),
-        ("triggers", f"{counts}  {bars}" if report["dispatched"] or report["invalid"] else ""),
-        ("may emit", ", ".join(report["trigger_types"])),
-        ("code", report["file"]),
-        ("digest", (report["digest"] or "")[:16]),
+        ("triggers", f"{counts}  {bars}" if report.dispatched or report.invalid else ""),
+        ("may emit", ", ".join(report.trigger_types)),
+        ("code", report.file),
+        ("digest", (report.digest or "")[:16]),
     ]
 
 
-def _trouble(report: dict[str, Any], letters: list[str], container: dict[str, Any] | None) -> list[tuple[str, Any]]:
-    checks = [] if container is None else [check for check in container["checks"] if not check["ok"]]
+def _trouble(report: SensorReport, letters: list[str], container: NodeReport | None) -> list[tuple[str, Any]]:
+    checks = [] if container is None else [check for check in container.checks if not check.ok]
     found: list[tuple[str, Any]] = [
-        (check["name"], Text(f"since {units.clock(check['since'])}: {check['reason']}", "red"))
+        (check.name, Text(f"since {units.clock(check.since)}: {check.reason}", "red"))
         for check in checks
-        if check["name"] != "sensors"
+        if check.name != "sensors"
     ]
-    if report["held_back"]:
-        found.append(("held back", Text(report["held_back"], "red")))
-    hang = report["hang"]
+    if report.held_back:
+        found.append(("held back", Text(report.held_back, "red")))
+    hang = report.hang
     if hang:
-        found.append(("hangs", Text(f"{units.hang(hang)}; it began at {units.clock(hang['since'])}", "yellow")))
-    if report["dropped"]:
-        lines = units.count(report["dropped"], "line")
-        are = "was" if report["dropped"] == 1 else "were"
-        what = f"{lines} of its log {are} dropped: it says more than [sensorcontainer] output_rate"
+        found.append(("hangs", Text(f"{units.hang(hang)}; it began at {units.clock(hang.since)}", "yellow")))
+    if report.dropped:
+        lines = units.count(report.dropped, "line")
+        are = "was" if report.dropped == 1 else "were"
+        what = f"{lines} of its log {are} dropped: it logs more than [sensorcontainer] output_rate allows"
         found.append(("floods", Text(what, "red")))
-    if report["last_invalid"]:
-        found.append(("invalid", Text(_event(report["last_invalid"]), "red")))
+    if report.last_invalid:
+        found.append(("invalid", Text(_notice(report.last_invalid), "red")))
     if letters:
         kept = units.count(len(letters), "dead letter")
         what = f"{kept}; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
         found.append(("dead letters", Text(what, "red")))
-    if report["refused"]:
-        text = f"{report['refused']}\nWhat runs is the content before it." if report["pid"] else report["refused"]
+    if report.refused:
+        text = f"{report.refused}\nThe previous content is still running." if report.pid else report.refused
         found.append(("refused", Text(text, "red")))
-    found += [("refused type", Text(text, "red")) for text in report.get("refused_types", ())]
-    error = report["last_error"]
+    found += [("refused type", Text(text, "red")) for text in report.refused_types]
+    error = report.last_error
     if error is not None:
-        found.append(
-            ("last error", Text(f"{units.clock(error['at'])}, {units.ago(error['at'])}\n{error['text']}", "red"))
-        )
+        found.append(("last error", Text(f"{units.clock(error.at)}, {units.ago(error.at)}\n{error.text}", "red")))
     return found
 
 
@@ -148,12 +152,15 @@ def _printable(text: str | Text) -> str | Text:
     return Text(printable(text.plain), text.style) if isinstance(text, Text) else printable(text)
 
 
-def _event(event: dict[str, Any] | None) -> str:
-    return "" if event is None else f"{units.clock(event['at'])}: {event['text']}"
+def _notice(notice: Notice | None) -> str:
+    return "" if notice is None else f"{units.clock(notice.at)}: {notice.text}"
 
 
 def _dead_letters(settings: Settings, ref: str) -> list[str]:
-    """Why a sensor's dead letters are dead, oldest first; also of a container that has run it alone."""
+    """Return the reasons of a sensor's dead letters, oldest first.
+
+    This includes those of a container that has run only this sensor.
+    """
     found: list[tuple[float, str]] = []
     for state_dir in (settings.container.state_dir, settings.container.state_dir / ref):
         with suppress(OutboxError):

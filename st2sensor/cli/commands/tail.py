@@ -1,4 +1,4 @@
-"""`st2sensor tail`: shows each trigger as it passes."""
+"""`st2sensor tail`: show each trigger that passes through the exchange."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +16,7 @@ from st2sensor.cli.events.follow import follow, line, subscribe
 from st2sensor.cli.events.recording import recorder
 from st2sensor.cli.events.seen import Seen, not_shown, seen_in
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.reports import parsed
 from st2sensor.cli.text.console import console
 from st2sensor.errors import ContainerAway
 from st2sensor.portable import isotime
@@ -28,7 +28,25 @@ from st2sensor.transport.base import Message
 Handle = Callable[[Seen], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A trigger that the container has accepted.
+
+    :param at: seconds since the epoch.
+    :param trigger: reference of the trigger type.
+    :param body: JSON, as it goes to the broker.
+    :param tagged: whether the payload holds marks for values that JSON does not have, such as times.
+    """
+
+    at: float
+    trigger: str
+    body: str
+    tagged: bool
+    message_id: str
+
+
 def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: bool, record: Path | None) -> int:
+    """Show triggers until SIGINT or SIGTERM; return the exit code. Raises BrokerUnavailable, StorageError."""
     settings = configured(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()
@@ -68,24 +86,24 @@ def _follow_exchange(settings: Settings, handle: Handle) -> None:
 
 
 def _follow_container(settings: Settings, handle: Handle) -> bool:
-    """Show what the container accepts, until it ends; False when there is none."""
+    """Show the triggers that the container accepts, until it ends. Return False if no container runs."""
     try:
         with reached(settings.container.state_dir) as container:
             container.follow(["trigger"])
             for event in container.events():
-                handle(_seen(event))
+                handle(_seen(parsed(Accepted, event)))
     except ContainerAway:
         return False
     return True
 
 
-def _seen(event: dict[str, Any]) -> Seen:
-    body = json.loads(event["body"])
+def _seen(event: Accepted) -> Seen:
+    body = json.loads(event.body)
     return Seen(
-        time=isotime.format(event["at"]),
+        time=isotime.format(event.at),
         trigger=body["trigger"],
-        trigger_type=event["trigger"],
-        payload=plain(body["payload"]) if event["tagged"] else body["payload"],
+        trigger_type=event.trigger,
+        payload=plain(body["payload"]) if event.tagged else body["payload"],
         trace_context=body["trace_context"],
-        message_id=event["message_id"],
+        message_id=event.message_id,
     )

@@ -1,11 +1,11 @@
-"""`st2sensor top`: a live view of all sensors."""
+"""`st2sensor top`: watch all sensors of this host's container."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
 
 import click
 from rich.console import Console, Group
@@ -15,30 +15,37 @@ from rich.text import Text
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection.control_client import ControlClient, reached
 from st2sensor.cli.inspection.cpu_shares import CpuShares, Shares
-from st2sensor.cli.inspection.reports import Report, sensors_of
+from st2sensor.cli.inspection.reports import node_of, sensors_of
 from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.inspection.sorting import ordered
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import ContainerAway, ContainerGone
+from st2sensor.reports import NodeReport, SensorReport
 from st2sensor.sharing.overview import UP
 
 HEAD = 6
-"""Lines of the screen that are no rows."""
+"""Lines of the screen that do not show sensors."""
 
 
 def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, json_output: bool) -> int:
+    """Show the sensors until Ctrl-C, or once. Return the exit code.
+
+    Raises ContainerAway, ContainerForbidden.
+    """
     if json_output and not once:
-        raise click.UsageError("--json prints it once: add --once")
+        raise click.UsageError("--json needs --once")
     out = console()
     with reached(configured(config_files).container.state_dir) as container:
         try:
             if json_output:
-                node, sensors = container.call("node"), sensors_of(container)
-                click.echo(json.dumps({"node": node, "sensors": ordered(sensors, sort, {})}))
+                node, sensors = node_of(container), sensors_of(container)
+                click.echo(
+                    json.dumps({"node": asdict(node), "sensors": [asdict(item) for item in ordered(sensors, sort, {})]})
+                )
             elif once or not out.is_terminal:
-                out.print(_screen(container.call("node"), sensors_of(container), sort, out.width, {}, None))
+                out.print(_screen(node_of(container), sensors_of(container), sort, out.width, {}, None))
             else:
                 _watch(container, out, sort, interval)
         except KeyboardInterrupt:
@@ -53,7 +60,7 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
     processor = CpuShares()
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
-            node, sensors = container.call("node"), sensors_of(container)
+            node, sensors = node_of(container), sensors_of(container)
             shares = processor.shares(sensors, time.monotonic())
             room = max(1, out.size.height - HEAD)
             live.update(_screen(node, sensors, sort, out.width, shares, room), refresh=True)
@@ -61,25 +68,28 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
 
 
 def _screen(
-    node: dict[str, Any], sensors: Sequence[Report], sort: str, width: int, shares: Shares, room: int | None
+    node: NodeReport, sensors: Sequence[SensorReport], sort: str, width: int, shares: Shares, room: int | None
 ) -> Group:
-    """:param room: rows that fit; None for all."""
-    running = units.span(time.time() - node["started"])
+    """Return everything that is shown.
+
+    :param room: number of rows that fit; None for all.
+    """
+    running = units.span(time.time() - node.started)
     head = Text.assemble(
-        (f"st2sensor {in_line(node['name'])}", "bold"),
-        f"  pid {node['pid']}, up {running}, {units.size(node['memory'])}  {in_line(node['summary'])}",
+        (f"st2sensor {in_line(node.name)}", "bold"),
+        f"  pid {node.pid}, up {running}, {units.size(node.memory)}  {in_line(node.summary)}",
     )
-    sharing = node["sharing"]
+    sharing = node.sharing
     if sharing is not None:
-        drained = ", drained" if sharing["drained"] else ""
-        nodes = units.count(sharing["nodes"][UP], "node")
-        head.append(f"  holds {sharing['held']} of {sharing['sensors']}{drained}, {nodes} up")
-    size = f" ({units.size(node['outbox_bytes'])})" if node["outbox_depth"] else ""
-    waiting = Text(f"outbox {node['outbox_depth']}{size}  ")
-    for check in node["checks"]:
-        said = "ok" if check["ok"] else in_line(check["reason"])
-        waiting.append(f"{check['name']} {said}  ", "green" if check["ok"] else "red")
-    for note in node["notes"]:
+        drained = ", drained" if sharing.drained else ""
+        nodes = units.count(sharing.nodes.get(UP, 0), "node")
+        head.append(f"  holds {sharing.held} of {sharing.sensors}{drained}, {nodes} up")
+    size = f" ({units.size(node.outbox_bytes)})" if node.outbox_depth else ""
+    waiting = Text(f"outbox {node.outbox_depth}{size}  ")
+    for check in node.checks:
+        said = "ok" if check.ok else in_line(check.reason)
+        waiting.append(f"{check.name} {said}  ", "green" if check.ok else "red")
+    for note in node.notes:
         waiting.append(f"{in_line(note)}  ", "yellow")
     shown = ordered(sensors, sort, shares)[:room]
     hidden = len(sensors) - len(shown)

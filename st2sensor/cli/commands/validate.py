@@ -1,4 +1,4 @@
-"""`st2sensor validate`: says what is wrong with packs before anything runs."""
+"""`st2sensor validate`: check packs for mistakes without running them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def validate(
 
 
 def _configs(packs: Sequence[Path], files: Sequence[str]) -> Mapping[str, Path]:
-    """Configurations by pack. Raises click.UsageError for one that is nobody's."""
+    """Return the configuration files by pack. Raises click.UsageError for a file that belongs to no pack."""
     if not files:
         return {}
     refs = pack_refs(packs)
@@ -97,6 +97,6 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 
 def _shown(finding: Finding) -> str:
-    """The file as it is reached from here, unless it is elsewhere."""
+    """Return the path of the file, relative to the working directory if it is below that."""
     here = os.getcwd()
     return os.path.relpath(finding.file) if Path(finding.file).is_relative_to(here) else finding.file

@@ -1,4 +1,4 @@
-"""Starts, stops and looks at the container as a service: through systemd where that runs, else by itself."""
+"""Start, stop and inspect the container as a service: through systemd if that runs, otherwise directly."""
 
 from __future__ import annotations
 
@@ -23,52 +23,55 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 START_TIMEOUT = 60.0
-"""Seconds that a container has until it listens; nobody waits for one that ends before."""
+"""Seconds that a container has until it listens. One that ends earlier is not waited for."""
 
 STOP_GRACE = 10.0
-"""Seconds beside `[sensorcontainer] stop_timeout` until a container has ended."""
+"""Seconds that a container has to end, in addition to `[sensorcontainer] stop_timeout`."""
 
 STATE_INTERVAL = 0.05
-"""Seconds."""
+"""Seconds between two checks of a starting container."""
 
 OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
-"""What a container keeps in its state directory, and those that ran one sensor alone in theirs."""
+"""Files in a state directory, including the folders of containers that ran only one sensor."""
 
 NOT_RUNNING = 3
-"""Exit code of a status, as of systemctl."""
+"""Exit code of `st2ctl status` if the container does not run, as systemctl has it."""
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
-    """Start the container, unless it runs; or the services that are named. Returns the exit code."""
+    """Start the container unless it runs, or the named services. Return the exit code."""
     settings = configured(config_files)
     return _each(components, "start", lambda: _start(settings, config_files))
 
 
 def stop(config_files: Sequence[str], *, components: Sequence[str]) -> int:
-    """Stop the container, and wait for its end; or the services that are named. Returns the exit code."""
+    """Stop the container and wait until it has ended, or stop the named services. Return the exit code."""
     settings = configured(config_files)
     return _each(components, "stop", lambda: _stop(settings))
 
 
 def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
-    """Stop and start the container, or the services that are named. Returns the exit code."""
+    """Stop and start the container, or the named services. Return the exit code."""
     settings = configured(config_files)
     return _each(components, "restart", lambda: _stop(settings) or _start(settings, config_files))
 
 
 def status(config_files: Sequence[str]) -> int:
-    """Say whether the container runs, as StackStorm's st2ctl does. Returns 0, or NOT_RUNNING."""
+    """Print whether the container runs, as StackStorm's st2ctl does. Return 0 or NOT_RUNNING."""
     return _status(configured(config_files))
 
 
 def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) -> int:
-    """Have the container open its log files again, or the services that are named. Returns the exit code."""
+    """Make the container, or the named services, reopen their log files. Return the exit code."""
     settings = configured(config_files)
     return services.each(components, lambda: _reopen(settings), *MAIN_ALONE)
 
 
 def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
-    """:param ours: what is done to the container where systemd does not run."""
+    """Do something to services; return the exit code.
+
+    :param ours: does it to the container if systemd does not run.
+    """
     if services.BOOTED.exists():
         return services.each(components, lambda: systemctl(action, SERVICE), action)
     return services.each(components, ours, action)
@@ -83,22 +86,21 @@ def _reopen(settings: Settings) -> int:
 
 
 def clean(config_files: Sequence[str], *, yes: bool) -> int:
-    """Delete the database, and what the container keeps. Raises StateDirectoryBusy while it runs.
+    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy while it runs.
 
-    :param yes: do not ask.
+    :param yes: do not ask for confirmation.
     """
     settings = configured(config_files)
     if not yes:
         click.confirm(
             f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
-            "names another: all that is "
-            "registered, the datastore, and what a StackStorm keeps there; and the triggers that wait in "
-            f"{settings.container.state_dir}?",
+            "names another: all registered content, the datastore, and StackStorm's data there; and the triggers that "
+            f"wait in {settings.container.state_dir}?",
             abort=True,
         )
     state_dir = settings.container.state_dir
     if holder(state_dir) is not None:
-        raise StateDirectoryBusy(f"{SERVICE} runs, and would go on with what it knows; run st2ctl stop first")
+        raise StateDirectoryBusy(f"{SERVICE} is running and would keep its old state; run st2ctl stop first")
     with held(state_dir):
         storage = open_storage(settings.database)
         try:
@@ -126,7 +128,7 @@ def _start(settings: Settings, config_files: Sequence[str]) -> int:
 def _stop(settings: Settings) -> int:
     process = holder(settings.container.state_dir)
     if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
-        click.echo(f"{SERVICE} has not ended yet; its log says what it waits for", err=True)
+        click.echo(f"{SERVICE} has not ended yet; its log shows why", err=True)
         return 1
     _status(settings)
     return 0
@@ -139,7 +141,7 @@ def _status(settings: Settings) -> int:
 
 
 def _spawn(config_files: Sequence[str], log: Path) -> int:
-    """Start a container that outlives this process; returns its number."""
+    """Start a container that outlives this process; return its process number."""
     options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
     return os.posix_spawn(
         sys.executable,
@@ -155,7 +157,7 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
 
 
 def _listens(settings: Settings) -> bool:
-    """Whether the container is up. One that only holds its state directory may still fail."""
+    """Return whether the container is up. One that only holds its state directory may still fail."""
     try:
         with reached(settings.container.state_dir):
             return True
@@ -164,7 +166,7 @@ def _listens(settings: Settings) -> bool:
 
 
 def _stopped(process: int, seconds: float) -> bool:
-    """Ask a process to stop; whether it ends in time. Raises StateDirectoryBusy when this user may not."""
+    """Ask a process to stop; return whether it ends in time. Raises StateDirectoryBusy if this user may not do that."""
     try:
         fd = os.pidfd_open(process)
     except ProcessLookupError:
@@ -177,14 +179,14 @@ def _stopped(process: int, seconds: float) -> bool:
 
 
 def _signal(process: int, number: signal.Signals) -> None:
-    """Raises StateDirectoryBusy when this user may not; a process that has just ended is as good as told."""
+    """Send a signal; ignore a process that has just ended. Raises StateDirectoryBusy if this user may not do that."""
     try:
         os.kill(process, number)
     except ProcessLookupError:
         pass
     except PermissionError as exception:
         raise StateDirectoryBusy(
-            f"{SERVICE} is process {process}, of another user; do this as that user, or as root"
+            f"{SERVICE} is process {process} of another user; run this as that user, or as root"
         ) from exception
 
 

@@ -1,4 +1,4 @@
-"""A container that runs as the child of a command, and ends with it."""
+"""A container that is the child process of a command, and ends with it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PR_SET_PDEATHSIG = 1
 
 
 def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Popen[bytes]:
-    """Start a container in a session of its own: Ctrl-C reaches this process alone, which passes on one stop.
+    """Start a container in a session of its own: Ctrl-C reaches only this process, which passes on a single stop.
 
-    For the main thread: the container stops when that ends, however it does.
+    Call this in the main thread: the container stops when that thread ends for any reason.
 
-    :param output: where the container writes to.
+    :param output: a file or descriptor for the output of the container.
     """
     command = [sys.executable, "-P", "-m", "st2sensor.cli", "st2sensorcontainer"]
     for path in config_files:
         command += ["--config-file", path]
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads: what runs in the child before the container takes no lock.
+        # Python 3.12 warns of a fork in a process with threads. This is safe: the child takes no lock before exec.
         warnings.simplefilter("ignore", DeprecationWarning)
         return subprocess.Popen(
             command,
@@ -44,21 +44,21 @@ def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Po
 
 @contextmanager
 def stopping(container: subprocess.Popen[bytes]) -> Iterator[Callable[[], int]]:
-    """Pass a stop on to the container, once; also that of a terminal which is closed.
+    """Pass a stop on to the container, once. Closing the terminal counts as a stop as well.
 
-    Yields what tells the exit code afterwards. One that is asked to stop before it can listen to that dies of it, which
-    is no failure.
+    Yields a function that returns the exit code afterwards. A container stopped before it installs its signal handlers
+    dies of the signal; that is not a failure.
     """
-    asked = threading.Event()
+    stopped = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         for handled in STOPS:
             signal.signal(handled, signal.SIG_IGN)
-        asked.set()
+        stopped.set()
         container.terminate()
 
     def code() -> int:
-        return 0 if asked.is_set() and container.returncode == -signal.SIGTERM else container.returncode
+        return 0 if stopped.is_set() and container.returncode == -signal.SIGTERM else container.returncode
 
     previous = {number: signal.signal(number, stop) for number in STOPS}
     try:
@@ -72,7 +72,7 @@ def stopping(container: subprocess.Popen[bytes]) -> Iterator[Callable[[], int]]:
 
 
 def _stopped_with_parent() -> Callable[[], None]:
-    """What the child does before it becomes the container."""
+    """Return a function for the child to run before it becomes the container."""
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def arm() -> None:

@@ -1,4 +1,4 @@
-"""The services that a command of StackStorm's may name: our container, and StackStorm's others, which systemd knows."""
+"""The services that st2ctl may name: our container, and those of StackStorm, which systemd manages."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import click
 SERVICE = "st2sensorcontainer"
 
 BOOTED = Path("/run/systemd/system")
-"""Is there where systemd runs."""
+"""A folder that exists if systemd runs."""
 
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
-"""Has a service open its log files again. Processes that it has started may end of the signal."""
+"""Arguments of systemctl that make a service reopen its log files. The signal might kill processes that it started."""
 
 
 def each(named: Sequence[str], ours: Callable[[], int], *verb: str) -> int:
-    """Do something to services; to our container alone when none is named. Returns the worst exit code.
+    """Do something to the named services, or to our container if none is named. Return the highest exit code.
 
-    :param ours: does it to our container; :param verb: what systemctl is told about another one.
+    :param ours: does it to our container.
+    :param verb: arguments of systemctl that do it to a service of StackStorm.
     """
     return max([ours() if name == SERVICE else _of_stackstorm(name, *verb) for name in named or (SERVICE,)])
 
 
 def systemctl(*words: str) -> int:
-    """Run it; returns its exit code."""
+    """Run systemctl; return its exit code."""
     return subprocess.run(["systemctl", *words], check=False).returncode
 
 

@@ -1,4 +1,4 @@
-"""Runs a container in this process: everything that it consists of, put together."""
+"""Run a container in this process: put its parts together, run its loop, and shut it down."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ import uvloop
 
 import st2sensor
 from st2sensor.cli.daemon.state_dir import held
+from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
 from st2sensor.container.launch.spec import Inherited
-from st2sensor.container.operators.interface import MakePage, Pipeline
+from st2sensor.container.operators.interface import MakePage
+from st2sensor.container.operators.pipeline import Pipeline
+from st2sensor.container.parts import Setup
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
-from st2sensor.delivery.publisher import PublisherThread, message_of
+from st2sensor.delivery.messages import message_of
+from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.delivery.statsd import open_metrics
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker
@@ -53,38 +57,41 @@ PR_SET_DUMPABLE = 4
 LOG = logging.getLogger("st2sensor.container")
 
 FLUSH = 1.0
-"""Seconds that the last triggers have to reach the broker at the end; what does not is sent at the next start."""
+"""Seconds that the last triggers have to reach the broker at the end. The rest is sent at the next start."""
 
 STORAGE_THREADS = 4
+"""Threads that access the database."""
 
 SWITCH_INTERVAL = 0.001
 """Seconds that a thread may run while others wait."""
 
 PRIVATE_UMASK = 0o027
+"""Umask of the container; sensors keep the one that it was started with."""
 
 SENSOR_REF = re.compile(r"\w+\.\w+")
 
 
 def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False, foreground: bool = False) -> int:
-    """Run the container until it is told to stop; returns the exit code.
+    """Run the container until it is stopped; return the exit code.
 
-    :param only: run this sensor alone.
-    :param foreground: give that sensor this terminal.
+    :param only: the only sensor to run; None for all.
+    :param set_aside_damaged: rename a damaged outbox and start with an empty one.
+    :param foreground: let that sensor use this terminal.
 
     Raises SensorNotFound, ConfigError, StateDirectoryBusy, OutboxError.
     """
     if only is not None and not SENSOR_REF.fullmatch(only):
-        raise SensorNotFound(f"{only} is no sensor's reference; one is PACK.CLASS, as in linux.FileWatchSensor")
-    # What comes before the loop waits for it: a stop is orderly from the start.
+        raise SensorNotFound(f"{only} is not a sensor's reference; write PACK.CLASS, as in linux.FileWatchSensor")
+    # Signals that arrive before the loop runs wait for it, so a stop is always orderly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
-    # The passwords and the key in its memory are no one else's to read, a sensor's of the same user neither.
+    # Nobody may read the passwords and the key in memory, not even a sensor that runs as the same user.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-    # Loop, writer and publisher share one interpreter: shorter turns keep a burst of one from holding up the others.
+    # Loop, writer and publisher share one interpreter. With short turns, a burst in one does not delay the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A sensor takes four file descriptors here.
+    # Each sensor needs four file descriptors in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
-    # The outbox and the embedded database hold payloads and values: they are no one else's to read.
+    # Nobody else may read the outbox and the embedded database: they hold payloads and values.
     sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=settings.container.private_environment)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
@@ -125,45 +132,42 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             readable=dispatcher.readable,
             audience=audience,
         )
-        supervisor = Supervisor(
-            settings,
-            storage,
-            catalogue,
-            Pipeline(
-                dispatcher=dispatcher,
-                traffic=traffic,
-                outbox=outbox,
-                broker=lambda: delivery.health,
-                held_back=lambda: delivery.held_back,
-                held_of=lambda: delivery.held_by_sensor,
-                audience=lambda: audience.health,
-            ),
-            threads,
-            state_dir=state_dir,
-            sensors=sensors,
-            only=only,
-            foreground=foreground,
-            make_page=_page(settings.container),
-            participant=_participant(settings, sharing, holdings, outbox, state_dir) if sharing else None,
+        pipeline = Pipeline(
+            dispatcher=dispatcher,
+            traffic=traffic,
+            outbox=outbox,
+            broker=lambda: delivery.health,
+            held_back=lambda: delivery.held_back,
+            held_of=lambda: delivery.held_by_sensor,
+            audience=lambda: audience.health,
         )
-        watch = Watch(
-            transport,
-            [topology.sensors, topology.triggers],
-            changed=lambda: _call_in(loop, supervisor.mark_stale),
-            retry_wait=settings.messaging.retry_wait,
-        )
+        setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
+        make_page = _page(settings.container)
+        participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
+
+        async def supervise() -> int:
+            parts = assemble(setup, storage, catalogue, pipeline, threads, make_page=make_page, participant=participant)
+            supervisor = Supervisor(parts)
+            watch = Watch(
+                transport,
+                [topology.sensors, topology.triggers],
+                changed=lambda: _call_in(loop, supervisor.mark_stale),
+                retry_wait=settings.messaging.retry_wait,
+            )
+            watch.start()
+            stack.callback(watch.close)
+            return await supervisor.run()
+
         if only is None:
             adoption.start(state_dir, outbox)
         delivery.start()
         stack.callback(delivery.close)
-        watch.start()
-        stack.callback(watch.close)
         LOG.info("configured by %s", settings.source)
-        # What was imported stays. Otherwise the collector waits for as much garbage as a quarter of that.
+        # Imported objects stay for good. Unless frozen, they delay collection until garbage is a quarter of them.
         gc.collect()
         gc.freeze()
-        code = loop.run_until_complete(supervisor.run())
-        # The exits of the sensors were announced last.
+        code = loop.run_until_complete(supervise())
+        # The last triggers announce the exits of the sensors.
         outbox.wait_empty(FLUSH)
         if outbox.depth:
             LOG.warning("%d triggers wait in %s for the next start", outbox.depth, state_dir / "outbox.db")
@@ -196,7 +200,7 @@ def _participant(
 
 
 def _page(settings: Container) -> MakePage | None:
-    """The status page's server; its libraries are loaded only for it: they take 18 MB and a fifth of a second."""
+    """Return a maker of the status page's server. Its libraries take 18 MB and 0.2 s to load."""
     if settings.http is None:
         return None
     server = resolve("st2sensor.status.server:Server")
@@ -204,6 +208,6 @@ def _page(settings: Container) -> MakePage | None:
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
-    """Call in the loop's thread; a loop that has ended has nobody left to tell."""
+    """Call a function in the loop's thread; do nothing if the loop has ended."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)

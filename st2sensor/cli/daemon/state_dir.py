@@ -1,4 +1,4 @@
-"""The state directory of a container, which one at a time may use: who holds it, and holding it."""
+"""The lock of a state directory: only one container at a time may use it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from st2sensor.errors import StateDirectoryBusy
 LOCK = "lock"
 
 LOCK_TIMEOUT, LOCK_RETRY = 0.5, 0.01
-"""Seconds."""
+"""Seconds to wait for the lock, and between two attempts."""
 
 
 @contextmanager
 def held(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory. Raises StateDirectoryBusy."""
+    """Lock the state directory. Raises StateDirectoryBusy."""
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         lock = (state_dir / LOCK).open("a+")
@@ -31,7 +31,7 @@ def held(state_dir: Path) -> Iterator[None]:
     with lock:
         until = time.monotonic() + LOCK_TIMEOUT
         while not (taken := _take(lock, fcntl.LOCK_EX)) and time.monotonic() < until:
-            # Whoever asks who holds it holds it for a moment.
+            # A process that checks for the holder takes the lock for a moment.
             time.sleep(LOCK_RETRY)
         if not taken:
             raise StateDirectoryBusy(
@@ -45,7 +45,7 @@ def held(state_dir: Path) -> Iterator[None]:
 
 
 def holder(state_dir: Path) -> int | None:
-    """The process that holds the state directory; None when nobody does. Raises StateDirectoryBusy."""
+    """Return the process that holds the state directory, or None. Raises StateDirectoryBusy if it cannot be read."""
     try:
         with (state_dir / LOCK).open() as lock:
             return None if _take(lock, fcntl.LOCK_SH) else _number_in(lock)
@@ -53,7 +53,7 @@ def holder(state_dir: Path) -> int | None:
         return None
     except OSError as exception:
         raise StateDirectoryBusy(
-            f"[sensorcontainer] state_dir: cannot look into {state_dir}: {exception}; do it as the container's user"
+            f"[sensorcontainer] state_dir: cannot look into {state_dir}: {exception}; run this as the container's user"
         ) from exception
 
 

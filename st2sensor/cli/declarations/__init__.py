@@ -1,1 +1,1 @@
-"""What the commands are called, take and help with: declarations, which load as little as --help needs."""
+"""Names, parameters and help of the commands. Importing them loads only the code that --help needs."""

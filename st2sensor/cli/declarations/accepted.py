@@ -1,4 +1,4 @@
-"""Options of StackStorm's programs that mean nothing here: they are accepted, and a warning says why."""
+"""Options of StackStorm's programs that have no effect here. They are accepted with a warning that says why."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ PROFILER = "use cProfile, or py-spy on the process that st2sensor show names"
 
 FLAGS = {
     "--use-debugger": "a debugger works without it, with st2sensor run PACK.CLASS",
-    "--profile": "the database's own profiler logs what is asked of it",
+    "--profile": "the database's own profiler logs queries",
     "--enable-profiler": PROFILER,
     "--enable-eventlet-blocking-detection": "st2sensor list shows sensors that hang",
 }
-"""Each with what there is in its place."""
+"""Flags by name, each with the alternative to it."""
 
 VALUES = {"--eventlet-blocking-detection-resolution": FLAGS["--enable-eventlet-blocking-detection"]}
 
 
 def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """What says that an option has no effect, when it is given."""
+    """Return a callback that warns when an option without effect is given.
+
+    :param reason: why it has none, or the alternative.
+    """
 
     def warn(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value and not context.resilient_parsing:
@@ -33,7 +36,7 @@ def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]
 
 
 def accepted(function: Function) -> Function:
-    """The options that all services of StackStorm take."""
+    """Add the options that all services of StackStorm take."""
     for name, reason in VALUES.items():
         function = click.option(name, hidden=True, expose_value=False, type=float, callback=warned(reason))(function)
     for name, reason in FLAGS.items():

@@ -1,4 +1,4 @@
-"""Commands of `st2sensor` for authors of sensors."""
+"""The commands of `st2sensor` for authors of sensors."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ import click
 from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded
 from st2sensor.cli.invocation import runs
 
+section = click.Group("For authors of sensors")
 
-@click.command(
+
+@section.command(
     epilog=examples(
         "st2sensor init incoming --polling",
         "st2sensor init packs/clock --sensor WallClock",
     )
 )
 @click.argument("folder", metavar="PACK")
-@click.option("--sensor", "class_name", metavar="NAME", help="The sensor's class. [default: after the pack]")
+@click.option("--sensor", "class_name", metavar="NAME", help="Class of the sensor. [default: named after the pack]")
 @click.option(
-    "--polling", is_flag=True, help="A sensor whose poll() is called now and then, not one whose run() waits."
+    "--polling", is_flag=True, help="Make a sensor with a poll() that is called regularly, instead of one with a run()."
 )
 @runs("st2sensor.cli.commands.init:init")
 def init() -> None:
-    """Make a pack in a new folder PACK: a sensor that runs as it is, its metadata, a rule, a configuration, tests.
+    """Create a pack in a new folder PACK.
 
-    PACK may be a path, whose last part is the pack's name.
+    The pack has a working sensor, its metadata, a rule, a configuration and tests. PACK may be a path; its last part
+    becomes the pack's name.
     """
 
 
-@click.command(
+@section.command(
     epilog=examples(
         "st2sensor dev packs/examples",
         "st2sensor dev packs/linux --trigger 'linux.file_watch.line file_path=/tmp/app.log'",
@@ -44,42 +47,50 @@ def init() -> None:
     metavar="PACK_DIR...",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-@click.option("--sensor", "sensors", multiple=True, metavar="SENSOR", help="Run only this one; class or PACK.CLASS.")
+@click.option(
+    "--sensor",
+    "sensors",
+    multiple=True,
+    metavar="SENSOR",
+    help="Run only this sensor: its class, or PACK.CLASS. May be repeated.",
+)
 @click.option(
     "--config",
     "configs",
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The pack's configuration; with several packs FILE is PACK.yaml. [default: what the schema's defaults say]",
+    help="Configuration of the pack. With several packs, name the file PACK.yaml. [default: the schema's defaults]",
 )
 @click.option(
     "--trigger",
     "triggers",
     multiple=True,
     metavar="'TYPE K=V...'",
-    help="Ask for a trigger with parameters, as a rule would; in quotes, values as in YAML.",
+    help="Add a trigger with parameters, as a rule would. Quote the whole; values are YAML.",
 )
 @recorded
 @click.option(
     "--state-dir",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where datastore and virtualenvs are kept. [default: below ~/.cache/st2sensor/dev, by pack]",
+    help="Folder for the datastore and virtualenvs. [default: one per pack in ~/.cache/st2sensor/dev]",
 )
 @click.option("--fresh", is_flag=True, help="Start with an empty datastore.")
-@click.option("--no-virtualenv", is_flag=True, help="Install no requirements: run with what this interpreter has.")
-@click.option("--common-libs", is_flag=True, help="Let sensors import from the pack's lib/, as [packs] in st2.conf.")
+@click.option("--no-virtualenv", is_flag=True, help="Install no requirements; use the packages of this interpreter.")
+@click.option(
+    "--common-libs", is_flag=True, help="Let sensors import from the pack's lib/, like enable_common_libs of [packs]."
+)
 @runs("st2sensor.cli.commands.dev:dev")
 def dev() -> None:
-    """Run the sensors of packs, and restart those whose files are saved, until Ctrl-C.
+    """Run the sensors of packs; restart them when you save. Ctrl-C stops it.
 
-    Needs no server, no configuration and no root. Shows triggers, those that do not fit their schema, the log, and
-    what changes in the datastore. The packs' folders are only read.
+    Needs no servers, no configuration and no root. Shows the log, valid and invalid triggers, and changes in the
+    datastore. Writes nothing into the folders of the packs.
     """
 
 
-@click.command(
+@section.command(
     epilog=examples(
         "st2sensor validate .",
         "st2sensor validate --strict --json packs/*",
@@ -96,33 +107,34 @@ def dev() -> None:
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
-    help="A pack's configuration to check; with several packs it is that of the pack it is named after.",
+    help="Configuration of a pack, to check as well. With several packs, name the file PACK.yaml.",
 )
-@click.option("--strict", is_flag=True, help="End with exit code 1 also when there are only warnings.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 for warnings as well.")
 @as_json
 @runs("st2sensor.cli.commands.validate:validate")
 def validate() -> None:
-    """Say all that is wrong with some packs, as far as it can be known without running them.
+    """Check packs for mistakes without running them.
 
-    Needs no server, no database and no configuration. With one, packs' virtualenvs and configurations are those that it
-    names; without, code is loaded by this Python.
+    Needs no servers, no database and no configuration. If there is a configuration, its virtualenvs and pack
+    configurations are used. Otherwise this Python loads the code.
 
-    Ends with exit code 1 when there are errors.
+    Exits with code 1 if there are errors.
     """
 
 
-@click.command(epilog=examples("st2sensor run linux.FileWatchSensor", "st2sensor --debug run examples.CursorSensor"))
+@section.command(epilog=examples("st2sensor run linux.FileWatchSensor", "st2sensor --debug run examples.CursorSensor"))
 @named_sensor
-@runs("st2sensor.cli.commands.run:sensor", quiet=False)
+@runs("st2sensor.cli.commands.run:run", quiet=False)
 def run() -> None:
-    """Run one sensor in this terminal, so that breakpoint() works in it.
+    """Run one registered sensor in this terminal.
 
-    It is given the configured database and broker, as it is registered, enabled or not; a container that runs it, too,
-    goes on. No time limit stops it, and it is not started again: this ends with its exit code. Ctrl-C stops it.
+    breakpoint() works in it. The sensor uses the configured database and broker, and runs even if it is disabled. A
+    container that runs the same sensor is not affected. There are no time limits and no restarts: this command exits
+    with the sensor's exit code. Ctrl-C stops it.
     """
 
 
-@click.command(
+@section.command(
     epilog=examples(
         "st2sensor dev packs/linux --record seen.jsonl",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
@@ -136,22 +148,26 @@ def run() -> None:
     default=1.0,
     show_default=True,
     metavar="N",
-    help="So many times as fast as it was recorded.",
+    help="Replay N times as fast as recorded.",
 )
-@click.option("--at-once", is_flag=True, help="Without the pauses.")
-@click.option("--to", "types", multiple=True, metavar="TYPE", help="Only triggers of this type; may be repeated.")
-@click.option("--keep-ids", is_flag=True, help="With the recorded message_id; consumers may drop those as duplicates.")
-@click.option("--force", is_flag=True, help="Publish also what is unknown or does not fit its schema.")
+@click.option("--at-once", is_flag=True, help="Publish without pauses.")
+@click.option(
+    "--to", "types", multiple=True, metavar="TYPE", help="Publish only triggers of this type. May be repeated."
+)
+@click.option(
+    "--keep-ids", is_flag=True, help="Keep the recorded message_id. Consumers may then drop the messages as duplicates."
+)
+@click.option("--force", is_flag=True, help="Publish unknown and invalid triggers as well.")
 @runs("st2sensor.cli.commands.replay:replay")
 def replay() -> None:
-    """Publish the triggers that --record wrote to FILE, in order, at the pace of their recording.
+    """Publish the triggers of a recording.
 
-    Nothing is published unless the whole file is sound. A trigger that is unknown here, or does not fit its schema, is
-    left out.
+    Reads a FILE that --record wrote, and publishes in order and at the recorded pace. If any line of the file is
+    malformed, nothing is published. Triggers that are unknown here, or do not match their schema, are skipped.
     """
 
 
-@click.command(epilog=examples("st2sensor --config-file conf/st2.dev.conf demo"))
+@section.command(epilog=examples("st2sensor --config-file conf/st2.dev.conf demo"))
 @runs("st2sensor.cli.commands.demo:demo")
 def demo() -> None:
-    """Register the packs, run a container, and show each trigger, until Ctrl-C."""
+    """Register the packs, run a container and show each trigger. Ctrl-C stops everything."""

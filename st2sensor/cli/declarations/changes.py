@@ -1,4 +1,4 @@
-"""Commands of `st2sensor` that change what runs."""
+"""The commands of `st2sensor` that change what runs."""
 
 from __future__ import annotations
 
@@ -8,72 +8,81 @@ from st2sensor.cli.declarations.shared import as_json, examples, named_node, nam
 from st2sensor.cli.invocation import runs
 from st2sensor.cli.text import colours
 
+section = click.Group("Change what runs")
 
-@click.command(epilog=examples("st2sensor restart linux.FileWatchSensor"))
+
+@section.command(epilog=examples("st2sensor restart linux.FileWatchSensor"))
 @named_sensor
 @as_json
 @runs("st2sensor.cli.commands.restart:restart")
 def restart() -> None:
     """Stop a sensor and start it again.
 
-    One that waits for its next start after a failure is started at once.
+    A sensor that waits for a restart after a failure starts immediately.
     """
 
 
-@click.command(epilog=examples("st2sensor enable linux.FileWatchSensor"))
+@section.command(epilog=examples("st2sensor enable linux.FileWatchSensor"))
 @named_sensor
 @as_json
 @runs("st2sensor.cli.commands.enable:enable")
 def enable() -> None:
-    """Have a sensor run, on every node that has it."""
+    """Let a sensor run, on any node."""
 
 
-@click.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
+@section.command(epilog=examples("st2sensor disable linux.FileWatchSensor"))
 @named_sensor
 @as_json
-@runs("st2sensor.cli.commands.enable:disable")
+@runs("st2sensor.cli.commands.disable:disable")
 def disable() -> None:
-    """Stop a sensor, and keep it stopped, also over the next st2ctl reload."""
+    """Stop a sensor and keep it stopped.
+
+    It also stays stopped after st2ctl reload.
+    """
 
 
-@click.command(epilog=examples("st2sensor drain node1", "st2sensor drain node1 --timeout 60"))
+@section.command(epilog=examples("st2sensor drain node1", "st2sensor drain node1 --timeout 60"))
 @named_node
-@click.option("--no-wait", is_flag=True, help="Do not wait until it holds nothing.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long. [default: for ever]")
-@click.option("--force", is_flag=True, help="Also a node that no container is called, before it starts.")
+@click.option("--no-wait", is_flag=True, help="Return before all sensors are handed over.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop waiting after this time. [default: never]"
+)
+@click.option("--force", is_flag=True, help="Allow the name of a node that does not exist yet.")
 @as_json
 @runs("st2sensor.cli.commands.drain:drain")
 def drain() -> None:
-    """Have a node hand its sensors over to others, and take none, until undrain.
+    """Move all sensors off a node.
 
-    Its container goes on, and may be stopped afterwards without a gap.
+    The node takes no sensors until undrain. Its container keeps running. Afterwards you can stop it without
+    interrupting any sensor.
     """
 
 
-@click.command(epilog=examples("st2sensor undrain node1"))
+@section.command(epilog=examples("st2sensor undrain node1"))
 @named_node
 @as_json
-@runs("st2sensor.cli.commands.drain:undrain")
+@runs("st2sensor.cli.commands.undrain:undrain")
 def undrain() -> None:
-    """Have a node take sensors again."""
+    """Let a drained node take sensors again."""
 
 
-@click.command(
+@section.command(
     "log-level",
     epilog=examples("st2sensor log-level DEBUG --sensor linux.FileWatchSensor", "st2sensor log-level INFO"),
 )
-@click.argument("level", type=click.Choice(list(colours.OF_LEVELS), case_sensitive=False))
-@click.option("--sensor", "ref", metavar="PACK.CLASS", help="Of this sensor alone.")
+@click.argument("level", metavar="LEVEL", type=click.Choice(list(colours.OF_LEVELS), case_sensitive=False))
+@click.option("--sensor", "ref", metavar="PACK.CLASS", help="Change only this sensor's level.")
 @as_json
-@runs("st2sensor.cli.commands.logs:log_level")
+@runs("st2sensor.cli.commands.log_level:log_level")
 def log_level() -> None:
-    """Change what the running container logs, until it ends: this level and worse.
+    """Change the log level of the running container.
 
-    A sensor keeps its level when it starts again.
+    LEVEL is DEBUG, INFO, WARNING, ERROR or CRITICAL. The container logs that level and above, until it ends. A sensor
+    keeps its level when it restarts.
     """
 
 
-@click.command(
+@section.command(
     epilog=examples(
         """st2sensor dispatch linux.file_watch.line '{"file_path": "/var/log/syslog", "line": "hello"}'""",
         "st2sensor dispatch examples.event - < payload.json",
@@ -81,13 +90,13 @@ def log_level() -> None:
 )
 @click.argument("trigger")
 @click.argument("payload", default="{}")
-@click.option("--trace-tag", help="Links the trigger instance to others of the same tag.")
+@click.option("--trace-tag", help="Tag of the trace that the trigger instance belongs to.")
 @as_json
 @runs("st2sensor.cli.commands.dispatch:dispatch")
 def dispatch() -> None:
-    """Inject TRIGGER with a PAYLOAD in JSON, or - to read that from standard input.
+    """Dispatch a trigger by hand.
 
-    It takes the way of a sensor's trigger: through the running container's outbox, or, where none runs, straight to the
-    broker. One that is not registered, or does not fit its schema, is refused. In JSON `published` says whether the
-    broker has it already.
+    PAYLOAD is JSON; - reads it from standard input. The trigger goes through the outbox of the running container, like
+    one from a sensor. If no container runs, it goes straight to the broker. Triggers that are not registered, or do not
+    match their schema, are refused. With --json, "published" is true if the broker already has the trigger.
     """

@@ -1,4 +1,4 @@
-"""The command of `st2sensor` that sets up a shell's completion."""
+"""The command of `st2sensor` that sets up shell completion."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import click
 from st2sensor.cli.declarations.shared import examples
 from st2sensor.cli.invocation import runs
 
+section = click.Group("Setup")
 
-@click.command(
+
+@section.command(
     epilog=examples(
         "st2sensor completion bash > /etc/bash_completion.d/st2sensor",
         "st2sensor completion fish > ~/.config/fish/completions/st2sensor.fish",
@@ -17,4 +19,4 @@ from st2sensor.cli.invocation import runs
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @runs("st2sensor.cli.commands.completion:script")
 def completion() -> None:
-    """Print the script by which a shell completes this command."""
+    """Print the completion script of a shell."""

@@ -1,4 +1,4 @@
-"""Commands of `st2sensor` that show what runs."""
+"""The commands of `st2sensor` that show what runs."""
 
 from __future__ import annotations
 
@@ -9,76 +9,89 @@ from st2sensor.cli.inspection.sorting import SORTS
 from st2sensor.cli.invocation import runs
 from st2sensor.cli.text import colours
 
+section = click.Group("See what runs")
 
-@click.command("list", epilog=examples("st2sensor list", "st2sensor list --state backoff", "st2sensor list --json"))
+
+@section.command("list", epilog=examples("st2sensor list", "st2sensor list --state backoff", "st2sensor list --json"))
 @click.option(
     "--state",
     "states",
     multiple=True,
+    metavar="STATE",
     type=click.Choice(list(colours.OF_STATES)),
-    help="Only those in this state.",
+    help=f"Show only sensors in this state: {', '.join(colours.OF_STATES)}. May be repeated.",
 )
-@click.option("--failing", is_flag=True, help="Only those that fail again and again.")
+@click.option("--failing", is_flag=True, help="Show only sensors that keep failing.")
 @as_json
 @runs("st2sensor.cli.commands.list:list_")
 def list_() -> None:
     """Show every sensor and its state."""
 
 
-@click.command(epilog=examples("st2sensor show linux.FileWatchSensor", "st2sensor show linux.FileWatchSensor --json"))
+@section.command(epilog=examples("st2sensor show linux.FileWatchSensor", "st2sensor show linux.FileWatchSensor --json"))
 @named_sensor
 @as_json
 @runs("st2sensor.cli.commands.show:show")
 def show() -> None:
-    """Show one sensor: its state, why, its last error, exit, poll and trigger, and what it uses."""
+    """Show one sensor in detail.
+
+    This includes its state and the reason, its resource use, and its last error, exit, poll and trigger.
+    """
 
 
-@click.command(epilog=examples("st2sensor top", "st2sensor top --sort memory --interval 5", "st2sensor top --once"))
-@click.option("--sort", type=click.Choice(list(SORTS)), default="state", show_default=True, help="What comes first.")
-@click.option("--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds.")
-@click.option("--once", is_flag=True, help="Show it once, whole, and end; so it is where there is no terminal.")
+@section.command(epilog=examples("st2sensor top", "st2sensor top --sort memory --interval 5", "st2sensor top --once"))
+@click.option(
+    "--sort", type=click.Choice(list(SORTS)), default="state", show_default=True, help="Order of the sensors."
+)
+@click.option(
+    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between updates."
+)
+@click.option("--once", is_flag=True, help="Show all sensors once and exit. This is the default without a terminal.")
 @as_json
 @runs("st2sensor.cli.commands.top:top")
 def top() -> None:
-    """Watch all sensors of this host's container, until Ctrl-C.
+    """Watch all sensors of this host's container. Ctrl-C ends it.
 
-    The column cpu is the share of one processor since the last look.
+    The cpu column is the percentage of one processor since the last update.
     """
 
 
-@click.command(epilog=examples("st2sensor nodes", "st2sensor nodes --json"))
+@section.command(epilog=examples("st2sensor nodes", "st2sensor nodes --json"))
 @as_json
 @runs("st2sensor.cli.commands.nodes:nodes")
 def nodes() -> None:
-    """Show the nodes that share sensors, on any host."""
+    """Show the nodes that share sensors, on all hosts."""
 
 
-@click.command(epilog=examples("st2sensor logs linux.FileWatchSensor", "st2sensor logs linux.FileWatchSensor -f"))
+@section.command(epilog=examples("st2sensor logs linux.FileWatchSensor", "st2sensor logs linux.FileWatchSensor -f"))
 @named_sensor
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep showing new lines. Ctrl-C ends it.")
 @as_json
 @runs("st2sensor.cli.commands.logs:logs")
 def logs() -> None:
-    """Show the newest lines of a sensor's log, and what the container says of it.
+    """Show the newest lines of a sensor's log.
 
-    The container keeps the last 100; older ones are in its own log.
+    Lines of the container about the sensor are included. The container keeps the last 100 lines; its own log has the
+    older ones.
     """
 
 
-@click.command(
+@section.command(
     epilog=examples(
         "st2sensor --config-file conf/st2.dev.conf tail",
         "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
         "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",
     )
 )
-@click.option("--trigger", "wanted", metavar="TYPE", multiple=True, help="Only triggers of this type.")
+@click.option(
+    "--trigger", "wanted", metavar="TYPE", multiple=True, help="Show only triggers of this type. May be repeated."
+)
 @as_json
 @recorded
 @runs("st2sensor.cli.commands.tail:tail")
 def tail() -> None:
-    """Show each trigger as it passes over the exchange, until Ctrl-C.
+    """Show each trigger that passes through the exchange. Ctrl-C ends it.
 
-    With [messaging] serializer = pickle nobody can look into what passes without trusting it: then what this host's
-    container accepts is shown.
+    With [messaging] serializer = pickle, reading messages from the exchange would be unsafe. Then this shows the
+    triggers that this host's container accepts.
     """

@@ -1,4 +1,4 @@
-"""Commands of `st2sensor` for keys: those of the datastore, and those that senders of webhooks show."""
+"""The commands of `st2sensor` for keys of the datastore and API keys of webhooks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from st2sensor.cli.declarations.shared import as_json, examples
 from st2sensor.cli.invocation import runs
 from st2sensor.portable.keyspace import MOST, SCOPES
 
+section = click.Group("Keys")
+
 named = click.argument("name")
-decrypt = click.option("--decrypt", is_flag=True, help="Show the text of secrets.")
-of_user = click.option("--user", metavar="USER", help="Whose key, in scope user. [default: [system_user] user]")
+decrypt = click.option("--decrypt", is_flag=True, help="Show secrets in clear text.")
+of_user = click.option("--user", metavar="USER", help="Owner of the key in scope user. [default: [system_user] user]")
 in_scope = click.option(
-    "--scope", type=click.Choice(["system", "user"]), default="system", show_default=True, help="Of the key."
+    "--scope", type=click.Choice(["system", "user"]), default="system", show_default=True, help="Scope of the key."
 )
 
 
-@click.group(
+@section.group(
     epilog=examples(
         "st2sensor key list --prefix github.",
         "st2sensor key set github.token hush --encrypt",
@@ -29,18 +31,22 @@ in_scope = click.option(
     ),
 )
 def key() -> None:
-    """Keys of the datastore. A sensor's own begin with its reference and a colon."""
+    """Keys of the datastore. A sensor's own keys start with its reference and a colon."""
 
 
 @key.command("list", epilog=examples("st2sensor key list", "st2sensor key list --prefix github. --json"))
-@click.option("--prefix", default="", help="Only keys that begin so.")
-@click.option("--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Of the keys.")
-@click.option("--limit", type=click.IntRange(min=0, max=MOST), help="So many of each scope at the most. [default: all]")
+@click.option("--prefix", default="", help="Show only keys that start with this.")
+@click.option(
+    "--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Scope of the keys."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0, max=MOST), help="Show at most this many keys of each scope. [default: all]"
+)
 @decrypt
 @as_json
 @runs("st2sensor.cli.commands.key:list_")
 def list_() -> None:
-    """Show keys, by name. Secrets are masked."""
+    """List keys by name. Secrets are masked."""
 
 
 @key.command(epilog=examples("st2sensor key get github.token", "st2sensor key get github.token --decrypt"))
@@ -61,11 +67,13 @@ def get() -> None:
 @click.argument("value")
 @in_scope
 @of_user
-@click.option("--ttl", type=float, metavar="SECONDS", help="Until the key expires; 0 is never. [default: never]")
-@click.option("--encrypt", is_flag=True, help="Store a secret.")
+@click.option(
+    "--ttl", type=float, metavar="SECONDS", help="Time until the key expires; 0 means never. [default: never]"
+)
+@click.option("--encrypt", is_flag=True, help="Store the value encrypted, as a secret.")
 @runs("st2sensor.cli.commands.key:set_")
 def set_() -> None:
-    """Store a value, whatever was there before."""
+    """Store a value. An existing value is replaced."""
 
 
 @key.command(epilog=examples("st2sensor key delete github.token"))
@@ -79,49 +87,49 @@ def delete() -> None:
 
 @key.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--convert", is_flag=True, help="Store what is not text as JSON; otherwise it is refused.")
+@click.option("--convert", is_flag=True, help="Store values that are not text as JSON, instead of refusing them.")
 @runs("st2sensor.cli.commands.key:load")
 def load() -> None:
-    """Store the keys of a JSON or YAML file: a list of mappings with name and value.
+    """Store the keys of a JSON or YAML file.
 
-    Each may have scope, user, ttl or expire_timestamp, secret: true for what is to be encrypted, and encrypted: true
-    for what already is. So what key list --decrypt --json prints can be loaded. Nothing is stored unless the whole file
-    is sound; keys that have expired are left out.
+    The file holds a list of mappings with name and value. Each key may also have scope, user, and ttl or
+    expire_timestamp. Set secret: true to have the value encrypted, and encrypted: true if it already is. The output of
+    key list --decrypt --json can be loaded. If any key is malformed, nothing is stored. Expired keys are skipped.
     """
 
 
 @key.command(epilog=examples("st2sensor key reencrypt"))
 @runs("st2sensor.cli.commands.key:reencrypt")
 def reencrypt() -> None:
-    """Encrypt every secret under the key of [keyvalue] encryption_key_path.
+    """Encrypt every secret with the current key.
 
-    To rotate keys: put the old key's file into previous_key_paths and a new one into encryption_key_path, restart the
-    containers, run this, and take the old one away.
+    That is the key in [keyvalue] encryption_key_path. To rotate keys, name the old key's file in previous_key_paths and
+    a new one in encryption_key_path, restart the containers, run this command, then remove the old key.
     """
 
 
-@click.group(
+@section.group(
     epilog=examples(
         'st2sensor apikey create --note "GitHub of team A"', "st2sensor apikey list", "st2sensor apikey revoke 3f2c1d0e"
     )
 )
 def apikey() -> None:
-    """API keys of senders of webhooks. Once there is one, each request needs one."""
+    """API keys for webhooks. Once one exists, every request needs a key."""
 
 
 @apikey.command(epilog=examples("st2sensor apikey create", 'st2sensor apikey create --note "GitHub of team A"'))
-@click.option("--note", default="", help="What it is for.")
+@click.option("--note", default="", help="Purpose of the key.")
 @as_json
 @runs("st2sensor.cli.commands.apikey:create")
 def create() -> None:
-    """Make a key, and show it, this one time: what is stored is a hash."""
+    """Create a key and show it. It is shown only once: just its hash is stored."""
 
 
 @apikey.command("list", epilog=examples("st2sensor apikey list", "st2sensor apikey list --json"))
 @as_json
 @runs("st2sensor.cli.commands.apikey:list_")
 def list_apikeys() -> None:
-    """Show the keys there are, without their secrets."""
+    """List the keys, without their secrets."""
 
 
 @apikey.command(epilog=examples("st2sensor apikey revoke 3f2c1d0e"))
@@ -129,4 +137,4 @@ def list_apikeys() -> None:
 @as_json
 @runs("st2sensor.cli.commands.apikey:revoke")
 def revoke() -> None:
-    """Take a key no longer, within seconds. It stays in the list, and requests go on to need one."""
+    """Stop accepting a key, within seconds. It stays listed, and requests still need a key."""

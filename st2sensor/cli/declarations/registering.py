@@ -1,4 +1,4 @@
-"""The options that say what to register."""
+"""The options of commands that register content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from st2sensor.cli.invocation import VERBOSE
 from st2sensor.packs.registrable import ANEW, MISSING, RULES, SENSORS, TRIGGERS
 
 ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners"))
-"""Options of StackStorm's command for what sensors have no need of."""
+"""Options of StackStorm's command for content that sensors do not need."""
 
 RUNNERS = "runners are left to StackStorm"
 
@@ -33,32 +33,40 @@ def flags(function: Callable[..., Any]) -> Callable[..., Any]:
             "--verbose",
             is_flag=True,
             callback=_verbose,
-            help="Show also what is unchanged, and log what is done.",
+            help="Show unchanged content as well, and log each step.",
         ),
         click.option(
             "--register-pack",
             "pack",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help="Only the pack in this folder, wherever it is.",
+            help="Register only the pack in this folder, which may be anywhere.",
         ),
-        click.option("--register-no-fail-on-failure", "lenient", is_flag=True, help="End with 0 whatever failed."),
+        click.option(
+            "--register-no-fail-on-failure", "lenient", is_flag=True, help="Exit with code 0 even if something fails."
+        ),
         click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
         click.option(
-            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="Make every virtualenv anew first."
+            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="First rebuild every virtualenv."
         ),
         click.option(
             "--register-setup-virtualenvs",
             "virtualenvs",
             flag_value=MISSING,
-            help="First make the virtualenvs of packs with requirements that lack one, or whose requirements changed.",
+            help="First build virtualenvs that are missing, or whose requirements have changed.",
         ),
         click.option("--register-configs", "kinds", flag_value=SENSORS, multiple=True, hidden=True),
         click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
         click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
-        click.option("--register-triggers", "kinds", flag_value=TRIGGERS, multiple=True, help="Register triggers/."),
+        click.option(
+            "--register-triggers",
+            "kinds",
+            flag_value=TRIGGERS,
+            multiple=True,
+            help="Register the trigger types in triggers/.",
+        ),
         click.option("--register-sensors", "kinds", flag_value=SENSORS, multiple=True, help="Register sensors."),
-        click.option("--register-all", "kinds", flag_value="all", multiple=True, help="Register all. [default]"),
+        click.option("--register-all", "kinds", flag_value="all", multiple=True, help="Register everything. [default]"),
     ):
         function = option(function)
     return function

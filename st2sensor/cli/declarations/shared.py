@@ -1,4 +1,4 @@
-"""What declarations of commands have in common: options, arguments, and the form of examples."""
+"""Options, arguments and examples that several declarations share."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> b
 
 
 def common(function: Function, *, tells_debug: bool = False) -> Function:
-    """The options that every program has; what runs is given the configuration files in any case.
+    """Add the options that every program has.
 
-    :param tells_debug: hand on --debug, too.
+    Each command receives the configuration files, without a parameter of its own.
+
+    :param tells_debug: also pass --debug to the command.
     """
     config_file = click.option(
         "--config-file",
@@ -36,31 +38,31 @@ def common(function: Function, *, tells_debug: bool = False) -> Function:
         metavar="PATH",
         expose_value=False,
         callback=_configure,
-        help="Configuration: a file, or a folder of *.conf files; may be given several times, later ones win. "
+        help="Configuration file, or folder of *.conf files. May be repeated; later ones take precedence. "
         "[default: $ST2_CONF or /etc/st2/st2.conf]",
     )
     debug = click.option(
-        "--debug", is_flag=True, expose_value=tells_debug, callback=_debug, help="Log everything, and show tracebacks."
+        "--debug", is_flag=True, expose_value=tells_debug, callback=_debug, help="Log everything and show tracebacks."
     )
     return config_file(debug(function))
 
 
 def version(function: Function) -> Function:
-    """The option --version of a program. Click's remembers the program that first uses it: so each has its own."""
+    """Add the option --version. Each program gets its own: click's remembers the program that uses it first."""
     return click.version_option(
         st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
     )(function)
 
 
 HELP = {"help_option_names": ["-h", "--help"]}
-"""The context_settings of a program: its commands have them, too."""
+"""The context_settings of a program, which its commands inherit."""
 
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
 recorded = click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Append each trigger to FILE, for st2sensor replay.",
+    help="Also append each trigger to FILE, for st2sensor replay.",
 )
 named_sensor = click.argument(
     "ref", metavar="PACK.CLASS", shell_complete=completed("st2sensor.cli.commands.completion:sensors")
@@ -69,5 +71,5 @@ named_node = click.argument("node", shell_complete=completed("st2sensor.cli.comm
 
 
 def examples(*lines: str) -> str:
-    """An epilog with commands to paste."""
+    """Return an epilog with commands to paste."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,4 +1,4 @@
-"""Commands of `st2sensor` for what is stored: triggers, rules and dead letters."""
+"""The commands of `st2sensor` for triggers, rules and dead letters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import click
 from st2sensor.cli.declarations.shared import as_json, examples
 from st2sensor.cli.invocation import runs
 
+section = click.Group("Triggers, rules and dead letters")
+
 chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
-every = click.option("--all", "everything", is_flag=True, help="All of them.")
+every = click.option("--all", "everything", is_flag=True, help="Choose all of them.")
 
 
-@click.group(
+@section.group(
     invoke_without_command=True,
     epilog=examples(
         "st2sensor triggers",
@@ -24,7 +26,7 @@ every = click.option("--all", "everything", is_flag=True, help="All of them.")
 @as_json
 @runs("st2sensor.cli.commands.triggers:list_")
 def triggers() -> None:
-    """Show the triggers that sensors are asked for; add and remove some."""
+    """Show, add and remove the triggers that sensors watch for."""
 
 
 @triggers.command(
@@ -39,9 +41,9 @@ def triggers() -> None:
 @as_json
 @runs("st2sensor.cli.commands.triggers:add")
 def add() -> None:
-    """Ask for a trigger of a TYPE, as a rule would: its sensor's add_trigger() is called.
+    """Add a trigger of a TYPE, as a rule would. The sensor's add_trigger() is called.
 
-    A VALUE is read as YAML has it: 5 is a number, "5" is text.
+    Each VALUE is read as YAML: 5 is a number, "5" is text.
     """
 
 
@@ -50,17 +52,17 @@ def add() -> None:
 @as_json
 @runs("st2sensor.cli.commands.triggers:remove")
 def remove() -> None:
-    """Ask for a trigger no longer. It goes when no rule and nobody else asks for it."""
+    """Withdraw a trigger. It is deleted once no rule and no one else needs it."""
 
 
-@click.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
+@section.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
 @as_json
-@runs("st2sensor.cli.commands.triggers:rules")
+@runs("st2sensor.cli.commands.rules:rules")
 def rules() -> None:
-    """Show the registered rules, as far as sensors need them: which trigger each asks for."""
+    """Show the rules, and the trigger that each one needs."""
 
 
-@click.group(
+@section.group(
     "dead-letters",
     epilog=examples(
         "st2sensor dead-letters list",
@@ -70,14 +72,17 @@ def rules() -> None:
     ),
 )
 def dead_letters() -> None:
-    """Triggers that could not be published: unknown, invalid, or refused by the broker."""
+    """Show, replay and delete triggers that failed to publish.
+
+    Their types were unknown, their payloads invalid, or the broker refused them.
+    """
 
 
 @dead_letters.command("list", epilog=examples("st2sensor dead-letters list", "st2sensor dead-letters list --json"))
 @as_json
 @runs("st2sensor.cli.commands.dead_letters:list_")
 def list_() -> None:
-    """Show all dead letters, oldest first."""
+    """List all dead letters, oldest first."""
 
 
 @dead_letters.command(epilog=examples("st2sensor dead-letters show 7"))
@@ -85,25 +90,31 @@ def list_() -> None:
 @as_json
 @runs("st2sensor.cli.commands.dead_letters:show")
 def show() -> None:
-    """Show some dead letters whole."""
+    """Show dead letters in full."""
 
 
 @dead_letters.command(epilog=examples("st2sensor dead-letters replay 7 8", "st2sensor dead-letters replay --all"))
 @chosen
 @every
-@click.option("--force", is_flag=True, help="Publish also what is still unknown or does not fit its schema.")
+@click.option("--force", is_flag=True, help="Publish letters that are still unknown or invalid as well.")
 @runs("st2sensor.cli.commands.dead_letters:replay")
 def replay() -> None:
-    """Publish dead letters now, and delete those that the broker has taken.
+    """Publish dead letters now.
 
-    One that is still unknown, or still does not fit its schema, stays. Each keeps its message_id.
+    Letters that the broker accepts are deleted. A letter stays if its trigger is still unknown or invalid. Each keeps
+    its message_id.
     """
 
 
 @dead_letters.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
 @chosen
 @every
-@click.option("--older-than", type=float, metavar="DAYS", help="Those that were kept for longer while containers ran.")
+@click.option(
+    "--older-than",
+    type=float,
+    metavar="DAYS",
+    help="Choose letters that are older; only time with a running container counts.",
+)
 @runs("st2sensor.cli.commands.dead_letters:purge")
 def purge() -> None:
-    """Delete dead letters for good."""
+    """Delete dead letters permanently."""

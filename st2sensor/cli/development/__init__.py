@@ -1,1 +1,1 @@
-"""What `st2sensor dev` is made of."""
+"""The parts of `st2sensor dev`."""

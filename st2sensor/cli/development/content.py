@@ -1,4 +1,4 @@
-"""What is registered of the packs that are developed: at the start, and again whenever a file is saved."""
+"""Register the content of the packs under development: at the start, and whenever a file is saved."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
 from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import yaml_files
 from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.registrable import KINDS
-from st2sensor.packs.registration import rules
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result, failures
 from st2sensor.settings import Settings
@@ -28,39 +29,39 @@ from st2sensor.transport import open_transport
 SENSOR = "sensor"
 
 VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "stops"}
-"""What becomes of a sensor that is enabled."""
+"""What happens to an enabled sensor, by the result of its registration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A trigger that is asked for, as a rule would."""
+    """A trigger that --trigger adds, as a rule would."""
 
     trigger_type: str
     parameters: dict[str, Any]
 
 
 def asked(text: str) -> Asked:
-    """From `TYPE key=value ...`, whose values are written as in YAML. Raises ConfigError."""
+    """Parse `TYPE key=value ...`, whose values are YAML. Raises ConfigError."""
     try:
         trigger_type, *pairs = shlex.split(text)
         parameters = {}
         for pair in pairs:
             name, equals, value = pair.partition("=")
             if not name or not equals:
-                raise ValueError(f"{pair} is no key=value")
+                raise ValueError(f"{pair} is not key=value")
             parameters[name] = yaml_files.value(value)
     except ValueError as exception:
         raise ConfigError(
-            f"--trigger {text!r}: {exception}; write it as in 'linux.file_watch.line file_path=/tmp/x'"
+            f"--trigger {text!r}: {exception}; write it like 'linux.file_watch.line file_path=/tmp/x'"
         ) from exception
     return Asked(trigger_type=trigger_type, parameters=parameters)
 
 
 class Content:
-    """For several threads.
+    """The registered content. Safe for several threads.
 
-    :param triggers: that are asked for.
-    :param virtualenvs: whether packs' requirements are installed.
+    :param triggers: the triggers to add.
+    :param virtualenvs: install the requirements of packs.
     """
 
     def __init__(
@@ -80,16 +81,17 @@ class Content:
         self._missing = list(triggers)
         self._virtualenvs = virtualenvs
         self._announcements = Announcements.of(settings)
+        self._checker = Checker()
         self._failing: frozenset[str] = frozenset()
-        """Messages of what is wrong already."""
+        """Messages of failures that have been shown and still exist."""
         self._lock = threading.Lock()
 
     def start(self, sensors: Sequence[str]) -> None:
         """Register everything, as if for the first time.
 
-        :param sensors: those that must be there, by class or reference.
+        :param sensors: sensors that must exist, by class or reference.
 
-        Raises ConfigError for a sensor that is not there, and TriggerRefused.
+        Raises ConfigError for a sensor that does not exist, and TriggerRefused.
         """
         with self._lock:
             for kind in (SensorType, Registration, TriggerType, Refusal, Rule, Trigger):
@@ -99,7 +101,7 @@ class Content:
             failed = failures(outcomes)
             self._make_room()
             self._show_failures(failed, ())
-            # What is missing may be in what is broken, and come once it is mended.
+            # A missing type may be in a broken file, and appear once that is fixed.
             self._ask(lenient=bool(failed))
             if not failed:
                 _check(sensors, [outcome.ref for outcome in outcomes if outcome.kind == SENSOR])
@@ -109,9 +111,9 @@ class Content:
             self._send()
 
     def saved(self, names: Collection[str]) -> None:
-        """Register what has changed, and show what came of it.
+        """Register the changes and show the results.
 
-        :param names: of the files, as they are shown.
+        :param names: the saved files, as they are shown.
         """
         shown = ", ".join(sorted(names))
         with self._lock:
@@ -127,11 +129,11 @@ class Content:
             changed = [item for item in outcomes if item.result in VERBS and item.kind != "virtualenv"]
             for outcome in changed:
                 is_same = outcome.kind == SENSOR and before.get(outcome.ref) == self._digests().get(outcome.ref)
-                consequence = f"{outcome.ref} is mended, and went on" if is_same else self._consequence(outcome)
+                consequence = f"{outcome.ref} is fixed, and kept running" if is_same else self._consequence(outcome)
                 self._screen.show("saved", shown, consequence)
             failed = failures(outcomes)
-            told = self._show_failures(failed, names)
-            if not changed and not told:
+            was_shown = self._show_failures(failed, names)
+            if not changed and not was_shown:
                 self._screen.show("saved", shown, "nothing to do")
 
     def _register(self) -> list[Outcome]:
@@ -139,21 +141,21 @@ class Content:
             outcomes = registry.register(KINDS)
         own = str(self._settings.content.overrides_path)
         for warning in registry.warnings:
-            # The overrides are this command's: a class that is asked for is not in every pack.
+            # The overrides are this command's own: a class named by --sensor is not in every pack.
             if warning not in self._failing and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
         self._failing |= set(registry.warnings)
         return outcomes
 
     def _set_up(self) -> list[Outcome]:
-        """Make the virtualenvs that packs need."""
+        """Build the virtualenvs that packs need."""
         home = self._settings.content.virtualenvs_path
         for ref, path in self._folder.packs.items():
             has_pip = (home / ref / "bin" / "pip").exists()
             if self._virtualenvs and not has_pip:
                 shutil.rmtree(home / ref, ignore_errors=True)
             elif not self._virtualenvs and not (home / ref).exists() and virtualenv.requirements(path):
-                # Empty: the sensor finds what the container's own interpreter has.
+                # An empty one: the sensor uses the packages of the container's interpreter.
                 venv.create(home / ref, with_pip=False, symlinks=True)
         if not self._virtualenvs:
             return []
@@ -165,22 +167,22 @@ class Content:
         self._screen.show("setup", ref, self._folder.as_given(text))
 
     def _show_failures(self, failed: Sequence[Outcome], names: Collection[str]) -> bool:
-        """Show what is wrong since the last time, or still is in a file that was saved; whether there was any."""
-        told = False
+        """Show new failures, and old ones in files that were saved. Return whether there were any."""
+        was_shown = False
         messages = dict.fromkeys(outcome.message for outcome in failed)
         for message in messages:
             text = self._folder.as_given(message)
             if message not in self._failing or any(name in text for name in names):
                 place, _, problem = text.partition(": ")
                 running = [item.ref for item in failed if item.message == message and self._goes_on(item)]
-                after = f"; {', '.join(running)} goes on as it was" if running else ""
+                after = f"; {', '.join(running)} keeps running as it was" if running else ""
                 self._screen.show("error", place, f"{problem}{after}")
-                told = True
+                was_shown = True
         self._failing = frozenset(messages)
-        return told
+        return was_shown
 
     def _digests(self) -> dict[str, str | None]:
-        """Of the code that sensors run, by reference."""
+        """Return the digests of the code that sensors run, by reference."""
         return {known.ref: known.digest for known in self._storage.all(Registration)}
 
     def _goes_on(self, outcome: Outcome) -> bool:
@@ -198,10 +200,15 @@ class Content:
         return f"{outcome.ref} {VERBS[outcome.result]}"
 
     def _ask(self, *, lenient: bool) -> None:
-        """Ask for the triggers that are not there yet. Raises TriggerRefused."""
+        """Add the triggers that do not exist yet. Raises TriggerRefused.
+
+        :param lenient: show a refused trigger instead of raising.
+        """
         for wanted in list(self._missing):
             try:
-                trigger = rules.ask(wanted.trigger_type, wanted.parameters, self._storage, self._announcements)
+                trigger = asking.ask(
+                    wanted.trigger_type, wanted.parameters, self._storage, self._announcements, self._checker
+                )
             except TriggerRefused as refusal:
                 if not lenient:
                     raise
@@ -209,7 +216,7 @@ class Content:
                 continue
             self._missing.remove(wanted)
             shown = " ".join(f"{name}={value}" for name, value in trigger.parameters.items())
-            self._screen.show("trigger", wanted.trigger_type, f"is asked for: {shown}" if shown else "is asked for")
+            self._screen.show("trigger", wanted.trigger_type, f"is added: {shown}" if shown else "is added")
 
     def _send(self) -> None:
         self._announcements.send(open_transport(self._settings.messaging))
@@ -228,4 +235,4 @@ class Content:
 def _check(wanted: Sequence[str], known: Sequence[str]) -> None:
     for name in wanted:
         if not any(name in (ref, ref.partition(".")[2]) for ref in known):
-            raise ConfigError(f"--sensor {name}: there is no such sensor; there are: {', '.join(known) or 'none'}")
+            raise ConfigError(f"--sensor {name}: no such sensor; the sensors are: {', '.join(known) or 'none'}")

@@ -1,4 +1,4 @@
-"""The state folder of `st2sensor dev`: a configuration of its own, with links to the packs that are developed."""
+"""The state folder of `st2sensor dev`: its own configuration, and links to the packs under development."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from st2sensor.portable import crypto
 
 SOCKET = "wrapper.sock"
 SOCKET_LIMIT = 107
-"""Bytes of a socket's path."""
+"""Longest path of a socket, in bytes."""
 
 LEFT = ("outbox.db*", "known.json")
-"""What the container of an earlier run leaves, and this one is to know nothing of."""
+"""Files that the container of an earlier run leaves, and a new one must not read."""
 
 DATA = ("st2.db*",)
-"""What a fresh start is without, too."""
+"""Files that --fresh deletes as well."""
 
 LINKS = ("packs", "configs", "overrides")
-"""What is made anew at each start."""
+"""Folders that each start creates again."""
 
 CONFIG = """\
 # Written by st2sensor dev at each start.
@@ -81,10 +81,12 @@ format = %(message)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """:param path: the folder, under a name that is short enough for sockets.
-    :param home: where it is.
-    :param packs: the given folders, by the packs' references.
-    :param configs: the given configuration files, by the packs' references.
+    """The state folder.
+
+    :param path: the folder, under a name that is short enough for sockets.
+    :param home: the folder itself.
+    :param packs: folders of the packs, by reference.
+    :param configs: configuration files, by reference of the pack.
     """
 
     path: Path
@@ -97,12 +99,12 @@ class Folder:
         return self.path / "st2.conf"
 
     def as_given(self, text: str) -> str:
-        """A message in terms of what the user has given, instead of the links in this folder."""
+        """Return a message with the paths that the user gave, instead of the links in this folder."""
         for ref, given in self.packs.items():
             text = text.replace(f"{self.path}/packs/{ref}/", "" if given == Path() else f"{given}/")
             config = self.configs.get(ref)
             text = text.replace(f"{self.path}/configs/{ref}.yaml", str(config or given / config_schema.FILE))
-            advice = "" if config else " in a file, and name it by --config"
+            advice = "" if config else " in a file, and pass it with --config"
             text = text.replace(", then run st2ctl reload", advice)
         return text.replace("st2sensor key set", f"st2sensor --config-file {self.home / 'st2.conf'} key set")
 
@@ -117,13 +119,14 @@ def opened(
     fresh: bool,
     common_libs: bool,
 ) -> Iterator[Folder]:
-    """The folder, ready for a container.
+    """Prepare the folder for a container.
 
-    :param state_dir: where it is; None for one below the user's cache, the same for the same packs.
-    :param sensors: the only ones that run, by class or reference; none for all.
-    :param fresh: begin with an empty datastore.
+    :param state_dir: the folder; None for one in the user's cache, which is the same for the same packs.
+    :param sensors: the only sensors to run, by class or reference; empty for all.
+    :param fresh: start with an empty datastore.
+    :param common_libs: let sensors import from the pack's lib/.
 
-    Raises ContentError for what is no pack, ConfigError, and StateDirectoryBusy when another run uses the folder.
+    Raises ContentError for a malformed pack, ConfigError, and StateDirectoryBusy if another run uses the folder.
     """
     found = _packs(packs)
     home = (state_dir or _below_cache(found)).absolute()
@@ -149,29 +152,29 @@ def _packs(folders: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         if not (folder / "pack.yaml").is_file():
-            raise ConfigError(f"{folder} is no pack: it has no pack.yaml; name a pack's folder, or add one")
+            raise ConfigError(f"{folder} is not a pack: it has no pack.yaml; name the folder of a pack, or add one")
         ref = pack_ref(folder / "pack.yaml")
         if ref in found:
-            raise ConfigError(f"{folder} and {found[ref]} are both pack {ref}; name one of them")
+            raise ConfigError(f"{folder} and {found[ref]} are both pack {ref}; name only one")
         found[ref] = folder
     return found
 
 
 def _configs(files: Sequence[Path], packs: Mapping[str, Path]) -> dict[str, Path]:
-    """Whose configuration each file is: the only pack's, or the one's that it is named after."""
+    """Return the files by pack: that of the only pack, or the pack that a file is named after. Raises ConfigError."""
     found: dict[str, Path] = {}
     for file in files:
         ref = next(iter(packs)) if len(packs) == 1 else file.stem
         if ref not in packs:
-            raise ConfigError(f"--config {file}: whose is it? With several packs, name it <pack>.yaml")
+            raise ConfigError(f"--config {file}: no such pack; with several packs, name the file <pack>.yaml")
         if ref in found:
-            raise ConfigError(f"--config {file}: pack {ref} has {found[ref]} already; name one of them")
+            raise ConfigError(f"--config {file}: pack {ref} already has {found[ref]}; name only one")
         found[ref] = file
     return found
 
 
 def _only(pack: str, sensors: Sequence[str]) -> object:
-    """Overrides that leave some sensors alone enabled."""
+    """Return overrides that disable all sensors except some."""
     classes = [name.rpartition(".")[2] for name in sensors if "." not in name or name.startswith(f"{pack}.")]
     return {
         "sensors": {
@@ -182,7 +185,7 @@ def _only(pack: str, sensors: Sequence[str]) -> object:
 
 
 def _below_cache(packs: Mapping[str, Path]) -> Path:
-    """A folder that is the same for the same packs, so that a cursor survives from run to run."""
+    """Return a folder that is the same for the same packs, so that the datastore survives from run to run."""
     paths = "\n".join(str(path.resolve()) for path in packs.values())
     digest = hashlib.sha256(paths.encode()).hexdigest()[:8]
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -196,8 +199,8 @@ def _make(home: Path, fresh: bool) -> None:
         process = holder(home)
         if process is not None:
             raise StateDirectoryBusy(
-                f"{home} is in use by process {process}: these packs are being developed already; stop that, or give "
-                "this one a folder by --state-dir"
+                f"{home} is in use by process {process}: another st2sensor dev runs these packs; stop it, or use "
+                "another folder with --state-dir"
             )
         for pattern in (*LEFT, *DATA) if fresh else LEFT:
             for path in home.glob(pattern):
@@ -206,7 +209,9 @@ def _make(home: Path, fresh: bool) -> None:
             shutil.rmtree(home / name, ignore_errors=True)
             (home / name).mkdir()
     except OSError as exception:
-        raise ConfigError(f"cannot use {home}: {exception.strerror}; name another folder by --state-dir") from exception
+        raise ConfigError(
+            f"cannot use {home}: {exception.strerror}; name another folder with --state-dir"
+        ) from exception
 
 
 def _make_key(path: Path) -> None:
@@ -217,7 +222,7 @@ def _make_key(path: Path) -> None:
 
 @contextmanager
 def _short(home: Path) -> Iterator[Path]:
-    """The folder itself, or a link to it where its own name is too long for sockets."""
+    """Yield the folder, or a link to it if its own name is too long for sockets."""
     if len(os.fsencode(home / SOCKET)) <= SOCKET_LIMIT:
         yield home
         return

@@ -1,4 +1,4 @@
-"""The container's log, which holds its sensors' records and output, as it is shown while a pack is developed."""
+"""Show the log of a container, which includes the records and output of its sensors."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from st2sensor.cli.development.folder import Folder
 from st2sensor.cli.development.screen import Screen
 
 LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
-"""Kinds of lines, by GELF's severities; the rest is critical."""
+"""Kinds of lines by GELF severity. Others are critical."""
 
 OWN = "st2sensor."
-"""How the names of the container's loggers begin."""
+"""Prefix of the container's loggers."""
 
 OF_NO_USE = (f"{OWN}cli", f"{OWN}delivery")
-"""Loggers whose information says nothing about a pack: where the configuration is, that the bus is there."""
+"""Loggers whose INFO records say nothing about a pack, such as the path of the configuration."""
 
 SHOWN_OTHERWISE = " is kept as a dead letter: "
-"""In lines about what is shown as an invalid trigger, with its payload."""
+"""Text in log lines about invalid triggers, which are shown separately with their payload."""
 
 TRACEBACK = "Traceback (most recent call last):"
 
 LAST_LINES = 5
-"""Of the container, that are shown again when it dies."""
+"""Lines of the container that are shown again if it dies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """:param name: of the logger; :param below: further lines, as of a traceback."""
+    """A log record.
+
+    :param moment: seconds since the epoch; None if unknown.
+    :param kind: kind of line, as in Screen.
+    :param name: name of the logger; empty for plain output.
+    :param below: further lines, such as a traceback.
+    """
 
     moment: float | None
     kind: str
@@ -42,14 +48,14 @@ class Record:
 
 
 class Log:
-    """Shows what a container writes, for a thread of its own."""
+    """Shows the output of a container. Runs in a thread of its own."""
 
     def __init__(self, folder: Folder, screen: Screen) -> None:
         self._folder = folder
         self._screen = screen
         self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+):? (.*)", re.DOTALL)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
-        """What the container itself has said last."""
+        """The last lines of the container itself."""
 
     def follow(self, stream: IO[bytes]) -> None:
         """Show each record until the stream ends, and close it."""
@@ -68,13 +74,13 @@ class Log:
                 return
             kind, name, text = self._of_container(kind, text)
         else:
-            # Many a logger is named after the class, below the sensor's own.
+            # Many loggers are named after the class, below the sensor's own logger.
             ref, _, rest = name.rpartition(".")
             name = ref if ref.endswith(f".{rest}") else name
         self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
 
     def _of_container(self, kind: str, text: str) -> tuple[str, str, str]:
-        """Kind, name and text of what the container says, which may be about a sensor."""
+        """Return kind, name and text of a record of the container. It may be about a sensor."""
         about = self._sensor.fullmatch(text)
         if about is None:
             return ("container", "", text) if kind == "info" else (kind, "container", text)
@@ -82,7 +88,7 @@ class Log:
 
 
 def _records(stream: IO[bytes]) -> Iterator[Record]:
-    """Each record; the lines of a traceback that a sensor prints come as one."""
+    """Yield each record. The lines of a traceback that a sensor prints become one record."""
     traces: dict[str, Record] = {}
     for line in stream:
         record = _record(line.decode("utf-8", "replace").rstrip("\n"))

@@ -1,4 +1,4 @@
-"""One run of `st2sensor dev`: a container on a folder of its own, and everything that shows what it does."""
+"""Run `st2sensor dev`: a container with its own folder, and everything that shows what it does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from st2sensor import config
+from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import child_process
 from st2sensor.cli.development.content import Asked, Content
 from st2sensor.cli.development.folder import Folder, opened
@@ -27,13 +27,13 @@ from st2sensor.cli.events.recording import recorder
 from st2sensor.outbox.database.file import open_file
 from st2sensor.storage import open_storage
 
-REST = 1.0
-"""Seconds that the rest of the log may take; a process that got away from its sensor may hold it open for ever."""
+LOG_END_TIMEOUT = 1.0
+"""Seconds to wait for the end of the log. A process that escaped from its sensor may hold it open forever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line says."""
+    """Options of the command line."""
 
     packs: Sequence[Path]
     sensors: Sequence[str]
@@ -47,7 +47,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Run the packs' sensors until SIGINT or SIGTERM; returns the exit code."""
+    """Run the packs' sensors until SIGINT or SIGTERM; return the exit code."""
     _isolate()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     screen = Screen(Console(highlight=False, emoji=False))
@@ -67,14 +67,14 @@ def run(options: Options) -> int:
 
 
 def _isolate() -> None:
-    """Let nothing else configure the container, and nothing write into the packs' folders."""
+    """Keep the environment from configuring the container, and Python from writing into the packs' folders."""
     for name in [name for name in os.environ if name.startswith("ST2_") and "__" in name]:
         del os.environ[name]
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def _run(options: Options, folder: Folder, screen: Screen) -> int:
-    settings = config.load([str(folder.config_file)])
+    settings = configured([str(folder.config_file)], show_warnings=False)
     with ExitStack() as stack:
         storage = stack.enter_context(closing(open_storage(settings.database)))
         storage.prepare()
@@ -82,12 +82,12 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         subscription = stack.enter_context(closing(follow.subscribe(settings.messaging)))
         _introduce(folder, screen)
         content = Content(folder, settings, storage, screen, triggers=options.triggers, virtualenvs=options.virtualenvs)
-        # Before the start, so that no save is missed meanwhile.
+        # Watch before the start, so that no save is missed.
         stack.enter_context(watching(folder, content.saved, lambda name, problem: screen.show("error", name, problem)))
         content.start(options.sensors)
         log = Log(folder, screen)
         outbox = settings.container.state_dir / "outbox.db"
-        # There before the container makes it, which is not done in one step.
+        # Create the outbox here: the container does that in several steps, and this process reads it meanwhile.
         open_file(outbox, settings.outbox.durability).close()
         triggers = Triggers(storage, outbox, screen, record)
         container = child_process.start([str(folder.config_file)], subprocess.PIPE)
@@ -101,7 +101,7 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
 
         with child_process.stopping(container) as code:
             follow.follow(subscription, triggers.show, ended)
-            reader.join(REST)
+            reader.join(LOG_END_TIMEOUT)
             triggers.show_invalid()
     return _end(code(), log, screen)
 
@@ -117,7 +117,7 @@ def _end(code: int, log: Log, screen: Screen) -> int:
     if code == 0:
         screen.say("\nEverything has stopped.")
         return 0
-    screen.say(f"\n[bold red]The container ended with exit code {code}.[/] It said last:")
+    screen.say(f"\n[bold red]The container ended with exit code {code}.[/] Its last lines:")
     for line in log.last:
         screen.say(f"  {escape(line)}")
     return code if code > 0 else 128 - code

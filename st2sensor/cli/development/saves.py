@@ -1,4 +1,4 @@
-"""Watches the files of packs that are developed. A thread each for what is watched."""
+"""Watch the files of packs under development, with a thread for each folder."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from st2sensor.packs.yaml_files import SUFFIXES
 CODE = (".py", *SUFFIXES)
 
 SAVES_DELAY, SETTLE = 100, 50
-"""Milliseconds in which saves are gathered, at the most, and that must pass without one."""
-
+"""Milliseconds during which saves are collected at most, and that must pass without a save."""
 
 UNDECODABLE = "Unable to decode path"
-"""How the watcher says that it has met a name that is not UTF-8; then it ends."""
+"""Message of the watcher about a file name that is not UTF-8. It ends after that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """:param root: the folder.
+    """A watched folder.
+
+    :param root: the folder.
     :param given: the folder as messages name it.
-    :param only: the one file that counts; None for all of a pack, in subfolders, too.
+    :param only: the only file that counts; None for all files of a pack, including subfolders.
     """
 
     root: Path
@@ -37,7 +38,7 @@ class Watched:
     only: str | None = None
 
     def concerns(self, change: Change, path: str) -> bool:  # noqa: ARG002 (watchfiles' signature)
-        """Whether a file is one that sensors are made of; editors' temporary files and caches are not."""
+        """Return whether a file belongs to a sensor. Caches and temporary files of editors do not."""
         inner = Path(path).relative_to(self.root)
         if self.only is not None:
             return str(inner) == self.only
@@ -46,16 +47,16 @@ class Watched:
         return inner.suffix in CODE or inner.name == REQUIREMENTS
 
     def name(self, path: str) -> str:
-        """A file as messages name it."""
+        """Return a path as messages name it."""
         return str(self.given / Path(path).relative_to(self.root))
 
 
 @contextmanager
 def watching(folder: Folder, saved: Callable[[set[str]], None], failed: Callable[[str, str], None]) -> Iterator[None]:
-    """While this lasts, hand on the names of files that are saved.
+    """Report saved files while the context lasts.
 
-    :param saved: called in threads, one call at a time for each pack.
-    :param failed: told of a folder that cannot be watched, and why.
+    :param saved: called with the names of saved files, in threads, one call at a time for each pack.
+    :param failed: called with a folder that cannot be watched, and the reason.
     """
     stop = threading.Event()
     threads = [
@@ -77,7 +78,7 @@ def _all(folder: Folder) -> Iterator[Watched]:
     for root, given in roots.items():
         yield Watched(root=root, given=given)
     for file in folder.configs.values():
-        # Its folder: editors replace a file rather than write it.
+        # Watch its folder: editors replace a file instead of writing to it.
         if not any(file.resolve().is_relative_to(root) for root in roots):
             yield Watched(root=file.parent.resolve(), given=file.parent, only=file.name)
 
@@ -88,7 +89,7 @@ def _watch(
     failed: Callable[[str, str], None],
     stop: threading.Event,
 ) -> None:
-    is_told = False
+    was_reported = False
     while not stop.is_set():
         try:
             for changes in watch(
@@ -103,15 +104,15 @@ def _watch(
             return
         except WatchfilesRustInternalError as exception:
             if UNDECODABLE not in str(exception):
-                failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
+                failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")
                 return
-            # Somebody has opened a file of such a name; the others are watched again.
-            if not is_told:
+            # A file with such a name was opened. Watch the others again.
+            if not was_reported:
                 failed(
                     str(watched.given), f"a file's name is not UTF-8: {exception}; rename it to see when it is saved"
                 )
-            is_told = True
+            was_reported = True
         except OSError as exception:
-            # As when the system has no more inotify watches to give.
-            failed(str(watched.given), f"cannot be watched: {exception}; start again to see what is saved")
+            # For example, the system has no more inotify watches.
+            failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")
             return

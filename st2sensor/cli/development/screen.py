@@ -1,4 +1,4 @@
-"""What `st2sensor dev` shows: one stream of lines in columns, with colours on a terminal and plain elsewhere."""
+"""The output of `st2sensor dev`: lines in columns, with colours on a terminal and plain elsewhere."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ STYLES = {
     "critical": "bold red",
     "invalid": "bold red",
 }
-"""What there are lines of, and how the word is shown."""
+"""Kinds of lines, and the style of the word for each."""
 
 LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red", "sensor": "", "saved": ""}
-"""How the text is shown, where that is not how the word is."""
+"""Style of the text, for kinds where it differs from the style of the word."""
 
 KIND_WIDTH = max(map(len, STYLES))
 WIDEST_NAME = 32
 BELOW = 10
-"""Columns before what stands below a line."""
+"""Indentation of text below a line."""
 
 HIGHLIGHTER = JSONHighlighter()
 
 
 class Screen:
-    """For several threads."""
+    """Prints lines. Safe for several threads."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,11 +52,11 @@ class Screen:
         self._lock = threading.Lock()
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Names that will be shown."""
+        """Widen the column of names for those that will be shown."""
         self._name_width = min(WIDEST_NAME, max([self._name_width, *map(len, names)]))
 
     def say(self, text: str = "") -> None:
-        """A line without columns, with markup."""
+        """Print a line with markup, without columns."""
         with self._lock:
             self._console.print(text, soft_wrap=True)
 
@@ -70,12 +70,13 @@ class Screen:
         below: str = "",
         moment: float | None = None,
     ) -> None:
-        """A line.
+        """Print a line.
 
-        :param kind: one of STYLES.
-        :param payload: what the text is about.
-        :param below: further lines, as of a traceback, whose last says most.
-        :param moment: seconds since the epoch; now unless given.
+        :param kind: a key of STYLES.
+        :param name: name of the sensor, trigger type or file; empty for none.
+        :param payload: payload that the text is about.
+        :param below: further lines, such as a traceback. The last one is highlighted.
+        :param moment: seconds since the epoch; None for now.
         """
         stamp = time.strftime("%H:%M:%S", time.localtime(moment))
         words = text if isinstance(text, Text) else Text(printable(text), LOUD.get(kind, STYLES[kind]))
@@ -92,7 +93,7 @@ class Screen:
 
 
 def _columns(stamp: str, kind: str, body: Text) -> Table:
-    """A table of one line: what is too long for it is wrapped below its beginning."""
+    """Return a table with one row, so that a long body wraps within its column."""
     table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(width=len(stamp), no_wrap=True)
     table.add_column(width=KIND_WIDTH, no_wrap=True)
@@ -107,7 +108,7 @@ def _traceback(text: str, kind: str) -> Text:
 
 
 def highlighted(payload: Any) -> Text:
-    """JSON in its colours."""
+    """Return a payload as coloured JSON."""
     text = Text(printable(json.dumps(payload, ensure_ascii=False)))
     HIGHLIGHTER.highlight(text)
     return text

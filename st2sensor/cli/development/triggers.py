@@ -1,4 +1,4 @@
-"""Triggers as they are shown while a pack is developed: from the exchange, and those that never came there."""
+"""Show triggers while a pack is developed: those on the exchange, and the invalid ones that never get there."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from st2sensor.storage.base import Storage
 from st2sensor.transport.base import Message
 
 SENSOR_EVENTS = ("core.st2.sensor.process_spawn", "core.st2.sensor.process_exit")
-"""The log says more."""
+"""Trigger types that are not shown: the log says more about these events."""
 
 
 class Triggers:
-    """Shows and records them, for the main thread.
+    """Shows and records triggers, in the main thread.
 
-    :param outbox: the container's.
+    :param outbox: file of the container's outbox.
     """
 
     def __init__(self, storage: Storage, outbox: Path, screen: Screen, record: Record) -> None:
@@ -37,7 +37,7 @@ class Triggers:
         self._last_letter = 0
 
     def show(self, message: Message) -> None:
-        """One from the exchange."""
+        """Show a message from the exchange."""
         seen = seen_in(message, self._storage)
         if seen is None:
             self._screen.show("warning", "exchange", not_shown(message))
@@ -50,7 +50,7 @@ class Triggers:
             self._screen.show("trigger", seen.trigger_type, _text(seen))
 
     def show_invalid(self) -> None:
-        """Those that became dead letters since the last time."""
+        """Show the triggers that became dead letters since the last call."""
         for letter in self._dead.after(self._last_letter):
             body = json.loads(letter.entry.body)
             payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]

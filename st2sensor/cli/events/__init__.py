@@ -1,1 +1,1 @@
-"""Events as commands see, store and send them."""
+"""Trigger instances as commands receive, record and publish them."""

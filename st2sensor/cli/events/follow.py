@@ -1,4 +1,4 @@
-"""Trigger instances as they pass over the exchange: following them, and a line for each."""
+"""Follow the trigger instances on the exchange, and show each as a line."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from st2sensor.transport.base import Message, Subscription
 from st2sensor.transport.topology import Topology
 
 POLL_INTERVAL = 0.2
-"""Seconds between two looks whether to end."""
+"""Seconds between two checks whether to end."""
 
 
 def subscribe(messaging: Messaging) -> Subscription:
-    """Listen from now on. Raises BrokerUnavailable."""
+    """Subscribe to the exchange. Raises BrokerUnavailable."""
     subscription = open_transport(messaging).subscription([Topology(messaging.prefix).dispatch])
     subscription.connect()
     return subscription
 
 
 def follow(subscription: Subscription, handle: Callable[[Message], None], ended: Callable[[], bool]) -> None:
-    """Hand on each message until `ended` says so and nothing more has arrived."""
+    """Pass each message to `handle` until `ended` returns true and nothing more has arrived."""
     while True:
         last = ended()
         messages = subscription.receive(POLL_INTERVAL)
@@ -39,13 +39,13 @@ def follow(subscription: Subscription, handle: Callable[[Message], None], ended:
 
 
 def line(seen: Seen) -> Text:
-    """An instance as a line: when, of which type, its trace tag and its payload."""
-    told = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(seen.trigger_type), "bold cyan"))
+    """Return an instance as a line: time, trigger type, trace tag and payload."""
+    shown = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(seen.trigger_type), "bold cyan"))
     if seen.trace_tag:
-        told.append(f"  #{in_line(seen.trace_tag)}", "magenta")
+        shown.append(f"  #{in_line(seen.trace_tag)}", "magenta")
     for name, value in seen.payload.items():
-        told.append(f"  {in_line(name)}=", "dim").append(_short(value))
-    return told
+        shown.append(f"  {in_line(name)}=", "dim").append(_short(value))
+    return shown
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Files of trigger instances that were seen, one JSON object a line: --record writes, `st2sensor replay` reads them."""
+"""Recordings: files with a trigger instance per line, as JSON. --record writes them, `st2sensor replay` reads them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIELDS = tuple(field.name for field in fields(Seen))
 
 @contextmanager
 def recorder(path: Path | None) -> Iterator[Record]:
-    """Append each instance to a file, which is there for others at once; without a path, do nothing.
+    """Append each instance to a file and flush it. Without a path, do nothing.
 
     Raises ConfigError when the file cannot be opened.
     """
@@ -41,7 +41,7 @@ def recorder(path: Path | None) -> Iterator[Record]:
 
 
 def read(path: Path) -> list[tuple[int, Seen]]:
-    """What was recorded, with line numbers. Raises RecordingError for a file of which any line is malformed."""
+    """Return the recorded instances with their line numbers. Raises RecordingError if any line is malformed."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exception:
@@ -62,12 +62,12 @@ def read(path: Path) -> list[tuple[int, Seen]]:
 def _seen(item: Any) -> Seen:
     """Raises ValueError."""
     if not isinstance(item, dict):
-        raise ValueError("the line is no JSON object")
+        raise ValueError("the line is not a JSON object")
     if item.keys() != set(FIELDS):
-        raise ValueError(f"the line must have just these keys: {', '.join(FIELDS)}")
+        raise ValueError(f"the line must have exactly these keys: {', '.join(FIELDS)}")
     for name, value in item.items():
         if not FITS[name](value):
-            raise ValueError(f"{name}: {value!r} is not what is recorded there")
+            raise ValueError(f"{name}: {value!r} is not a value that --record writes")
     isotime.parse(item["time"])
     return Seen(**item)
 
@@ -88,8 +88,8 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "trace_context": _is_trace,
     "message_id": lambda value: value is None or isinstance(value, str),
 }
-"""Whether a field has the form that it is recorded in."""
+"""Checks of whether a value may stand in a field, by field."""
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""A trigger instance as it passed over the exchange: what the commands show, record and replay."""
+"""A trigger instance from the exchange, which commands show, record and replay."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from st2sensor.transport.base import Message
 from st2sensor.transport.codec import JSON_TYPE
 
 BEGINNING = 80
-"""Bytes of a message that are shown."""
+"""Bytes of a malformed message that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """:param time: when it was seen, as ISO 8601 text.
-    :param trigger: the trigger's reference, or its fields.
-    :param trigger_type: the type's reference: a trigger with parameters is named by a uuid, which tells people nothing.
+    """A trigger instance.
+
+    :param time: ISO 8601 text: when it arrived here.
+    :param trigger: reference of the trigger, or its fields.
+    :param trigger_type: reference of the type. A trigger with parameters has a uuid as its name, which says nothing.
     :param trace_context: `id_` and `trace_tag`.
     """
 
@@ -44,7 +46,7 @@ class Seen:
 
 
 def seen_in(message: Message, storage: Storage) -> Seen | None:
-    """The instance in a message; None when that is no JSON, for pickles are not read, or no trigger instance."""
+    """Return the instance in a message; None if it is not one, or not JSON: pickles are never read."""
     if message.content_type != JSON_TYPE:
         return None
     try:
@@ -64,11 +66,11 @@ def seen_in(message: Message, storage: Storage) -> Seen | None:
 
 
 def not_shown(message: Message) -> str:
-    """What is said of a message that `seen_in` does not read."""
+    """Return a line about a message that `seen_in` cannot read."""
     size = f"{len(message.body)} bytes"
     if message.content_type == JSON_TYPE:
         beginning = in_line(message.body[:BEGINNING].decode("utf-8", "replace"))
-        return f"a message of {size} is no trigger instance: {beginning}"
+        return f"a message of {size} is not a trigger instance: {beginning}"
     return f"{size} of {in_line(str(message.content_type))}: set [messaging] serializer = json"
 
 

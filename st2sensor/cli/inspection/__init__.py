@@ -1,1 +1,1 @@
-"""What commands know of the sensors that run."""
+"""What commands find out about sensors, containers and nodes."""

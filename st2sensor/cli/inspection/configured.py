@@ -1,4 +1,4 @@
-"""What is missing in the configuration that a sensor would get if it started now."""
+"""Gaps in the configuration that a sensor would get if it started now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from st2sensor.errors import St2SensorError
 from st2sensor.models import SensorType
 from st2sensor.packs.code.location import located
 from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -16,7 +17,10 @@ from st2sensor.workers.pool import Pool
 
 
 def warnings(settings: Settings, ref: str) -> list[str]:
-    """Of a sensor's configuration, as a start would log them; none where it cannot be read: that is told elsewhere."""
+    """Return the warnings that a start of a sensor would log about its configuration.
+
+    None are returned if it cannot be read: the sensor's state tells that.
+    """
     with (
         suppress(St2SensorError),
         closing(open_storage(settings.database)) as storage,
@@ -27,7 +31,7 @@ def warnings(settings: Settings, ref: str) -> list[str]:
         if sensor is None:
             return []
         code = located(sensor, settings.content)
-        source = pack_config.load(settings.content.configs_path, sensor.pack, code.pack)
+        source = pack_source.load(settings.content.configs_path, sensor.pack, code.pack)
         templates = Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers)
         return [] if source.is_empty else list(pack_config.render(source, templates).warnings)
     return []

@@ -1,4 +1,4 @@
-"""Speaks with the running container of this host, over its control socket."""
+"""The client of a running container's control socket."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ CHUNK = 65536
 CONTROL_ANSWER_TIMEOUT = 30.0
 """Seconds that a container has to answer."""
 
-
 REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "ValueError": ValueError}
-"""Errors that are raised here as they were in the container, by name."""
+"""Errors of the container that are raised here as the same type, by name."""
 
 
 class ControlClient:
-    """A connection; for one thread. Methods raise ContainerGone when it is lost, and what the container refuses with.
+    """A connection, for one thread. All methods raise ContainerGone if it is lost.
 
-    Raises ContainerAway when no container listens, ContainerForbidden when this user may not ask.
+    Raises ContainerAway if no container listens, and ContainerForbidden if this user has no access.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,9 +49,9 @@ class ControlClient:
             raise _away(path, exception) from exception
 
     def call(self, method: str, *bodies: bytes, **params: Any) -> Any:
-        """Ask, and wait for the answer. Raises SensorNotFound, RpcError, ValueError for what cannot be done.
+        """Send a request and return the answer. Raises SensorNotFound, RpcError, ValueError if it is refused.
 
-        :param bodies: what `rpc.body` has made.
+        :param bodies: results of `rpc.body`.
         """
         request = rpc.request(next(self._ids), method, params, bodies)
         try:
@@ -65,16 +64,16 @@ class ControlClient:
                 return _answer(message)
 
     def follow(self, kinds: list[str], sensor: str | None = None) -> None:
-        """Have `events` tell what happens from now on.
+        """Subscribe to events from now on; `events` yields them.
 
-        :param kinds: as the hub of the container names them.
-        :param sensor: only what concerns this one.
+        :param kinds: names of event kinds, as in container.broadcast.
+        :param sensor: the sensor whose events are wanted; None for all.
         """
         self.call("follow", kinds=kinds, ref=sensor)
         self._socket.settimeout(None)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What has happened since `follow`, until the container ends."""
+        """Yield the events since `follow`, until the container ends."""
         while True:
             try:
                 yield self._receive()["params"]
@@ -98,18 +97,21 @@ class ControlClient:
 
 @contextmanager
 def reached(state_dir: Path, ref: str | None = None) -> Iterator[ControlClient]:
-    """The container of a state directory, or the one beside it that runs a sensor alone.
+    """Connect to the container of a state directory, or to the one that runs only a given sensor.
 
     Raises ContainerAway, ContainerForbidden.
 
-    :param ref: that sensor.
+    :param ref: the sensor. A container that runs only this one is preferred.
     """
     with closing(_connected(state_dir, ref)) as container:
         yield container
 
 
 def all_reached(state_dir: Path) -> list[Path]:
-    """The control sockets of a state directory, of containers that run one sensor alone, too; the first may be none."""
+    """Return the control sockets of a state directory, including those of containers that run a single sensor.
+
+    The first one may not exist.
+    """
     return [state_dir / CONTROL_SOCKET, *sorted(state_dir.glob(f"*/{CONTROL_SOCKET}"))]
 
 
@@ -131,9 +133,9 @@ def _answer(message: rpc.Message) -> Any:
 def _away(path: Path, exception: OSError) -> St2SensorError:
     if isinstance(exception, PermissionError):
         return ContainerForbidden(
-            f"{path}: {exception.strerror}; become a member of the group that owns it, or do this as the container's "
-            "user"
+            f"{path}: {exception.strerror}; become a member of the group that owns it, or run this as the "
+            "container's user"
         )
     return ContainerAway(
-        f"no container listens at {path}; st2ctl start starts it, and its log says why it is not there"
+        f"no container listens at {path}; st2ctl start starts one, and the log of the last one says why it ended"
     )

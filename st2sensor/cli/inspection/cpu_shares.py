@@ -1,28 +1,28 @@
-"""What sensors use of the processor between two looks at them."""
+"""The share of a processor that each sensor uses between two samples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from st2sensor.cli.inspection.reports import Report
+from st2sensor.reports import SensorReport
 
 Shares = Mapping[str, float | None]
-"""Percent of one processor, by sensor; None where nobody knows yet."""
+"""Percent of one processor, by sensor; None if it is not known yet."""
 
 
 class CpuShares:
-    """Remembers the last look."""
+    """Compares each sample with the one before."""
 
     def __init__(self) -> None:
         self._used: dict[tuple[str, int | None], float] = {}
         self._at = 0.0
 
-    def shares(self, sensors: Iterable[Report], now: float) -> Shares:
-        """What each has used since the last look; None for a process that is new since then.
+    def shares(self, sensors: Iterable[SensorReport], now: float) -> Shares:
+        """Return the shares since the last sample. None marks a process that is new since then.
 
-        :param now: seconds on a clock that is not changed.
+        :param now: seconds of a monotonic clock.
         """
-        used = {(report["ref"], report["pid"]): report["cpu"] for report in sensors if report["cpu"] is not None}
+        used = {(report.ref, report.pid): report.cpu for report in sensors if report.cpu is not None}
         span, self._at = now - self._at, now
         before, self._used = self._used, used
         return {

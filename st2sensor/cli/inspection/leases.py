@@ -1,4 +1,4 @@
-"""The nodes that share sensors, as commands see them: in the database, from any host."""
+"""The nodes that share sensors, read from the database on any host."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from st2sensor.cli.text import units
+from st2sensor.errors import NodeNotFound
 from st2sensor.models import Registration, SensorType
 from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
@@ -13,22 +14,22 @@ from st2sensor.storage import open_leases, open_storage
 from st2sensor.storage.base import Leases
 
 LEASES_TIMEOUT = 10.0
-"""Seconds that a server has to answer."""
+"""Seconds that the database has to answer."""
 
 NAMED = 3
-"""Sensors that are told by name, before the rest is counted."""
+"""Sensors that a line names before it only counts the rest."""
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Leases]:
-    """Raises StorageError."""
+    """Open the leases. Raises StorageError."""
     with closing(open_leases(settings.database, LEASES_TIMEOUT)) as leases:
         leases.prepare()
         yield leases
 
 
-def standing(leases: Leases) -> Overview:
-    """Look once. Raises StorageError."""
+def overview(leases: Leases) -> Overview:
+    """Return all nodes and leases as they are now. Raises StorageError."""
     return Overview(
         members=leases.members(),
         drained=leases.drained(),
@@ -37,20 +38,34 @@ def standing(leases: Leases) -> Overview:
 
 
 def wanted(settings: Settings) -> Mapping[str, tuple[str, ...]]:
-    """The sensors that some node is to run, with the labels they need, by reference. Raises StorageError."""
+    """Return the sensors that should run, by reference, with the labels that each needs. Raises StorageError."""
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         needs = {item.ref: item.overrides.runs_on or () for item in storage.all(Registration)}
         return {sensor.ref: needs.get(sensor.ref, ()) for sensor in storage.all(SensorType) if sensor.enabled}
 
 
+def held_by(node: str, nodes: Overview) -> set[str]:
+    """Return the sensors that a node holds, or held when it died if no other node has taken them."""
+    members = {member.id for member in nodes.members if member.node == node}
+    return {lease.sensor for lease in nodes.leases.values() if lease.holder in members}
+
+
+def require_node(node: str, nodes: Overview) -> None:
+    """Raise NodeNotFound if no container has this name and no node of this name is drained."""
+    known = sorted({member.node for member in nodes.members} | nodes.drained)
+    if node not in known:
+        names = f"the nodes are: {', '.join(known)}" if known else "no container shares sensors: st2sensor nodes"
+        raise NodeNotFound(f"no node is called {node}; {names}")
+
+
 def named(refs: Sequence[str]) -> str:
-    """Sensors in a line: the first few by name."""
+    """Return sensors as text: the names of the first few, and how many more there are."""
     return ", ".join(refs[:NAMED]) + (f" and {len(refs) - NAMED} more" if len(refs) > NAMED else "")
 
 
 def by_reason(reasons: Mapping[str, str]) -> list[str]:
-    """Lines that say why sensors do not run.
+    """Return a line for each reason that keeps sensors from running, with those sensors.
 
     :param reasons: by sensor.
     """

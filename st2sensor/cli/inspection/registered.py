@@ -1,10 +1,9 @@
-"""What is known of the sensors where no container runs: from the database."""
+"""Reports on sensors where no container runs: what the database says."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from st2sensor.cli.inspection import leases
 from st2sensor.models import Refusal, Registration, SensorType
@@ -13,34 +12,34 @@ from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_storage
 
-NOBODY = "no container runs on this host; st2ctl start starts it"
+NOBODY = "no container runs on this host; st2ctl start starts one"
 
 
-def every(settings: Settings) -> list[dict[str, Any]]:
-    """Every sensor as a SensorReport in JSON, by reference. Raises StorageError."""
+def every(settings: Settings) -> list[SensorReport]:
+    """Return a report on every sensor, sorted by reference. Raises StorageError."""
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
         registrations = {item.ref: item for item in storage.all(Registration)}
         refusals = {item.ref: item.error for item in storage.all(Refusal)}
-    standing = _standing(settings)
+    overview = _nodes(settings)
     refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
-    reports = [_report(ref, sensors.get(ref), registrations.get(ref), standing) for ref in refs]
+    reports = [_report(ref, sensors.get(ref), registrations.get(ref), overview) for ref in refs]
     return [
-        asdict(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
+        replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals))
         for item in reports
     ]
 
 
-def _standing(settings: Settings) -> Overview | None:
+def _nodes(settings: Settings) -> Overview | None:
     if settings.container.sharing is None:
         return None
     with leases.opened(settings) as opened:
-        return leases.standing(opened)
+        return leases.overview(opened)
 
 
 def _report(
-    ref: str, sensor: SensorType | None, registration: Registration | None, standing: Overview | None
+    ref: str, sensor: SensorType | None, registration: Registration | None, overview: Overview | None
 ) -> SensorReport:
     refused = registration.error if registration else None
     if sensor is None:
@@ -56,16 +55,16 @@ def _report(
     )
     if not sensor.enabled:
         return report
-    if standing is None or not standing.members:
+    if overview is None or not overview.members:
         return replace(report, state=DOWN, reason=NOBODY)
-    holder = standing.holder(ref)
+    holder = overview.holder(ref)
     if holder is None:
         needs = (registration.overrides.runs_on if registration else None) or ()
-        return replace(report, state=DOWN, reason=standing.why_nobody(needs))
+        return replace(report, state=DOWN, reason=overview.why_nobody(needs))
     return replace(
         report,
         state=ELSEWHERE,
         reason=f"node {holder.node} holds it",
         node=holder.node,
-        fence=standing.leases[ref].fence,
+        fence=overview.leases[ref].fence,
     )

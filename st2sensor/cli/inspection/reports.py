@@ -1,81 +1,106 @@
-"""What is known of the sensors: from the running containers of this host, else from the database."""
+"""Read a container's reports: JSON from the control socket becomes typed values."""
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from st2sensor.cli.inspection.control_client import ControlClient, all_reached, reached
-from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
-from st2sensor.reports import PAGE
-from st2sensor.settings import Settings
-from st2sensor.system.lazy import resolve
+from st2sensor.cli.inspection.control_client import ControlClient
+from st2sensor.errors import RpcError
+from st2sensor.reports import PAGE, NodeReport, SensorReport
 
-OF_SENSORS = ("sensors",)
-"""Checks that a list of sensors tells anyway."""
+Report = TypeVar("Report")
 
-Report = dict[str, Any]
-"""A SensorReport, as JSON has it."""
-
-
-def every(settings: Settings) -> list[Report]:
-    """Every sensor, by reference. Raises ContainerForbidden, and StorageError when the database is needed."""
-    found: dict[str, Report] = {}
-    reachable = False
-    for path in all_reached(settings.container.state_dir):
-        try:
-            with closing(ControlClient(path)) as container:
-                for report in sensors_of(container):
-                    reachable = True
-                    if report["pid"] is not None or report["ref"] not in found:
-                        found[report["ref"]] = report
-        except ContainerAway:
-            continue
-    return [found[ref] for ref in sorted(found)] if reachable else _registered(settings)
+Convert = Callable[[Any], Any]
+"""Turns a value as JSON has it into the value of a field. Raises ValueError."""
 
 
-def sensors_of(container: ControlClient) -> list[Report]:
-    """Every sensor of a container, page by page."""
-    found: list[Report] = container.call("sensors")
-    while found and len(found) % PAGE == 0:
-        page = container.call("sensors", after=found[-1]["ref"])
-        if not page:
+def node_of(container: ControlClient) -> NodeReport:
+    """Return a container's report on itself. Raises RpcError."""
+    return parsed(NodeReport, container.call("node"))
+
+
+def sensor_of(container: ControlClient, ref: str) -> SensorReport | None:
+    """Return a container's report on one sensor; None if it does not know that sensor. Raises RpcError."""
+    found = container.call("sensor", ref=ref)
+    return None if found is None else parsed(SensorReport, found)
+
+
+def sensors_of(container: ControlClient) -> list[SensorReport]:
+    """Return a container's reports on all its sensors, fetched page by page. Raises RpcError."""
+    found: list[SensorReport] = []
+    page = container.call("sensors")
+    while page:
+        found += [parsed(SensorReport, item) for item in page]
+        if len(page) % PAGE:
             break
-        found += page
+        page = container.call("sensors", after=found[-1].ref)
     return found
 
 
-def troubles_of(settings: Settings) -> list[str]:
-    """What is wrong with what the containers of this host need, as the broker. Raises ContainerForbidden."""
-    found: dict[str, None] = {}
-    for path in all_reached(settings.container.state_dir):
-        with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
-            for check in container.call("node")["checks"]:
-                if not check["ok"] and check["name"] not in OF_SENSORS:
-                    found[f"{check['name']}: {check['reason']}"] = None
-    return list(found)
+def parsed(kind: type[Report], item: object) -> Report:
+    """Return a dataclass from the JSON form of its fields.
 
-
-def one(settings: Settings, ref: str) -> tuple[Report, Report | None]:
-    """One sensor, and the container that runs it, if there is one.
-
-    Raises SensorNotFound, ContainerForbidden, StorageError.
+    Unknown keys are ignored: the container may be newer. A field that has a default may be absent: it may be older.
+    Raises RpcError if another field is absent, or if a value has the wrong type.
     """
     try:
-        with reached(settings.container.state_dir, ref) as container:
-            report = container.call("sensor", ref=ref)
-            node = container.call("node")
-    except ContainerAway:
-        node = None
-        report = next((found for found in _registered(settings) if found["ref"] == ref), None)
-    if report is None:
-        raise SensorNotFound(
-            f"sensor {ref} is not registered: check the name with st2sensor list, or run st2ctl reload"
-        )
-    return report, node
+        made: Report = _record(kind, item)
+    except ValueError as exception:
+        raise RpcError(
+            f"cannot read the container's answer: {exception}; if the container runs another version of st2sensor, "
+            "st2ctl restart starts the installed one"
+        ) from exception
+    return made
 
 
-def _registered(settings: Settings) -> list[Report]:
-    """What reads the database is loaded only where no container answers."""
-    found: list[Report] = resolve("st2sensor.cli.inspection.registered:every")(settings)
-    return found
+def _record(kind: Any, item: object) -> Any:
+    if not isinstance(item, Mapping):
+        raise ValueError(f"{kind.__name__} is {item!r}, not an object")
+    values = {}
+    for name, convert, is_required in _fields_of(kind):
+        if name in item:
+            try:
+                values[name] = convert(item[name])
+            except TypeError:
+                raise ValueError(f"{kind.__name__} has the {name} {item[name]!r}") from None
+        elif is_required:
+            raise ValueError(f"{kind.__name__} has no {name}")
+    return kind(**values)
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[tuple[str, Convert, bool], ...]:
+    """Return the name of each field, its converter, and whether it is required."""
+    hints = get_type_hints(kind)
+    return tuple((field.name, _converter(hints[field.name]), field.default is MISSING) for field in fields(kind))
+
+
+def _converter(hint: Any) -> Convert:
+    """Return the converter for a type. It raises TypeError for a value of another type, as _record expects."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        (inner,) = (_converter(argument) for argument in arguments if argument is not NoneType)
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        each = _converter(arguments[0])
+        return lambda value: tuple(each(item) for item in _exactly(list, value))
+    if origin is Mapping:
+        key, entry = map(_converter, arguments)
+        return lambda value: {key(name): entry(item) for name, item in _exactly(dict, value).items()}
+    if is_dataclass(hint):
+        return functools.partial(_record, hint)
+    if hint is float:
+        # JSON does not tell 1 from 1.0.
+        return lambda value: float(value if type(value) is int else _exactly(float, value))
+    return functools.partial(_exactly, hint)
+
+
+def _exactly(kind: type[Any], value: Any) -> Any:
+    # No subclass: a bool is an int.
+    if type(value) is not kind:
+        raise TypeError
+    return value

@@ -1,4 +1,4 @@
-"""The table of `st2sensor list` and `top`: a row a sensor, in a line each, as wide as the terminal."""
+"""The table of `st2sensor list` and `top`: one line per sensor, as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor.cli.inspection.reports import Report
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.printable import in_line
+from st2sensor.reports import SensorReport
 
 NODE = "node"
-"""Left out where no sensor has one."""
+"""A column that is omitted if no sensor has a node."""
 
 NUMBERS = frozenset({"restarts", "/min", "memory", "cpu"})
 
 SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "since", NODE)
-"""Columns that a narrow terminal goes without, first what matters least."""
+"""Columns that a narrow terminal lacks, the least important one first."""
 
 WHY = "why"
 
 ENOUGH = 16
-"""Columns of a reason, before another column goes for it."""
+"""Width that a reason gets, even if another column must be dropped for it."""
 
 GAP = 2
-"""Columns between two."""
+"""Spaces between two columns."""
 
 BARS = 18
-"""Of a sparkline: three minutes."""
+"""Bars of a sparkline: three minutes."""
 
 
-def table(found: Sequence[Report], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
-    """Where not all has room, what matters least is left out, and reasons are cut.
+def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
+    """Return the table. If it is too wide, the least important columns are dropped and reasons are cut.
 
-    :param processor: the column of what each uses of a processor, in percent; none unless given.
+    :param processor: percent of a processor that each sensor uses, for a column of its own; None for no column.
     """
     rows = [_row(report, processor) for report in found]
     names = _fitting(rows, width)
@@ -48,41 +48,41 @@ def table(found: Sequence[Report], width: int, processor: Mapping[str, float | N
     return made
 
 
-def why(report: Report) -> str:
-    """What is wrong with a sensor, if anything is, in a line."""
-    said = units.hang(report["hang"])
-    if report["state"] != "running":
-        reason = str(report["reason"]).partition("\n")[0]
-        return f"{reason}; {said}" if said else reason
-    if said:
-        return said
-    if not report["failing"]:
-        return str(report["held_back"])
-    ended, error = report["last_exit"], report["last_error"]
-    if ended is not None and (error is None or error["at"] < ended["at"]):
-        return str(ended["text"]).partition("\n")[0]
-    return "" if error is None else str(error["text"]).rstrip().rpartition("\n")[2]
+def why(report: SensorReport) -> str:
+    """Return a line about a sensor's problem; empty if it has none."""
+    hang = units.hang(report.hang)
+    if report.state != "running":
+        reason = report.reason.partition("\n")[0]
+        return f"{reason}; {hang}" if hang else reason
+    if hang:
+        return hang
+    if not report.failing:
+        return report.held_back
+    ended, error = report.last_exit, report.last_error
+    if ended is not None and (error is None or error.at < ended.at):
+        return ended.text.partition("\n")[0]
+    return "" if error is None else error.text.rstrip().rpartition("\n")[2]
 
 
-def _state(report: Report) -> Text:
-    if report["failing"]:
+def _state(report: SensorReport) -> Text:
+    if report.failing:
         return Text("failing", "bold red")
-    return Text(report["state"], "yellow" if report["hang"] else colours.OF_STATES[report["state"]])
+    return Text(report.state, "yellow" if report.hang else colours.OF_STATES.get(report.state, ""))
 
 
-def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
-    """Cells by the names of their columns, all of them."""
+def _row(report: SensorReport, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
+    """Return all cells, by the names of their columns."""
     cells: dict[str, str | Text] = {
-        "sensor": in_line(report["ref"]),
+        "sensor": in_line(report.ref),
         "state": _state(report),
-        NODE: in_line(report["node"] or ""),
-        "since": units.ago(report["since"]),
-        "restarts": str(report["restarts"] or ""),
-        "/min": str(report["triggers_per_minute"] or ""),
-        "last trigger": units.ago(report["triggered_at"]),
-        "memory": units.size(report["memory"]),
-        "cpu": "" if processor is None else units.percent(processor.get(report["ref"])),
-        "last 3 min": units.sparkline(report["recent"], BARS).strip(),
+        NODE: in_line(report.node or ""),
+        "since": units.ago(report.since),
+        "restarts": str(report.restarts or ""),
+        "/min": str(report.triggers_per_minute or ""),
+        "last trigger": units.ago(report.triggered_at),
+        "memory": units.size(report.memory),
+        "cpu": "" if processor is None else units.percent(processor.get(report.ref)),
+        "last 3 min": units.sparkline(report.recent, BARS).strip(),
         WHY: in_line(why(report)),
     }
     if processor is None:
@@ -91,7 +91,7 @@ def _row(report: Report, processor: Mapping[str, float | None] | None) -> dict[s
 
 
 def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
-    """The columns that have room beside each other."""
+    """Return the columns that fit next to each other."""
     names = [name for name in (rows[0] if rows else []) if name != NODE or any(row[NODE] for row in rows)]
     longest = max((row[WHY].cell_len for row in rows), default=0)
     for name in SPARED:
@@ -103,5 +103,5 @@ def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
 
 
 def _taken(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> int:
-    """The width of some columns, with the gap after each."""
+    """Return the width of columns, including the gap after each."""
     return sum(max(len(name), *(row[name].cell_len for row in rows)) + GAP for name in names)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-SORTS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
-    "state": lambda report: (not report["failing"], report["state"] == "running", report["ref"]),
-    "triggers": lambda report: -report["triggers_per_minute"],
-    "memory": lambda report: -(report["memory"] or 0),
-    "cpu": lambda report: -(report["cpu"] or 0),
-    "restarts": lambda report: -report["restarts"],
-    "name": lambda report: report["ref"],
+from st2sensor.reports import SensorReport
+
+SORTS: Mapping[str, Callable[[SensorReport], Any]] = {
+    "state": lambda report: (not report.failing, report.state == "running", report.ref),
+    "triggers": lambda report: -report.triggers_per_minute,
+    "memory": lambda report: -(report.memory or 0),
+    "cpu": lambda report: -(report.cpu or 0),
+    "restarts": lambda report: -report.restarts,
+    "name": lambda report: report.ref,
 }
 
 
-def ordered(sensors: Sequence[dict[str, Any]], sort: str, shares: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """By processor: those first that use it now, where that is known.
+def ordered(sensors: Sequence[SensorReport], sort: str, shares: Mapping[str, float | None]) -> list[SensorReport]:
+    """Return sensors in order. By cpu, current use counts if it is known, otherwise total use.
 
-    :param sort: one of SORTS.
-    :param shares: what each uses of the processor.
+    :param sort: a key of SORTS.
+    :param shares: percent of a processor that each sensor uses now.
     """
     if sort == "cpu" and shares:
-        return sorted(sensors, key=lambda report: -(shares.get(report["ref"]) or 0))
+        return sorted(sensors, key=lambda report: -(shares.get(report.ref) or 0))
     return sorted(sensors, key=SORTS[sort])

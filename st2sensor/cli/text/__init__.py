@@ -1,1 +1,1 @@
-"""Text for people: times, sizes, colours, tables."""
+"""Text as commands print it: units, colours, escapes, tables."""

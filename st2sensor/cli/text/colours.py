@@ -1,4 +1,4 @@
-"""Colours of states and of levels, in the order in which commands name these."""
+"""Colours of states and log levels. Help texts list both in this order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OF_STATES = {
     "disabled": "dim",
     "elsewhere": "dim",
 }
-"""Of sensors."""
+"""Colours of the states of sensors."""
 
 OF_LEVELS = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
-"""Of lines of a log."""
+"""Colours of log levels."""

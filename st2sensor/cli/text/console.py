@@ -1,4 +1,4 @@
-"""The console that tables are printed on."""
+"""The console that commands print tables on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from rich.console import Console
 
 UNLIMITED = 500
-"""Columns, where no terminal sets a limit."""
+"""Columns of a table if no terminal limits it."""
 
 
 def console() -> Console:
-    """For tables of what others have written: it is shown as it is."""
+    """Return a console that prints text as it is: untrusted text could look like markup."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else UNLIMITED
     return Console(highlight=False, markup=False, emoji=False, width=wide)

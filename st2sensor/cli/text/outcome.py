@@ -1,4 +1,4 @@
-"""What a command says that it has done."""
+"""The result of a command that changes something."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import json
 import click
 
 
-def report(json_output: bool, line: str, **fields: object) -> None:
-    """Say it in a line, or as JSON."""
+def print_outcome(json_output: bool, line: str, **fields: object) -> None:
+    """Print a line for people, or the fields as JSON."""
     click.echo(json.dumps(fields) if json_output else line)

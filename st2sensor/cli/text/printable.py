@@ -1,22 +1,22 @@
-"""Text that others have written, as a terminal may be given it: what would steer the terminal is spelled out."""
+"""Escape control characters in untrusted text before it is printed."""
 
 from __future__ import annotations
 
 import re
 
 STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls but tab and newline, what turns the direction of writing, and halves of pairs, which have no encoding."""
+"""Control characters except tab and newline, marks that change the writing direction, and lone surrogates."""
 
 BREAKS = str.maketrans({"\n": "\\n", "\t": "\\t"})
 
 
 def printable(text: str) -> str:
-    """Text of any number of lines, with escapes as in Python for what is not printable."""
+    """Return text with unprintable characters escaped as in Python. Tabs and newlines are kept."""
     return STEERS.sub(_escape, text)
 
 
 def in_line(text: str) -> str:
-    """The same in one line: newlines and tabs are escaped, too."""
+    """Return text as one line: tabs and newlines are escaped as well."""
     return printable(text).translate(BREAKS)
 
 

@@ -1,9 +1,12 @@
-"""Times, spans and sizes for people."""
+"""Times, durations, sizes and counts as people read them."""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+from st2sensor.reports import Hang
 
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
@@ -11,7 +14,10 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 
 def clock(at: float | None) -> str:
-    """A time of today by its hour, others with the date; empty for none."""
+    """Return a time without its date if that is today; empty for None.
+
+    :param at: seconds since the epoch.
+    """
     if at is None:
         return ""
     local = time.localtime(at)
@@ -20,12 +26,15 @@ def clock(at: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A span by its largest unit, and the next one: `3 h 12 min`; one that a changed clock made negative is none."""
+    """Return a duration in its two largest units: `3 h 12 min`.
+
+    A negative one, as after a clock change, counts as 0.
+    """
     seconds = max(0.0, seconds)
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
-        # As it is shown, which may make it a minute.
+        # Round first: that may make it a minute.
         seconds = float(f"{seconds:.3g}")
     for (size, unit), (next_size, next_unit) in zip(UNITS, (*UNITS[1:], (1.0, "s")), strict=True):
         if seconds >= size:
@@ -35,7 +44,10 @@ def span(seconds: float) -> str:
 
 
 def ago(at: float | None) -> str:
-    """How long ago something was, by the largest unit; empty for never."""
+    """Return how long ago something was, in its largest unit; empty for None.
+
+    :param at: seconds since the epoch.
+    """
     if at is None:
         return ""
     seconds = time.time() - at
@@ -45,31 +57,39 @@ def ago(at: float | None) -> str:
     return f"{int(seconds // size)} {unit} ago"
 
 
-def hang(found: dict[str, Any] | None) -> str:
-    """What a sensor is in for long, and when it was last heard of; empty for nothing."""
+def hang(found: Hang | None) -> str:
+    """Return which method takes long, and when the sensor last gave a sign of life; empty for None."""
     if found is None:
         return ""
-    lasts = span(time.time() - found["since"])
-    return f"in {found['what']} for {lasts}; last sign of life: {ago(found['heard']) or 'none'}"
+    lasts = span(time.time() - found.since)
+    return f"in {found.what} for {lasts}; last sign of life: {ago(found.heard) or 'none'}"
 
 
 def percent(share: float | None) -> str:
-    """A share in percent; empty for none."""
+    """Return a percentage with one decimal; empty for None."""
     return "" if share is None else f"{share:.1f}"
 
 
 def count(number: int, what: str) -> str:
-    """A number of things, in the plural where it is not one: `1 sensor`, `2 sensors`."""
+    """Return a number of things: `1 sensor`, `2 sensors`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def size(number: int | None) -> str:
-    """Bytes as megabytes."""
+    """Return a number of bytes in MB; empty for None."""
     return "" if number is None else f"{number / 2**20:.1f} MB"
 
 
-def sparkline(counts: list[int] | tuple[int, ...], width: int) -> str:
-    """Counts as bars, the newest `width` of them."""
+def assignments(values: Mapping[str, object]) -> str:
+    """Return named values as `name=value`, in JSON, with spaces between them."""
+    return " ".join(f"{name}={json.dumps(value, default=str)}" for name, value in values.items())
+
+
+def sparkline(counts: Sequence[int], width: int) -> str:
+    """Return the newest counts as bars.
+
+    :param width: number of bars, at most.
+    """
     shown = list(counts[-width:])
     top = max(shown, default=0) or 1
     return "".join(BARS[-(-count * (len(BARS) - 1) // top)] for count in shown)

@@ -1,1 +1,1 @@
-"""What should run on this node."""
+"""The sensors that should run on this node."""

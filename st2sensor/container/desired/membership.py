@@ -1,6 +1,6 @@
-"""The container as a member of those that share sensors: which sensors it may run, right now.
+"""Decides which shared sensors this container may run now, as one of the containers that share them.
 
-Turns are taken in a thread of its own, because they block. What they have found is used in the loop's thread.
+The participant's turns block, so they run in a thread of their own. Their results are used in the loop's thread.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from st2sensor.errors import LeaseLost, StorageError
+from st2sensor.errors import StorageError
 from st2sensor.health import Health, changed
 from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.participant import Participant, TurnInput, TurnResult
+from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.threads import Threads
 
 LOG = logging.getLogger("st2sensor.sharing")
@@ -24,13 +25,14 @@ OVER = "its lease is over: another container may run it"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipHooks:
-    """What the node has to do with it.
+    """The container's side of the membership.
 
-    :param wanted: the sensors that some container is to run, with the labels they need; None while that is not known.
-    :param alive: those that have a process here.
-    :param changed: called when others may run than before.
+    :param wanted: returns the sensors that any container should run, with the labels that a node must have to run
+        them; None while they are not known.
+    :param alive: returns the sensors that have a process here.
+    :param changed: called when `runs` has changed.
     :param over: called when no sensor may have a process here any more, with the reason.
-    :param limit: has all sensors killed when one clock has come to a moment, also while this process is paused.
+    :param limit: has all sensors killed as soon as one clock reaches a moment, even while this process is paused.
     """
 
     wanted: Callable[[], Mapping[str, tuple[str, ...]] | None]
@@ -43,7 +45,7 @@ class MembershipHooks:
 class Membership:
     """For the loop's thread.
 
-    :param participant: used in the thread of turns alone, but for its holdings.
+    :param participant: used only in the thread of turns, except for its held leases.
     """
 
     def __init__(self, participant: Participant, hooks: MembershipHooks) -> None:
@@ -58,16 +60,16 @@ class Membership:
         self._timers: list[asyncio.TimerHandle] = []
         self._limit = self._holdings.end
         self._ends = False
-        """Whether sensors are asked to stop, because the deadline is near or has passed."""
+        """Whether sensors are asked to stop because the end of the leases is near or has passed."""
         self._leaving = self._closing = False
         self._has_begun = False
-        """Whether it has taken a turn, and may be a member."""
+        """Whether a turn was taken, so that this container may be a member."""
         self._wanted: Mapping[str, tuple[str, ...]] = {}
-        """As of the last turn: what has come to be wanted since may be on its way to somebody else."""
+        """The wanted sensors as of the last turn. Another container may take one that became wanted only since."""
         self.runs: Mapping[str, int] = {}
-        """The sensors that may run here, with their fences."""
+        """Fences of the sensors that may run here."""
         self.view = TurnResult()
-        """What the last turn has found."""
+        """Result of the last turn."""
         self.health = Health(reason="")
         """Whether leases can be renewed."""
         self._holdings.doubted = self._doubted
@@ -75,45 +77,37 @@ class Membership:
 
     @property
     def held(self) -> Mapping[str, int]:
-        """The sensors whose leases it has, with their fences, whether these are over or not."""
+        """Fences of the sensors whose leases this container has, even if the leases are over."""
         return self._holdings.fences
 
     @property
     def seconds_left(self) -> float:
-        """Until its leases are over, unless they are renewed."""
+        """Seconds until the leases are over, unless they are renewed."""
         return self._holdings.seconds_left
 
     def poke(self) -> None:
-        """Something has changed here: take a turn now."""
+        """Take a turn now, because something has changed here."""
         self._poked.set()
 
-    def unwanted(self, ref: str) -> str:
-        """Why a sensor must not have a process here, in words; empty for one that may."""
-        try:
-            self._holdings.fence_of(ref)
-        except LeaseLost:
-            return OVER
-        return ""
-
     def why_not(self, ref: str) -> str:
-        """Why a sensor does not run here any more, in words."""
+        """Return why a sensor does not run here any more."""
         if ref in self.view.moving:
-            return "another container is to run it"
+            return "another container will run it"
         return "its lease could not be renewed" if self._ends else OVER
 
     def time_left(self) -> str:
-        """How long the sensors go on without a renewal, in words."""
+        """Return how long the sensors continue without a renewal, in words."""
         left = self.seconds_left
         return f"the sensors stop in {left:.1f} s" if left else "no sensor runs until they are"
 
     async def announce(self) -> None:
-        """Tell the others that this container leaves, so that they take its sensors as soon as these have stopped."""
+        """Announce that this container leaves, so that others take its sensors as soon as these have stopped."""
         self._leaving = True
         self._decide()
         await self._until(lambda: self.view.announced)
 
     async def close(self) -> None:
-        """Release what is held, and leave. What cannot be released now is taken when the lease is over."""
+        """Release the leases, and leave. Others take a lease that cannot be released now when it is over."""
         await self._until(lambda: not self._holdings.fences)
         self._closing = True
         self.poke()
@@ -126,11 +120,11 @@ class Membership:
             timer.cancel()
         self._thread.shutdown()
 
-    async def _until(self, is_so: Callable[[], bool]) -> None:
-        """Take turns until something is so, but not while the database is away, nor for ever."""
+    async def _until(self, is_reached: Callable[[], bool]) -> None:
+        """Take turns until a condition holds, but only while the database answers, and no longer than a term."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._times.term):
-                while self._has_begun and not is_so() and self.health.ok:
+                while self._has_begun and not is_reached() and self.health.ok:
                     self._turned.clear()
                     self.poke()
                     await self._turned.wait()
@@ -147,7 +141,7 @@ class Membership:
                     await self._poked.wait()
 
     async def _turn(self, wanted: Mapping[str, tuple[str, ...]]) -> float:
-        """Returns the seconds until the next one."""
+        """Take a turn. Returns the seconds until the next one."""
         self._has_begun = True
         busy = frozenset(self._hooks.alive()).union(self.runs)
         situation = TurnInput(wanted=wanted, busy=busy, leaving=self._leaving)
@@ -176,24 +170,25 @@ class Membership:
             self._turned.set()
 
     def _extended(self) -> None:
-        """In the thread of turns: what else is to be done may take longer than the deadline before."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._keep_time)
+        """In the thread of turns: use the renewed leases now, as the rest of the turn may outlast the previous ones."""
+        call_in_loop(self._loop, self._keep_time)
 
     def _doubted(self) -> None:
-        """In any thread: the clocks disagree, and nothing is accepted until the lease is renewed."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.poke)
+        """In any thread: renew now, because the clocks disagree, so that nothing is accepted until then."""
+        call_in_loop(self._loop, self.poke)
 
     def _keep_time(self) -> None:
-        """Before the end the sensors have time to stop; then they are killed, by the warden if not from here."""
+        """Set timers: sensors are asked to stop some time before the end, and are killed at the end.
+
+        If this process cannot kill them, the warden does.
+        """
         end = self._holdings.end
         if end != self._limit:
             self._limit = end
             self._hooks.limit(end)
         for timer in self._timers:
             timer.cancel()
-        # Again after each turn, because a clock may have been set.
+        # The timers are set again after each turn, because a clock may have been set.
         left = self._holdings.seconds_left
         self._ends = left <= self._times.grace
         self._timers = [

@@ -1,4 +1,4 @@
-"""Keeps what the container knows in line with storage, and goes on with what it knew while storage is away."""
+"""Keeps the container's snapshot in line with storage, and continues with the last one while storage is away."""
 
 from __future__ import annotations
 
@@ -6,75 +6,78 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from pathlib import Path
+from typing import Protocol
 
-from st2sensor.container.desired import snapshot as stored
 from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.errors import ConfigError, StorageError
 from st2sensor.health import Health, changed
-from st2sensor.sharing.partition import Provider
-from st2sensor.storage.base import Storage
 
 LOG = logging.getLogger("st2sensor.storage")
 
 STORAGE_RETRY = 1.0
-"""Seconds between two looks into a database that is away."""
+"""Seconds between two attempts to read a database that is away."""
+
+
+class Reader(Protocol):
+    """A source of snapshots. Blocks."""
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the database has answered since the container started."""
+
+    def read(self) -> Snapshot:
+        """Read a snapshot from storage, and save it. Raises StorageError and ConfigError."""
+
+    def saved(self) -> Snapshot | None:
+        """Return the snapshot that was saved last; None if there is no usable one."""
 
 
 class Refresh:
     """For the loop's thread.
 
-    :param partition: says which sensors are this node's.
-    :param threads: where storage is read, because it blocks.
-    :param notes: file in which what is known is kept for a start without the database.
-    :param interval: seconds between looks that nobody asked for.
-    :param learned: called with what storage holds.
-    :param ended: called when a look is over, whatever came of it.
+    :param threads: where storage is read, because that blocks.
+    :param interval: seconds between reads that nothing has triggered.
+    :param learned: called with each snapshot.
+    :param ended: called when a read is over, whatever its result.
     """
 
     def __init__(
         self,
-        storage: Storage,
-        partition: Provider,
+        reader: Reader,
         threads: Executor,
-        notes: Path,
         interval: float,
         *,
         learned: Callable[[Snapshot], None],
         ended: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
-        self._storage = storage
-        self._partition = partition
+        self._reader = reader
         self._threads = threads
-        self._notes = notes
         self._interval = interval
         self._learned = learned
         self._ended = ended
         self._clock = clock
         self.look_at = clock()
-        """When to look unasked."""
-        self._asked_at = -STORAGE_RETRY
-        """When `now` last looked."""
+        """When the next read is due even if nothing triggers one."""
+        self._forced_at = -STORAGE_RETRY
+        """When `now` last started a read."""
         self._stale = True
         self._task: asyncio.Task[None] | None = None
         self._known: Snapshot | None = None
-        self._noted: Snapshot | None = None
         self._failed = False
         self._complaint = ""
-        """What was last said about partitions."""
-        self._prepared = False
-        self.health = Health(reason="the database has not been looked into yet")
-        """Of the database, as of the last look."""
+        """The problem with partitions that was logged last."""
+        self.health = Health(reason="the database has not been read yet")
+        """Health of the database, as of the last read."""
         self.has_looked = False
-        """Whether a look is over, whatever came of it."""
+        """Whether a read is over, whatever its result."""
 
     def mark_stale(self) -> None:
-        """Something may have changed: look at the next opportunity."""
+        """Have the next `look_when_stale` read storage, because something may have changed there."""
         self._stale = True
 
     def look_when_stale(self) -> None:
-        """Begin to look, unless there is no need or somebody looks already."""
+        """Start to read storage, unless there is no need or a read is under way."""
         now = self._clock()
         if (self._stale or now >= self.look_at) and (self._task is None or self._task.done()):
             self._stale = False
@@ -82,19 +85,20 @@ class Refresh:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def now(self) -> None:
-        """Look, and wait for the end of it; a look that began earlier may have missed what the caller knows of.
+        """Read storage, and wait until that is done.
 
-        At most once in STORAGE_RETRY seconds: a sensor that asks for what is not there must not load the database.
+        A read that is under way does not count: it may have missed the change that the caller knows of. Reads at most
+        once in STORAGE_RETRY seconds: a sensor that asks for something missing must not load the database.
         """
         await self._settled()
-        if self._clock() >= self._asked_at + STORAGE_RETRY:
-            self._asked_at = self._clock()
+        if self._clock() >= self._forced_at + STORAGE_RETRY:
+            self._forced_at = self._clock()
             self.mark_stale()
             self.look_when_stale()
             await self._settled()
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -105,11 +109,11 @@ class Refresh:
 
     async def _look(self) -> None:
         try:
-            known = await asyncio.get_running_loop().run_in_executor(self._threads, self._read)
+            known = await asyncio.get_running_loop().run_in_executor(self._threads, self._reader.read)
         except StorageError as exception:
             if self._known is None:
-                self._learn(stored.load(self._notes))
-            self.health = changed(self.health, f"{exception}; {self._without_storage()}")
+                self._learn(self._reader.saved())
+            self.health = changed(self.health, f"{exception}; {self._consequence()}")
             if not self._failed:
                 LOG.warning("%s", self.health.reason)
             self._failed = True
@@ -121,7 +125,7 @@ class Refresh:
                 )
             self._complaint = str(exception)
         except Exception:
-            LOG.exception("what the database holds cannot be used; what was known goes on")
+            LOG.exception("cannot use the database's content; continuing with the last known state")
         else:
             if self._failed:
                 LOG.info("the database answers again")
@@ -138,25 +142,10 @@ class Refresh:
             self._known = known
             self._learned(known)
 
-    def _read(self) -> Snapshot:
-        """Read it all, and note it for a start without the database."""
-        if not self._prepared:
-            self._storage.prepare()
-            self._prepared = True
-        known = stored.read(self._storage, self._partition)
-        if known != self._noted:
-            try:
-                stored.save(known, self._notes)
-                self._noted = known
-            except (OSError, ValueError) as exception:
-                LOG.warning("cannot note what is known for a start without the database: %s", exception)
-        return known
-
-    def _without_storage(self) -> str:
+    def _consequence(self) -> str:
+        """Return what it means that the database is away, in words."""
         if self._known is None:
             return "no sensor can start before it answers"
-        return (
-            "the known sensors run, as of the last look"
-            if self._prepared
-            else "the sensors of the last run are started"
-        )
+        if self._reader.is_prepared:
+            return "the known sensors run, as of the last look"
+        return "the sensors of the last run are started"

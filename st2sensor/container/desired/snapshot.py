@@ -1,4 +1,4 @@
-"""What storage says should run and what is registered, as one value that a refresh replaces."""
+"""The registered content and the sensors that should run, as one value that each refresh replaces."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from st2sensor.storage.reader import Reader
 LOG = logging.getLogger("st2sensor.storage")
 
 OWN = "own"
-"""Beside the collections, in the notes for a start without the database."""
+"""Key of this node's sensors in a saved snapshot, next to the collections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything by reference.
+    """What storage holds, each kind by reference.
 
-    :param own: the sensors of this node's partition; None for all.
-    :param batches: sensors with a batch that is not carried out yet; None when that is not known.
+    :param own: the sensors of this node's partition; None for all sensors.
+    :param batches: sensors with an unfinished batch; None if that is not known.
     """
 
     sensors: Mapping[str, SensorType] = field(default_factory=dict)
@@ -42,16 +42,18 @@ class Snapshot:
 
     @property
     def listed(self) -> set[str]:
-        """The sensors that are registered, and those whose content was refused from the start."""
+        """The registered sensors, and those whose content was refused from the start."""
         return self.sensors.keys() | {ref for ref, item in self.registrations.items() if item.was_never_accepted}
 
     def may_have_batches(self, ref: str) -> bool:
+        """Return whether a sensor may have an unfinished batch."""
         return self.batches is None or ref in self.batches
 
     def desired(self, only: str | None) -> dict[str, str]:
-        """The sensors that should run, with a digest each.
+        """Return the sensors that should run, each with a digest.
 
-        :param only: run this one alone, whosever and whether enabled or not; None for all of this node's.
+        :param only: run only this sensor, whichever node owns it and even if it is disabled; None for all of this
+            node's sensors.
         """
         if only is None:
             mine = self.sensors.keys() if self.own is None else self.own
@@ -61,44 +63,44 @@ class Snapshot:
         return {sensor.ref: self._digest(sensor) for sensor in chosen}
 
     def overrides_of(self, ref: str) -> Overrides:
-        """What an operator has set for a sensor."""
+        """Return the overrides that an operator has set for a sensor."""
         registration = self.registrations.get(ref)
         return Overrides() if registration is None else registration.overrides
 
     def needs_of(self, ref: str) -> tuple[str, ...]:
-        """The labels that a node must have to run a sensor, where nodes share them."""
+        """Return the labels that a node must have to run a sensor, where nodes share sensors."""
         return self.overrides_of(ref).runs_on or ()
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        """The triggers of a sensor's types."""
+        """Return the triggers of a sensor's trigger types."""
         sensor = self.sensors.get(ref)
         types = set() if sensor is None else set(sensor.trigger_types)
         return [trigger for trigger in self.triggers.values() if trigger.type in types]
 
     def refusals_of(self, ref: str) -> tuple[str, ...]:
-        """Why some of a sensor's trigger types were refused."""
+        """Return why some of a sensor's trigger types were refused."""
         sensor = self.sensors.get(ref)
         types = () if sensor is None else sensor.trigger_types
         return tuple(self.refusals[name].error for name in types if name in self.refusals)
 
     def _digest(self, sensor: SensorType) -> str:
-        """Of the document, which StackStorm's tools may change, and of what the registry saw on disk."""
+        """Return a digest of a sensor's document, which StackStorm's tools may change, and of its registered files."""
         fields = {name: value for name, value in asdict(sensor).items() if name not in ("id", "enabled")}
         registration = self.registrations.get(sensor.ref)
-        seen = registration.digest if registration else None
-        return hashlib.sha256(repr((sorted(fields.items()), seen)).encode()).hexdigest()
+        files = registration.digest if registration else None
+        return hashlib.sha256(repr((sorted(fields.items()), files)).encode()).hexdigest()
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Note what is known, for a start without the database. Raises OSError, and ValueError where JSON has no form."""
+    """Save a snapshot for a start without the database. Raises OSError, and ValueError if JSON cannot express it."""
     draft = path.with_suffix(".new")
     try:
         documents = {
             COLLECTIONS[kind].name: [{"_id": item.id, **COLLECTIONS[kind].to_document(item)} for item in known.values()]
             for kind, known in _kinds(snapshot).items()
         }
-        noted = documents | {OWN: None if snapshot.own is None else sorted(snapshot.own)}
-        text = json.dumps(noted, default=str, skipkeys=True)
+        saved = documents | {OWN: None if snapshot.own is None else sorted(snapshot.own)}
+        text = json.dumps(saved, default=str, skipkeys=True)
     except RecursionError as exception:
         raise ValueError("it is nested too deeply") from exception
     with draft.open("w") as file:
@@ -109,7 +111,7 @@ def save(snapshot: Snapshot, path: Path) -> None:
 
 
 def load(path: Path) -> Snapshot | None:
-    """What `save` noted last; None when there is nothing that can be used."""
+    """Return the snapshot that was saved last; None if there is no usable one."""
     try:
         documents = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
@@ -145,7 +147,7 @@ def _kinds(snapshot: Snapshot) -> dict[type[Any], Mapping[str, Any]]:
 
 
 def read(storage: Storage, partition: Provider) -> Snapshot:
-    """Read it all; blocks. Raises StorageError and StorageUnavailable, and ConfigError for partitions nobody tells."""
+    """Read a snapshot; blocks. Raises StorageError, StorageUnavailable, and ConfigError for unknown partitions."""
     sensors = {item.ref: item for item in storage.all(SensorType)}
     owns = partition(storage)
     return Snapshot(
@@ -155,15 +157,18 @@ def read(storage: Storage, partition: Provider) -> Snapshot:
         triggers={item.ref: item for item in storage.all(Trigger)},
         refusals={item.ref: item for item in storage.all(Refusal)},
         own=frozenset(filter(owns, sensors)),
-        # Last: whoever had one of these sensors before has begun nothing since.
+        # Last: a container that had one of these sensors before has begun no batch since.
         batches=_batches(storage),
     )
 
 
 def _batches(storage: Storage) -> frozenset[str] | None:
-    """None while it cannot be told, as without a majority of servers: that keeps nobody from reading the rest."""
+    """Return the sensors with unfinished batches; None if they cannot be read, as without a majority of servers.
+
+    The rest of the snapshot is usable without them.
+    """
     try:
         return frozenset(batch.sensor for batch in storage.batches())
     except StorageError as exception:
-        LOG.warning("whether sensors have unfinished batches is not known: %s", exception)
+        LOG.warning("cannot tell whether sensors have unfinished batches: %s", exception)
         return None

@@ -1,4 +1,4 @@
-"""Listens for announcements. Each is only a hint to look into storage: its body is never decoded."""
+"""Listens for announcements. Each is only a hint to read storage: its body is never decoded."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from st2sensor.transport.base import Subscription, Transport
 LOG = logging.getLogger("st2sensor.storage")
 
 STOP_CHECK_INTERVAL = 1.0
-"""Seconds until a wait looks whether to end."""
+"""Longest wait before checking whether to stop, in seconds."""
 
 
 class Watch:
-    """One thread.
+    """Listens in a thread of its own.
 
-    :param exchanges: to listen on.
+    :param exchanges: the exchanges to listen on.
     :param changed: called in the thread after announcements, and after a reconnect, since some may have been missed.
-    :param retry_wait: seconds between attempts to reach the broker, at the most.
+    :param retry_wait: largest number of seconds between attempts to reach the broker.
     """
 
     def __init__(
@@ -34,10 +34,11 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """End within STOP_CHECK_INTERVAL, without waiting for it."""
+        """Stop within STOP_CHECK_INTERVAL seconds. Does not wait."""
         self._closing.set()
 
     def _run(self) -> None:
@@ -53,7 +54,7 @@ class Watch:
                 self._closing.wait(backoff.reconnect(failures, self._retry_wait))
             except Exception:
                 failures += 1
-                LOG.exception("announcements are not heard for now; changes are noticed at the next resync")
+                LOG.exception("cannot listen for announcements now; changes are noticed at the next resync")
                 self._closing.wait(backoff.reconnect(failures, self._retry_wait))
         self._subscription.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from st2sensor.container.launch.handle import Handle
@@ -53,10 +53,6 @@ class Foreground:
 
     def limit(self, end: Moment) -> None:
         """A sensor in the foreground is under no lease."""
-
-    def reap_strangers(self, known: Container[int]) -> bool:  # noqa: ARG002
-        """There is no subreaper here: nobody comes to this process."""
-        return True
 
     def close(self) -> None:
         """There is nothing to end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from typing import Any
 
 import st2sensor
 from st2sensor.container.launch.cgroup import Cgroup
-from st2sensor.errors import ConfigError
-from st2sensor.models import Overrides
 from st2sensor.system.environment import handed_on
 
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
@@ -80,36 +77,3 @@ def common(interpreter: Path, socket: Path) -> dict[str, str]:
         "ST2SENSOR_SOCKET": str(socket),
         "ST2SENSOR_CONTAINER": str(os.getpid()),
     }
-
-
-def limits(overrides: Overrides) -> dict[str, Any]:
-    """What a wrapper takes on before it runs. Raises ConfigError for a user that there is not."""
-    user = None if overrides.run_as is None else account(overrides.run_as)
-    if user is not None and user.pw_uid == os.geteuid() != 0:
-        # It is this user already, and could not set groups.
-        user = None
-    return {
-        "open_files": overrides.open_files and [overrides.open_files] * 2,
-        "processes": overrides.processes,
-        "nice": overrides.nice,
-        "user": None if user is None else [user.pw_uid, user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)],
-    }
-
-
-def variables(overrides: Overrides) -> dict[str, str]:
-    """The environment of another user. Raises ConfigError for a user that there is not."""
-    if overrides.run_as is None:
-        return {}
-    user = account(overrides.run_as)
-    return {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
-
-
-def account(name: str) -> pwd.struct_passwd:
-    """The user that a sensor runs as. Raises ConfigError."""
-    try:
-        found = pwd.getpwnam(name)
-    except KeyError:
-        raise ConfigError(f"run_as = {name}: there is no such user on this host; add it or name another") from None
-    if os.geteuid() not in (0, found.pw_uid):
-        raise ConfigError(f"run_as = {name}: only a container that runs as root can run sensors as other users")
-    return found

@@ -7,8 +7,6 @@ import logging
 import os
 import sys
 from asyncio import AbstractEventLoop
-from collections.abc import Container, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from st2sensor import backoff
@@ -89,26 +87,20 @@ class Zygotes:
         for zygote in self._zygotes.values():
             zygote.limit(end)
 
-    def reap_strangers(self, known: Container[int]) -> bool:
-        """Collect processes that lost their parent and came to this one, but not those that somebody waits for.
+    @property
+    def is_starting(self) -> bool:
+        """Whether a process is on its way whose number is not known yet."""
+        return self._starting > 0
 
-        False when it cannot be told now: what ends while a wrapper is on its way may be that wrapper.
+    @property
+    def own_processes(self) -> set[int]:
+        """Process ids of the zygotes."""
+        return {zygote.pid for zygote in self._zygotes.values()}
 
-        :param known: process ids of wrappers.
-        """
-        if self._starting:
-            return False
-        ours = {zygote.pid for zygote in self._zygotes.values()}
-        for pid in _ended():
-            if pid in known or pid in ours:
-                # It is collected in a moment by whom it belongs to.
-                return False
-            # It may have been a wrapper that did not come to be: its number is nobody's to kill any more.
-            for zygote in self._zygotes.values():
-                zygote.forget(pid)
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        return True
+    def disown(self, pid: int) -> None:
+        """Forget a process that may have been a wrapper whose start failed."""
+        for zygote in self._zygotes.values():
+            zygote.forget(pid)
 
     def close(self) -> None:
         """End the zygotes."""
@@ -161,15 +153,3 @@ def base_of(interpreter: Path) -> Path | None:
     if (environment / "pyvenv.cfg").is_file() and real.is_relative_to(os.path.realpath(environment)):
         return None
     return real
-
-
-def _ended() -> Iterator[int]:
-    """Children that have ended and were not collected yet."""
-    while True:
-        try:
-            info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if info is None:
-            return
-        yield info.si_pid

@@ -1,4 +1,4 @@
-"""Cuts the texts of sensors' reports, so that no sensor's text is too long for a list of all."""
+"""Shortens the texts in sensors' reports, so that a list of all sensors has a bounded size."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ from dataclasses import replace
 from st2sensor.reports import Notice, SensorReport
 
 SHORT, LONG = 1000, 4000
-"""Characters of a reason, and of an error with its traceback, where all sensors are told of."""
+"""Largest number of characters of a reason, and of an error with its traceback, in a list of all sensors."""
 
 ALONE = 16_384
-"""Characters of either where one sensor is."""
+"""Largest number of characters of either in a report of one sensor."""
 
-TYPES = 100
-"""Trigger types that are told of."""
+MOST_TYPES = 100
+"""Largest number of trigger types in a report."""
 
 ELLIPSIS = "..."
 
 
 def clipped(report: SensorReport, *, short: int = SHORT, long: int = LONG) -> SensorReport:
-    """The report with the beginnings of its reasons, and the end of its error, where a traceback has its point."""
+    """Return a report with shorter texts: reasons keep their beginning, the error keeps its end.
+
+    The end of a traceback says what went wrong.
+
+    :param short: largest number of characters of a reason.
+    :param long: largest number of characters of the error.
+    """
     return replace(
         report,
         reason=_head(report.reason, short),
         refused=None if report.refused is None else _head(report.refused, short),
-        refused_types=tuple(_head(text, short) for text in report.refused_types[:TYPES]),
-        last_exit=_event(report.last_exit, short),
-        last_invalid=_event(report.last_invalid, short),
+        refused_types=tuple(_head(text, short) for text in report.refused_types[:MOST_TYPES]),
+        last_exit=_notice(report.last_exit, short),
+        last_invalid=_notice(report.last_invalid, short),
         last_error=_error(report.last_error, long),
-        trigger_types=report.trigger_types[:TYPES],
+        trigger_types=report.trigger_types[:MOST_TYPES],
     )
 
 
@@ -36,11 +42,11 @@ def _head(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - len(ELLIPSIS)]}{ELLIPSIS}"
 
 
-def _event(event: Notice | None, most: int) -> Notice | None:
-    return None if event is None else replace(event, text=_head(event.text, most))
+def _notice(notice: Notice | None, most: int) -> Notice | None:
+    return None if notice is None else replace(notice, text=_head(notice.text, most))
 
 
-def _error(event: Notice | None, most: int) -> Notice | None:
-    if event is None or len(event.text) <= most:
-        return event
-    return replace(event, text=f"{ELLIPSIS}{event.text[len(ELLIPSIS) - most :]}")
+def _error(notice: Notice | None, most: int) -> Notice | None:
+    if notice is None or len(notice.text) <= most:
+        return notice
+    return replace(notice, text=f"{ELLIPSIS}{notice.text[len(ELLIPSIS) - most :]}")

@@ -1,4 +1,4 @@
-"""Where the shared sensors are, as the container's last turn has found them: for its reports."""
+"""Where shared sensors are, for reports, according to this container's last turn."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from st2sensor.reports import ELSEWHERE, WAITING, SharingReport
 from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, UP, Overview
 
 STATES = (UP, LEAVING, DRAINED, DEAD)
-"""Of nodes; one that is silent for long is declared dead."""
+"""States of nodes that are reported. A node that stays silent is declared dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Of a sensor.
+    """The place of a sensor.
 
-    :param node: that holds it; None for nobody.
-    :param fence: of its lease.
-    :param state: that it has here without a process, and the `reason` for it.
+    :param node: the node that holds it; None if none does.
+    :param fence: the fence of its lease.
+    :param state: its state here while it has no process here.
+    :param reason: why it has no process here.
     """
 
     node: str | None = None
@@ -30,35 +31,41 @@ class Place:
 
 
 class Locations:
-    """As of now; for the loop's thread.
+    """A view of the membership at this moment. For the loop's thread.
 
-    :param node: what this one is called.
+    :param node: the name of this node.
     """
 
     def __init__(self, membership: Membership, node: str) -> None:
         view = membership.view
         self._membership = membership
         self._node = node
-        self._standing = Overview(members=view.members, drained=view.drained, leases=view.leases)
+        self._overview = Overview(members=view.members, drained=view.drained, leases=view.leases)
 
     def of(self, ref: str, needs: tuple[str, ...]) -> Place:
-        """:param needs: the labels that a node must have to run it."""
+        """Return the place of a sensor.
+
+        :param needs: the labels that a node must have to run it.
+        """
         if ref in self._membership.held:
             reason = self._membership.why_not(ref)
             if self._membership.seconds_left == 0.0:
                 return Place(reason=reason)
             return Place(node=self._node, fence=self._membership.held[ref], reason=reason)
-        holder = self._standing.holder(ref)
+        holder = self._overview.holder(ref)
         if holder is not None:
-            fence = self._standing.leases[ref].fence
+            fence = self._overview.leases[ref].fence
             return Place(node=holder.node, fence=fence, state=ELSEWHERE, reason=f"node {holder.node} holds it")
-        if not self._standing.members:
+        if not self._overview.members:
             return Place(reason="it is not known yet which node holds it")
-        return Place(reason=self._standing.why_nobody(needs))
+        return Place(reason=self._overview.why_nobody(needs))
 
     def report(self, wanted: Mapping[str, tuple[str, ...]]) -> SharingReport:
-        """:param wanted: the sensors that some node is to run, with the labels they need."""
-        view, nodes = self._membership.view, Counter(map(self._standing.state_of, self._standing.nodes()))
+        """Return a summary.
+
+        :param wanted: the sensors that any node should run, with the labels that a node must have to run them.
+        """
+        view, nodes = self._membership.view, Counter(map(self._overview.state_of, self._overview.nodes()))
         return SharingReport(
             nodes={state: nodes[state] for state in STATES},
             drained=self._node in view.drained,

@@ -1,7 +1,7 @@
-"""Finds the other container of this host that runs a sensor which runs here, too, and says so in both logs.
+"""Finds another container on this host that runs the same sensor, and warns in both logs.
 
-A container that runs one sensor alone may run beside the daemon: both have a control socket, one below the other's
-folder. Two that run the same sensor do everything twice.
+A container that runs one sensor alone may run next to the daemon. Both have a control socket; the folder of the first
+is inside the daemon's. If both run the same sensor, everything happens twice.
 """
 
 from __future__ import annotations
@@ -15,40 +15,39 @@ from st2sensor.errors import St2SensorError
 from st2sensor.logs.setup import of_sensor
 from st2sensor.portable import rpc
 from st2sensor.reports import CONTROL_SOCKET
+from st2sensor.system.event_loop import Tasks
 
 LOG = logging.getLogger("st2sensor.operators")
 
 NEIGHBOUR_TIMEOUT = 5.0
-"""Seconds that the other one has to answer."""
+"""Seconds that the other container has to answer."""
 
 
-class Beside:
+class Neighbours:
     """For the loop's thread.
 
-    :param state_dir: this container's.
-    :param is_alone: whether it runs one sensor alone: then its folder is in the daemon's.
+    :param state_dir: this container's state directory.
+    :param is_alone: whether this container runs one sensor alone, so that its directory is inside the daemon's.
     """
 
     def __init__(self, state_dir: Path, *, is_alone: bool) -> None:
         self._state_dir = state_dir
         self._is_alone = is_alone
-        self._told: set[tuple[str, int]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._warned: set[tuple[str, int]] = set()
+        self._tasks = Tasks()
 
-    def look(self, ref: str) -> None:
-        """A sensor is started here: find out whether it runs there."""
+    def check(self, ref: str) -> None:
+        """Find out whether the other container runs a sensor that is started here. Does not wait."""
         folder = self._state_dir.parent if self._is_alone else self._state_dir / ref
         if (folder / CONTROL_SOCKET).exists():
-            task = asyncio.get_running_loop().create_task(self._ask(folder / CONTROL_SOCKET, ref))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._ask(folder / CONTROL_SOCKET, ref))
 
-    def tell(self, ref: str, process: int) -> None:
-        """A sensor that runs here runs in another container, too."""
-        if (ref, process) not in self._told:
-            self._told.add((ref, process))
+    def warn(self, ref: str, process: int) -> None:
+        """Warn once that a sensor of this container also runs in the container of another process."""
+        if (ref, process) not in self._warned:
+            self._warned.add((ref, process))
             LOG.warning(
-                "%s runs in the container of process %d, too, so that it does everything twice; stop one of them, or "
+                "%s also runs in the container of process %d, so that it does everything twice; stop one of them, or "
                 "run st2sensor disable %s for the daemon's",
                 *(ref, process, ref),
                 extra=of_sensor(ref),
@@ -62,11 +61,14 @@ class Beside:
             LOG.debug("%s does not say whether it runs %s: %s", path, ref, exception)
             return
         if other is not None:
-            self.tell(ref, other)
+            self.warn(ref, other)
 
 
 async def _other(path: Path, ref: str) -> int | None:
-    """The process of the container at a socket, if that runs a sensor. Raises OSError, ValueError, St2SensorError."""
+    """Return the process of the container at a socket if it runs a sensor, else None.
+
+    Raises OSError, ValueError and St2SensorError.
+    """
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         writer.write(rpc.request(1, "beside", {"ref": ref, "process": os.getpid()}))

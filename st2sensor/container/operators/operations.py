@@ -1,4 +1,4 @@
-"""What operators may do to the sensors of a running container."""
+"""The operations that operators can perform on the sensors of a running container."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import replace
 
-from st2sensor.container.operators.neighbours import Beside
+from st2sensor.container.operators.neighbours import Neighbours
 from st2sensor.container.supervision.child import State
 from st2sensor.container.supervision.children import Children
 from st2sensor.dispatch.dispatcher import Dispatcher
@@ -19,9 +19,9 @@ from st2sensor.models import Overrides
 class Operations:
     """For the loop's thread.
 
-    :param desired: the sensors that should run.
-    :param look: looks into storage now.
-    :param tell_level: tells a sensor the level of its log.
+    :param desired: returns the sensors that should run here.
+    :param refresh: reads storage now.
+    :param tell_level: notifies a sensor of its log level.
     """
 
     def __init__(
@@ -29,67 +29,71 @@ class Operations:
         children: Children,
         dispatcher: Dispatcher,
         desired: Callable[[], Container[str]],
-        look: Callable[[], Awaitable[None]],
+        refresh: Callable[[], Awaitable[None]],
         tell_level: Callable[[str, int], None],
-        beside: Beside,
+        neighbours: Neighbours,
     ) -> None:
         self._children = children
         self._dispatcher = dispatcher
         self._desired = desired
-        self._look = look
+        self._refresh = refresh
         self._tell_level = tell_level
-        self._beside = beside
+        self._neighbours = neighbours
         self._levels: dict[str, str] = {}
-        """Of sensors whose level an operator has changed."""
+        """Log levels that operators have set, by sensor."""
 
     async def refresh(self) -> None:
-        """Look into storage now."""
-        await self._look()
+        """Read storage now."""
+        await self._refresh()
 
     def restart(self, ref: str) -> None:
-        """Stop a sensor and start it again; one that waits for its next start is started now. Raises SensorNotFound."""
+        """Restart a sensor; one that waits for its next start is started now. Raises SensorNotFound."""
         state = self._state_of(ref)
         if ref not in self._desired():
-            raise SensorNotFound(f"sensor {ref} is not to run here: it is disabled, or another node's")
+            raise SensorNotFound(f"sensor {ref} should not run here: it is disabled, or another node's")
         if state in (State.STARTING, State.RUNNING):
             self._children.stop(ref, "an operator restarts it")
         elif state is not State.STOPPING:
             self._children.start_now(ref)
 
     def beside(self, ref: str, process: int) -> int | None:
-        """Another container, in another process, starts a sensor; returns this process, if that is to run here, too."""
+        """Take note that another container starts a sensor. Returns this process if the sensor should also run here.
+
+        :param process: the other container's process.
+        """
         if ref not in self._desired():
             return None
-        self._beside.tell(ref, process)
+        self._neighbours.warn(ref, process)
         return os.getpid()
 
     def set_level(self, level: str) -> None:
-        """Change the level of the container's log, and of the sensors that have none of their own."""
+        """Change the log level of the container, and of the sensors that have no level of their own."""
         logs.set_level(level)
         for ref in self._children.states:
             self.override(ref, self._children.overrides_of(ref))
 
     def set_log_level(self, ref: str, level: str) -> None:
-        """Change the level of a sensor's log, for as long as this container runs. Raises SensorNotFound."""
+        """Change the log level of a sensor until this container ends. Raises SensorNotFound."""
         self._state_of(ref)
         self._levels[ref] = level
         self.override(ref, self._children.overrides_of(ref))
 
     def overridden(self, ref: str, overrides: Overrides) -> Overrides:
-        """What is registered for a sensor, with what an operator has said since."""
+        """Return a sensor's registered overrides, with the log level that an operator has set here."""
         return replace(overrides, log_level=self._levels[ref]) if ref in self._levels else overrides
 
     def override(self, ref: str, overrides: Overrides) -> None:
-        """What is registered for a sensor may have changed: what an operator has said since goes over it."""
+        """Apply a sensor's registered overrides. A log level that an operator has set here takes precedence."""
         level = self._children.override(ref, self.overridden(ref, overrides))
         if level is not None:
             self._tell_level(ref, level)
 
     async def dispatch(self, sensor: str, event: Event) -> None:
-        """Put an event into the outbox. Raises ValueError for one that must not be published, OutboxError."""
-        if not self._dispatcher.knows(event.trigger):
-            await self._look()
-        entry = await self._dispatcher.entry(sensor, event)
+        """Put an event into the outbox. Raises OutboxError, and ValueError if it must not be published."""
+        trigger_type = self._dispatcher.type_of(event.trigger)
+        if trigger_type is None:
+            await self._refresh()
+        entry = await self._dispatcher.entry(sensor, event, trigger_type)
         if entry.reason is not None:
             raise ValueError(entry.reason)
         await self._dispatcher.put(entry)

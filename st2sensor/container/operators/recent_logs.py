@@ -1,38 +1,36 @@
-"""The newest lines of each sensor's log: its own, and what the container says of it."""
+"""Keeps the newest log lines of each sensor: its own, and the container's lines about it."""
 
 from __future__ import annotations
 
 import logging
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
+from st2sensor.container import broadcast
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.logs.setup import SENSOR
+from st2sensor.system.event_loop import call_in_loop
 
-LINES = 100
-"""Of each sensor, at the most."""
+MOST_LINES = 100
+"""Largest number of lines that are kept of each sensor."""
 
-LONGEST = 4096
-"""Characters of a line that are kept."""
+LINE_LIMIT = 4096
+"""Largest number of characters that are kept of a line."""
 
 Line = dict[str, Any]
 
 
 class RecentLogs(logging.Handler):
-    """A handler of the root logger's; from any thread, but for `told`.
+    """A handler for the root logger. For any thread.
 
-    :param told: called in the loop's thread with each sensor and line, while `is_watched` says that somebody wants it.
+    :param loop: the loop whose thread broadcasts new lines, while somebody watches.
     """
 
-    def __init__(
-        self, loop: AbstractEventLoop, told: Callable[[str, Line], None], is_watched: Callable[[], bool]
-    ) -> None:
+    def __init__(self, loop: AbstractEventLoop, events: Broadcast) -> None:
         super().__init__()
-        self._is_watched = is_watched
         self._loop = loop
-        self._told = told
+        self._events = events
         self._lines: dict[str, deque[tuple[float, int, str]]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,19 +38,17 @@ class RecentLogs(logging.Handler):
         if sensor is None:
             return
         try:
-            text = self.format(record)[:LONGEST]
-        except Exception:  # noqa: BLE001 (logging's own rule: it is not the fault of whoever logs)
+            text = self.format(record)[:LINE_LIMIT]
+        except Exception:  # noqa: BLE001 (logging's own rule: a broken log call must not fail its caller)
             self.handleError(record)
             return
         kept = (record.created, record.levelno, text)
-        self._lines.setdefault(sensor, deque(maxlen=LINES)).append(kept)
-        if self._is_watched():
-            # A loop that has ended has nobody left to tell.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._told, sensor, _line(*kept))
+        self._lines.setdefault(sensor, deque(maxlen=MOST_LINES)).append(kept)
+        if self._events.is_watched(broadcast.LINE):
+            call_in_loop(self._loop, self._tell, sensor, _line(*kept))
 
     def lines(self, sensor: str) -> list[Line]:
-        """Oldest first."""
+        """Return a sensor's lines, oldest first."""
         self.acquire()
         try:
             return [_line(*kept) for kept in self._lines.get(sensor, ())]
@@ -60,8 +56,11 @@ class RecentLogs(logging.Handler):
             self.release()
 
     def forget(self, sensor: str) -> None:
-        """A sensor is not registered any more."""
+        """Drop the lines of a sensor that is not registered any more."""
         self._lines.pop(sensor, None)
+
+    def _tell(self, sensor: str, line: Line) -> None:
+        self._events.tell(broadcast.LINE, sensor, **line)
 
 
 def _line(at: float, level: int, text: str) -> Line:

@@ -1,13 +1,12 @@
-"""Says how the container and its sensors are: what commands, the status page and metrics show."""
+"""Reports the state of the container and its sensors to commands, the status page and metrics."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import st2sensor
 from st2sensor.container.desired.membership import Membership
@@ -15,15 +14,15 @@ from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.container.operators.clipping import ALONE, clipped
 from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
 from st2sensor.container.operators.locations import Locations, Place
-from st2sensor.container.operators.usage import Sampler
+from st2sensor.container.operators.pipeline import Pipeline
+from st2sensor.container.operators.usage import Blocking, Sampler
 from st2sensor.container.supervision.child import Child, State, is_healthy, summary
 from st2sensor.container.supervision.children import Children
 from st2sensor.container.supervision.recorder import Recorder
-from st2sensor.dispatch.traffic import Traffic, per_minute
+from st2sensor.dispatch.traffic import per_minute
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
 from st2sensor.models import SensorType
-from st2sensor.outbox.outbox import Outbox
 from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport, SharingReport
 from st2sensor.settings import Settings
 
@@ -31,88 +30,85 @@ LOG = logging.getLogger("st2sensor.operators")
 
 BY_PARTITION = "another node runs it, as partition_provider says"
 
+MOST_NAMED = 3
+"""Largest number of sensors that a check names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where a report comes from.
+    """The sources of a report that belong to the container itself.
 
-    :param known: what storage says; None until that is known.
-    :param desired: the sensors that should run here.
-    :param broker: how the broker is; :param database: how the database is.
-    :param held_back: whether the broker refuses routing keys; :param held_of: what waits for that, by sensor.
-    :param audience: whether the serializer fits those who take triggers.
-    :param membership: of those that share sensors; None where they are not shared.
+    :param known: returns what storage holds; None until that is known.
+    :param desired: returns the sensors that should run here.
+    :param database: returns the health of the database.
+    :param membership: returns the membership where sensors are shared; None where they are not.
     """
 
     known: Callable[[], Snapshot | None]
     desired: Callable[[], Mapping[str, str]]
-    broker: Callable[[], Health]
-    held_back: Callable[[], Health]
-    held_of: Callable[[], Mapping[str, str]]
-    audience: Callable[[], Health]
     database: Callable[[], Health]
     membership: Callable[[], Membership | None]
+    children: Children
+    hangs: Hangs
+    recorder: Recorder
+    sampler: Sampler
 
 
 class Reporter:
     """For the loop's thread.
 
-    :param blocking: runs what reads files elsewhere.
+    :param blocking: runs a call that reads files in another thread.
     """
 
     def __init__(
         self,
         settings: Settings,
         sources: Sources,
-        children: Children,
-        hangs: Hangs,
-        recorder: Recorder,
-        traffic: Traffic,
-        outbox: Outbox,
-        sampler: Sampler,
-        blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
+        pipeline: Pipeline,
+        blocking: Blocking,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._sources = sources
-        self._children = children
-        self._hangs = hangs
-        self._recorder = recorder
-        self._traffic = traffic
-        self._outbox = outbox
-        self._sampler = sampler
+        self._pipeline = pipeline
         self._blocking = blocking
         self._clock = clock
+        self._children = sources.children
+        self._traffic = pipeline.traffic
+        self._outbox = pipeline.outbox
         self._started = time.time()
         self._room = Health(reason="")
+        """Health of the outbox."""
         self._calm = Health(reason="")
+        """Whether no sensor fails again and again."""
 
     async def sensors(self, after: str = "", most: int | None = None) -> list[SensorReport]:
-        """Every registered sensor, by reference, with its texts cut.
+        """Return a report of every registered sensor, sorted by reference, with shortened texts.
 
-        :param after: only those behind this reference; :param most: so many of them.
+        :param after: skip the sensors up to this reference.
+        :param most: largest number of reports.
         """
         if not after:
-            await self._sampler.sample_all(self._children.process_ids())
+            await self._sources.sampler.sample_all(self._children.process_ids())
         known = self._sources.known() or Snapshot()
         refs = self._children.states.keys() | known.listed
         locations = self._locations()
         return [clipped(self._sensor(ref, locations)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
 
     async def sensor(self, ref: str) -> SensorReport | None:
-        """One sensor; None when it is not registered."""
+        """Return a report of one sensor; None if it is not registered."""
         known = self._sources.known() or Snapshot()
         if ref not in known.listed and ref not in self._children.states:
             return None
         pid = self._children.process_id(ref)
         if pid is not None:
-            await self._sampler.sample(pid)
+            await self._sources.sampler.sample(pid)
         return clipped(self._sensor(ref, self._locations()), short=ALONE, long=ALONE)
 
     async def node(self) -> NodeReport:
-        """The container itself."""
-        await self._sampler.sample_all(self._children.process_ids())
-        usage = self._sampler.own
+        """Return a report of the container itself."""
+        await self._sources.sampler.sample_all(self._children.process_ids())
+        usage = self._sources.sampler.own
         return NodeReport(
             name=self._settings.container.node_name,
             version=st2sensor.__version__,
@@ -135,26 +131,26 @@ class Reporter:
         )
 
     def checks(self) -> tuple[Check, ...]:
-        """What the container needs, and whether its sensors stay alive."""
+        """Return whether the container has what it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
         full = "" if self._outbox.has_room else f"{depth} triggers wait and there is no room for more: dispatch() waits"
         self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, _crash_loops(self._failing()))
-        broker = self._sources.broker()
+        broker = self._pipeline.broker()
         waiting = f"; {depth} triggers wait in the outbox and are sent when it is back" if not broker.ok else ""
         return (
             _check("broker", broker, waiting),
             _check("database", self._sources.database()),
             _check("outbox", self._room),
-            _check("routing keys", self._sources.held_back()),
+            _check("routing keys", self._pipeline.held_back()),
             _check("sensors", self._calm),
             *self._leases(),
         )
 
     def notes(self) -> tuple[str, ...]:
-        """What is worth a look, though nothing that the container needs is missing."""
-        hanging = summary_of_hangs(self._hangs.all())
-        return tuple(filter(None, (hanging, self._sources.audience().reason)))
+        """Return remarks about problems that do not keep the container from working."""
+        hanging = summary_of_hangs(self._sources.hangs.all())
+        return tuple(filter(None, (hanging, self._pipeline.audience().reason)))
 
     def _leases(self) -> Iterable[Check]:
         membership = self._sources.membership()
@@ -184,12 +180,12 @@ class Reporter:
         return [child for child in self._children.states.values() if self._is_failing(child)]
 
     def _is_failing(self, child: Child) -> bool:
-        """Whether it has failed again and again, and has not run well for long enough since."""
+        """Return whether a sensor has failed again and again, and has not run well for long enough since."""
         restarts = self._settings.container.restarts
         return child.failures >= restarts.failing_after and not is_healthy(child, self._clock(), restarts)
 
     def _is_back(self, child: Child) -> bool:
-        """Whether it is up, and has dispatched since."""
+        """Return whether a sensor is running, and has dispatched since it started."""
         ago = self._clock() - child.since
         return child.state is State.RUNNING and self._traffic.of(child.ref).last_at > time.time() - ago
 
@@ -197,9 +193,9 @@ class Reporter:
         known = self._sources.known() or Snapshot()
         child, sensor = self._children.states.get(ref), known.sensors.get(ref)
         registration = known.registrations.get(ref)
-        record, flow, recent = self._recorder.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
+        record, flow, recent = self._sources.recorder.of(ref), self._traffic.of(ref), self._traffic.recent(ref)
         pid = self._children.process_id(ref)
-        usage = self._sampler.of(pid)
+        usage = self._sources.sampler.of(pid)
         refused = registration.error if registration else None
         place = locations.of(ref, known.needs_of(ref)) if locations else Place(state=ELSEWHERE, reason=BY_PARTITION)
         state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
@@ -214,14 +210,14 @@ class Reporter:
             restarts=record.restarts,
             failures=child.failures if child else 0,
             failing=child is not None and self._is_failing(child) and not self._is_back(child),
-            hang=self._hangs.of(ref),
+            hang=self._sources.hangs.of(ref),
             next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
             last_exit=record.last_exit,
             last_error=record.last_error,
             dropped=record.dropped,
             refused=refused,
             refused_types=known.refusals_of(ref),
-            held_back=self._sources.held_of().get(ref, ""),
+            held_back=self._pipeline.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,
             poll_seconds=record.poll_seconds,
@@ -260,9 +256,9 @@ def _check(name: str, health: Health, more: str = "") -> Check:
 
 
 def _crash_loops(failing: Iterable[Child]) -> str:
-    """Which sensors fail again and again, the first few by name."""
+    """Return which sensors fail again and again, the first few by name."""
     refs = sorted(child.ref for child in failing)
     if not refs:
         return ""
-    named = ", ".join(refs[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
+    named = ", ".join(refs[:MOST_NAMED]) + (f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else "")
     return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"

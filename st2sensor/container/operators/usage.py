@@ -1,4 +1,4 @@
-"""How much memory and processor time the sensors use, sampled while somebody wants to know."""
+"""Samples the memory and processor time of sensors, while somebody asks for them."""
 
 from __future__ import annotations
 
@@ -12,49 +12,53 @@ from typing import Any
 
 from st2sensor.container.supervision import memory
 
-FRESH = 5.0
-"""Seconds for which a sample is good."""
+SAMPLE_LIFETIME = 5.0
+"""Seconds for which a sample of all processes is good."""
 
-TICKS = os.sysconf("SC_CLK_TCK")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a call that blocks on files in another thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """:param memory: bytes; :param cpu: seconds of processor time, that of ended subprocesses included."""
+    """Resources that a process uses.
+
+    :param memory: in bytes.
+    :param cpu: seconds of processor time, including those of its ended subprocesses.
+    """
 
     memory: int
     cpu: float
 
 
 class Sampler:
-    """For the loop's thread.
+    """For the loop's thread."""
 
-    :param blocking: runs what reads files elsewhere.
-    """
-
-    def __init__(self, blocking: Callable[[Callable[[], Any]], Awaitable[Any]], clock: Callable[[], float]) -> None:
+    def __init__(self, blocking: Blocking, clock: Callable[[], float]) -> None:
         self._blocking = blocking
         self._clock = clock
-        self._sampled_at = -FRESH
+        self._sampled_at = -SAMPLE_LIFETIME
         self._sampling = asyncio.Lock()
         self._usages: dict[int, Usage] = {}
         self.own = Usage(memory=0, cpu=0.0)
-        """Of this process, as of the last sample of all."""
+        """Usage of this process, as of the last sample of all processes."""
 
     async def sample_all(self, pids: Iterable[int]) -> None:
-        """Look at every process, unless that was done a moment ago."""
+        """Sample all processes, unless the last such sample is still good."""
         async with self._sampling:
-            if self._clock() >= self._sampled_at + FRESH:
+            if self._clock() >= self._sampled_at + SAMPLE_LIFETIME:
                 wanted = list(pids)
                 self._usages, self.own = await self._blocking(lambda: ({pid: _usage(pid) for pid in wanted}, _own()))
                 self._sampled_at = self._clock()
 
     async def sample(self, pid: int) -> None:
-        """Look at one process now."""
+        """Sample one process now."""
         self._usages |= await self._blocking(lambda: {pid: _usage(pid)})
 
     def of(self, pid: int | None) -> Usage | None:
-        """As of the last sample."""
+        """Return the last sample of a process; None if there is none."""
         return None if pid is None else self._usages.get(pid)
 
 
@@ -67,11 +71,11 @@ def _own() -> Usage:
 
 
 def _cpu(pid: int) -> float:
-    """0 for a process that has gone."""
+    """Return a process's seconds of processor time; 0 if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0.0
-    # After the name, which may hold anything: utime, stime, cutime, cstime are fields 14 to 17 of the whole.
+    # The name may contain anything. After it, utime, stime, cutime and cstime are fields 14 to 17 of the whole line.
     fields = stat.rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS
+    return sum(map(int, fields[11:15])) / TICKS_PER_SECOND

@@ -1,7 +1,7 @@
-"""What the process of a sensor is in: which of the sensor's methods run, and what it waits for.
+"""The methods of a sensor that are running, and the calls that it waits in.
 
-A method that runs for long is no fault by itself: some sensors wait in poll() for hours on purpose. So it is shown, and
-nothing else comes of it unless a limit is set.
+A method that runs for a long time is not a failure by itself: some sensors wait in poll() for hours on purpose. So it
+is only shown, and nothing else happens unless a limit is set.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LEAST, INTERVALS = 10.0, 3
-"""Seconds, and intervals between two polls: what takes longer than both is shown."""
+HANG_SECONDS, HANG_POLL_INTERVALS = 10.0, 3
+"""A method is shown when it takes longer than so many seconds and so many poll intervals."""
 
-HEARS = ("add_trigger", "update_trigger", "remove_trigger", "triggers_known")
+TRIGGER_METHODS = ("add_trigger", "update_trigger", "remove_trigger", "triggers_known")
 """Methods of a sensor that are called in a thread of their own."""
 
 WAITS = {
@@ -27,21 +27,24 @@ WAITS = {
     "user.info": "get_user_info()",
     "assignment": "a start: it waits for its configuration",
 }
-"""What sensors call, by the method of the wrapper protocol that waits for an answer."""
+"""Names of calls as operators see them, by the wrapper protocol's method."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """:param since: on the monotonic clock."""
+    """A method that runs, or a call that waits.
+
+    :param since: when it began, on the monotonic clock.
+    """
 
     what: str
     since: float
 
 
 class Activity:
-    """As the wrapper tells it.
+    """The running methods of one sensor, as its wrapper reports them.
 
-    :ivar poll_interval: seconds between two polls, as the sensor has it now; None where it has not said.
+    :ivar poll_interval: seconds between two polls, as the sensor has set it; None until it has said so.
     """
 
     def __init__(self) -> None:
@@ -49,39 +52,40 @@ class Activity:
         self._running: dict[str, float] = {}
 
     def begins(self, what: str, now: float) -> None:
-        """A method is entered."""
+        """Note that a method is entered."""
         self._running[what] = now
 
     def ends(self, what: str) -> None:
-        """A method has returned."""
+        """Note that a method has returned."""
         self._running.pop(what, None)
 
     def is_left(self) -> None:
-        """No method runs that the container waits for."""
+        """Forget all running methods."""
         self._running.clear()
 
     @property
     def oldest(self) -> Doing | None:
-        """What runs longest."""
+        """The method that has run longest."""
         found = min(self._running.items(), key=lambda item: item[1], default=None)
         return None if found is None else Doing(*found)
 
 
 def hanging(doing: Doing | None, waiting: Doing | None, poll_interval: float | None, now: float) -> Doing | None:
-    """What takes so long that it is shown; None when nothing does.
+    """Return what takes so long that it is shown; None if nothing does.
 
-    :param doing: the method that runs longest. :param waiting: the call that waits longest: it says more, if both do.
+    :param doing: the method that has run longest.
+    :param waiting: the call that has waited longest. It says more, so it is preferred.
     """
-    limit = max(LEAST, INTERVALS * (poll_interval or 0.0))
+    limit = max(HANG_SECONDS, HANG_POLL_INTERVALS * (poll_interval or 0.0))
     return next((found for found in (waiting, doing) if found is not None and now - found.since >= limit), None)
 
 
-def method_told(params: Mapping[str, Any]) -> str:
-    """The name of a method that hears of triggers, as a wrapper tells it. Raises ValueError."""
-    return HEARS[HEARS.index(params["method"])]
+def trigger_method_of(params: Mapping[str, Any]) -> str:
+    """Return the method about triggers that a wrapper names. Raises KeyError, and ValueError for another one."""
+    return TRIGGER_METHODS[TRIGGER_METHODS.index(params["method"])]
 
 
-def interval_told(params: Mapping[str, Any]) -> float | None:
-    """The interval between two polls, as a wrapper tells it; None where it tells none."""
+def poll_interval_of(params: Mapping[str, Any]) -> float | None:
+    """Return the seconds between two polls that a wrapper names; None if it names none."""
     interval = params.get("interval")
     return float(interval) if isinstance(interval, int | float) and interval > 0 else None

@@ -1,4 +1,4 @@
-"""What wrappers are told to run, with their pack's configuration as the datastore completes it."""
+"""Makes assignments: what a wrapper runs, with its pack's configuration rendered from the datastore."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from st2sensor.container.launch import api_access
 from st2sensor.container.launch.assignment import assignment_of, own_config
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs.configuration import pack_config
-from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Config, Source
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Config
+from st2sensor.packs.configuration.source import Source
 from st2sensor.packs.configuration.templates import Lookup, Templates
+from st2sensor.portable.isotime import utc_now
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.system.threads import Threads
@@ -23,20 +24,21 @@ from st2sensor.workers.pool import Pool
 
 LOG = logging.getLogger("st2sensor.sessions")
 
-THREADS = 2
+MOST_RENDERINGS = 2
+"""Largest number of configurations that are rendered at a time."""
 
 CONFIG_TIMEOUT = 20.0
-"""Seconds that rendering a configuration may take, with the database there."""
+"""Largest number of seconds that rendering a configuration may take while the database answers."""
 
 CONFIG_RETRY = 0.25
-"""Seconds between looks for a database that is away."""
+"""Seconds between two attempts while the database is away."""
 
 
 class Assignments:
     """For the loop's thread.
 
-    :param blocking: runs what blocks on files elsewhere.
-    :param workers: know what templates need.
+    :param blocking: runs a call that blocks on files in another thread.
+    :param workers: processes that evaluate templates.
     """
 
     def __init__(
@@ -51,19 +53,21 @@ class Assignments:
         self._storage = storage
         self._keyring = keyring
         self._workers = workers
-        # Of their own: whatever an operator has written must hold up no other file or call.
-        self._threads = Threads(THREADS, "configurations")
+        # Threads of their own, so that a slow template delays no other file or call.
+        self._threads = Threads(MOST_RENDERINGS, "configurations")
         self._blocking = blocking
-        self._seen: dict[tuple[str, str], KeyValue | None] = {}
-        """What configurations have used, for starts while the database is away."""
+        self._entries: dict[tuple[str, str], KeyValue | None] = {}
+        """Datastore entries that configurations have used, for starts while the database is away."""
 
     def close(self) -> None:
-        """Render no more."""
+        """Stop rendering. Does not wait."""
         self._threads.shutdown(wait=False)
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
-        """The wrapper protocol's form, and what of it is to be masked. Raises ContentError, ConfigError and
-        DatastoreError."""
+        """Return a sensor's assignment in the wrapper protocol's form, and the secrets in it, which are to be masked.
+
+        Raises ContentError, ConfigError and DatastoreError.
+        """
         assignment, source = await self._blocking(lambda: assignment_of(sensor, self._settings))
         token = await self._blocking(lambda: api_access.token_of(self._settings.container))
         found = Config(values={}) if source.is_empty else await self._config(sensor, source)
@@ -83,7 +87,7 @@ class Assignments:
                 try:
                     found = await self._rendered(sensor, source, self._remembered)
                 except DatastoreUnavailable:
-                    # One that this container has never seen.
+                    # The configuration uses an entry that this container has never read.
                     if loop.time() >= until:
                         raise
                 else:
@@ -107,11 +111,11 @@ class Assignments:
             ) from None
 
     def _look_up(self, scope: str, name: str) -> KeyValue | None:
-        entry = self._seen[scope, name] = self._storage.get_value(scope, name, utc_now())
+        entry = self._entries[scope, name] = self._storage.get_value(scope, name, utc_now())
         return entry
 
     def _remembered(self, scope: str, name: str) -> KeyValue | None:
         try:
-            return self._seen[scope, name]
+            return self._entries[scope, name]
         except KeyError:
             raise DatastoreUnavailable(f"the database is away, and the configuration needs {name} from it") from None

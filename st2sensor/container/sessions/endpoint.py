@@ -21,35 +21,35 @@ from st2sensor.system.connection_limits import ConnectionLimits, Priority, share
 LOG = logging.getLogger("st2sensor.sessions")
 
 PATH_LIMIT = 107
-"""Bytes that the kernel takes for a Unix socket's path."""
+"""Largest number of bytes in the path of a Unix socket."""
 
 ACCEPT_RETRY = 1.0
-"""Seconds until connections are accepted again after there was no file descriptor for one."""
+"""Seconds until connections are accepted again after no file descriptor was free for one."""
 
 SOCKET_CHECK_INTERVAL = 1.0
-"""Seconds between two looks whether a socket's file is in place."""
+"""Seconds between two checks of the socket file."""
 
 MOST_SESSIONS = 20_000
-"""Of all sensors together."""
+"""Largest number of sessions of all sensors together."""
 
-WAITING = 512
-"""Connections that may wait to be accepted."""
+ACCEPT_BACKLOG = 512
+"""Largest number of connections that may wait to be accepted."""
 
 
 class Endpoints:
-    """One per user that sensors run as; for the loop's thread."""
+    """One endpoint for each user that sensors run as. For the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, handler: Handler) -> None:
         self._loop = loop
         self._handler = handler
         self._endpoints: dict[Path, Endpoint] = {}
-        # A sensor takes four file descriptors, of which one is its session.
-        self._visitors = ConnectionLimits(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
+        # A sensor takes four file descriptors. One of them is its session.
+        self._limits = ConnectionLimits(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
-        """Listen at path. Raises ConfigError and OSError.
+        """Listen at a path, unless that is done already. Raises ConfigError and OSError.
 
-        :param user: uid, gid and groups of who may connect; None: this process's own.
+        :param user: uid, gid and groups of the user that may connect; None for this process's own user.
         """
         if path in self._endpoints:
             return
@@ -57,10 +57,10 @@ class Endpoints:
         def admit() -> None:
             if user is not None:
                 os.chown(path, user[0], user[1])
-                # What is in the folder stays private; one has to be able to come by.
+                # The user must be able to pass through the folder, but not to list it.
                 path.parent.chmod(path.parent.stat().st_mode | stat.S_IXOTH)
 
-        self._endpoints[path] = Endpoint(self._loop, path, self._handler, self._visitors, admit=admit)
+        self._endpoints[path] = Endpoint(self._loop, path, self._handler, self._limits, admit=admit)
 
     def close(self) -> None:
         """Stop listening."""
@@ -69,15 +69,17 @@ class Endpoints:
 
 
 class Endpoint:
-    """Listens, and makes a session of each connection; for the loop's thread.
+    """Listens on a Unix socket, and makes a session of each connection. For the loop's thread.
 
-    A socket whose file is deleted, or replaced, is bound again.
+    If the socket's file is deleted or replaced, the socket is bound again.
 
-    :param visitors: who is connected. :param standing: what a session is worth; by default as a wrapper's.
-    :param mode: who may connect; :param admit: gives the file to them, each time that it is made.
-    :param trusted: whether they need no token.
+    :param limits: limits the connections.
+    :param priority: returns how important a session is when there are too many; by default as for wrappers.
+    :param mode: permissions of the file.
+    :param admit: gives the file to the users that may connect; called each time the file is made.
+    :param trusted: whether sessions need no token.
 
-    Raises ConfigError when the path is too long for a socket, and OSError.
+    Raises OSError, and ConfigError when the path is too long for a socket.
     """
 
     def __init__(
@@ -85,9 +87,9 @@ class Endpoint:
         loop: asyncio.AbstractEventLoop,
         path: Path,
         handler: Handler,
-        visitors: ConnectionLimits | None = None,
+        limits: ConnectionLimits | None = None,
         *,
-        standing: Callable[[Session], Priority] | None = None,
+        priority: Callable[[Session], Priority] | None = None,
         mode: int = 0o600,
         admit: Callable[[], None] = lambda: None,
         trusted: bool = False,
@@ -99,19 +101,19 @@ class Endpoint:
         self._path = path
         self._mode = mode
         self._admit = admit
-        self._visitors = visitors or ConnectionLimits(loop, str(path), share_of_files(4, MOST_SESSIONS))
-        self._standing = standing or _of_wrapper
+        self._limits = limits or ConnectionLimits(loop, str(path), share_of_files(4, MOST_SESSIONS))
+        self._priority = priority or _of_wrapper
         self._trusted = trusted
         self._closed = False
         self._is_lost = False
         """Whether the file is gone, and could not be made again."""
         self._bind()
-        self._looking = loop.call_later(SOCKET_CHECK_INTERVAL, self._look)
+        self._timer = loop.call_later(SOCKET_CHECK_INTERVAL, self._check)
 
     def close(self) -> None:
-        """Stop listening; sessions go on."""
+        """Stop listening. The sessions continue."""
         self._closed = True
-        self._looking.cancel()
+        self._timer.cancel()
         self._unbind()
         self._path.unlink(missing_ok=True)
 
@@ -131,8 +133,8 @@ class Endpoint:
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    def _look(self) -> None:
-        """Whether the file is still the socket's: without it nobody can connect."""
+    def _check(self) -> None:
+        """Bind again if the file is no longer the socket's: without the file nobody can connect."""
         try:
             if self._is_lost or _file_of(self._path) != self._file:
                 if not self._is_lost:
@@ -143,7 +145,7 @@ class Endpoint:
                 self._is_lost = False
         except OSError as exception:
             LOG.error("nobody can connect to %s: %s", self._path, exception)
-        self._looking = self._loop.call_later(SOCKET_CHECK_INTERVAL, self._look)
+        self._timer = self._loop.call_later(SOCKET_CHECK_INTERVAL, self._check)
 
     def _listen(self) -> None:
         if not self._closed:
@@ -159,11 +161,11 @@ class Endpoint:
                 self._loop.call_later(ACCEPT_RETRY, self._listen)
             return
         session = Session(self._loop, connection, self._handler, trusted=self._trusted)
-        visitor = self._visitors.enter(_process_of(connection), session.close, partial(self._standing, session))
-        if visitor is None:
+        admitted = self._limits.enter(_process_of(connection), session.close, partial(self._priority, session))
+        if admitted is None:
             session.close()
         else:
-            session.left = visitor.left
+            session.left = admitted.left
 
 
 def _of_wrapper(session: Session) -> Priority:
@@ -171,13 +173,13 @@ def _of_wrapper(session: Session) -> Priority:
 
 
 def _process_of(connection: socket.socket) -> int:
-    """The process that has connected."""
+    """Return the process at the other end."""
     (process,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(process)
 
 
 def _file_of(path: Path) -> tuple[int, int] | None:
-    """What is at a path now; None when nothing is."""
+    """Return the identity of the file at a path; None if there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -196,6 +198,6 @@ def _listening(path: Path, mode: int) -> socket.socket:
         raise
     finally:
         os.umask(previous)
-    endpoint.listen(WAITING)
+    endpoint.listen(ACCEPT_BACKLOG)
     endpoint.setblocking(False)
     return endpoint

@@ -1,7 +1,6 @@
-"""Lets a sensor that stops out of the calls it waits in, wherever they wait: for room in the outbox, for the disk, for
-the database, for storage.
+"""Ends the calls that a stopping sensor waits in: for room in the outbox, the disk, the database, or storage.
 
-Calls that are answered as usual are left alone: who stops may still store a cursor, or dispatch a last trigger.
+Calls that are answered in time are left alone: a stopping sensor may still store a cursor, or dispatch a last trigger.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ from st2sensor.errors import SensorStops
 RELEASE_INTERVAL = 1.0
 """Seconds that a call may wait after its sensor was asked to stop."""
 
-SHARE = 0.1
-"""Of the time that a sensor has to stop; at the most so much is waited."""
+SHARE_OF_STOP_TIMEOUT = 0.1
+"""Largest part of a sensor's stop timeout that a call may wait."""
 
 
 class Released(Protocol):
-    """What sensors ask for."""
+    """The unanswered requests of sensors."""
 
     def oldest(self, ref: str) -> Waiting | None:
-        """The request of a sensor that waits longest."""
+        """Return the request of a sensor that has waited longest for its answer."""
 
     def release(self, ref: str, before: float, error: Exception) -> None:
-        """Refuse what a sensor has asked for before a time, whatever becomes of it."""
+        """Refuse the requests that a sensor made before a time, whatever becomes of them."""
 
 
 class Release:
     """For the loop's thread.
 
-    :param withdraw: takes back what a sensor waits with in the outbox, now and until it starts again.
-    :param release: answers the calls that a sensor has made before a time, of which nothing will come.
+    :param withdraw: withdraws the events with which a sensor waits for the outbox, now and until it starts again.
+    :param release: fails the dispatches and datastore calls that a sensor made before a time.
     """
 
     def __init__(
@@ -49,9 +48,10 @@ class Release:
         self._clock = clock
 
     def look(self, ref: str, asked_at: float, patience: float) -> None:
-        """To be called when a sensor is asked to stop, and again and again until it has.
+        """End calls of a sensor that has been asked to stop. Must be called repeatedly until it has stopped.
 
-        :param asked_at: when it was asked to. :param patience: see `patience`.
+        :param asked_at: when it was asked to stop.
+        :param patience: see `patience_of`.
         """
         now, waiting = self._clock(), self._requests.oldest(ref)
         if now - asked_at < patience:
@@ -62,11 +62,14 @@ class Release:
         if waited >= patience:
             self._release(ref, now - patience)
         if waited >= 2 * patience:
-            # Nobody can tell what will come of it.
+            # Even the release did not end the call, so its outcome is unknown.
             error = SensorStops("the sensor is asked to stop; whether the call was carried out is not known")
             self._requests.release(ref, now - 2 * patience, error)
 
 
 def patience_of(stop_timeout: float) -> float:
-    """Seconds that a call may wait after its sensor was asked to stop, which it has so many seconds for."""
-    return min(RELEASE_INTERVAL, SHARE * stop_timeout)
+    """Return the seconds that a call may wait after its sensor was asked to stop.
+
+    :param stop_timeout: seconds that the sensor has to stop.
+    """
+    return min(RELEASE_INTERVAL, SHARE_OF_STOP_TIMEOUT * stop_timeout)

@@ -1,38 +1,39 @@
-"""Requests of one session that wait for their answers: so many, and so many bytes, before it is not read any more."""
+"""Counts the requests of one session that have no answer yet, to limit how many are read ahead."""
 
 from __future__ import annotations
 
 import threading
 
-MOST = 256
-"""Requests."""
+MOST_REQUESTS = 256
+"""Largest number of unanswered requests before the next one has to wait."""
 
 MOST_BYTES = 20_000_000
-"""Bytes of requests, at most, but for a single one."""
+"""Largest size of all unanswered requests before the next one has to wait. A single request may be larger."""
 
 
 class Unanswered:
-    """Requests are added by the loop's thread, and answered by any."""
+    """The loop's thread adds requests; any thread may remove them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sizes: dict[int, list[int]] = {}
-        """Of requests by id, which a sensor may use twice."""
+        """Sizes of requests by id. A sensor may use an id more than once."""
         self._count = self._bytes = 0
 
     @property
     def is_full(self) -> bool:
         """Whether the next request has to wait."""
-        return self._count >= MOST or self._bytes >= MOST_BYTES
+        return self._count >= MOST_REQUESTS or self._bytes >= MOST_BYTES
 
     def add(self, identifier: int, size: int) -> None:
+        """Count a request of so many bytes."""
         with self._lock:
             self._sizes.setdefault(identifier, []).append(size)
             self._count += 1
             self._bytes += size
 
     def remove(self, identifier: int) -> None:
-        """It is answered."""
+        """Discount a request that is answered. Does nothing for an unknown one."""
         with self._lock:
             sizes = self._sizes.get(identifier)
             if not sizes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-INTERVAL = 2.0
-"""Seconds between two looks at a sensor that has a limit."""
+CHECK_INTERVAL = 2.0
+"""Seconds between two checks of a sensor that has a limit."""
 
 PROC = Path("/proc")
 

@@ -1,6 +1,7 @@
-"""Sets a damaged outbox aside, with its journal, so that no crash in between parts the two.
+"""Sets a damaged outbox aside together with its journal. No crash can separate the two.
 
-A file with the new name is written first. Whoever opens the outbox next finds it, and finishes what was begun.
+A marker file with the new name is written first. The next process that opens the outbox finds it, and completes the
+move.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from st2sensor.errors import OutboxDamaged
 from st2sensor.outbox.database.file import check, open_file
 
 JOURNALS = ("-wal", "-shm")
-"""What SQLite adds to a file's name for those that belong to it."""
+"""Suffixes of the files that SQLite keeps next to a database."""
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename an outbox that is damaged, with its journal; returns its new name, or None when it is sound.
+    """Rename a damaged outbox, with its journal. Return the new name, or None when the outbox is sound.
 
     Raises OutboxError when the file cannot be used for another reason.
     """
@@ -31,7 +32,7 @@ def set_aside(path: Path) -> Path | None:
 
 
 def rename(path: Path, why: str) -> Path:
-    """Move a database and its journals to a name that says why; returns that."""
+    """Move a database and its journals to a new name that contains `why`, and return it."""
     aside = _unused(path.with_name(f"{path.name}.{why}-{time.strftime('%Y%m%dT%H%M%S')}"))
     draft = with_suffix(path, "-aside.new")
     draft.write_text(aside.name)
@@ -45,12 +46,12 @@ def rename(path: Path, why: str) -> Path:
 
 
 def finish(path: Path) -> None:
-    """Complete what a crash has cut in two. Before the outbox is opened, while nobody uses it."""
+    """Complete a move that a crash has interrupted. Call it before the outbox is opened, while no process uses it."""
     marker = with_suffix(path, "-aside")
     if not marker.exists():
         return
     aside = path.with_name(marker.read_text())
-    # The database is moved first: while it is where it was, nothing has been parted.
+    # The database is moved first: as long as it is in its old place, its journals are too.
     for suffix in JOURNALS if aside.exists() else ():
         old, new = with_suffix(path, suffix), with_suffix(aside, suffix)
         if old.exists() and not new.exists():
@@ -65,7 +66,7 @@ def with_suffix(path: Path, suffix: str) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold a file, or the names in a folder."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,7 +75,7 @@ def sync(path: Path) -> None:
 
 
 def _unused(path: Path) -> Path:
-    """A name like this one that nothing has."""
+    """Return this path, or one with a number appended, that does not exist."""
     number, name = 1, path
     while name.exists():
         number += 1

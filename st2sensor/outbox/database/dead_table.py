@@ -1,7 +1,7 @@
-"""The dead letters of an open outbox: at most so many, of so many bytes, each for so long.
+"""The dead letters of an open outbox, limited in number, bytes and age.
 
-Their age is the time in which containers have run since: a clock that counts on from one container to the next, and
-that no wrong or corrected time of day moves. For the writer's thread.
+Their age is the time that containers have run since. It is measured by a clock that continues from one container to
+the next, and that does not depend on the time of day. For the writer's thread.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LOG = logging.getLogger("st2sensor.outbox")
 DAY = 86400.0
 """Seconds."""
 
-EVERY = 600.0
-"""Seconds after which letters that are too old go though no new one comes, and the clock is stored."""
+PRUNE_INTERVAL = 600.0
+"""Seconds between two prunings when no new letter comes. The clock is stored at the same time."""
 
 BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MOVE = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) SELECT {COLUMNS}, ?, ? FROM outbox WHERE id = ?"
@@ -31,18 +31,21 @@ NEWER = f"SELECT id, {SIZE}, buried FROM dead_letters WHERE id > ? ORDER BY id"
 
 
 def boot_time() -> float:
-    """Seconds since the machine started, also those in which it slept."""
+    """Return the seconds since the machine started, including those in which it slept."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def run_clock(connection: sqlite3.Connection) -> float:
-    """Seconds in which containers have run with this outbox, as of the last time that it was stored."""
+    """Return the stored number of seconds that containers have run with this outbox."""
     row = connection.execute("SELECT seconds FROM run_clock").fetchone()
     return float(row[0]) if row else 0.0
 
 
 class DeadTable:
-    """Calls that write belong into a transaction. They raise sqlite3.Error; after a rollback call `forget`."""
+    """The dead letters of one connection.
+
+    Calls that write need a transaction. They raise sqlite3.Error; after a rollback call `forget`.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, options: Options, clock: Callable[[], float] = boot_time
@@ -53,19 +56,19 @@ class DeadTable:
         self._before = run_clock(connection)
         self._began = clock()
         self._letters: deque[tuple[int, int, float]] = deque()
-        """Ids, sizes and moments of burial, by id."""
+        """Id, size and time of burial of each letter, in the order of ids."""
         self._bytes = 0
         self._version: int | None = None
-        """Of the file, as others change it."""
-        self.due = clock() + EVERY
-        """When the oldest are looked at again, on the clock."""
+        """SQLite's data_version, which changes when another process changes the file."""
+        self.due = clock() + PRUNE_INTERVAL
+        """Time of the next pruning, on the clock."""
 
     @property
     def is_due(self) -> bool:
         return self._clock() >= self.due
 
     def bury(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> None:
-        """Keep entries that have never been in the outbox, and move others from there."""
+        """Store entries that were never in the outbox, and move settled rows here that have a reason."""
         if not entries and not any(item.reason for item in settled):
             return
         now = self._now()
@@ -76,9 +79,9 @@ class DeadTable:
         self.prune()
 
     def prune(self) -> int:
-        """Delete the oldest that are too many, too large together, or too old; returns how many are left.
+        """Delete the oldest letters until all limits hold. Return the number of letters that are left.
 
-        One that is larger than all may be stays until the next one comes.
+        A single letter that is larger than the limit stays until the next one comes.
         """
         self._learn()
         now, through = self._now(), 0
@@ -94,22 +97,22 @@ class DeadTable:
         if through:
             self._connection.execute("DELETE FROM dead_letters WHERE id <= ?", (through,))
         self._connection.execute("UPDATE run_clock SET seconds = ?", (now,))
-        self.due = self._clock() + EVERY
+        self.due = self._clock() + PRUNE_INTERVAL
         return len(self._letters)
 
     def forget(self) -> None:
-        """What was done last has not happened: read the file again."""
+        """Forget what is in memory after a rollback, and read the file again."""
         self._version = None
 
     def is_too_large(self, entry: Entry) -> bool:
-        """Whether an entry alone is larger than all dead letters may be."""
+        """Return whether an entry alone exceeds the limit for all dead letters together."""
         return size_of(entry) > self._options.dead_letters_max_size
 
     def _now(self) -> float:
         return self._before + max(0.0, self._clock() - self._began)
 
     def _learn(self) -> None:
-        """Read what is there: all of it when another process has changed the file."""
+        """Read new letters, or all of them when another process has changed the file."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._letters.clear()

@@ -1,4 +1,4 @@
-"""What SQLite's errors mean: a disk that heals by itself, a damaged file, or something wrong with what is written."""
+"""Tells SQLite's errors apart: a disk that may recover, a damaged file, or a bad entry."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def heals(exception: Exception) -> bool:
-    """Whether the same may succeed later, because it is the disk that fails."""
+    """Return whether the same operation may succeed later, because the disk has failed."""
     if isinstance(exception, OutboxError):
         return not isinstance(exception, OutboxDamaged)
     return isinstance(exception, OSError) or _code(exception) in HEALS
 
 
 def is_of_file(exception: Exception) -> bool:
-    """Whether the file itself is broken, or is not what it was: not what is written."""
+    """Return whether the file itself is broken or was changed, rather than the entry being bad."""
     if isinstance(exception, OutboxDamaged) or _code(exception) in DAMAGED:
         return True
     return isinstance(exception, sqlite3.OperationalError) and not heals(exception)
 
 
 def is_full(exception: Exception) -> bool:
-    """Whether room may be what is missing; SQLite tells some of that as input or output that failed."""
+    """Return whether the disk may be full. SQLite reports that partly as an I/O error."""
     return isinstance(exception, OSError) or _code(exception) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 

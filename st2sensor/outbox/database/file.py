@@ -1,4 +1,4 @@
-"""The file behind an outbox: its tables, and opening and checking it."""
+"""Opens and checks the file of an outbox, and defines its tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import quote
 from st2sensor.errors import OutboxDamaged, OutboxError
 
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
-"""SQLite's word for a durability."""
+"""SQLite's `synchronous` by `[outbox] durability`."""
 
 INCREMENTAL = 2
-"""SQLite's number for a file that gives free pages back in steps."""
+"""SQLite's auto_vacuum mode in which a file gives free pages back in steps."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
@@ -33,21 +33,24 @@ ADDED = (
     ("dead_letters", "fence", "INTEGER"),
     ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
 )
-"""Columns that tables of earlier versions do not have."""
+"""Columns that the tables of earlier versions lack."""
 
 
 def open_file(path: Path, durability: str) -> sqlite3.Connection:
-    """Open the file, and make it and its tables when missing. Raises OutboxError, and OutboxDamaged for no database."""
+    """Open the file; create it and its tables when missing.
+
+    Raises OutboxError, and OutboxDamaged for a file that is not a database.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as exception:
         raise _unusable(path, exception) from exception
     try:
-        # Of a new file; an earlier one is converted when it is small.
+        # This works for a new file; one of an earlier version is converted when it is small.
         connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
-        # Some builds overwrite all that is deleted: deleting would then take as much room as what it frees.
+        # Some builds overwrite deleted rows: deleting would then take as much room as it frees.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
@@ -65,7 +68,7 @@ def _unusable(path: Path, exception: Exception) -> OutboxError:
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
-    """To the tables of an earlier version."""
+    """Add missing columns to the tables of an earlier version."""
     for table, column, kind in ADDED:
         columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
         if column not in columns:
@@ -73,18 +76,18 @@ def _add_columns(connection: sqlite3.Connection) -> None:
 
 
 def check(path: Path) -> None:
-    """Find damage at the start, rather than when a page of it is needed; what is there is not touched.
+    """Find damage at the start rather than when a damaged page is read. Nothing is changed.
 
     Raises OutboxDamaged.
     """
     if not path.exists():
         return
-    # Closing a connection that may write would delete the journal of a file that is no database.
+    # Closing a writable connection would delete the journal of a file that is not a database.
     with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
         try:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.OperationalError:
-            # It is told by who writes to it.
+            # The first write reports it.
             return
         except sqlite3.DatabaseError as exception:
             raise _damaged(path, exception) from exception
@@ -94,6 +97,6 @@ def check(path: Path) -> None:
 
 def _damaged(path: Path, reason: object) -> OutboxDamaged:
     return OutboxDamaged(
-        f"the outbox {path} is damaged: {reason}; what waits in it may be lost. Repair it with sqlite3's .recover, "
+        f"the outbox {path} is damaged: {reason}; waiting triggers may be lost. Repair it with sqlite3's .recover, "
         "or start once with --set-aside-damaged-outbox, which keeps it under another name"
     )

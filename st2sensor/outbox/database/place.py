@@ -1,7 +1,7 @@
-"""Where an outbox's file is, and whether it is still there: someone may delete or replace it under the container.
+"""Puts an outbox's file back when someone has deleted or replaced it under the running container.
 
-The connections go on with the deleted files, which are gone with the process. So what they hold is copied to a new
-file, which is renamed into place.
+The open connections still reach the deleted files, which vanish with the process. So their contents are copied to a
+new file, which is renamed into place.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 from st2sensor.outbox.database.aside import JOURNALS, finish, rename, sync, with_suffix
 
 COPY, COPIED = "-copy", "-copied"
-"""A copy under way, and one that is complete."""
+"""Suffixes of a copy in progress, and of a complete one."""
 
 Identity = tuple[tuple[int, int] | None, ...]
-"""Device and number of the database, its journal and the journal's index; None for one that is missing."""
+"""Device and inode of the database, its journal and the journal's index; None for a missing file."""
 
 
 def identity(path: Path) -> Identity:
-    """What is at a path now."""
+    """Return the identity of the files at a path."""
     found: list[tuple[int, int] | None] = []
     for suffix in ("", *JOURNALS):
         try:
@@ -33,7 +33,7 @@ def identity(path: Path) -> Identity:
 
 
 def prepare(path: Path) -> None:
-    """Complete what a crash has cut in two, before the outbox is opened. Raises OSError."""
+    """Complete a move or a copy that a crash has interrupted, before the outbox is opened. Raises OSError."""
     finish(path)
     with_suffix(path, COPY).unlink(missing_ok=True)
     copied = with_suffix(path, COPIED)
@@ -42,7 +42,7 @@ def prepare(path: Path) -> None:
 
 
 def copy(connection: sqlite3.Connection, path: Path) -> None:
-    """Copy all that an open database holds to beside a path, whatever is at that now. Raises OSError, sqlite3.Error."""
+    """Copy an open database to a file next to a path. Raises OSError and sqlite3.Error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = with_suffix(path, COPY)
     draft.unlink(missing_ok=True)
@@ -54,9 +54,11 @@ def copy(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def put_in_place(path: Path, ours: Identity | None) -> Path | None:
-    """Rename the copy into place, once nobody has the files open; returns where another database went that was there.
+    """Rename the copy into place. No process may have the files open.
 
-    :param ours: of the files that were copied: they are not kept. Raises OSError.
+    Return the new name of another database that was in the place, or None. Raises OSError.
+
+    :param ours: identity of the files that were copied; they are not kept.
     """
     found = identity(path)
     is_ours = found[0] is None or (ours is not None and found[0] == ours[0])

@@ -1,6 +1,6 @@
-"""A file that holds some of the disk, to be given up when the disk is full: deleting rows needs room, too.
+"""A file that reserves room on the disk. It is given up when the disk is full, because deleting rows needs room.
 
-What is deleted is written to the journal first, and the journal is then written to the database, which may grow by it.
+A deletion is written to the journal first. The journal is then written to the database, which may grow by its size.
 The journal is kept smaller than the reserve, so that there is always room for that.
 """
 
@@ -10,30 +10,33 @@ import os
 from pathlib import Path
 
 LARGEST, SMALLEST = 8 << 20, 512 << 10
-"""Bytes."""
+"""Limits of the reserve in bytes."""
 
 SHARE = 8
-"""So much of the room there is, one part of this many, is reserved."""
+"""The free room is divided by this to get the size of the reserve."""
 
 
 class Reserve:
-    """:param path: of the database. For the writer's thread."""
+    """The reserve of one outbox. For the writer's thread.
+
+    :param path: the database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f"{path.name}-reserve")
         disk = os.statvfs(path.parent)
         free = disk.f_bavail * disk.f_frsize + self._held()
         self.size = max(SMALLEST, min(LARGEST, free // SHARE))
-        """Bytes that are reserved, and given up when the disk is full."""
+        """Bytes that are reserved."""
 
     @property
     def journal(self) -> int:
-        """Bytes of the journal, before it is written to the database. One commit may go beyond it."""
+        """Size in bytes at which the journal is written to the database. One commit may exceed it."""
         return self.size // 2
 
     @property
     def commit(self) -> int:
-        """Bytes that belong into one commit: it takes more of the journal, whose pages are whole."""
+        """Bytes of entries in one commit. The commit takes more room in the journal, which holds whole pages."""
         return self.size // 4
 
     @property
@@ -41,7 +44,7 @@ class Reserve:
         return self._held() >= self.size
 
     def take(self, more: int = 0) -> None:
-        """Reserve it, and more for a commit that is larger than others. Raises OSError when there is no room."""
+        """Reserve the room, and `more` bytes for an unusually large commit. Raises OSError when there is no room."""
         wanted = self.size + more
         if self._held() == wanted:
             return
@@ -52,14 +55,14 @@ class Reserve:
             else:
                 os.posix_fallocate(descriptor, 0, wanted)
         except OSError:
-            # What a file system has allocated before it failed is not for keeps.
+            # The file system may have allocated a part before it failed.
             self.release()
             raise
         finally:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give it up."""
+        """Give the room up."""
         self._path.unlink(missing_ok=True)
 
     def _held(self) -> int:

@@ -1,4 +1,4 @@
-"""Entries as rows of the outbox's tables."""
+"""Converts entries to rows of the outbox's tables and back."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from st2sensor.outbox.entry import ROW_OVERHEAD, Entry
 COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
 
 SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
-"""`size_of`, of a row."""
+"""SQL expression for `size_of` of a row."""
 
 PAGE, PAGE_BYTES = 500, 4_000_000
-"""Rows that are read at a time, and bytes of them, unless it is a single one."""
+"""The most rows, and the most bytes, that are read at a time; a single row may be larger."""
 
 
 def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
-    """Ids of the next rows of a table, no more of them than can be held in memory together, and at least one."""
+    """Return the ids of the next rows of a table, as many as fit into memory together, and at least one."""
     found: list[int] = []
     size = 0
     query = f"SELECT id, {SIZE} FROM {table} WHERE id > ? ORDER BY id LIMIT {PAGE}"
@@ -31,7 +31,7 @@ def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
 
 
 def columns_of(entry: Entry) -> tuple[object, ...]:
-    """The values of COLUMNS."""
+    """Return an entry's values of COLUMNS."""
     return (
         entry.message_id,
         entry.sensor,
@@ -45,7 +45,7 @@ def columns_of(entry: Entry) -> tuple[object, ...]:
 
 
 def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
-    """The entry in the values of COLUMNS."""
+    """Return the entry with these values of COLUMNS."""
     message_id, sensor, trigger, trigger_type, created, tagged, body, fence = columns
     return Entry(
         message_id=message_id,

@@ -1,4 +1,4 @@
-"""Gives room on the disk back once a file holds less than it did: after an outage, or when dead letters are purged."""
+"""Gives room back to the disk once a file holds less than before: after an outage, or a purge of dead letters."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from contextlib import contextmanager
 from st2sensor.outbox.database.file import INCREMENTAL
 
 KEPT = 1024
-"""Free pages that a file keeps, to be used again."""
+"""Free pages that a file keeps for later use."""
 
 STEP = 256
-"""Pages that are given back in one commit, at most: so few that they fit into SQLite's cache, and are not written."""
+"""The most pages that one commit gives back. They fit into SQLite's cache, and need not be written."""
 
 SMALL = 2048
-"""Pages in use of a file of an earlier version that is written again as a whole, so that it gives pages back, too."""
+"""The most used pages of an earlier version's file that is rewritten as a whole, so that it can give pages back."""
 
 BUSY_TIMEOUT = 100
-"""Milliseconds that emptying the journal waits for those that read."""
+"""Milliseconds that emptying the journal waits for readers."""
 
 
 def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -> int:
-    """Give some free pages back; returns how many, of which there may be more when these are `step` or more.
+    """Give free pages back, and return their number. When it is `step` or more, there may be more of them.
 
     The file becomes smaller once the journal is emptied. Raises sqlite3.Error.
 
-    :param kept: free pages that stay.
-    :param step: pages that are given back in one commit, at most.
+    :param kept: the number of free pages to keep.
+    :param step: the most pages to give back in this commit.
     """
     free, pages = _number(connection, "freelist_count"), _number(connection, "page_count")
     if _number(connection, "auto_vacuum") == INCREMENTAL:
         surplus = max(0, free - kept)
         if surplus:
-            # Not execute(), which ends after one page: the statement has no columns that it would fetch.
+            # Not execute(), which ends after one page because the statement has no columns to fetch.
             connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, step)})")
         return min(surplus, step)
     if pages - free <= SMALL:
-        # Of an earlier version.
+        # The file is of an earlier version.
         connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("VACUUM")
         return free
@@ -45,7 +45,10 @@ def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -
 
 
 def empty_journal(connection: sqlite3.Connection) -> bool:
-    """Write the journal to the database, and cut it off; False while somebody reads. Raises sqlite3.Error."""
+    """Write the journal to the database, and truncate it. Return False while another connection reads.
+
+    Raises sqlite3.Error.
+    """
     with _patience(connection, BUSY_TIMEOUT):
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy

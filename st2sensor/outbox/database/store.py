@@ -1,5 +1,6 @@
-"""The open database of an outbox: one connection that writes, one that reads. It is looked after while it is open:
-room on a full disk, room that is given back, files that are deleted under it.
+"""The open database of an outbox, with one connection for writing and one for reading.
+
+It copes with a full disk, gives room back, and restores files that are deleted under it.
 """
 
 from __future__ import annotations
@@ -35,11 +36,12 @@ PAGE = 4096
 """Bytes of SQLite's pages."""
 
 VARIABLES = 500
-"""Ids in one query, at most."""
+"""The most ids in one query."""
 
 
 class Store:
-    """Methods raise sqlite3.Error, OSError, or OutboxError. For the writer's thread, but for those that read.
+    """The database. Its methods raise sqlite3.Error, OSError or OutboxError. All except those that read are for the
+    writer's thread.
 
     Raises OutboxError when the file cannot be used.
     """
@@ -51,7 +53,7 @@ class Store:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._has_shrunk = False
-        """Whether pages were given back that the file still has, until the journal is emptied."""
+        """Whether pages were given back that the file keeps until the journal is emptied."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             place.prepare(path)
@@ -63,12 +65,12 @@ class Store:
         check(path)
         self._open()
         with suppress(OSError):
-            # Without it nothing is taken until there is room.
+            # Without the reserve no entry is committed until there is room.
             self._reserve.take()
 
     @property
     def largest_commit(self) -> int:
-        """Bytes that belong into one commit, unless it is a single entry."""
+        """The most bytes of entries in one commit, unless it is a single entry."""
         return self._reserve.commit
 
     def _open(self) -> sqlite3.Connection:
@@ -79,9 +81,9 @@ class Store:
             writer = open_file(self.path, self._options.durability)
             try:
                 reader = open_file(self.path, self._options.durability)
-                # A file that was repaired may hold anything.
+                # A repaired file may hold anything.
                 reader.text_factory = lambda raw: raw.decode(errors="replace")
-                # The journal is never larger than what the database may grow by on a full disk.
+                # The journal is never larger than the room that the database may grow by on a full disk.
                 writer.execute(f"PRAGMA wal_autocheckpoint = {self._reserve.journal // PAGE}")
                 writer.execute(f"PRAGMA journal_size_limit = {self._reserve.journal}")
                 self.graveyard = DeadTable(writer, self._options)
@@ -101,9 +103,9 @@ class Store:
             self._writer = self._reader = None
 
     def contents(self) -> tuple[int, int, int, int]:
-        """The id before the first row that waits, the last id ever given, and how many rows, of how many bytes, wait.
+        """Return the id before the first waiting row, the last id ever used, and number and bytes of the waiting rows.
 
-        A file that was repaired may have gaps, and may have forgotten which ids it has given.
+        A repaired file may have gaps, and may have lost the last id.
         """
         connection = self._open()
         row = connection.execute(f"SELECT min(id), max(id), count(*), total({SIZE}) FROM outbox").fetchone()
@@ -115,10 +117,10 @@ class Store:
     # Writing.
 
     def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
-        """Keep rows and dead letters, and delete what is settled; all or nothing."""
+        """Store rows and dead letters, and delete settled rows, all or nothing."""
         connection = self._open()
         if rows or dead:
-            # So that what is committed can also be deleted, and the database written, when the disk is full then.
+            # Every committed row can later be deleted, and the journal written, even on a full disk.
             size = sum(row.size for row in rows) + sum(map(size_of, dead))
             self._reserve.take(2 * size if size > self._reserve.commit else 0)
         with self._transaction(connection):
@@ -128,7 +130,7 @@ class Store:
             connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
 
     def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:
-        """Which entries the database does not take, and why, by their place. Nothing is kept."""
+        """Return the errors of the entries that the database refuses, by their index. Nothing is stored."""
         connection = self._open()
         found: dict[int, Exception] = {}
         connection.execute("BEGIN")
@@ -145,7 +147,7 @@ class Store:
         return found
 
     def make_room(self, settled: Sequence[Settled]) -> None:
-        """Delete what is settled though the disk is full."""
+        """Delete settled rows although the disk is full."""
         connection = self._open()
         self._reserve.release()
         with self._transaction(connection):
@@ -154,9 +156,9 @@ class Store:
         self.give_back()
 
     def give_back(self) -> None:
-        """Make the file smaller though the disk is full, as far as that can be done, and take the reserve again."""
+        """Make the file smaller on a full disk, as far as possible, and take the reserve again."""
         connection = self._open()
-        # Pages that are moved are written to the journal, which must not grow beyond the reserve.
+        # Moved pages are written to the journal, which must not grow beyond the reserve.
         step = max(1, min(STEP, self._reserve.journal // PAGE // 4))
         with suppress(sqlite3.Error, OSError):
             empty_journal(connection)
@@ -167,7 +169,7 @@ class Store:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether there is room for deleting when the disk is full."""
+        """Whether room for deletions on a full disk is reserved."""
         return self._reserve.is_held
 
     @contextmanager
@@ -186,13 +188,13 @@ class Store:
     # Looking after the file.
 
     def prune(self) -> int:
-        """Delete dead letters that are too many or too old; returns how many are left."""
+        """Delete dead letters that exceed a limit. Return the number of those that are left."""
         connection = self._open()
         with self._transaction(connection):
             return self.graveyard.prune()
 
     def shrink(self) -> bool:
-        """Give some room back to the disk; whether there is more to give."""
+        """Give some room back to the disk. Return whether there is more to give."""
         connection = self._open()
         given = shrink(connection)
         self._has_shrunk = self._has_shrunk or given > 0
@@ -203,16 +205,19 @@ class Store:
         return given >= STEP
 
     def _is_journal_large(self) -> bool:
-        """As it is when somebody read for long."""
+        """Return whether the journal has outgrown its limit, as it does while another connection reads for long."""
         return os.stat(f"{self.path}-wal").st_size > 2 * self._reserve.journal
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the files are where they were when they were opened."""
+        """Whether the opened files are still in their place."""
         return self._writer is None or place.identity(self.path) == self._identity
 
     def restore(self) -> Path | None:
-        """Copy what is in the open files back into place; returns where another database went that was there."""
+        """Copy the open files back into place.
+
+        Return the new name of another database that was in the place, or None.
+        """
         assert self._writer is not None
         self._reserve.release()
         with suppress(sqlite3.Error):
@@ -229,19 +234,19 @@ class Store:
     # Reading: from any thread. Raises OutboxError.
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """Rows with a greater id, in order, as many as a window takes."""
+        """Return rows with a greater id, in order, as many as a window takes."""
         with self._read() as reader:
             return window(map(_row, reader.execute(AFTER, (identifier, limit))))
 
     def rows(self, ids: Sequence[int]) -> list[Row]:
-        """The rows of some ids, in order, as many as a window takes."""
+        """Return the rows with these ids, in order, as many as a window takes."""
         marks = ", ".join("?" * len(ids[:VARIABLES]))
         query = f"SELECT id, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
         with self._read() as reader:
             return window(map(_row, reader.execute(query, tuple(ids[:VARIABLES]))))
 
     def oldest(self, without: set[int]) -> Row | None:
-        """The first row that is none of some."""
+        """Return the first row whose id is not in a set."""
         with self._read() as reader:
             for columns in reader.execute(AFTER, (0, len(without) + 1)):
                 if columns[0] not in without:
@@ -260,7 +265,7 @@ class Store:
 
 
 def ranges(settled: Iterable[Settled]) -> list[tuple[int, int]]:
-    """The first and last ids of rows without gaps between them."""
+    """Return the ranges of ids without gaps, as pairs of first and last id."""
     found: list[tuple[int, int]] = []
     for number in sorted(item.id for item in settled):
         if found and number == found[-1][1] + 1:

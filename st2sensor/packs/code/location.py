@@ -16,7 +16,7 @@ from st2sensor.models import Overrides, SensorType
 from st2sensor.packs.bundled import BUNDLED, is_bundled
 from st2sensor.packs.code import virtualenv
 from st2sensor.packs.configuration import schema as config_schema
-from st2sensor.packs.configuration.pack_config import config_file
+from st2sensor.packs.configuration.source import config_file
 from st2sensor.settings import Content
 
 

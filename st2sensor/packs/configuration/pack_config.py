@@ -1,9 +1,8 @@
-"""A pack's configuration: `<base_path>/configs/<pack>.yaml`, completed and checked by its `config.schema.yaml`.
+"""Renders, completes and checks a pack's configuration: `<base_path>/configs/<pack>.yaml` by its `config.schema.yaml`.
 
-Follows StackStorm: expressions of the datastore in values are rendered, secrets among them decrypted, and missing
-values take the schema's defaults as they are written there. A pack without a configuration runs on these alone. Beyond
-StackStorm, a rendered value takes the type that its schema names, and a configuration that breaks its schema is an
-error.
+As in StackStorm, datastore expressions in values are rendered, secrets among them are decrypted, and missing values
+take the schema's defaults unrendered. A pack without a configuration runs on the defaults alone. Beyond StackStorm, a
+rendered value takes the type that its schema names, and a configuration that breaks its schema is an error.
 """
 
 from __future__ import annotations
@@ -13,23 +12,19 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import ContentError, DatastoreError, DatastoreUnavailable, WorkFailed
+from st2sensor.errors import DatastoreError, DatastoreUnavailable, WorkFailed
 from st2sensor.masking import MASK, forms, lines, masked
 from st2sensor.models import USER_SCOPE
-from st2sensor.packs.bundled import BUNDLED
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.schema import Item, Place
+from st2sensor.packs.configuration.source import Source, dotted
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Rendered, Templates, is_template
-from st2sensor.packs.yaml_files import File, read
+from st2sensor.schemas import objection
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
-"""Keys whose values are secret whatever the schema says, as in StackStorm."""
-
-LONGEST_REASON = 500
-"""Characters of why something cannot be rendered."""
+"""Keys whose values are always secret, as in StackStorm."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -38,62 +33,15 @@ TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
 }
-"""What a rendered text may become, by the type its schema names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What is on disk.
-
-    :param file: the configuration; None when there is none.
-    :param path: where it is, or would be.
-    :param schema: of the whole of it; None when the pack has none.
-    :param is_optional: whether the pack is meant to run without a configuration.
-    """
-
-    file: File | None
-    path: Path
-    schema: Item | None
-    is_optional: bool = False
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return {} if self.file is None or self.file.data is None else dict(self.file.data)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is neither a configuration nor a schema."""
-        return self.file is None and self.schema is None
-
-    @property
-    def absence(self) -> ContentError | None:
-        """What to know when there is a schema and no configuration."""
-        if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
-            return None
-        lacking = ", ".join(map(_dotted, config_schema.undefaulted(self.schema)))
-        without = f" It lacks what is required and has no default: {lacking}." if lacking else ""
-        return self.error(
-            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
-            "then run st2ctl reload",
-            (),
-        )
-
-    def templates(self) -> Iterator[str]:
-        """The expressions in values."""
-        return filter(is_template, texts(self.values))
-
-    def error(self, message: str, place: Place) -> ContentError:
-        if self.file is None:
-            return ContentError(message, file=str(self.path))
-        return self.file.error(message, place)
+"""Python types that a rendered text may become, by the type in its schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a sensor gets.
+    """A rendered configuration, as a sensor gets it.
 
-    :param secrets: texts that are not to be shown.
-    :param warnings: what an operator should know.
+    :param secrets: texts to mask wherever they are shown.
+    :param warnings: messages for operators.
     """
 
     values: dict[str, Any]
@@ -101,39 +49,18 @@ class Config:
     warnings: tuple[str, ...] = ()
 
 
-def config_file(configs: Path, pack: str) -> Path:
-    """Where a pack's configuration is, if it has any."""
-    return configs / f"{pack}.yaml"
-
-
-def load(configs: Path, pack: str, folder: Path) -> Source:
-    """Read a pack's configuration and schema. Raises ContentError.
-
-    :param folder: the pack's.
-    """
-    return source_of(config_file(configs, pack), folder)
-
-
-def source_of(path: Path, folder: Path) -> Source:
-    """The same, of a configuration wherever it is. Raises ContentError."""
-    file = read(path) if path.exists() else None
-    if file is not None and file.data is not None and not isinstance(file.data, dict):
-        raise file.error("must be a mapping of configuration keys to values")
-    return Source(file=file, path=path, schema=config_schema.load(folder), is_optional=folder == BUNDLED.path)
-
-
 def render(source: Source, templates: Templates, secret_keys: frozenset[str] = SECRET_KEYS) -> Config:
-    """Complete a configuration. Blocks on the datastore.
+    """Render, complete and check a configuration. Blocks on the datastore.
 
-    :param secret_keys: keys whose values are secret beside those that the schema says are.
+    Raises ContentError with file, key and remedy, and every exception of the lookup.
 
-    Raises ContentError with file, key and remedy, and what the lookup raises.
+    :param secret_keys: keys whose values are secret, in addition to those that the schema marks.
     """
     return _Rendering(source, templates.afresh(), secret_keys).config()
 
 
 def fingerprint(source: Source, templates: Templates) -> str:
-    """Changes whenever a datastore entry changes that a configuration uses. Secrets stay encrypted."""
+    """Return a digest of the datastore entries that a configuration uses. Secrets stay encrypted."""
     used: dict[str, str | None] = {}
     noting = templates.noting(used)
     for text in source.templates():
@@ -142,17 +69,15 @@ def fingerprint(source: Source, templates: Templates) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
-def shortened(reason: str) -> str:
-    """A reason as it is shown: its text may come from what is rendered."""
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
-
-
 @dataclass(slots=True)
 class _Rendering:
+    """The rendering of one configuration."""
+
     source: Source
     templates: Templates
     secret_keys: frozenset[str]
     secrets: set[str] = field(default_factory=set)
+    """Secret texts found so far."""
     secret_places: set[Place] = field(default_factory=set)
     missing: dict[Place, MissingKey] = field(default_factory=dict)
 
@@ -161,24 +86,28 @@ class _Rendering:
         values = self._rendered(self.source.values, whole, ())
         if self.source.schema is not None:
             if self.source.file is not None:
-                # Without one, nothing is checked, as in StackStorm.
+                # Without a file nothing is checked, as in StackStorm.
                 self._check(values)
             values = config_schema.with_defaults(values, whole, (), self._as_written)
         warnings = tuple(
-            f"{self.source.error(f'{_dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
+            f"{self.source.error(f'{dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
             for place, missing in self.missing.items()
         )
         absence = () if self.source.absence is None else (str(self.source.absence),)
         return Config(values=values, secrets=lines(self.secrets), warnings=absence + warnings)
 
     def _as_written(self, value: Any, item: Item, place: Place) -> Any:
-        """A default: expressions in it are text like any other."""
+        """Return a default. Expressions in it stay as they are."""
         return self._rendered(value, item, place, is_default=True)
 
     def _rendered(
         self, value: Any, item: Item, place: Place, inherited: bool = False, *, is_default: bool = False
     ) -> Any:
-        """:param inherited: whether what it is a part of is secret; :param is_default: whether to render nothing."""
+        """Return a value with its expressions rendered, and note the secrets in it.
+
+        :param inherited: whether an enclosing value is secret.
+        :param is_default: whether the value is a schema's default, which is not rendered.
+        """
         is_secret = inherited or item.get("secret") is True or bool(place and place[-1] in self.secret_keys)
         if isinstance(value, dict):
             return {
@@ -209,7 +138,7 @@ class _Rendering:
         return value
 
     def _render(self, text: str, item: Item, place: Place, is_secret: bool) -> Rendered | None:
-        """None when the datastore lacks a key. Raises ContentError."""
+        """Render one text; None when the datastore lacks a key. Raises ContentError."""
         try:
             return self.templates.render(text, secret=item.get("secret") is True)
         except MissingKey as exception:
@@ -220,15 +149,15 @@ class _Rendering:
         except (NotRendered, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
-            reason = shortened(masked(str(exception), forms(secrets | self.secrets)))
+            reason = objection.bounded(masked(str(exception), forms(secrets | self.secrets)))
             raise self.source.error(
-                f"{_dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
+                f"{dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
             ) from None
 
     def _check(self, values: dict[str, Any]) -> None:
         assert self.source.schema is not None
         try:
-            found = self.templates.violation(values, self.source.schema)
+            found = self.templates.checker.violation(values, self.source.schema)
         except WorkFailed as failure:
             raise self.source.error(
                 f"it cannot be checked against the pack's {config_schema.FILE}: {failure}; simplify the schema",
@@ -242,14 +171,14 @@ class _Rendering:
         message = masked(message, forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
         problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
-        where = f"{_dotted(place)}: " if place else ""
+        where = f"{dotted(place)}: " if place else ""
         raise self.source.error(
             f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
         )
 
 
 def _leaves(value: Any) -> Iterator[str | int | float]:
-    """What a value is made of, but for what says nothing: null, true and false."""
+    """Yield the texts and numbers in a value."""
     if isinstance(value, dict):
         for part in value.values():
             yield from _leaves(part)
@@ -267,38 +196,22 @@ def _at(values: Any, place: Place) -> Any:
 
 
 def _no_key(missing: MissingKey) -> str:
-    whose, name = "", missing.name
+    options, name = "", missing.name
     if missing.scope == USER_SCOPE:
         user, _, name = name.partition(":")
-        whose = f"--scope user --user {user} "
-    return f"{missing}; set it with: st2sensor key set {whose}{name} VALUE"
+        options = f"--scope user --user {user} "
+    return f"{missing}; set it with: st2sensor key set {options}{name} VALUE"
 
 
 def _typed(text: str, item: Item) -> Any:
-    """A rendered text as its schema names it, if it can be read so."""
+    """Return a rendered text as a value of the type in its schema, if it can be read as one."""
     wanted = {kind for name in config_schema.types_of(item) for kind in TYPES.get(name, ())}
     if not wanted or "string" in config_schema.types_of(item):
         return text
-    # Python's words for them, too: values of the datastore are what str() makes of them.
+    # Datastore values may have come from str(True).
     text_of_json = text.lower() if text in ("True", "False") else text
     with suppress(ValueError, RecursionError):
         value = json.loads(text_of_json)
         if type(value) in wanted:
             return value
     return text
-
-
-def texts(value: Any) -> Iterator[str]:
-    """The texts in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from texts(part)
-
-
-def _dotted(place: Place) -> str:
-    return ".".join(map(str, place))

@@ -1,44 +1,45 @@
 """Renders the `{{ st2kv... }}` expressions of a pack's configuration from the datastore.
 
-Follows StackStorm: `st2kv.system.NAME` and `st2kv.user.NAME`, with dots in the name or in brackets, and the filter
-`decrypt_kv`. The keys of a user are those of the `[system_user]`.
+As in StackStorm, expressions use `st2kv.system.NAME` and `st2kv.user.NAME`, where names may contain dots or stand in
+brackets, and the filter `decrypt_kv`. The user is the `[system_user]`.
 
-Plain references are resolved here. Everything else is rendered in a worker process, with limits on time and memory.
+Plain references are resolved here. All other expressions are rendered in a worker process, with limits on time and
+memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.datastore.sensor_keys import utc_now
 from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration import checker
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.references import Reference, parts_of
-from st2sensor.schemas.program import program_of
+from st2sensor.portable.isotime import utc_now
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
 
 FUNCTIONS = {
     "render": "st2sensor.packs.configuration.rendering:rendered",
-    "violation": "st2sensor.packs.configuration.schema:violation",
+    **checker.FUNCTION,
 }
-"""What a pool has to know."""
+"""Functions that a pool for templates and checkers must have."""
 
-SECONDS = 5.0
-"""That the expressions of one configuration may take in worker processes, together."""
+RENDERING_TIMEOUT = 5.0
+"""Seconds that the worker processes may take for all expressions of one configuration."""
 
-CHARACTERS = 4_000_000
-"""That the texts of one configuration may have, rendered, together."""
+MAX_RENDERED = 4_000_000
+"""Characters of all rendered texts of one configuration."""
 
 Lookup = Callable[[str, str], KeyValue | None]
-"""Given scope and name as they are stored."""
+"""Receives scope and name as they are stored."""
 
 Decrypt = Callable[[str, str], str]
-"""Given a name, for messages, and ciphertext."""
+"""Receives a name, for messages, and the ciphertext."""
 
 
 class MissingKey(Exception):
@@ -51,7 +52,10 @@ class MissingKey(Exception):
 
 
 class NotRendered(Exception):
-    """:param secrets: texts that the message may hold, and nobody may see."""
+    """An expression cannot be rendered.
+
+    :param secrets: texts to mask in the message.
+    """
 
     def __init__(self, message: str, secrets: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
@@ -60,8 +64,10 @@ class NotRendered(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """:param is_secret: whether something that was encrypted went into the text.
-    :param decrypted: what, in the clear.
+    """A rendered text.
+
+    :param is_secret: whether an encrypted value went into the text.
+    :param decrypted: the decrypted values in it.
     """
 
     text: str
@@ -70,10 +76,10 @@ class Rendered:
 
 
 class Templates:
-    """For one configuration: what its expressions take is counted. Blocks, as lookup does.
+    """Renders the expressions of one configuration, and counts the time and memory they take. Blocks.
 
-    :param user: whose keys `st2kv.user` are.
-    :param workers: know FUNCTIONS; None for some of its own, which end with this process.
+    :param user: the owner of the keys under `st2kv.user`.
+    :param workers: a pool with FUNCTIONS; None for a private one, which ends with this process.
     """
 
     def __init__(self, lookup: Lookup, decrypt: Decrypt, user: str, workers: Pool | None = None) -> None:
@@ -81,20 +87,24 @@ class Templates:
         self._decrypt = decrypt
         self._user = user
         self._workers = workers or Pool(FUNCTIONS)
-        self._seconds = SECONDS
-        self._characters = CHARACTERS
+        self.checker = Checker(self._workers)
+        self._seconds = RENDERING_TIMEOUT
+        self._characters = MAX_RENDERED
 
     @classmethod
     def of(cls, storage: Storage, keyring: Keyring, user: str, workers: Pool) -> Templates:
-        """From the datastore as it is; rendering raises StorageError and StorageUnavailable, too."""
+        """Return templates that read from storage; rendering also raises StorageError and StorageUnavailable."""
         return cls(lambda scope, name: storage.get_value(scope, name, utc_now()), keyring.decrypt, user, workers)
 
     def afresh(self) -> Templates:
-        """The same, for another configuration."""
+        """Return templates for another configuration, with the same datastore."""
         return Templates(self._lookup, self._decrypt, self._user, self._workers)
 
     def noting(self, used: dict[str, str | None]) -> Templates:
-        """The same, but secrets stay encrypted, and what is looked up is noted: a value, or None, by scope and name."""
+        """Return templates that record every lookup and leave secrets encrypted.
+
+        :param used: receives the value, or None, by scope and name.
+        """
 
         def note(scope: str, name: str) -> KeyValue | None:
             entry = self._lookup(scope, name)
@@ -103,19 +113,12 @@ class Templates:
 
         return Templates(note, lambda _, ciphertext: ciphertext, self._user, self._workers)
 
-    def violation(self, values: Mapping[str, Any], whole: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
-        """Where and how values break their schema, or None. Raises WorkFailed when that takes too long to find out."""
-        if program_of(whole) is not None:
-            return config_schema.violation(values, whole)
-        found = self._workers.run("violation", [values, whole], SECONDS)
-        return None if found is None else (found[0], found[1])
-
     def render(self, text: str, *, secret: bool = False) -> Rendered:
         """Render one value.
 
-        Raises MissingKey, NotRendered for what is no template or cannot be rendered, and what lookup and decrypt raise.
+        Raises MissingKey, NotRendered, and every exception of the lookup and of the decryption.
 
-        :param secret: as in StackStorm, an encrypted value that is the whole of it is decrypted without being asked.
+        :param secret: whether to decrypt an encrypted value that is the whole text, as StackStorm does for secrets.
         """
         sources = _Sources(self._lookup, self._decrypt)
         parts = parts_of(text)
@@ -144,43 +147,44 @@ class Templates:
         return "".join(texts)
 
     def _render(self, text: str, sources: _Sources) -> str:
-        """In a worker process, which says what it needs, until it has it all."""
+        """Render in a worker process, which asks for one datastore value after another."""
         values: dict[str, dict[str, str]] = {SYSTEM_SCOPE: {}, USER_SCOPE: {}}
         plains: dict[str, str] = {}
         while True:
-            told = self._told([text, self._starts, values, plains], sources)
-            if told.get("needs") == "value":
-                values[told["of"]][told["name"]] = sources.look_up(told["of"], told["name"])
-            elif told.get("needs") == "plain":
-                plains[told["of"]] = sources.decrypt(told["name"] or "of the expression", told["of"])
-            elif "error" in told:
-                raise NotRendered(told["error"], sources.decrypted)
-            elif len(told["text"]) > self._characters:
+            answer = self._answer([text, self._starts, values, plains], sources)
+            if answer.get("needs") == "value":
+                values[answer["of"]][answer["name"]] = sources.look_up(answer["of"], answer["name"])
+            elif answer.get("needs") == "plain":
+                plains[answer["of"]] = sources.decrypt(answer["name"] or "of the expression", answer["of"])
+            elif "error" in answer:
+                raise NotRendered(answer["error"], sources.decrypted)
+            elif len(answer["text"]) > self._characters:
                 raise NotRendered(_too_long(), sources.decrypted)
             else:
-                rendered: str = told["text"]
+                rendered: str = answer["text"]
                 return rendered
 
-    def _told(self, arguments: list[Any], sources: _Sources) -> dict[str, Any]:
+    def _answer(self, arguments: list[Any], sources: _Sources) -> dict[str, Any]:
+        """Call a worker process. Raises NotRendered."""
         try:
-            told: dict[str, Any] = self._workers.run("render", arguments, max(0.0, self._seconds))
+            answer: dict[str, Any] = self._workers.run("render", arguments, max(0.0, self._seconds))
         except WorkExceeded as error:
-            reason = f"the expressions take more than {SECONDS:g} s" if error.what == "time" else str(error)
+            reason = f"the expressions take more than {RENDERING_TIMEOUT:g} s" if error.what == "time" else str(error)
             raise NotRendered(reason, sources.decrypted) from None
         except WorkFailed as error:
             raise NotRendered(str(error), sources.decrypted) from error
-        self._seconds -= told["seconds"]
-        return told
+        self._seconds -= answer["seconds"]
+        return answer
 
     @property
     def _starts(self) -> dict[str, str]:
-        """By scope, how the stored names in it begin."""
+        """By scope, the prefix of the stored names in it."""
         return {SYSTEM_SCOPE: "", USER_SCOPE: f"{self._user}:"}
 
 
 @dataclass(slots=True)
 class _Sources:
-    """What one value takes from the datastore."""
+    """The datastore values that one text uses."""
 
     _lookup: Lookup
     _decrypt: Decrypt
@@ -192,7 +196,7 @@ class _Sources:
         return frozenset(self._plains)
 
     def look_up(self, scope: str, name: str) -> str:
-        """Raises MissingKey, and what lookup raises."""
+        """Return a stored value. Raises MissingKey, and every exception of the lookup."""
         if (scope, name) not in self.used:
             entry = self._lookup(scope, name)
             if entry is None:
@@ -207,9 +211,9 @@ class _Sources:
 
 
 def _too_long() -> str:
-    return f"the texts have more than {CHARACTERS:,} characters when they are rendered"
+    return f"the rendered texts have more than {MAX_RENDERED:,} characters"
 
 
 def is_template(text: str) -> bool:
-    """Whether text holds an expression, as StackStorm sees it."""
+    """Tell whether StackStorm would render a text."""
     return "{{" in text or "{%" in text

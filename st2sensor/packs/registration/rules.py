@@ -1,22 +1,21 @@
-"""Registers rules as far as sensors need them: each asks for a trigger, which lives while anybody asks for it."""
+"""Registers rules as far as sensors need them: each asks for a trigger, and keeps it alive."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from st2sensor.errors import ContentError, TriggerRefused
 from st2sensor.models import Pack, Refusal, Rule, Trigger, TriggerType
 from st2sensor.packs import metadata
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.metadata import RuleDeclaration
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result, blaming, failed
-from st2sensor.schemas.dialect import Compiled
 from st2sensor.storage.base import Storage
-from st2sensor.transport.topology import CREATE, DELETE, UPDATE
+from st2sensor.transport.topology import UPDATE
 
 
 def register_files(
@@ -24,15 +23,16 @@ def register_files(
     present: Collection[str] | None,
     storage: Storage,
     announcements: Announcements,
+    checker: Checker,
     is_disabled: Callable[[RuleDeclaration], bool],
 ) -> Iterator[Outcome]:
     """Register the rules in some files, and unregister those that are gone.
 
-    Where StackStorm has rules, all of them are its own: it counts what they ask for, and whoever counts a second time
-    keeps a trigger alive that nobody asks for any more.
+    Where StackStorm has rules, it counts their references itself. Counting them here as well would keep triggers alive
+    after their last rule is gone, so all rules are left to StackStorm then.
 
-    :param present: the packs that these are all the files of; None for all packs.
-    :param is_disabled: whether an operator has switched a rule off, so that it asks for nothing; may raise
+    :param present: the packs whose rule files are all given; None for all packs.
+    :param is_disabled: tells whether an operator has disabled a rule, so that it asks for no trigger; may raise
         ContentError.
     """
     if storage.stackstorm_rules():
@@ -53,11 +53,11 @@ def register_files(
                 continue
             declared[ref] = str(path)
             with blaming(str(path)):
-                waits = waiting(declaration, storage)
-                if waits is not None:
-                    yield Outcome(kind="rule", ref=ref, result=Result.WAITING, message=str(waits))
+                problem = waiting(declaration, storage)
+                if problem is not None:
+                    yield Outcome(kind="rule", ref=ref, result=Result.WAITING, message=str(problem))
                     continue
-                result = register(declaration, storage, announcements)
+                result = register(declaration, storage, announcements, checker)
         except ContentError as error:
             unreadable.add((pack.ref, str(path.relative_to(pack.path))))
             yield failed("rule", ref, error)
@@ -72,8 +72,10 @@ def register_files(
 def _left_to_stackstorm(
     files: Sequence[tuple[Pack, Path]], storage: Storage, announcements: Announcements
 ) -> Iterator[Outcome]:
-    """Register nothing, and give back what was counted here before StackStorm came: exactly that, since others count
-    the same triggers."""
+    """Register nothing, and give back the references that were counted here before StackStorm came.
+
+    Only these: StackStorm counts references to the same triggers.
+    """
     counted = storage.all(Rule)
     for rule in counted:
         yield _unregistered(rule, storage, announcements, Result.GIVEN_BACK)
@@ -82,7 +84,7 @@ def _left_to_stackstorm(
         try:
             ref = f"{pack.ref}.{metadata.rule(pack, path).name}"
         except ContentError:
-            # StackStorm's own registration says what is wrong with it.
+            # StackStorm's own registration reports the error.
             ref = f"{pack.ref}: {path.name}"
         if ref not in known:
             yield Outcome(kind="rule", ref=ref, result=Result.LEFT)
@@ -97,116 +99,97 @@ def _unregistered(rule: Rule, storage: Storage, announcements: Announcements, re
     return Outcome(kind="rule", ref=rule.ref, result=result)
 
 
-def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Result:
-    """Make the trigger that a rule asks for, or change the one it asked for before. Raises ContentError."""
-    trigger_type = _type_for(declared, storage.get(TriggerType, declared.trigger_type))
+def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements, checker: Checker) -> Result:
+    """Count the trigger that a rule asks for, instead of the one it asked for before. Raises ContentError.
+
+    Several hosts may register one rule at a time. The rule's record says which reference is counted for it, so only the
+    host that changes the record keeps the reference it counted; the others give theirs back.
+    """
+    trigger_type = _type_for(declared, storage.get(TriggerType, declared.trigger_type), None, checker)
     known = storage.get(Rule, f"{declared.pack}.{declared.name}")
-    if known is not None and _same(known, declared) and storage.get(Trigger, known.trigger) is not None:
+    if known is not None and _same(known, declared) and _stands(known, storage):
         return Result.UNCHANGED
-    trigger = _reparametrised(known, declared, storage, announcements) or _asked_for(
-        trigger_type, declared.parameters, storage, announcements
-    )
+    own = None if known is None else _own(known, declared, storage, announcements)
+    if known is not None and own is not None:
+        storage.replace_rule(known, _rule(declared, own.ref))
+        return Result.CHANGED
+    trigger = asking.counted(trigger_type, declared.parameters, storage, announcements)
     rule = _rule(declared, trigger.ref)
-    if known is None and not storage.insert(rule) and storage.get(Rule, rule.ref) is not None:
-        # Another host has registered it since, and counts it.
-        withdraw(trigger.ref, storage, announcements)
+    if not (_added(rule, storage) if known is None else storage.replace_rule(known, rule)):
+        asking.withdraw(trigger.ref, storage, announcements)
         return Result.UNCHANGED
-    storage.put(rule)
-    if known is not None and known.trigger != trigger.ref:
-        withdraw(known.trigger, storage, announcements)
-    return Result.CREATED if known is None else Result.CHANGED
+    if known is None:
+        return Result.CREATED
+    asking.withdraw(known.trigger, storage, announcements)
+    return Result.CHANGED
 
 
 def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> None:
-    """Forget a rule, and its trigger when nobody else asks for it.
-
-    Of two that do so at once, only the one that has removed the record withdraws what it stands for.
-    """
-    if storage.remove(Rule, rule.ref):
-        withdraw(rule.trigger, storage, announcements)
-
-
-def ask(trigger_type: str, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements) -> Trigger:
-    """Ask for a trigger as a rule does, until it is withdrawn as often as it was asked for.
-
-    :param trigger_type: its reference.
-
-    Raises TriggerRefused.
-    """
-    found = _fitting(
-        trigger_type, storage.get(TriggerType, trigger_type), parameters, storage.get(Refusal, trigger_type)
-    )
-    return _asked_for(found, parameters, storage, announcements)
-
-
-def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> None:
-    """Ask for a trigger no longer; it is gone when nobody else does. One without parameters is its type's, and stays.
-
-    :param trigger: its reference.
-    """
-    known = storage.get(Trigger, trigger)
-    if known is None or not known.parameters:
-        return
-    storage.count_reference(trigger, -1)
-    if storage.get(Trigger, trigger) is None:
-        announcements.add(known, DELETE, storage)
+    """Delete a rule's record and give back its reference, unless another host has done so or has changed the record."""
+    if storage.replace_rule(rule, None):
+        asking.withdraw(rule.trigger, storage, announcements)
 
 
 def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
-    """Why a rule has no trigger yet, with the place in its file, or None.
+    """Return why a rule's trigger type is not registered, with the place in the rule's file, or None when it is.
 
-    That is no failure: StackStorm, too, takes a rule before its trigger type.
+    This is no failure: StackStorm also accepts a rule before its trigger type.
     """
     if storage.get(TriggerType, declared.trigger_type) is not None:
         return None
-    return misfit(declared, None, storage.get(Refusal, declared.trigger_type))
+    return unknown_type(declared, storage.get(Refusal, declared.trigger_type))
 
 
-def misfit(
-    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
-) -> ContentError | None:
-    """Why a rule cannot be registered, with the place in its file, or None.
+def unknown_type(declared: RuleDeclaration, refusal: Refusal | None = None) -> ContentError:
+    """Return the error of a rule whose trigger type is not known.
 
-    :param trigger_type: that of the rule's trigger; None when it is not known.
-    :param refusal: why it is not.
+    :param refusal: the reason why it is not, when there is one.
     """
+    return _placed(asking.unknown(declared.trigger_type, refusal), declared)
+
+
+def misfit(declared: RuleDeclaration, trigger_type: TriggerType, checker: Checker) -> ContentError | None:
+    """Return why a rule's parameters do not fit its trigger type, with the place in its file, or None."""
     try:
-        _type_for(declared, trigger_type, refusal)
+        _type_for(declared, trigger_type, None, checker)
     except ContentError as error:
         return error
     return None
 
 
 def _type_for(
-    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None = None
+    declared: RuleDeclaration, trigger_type: TriggerType | None, refusal: Refusal | None, checker: Checker
 ) -> TriggerType:
+    """Return the trigger type if the rule fits it. Raises ContentError."""
     try:
-        return _fitting(declared.trigger_type, trigger_type, declared.parameters, refusal)
-    except TriggerRefused as refusal:
-        raise declared.file.error(str(refusal), ["trigger", refusal.key]) from refusal
+        return asking.fitting(declared.trigger_type, trigger_type, declared.parameters, refusal, checker)
+    except TriggerRefused as problem:
+        raise _placed(problem, declared) from problem
 
 
-def _fitting(
-    ref: str, trigger_type: TriggerType | None, parameters: Mapping[str, Any], refusal: Refusal | None
-) -> TriggerType:
-    """A trigger type that may be asked for with some parameters. Raises TriggerRefused."""
-    if trigger_type is None and refusal is not None:
-        raise TriggerRefused(f"trigger type {ref} was refused: {refusal.error}", key="type")
-    if trigger_type is None:
-        raise TriggerRefused(
-            f"there is no trigger type {ref}; correct the type, or register the pack whose sensor or triggers/ "
-            "declares it",
-            key="type",
-        )
-    if trigger_type.parameters_schema:
-        problem = Compiled(trigger_type.parameters_schema).violation(dict(parameters))
-        if problem is not None:
-            raise TriggerRefused(f"parameters do not fit trigger type {ref}: {problem}", key="parameters")
-    return trigger_type
+def _placed(problem: TriggerRefused, declared: RuleDeclaration) -> ContentError:
+    return declared.file.error(str(problem), ["trigger", problem.key])
 
 
 def _same(known: Rule, declared: RuleDeclaration) -> bool:
     return known.trigger_type == declared.trigger_type and dict(known.parameters) == dict(declared.parameters)
+
+
+def _stands(known: Rule, storage: Storage) -> bool:
+    """Tell whether a rule's trigger exists as the rule wants it. Another host may have changed it in place."""
+    trigger = storage.get(Trigger, known.trigger)
+    return trigger is not None and dict(trigger.parameters) == dict(known.parameters)
+
+
+def _added(rule: Rule, storage: Storage) -> bool:
+    """Insert a new rule's record; False when another host has inserted it first."""
+    if storage.insert(rule):
+        return True
+    if storage.get(Rule, rule.ref) is not None:
+        return False
+    # The record in the way cannot be read.
+    storage.put(rule)
+    return True
 
 
 def _rule(declared: RuleDeclaration, trigger: str) -> Rule:
@@ -220,41 +203,20 @@ def _rule(declared: RuleDeclaration, trigger: str) -> Rule:
     )
 
 
-def _find(trigger_type: str, parameters: Mapping[str, Any], storage: Storage) -> Trigger | None:
-    for trigger in storage.all(Trigger):
-        if trigger.type == trigger_type and dict(trigger.parameters) == dict(parameters):
-            return trigger
-    return None
+def _own(known: Rule, declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Trigger | None:
+    """Return the trigger that a rule has already counted, with the parameters it wants now; None when it needs another.
 
-
-def _reparametrised(
-    known: Rule | None, declared: RuleDeclaration, storage: Storage, announcements: Announcements
-) -> Trigger | None:
-    """Change the rule's own trigger in place, so that the sensor hears an update; None when that cannot be."""
-    if known is None or known.trigger_type != declared.trigger_type or not declared.parameters:
+    A trigger that only this rule uses changes in place, so that the sensor hears of an update.
+    """
+    if known.trigger_type != declared.trigger_type or not declared.parameters:
         return None
+    existing = asking.find(declared.trigger_type, declared.parameters, storage)
+    if existing is not None:
+        return existing if existing.ref == known.trigger else None
     current = storage.get(Trigger, known.trigger)
     if current is None or not current.parameters or current.ref_count > 1:
-        return None
-    if _find(declared.trigger_type, declared.parameters, storage) is not None:
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
     announcements.add(changed, UPDATE, storage)
     return changed
-
-
-def _asked_for(
-    trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
-) -> Trigger:
-    trigger = _find(trigger_type.ref, parameters, storage)
-    is_new = trigger is None
-    if trigger is None:
-        name = str(uuid.uuid4()) if parameters else trigger_type.name
-        trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
-        storage.put(trigger)
-    if parameters:
-        storage.count_reference(trigger.ref, 1)
-    if is_new:
-        announcements.add(trigger, CREATE, storage)
-    return trigger

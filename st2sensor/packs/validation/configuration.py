@@ -9,13 +9,14 @@ from typing import Any
 from st2sensor.errors import ContentError, St2SensorError
 from st2sensor.masking import MASK
 from st2sensor.models import Pack
-from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration import schema as config_schema
-from st2sensor.packs.configuration.pack_config import SECRET_KEYS, Source, shortened, texts
+from st2sensor.packs.configuration import source as pack_source
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS
 from st2sensor.packs.configuration.schema import Item, Place
+from st2sensor.packs.configuration.source import Source, texts
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
-from st2sensor.schemas import dialect
+from st2sensor.schemas import dialect, objection
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
@@ -45,7 +46,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
     if file is not None and file.exists():
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
     elif file is not None:
-        absence = pack_config.source_of(file, pack.path).absence
+        absence = pack_source.source_of(file, pack.path).absence
         if absence is not None:
             yield found(pack.ref, absence, "no-config", Severity.WARNING)
     if example.is_file():
@@ -56,7 +57,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
 def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
     """:param has_blanks: whether what is null is left to be filled in."""
     try:
-        source = pack_config.source_of(file, folder)
+        source = pack_source.source_of(file, folder)
     except ContentError as error:
         yield error
         return
@@ -108,7 +109,7 @@ def _bad_expressions(source: Source, value: Any, place: Place, unknown: Template
             return
         except NotRendered as problem:
             where = ".".join(map(str, place))
-            reason = shortened(str(problem))
+            reason = objection.bounded(str(problem))
             yield source.error(f"{where}: the expression cannot be rendered: {reason}; correct it", place)
 
 

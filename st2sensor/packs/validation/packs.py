@@ -11,7 +11,8 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
-from st2sensor.packs.configuration.pack_config import config_file
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.configuration.source import config_file
 from st2sensor.packs.configuration.templates import FUNCTIONS
 from st2sensor.packs.validation import code, configuration, repeated, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
@@ -49,7 +50,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
         for pack in whole:
             findings += [*pack.findings, *_overrides(pack, content)]
-            findings += triggers.check_rules(pack, types)
+            findings += triggers.check_rules(pack, types, Checker(workers))
             file = _config(pack.pack.ref, content, configs or {})
             findings += configuration.check(pack.pack, file, workers)
             findings += repeated.check(pack.pack, _elsewhere(pack.pack.ref, file, content))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from st2sensor.errors import ContentError
 from st2sensor.models import CORE_PACK, TriggerType
 from st2sensor.packs.bundled import core_trigger_types
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.registration import rules
 from st2sensor.packs.validation.declarations import Declarations
@@ -115,15 +116,13 @@ def check_undispatched(pack: Declarations, dispatches: Sequence[Dispatch]) -> It
             yield found(pack.pack.ref, error, "undispatched-trigger", Severity.WARNING)
 
 
-def check_rules(pack: Declarations, types: Known) -> Iterator[Finding]:
+def check_rules(pack: Declarations, types: Known, checker: Checker) -> Iterator[Finding]:
     """Rules whose trigger type is known to be missing, or does not take their parameters."""
     for rule in pack.rules:
         declared = types.types.get(rule.trigger_type)
         if declared is not None:
-            problem = rules.misfit(rule, declared)
+            problem = rules.misfit(rule, declared, checker)
             if problem is not None:
                 yield found(pack.pack.ref, problem, "rule-parameters")
         elif rule.trigger_type not in types.named and rule.trigger_type.partition(".")[0] in types.packs:
-            missing = rules.misfit(rule, None)
-            assert missing is not None
-            yield found(pack.pack.ref, missing, "unknown-trigger", Severity.WARNING)
+            yield found(pack.pack.ref, rules.unknown_type(rule), "unknown-trigger", Severity.WARNING)

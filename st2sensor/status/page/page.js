@@ -1,16 +1,16 @@
-// The status page: keeps a table of sensors in line with what the container tells over server-sent events.
+// The status page: updates a table of sensors from the server-sent events of the container.
 "use strict";
 
-const EVENTS = 60; // that are shown
+const EVENTS = 60; // events in the list, at most
 const ROOM = 120, HEIGHT = 18; // pixels of a sparkline
 const SECOND = 1000;
-const AGAIN = 5 * SECOND; // until a container that refused is asked again
+const RETRY = 5 * SECOND; // wait after a refused connection
 
 const sensors = new Map(); // reports by reference
 const rows = new Map(); // table rows by reference
 let node = null;
 let sorting = { by: "state", descending: false };
-let state = ""; // that is chosen
+let state = ""; // the chosen state; empty for all
 let opened = ""; // the sensor whose details are shown
 
 const $ = (selector) => document.querySelector(selector);
@@ -167,10 +167,10 @@ function drawStates() {
 
 // The container.
 
-function sharing(told) {
-  if (!told) return "";
-  const drained = told.drained ? ", drained" : "";
-  return `, holds ${told.held} of ${told.sensors} sensors${drained}, nodes up: ${told.nodes.up}`;
+function sharing(report) {
+  if (!report) return "";
+  const drained = report.drained ? ", drained" : "";
+  return `, holds ${report.held} of ${report.sensors} sensors${drained}, nodes up: ${report.nodes.up}`;
 }
 
 function drawNode() {
@@ -231,7 +231,7 @@ function details(report) {
     ["last trigger", report.trigger && `${report.trigger}, ${clock(report.triggered_at)}`],
     ["triggers", `${report.dispatched} dispatched, ${report.invalid} invalid, ${report.dead} dead letters`],
     ["invalid", report.last_invalid && `${clock(report.last_invalid.at)}: ${report.last_invalid.text}`, "bad"],
-    ["floods", report.dropped && `${report.dropped} lines of its log were dropped: it says more than [sensorcontainer] output_rate`, "bad"],
+    ["floods", report.dropped && `${report.dropped} lines of its log were dropped: it logs more than [sensorcontainer] output_rate allows`, "bad"],
     ["may emit", report.trigger_types.join(", ")],
     ["code", report.file],
     ["digest", report.digest && report.digest.slice(0, 16)],
@@ -258,19 +258,19 @@ function open(ref) {
   $("#detail").showModal();
 }
 
-// What the container tells.
+// Messages of the container.
 
-function take(told) {
-  node = told.node;
-  for (const report of told.sensors) {
+function take(message) {
+  node = message.node;
+  for (const report of message.sensors) {
     sensors.set(report.ref, report);
     draw(report);
   }
-  for (const ref of told.gone || []) {
+  for (const ref of message.gone || []) {
     sensors.delete(ref);
     rows.delete(ref);
   }
-  if (told.events && told.events.length) drawEvents(told.events, told.more);
+  if (message.events && message.events.length) drawEvents(message.events, message.more);
   drawNode();
   drawStates();
   arrange();
@@ -288,8 +288,8 @@ function listen() {
   source.addEventListener("open", () => ($("#connection").hidden = true));
   source.addEventListener("error", () => {
     $("#connection").hidden = false;
-    // After an answer that is no stream a browser does not try again by itself.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
+    // After an answer that is not a stream, the browser does not retry by itself.
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY);
   });
 }
 

@@ -18,9 +18,10 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from st2sensor.errors import StorageError
-from st2sensor.storage.documents import COLLECTIONS, LEASES
-from st2sensor.storage.entries import KEY_VALUES
+from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.fields import Document
+from st2sensor.storage.key_values import KEY_VALUES
+from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.failures import is_passing, reason_of
 
 LOG = logging.getLogger("st2sensor.storage")

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pymongo import UpdateOne, errors
 
 from st2sensor.models import Lease, Member, Renewal
-from st2sensor.storage import documents
-from st2sensor.storage.documents import LEASES, MEMBERS, NODES, member_document
+from st2sensor.storage import members
 from st2sensor.storage.fields import Document
+from st2sensor.storage.members import LEASES, MEMBERS, NODES, member_document
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain
 from st2sensor.storage.reader import Reader
@@ -54,12 +54,12 @@ class MongoLeases:
     def member(self, member: str) -> Member | None:
         with self._connection.failures():
             found = self._members.find({"_id": member}, session=self._session)
-            return next(self._reader.sound(MEMBERS, documents.member, all_plain(found)), None)
+            return next(self._reader.sound(MEMBERS, members.member, all_plain(found)), None)
 
     def members(self) -> list[Member]:
         with self._connection.failures():
             found = self._members.find(session=self._session)
-            return list(self._reader.sound(MEMBERS, documents.member, all_plain(found)))
+            return list(self._reader.sound(MEMBERS, members.member, all_plain(found)))
 
     def evict(self, member: str, counter: int | None) -> bool:
         seen = {} if counter is None else {"counter": counter}
@@ -99,7 +99,7 @@ class MongoLeases:
     def drained(self) -> frozenset[str]:
         with self._connection.failures():
             found = all_plain(self._nodes.find({"drained": True}, session=self._session))
-            return frozenset(filter(None, self._reader.sound(NODES, documents.drained_node, found)))
+            return frozenset(filter(None, self._reader.sound(NODES, members.drained_node, found)))
 
     def drain(self, node: str, drained: bool) -> None:
         with self._connection.failures():
@@ -112,7 +112,7 @@ class MongoLeases:
     def _find(self, query: Document) -> list[Lease]:
         with self._connection.failures():
             found = self._leases.find(query, BRIEF, session=self._session)
-            return list(self._reader.sound(LEASES, documents.lease, all_plain(found)))
+            return list(self._reader.sound(LEASES, members.lease, all_plain(found)))
 
 
 def _taking(lease: Lease, member: str) -> UpdateOne:

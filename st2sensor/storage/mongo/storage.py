@@ -14,11 +14,13 @@ from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
 from st2sensor.errors import LeaseLost, StorageError
-from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
+from st2sensor.models import Batch, Change, Entity, KeyValue, Rule, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES, STACKSTORM_RULES, changes
-from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.batches import batch_document
+from st2sensor.storage.documents import COLLECTIONS, STACKSTORM_RULES, changes
 from st2sensor.storage.fields import Document
+from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_document
+from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain, plain
 from st2sensor.storage.mongo.indexes import Indexes
@@ -110,6 +112,18 @@ class MongoStorage:
         del present["ref_count"]
         with self._failures():
             self._database[collection.name].update_one({"uid": old_uid}, {"$set": present})
+
+    def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
+        rules = self._database[COLLECTIONS[Rule].name]
+        key = {"pack": known.pack, "name": known.name, "trigger": known.trigger}
+        with self._failures():
+            if changed is None:
+                return rules.delete_one(key).deleted_count == 1
+            present, absent = changes(COLLECTIONS[Rule].to_document(changed))
+            update: Document = {"$set": present}
+            if absent:
+                update["$unset"] = dict.fromkeys(absent, "")
+            return rules.update_one(key, update).matched_count == 1
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
         with self._failures():

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import StorageError, StorageUnavailable
-from st2sensor.storage.documents import COLLECTIONS, LEASES, MEMBERS, NODES
-from st2sensor.storage.entries import KEY_VALUES
+from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.fields import BROKEN, Document
+from st2sensor.storage.key_values import KEY_VALUES
+from st2sensor.storage.members import LEASES, MEMBERS, NODES
 from st2sensor.storage.reader import broken
 from st2sensor.system.private_file import create
 

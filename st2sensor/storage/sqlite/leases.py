@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from st2sensor.models import Lease, Member, Renewal
-from st2sensor.storage import documents
-from st2sensor.storage.documents import LEASES, MEMBERS, NODES, member_document
+from st2sensor.storage import members
 from st2sensor.storage.fields import Document
+from st2sensor.storage.members import LEASES, MEMBERS, NODES, member_document
 from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find, find_all, store
 
@@ -41,11 +41,11 @@ class SqliteLeases:
     def member(self, member: str) -> Member | None:
         with self._connection.locked() as connection:
             found = find(connection, MEMBERS, SPACE, member)
-        return next(self._reader.sound(MEMBERS, documents.member, [] if found is None else [found]), None)
+        return next(self._reader.sound(MEMBERS, members.member, [] if found is None else [found]), None)
 
     def members(self) -> list[Member]:
         with self._connection.locked() as connection:
-            return list(self._reader.sound(MEMBERS, documents.member, find_all(connection, MEMBERS)))
+            return list(self._reader.sound(MEMBERS, members.member, find_all(connection, MEMBERS)))
 
     def evict(self, member: str, counter: int | None) -> bool:
         with self._connection.transaction() as connection:
@@ -61,7 +61,7 @@ class SqliteLeases:
 
     def leases(self, holder: str | None = None) -> list[Lease]:
         with self._connection.locked() as connection:
-            found = list(self._reader.sound(LEASES, documents.lease, find_all(connection, LEASES)))
+            found = list(self._reader.sound(LEASES, members.lease, find_all(connection, LEASES)))
         return [lease for lease in found if holder in (None, lease.holder)]
 
     def free(self, dead: Collection[str]) -> list[Lease]:
@@ -86,7 +86,7 @@ class SqliteLeases:
 
     def drained(self) -> frozenset[str]:
         with self._connection.locked() as connection:
-            found = self._reader.sound(NODES, documents.drained_node, find_all(connection, NODES))
+            found = self._reader.sound(NODES, members.drained_node, find_all(connection, NODES))
             return frozenset(filter(None, found))
 
     def drain(self, node: str, drained: bool) -> None:

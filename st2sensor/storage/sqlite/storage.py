@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import LeaseLost
-from st2sensor.models import Batch, Change, Entity, KeyValue, Trigger
+from st2sensor.models import Batch, Change, Entity, KeyValue, Rule, Trigger
 from st2sensor.storage.base import T
-from st2sensor.storage.documents import COLLECTIONS, LEASES, changes
-from st2sensor.storage.entries import KEY_VALUES, batch_document, end_of_prefix, key_value_document
+from st2sensor.storage.batches import batch_document
+from st2sensor.storage.documents import COLLECTIONS, changes
 from st2sensor.storage.fields import Document, shown
+from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_document
+from st2sensor.storage.members import LEASES
 from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite.connection import (
     ROW,
@@ -95,6 +97,19 @@ class SqliteStorage:
         # The name does not change with the parameters, so the row stays where it is.
         assert old_uid.startswith(f"trigger:{entity.pack}:{entity.name}:")
         self.put(entity)
+
+    def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
+        collection = COLLECTIONS[Rule]
+        with self._transaction() as connection:
+            document = sound(find(connection, collection.name, known.pack, known.name))
+            if document is None or document.get("trigger") != known.trigger:
+                return False
+            if changed is None:
+                return delete(connection, collection.name, known.pack, known.name)
+            present, absent = changes(collection.to_document(changed))
+            merged = {name: value for name, value in document.items() if name not in absent} | present
+            store(connection, collection.name, known.pack, known.name, merged)
+            return True
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
         with self._locked() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from importlib import import_module
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 
 import st2sensor
 from st2sensor.cli import declarations, invocation
@@ -115,16 +117,36 @@ def test_every_command_runs_something_and_every_group_has_commands() -> None:
             assert isinstance(command.callback, Body) or (isinstance(command, click.Group) and command.commands), words
 
 
-def test_no_declared_command_is_left_out() -> None:
-    reached = {id(command) for name, root in ROOTS.items() for _, command in commands(root, name)}
+def test_no_section_is_left_out() -> None:
     for module in pkgutil.iter_modules(declarations.__path__, f"{declarations.__name__}."):
-        for name, item in vars(import_module(module.name)).items():
-            assert not isinstance(item, click.Command) or id(item) in reached, f"{module.name}.{name}"
+        section = getattr(import_module(module.name), "section", None)
+        assert section is None or section in SECTIONS, module.name
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_no_command_is_cut_short_where_it_is_listed(name: str) -> None:
+    for words, command in commands(ROOTS[name], name):
+        if isinstance(command, click.Group):
+            listed = CliRunner().invoke(command, ["--help"], terminal_width=80).output.partition("--help")[2]
+            assert "..." not in listed.partition("Examples:")[0], words
 
 
 def test_the_help_shows_every_command_once() -> None:
-    shown = [command for section in SECTIONS.values() for command in section]
-    assert len(shown) == len({command.name for command in shown}) == len(st2sensor_root.commands)
+    names = [name for section in SECTIONS for name in section.commands]
+    assert sorted(names) == sorted(set(names)) == sorted(st2sensor_root.commands)
+    shown = CliRunner().invoke(st2sensor_root, ["--help"]).output
+    assert re.findall(r"^  ([a-z][a-z-]*)  ", shown, re.MULTILINE) == names
+    assert [heading for heading in re.findall(r"^(\S.*):$", shown, re.MULTILINE) if heading != "Options"] == [
+        section.name for section in SECTIONS
+    ]
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_help_fits_a_terminal_of_80_columns(name: str) -> None:
+    for words, command in commands(ROOTS[name], name):
+        shown = CliRunner().invoke(command, ["--help"], terminal_width=80).output
+        text = shown.partition("Examples:")[0]
+        assert max(map(len, text.splitlines())) <= 80, words
 
 
 def test_every_state_has_a_colour_and_can_be_asked_for() -> None:
@@ -144,7 +166,7 @@ def test_what_runs_is_given_the_configuration_files_and_told_of_debug(monkeypatc
         ("st2sensor.logs.setup:configure", (), {"debug": True, "quiet": True}),
         ("st2sensor.cli.commands.show:show", (("a", "b"),), {"ref": "p.S", "json_output": False}),
         ("st2sensor.logs.setup:configure", (), {"debug": False, "quiet": False}),
-        ("st2sensor.cli.commands.run:sensor", ((),), {"ref": "p.S"}),
+        ("st2sensor.cli.commands.run:run", ((),), {"ref": "p.S"}),
     ]
 
 

@@ -46,7 +46,7 @@ def folder_of(path: Path, **packs: Path) -> Folder:
     return Folder(path=path, home=path, packs=packs, configs={})
 
 
-# What is asked for.
+# Triggers to add.
 
 
 def test_a_trigger_is_asked_for_with_values_as_in_yaml() -> None:
@@ -59,14 +59,14 @@ def test_a_trigger_is_asked_for_with_values_as_in_yaml() -> None:
 
 @pytest.mark.parametrize("text", ["", "linux.line path", "linux.line =x", "linux.line path=[", "linux.line 'path=x"])
 def test_what_asks_for_no_trigger_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"write it as in 'linux.file_watch.line file_path=/tmp/x'"):
+    with pytest.raises(ConfigError, match=r"write it like 'linux.file_watch.line file_path=/tmp/x'"):
         asked(text)
 
 
 @pytest.mark.parametrize(
     ("sensors", "triggers", "error", "said"),
     [
-        (["Nobody"], [], ConfigError, r"--sensor Nobody: there is no such sensor; there are: sample\.One"),
+        (["Nobody"], [], ConfigError, r"--sensor Nobody: no such sensor; the sensors are: sample\.One"),
         (["sample.One", "One"], ["sample.line path=5"], TriggerRefused, r"sample\.line: path: 5 is not of type"),
         ([], ["sample.none"], TriggerRefused, r"there is no trigger type sample\.none"),
     ],
@@ -151,10 +151,14 @@ def test_a_folder_with_a_long_name_gets_a_short_one_for_sockets(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("packs", "configs", "said"),
     [
-        (["nothing"], [], "nothing is no pack: it has no pack.yaml"),
+        (["nothing"], [], "nothing is not a pack: it has no pack.yaml"),
         (["one", "twin/one"], [], "are both pack one"),
-        (["one", "two"], ["mine.yaml"], "--config .*mine.yaml: whose is it"),
-        (["one"], ["mine.yaml", "one.yaml"], "pack one has .*mine.yaml already"),
+        (
+            ["one", "two"],
+            ["mine.yaml"],
+            "--config .*mine.yaml: no such pack; with several packs, name the file <pack>.yaml",
+        ),
+        (["one"], ["mine.yaml", "one.yaml"], "pack one already has .*mine.yaml"),
     ],
 )
 def test_what_cannot_be_developed_is_refused(tmp_path: Path, packs: list[str], configs: list[str], said: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
+from st2sensor.config import loading
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Settings
 from tests.support.workspace import ROOT
@@ -202,7 +203,7 @@ def test_the_samples_in_conf_load(path: Path) -> None:
 
 def test_without_any_file_there_may_be_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ST2_CONF", raising=False)
-    monkeypatch.setattr(config, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
+    monkeypatch.setattr(loading, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
     assert config.load_if_any([]) is None
     (tmp_path / "st2.conf").touch()
     found = config.load_if_any([])

@@ -149,7 +149,7 @@ def test_tls_is_as_the_url_and_the_keys_say(tmp_path: Path, text: str, verify: s
         ("amqp://me:hush@a/?ssl_cert_reqs=perhaps", ["ssl_cert_reqs"]),
         ("amqp://me:hush@a/?login_method=MAGIC", ["login_method", "PLAIN"]),
         ("amqp://me:hush@a/?password=hush", ["'password'"]),
-        ("amqp://me:hush@a,b", ["no URL of a broker"]),
+        ("amqp://me:hush@a,b", ["not the URL of a broker"]),
     ],
 )
 def test_what_is_wrong_in_a_url_is_an_error_that_names_it(tmp_path: Path, url: str, words: list[str]) -> None:

@@ -12,9 +12,10 @@ import pytest
 from st2sensor.delivery import held_back
 from st2sensor.delivery.held_back import PERMISSION_RETRY, PERMISSION_RETRY_MAX, HeldBack
 from st2sensor.delivery.publisher import PublisherThread
-from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
+from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden, Undeliverable
 from st2sensor.outbox.entry import Entry, size_of
-from st2sensor.outbox.outbox import Outbox, Row
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import Row
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message
 from tests.plugins.patience import SOON
@@ -203,6 +204,55 @@ def test_ids_that_have_left_take_no_memory(keys: HeldBack) -> None:
     assert len(held) == len(keys) == 1000
     assert list(held.first(2)) == [9000, 9001]
     assert len(held._ids) < 6000
+
+
+def test_ids_in_the_middle_may_leave_first(keys: HeldBack) -> None:
+    keys.refused("k")
+    keys.add("k", [row(number) for number in range(6)])
+    held = keys._keys["k"]
+    held.left([row(1), row(3)])
+    assert list(held.first(9)) == [0, 2, 4, 5]
+    held.left([row(0), row(2)])
+    assert list(held.first(9)) == [4, 5]
+    assert len(keys) == 2
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_dead_letter_among_messages_held_back_is_kept_once_whatever_happens_to_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    is_strict: list[bool] = [False]
+    raised: list[int] = []
+
+    def encoded(item: Entry) -> Message:
+        if is_strict[0] and item.body == "bad2":
+            raise Undeliverable("no")
+        return encode(item)
+
+    class Wavering(Permitting):
+        """Goes away in the middle of the first window that it is given again."""
+
+        def publish(self, messages: Sequence[Message]) -> None:
+            if len(messages) > 1 and is_strict[0] and not raised:
+                raised.append(len(messages))
+                raise BrokerUnavailable("away")
+            super().publish(messages)
+
+    broker = Wavering("p.bad")
+    with (
+        closing(Outbox(path)) as outbox,
+        closing(PublisherThread(outbox, broker, encoded, retry_wait=0.05)) as delivery,
+    ):
+        delivery.start()
+        put(outbox, *(of("bad", number) for number in range(6)))
+        eventually("all are held back", lambda: "6 triggers wait" in delivery.held_back.reason)
+        is_strict[0] = True
+        broker.forbidden.clear()
+        eventually("nothing waits", lambda: outbox.depth == 0)
+        assert raised == [4]
+        assert delivered(broker, "bad") == ["bad0", "bad1", "bad3", "bad4", "bad5"]
+        eventually("rows are deleted", lambda: on_disk(path) == [])
+        assert on_disk(path, "dead_letters") == ["bad2"]
+        assert outbox.size == 0
 
 
 @pytest.fixture

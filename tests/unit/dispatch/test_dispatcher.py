@@ -8,9 +8,13 @@ from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, create_autospec
 
 import pytest
 
+from st2sensor.container.sessions.events import EventMethods
+from st2sensor.container.sessions.node import Node
+from st2sensor.dispatch import dispatcher as dispatcher_module
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.dispatch.checker import Checker, Problem
 from st2sensor.dispatch.dispatcher import Dispatcher
@@ -38,6 +42,12 @@ CATASTROPHE = {"s": "a" * 50 + "!"}
 """The pattern takes longer on it than anybody waits."""
 
 MAX_PAYLOAD = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`finish` waits for checks on a slow machine as well."""
+    monkeypatch.setattr(dispatcher_module, "LAST_CHECKS_TIMEOUT", SOON)
 
 
 @pytest.fixture
@@ -234,15 +244,15 @@ def test_a_schema_that_changes_is_noticed(outbox: Outbox, checker: Checker) -> N
     catalogue = Catalogue()
     catalogue.learn(TYPES, TRIGGERS)
     dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
-    before = dispatcher.schema_for("p.strict")
+    before = dispatcher.schema_for(dispatcher.type_of("p.strict"))
     assert before is not None
-    assert dispatcher.schema_for("p.strict", before["digest"]) is None
+    assert dispatcher.schema_for(dispatcher.type_of("p.strict"), before["digest"]) is None
     catalogue.learn([TriggerType(pack="p", name="strict", payload_schema={"required": ["m"]})], [])
-    after = dispatcher.schema_for("p.strict", before["digest"])
+    after = dispatcher.schema_for(dispatcher.type_of("p.strict"), before["digest"])
     assert after is not None
     assert after["digest"] != before["digest"]
     assert "m" in str(after["program"])
-    assert dispatcher.schema_for("p.unknown") is None
+    assert dispatcher.schema_for(dispatcher.type_of("p.unknown")) is None
 
 
 def test_the_events_of_a_sensor_keep_their_order_whoever_checks_them(
@@ -302,3 +312,29 @@ def test_slow_checks_hold_up_no_quick_ones(catalogue: Catalogue) -> None:
             return quick
 
         assert run(check()) is None
+
+
+class Counting(Catalogue):
+    """Counts look-ups of types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_up: list[object] = []
+
+    def type_of(self, trigger: Any) -> TriggerType | None:
+        self.looked_up.append(trigger)
+        return super().type_of(trigger)
+
+
+def test_the_type_of_an_event_that_a_wrapper_dispatches_is_looked_up_once(outbox: Outbox, tmp_path: Path) -> None:
+    catalogue = Counting()
+    catalogue.learn(TYPES, TRIGGERS)
+    checker = Refusing(catalogue)
+    dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
+    session = MagicMock(ref="p.S", is_released=lambda _: False)
+    params = {"trigger": "p.strict", "schema": catalogue.digest_of(TYPES[1])}
+    EventMethods(create_autospec(Node), dispatcher).dispatch(session, 1, params, [b'{"n": 1}'])
+    outbox.close()
+    assert catalogue.looked_up == ["p.strict"]
+    assert len(on_disk(tmp_path / "outbox.db")) == 1
+    session.answer.assert_called_once_with(1, None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.logs import setup as logs
 
@@ -69,14 +70,14 @@ def test_a_handler_that_raises_loses_its_own_records_and_says_so_once(
     for number in range(3):
         logging.getLogger("st2sensor.x").warning("line %d", number)
     assert written.read_text() == "line 0\nline 1\nline 2\n"
-    assert capfd.readouterr().err.count("Raises loses records of the log: RuntimeError('no connection')") == 1
+    assert capfd.readouterr().err.count("Raises loses log records: RuntimeError('no connection')") == 1
 
 
 def test_a_record_that_cannot_be_formatted_is_not_kept_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
 
     async def main() -> None:
-        journal = RecentLogs(asyncio.get_running_loop(), lambda *_: None, lambda: False)
+        journal = RecentLogs(asyncio.get_running_loop(), Broadcast())
         for message, argument in (("%d lines", "no number"), ("%d lines", 7)):
             record = logging.LogRecord("p.S", logging.INFO, "", 0, message, (argument,), None)
             vars(record).update(logs.of_sensor("p.S"))

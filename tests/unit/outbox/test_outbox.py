@@ -22,7 +22,9 @@ from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.database.dead_table import DAY, DeadTable
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import BATCH, TAIL, TAIL_BYTES, Outbox
+from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.tail import TAIL, TAIL_BYTES
+from st2sensor.outbox.waiting import BATCH
 from st2sensor.settings import Outbox as Options
 from st2sensor.transport.base import Message, Subscription
 from tests.plugins.patience import SOON
@@ -443,7 +445,7 @@ def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> 
     path = tmp_path / "outbox.db"
     path.write_text("this is no database, whatever its name says" * 100)
     with pytest.raises(
-        OutboxError, match=r"outbox\.db is damaged: file is not a database; what waits in it may be lost"
+        OutboxError, match=r"outbox\.db is damaged: file is not a database; waiting triggers may be lost"
     ):
         Outbox(path)
 

@@ -412,7 +412,7 @@ def test_of_two_of_one_name_one_takes_everything_and_both_say_so(
     namesake = world.node("one", host="h2")
     world.turns(one, namesake, seconds=3 * LEASE)
     assert {len(held(one)), len(held(namesake))} == {0, len(WANTED)}
-    assert "another container, on h1, is called one, too" in caplog.text
+    assert "another container, on host h1, uses the same node name one, so one of them gets no sensors" in caplog.text
 
 
 def test_the_dead_are_forgotten_after_a_long_time(world: World) -> None:
@@ -550,11 +550,15 @@ def test_while_the_database_is_away_a_jump_keeps_a_holder_from_acting_until_it_i
 def twin_of(world: World, one: Node) -> Node:
     """A container that runs from the memory of another, as after a clone of its machine."""
     twin = world.node(one.name)
-    theirs, mine = twin.participant, one.participant
-    for name, value in vars(mine).items():
-        if name not in ("_leases", "_identity", "_settle", "_clock", "holdings", "_sightings", "_moves"):
-            setattr(theirs, name, copy.copy(value))
-    theirs._sightings, theirs._moves = copy.deepcopy(mine._sightings), copy.deepcopy(mine._moves)
+    own = ("_leases", "_identity", "_settle", "_clock", "holdings", "_holdings", "extended", "_presence")
+    pairs = (
+        (twin.participant, one.participant),
+        (twin.participant._presence, one.participant._presence),
+    )
+    for theirs, mine in pairs:
+        for name, value in vars(mine).items():
+            if name not in own:
+                setattr(theirs, name, copy.deepcopy(value))
     twin.holdings.hold(one.holdings.fences)
     twin.holdings.extend(one.holdings._term)
     twin.running = set(one.running)

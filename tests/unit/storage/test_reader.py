@@ -34,9 +34,11 @@ from st2sensor.models import (
     Trigger,
     TriggerType,
 )
-from st2sensor.storage import documents
-from st2sensor.storage.documents import COLLECTIONS, LEASES, MEMBERS, member_document
-from st2sensor.storage.entries import KEY_VALUES, batch_document, key_value_document
+from st2sensor.storage import members
+from st2sensor.storage.batches import batch_document
+from st2sensor.storage.documents import COLLECTIONS
+from st2sensor.storage.key_values import KEY_VALUES, key_value_document
+from st2sensor.storage.members import LEASES, MEMBERS, member_document
 from st2sensor.storage.mongo.decoding import TOLERANT, plain
 from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite import SqliteLeases, SqliteStorage
@@ -166,10 +168,10 @@ def test_any_value_in_a_batch_a_member_or_a_lease_stops_no_other(data: st.DataOb
     member = Member(**filled | {"labels": ("a",), "handing": True, "leaving": True, "dead": True})  # type: ignore[arg-type]
     document = member_document(member)
     odd = stored(document | {data.draw(st.sampled_from(list(document))): value})
-    assert list(Reader().sound(MEMBERS, documents.member, [odd, stored(document)]))[-1] == member
+    assert list(Reader().sound(MEMBERS, members.member, [odd, stored(document)]))[-1] == member
 
     odd = stored(lease | {data.draw(st.sampled_from(list(lease))): value})
-    leases = list(Reader().sound(LEASES, documents.lease, [odd, stored(lease)]))
+    leases = list(Reader().sound(LEASES, members.lease, [odd, stored(lease)]))
     assert leases[-1] == Lease(sensor="p.S", holder="m", fence=1, has_batches=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +54,28 @@ def test_a_function_is_called_and_its_result_returned(make_pool: MakePool) -> No
     assert pool.run("double", [21], SOON) == 42
     assert pool.run("double", b"[4]", SOON) == 8
     assert len(workers()) == 1
+
+
+def test_an_idle_process_ends_and_the_next_task_starts_one_again(make_pool: MakePool) -> None:
+    pool = make_pool(idle_timeout=BRIEF)
+    for number in range(2):
+        assert pool.run("double", [number], SOON) == 2 * number
+        eventually("it has ended", lambda: not workers())
+        eventually("nothing watches for idle ones", lambda: "worker-reaper" not in names())
+
+
+def test_a_process_that_works_is_not_idle(make_pool: MakePool) -> None:
+    pool = make_pool(idle_timeout=0.01, processes=1)
+    with ThreadPoolExecutor() as threads:
+        assert pool.run("double", [1], SOON) == 2
+        eventually("it has ended", lambda: not workers())
+        slow = threads.submit(pool.run, "sleep", [0.5], SOON)
+        assert pool.run("double", [2], SOON) == 4
+        slow.result()
+
+
+def names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
 
 
 def test_what_a_process_keeps_stays_from_call_to_call(make_pool: MakePool) -> None:

@@ -66,17 +66,17 @@ def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) 
     for name in ("empty", "file", "link"):
         assert invoke(init, [name, "--polling"], "init") == 1
         error = capsys.readouterr().err
-        assert f"{name} is there already, and nothing is overwritten; choose another name" in error
+        assert f"{name} already exists and is not overwritten; choose another name" in error
     assert content(here) == {**before, "file": b""}
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["My-Pack"], "'My-Pack' cannot be a pack's name; it has lower-case letters, digits and _"),
-        (["a.b"], "'a.b' cannot be a pack's name"),
-        (["/"], "'' cannot be a pack's name"),
-        (["x", "--sensor", "my sensor"], "'my sensor' cannot be the name of the sensor's class; choose one as in"),
+        (["My-Pack"], "'My-Pack' cannot be the name of a pack; use lower-case letters, digits and _"),
+        (["a.b"], "'a.b' cannot be the name of a pack"),
+        (["/"], "'' cannot be the name of a pack"),
+        (["x", "--sensor", "my sensor"], "'my sensor' cannot be the name of the sensor's class; choose one like"),
         (["x", "--sensor", "True"], "'True' cannot be the name"),
         (["x", "--sensor", "PollingSensor"], "'PollingSensor' cannot be the name"),
         (["3"], "'3Sensor' cannot be the name"),

@@ -98,34 +98,39 @@ CALLS: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
     ("st2ctl restart-component st2api", (), "background:restart", {"components": ("st2api",)}),
     ("st2ctl restart-component st2actionrunner", (), "background:restart", {"components": ("st2actionrunner",)}),
     ("st2ctl restart-component st2chatops", (), "background:restart", {"components": ("st2chatops",)}),
-    ("st2sensorcontainer", (), "run:container", CONTAINER),
-    (f"st2sensorcontainer --config-file={CONF}", (CONF,), "run:container", CONTAINER),
+    ("st2sensorcontainer", (), "container:container", CONTAINER),
+    (f"st2sensorcontainer --config-file={CONF}", (CONF,), "container:container", CONTAINER),
     (
         f"st2sensorcontainer --config-file {CONF} --debug",
         (CONF,),
-        "run:container",
+        "container:container",
         CONTAINER | {"debug": True},
     ),
     (
         f"st2sensorcontainer --config-file={CONF} --sensor-ref=git.GitCommitSensor",
         (CONF,),
-        "run:container",
+        "container:container",
         CONTAINER | {"sensor_ref": "git.GitCommitSensor"},
     ),
     (
         f"st2sensorcontainer --config-file={CONF} --debug --sensor-ref=pack.SensorClassName",
         (CONF,),
-        "run:container",
+        "container:container",
         CONTAINER | {"sensor_ref": "pack.SensorClassName", "debug": True},
     ),
     (
         "st2sensorcontainer --single-sensor-mode --sensor-ref linux.FileWatchSensor",
         (),
-        "run:container",
+        "container:container",
         CONTAINER | {"sensor_ref": "linux.FileWatchSensor", "single_sensor_mode": True},
     ),
-    ("st2sensorcontainer --config-dir=/etc/st2/conf.d", ("/etc/st2/conf.d",), "run:container", CONTAINER),
-    ("st2-generate-symmetric-crypto-key --key-path k", (), "crypto_key:generate", {"key_path": Path("k")}),
+    ("st2sensorcontainer --config-dir=/etc/st2/conf.d", ("/etc/st2/conf.d",), "container:container", CONTAINER),
+    (
+        "st2-generate-symmetric-crypto-key --key-path k",
+        (),
+        "generate_symmetric_crypto_key:generate",
+        {"key_path": Path("k")},
+    ),
 ]
 
 MEANINGLESS = [
@@ -218,7 +223,7 @@ def test_what_stackstorms_command_refuses_is_refused(line: str, capsys: pytest.C
 
 def test_pruning_and_one_pack_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("st2ctl reload --prune --register-pack packs/linux") == 2
-    assert "leave one of them away" in capsys.readouterr().err
+    assert "omit one of them" in capsys.readouterr().err
 
 
 # Services of StackStorm.

@@ -66,7 +66,7 @@ def test_a_hang_is_told_with_its_beginning_and_the_last_sign_of_life() -> None:
     assert hang.since == pytest.approx(time.time() - 60, abs=30)
     assert hang.heard is not None
     assert hang.heard - hang.since == pytest.approx(1, abs=0.2)
-    said = units.hang({"what": hang.what, "since": hang.since, "heard": hang.heard})
+    said = units.hang(hang)
     assert said.startswith("in poll() for 1 min")
     assert "last sign of life" in said
     assert sensors.hangs.of("p.Other") is None
@@ -108,7 +108,7 @@ def test_the_log_has_each_hang_once_and_its_end(caplog: pytest.LogCaptureFixture
     sensors.hangs.look()
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert told[0].startswith("p.S hangs: it is in set_value() for 11 s; its last sign of life was")
+    assert told[0].startswith("p.S hangs: it has been in set_value() for 11 s; its last sign of life was")
     assert told[1] == "p.S does not hang in set_value() any more"
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.clipping import SHORT, TYPES, clipped
-from st2sensor.container.sessions import session, unanswered
+from st2sensor.container.operators.clipping import MOST_TYPES, SHORT, clipped
+from st2sensor.container.sessions import outgoing, session, unanswered
 from st2sensor.container.sessions.session import Session
 from st2sensor.portable import rpc
 from st2sensor.reports import Notice, SensorReport
@@ -78,11 +78,11 @@ def test_a_session_with_many_unanswered_requests_is_not_read() -> None:
         slow = Slow()
         held = Session(asyncio.get_running_loop(), ours, slow, trusted=True)
         await pushed(theirs, request(5) * 100, 1000)
-        assert await settled(lambda: len(slow.asked)) == unanswered.MOST
+        assert await settled(lambda: len(slow.asked)) == unanswered.MOST_REQUESTS
         # It goes on as soon as some are answered, though each was asked under the same id.
         for _ in range(10):
             held.answer(5, None)
-        await until(lambda: len(slow.asked) >= unanswered.MOST + 10)
+        await until(lambda: len(slow.asked) >= unanswered.MOST_REQUESTS + 10)
         held.close()
         theirs.close()
 
@@ -119,7 +119,7 @@ def test_a_client_that_reads_no_answer_is_not_read_and_goes_on_once_it_reads() -
         held = Session(asyncio.get_running_loop(), ours, chatty, trusted=True)
         await pushed(theirs, request(5) * 10, 1000)
         asked = await settled(lambda: len(chatty.asked))
-        assert asked * 10_000 < 4 * session.CONGESTED
+        assert asked * 10_000 < 4 * outgoing.CONGESTED_BYTES
         assert held.is_congested
         read = 0
         while read < 2 * asked * 10_000:
@@ -132,7 +132,7 @@ def test_a_client_that_reads_no_answer_is_not_read_and_goes_on_once_it_reads() -
 
 
 def test_what_nobody_reads_ends_a_session_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "UNREAD", 5_000_000)
+    monkeypatch.setattr(outgoing, "UNREAD_LIMIT", 5_000_000)
 
     async def run() -> None:
         ours, theirs = socket.socketpair()
@@ -225,6 +225,6 @@ def test_the_texts_of_a_report_are_cut_and_keep_their_point() -> None:
     texts.append(report.last_invalid and report.last_invalid.text)
     assert all(text and text.startswith("begin") and len(text) == SHORT for text in texts)
     assert len(report.last_error.text) < 5000
-    assert len(report.trigger_types) == TYPES
+    assert len(report.trigger_types) == MOST_TYPES
     short = SensorReport(ref="p.S", state="running", reason="why")
     assert clipped(short) == short

@@ -11,7 +11,8 @@ import pytest
 from st2sensor import masking
 from st2sensor.errors import ContentError, DatastoreError
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
-from st2sensor.packs.configuration import pack_config, templates
+from st2sensor.packs.configuration import checker, pack_config
+from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import Config
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.portable import crypto
@@ -39,10 +40,10 @@ class Pack:
         self.entries[scope, name] = KeyValue(name=name, value=stored, scope=scope, secret=secret)
 
     def render(self) -> Config:
-        return pack_config.render(pack_config.load(self.folder, "p", self.folder), self._templates())
+        return pack_config.render(pack_source.load(self.folder, "p", self.folder), self._templates())
 
     def fingerprint(self) -> str:
-        return pack_config.fingerprint(pack_config.load(self.folder, "p", self.folder), self._templates())
+        return pack_config.fingerprint(pack_source.load(self.folder, "p", self.folder), self._templates())
 
     def _templates(self) -> Templates:
         return Templates(lambda scope, name: self.entries.get((scope, name)), decrypt, "stanley", self.workers)
@@ -378,7 +379,7 @@ def test_a_fingerprint_tells_changes_of_what_is_used_alone(pack: Pack) -> None:
 
 
 def test_a_schema_that_takes_too_long_to_apply_is_told(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "SECONDS", 0.5)
+    monkeypatch.setattr(checker, "CHECK_TIMEOUT", 0.5)
     pack.write(f"s: {'a' * 60}!\n", "s: {type: string, pattern: ^(a+)+$}\n")
     with pytest.raises(ContentError, match=r"cannot be checked against the pack's config\.schema\.yaml"):
         pack.render()

@@ -168,7 +168,7 @@ def test_what_an_expression_takes_is_limited(
     workers: Pool, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ) -> None:
     if text is ENDLESS:
-        monkeypatch.setattr(templates, "SECONDS", 0.5)
+        monkeypatch.setattr(templates, "RENDERING_TIMEOUT", 0.5)
     made = templates_of(workers)
     with pytest.raises(NotRendered, match=reason) as raised:
         made.render(text)
@@ -179,7 +179,7 @@ def test_what_an_expression_takes_is_limited(
 def test_the_expressions_of_one_configuration_share_their_limits(
     workers: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(templates, "CHARACTERS", 10)
+    monkeypatch.setattr(templates, "MAX_RENDERED", 10)
     made = templates_of(workers, {(SYSTEM_SCOPE, "a"): "1234"})
     for _ in range(2):
         made.render("{{ st2kv.system.a }}")

@@ -10,8 +10,9 @@ import pytest
 
 from st2sensor.errors import ContentError, TriggerRefused
 from st2sensor.models import Pack, Refusal
+from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.registrable import SENSORS, TRIGGERS
-from st2sensor.packs.registration import rules
+from st2sensor.packs.registration import asking
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.refusals import Refusals
 from st2sensor.storage.sqlite.storage import SqliteStorage
@@ -82,4 +83,4 @@ def test_a_refused_file_takes_its_types_with_it(storage: SqliteStorage, tmp_path
 def test_who_asks_for_a_refused_type_hears_why(storage: SqliteStorage) -> None:
     storage.put(Refusal(pack="p", name="a", metadata_file="sensors/s.yaml", error="s.yaml:6: payload_schema is wrong"))
     with pytest.raises(TriggerRefused, match=r"^trigger type p\.a was refused: s\.yaml:6: payload_schema is wrong$"):
-        rules.ask("p.a", {}, storage, Announcements(Topology("st2")))
+        asking.ask("p.a", {}, storage, Announcements(Topology("st2")), Checker())

@@ -12,13 +12,18 @@ import yaml
 from bson import ObjectId
 
 from st2sensor.models import Entity, Pack, Rule, Trigger, TriggerType
-from st2sensor.packs.registration import rules
+from st2sensor.packs.configuration import checker
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.registration import asking, rules
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result
 from st2sensor.storage.sqlite.storage import SqliteStorage
 from st2sensor.transport.base import Message, Transport
 from st2sensor.transport.topology import Topology
 from tests.unit.transport.test_codec import Stand
+
+CHECKER = Checker()
+"""Starts no process for schemas as simple as these."""
 
 LINE = TriggerType(pack="linux", name="line", parameters_schema={"type": "object"})
 
@@ -53,7 +58,7 @@ def write(pack: Pack, name: str, trigger_type: str = LINE.ref, **parameters: obj
 
 
 def register(storage: Shared, *files: tuple[Pack, Path]) -> list[Outcome]:
-    return list(rules.register_files(files, None, storage, Announcements(Topology("st2")), lambda _: False))
+    return list(rules.register_files(files, None, storage, Announcements(Topology("st2")), CHECKER, lambda _: False))
 
 
 def results(outcomes: list[Outcome]) -> dict[str, Result]:
@@ -166,13 +171,13 @@ def told(announcements: Announcements) -> list[tuple[str, dict[str, Any]]]:
 
 def test_stackstorm_is_told_of_triggers_as_they_are_stored(storage: Shared) -> None:
     announcements = Announcements(Topology("st2"), for_stackstorm=True)
-    trigger = rules.ask(LINE.ref, {"path": "/x"}, storage, announcements)
+    trigger = asking.ask(LINE.ref, {"path": "/x"}, storage, announcements, CHECKER)
     stored = storage.get(Trigger, trigger.ref)
     assert stored is not None
     storage.put(Trigger(pack="linux", name="boot", type="linux.boot"))
     # There is no announcement of types.
     announcements.add_type(LINE, "update", storage)
-    rules.withdraw(trigger.ref, storage, announcements)
+    asking.withdraw(trigger.ref, storage, announcements)
     fields = {
         "_id": ObjectId(stored.id),
         "ref": trigger.ref,
@@ -184,3 +189,29 @@ def test_stackstorm_is_told_of_triggers_as_they_are_stored(storage: Shared) -> N
         "ref_count": 1,
     }
     assert told(announcements) == [("create", fields), ("update", fields), ("delete", fields)]
+
+
+def test_a_schema_that_takes_too_long_fails_its_rule_alone(
+    storage: Shared, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checker, "CHECK_TIMEOUT", 0.5)
+    schema = {"type": "object", "properties": {"path": {"type": "string", "pattern": "^(a+)+$"}}}
+    storage.put(TriggerType(pack="other", name="costly", parameters_schema=schema))
+    files = [
+        write(pack, "a", path="/x"),
+        write(pack, "hangs", "other.costly", path="a" * 60 + "!"),
+        write(pack, "wrong", "other.costly", path="b"),
+        write(pack, "z", "other.costly", path="a"),
+    ]
+    outcomes = register(storage, *files)
+    assert results(outcomes) == {
+        "ours.a": Result.CREATED,
+        "ours.hangs": Result.FAILED,
+        "ours.wrong": Result.FAILED,
+        "ours.z": Result.CREATED,
+    }
+    hangs, wrong = [outcome.message for outcome in outcomes if outcome.result is Result.FAILED]
+    assert "hangs.yaml:3: parameters cannot be checked against the parameters_schema of trigger type other.c" in hangs
+    assert hangs.endswith("; simplify the schema")
+    assert "parameters do not fit trigger type other.costly: path: 'b' does not match '^(a+)+$'" in wrong
+    assert counts(storage) == [1, 1]

@@ -1,0 +1,31 @@
+"""`st2-generate-symmetric-crypto-key`: create the key file for the datastore's secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from st2sensor.portable import crypto
+
+MODE = 0o600
+
+
+def generate(_config_files: Sequence[str], *, key_path: Path) -> None:
+    """Create a key file. Raises ClickException if the file exists or cannot be written."""
+    try:
+        file = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    except FileExistsError as exception:
+        raise click.ClickException(
+            f"{key_path} already exists, and secrets may need it; name another file, and list "
+            "this one in [keyvalue] previous_key_paths"
+        ) from exception
+    except OSError as exception:
+        raise click.ClickException(f"cannot write {key_path}: {exception.strerror}") from exception
+    with os.fdopen(file, "w") as key:
+        # os.open obeys the umask.
+        os.fchmod(key.fileno(), MODE)
+        key.write(crypto.generate())
+    click.echo(f"{key_path} holds a new key; keep a copy of it in a safe place")

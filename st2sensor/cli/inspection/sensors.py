@@ -1,0 +1,73 @@
+"""Find the sensors: through the running containers of this host, or else in the database."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+
+from st2sensor.cli.inspection.control_client import ControlClient, all_reached, reached
+from st2sensor.cli.inspection.reports import node_of, sensor_of, sensors_of
+from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
+from st2sensor.reports import NodeReport, SensorReport
+from st2sensor.settings import Settings
+from st2sensor.system.lazy import resolve
+
+OF_SENSORS = ("sensors",)
+"""Names of checks whose result a list of sensors shows anyway."""
+
+
+def every(settings: Settings) -> list[SensorReport]:
+    """Return a report on every sensor, sorted by reference.
+
+    Raises ContainerForbidden, and StorageError if the database is needed.
+    """
+    found: dict[str, SensorReport] = {}
+    reachable = False
+    for path in all_reached(settings.container.state_dir):
+        try:
+            with closing(ControlClient(path)) as container:
+                for report in sensors_of(container):
+                    reachable = True
+                    if report.pid is not None or report.ref not in found:
+                        found[report.ref] = report
+        except ContainerAway:
+            continue
+    return [found[ref] for ref in sorted(found)] if reachable else _registered(settings)
+
+
+def troubles_of(settings: Settings) -> list[str]:
+    """Return a line for each thing that this host's containers need and lack, such as the broker.
+
+    Raises ContainerForbidden.
+    """
+    found: dict[str, None] = {}
+    for path in all_reached(settings.container.state_dir):
+        with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
+            for check in node_of(container).checks:
+                if not check.ok and check.name not in OF_SENSORS:
+                    found[f"{check.name}: {check.reason}"] = None
+    return list(found)
+
+
+def one(settings: Settings, ref: str) -> tuple[SensorReport, NodeReport | None]:
+    """Return the report on one sensor, and on the container that runs it, if there is one.
+
+    Raises SensorNotFound, ContainerForbidden, StorageError.
+    """
+    try:
+        with reached(settings.container.state_dir, ref) as container:
+            report = sensor_of(container, ref)
+            node = node_of(container)
+    except ContainerAway:
+        node = None
+        report = next((found for found in _registered(settings) if found.ref == ref), None)
+    if report is None:
+        raise SensorNotFound(
+            f"sensor {ref} is not registered: check the name with st2sensor list, or run st2ctl reload"
+        )
+    return report, node
+
+
+def _registered(settings: Settings) -> list[SensorReport]:
+    """Read the database. Its code is loaded only here, where no container answers."""
+    found: list[SensorReport] = resolve("st2sensor.cli.inspection.registered:every")(settings)
+    return found

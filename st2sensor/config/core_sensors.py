@@ -1,0 +1,50 @@
+"""`[webhooks]` and `[timers]`: the sensors of the bundled pack core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from oslo_config import cfg
+
+from st2sensor.settings import Timers, Webhooks
+
+SENSORS = {"webhook_sensor": "webhooks", "timer_sensor": "timers"}
+"""The sections that enable sensors, by the sensors' metadata files without suffix."""
+
+
+def enabled_sensors(options: cfg.ConfigOpts) -> tuple[str, ...]:
+    """Return the enabled sensors, by their metadata files without suffix."""
+    return tuple(name for name, group in SENSORS.items() if options[group].enable)
+
+
+def webhooks(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path]) -> Webhooks:
+    """Return the settings of webhooks. Raises ValueError naming the key."""
+    certificate, key = group.tls_certificate_file, group.tls_key_file
+    if key and not certificate:
+        raise ValueError("[webhooks] tls_key_file: tls_certificate_file is missing; set it to the certificate's file")
+    return Webhooks(
+        host=group.host,
+        port=group.port,
+        max_size=group.max_size,
+        timeout=group.timeout,
+        rate_limit=group.rate_limit,
+        require_key=group.require_key,
+        tls_certificate_file=str(resolve(certificate)) if certificate else None,
+        tls_key_file=str(resolve(key)) if key else None,
+    )
+
+
+def timers(group: cfg.ConfigOpts.GroupAttr) -> Timers:
+    """Return the settings of timers. Raises ValueError naming the key."""
+    return Timers(local_timezone=_zone(group.local_timezone), missed=group.missed, max_missed=group.max_missed)
+
+
+def _zone(name: str | None) -> str | None:
+    try:
+        return name and ZoneInfo(name).key
+    except (LookupError, ValueError, OSError) as exception:
+        raise ValueError(
+            f"[timers] local_timezone: there is no time zone {name}; write it as in Europe/Berlin, or remove the key"
+        ) from exception

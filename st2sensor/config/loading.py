@@ -1,0 +1,120 @@
+"""Reads configuration files into Settings.
+
+Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder that
+contains the last of the named configuration files, or folders of such files. So a checkout can be moved.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from oslo_config import cfg
+
+from st2sensor.config import brokers
+from st2sensor.config.container import container
+from st2sensor.config.core_sensors import enabled_sensors, timers, webhooks
+from st2sensor.config.database import database, ignored_certificate
+from st2sensor.config.files import files_of, misspelt, parse
+from st2sensor.config.log import log
+from st2sensor.errors import ConfigError
+from st2sensor.settings import Content, Datastore, KeyValues, Metrics, Outbox, Payloads, Settings
+
+DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
+
+
+def load(config_files: Sequence[str]) -> Settings:
+    """Read configuration files, and `ST2_<SECTION>__<KEY>` variables. Later files win, and variables win over files.
+
+    A folder stands for its *.conf files, by name. If no file is named, `$ST2_CONF` or /etc/st2/st2.conf is read first.
+    Raises ConfigError naming file, key and remedy.
+    """
+    default = os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
+    given = [os.path.abspath(path) for path in config_files] or [default]
+    files = [path for item in given for path in files_of(item)]
+    if all(map(os.path.isdir, given)) and os.path.isfile(default):
+        files.insert(0, default)
+    if not files:
+        raise ConfigError(f"no *.conf in {', '.join(given)}: add one, or name a file with --config-file or $ST2_CONF")
+    try:
+        return _settings(parse(files, os.environ), files, Path(given[-1]).parent)
+    except (cfg.Error, ValueError) as exception:
+        raise ConfigError(f"{', '.join(files)}: {exception}") from exception
+
+
+def load_if_any(config_files: Sequence[str]) -> Settings | None:
+    """Do the same as `load`, but return None if no file is named and the default file does not exist."""
+    if not config_files and "ST2_CONF" not in os.environ and not os.path.isfile(DEFAULT_CONFIG_FILE):
+        return None
+    return load(config_files)
+
+
+def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Settings:
+    """:param folder: the folder that relative paths are relative to."""
+
+    def resolve(path: str) -> Path:
+        return Path(os.path.normpath(folder / os.path.expanduser(path)))
+
+    state_dir = resolve(options.sensorcontainer.state_dir)
+    chosen = database(options.database, resolve, state_dir)
+    embedded = chosen.url.removeprefix("sqlite://") if chosen.url.startswith("sqlite:") else state_dir / "st2.db"
+    messaging = brokers.messaging(options.messaging, Path(embedded), resolve)
+    return Settings(
+        source=", ".join(files),
+        database=chosen,
+        messaging=messaging,
+        outbox=Outbox(
+            durability=options.outbox.durability,
+            max_size=options.outbox.max_size,
+            max_bytes=options.outbox.max_bytes,
+            dead_letters_max_age=options.outbox.dead_letters_max_age,
+            dead_letters_max_number=options.outbox.dead_letters_max_number,
+            dead_letters_max_size=options.outbox.dead_letters_max_size,
+        ),
+        content=_content(options, resolve),
+        container=container(options.sensorcontainer, state_dir, resolve),
+        key_values=KeyValues(
+            enable_encryption=options.keyvalue.enable_encryption,
+            encryption_key_path=resolve(options.keyvalue.encryption_key_path),
+            previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
+        ),
+        datastore=Datastore(
+            timeout=options.datastore.timeout,
+            global_write=options.datastore.global_write,
+            decrypt_global=options.datastore.decrypt_global,
+            emit_triggers=options.datastore.emit_triggers,
+        ),
+        webhooks=webhooks(options.webhooks, resolve),
+        timers=timers(options.timers),
+        log=log(options, resolve),
+        metrics=Metrics(
+            driver=options.metrics.driver,
+            host=options.metrics.host,
+            port=options.metrics.port,
+            prefix=options.metrics.prefix,
+            sample_rate=options.metrics.sample_rate,
+        ),
+        system_user=options.system_user.user,
+        payloads=Payloads(
+            validate=options.system.validate_trigger_payload,
+            validation_timeout=options.system.validation_timeout,
+            max_size=options.system.max_payload,
+        ),
+        warnings=(*misspelt(files), *ignored_certificate(options.database), *brokers.warnings(messaging)),
+    )
+
+
+def _content(options: cfg.ConfigOpts, resolve: Callable[[str], Path]) -> Content:
+    base_path = resolve(options.system.base_path)
+    user_paths = [path for path in options.content.packs_base_paths.split(":") if path.strip()]
+    return Content(
+        # The order is StackStorm's. A default path that is also written out occurs twice.
+        pack_paths=tuple(dict.fromkeys(map(resolve, [options.content.system_packs_base_path, *user_paths]))),
+        configs_path=base_path / "configs",
+        virtualenvs_path=base_path / "virtualenvs",
+        overrides_path=base_path / "overrides",
+        enable_common_libs=options.packs.enable_common_libs,
+        shadow_stackstorm=options.packs.shadow_stackstorm,
+        core_sensors=enabled_sensors(options),
+    )

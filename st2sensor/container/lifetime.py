@@ -1,0 +1,37 @@
+"""How long the container runs, and its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+
+from st2sensor.container.supervision.child import Child, State
+
+
+class Lifetime:
+    """The loop's thread changes it; any thread may ask.
+
+    :param wake: set when the container should stop.
+    :param only: the container runs one sensor alone, and ends with it.
+    :ivar is_stopping: whether the container should stop, or is stopping.
+    :ivar exit_code: of the container.
+    """
+
+    def __init__(self, wake: asyncio.Event, *, only: bool) -> None:
+        self._wake = wake
+        self._only = only
+        self.is_stopping = False
+        self.exit_code = 0
+
+    def stop(self) -> None:
+        """Have the container stop."""
+        self.is_stopping = True
+        self._wake.set()
+
+    def ended(self, child: Child, code: int) -> None:
+        """A sensor's process has ended: a container that runs it alone ends with the same exit code.
+
+        :param code: negative for a signal; the container then exits as a shell would, with 128 + signal.
+        """
+        if self._only and child.state is not State.STOPPED:
+            self.exit_code = code if code >= 0 else 128 - code
+            self.stop()

@@ -1,0 +1,30 @@
+"""The parts that triggers go through, as the container and its reports see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from st2sensor.dispatch.dispatcher import Dispatcher
+from st2sensor.dispatch.traffic import Traffic
+from st2sensor.health import Health
+from st2sensor.outbox.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The path of triggers from dispatch() to the broker.
+
+    :param broker: returns the health of the broker.
+    :param held_back: returns the health of routing keys: bad while the broker refuses some.
+    :param held_of: returns a text for each sensor whose triggers wait because of that.
+    :param audience: returns whether the consumers of triggers can read the serializer.
+    """
+
+    dispatcher: Dispatcher
+    traffic: Traffic
+    outbox: Outbox
+    broker: Callable[[], Health]
+    held_back: Callable[[], Health]
+    held_of: Callable[[], Mapping[str, str]]
+    audience: Callable[[], Health]

@@ -1,0 +1,1 @@
+"""The datastore's part of the wrapper protocol."""

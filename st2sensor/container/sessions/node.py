@@ -1,0 +1,30 @@
+"""What the wrapper protocol's methods need of the rest of the container."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from st2sensor.models import Trigger
+from st2sensor.portable.keyspace import Asker
+
+
+class Node(Protocol):
+    """The container's view of what should run. For the loop's thread, except where noted."""
+
+    async def assignment(self, ref: str) -> dict[str, Any]:
+        """Return what a wrapper needs to run a sensor. Raises St2SensorError."""
+
+    def may_have_batches(self, ref: str) -> bool:
+        """Return whether a sensor may have batches that it, or its last container, has left unfinished."""
+
+    def triggers_of(self, ref: str) -> list[Trigger]:
+        """Return the registered triggers of a sensor's trigger types."""
+
+    async def refresh(self) -> None:
+        """Read storage now."""
+
+    def is_stopping(self, ref: str) -> bool:
+        """Return whether a sensor has been asked to stop. From any thread."""
+
+    def asker(self, ref: str) -> Asker:
+        """Return a sensor together with its permissions in the datastore."""

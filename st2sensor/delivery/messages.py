@@ -1,0 +1,50 @@
+"""Makes the message that consumers get from an entry of the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from st2sensor.outbox.entry import Entry
+from st2sensor.settings import Messaging
+from st2sensor.transport.base import Message
+from st2sensor.transport.codec import Encode, trigger_message
+from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
+
+FENCE = "st2sensor-fence"
+"""Header of a shared sensor's messages: the fence of the lease under which the event was dispatched."""
+
+LATE = "st2sensor-late"
+"""Header of a shared sensor's messages: set when that lease was over at the time of publishing."""
+
+ROUTING_KEY_LIMIT = 255
+"""Bytes that AMQP takes of a routing key."""
+
+
+def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
+    """Return the message that consumers get for an outbox entry.
+
+    :param late: whether another container may run the sensor by now.
+    :param encode: encodes the body somewhere else, for example in a worker process.
+
+    Raises ValueError for a body that is not JSON, and Undeliverable for one that consumers cannot take.
+    """
+    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
+    return trigger_message(
+        entry.body,
+        tagged=entry.tagged,
+        topology=Topology(messaging.prefix),
+        serializer=messaging.serializer,
+        routing_key=ROUTING_KEYS[messaging.routing_key](entry),
+        message_id=entry.message_id,
+        headers=headers | ({LATE: "true"} if late else {}),
+        encode=encode,
+    )
+
+
+def _type_key(entry: Entry) -> str:
+    """Return the reference of the trigger type, cut where it is longer than AMQP allows."""
+    return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
+
+
+ROUTING_KEYS: dict[str, Callable[[Entry], str]] = {"trigger_instance": lambda _: TRIGGER_INSTANCE, "trigger": _type_key}
+"""Functions that make a routing key, by the value of `[messaging] routing_key`."""

@@ -1,0 +1,32 @@
+"""The system's nouns as frozen values: sensor types, triggers, rules, keys, leases. They only name themselves."""
+
+from st2sensor.models.datastore import SYSTEM_SCOPE, USER_SCOPE, Batch, Change, KeyValue
+from st2sensor.models.entities import Entity
+from st2sensor.models.packs import CORE_PACK, Pack
+from st2sensor.models.sensors import Overrides, Registration, SensorType
+from st2sensor.models.sharing import Lease, Member, Renewal
+from st2sensor.models.triggers import Refusal, Rule, Schema, TraceContext, Trigger, TriggerInstance, TriggerType
+
+__all__ = [
+    "CORE_PACK",
+    "SYSTEM_SCOPE",
+    "USER_SCOPE",
+    "Batch",
+    "Change",
+    "Entity",
+    "KeyValue",
+    "Lease",
+    "Member",
+    "Overrides",
+    "Pack",
+    "Refusal",
+    "Registration",
+    "Renewal",
+    "Rule",
+    "Schema",
+    "SensorType",
+    "TraceContext",
+    "Trigger",
+    "TriggerInstance",
+    "TriggerType",
+]

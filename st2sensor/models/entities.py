@@ -1,0 +1,8 @@
+"""The values that storage keeps by their reference."""
+
+from __future__ import annotations
+
+from st2sensor.models.sensors import Registration, SensorType
+from st2sensor.models.triggers import Refusal, Rule, Trigger, TriggerType
+
+Entity = SensorType | TriggerType | Trigger | Rule | Registration | Refusal

@@ -1,0 +1,104 @@
+"""Registered sensors, and what operators override for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorType:
+    """A registered sensor: a class in a file of a pack.
+
+    :param artifact_uri: `file://` and the absolute path of the sensor's Python file.
+    :param entry_point: `sensors.<module>.<Class>`.
+    :param trigger_types: references of the trigger types that it emits.
+    :param poll_interval: seconds between two polls; None and 0 leave it to the class, as in StackStorm.
+    """
+
+    pack: str
+    name: str
+    artifact_uri: str
+    entry_point: str
+    description: str | None = None
+    metadata_file: str | None = None
+    trigger_types: tuple[str, ...] = ()
+    poll_interval: float | None = None
+    enabled: bool = True
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+    @property
+    def uid(self) -> str:
+        return f"sensor_type:{self.pack}:{self.name}"
+
+    @property
+    def class_name(self) -> str:
+        return self.entry_point.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """An operator's settings for one sensor, beyond its metadata; None leaves one to the container.
+
+    :param start_timeout: seconds until setup() must be entered.
+    :param setup_timeout: seconds that setup() may take.
+    :param poll_timeout: seconds that a poll() may take.
+    :param trigger_timeout: seconds that add_trigger() and the like may take.
+    :param memory: bytes that the sensor may use, together with the processes it has started.
+    :param open_files: number of files it may have open.
+    :param processes: number of processes and threads that the sensor may have in all.
+    :param nice: steps by which its priority is below the container's.
+    :param run_as: the user it runs as.
+    :param log_level: the least severe level of its log records that is logged, as in `DEBUG`.
+    :param global_write: `allow` or `deny`: whether it may change the keys that all sensors share.
+    :param decrypt_global: `allow` or `deny`: whether it may decrypt the keys that all sensors share.
+    :param runs_on: labels that a node must have to run it, if nodes share sensors.
+    """
+
+    start_timeout: float | None = None
+    setup_timeout: float | None = None
+    poll_timeout: float | None = None
+    trigger_timeout: float | None = None
+    memory: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    nice: int | None = None
+    run_as: str | None = None
+    log_level: str | None = None
+    global_write: str | None = None
+    decrypt_global: str | None = None
+    runs_on: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """The registry's knowledge of a sensor, beyond StackStorm's document.
+
+    :param digest: digest of metadata, configuration and code as last registered; None before the first success.
+    :param error: why the newest content was refused; None if it was accepted.
+    :param enabled: the value in the newest content. If the sensor's own value differs, an operator has set it.
+    """
+
+    pack: str
+    name: str
+    metadata_file: str
+    digest: str | None = None
+    error: str | None = None
+    overrides: Overrides = Overrides()
+    enabled: bool | None = None
+    id: str | None = field(default=None, compare=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.pack}.{self.name}"
+
+    @property
+    def was_never_accepted(self) -> bool:
+        """Whether its content has always been refused.
+
+        If not, and the sensor has no document, someone else deleted that document.
+        """
+        return self.digest is None and self.error is not None

@@ -1,0 +1,174 @@
+"""The commits of the outbox: what a batch becomes when the disk takes it, and when it does not.
+
+An error of the disk is retried. An entry that the database refuses is refused alone, with the error going to its
+submitter. For the writer's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+from st2sensor.errors import LeaseLost, OutboxError
+from st2sensor.outbox.backlog import Backlog
+from st2sensor.outbox.database.failures import heals, is_full, is_of_file
+from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.entry import size_of
+from st2sensor.outbox.incoming import Submitted
+from st2sensor.outbox.tail import Row
+from st2sensor.outbox.waiting import Waiting, tell, tell_all
+
+LOG = logging.getLogger("st2sensor.outbox")
+
+DELETED_AT_ONCE = 2000
+"""Settled rows that one commit deletes, at most."""
+
+DELETED_ALONE = 20
+"""Settled rows that one commit deletes, at most, when a full disk has no room for deleting DELETED_AT_ONCE."""
+
+DISK_RETRY = 1.0
+"""Seconds before a failed commit is retried."""
+
+
+class Commits:
+    """Writes batches of submitted entries, and deletes settled rows in the same commits.
+
+    :param waiting: takes back the entries that could not be committed.
+    :param clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, store: Store, backlog: Backlog, waiting: Waiting, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._backlog = backlog
+        self._waiting = waiting
+        self._clock = clock
+        self.problem = ""
+        """Why nothing can be written, or why entries are refused; empty while all is well. Read by any thread."""
+        self.is_failing = False
+        """Whether commits wait for the disk."""
+        self.retry_at = 0.0
+        """The time on the clock at which a failed commit is retried."""
+        self.has_more = False
+        """Whether the last commit has left work that need not wait."""
+        self._is_full = False
+        """Whether the disk fails because it is full."""
+
+    def commit(self, batch: list[Submitted]) -> None:
+        """Commit a batch and the deletions that are due. When the disk fails the batch waits again, in front."""
+        self.has_more = False
+        batch = _still_wanted(batch)
+        if not batch and not self._backlog.to_delete:
+            return
+        try:
+            self._write(batch)
+        except Exception as exception:  # noqa: BLE001 (reported to the submitter, or retried)
+            self._settle_failure(exception, batch)
+
+    def failed(self, exception: Exception) -> None:
+        """Have commits wait for the disk, which has failed with an exception."""
+        problem = f"cannot write the outbox {self._store.path}: {exception}"
+        if not self.problem:
+            LOG.error("%s; dispatch() waits until it can be written", problem)
+        self.problem = problem
+        self.is_failing = True
+        self._is_full = is_full(exception)
+        self.retry_at = self._clock() + DISK_RETRY
+
+    def is_mended(self) -> bool:
+        """Prepare a retry: on a full disk, delete the rows that the broker has. Return whether to retry now."""
+        limit = DELETED_AT_ONCE
+        while self._is_full and (settled := self._backlog.settled(limit)):
+            try:
+                self._store.make_room(settled)
+            except (sqlite3.Error, OSError, OutboxError) as exception:
+                if limit == DELETED_ALONE:
+                    self.failed(exception)
+                    return False
+                limit = DELETED_ALONE
+            else:
+                self._backlog.deleted(len(settled))
+        if self._is_full and not self._store.is_reserved:
+            self._store.give_back()
+        self.is_failing = False
+        return True
+
+    def _write(self, batch: list[Submitted]) -> None:
+        settled = self._backlog.settled(DELETED_AT_ONCE)
+        rows, last_id = self._rows(batch), self._backlog.last_id
+        dead = [item for item in batch if item.entry.reason is not None]
+        self._store.commit(rows, [item.entry for item in dead], settled, last_id)
+        self._backlog.deleted(len(settled))
+        tell_all(dead, None)
+        self._accept([item for item in batch if item.entry.reason is None], rows)
+        self.has_more = self.has_more or self._backlog.to_delete >= DELETED_AT_ONCE
+        if self.problem:
+            LOG.info("the outbox %s can be written again", self._store.path)
+            self.problem = ""
+
+    def _accept(self, items: list[Submitted], rows: list[Row]) -> None:
+        """Hand rows that are on disk to delivery.
+
+        The process may be paused at any time. An entry whose lease ran out before its commit was complete is removed
+        again before any other thread sees it.
+        """
+        while len(wanted := _still_wanted(items)) < len(items):
+            items, rows = wanted, self._rows(wanted)
+            try:
+                self._store.commit(rows, [], [], self._backlog.last_id)
+            except Exception as exception:  # noqa: BLE001 (reported to the submitter, or retried)
+                self._settle_failure(exception, items)
+                return
+        self._backlog.accept(rows)
+        tell_all(items, None)
+
+    def _rows(self, batch: Sequence[Submitted]) -> list[Row]:
+        accepted = (item.entry for item in batch if item.entry.reason is None)
+        return [
+            Row(id=number, entry=entry, size=size_of(entry))
+            for number, entry in enumerate(accepted, start=self._backlog.last_id + 1)
+        ]
+
+    def _settle_failure(self, exception: Exception, batch: list[Submitted]) -> None:
+        """Retry a batch later when the disk has failed; otherwise refuse the entries that are at fault."""
+        if heals(exception):
+            self._waiting.put_back(batch)
+            self.failed(exception)
+            return
+        try:
+            flawed = self._flawed(exception, batch)
+        except Exception as another:  # noqa: BLE001 (the disk fails now)
+            self._waiting.put_back(batch)
+            self.failed(another)
+            return
+        if not flawed or any(map(is_of_file, flawed.values())):
+            # No single entry is at fault: nothing can be taken now, and waiting does not help.
+            flawed = dict.fromkeys(range(len(batch)), exception)
+            if not self.problem:
+                LOG.error("the outbox %s takes nothing: %s; dispatch() raises", self._store.path, exception)
+            self.problem = f"the outbox {self._store.path} takes nothing: {exception}"
+        for number, error in flawed.items():
+            text = f"{type(error).__name__}: {error}"
+            tell(batch[number].done, OutboxError(f"the outbox does not take this trigger: {text}"))
+        self._waiting.put_back([item for number, item in enumerate(batch) if number not in flawed])
+        self.has_more = True
+
+    def _flawed(self, exception: Exception, batch: list[Submitted]) -> dict[int, Exception]:
+        """Return the errors of the entries that the database refuses, by their index in the batch."""
+        if is_of_file(exception):
+            return {}
+        return self._store.flawed([item.entry for item in batch], self._backlog.last_id)
+
+
+def _still_wanted(batch: list[Submitted]) -> list[Submitted]:
+    """Return the items that may still be taken; submitters of the others get LeaseLost."""
+    wanted = []
+    for item in batch:
+        if item.still is None or item.still(item.entry):
+            wanted.append(item)
+        else:
+            tell(item.done, LeaseLost(item.entry.sensor))
+    return wanted

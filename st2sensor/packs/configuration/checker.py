@@ -1,0 +1,33 @@
+"""Applies the schemas that packs bring, and that may take any time to apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.schemas.program import program_of
+from st2sensor.workers.pool import Pool
+
+FUNCTION = {"violation": "st2sensor.packs.configuration.schema:violation"}
+"""What a pool for checkers must have."""
+
+CHECK_TIMEOUT = 5.0
+"""Seconds that a worker process may take to apply one schema."""
+
+
+class Checker:
+    """Applies schemas: cheap ones in this process, all others in a worker process with a deadline.
+
+    :param workers: a pool with FUNCTION; None for a private one, which ends with this process.
+    """
+
+    def __init__(self, workers: Pool | None = None) -> None:
+        self._workers = workers or Pool(FUNCTION)
+
+    def violation(self, values: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
+        """Return where and how values break a schema, or None. Raises WorkFailed when that cannot be told in time."""
+        if program_of(schema) is not None:
+            return config_schema.violation(values, schema)
+        found = self._workers.run("violation", [values, schema], CHECK_TIMEOUT)
+        return None if found is None else (found[0], found[1])

@@ -1,0 +1,106 @@
+"""A pack's configuration and its schema, as they are on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from st2sensor.errors import ContentError
+from st2sensor.packs.bundled import BUNDLED
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration.schema import Item, Place
+from st2sensor.packs.configuration.templates import is_template
+from st2sensor.packs.yaml_files import File, read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A configuration before it is rendered and checked.
+
+    :param file: the configuration file; None when there is none.
+    :param path: the place of the configuration file, whether or not it exists.
+    :param schema: the schema of the whole configuration; None when the pack has none.
+    :param is_optional: whether the pack is meant to run without a configuration.
+    """
+
+    file: File | None
+    path: Path
+    schema: Item | None
+    is_optional: bool = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values in the file; empty without one."""
+        return {} if self.file is None or self.file.data is None else dict(self.file.data)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither a configuration nor a schema."""
+        return self.file is None and self.schema is None
+
+    @property
+    def absence(self) -> ContentError | None:
+        """A warning for operators when there is a schema and no configuration."""
+        if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
+            return None
+        lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
+        without = f" It lacks what is required and has no default: {lacking}." if lacking else ""
+        return self.error(
+            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
+            "then run st2ctl reload",
+            (),
+        )
+
+    def templates(self) -> Iterator[str]:
+        """Yield the values that hold expressions."""
+        return filter(is_template, texts(self.values))
+
+    def error(self, message: str, place: Place) -> ContentError:
+        """Return an error at a place in the configuration."""
+        if self.file is None:
+            return ContentError(message, file=str(self.path))
+        return self.file.error(message, place)
+
+
+def config_file(configs: Path, pack: str) -> Path:
+    """Return the place of a pack's configuration, whether or not it exists."""
+    return configs / f"{pack}.yaml"
+
+
+def load(configs: Path, pack: str, folder: Path) -> Source:
+    """Read a pack's configuration and schema. Raises ContentError.
+
+    :param configs: the folder of all configurations.
+    :param folder: the pack's folder.
+    """
+    return source_of(config_file(configs, pack), folder)
+
+
+def source_of(path: Path, folder: Path) -> Source:
+    """Read a configuration at any place, and the schema of its pack. Raises ContentError.
+
+    :param folder: the pack's folder.
+    """
+    file = read(path) if path.exists() else None
+    if file is not None and file.data is not None and not isinstance(file.data, dict):
+        raise file.error("must be a mapping of configuration keys to values")
+    return Source(file=file, path=path, schema=config_schema.load(folder), is_optional=folder == BUNDLED.path)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)
+
+
+def dotted(place: Place) -> str:
+    """Return a place as messages show it."""
+    return ".".join(map(str, place))

@@ -1,0 +1,126 @@
+"""Asks for triggers, as rules do. A trigger with parameters lives as long as its reference count is above 0."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from st2sensor.errors import TriggerRefused, WorkFailed
+from st2sensor.models import Refusal, Trigger, TriggerType
+from st2sensor.packs.configuration.checker import Checker
+from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.storage.base import Storage
+from st2sensor.transport.topology import CREATE, DELETE
+
+
+def ask(
+    trigger_type: str,
+    parameters: Mapping[str, Any],
+    storage: Storage,
+    announcements: Announcements,
+    checker: Checker,
+) -> Trigger:
+    """Count a reference to a trigger, which is created when it is missing. Raises TriggerRefused.
+
+    Each call needs a call of `withdraw`.
+
+    :param trigger_type: the type's reference.
+    """
+    refusal = storage.get(Refusal, trigger_type)
+    found = fitting(trigger_type, storage.get(TriggerType, trigger_type), parameters, refusal, checker)
+    return counted(found, parameters, storage, announcements)
+
+
+def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> None:
+    """Give back a reference to a trigger, which is deleted with the last one.
+
+    A trigger without parameters belongs to its type, and stays.
+
+    :param trigger: the trigger's reference.
+    """
+    known = storage.get(Trigger, trigger)
+    if known is None or not known.parameters:
+        return
+    storage.count_reference(trigger, -1)
+    if storage.get(Trigger, trigger) is None:
+        announcements.add(known, DELETE, storage)
+
+
+def fitting(
+    ref: str,
+    trigger_type: TriggerType | None,
+    parameters: Mapping[str, Any],
+    refusal: Refusal | None,
+    checker: Checker,
+) -> TriggerType:
+    """Return a trigger type if some parameters fit it. Raises TriggerRefused.
+
+    :param trigger_type: the type of this reference; None when it is not registered.
+    :param refusal: the reason why it is not, when there is one.
+    """
+    if trigger_type is None:
+        raise unknown(ref, refusal)
+    problem = _violation(ref, trigger_type, parameters, checker)
+    if problem is not None:
+        raise TriggerRefused(f"parameters do not fit trigger type {ref}: {problem}", key="parameters")
+    return trigger_type
+
+
+def unknown(ref: str, refusal: Refusal | None) -> TriggerRefused:
+    """Return the error of a trigger type that is not known.
+
+    :param refusal: the reason why it is not, when there is one.
+    """
+    if refusal is not None:
+        return TriggerRefused(f"trigger type {ref} was refused: {refusal.error}", key="type")
+    return TriggerRefused(
+        f"there is no trigger type {ref}; correct the type, or register the pack whose sensor or triggers/ declares it",
+        key="type",
+    )
+
+
+def _violation(ref: str, trigger_type: TriggerType, parameters: Mapping[str, Any], checker: Checker) -> str | None:
+    if not trigger_type.parameters_schema:
+        return None
+    try:
+        found = checker.violation(dict(parameters), trigger_type.parameters_schema)
+    except WorkFailed as failure:
+        raise TriggerRefused(
+            f"parameters cannot be checked against the parameters_schema of trigger type {ref}: {failure}; simplify "
+            "the schema",
+            key="parameters",
+        ) from failure
+    if found is None:
+        return None
+    place, message = ".".join(map(str, found[0])), found[1]
+    return f"{place}: {message}" if place else message
+
+
+def find(trigger_type: str, parameters: Mapping[str, Any], storage: Storage) -> Trigger | None:
+    """Return the trigger of a type that has these parameters, or None."""
+    for trigger in storage.all(Trigger):
+        if trigger.type == trigger_type and dict(trigger.parameters) == dict(parameters):
+            return trigger
+    return None
+
+
+def counted(
+    trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
+) -> Trigger:
+    """Count a reference to a trigger, which is created when it is missing."""
+    while True:
+        trigger = find(trigger_type.ref, parameters, storage)
+        is_new = trigger is None
+        if trigger is None:
+            name = str(uuid.uuid4()) if parameters else trigger_type.name
+            trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
+            storage.put(trigger)
+        if parameters:
+            storage.count_reference(trigger.ref, 1)
+            if storage.get(Trigger, trigger.ref) is None:
+                # Another host has withdrawn the last reference just before this one was counted.
+                continue
+        if is_new:
+            announcements.add(trigger, CREATE, storage)
+        return trigger

@@ -1,0 +1,135 @@
+"""Entities to and from StackStorm's documents: the fields of each, and how they are read.
+
+Reading accepts documents that StackStorm wrote, and raises Misfit for those in which a field is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from st2sensor.models import Entity, Overrides, Refusal, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.storage.fields import (
+    Document,
+    Misfit,
+    choice,
+    flag,
+    identity,
+    mapping,
+    number,
+    optional_mappings,
+    optional_text,
+    optional_texts,
+    shown,
+    text,
+    texts,
+    whole,
+)
+
+PERMISSIONS = ("allow", "deny")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+Fields = dict[str, Callable[[Mapping[str, Any], str], Any]]
+"""How each field of an entity is read: given a document and the field's name."""
+
+OVERRIDES: Fields = {
+    "start_timeout": partial(number, above=0),
+    "setup_timeout": partial(number, least=0),
+    "poll_timeout": partial(number, least=0),
+    "trigger_timeout": partial(number, least=0),
+    "memory": partial(whole, least=1),
+    "open_files": partial(whole, least=16),
+    "processes": partial(whole, least=1),
+    "nice": partial(whole, least=-20, most=19),
+    "run_as": optional_text,
+    "log_level": partial(choice, choices=LEVELS),
+    "global_write": partial(choice, choices=PERMISSIONS),
+    "decrypt_global": partial(choice, choices=PERMISSIONS),
+    "runs_on": optional_texts,
+}
+
+
+def _overrides(document: Mapping[str, Any], name: str) -> Overrides:
+    """Read a registration's overrides. Those that a later version has added are ignored."""
+    overrides = document.get(name)
+    if overrides is None:
+        return Overrides()
+    if not isinstance(overrides, Mapping):
+        raise Misfit(name, "must be an object")
+    try:
+        return Overrides(**{field: read(overrides, field) for field, read in OVERRIDES.items()})
+    except Misfit as misfit:
+        raise Misfit(name, f"is wrong: {misfit}") from misfit
+
+
+def _parameters(document: Mapping[str, Any], name: str) -> Document:
+    return mapping(document, name) or {}
+
+
+def _count(document: Mapping[str, Any], name: str) -> int:
+    return whole(document, name) or 0
+
+
+IDENTITY: Fields = {"pack": identity, "name": identity}
+IN_PATHS: Fields = {"pack": partial(identity, in_paths=True), "name": partial(identity, in_paths=True)}
+"""Of sensors: files and folders are named after them."""
+
+FIELDS: dict[type[Any], Fields] = {
+    SensorType: {
+        **IN_PATHS,
+        "description": optional_text,
+        "metadata_file": optional_text,
+        "artifact_uri": text,
+        "entry_point": text,
+        "trigger_types": texts,
+        "poll_interval": partial(number, least=0),
+        "enabled": partial(flag, default=True),
+    },
+    TriggerType: {
+        **IDENTITY,
+        "description": optional_text,
+        "metadata_file": optional_text,
+        "tags": optional_mappings,
+        "payload_schema": mapping,
+        "parameters_schema": mapping,
+    },
+    Trigger: {**IDENTITY, "type": text, "parameters": _parameters, "ref_count": _count},
+    Rule: {**IDENTITY, "metadata_file": text, "trigger_type": text, "parameters": _parameters, "trigger": text},
+    Registration: {
+        **IN_PATHS,
+        "metadata_file": text,
+        "digest": optional_text,
+        "error": optional_text,
+        "overrides": _overrides,
+        "enabled": partial(flag, default=None),
+    },
+    Refusal: {**IDENTITY, "metadata_file": text, "error": text},
+}
+
+
+def entity_of(kind: type[Any], document: Mapping[str, Any]) -> Any:
+    """Return the entity in a document. Raises Misfit, and KeyError for a document without an id."""
+    return kind(id=shown(document["_id"]), **{name: read(document, name) for name, read in FIELDS[kind].items()})
+
+
+def document_of(entity: Entity) -> Document:
+    """Return an entity's document, without its id; a field that must be absent is None."""
+    document: Document = {"ref": entity.ref}
+    if isinstance(entity, SensorType | TriggerType | Trigger):
+        document["uid"] = entity.uid
+    document |= {name: _plain(getattr(entity, name)) for name in FIELDS[type(entity)]}
+    if isinstance(entity, Trigger) and not entity.parameters:
+        # As in StackStorm; a rule's parameters are there even when they are empty.
+        document["parameters"] = None
+    return document
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as documents have it."""
+    if isinstance(value, Overrides):
+        return {name: setting for name, setting in asdict(value).items() if setting is not None}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value

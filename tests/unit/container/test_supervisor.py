@@ -1,0 +1,328 @@
+"""The supervisor's turns and its stop, in virtual time, with made-up processes around real states."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from st2sensor.container.desired.membership import Membership
+from st2sensor.container.desired.snapshot import Snapshot
+from st2sensor.container.lifetime import Lifetime
+from st2sensor.container.parts import Parts, Setup
+from st2sensor.container.supervision.child import State
+from st2sensor.container.supervisor import Supervisor
+from st2sensor.container.targets import Targets
+from st2sensor.errors import SensorNotFound
+from st2sensor.models import Overrides
+from tests.support.supervised_node import REF, Node, sensor_type
+from tests.support.virtual_time import run_in_virtual_time
+
+
+class World:
+    """A supervisor of one node. What it asks of the parts around it is recorded in `calls`.
+
+    :ivar failures: raised one after the other by looks into storage.
+    """
+
+    def __init__(self, *, only: str | None = None, foreground: bool = False, **changed: Any) -> None:
+        self.calls: list[str] = []
+        self.failures: list[Exception] = []
+        self.closed_at: float | None = None
+        self.node = node = Node(**changed)
+        self.lifetime = Lifetime(node.wake, only=only is not None)
+        self.targets = Targets(node.wake, only=only, unlimited=foreground)
+        setup = SimpleNamespace(
+            settings=SimpleNamespace(container=node.settings),
+            state_dir=Path("/nonexistent"),
+            only=only,
+            foreground=foreground,
+            clock=node.loop.time,
+        )
+        parts = SimpleNamespace(
+            setup=cast(Setup, setup),
+            wake=node.wake,
+            lifetime=self.lifetime,
+            targets=self.targets,
+            refresh=self,
+            catalogue=SimpleNamespace(learn=lambda *_: self.calls.append("catalogue learns")),
+            pipeline=SimpleNamespace(outbox=self),
+            children=node.children,
+            reaper=None,
+            methods=SimpleNamespace(tell_triggers=lambda: self.calls.append("triggers are told")),
+            database_calls=self,
+            hangs=SimpleNamespace(follow=lambda _: self.calls.append("hangs are followed")),
+            neighbours=SimpleNamespace(check=lambda ref: self.calls.append(f"neighbours of {ref}")),
+            operations=self,
+            interface=self,
+            close=self._close,
+        )
+        self.supervisor = Supervisor(cast(Parts, parts))
+        self.look_at = float("inf")
+        self.has_looked = True
+
+    async def run(self, *plot: Callable[[], object]) -> int:
+        """Run until the end of a plot: one step a second, and then a stop.  Returns the exit code."""
+        for second, step in enumerate((*plot, self.lifetime.stop), start=1):
+            self.node.loop.call_later(second, step)
+        return await self.supervisor.run()
+
+    def learn(self, *refs: str) -> None:
+        self.targets.learn(Snapshot(sensors={ref: sensor_type(ref) for ref in refs}))
+
+    # The parts around the supervisor.
+
+    def look_when_stale(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def mark_stale(self) -> None:
+        self.calls.append("stale")
+
+    async def open(self, state_dir: Path) -> None:
+        assert state_dir == Path("/nonexistent")
+
+    def keep_only(self, sensors: frozenset[str]) -> None:
+        self.calls.append(f"{len(sensors)} are kept")
+
+    def overridden(self, ref: str, overrides: Overrides) -> Overrides:  # noqa: ARG002
+        return overrides
+
+    def override(self, ref: str, overrides: Overrides) -> None:  # noqa: ARG002
+        self.calls.append(f"{ref} is overridden")
+
+    def welcome(self, ref: str) -> None:
+        self.calls.append(f"welcome {ref}")
+
+    def give_up_waiting(self) -> None:
+        self.calls.append("outbox gives up")
+
+    def give_up(self) -> None:
+        self.calls.append("datastore gives up")
+
+    async def _close(self) -> None:
+        self.closed_at = self.node.loop.time()
+
+
+def test_what_is_learned_is_started_and_what_is_gone_is_stopped_and_forgotten() -> None:
+    async def main() -> None:
+        world = World()
+        node = world.node
+
+        def gone() -> None:
+            world.learn()
+
+        def ends() -> None:
+            assert node.child.state is State.STOPPING
+            assert node.child.reason == "it is disabled or unregistered"
+            node.process.exit(0)
+
+        assert await world.run(lambda: world.learn(REF), gone, ends) == 0
+        assert [process.asked[0][1] for process in node.processes] == ["terminate"]
+        assert REF not in node.table.states
+        assert world.calls[:5] == [
+            "hangs are followed",
+            "catalogue learns",
+            "triggers are told",
+            "1 are kept",
+            f"welcome {REF}",
+        ]
+        assert f"{REF} is overridden" in world.calls
+
+    run_in_virtual_time(main())
+
+
+def test_a_changed_sensor_restarts() -> None:
+    async def main() -> None:
+        world = World()
+        node = world.node
+
+        def change() -> None:
+            changed = sensor_type()
+            world.targets.learn(Snapshot(sensors={REF: changed.__class__(**{**_fields(changed), "poll_interval": 5})}))
+
+        def ends() -> None:
+            assert node.child.reason == "it has changed"
+            node.process.exit(0)
+
+        def stop() -> None:
+            assert len(node.processes) == 2
+            node.children.kill_all()
+
+        await world.run(lambda: world.learn(REF), change, ends, stop)
+
+    run_in_virtual_time(main())
+
+
+def test_a_failed_sensor_starts_again_when_it_is_due_though_nothing_happens() -> None:
+    async def main() -> None:
+        world = World()
+        node = world.node
+        starts: list[float] = []
+        began = node.loop.time()
+        original = node.start
+
+        async def start(launch: Any) -> Any:
+            starts.append(round(node.loop.time() - began, 1))
+            process = await original(launch)
+            node.loop.call_soon(node.process.exit, 1)
+            return process
+
+        node.start = start  # type: ignore[method-assign]
+        await world.run(lambda: world.learn(REF), *[lambda: None] * 7)
+        assert starts == [1.0, 2.0, 4.0, 8.0]
+
+    run_in_virtual_time(main())
+
+
+def test_a_stop_lets_calls_go_asks_every_sensor_and_waits_for_its_end() -> None:
+    async def main() -> None:
+        world = World(stop_timeout=10.0)
+        node = world.node
+        node.loop.call_later(5.0, lambda: node.process.exit(0))
+        began = node.loop.time()
+        assert await world.run(lambda: world.learn(REF)) == 0
+        assert world.calls[-2:] == ["outbox gives up", "datastore gives up"]
+        assert node.child.reason == "the container stops"
+        assert world.closed_at is not None
+        assert round(world.closed_at - began, 1) == 5.0
+
+    run_in_virtual_time(main())
+
+
+def test_a_sensor_that_not_even_a_kill_ends_is_named_and_not_waited_for_any_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        world = World(stop_timeout=10.0)
+        node = world.node
+
+        def hang() -> None:
+            node.process.kill = lambda: None  # type: ignore[method-assign]
+
+        began = node.loop.time()
+        await world.run(lambda: world.learn(REF), hang)
+        # Asked at 3 s, killed 10 s later; 3 s more is what a kill may take.
+        assert world.closed_at is not None
+        assert round(world.closed_at - began) == 16
+
+    run_in_virtual_time(main())
+    assert "p.S cannot be ended, not even by SIGKILL" in caplog.text
+
+
+def test_the_second_signal_kills() -> None:
+    async def main() -> None:
+        world = World(stop_timeout=100.0)
+        node = world.node
+        began = node.loop.time()
+
+        def interrupt() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        node.loop.call_later(4, interrupt)
+        await world.run(lambda: world.learn(REF), interrupt)
+        assert node.ended[0][1] == -signal.SIGKILL
+        assert world.closed_at is not None
+        assert world.closed_at - began < 5
+
+    run_in_virtual_time(main())
+
+
+def test_the_others_hear_first_that_this_container_leaves_but_not_for_long() -> None:
+    async def main() -> None:
+        world = World()
+        node = world.node
+
+        async def announce() -> None:
+            world.calls.append("others are told")
+            await asyncio.sleep(100)
+
+        async def close() -> None:
+            world.calls.append("leases are released")
+
+        world.learn()
+        world.targets.membership = cast(
+            Membership, SimpleNamespace(announce=announce, close=close, runs={}, poke=lambda: None)
+        )
+        began = node.loop.time()
+        await world.run()
+        assert world.calls[-4:] == [
+            "others are told",
+            "outbox gives up",
+            "datastore gives up",
+            "leases are released",
+        ]
+        assert world.closed_at is not None
+        assert round(world.closed_at - began, 1) == 2.0
+
+    run_in_virtual_time(main())
+
+
+def test_an_unexpected_error_is_logged_once_and_the_turn_is_taken_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        world = World()
+        world.failures = [MemoryError("a"), MemoryError("a"), MemoryError("b")]
+        world.learn(REF)
+        world.node.loop.call_later(8, world.node.children.kill_all)
+        await world.run(*[lambda: None] * 6)
+        assert len(world.node.processes) == 1
+
+    run_in_virtual_time(main())
+    messages = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert messages == ["the running sensors may not be the ones that should run; trying again"] * 2
+
+
+def test_one_sensor_that_cannot_be_acted_on_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        world = World()
+        node = world.node
+        start, failures = node.children.start, [MemoryError("a")]
+        starts: list[str] = []
+
+        def start_at_last(sensor: Any, *arguments: Any) -> None:
+            if sensor.ref == "a.First" and failures:
+                raise failures.pop()
+            starts.append(sensor.ref)
+            start(sensor, *arguments)
+
+        monkeypatch.setattr(node.children, "start", start_at_last)
+        world.learn("a.First", REF)
+        node.loop.call_later(5, node.children.kill_all)
+        await world.run(lambda: None, lambda: None)
+        assert starts == [REF, "a.First"]
+
+    run_in_virtual_time(main())
+
+
+def test_one_sensor_alone_that_is_not_registered_is_an_error_and_everything_is_closed() -> None:
+    async def main() -> None:
+        world = World(only=REF)
+        with pytest.raises(SensorNotFound, match=r"p\.S is not registered: check the name"):
+            await world.run(world.learn)
+        assert world.closed_at is not None
+
+    run_in_virtual_time(main())
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+def test_sighup_reads_storage_but_in_the_foreground_the_terminal_is_gone(foreground: bool) -> None:
+    async def main() -> None:
+        world = World(only=REF, foreground=foreground)
+        world.node.loop.call_later(0.5, os.kill, os.getpid(), signal.SIGHUP)
+        await world.run()
+        assert ("stale" in world.calls, world.lifetime.is_stopping) == (not foreground, True)
+        # Somebody may be thinking at a breakpoint there.
+        assert ("hangs are followed" in world.calls) is not foreground
+
+    run_in_virtual_time(main())
+
+
+def _fields(sensor: Any) -> dict[str, Any]:
+    return {name: getattr(sensor, name) for name in sensor.__dataclass_fields__}
