@@ -1,8 +1,8 @@
-"""Encrypts the datastore's secrets in StackStorm's format. The only importer of cryptography.
+"""Encrypts the datastore's secrets in StackStorm's format. No other module imports cryptography.
 
-A key file is JSON: an AES key and an HMAC key in web-safe base64. A ciphertext is upper-case hex of a header, an
-initialization vector, AES-CBC of the padded text, and HMAC-SHA1 over all before it.
-CPython 3.9: packs may import it, by StackStorm's name.
+A key file is JSON with an AES key and an HMAC key in web-safe base64. A ciphertext is upper-case hex of a header, an
+initialization vector, the padded text under AES-CBC, and an HMAC-SHA1 of all of these.
+CPython 3.9: packs may import this module, under StackStorm's name.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 HEADER = b"00000"
 BLOCK, MAC = 16, 20
-"""Bytes of an AES block, which is the vector's size, too, and of the HMAC."""
+"""Bytes of an AES block, which is also the vector's size, and of the HMAC."""
 
 KEY_BITS = 256
-"""Of keys made here; AES takes any of SIZES."""
+"""Bits of keys that are generated here. AES accepts any of SIZES."""
 
 SIZES = (16, 24, 32)
-"""Bytes of an AES key."""
+"""Valid lengths of an AES key, in bytes."""
 
 PADDING_BITS = BLOCK * 8
 
 
 class BadKey(ValueError):
-    """What should be a key is none."""
+    """A text is not a valid key."""
 
 
 class NotCiphertext(ValueError):
-    """The text does not have the form of an encrypted value."""
+    """A text does not have the form of an encrypted value."""
 
 
 class OtherKey(ValueError):
-    """The value was encrypted under another key, or was changed afterwards: the two cannot be told apart."""
+    """A value was encrypted under another key, or was changed afterwards. The two cannot be told apart."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A symmetric key; its representation does not show it."""
+    """A symmetric key. Its repr() does not show it."""
 
     _aes: bytes
     _hmac: bytes
@@ -53,7 +53,7 @@ class Key:
         return "Key(...)"
 
     def encrypt(self, text: str) -> str:
-        """Raises UnicodeEncodeError for text that UTF-8 has no form for."""
+        """Encrypt a text. Raises UnicodeEncodeError for text that UTF-8 cannot encode."""
         padder = padding.PKCS7(PADDING_BITS).padder()
         padded = padder.update(text.encode()) + padder.finalize()
         vector = os.urandom(BLOCK)
@@ -62,10 +62,10 @@ class Key:
         return (signed + self._mac(signed).finalize()).hex().upper()
 
     def decrypt(self, ciphertext: str) -> str:
-        """Raises NotCiphertext and OtherKey; what is returned is what was encrypted."""
+        """Decrypt a text, after verifying that it was not changed. Raises NotCiphertext and OtherKey."""
         signed, mac = _parts(ciphertext)
         try:
-            # In constant time, and before anything is decrypted.
+            # This takes constant time, and comes before any decryption.
             self._mac(signed).verify(mac)
         except InvalidSignature as exception:
             raise OtherKey("encrypted under another key, or changed since") from exception
@@ -80,14 +80,14 @@ class Key:
             raise OtherKey("encrypted under another AES key") from exception
 
     def _mac(self, data: bytes) -> hmac.HMAC:
-        # SHA-1 is what StackStorm's format says; HMAC does not rely on its resistance to collisions.
+        # StackStorm's format requires SHA-1. HMAC does not rely on its resistance to collisions.
         mac = hmac.HMAC(self._hmac, hashes.SHA1())
         mac.update(data)
         return mac
 
 
 def parse(text: str) -> Key:
-    """The key in a key file's text. Raises BadKey, which says what is wrong and shows nothing of it."""
+    """Return the key in a key file's text. Raises BadKey, which says what is wrong without quoting the text."""
     try:
         fields = json.loads(text)
         mode = fields["mode"]
@@ -104,7 +104,7 @@ def parse(text: str) -> Key:
 
 
 def generate() -> str:
-    """A new key, as the text of a key file."""
+    """Return a new key as the text of a key file."""
     fields = {
         "hmacKey": {"hmacKeyString": _encoded(os.urandom(KEY_BITS // 8)), "size": KEY_BITS},
         "aesKeyString": _encoded(os.urandom(KEY_BITS // 8)),

@@ -1,4 +1,4 @@
-"""Bounds texts in bytes: what is too long loses its middle, because a traceback has its point at the end.
+"""Limits texts in bytes. A long text loses its middle, because the point of a traceback is at its end.
 
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -6,14 +6,17 @@ Standard library only, CPython 3.9: this module is part of the wrapper.
 from __future__ import annotations
 
 LONGEST_RECORD = 65536
-"""Bytes of a log record, as UTF-8."""
+"""The most bytes of a log record, as UTF-8."""
 
 SEAM = 200
-"""Characters around a cut that are left out up to the next blank: no half of a word stays, which may be a secret."""
+"""Characters around a cut in which a blank is looked for. No half of a word stays: it may be part of a secret."""
 
 
 def shortened(text: str, longest: int = LONGEST_RECORD) -> str:
-    """A text of at most so many bytes and a note of what was left out, or the text itself."""
+    """Return the text, or its beginning and end with a note on the omitted middle.
+
+    :param longest: the most bytes, not counting the note.
+    """
     if len(text) * 4 <= longest or (len(text) <= longest and _size(text) <= longest):
         return text
     head, tail = _first(text[:longest], longest // 2), _last(text[-longest:], longest // 2)

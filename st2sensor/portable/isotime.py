@@ -1,4 +1,4 @@
-"""Times as ISO 8601 text, as StackStorm's packs read and write them. Standard library only, CPython 3.9."""
+"""Reads and writes times as ISO 8601 text, as StackStorm's packs do. Standard library only, CPython 3.9."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def utc_now() -> datetime:
 
 
 def format(dt: Union[datetime, int, float], usec: bool = True, offset: bool = True) -> str:
-    """A time as text; one without a zone counts as UTC.
+    """Return a time as text. A time without a zone counts as UTC.
 
     :param dt: a time, or seconds since the epoch.
-    :param usec: with microseconds.
-    :param offset: with the zone as in `+00:00`; otherwise `Z` for UTC, and nothing for others.
+    :param usec: include microseconds.
+    :param offset: write the zone as in `+00:00`; otherwise write `Z` for UTC, and nothing for other zones.
     """
     moment = dt if isinstance(dt, datetime) else datetime.fromtimestamp(dt, timezone.utc)
     text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f" if usec else "%Y-%m-%dT%H:%M:%S")
@@ -33,21 +33,21 @@ def format(dt: Union[datetime, int, float], usec: bool = True, offset: bool = Tr
 
 
 def validate(value: Union[str, datetime], raise_exception: bool = True) -> bool:
-    """Whether something is a time, or its text.
+    """Return whether a value is a time, or the text of one.
 
-    :param raise_exception: raise ValueError rather than return False.
+    :param raise_exception: raise ValueError instead of returning False.
     """
     if isinstance(value, datetime) or TIME.fullmatch(value):
         return True
     if raise_exception:
-        raise ValueError(f"{value!r} is no time; write it as in 2026-01-31T12:00:00.000000Z")
+        raise ValueError(f"{value!r} is not a time; write it as in 2026-01-31T12:00:00.000000Z")
     return False
 
 
 def parse(value: Union[str, datetime], preserve_original_tz: bool = False) -> datetime:
-    """A time from its text, in UTC; text without a zone is in UTC. Raises ValueError.
+    """Return the time that a text gives, in UTC. Text without a zone counts as UTC. Raises ValueError.
 
-    :param preserve_original_tz: leave it in its own zone.
+    :param preserve_original_tz: keep the zone of the text.
     """
     validate(value)
     moment = value if isinstance(value, datetime) else _parsed(value)

@@ -1,6 +1,6 @@
-"""Keys of the datastore: whose they are, and what can be a name, a value and a time to live.
+"""Rules for the datastore's keys: their owners, and valid names, values and times to live.
 
-The container goes by it, and so does what stands in for it in the tests of packs.
+The container follows them, and so does the fake datastore for the tests of packs.
 Standard library only, CPython 3.9.
 """
 
@@ -15,37 +15,40 @@ from typing import Optional
 from st2sensor.errors import DatastoreRefused
 
 SYSTEM_SCOPE = "st2kv.system"
-"""The scope of keys that sensors have."""
+"""The scope of sensors' keys."""
 
 USER_SCOPE = "st2kv.user"
+"""The scope of users' keys."""
 
 SENSORS_SCOPES = frozenset(["system", SYSTEM_SCOPE])
-"""The names that StackStorm has for the scope of keys that sensors have."""
+"""StackStorm's names for the scope of sensors' keys."""
 
 SCOPES = {"system": (SYSTEM_SCOPE,), "user": (USER_SCOPE,), "all": (SYSTEM_SCOPE, USER_SCOPE)}
-"""Scopes as commands name them."""
+"""Scopes by the names that commands use."""
 
 SEPARATOR = ":"
-"""Between a sensor's reference and the key, in the stored name of a key of its own."""
+"""Separates the sensor's reference from the key in the stored name of a sensor's own key."""
 
 NAMESPACE = re.compile(r"[^.:]+\.[^\W\d]\w*:")
-"""How the stored names of sensors' own keys begin: PACK.CLASS and the separator."""
+"""Matches the beginning of the stored name of a sensor's own key: PACK.CLASS and the separator."""
 
 NAME_LIMIT = 1024
+"""The most bytes of a stored name, in UTF-8."""
+
 VALUE_LIMIT = 4 * 1024 * 1024
-"""Bytes in UTF-8 of a stored name, and of a value."""
+"""The most bytes of a value, in UTF-8."""
 
 MOST = 2**31 - 1
-"""Entries in a list, and before it."""
+"""The highest limit and offset of a list."""
 
 
 @dataclass(frozen=True)
 class Asker:
-    """A sensor, and what an operator allows it.
+    """A sensor that uses the datastore, and its permissions.
 
     :param sensor: its reference.
-    :param writes_global: whether it may change keys that all share.
-    :param decrypts_global: whether it may decrypt them.
+    :param writes_global: whether it may change shared keys.
+    :param decrypts_global: whether it may decrypt shared keys.
     """
 
     sensor: str
@@ -54,9 +57,9 @@ class Asker:
 
 
 def expiry(now: datetime, ttl: Optional[float]) -> Optional[datetime]:
-    """When an entry ceases to be. Raises TypeError and ValueError.
+    """Return when an entry expires; None for never. Raises TypeError and ValueError.
 
-    :param ttl: seconds that it lives; None and 0 forever.
+    :param ttl: seconds until then; None and 0 for never.
     """
     if ttl is None:
         return None
@@ -67,16 +70,16 @@ def expiry(now: datetime, ttl: Optional[float]) -> Optional[datetime]:
         return None
     try:
         if not math.isfinite(ttl) or ttl < 0:
-            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; leave it out for a key that stays")
+            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}; omit it for a key that never expires")
         expires = now + timedelta(seconds=ttl)
     except OverflowError as exception:
-        raise ValueError("the ttl is too long; leave it out for a key that stays") from exception
-    # Databases keep milliseconds; what is cut off must not end a key early.
+        raise ValueError("the ttl is too long; omit it for a key that never expires") from exception
+    # Databases store milliseconds. Round up, so that no key expires early.
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
 
 
 def start_of_page(asker: Asker, local: bool, prefix: Optional[str], limit: Optional[int], offset: int) -> str:
-    """How the stored names in a list begin. Raises TypeError and ValueError for what cannot be a page."""
+    """Return the beginning of the stored names in a list. Raises TypeError and ValueError for an invalid page."""
     if prefix is not None and not isinstance(prefix, str):
         raise TypeError(f"prefix must be a string, not {prefix!r}")
     start = _text(prefix or "", "a prefix")
@@ -87,39 +90,42 @@ def start_of_page(asker: Asker, local: bool, prefix: Optional[str], limit: Optio
 
 
 def stored_name(asker: Asker, name: str, local: bool, scope: str) -> str:
-    """The name that a key is stored by. Raises ValueError."""
+    """Return the name under which a key is stored. Raises ValueError."""
     check_name(name)
     if scope not in SENSORS_SCOPES:
-        raise ValueError(f"scope {scope!r} is not one that sensors have; use {SYSTEM_SCOPE!r}")
+        raise ValueError(f"scope {scope!r} is not available to sensors; use {SYSTEM_SCOPE!r}")
     stored = f"{asker.sensor}{SEPARATOR}{name}" if local else name
     check_name(stored)
     return stored
 
 
 def own_name(asker: Asker, name: str, local: bool, scope: str) -> str:
-    """The name that a key which the sensor may change is stored by. Raises ValueError and DatastoreRefused."""
+    """Return the name under which a key is stored that the sensor is going to change.
+
+    Raises ValueError, and DatastoreRefused when the sensor may not change it.
+    """
     stored = stored_name(asker, name, local, scope)
     if local or stored.startswith(f"{asker.sensor}{SEPARATOR}"):
         return stored
     if NAMESPACE.match(stored):
         raise DatastoreRefused(
-            f"{asker.sensor} cannot change {stored}: what begins with PACK.CLASS: is that sensor's own; "
-            "a key that sensors share begins otherwise"
+            f"{asker.sensor} cannot change {stored}: a key that begins with PACK.CLASS: belongs to that sensor; "
+            "a shared key needs another name"
         )
     if not asker.writes_global:
         raise DatastoreRefused(
             f"{asker.sensor} cannot change {stored}: global_write is deny for it, in [datastore] or in its pack's "
-            "overrides; keys of its own (local=True) it can"
+            "overrides; it can change its own keys (local=True)"
         )
     return stored
 
 
 def may_decrypt(asker: Asker, stored: str) -> None:
-    """Raises DatastoreRefused for a key that all share, or another's, which the sensor may not decrypt."""
+    """Check that a sensor may decrypt a key. Raises DatastoreRefused."""
     if stored.startswith(f"{asker.sensor}{SEPARATOR}"):
         return
     if NAMESPACE.match(stored):
-        raise DatastoreRefused(f"{asker.sensor} cannot decrypt {stored}: it is another sensor's own")
+        raise DatastoreRefused(f"{asker.sensor} cannot decrypt {stored}: it belongs to another sensor")
     if not asker.decrypts_global:
         raise DatastoreRefused(
             f"{asker.sensor} cannot decrypt {stored}: decrypt_global is deny for it, in [datastore] or in its pack's "
@@ -128,16 +134,16 @@ def may_decrypt(asker: Asker, stored: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError for what cannot be a name."""
+    """Check the name of a key. Raises ValueError."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"a datastore key must be a non-empty string, not {name!r}")
     size = len(_text(name, "a datastore key").encode())
     if size > NAME_LIMIT:
-        raise ValueError(f"a datastore key of {size} bytes is too long: {NAME_LIMIT} is the limit, namespace included")
+        raise ValueError(f"a datastore key of {size} bytes is too long: the limit is {NAME_LIMIT}, namespace included")
 
 
 def check_expected(expected: Optional[str]) -> None:
-    """Raises TypeError and ValueError for what no value can be."""
+    """Check the expected value of a compare-and-set. Raises TypeError and ValueError."""
     if expected is not None:
         if not isinstance(expected, str):
             raise TypeError(f"expected must be a string or None, not {expected!r}")
@@ -145,18 +151,18 @@ def check_expected(expected: Optional[str]) -> None:
 
 
 def check_value(value: str) -> None:
-    """Raises TypeError and ValueError for what cannot be a value."""
+    """Check a value. Raises TypeError and ValueError."""
     if not isinstance(value, str):
         raise TypeError(f"a datastore value must be a string, not {value!r}")
     size = len(_text(value, "a datastore value").encode())
     if size > VALUE_LIMIT:
-        raise ValueError(f"a datastore value of {size} bytes is too long: {VALUE_LIMIT} is the limit")
+        raise ValueError(f"a datastore value of {size} bytes is too long: the limit is {VALUE_LIMIT}")
 
 
 def _text(text: str, what: str) -> str:
-    """Raises ValueError for text that no database takes."""
+    """Return a text that databases can store. Raises ValueError for any other."""
     try:
         text.encode()
     except UnicodeEncodeError as exception:
-        raise ValueError(f"{what} must be text that UTF-8 has a form for: {exception}") from exception
+        raise ValueError(f"{what} must be text that UTF-8 can encode: {exception}") from exception
     return text

@@ -1,4 +1,4 @@
-"""Payloads that hold more than JSON: how datetimes, sets and the like travel, and what consumers get of them.
+"""Converts payloads that hold more than JSON: how dates, sets and so on travel, and what consumers get.
 
     type                on the way (tagged)                   JSON consumers      StackStorm, by pickle
     datetime, date      {"$st2": "datetime", "value": ISO}    the ISO 8601 text   the object
@@ -10,9 +10,10 @@
     NaN, infinities     {"$st2": "float", "value": text}      null                the float
     Enum                its value, as above                   its value           its value
 
-StackStorm's rules engine stores payloads by way of orjson, and drops what that does not take: so it gets the JSON form.
+StackStorm's rules engine stores payloads with orjson, and drops those that orjson does not accept. For these types it
+gets the JSON form.
 
-A dict that has a key `$st2` of its own travels as {"$st2": "dict", "value": [[key, value], ...]}.
+A dict that itself has a key `$st2` travels as {"$st2": "dict", "value": [[key, value], ...]}.
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
 
@@ -33,11 +34,11 @@ PLAIN = (str, int, bool, type(None))
 
 
 class TooDeep(ValueError):
-    """A value is nested more deeply than Python's encoder of JSON takes it."""
+    """A value is nested more deeply than Python's JSON encoder allows."""
 
 
 def pack(value: Any) -> Any:
-    """The form that travels. Raises TypeError, which names the key, for what has none, and TooDeep."""
+    """Return the form in which a value travels. Raises TooDeep, and TypeError, which names the key, for other types."""
     try:
         return _pack(value, "payload")
     except RecursionError:
@@ -48,17 +49,17 @@ def pack(value: Any) -> Any:
 
 
 def plain(packed: Any) -> Any:
-    """What JSON consumers get of a packed value, and what schemas are applied to."""
+    """Return the form of a packed value that JSON consumers get, and to which schemas are applied."""
     return _unpack(packed, _PLAIN)
 
 
 def objects(packed: Any) -> Any:
-    """The objects themselves, of a packed value."""
+    """Return the original objects of a packed value."""
     return _unpack(packed, _OBJECTS)
 
 
 def for_stackstorm(packed: Any) -> Any:
-    """What StackStorm gets of a packed value: objects, but for those that its rules engine cannot store."""
+    """Return the form of a packed value that StackStorm gets: objects, except those that it cannot store."""
     return _unpack(packed, _STACKSTORMS)
 
 
@@ -69,7 +70,7 @@ def _pack(value: Any, place: str) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {TAG: "float", "value": str(value)}
-    # One frame a level: a payload may be nested as deeply as Python's encoder of JSON takes it.
+    # Only one stack frame for each level: a payload may be nested as deeply as Python's JSON encoder allows.
     if isinstance(value, dict):
         pairs = []
         for key, item in value.items():
@@ -89,7 +90,7 @@ def _pack(value: Any, place: str) -> Any:
 
 
 def _contains_itself(value: Any) -> bool:
-    """Whether a value is in itself, however deeply. Looks once at each object."""
+    """Return whether a value contains itself at any depth. Each object is visited once."""
     above: Set[int] = set()
     done: Set[int] = set()
     stack: List[Tuple[Any, bool]] = [(value, False)]
@@ -108,7 +109,7 @@ def _contains_itself(value: Any) -> bool:
 
 
 def _key(key: Any, place: str) -> str:
-    """A key as JSON has it: text."""
+    """Return a key as text, as JSON requires."""
     if isinstance(key, enum.Enum):
         return _key(key.value, place)
     if isinstance(key, str):
@@ -143,7 +144,7 @@ def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
 
 
 def _set(items: list[Any]) -> Any:
-    """A list where an item is what no set holds: the value of an Enum may be."""
+    """Return a set, or a list where an item is not hashable, as the value of an Enum may be."""
     return items if _hold(items, dict) else {_frozen(item) for item in items}
 
 
@@ -152,18 +153,18 @@ def _flat_set(items: list[Any]) -> Any:
 
 
 def _hold(items: list[Any], kind: type) -> bool:
-    """Whether there is something of a kind in items, or in the lists among them."""
+    """Return whether items, or the lists among them, hold a value of a type."""
     return any(isinstance(item, kind) or (isinstance(item, list) and _hold(item, kind)) for item in items)
 
 
 def _plain_time(text: str) -> Any:
-    """One with a zone stays text."""
+    """Return a time; one with a zone stays text."""
     value = time.fromisoformat(text)
     return value if value.tzinfo is None else text
 
 
 def _frozen(item: Any) -> Any:
-    """An item of a set: tuples have travelled as lists, and frozensets as sets."""
+    """Return an item of a set in hashable form: tuples have travelled as lists, and frozensets as sets."""
     if isinstance(item, list):
         return tuple(_frozen(part) for part in item)
     return frozenset(item) if isinstance(item, set) else item
@@ -212,5 +213,5 @@ _STACKSTORMS: dict[str, Callable[[Any], Any]] = {
 
 
 def valid(text: str) -> str:
-    """A text with its lone surrogates escaped, which no encoder and no database takes."""
+    """Return a text with its lone surrogates escaped, which neither encoders nor databases accept."""
     return text.encode("utf-8", "backslashreplace").decode()

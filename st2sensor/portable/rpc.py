@@ -1,6 +1,6 @@
-"""JSON-RPC 2.0, one message a line, UTF-8: what container and wrapper say to each other.
+"""The protocol between container and wrapper: JSON-RPC 2.0 in UTF-8, with one message on each line.
 
-Requests carry an `id` and are answered once, in any order; notifications carry none and are not answered.
+A request carries an `id`, and is answered once; answers come in any order. A notification has no `id` and no answer.
 A request with `bodies: n` is followed by n lines of JSON: payloads and values, which need not be decoded on the way.
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -17,20 +17,21 @@ PROTOCOL_VERSION = 1
 """Sent in `hello`; a container refuses a wrapper of another version."""
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Longest answer; a longer one is refused."""
+"""The most bytes of an answer; a longer one is refused."""
 
 MAX_REQUEST_TOTAL_BYTES = 32 * 1024 * 1024
-"""Longest request with its bodies; a longer one ends the session that sends it. A container holds it in memory."""
+"""The most bytes of a request with its bodies, which the container holds in memory. A longer one ends the session."""
 
 MAX_REQUEST_BYTES = 1024 * 1024
-"""Longest line that a container decodes: decoding takes the time of all sensors. What is longer goes into a body."""
+"""The most bytes of a line that the container decodes: decoding takes time from all sensors. Longer values go into
+bodies."""
 
 MAX_BODIES = 10_000
-"""Most bodies of one request."""
+"""The most bodies of one request."""
 
 STOP_SIGNAL, STACKS_SIGNAL = signal.SIGRTMAX - 1, signal.SIGRTMAX - 2
-"""What a container sends a wrapper: a stop that no sensor's own handler of SIGTERM keeps away, and a request for the
-stack of every thread on stderr."""
+"""Signals from container to wrapper: a stop that a sensor's own SIGTERM handler cannot block, and a request to print
+the stack of every thread on stderr."""
 
 METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
@@ -45,7 +46,7 @@ _ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 def request(identifier: int, method: str, params: Message, bodies: Sequence[bytes] = ()) -> bytes:
     """Encode a request. Raises NotJson and ValueError, as `encode` does.
 
-    :param bodies: what `body` has made.
+    :param bodies: results of `body`.
     """
     message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
     if not bodies:
@@ -66,7 +67,7 @@ def body(value: Any) -> bytes:
         try:
             return text.encode()
         except UnicodeEncodeError:
-            # Half of a surrogate pair has no UTF-8, but JSON has an escape for it.
+            # UTF-8 cannot encode half of a surrogate pair, but JSON has an escape for it.
             return _ASCII_ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as exception:
         raise NotJson(str(exception)) from exception
@@ -80,19 +81,19 @@ def notification(method: str, params: Message) -> bytes:
 def result(identifier: Optional[int], value: Any) -> bytes:
     """Encode the answer to a request."""
     if value is None and identifier is not None:
-        # Every dispatch() is answered so.
+        # Every dispatch() is answered like this.
         return b'{"jsonrpc":"2.0","id":%d,"result":null}\n' % identifier
     return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
 
 
 def error(identifier: Optional[int], exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
-    """Encode a refusal; the receiver raises the same type when it is one that sensors know."""
+    """Encode a refusal. The receiver raises the same type of exception if it is one that sensors know."""
     body = {"code": code, "message": str(exception), "data": {"type": type(exception).__name__}}
     return encode({"jsonrpc": "2.0", "id": identifier, "error": body})
 
 
 def encode(message: Message) -> bytes:
-    """One line. Raises NotJson when a value is not JSON, ValueError when the line would be too long."""
+    """Encode a message as one line. Raises NotJson for values that are not JSON, and ValueError for a line too long."""
     try:
         line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
     except (TypeError, ValueError, RecursionError) as exception:
@@ -127,11 +128,11 @@ def answer_of(message: Message) -> Any:
 
 
 class NotJson(TypeError):
-    """A message holds what JSON has no form for."""
+    """A message holds a value that JSON cannot represent."""
 
 
 class Requests:
-    """Puts requests together from lines: each with its bodies, under `bodies`, as they came."""
+    """Assembles requests from lines. Each holds its bodies, not decoded, under `bodies`."""
 
     def __init__(self) -> None:
         self._begun: Optional[Message] = None
@@ -139,7 +140,7 @@ class Requests:
         self._size = 0
 
     def add(self, line: bytes) -> Optional[Message]:
-        """Add a line; returns the request that it completes. Raises ProtocolError."""
+        """Add a line, and return the request that it completes, or None. Raises ProtocolError."""
         if self._begun is None:
             if len(line) > MAX_REQUEST_BYTES:
                 raise ProtocolError(f"a request is longer than {MAX_REQUEST_BYTES} bytes: payloads go into bodies")
@@ -179,7 +180,7 @@ class LineBuffer:
             lines: List[bytes] = []
         else:
             first, *others = head.split(b"\n")
-            # A long line is copied once.
+            # A long line is copied only once.
             self._partial += first
             lines = [bytes(self._partial), *others]
             self._partial = bytearray(tail)

@@ -1,4 +1,4 @@
-"""Runs a command for a pack's code, as StackStorm's helper does. Standard library only, CPython 3.9."""
+"""Runs commands for a pack's code, as StackStorm's helpers do. Standard library only, CPython 3.9."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 TIMED_OUT = -9
-"""Exit code of a command that took too long."""
+"""The exit code of a command that took too long."""
 
 
 class Finished(NamedTuple):
-    """What became of a command."""
+    """The result of a command."""
 
     exit_code: int
     stdout: str
@@ -30,15 +30,15 @@ def run_command(
     cwd: Optional[str] = None,
     env: Optional[Mapping[str, str]] = None,
 ) -> Tuple[int, str, str]:
-    """Run a command, however long it takes; `(exit_code, stdout, stderr)`.
+    """Run a command without a time limit, and return `(exit_code, stdout, stderr)`.
 
-    :param env: instead of this process's own; empty counts as none.
+    :param env: the environment; None and an empty one stand for that of this process.
 
-    Raises TypeError for what is no command, and OSError when it cannot be started.
+    Raises TypeError for a command of another type, and OSError when it cannot be started.
     """
     if not isinstance(cmd, (str, list, tuple)):
         raise TypeError(f"a command is a string, a list or a tuple, not a {type(cmd).__name__}")
-    # In the sensor's process group, which ends with the sensor.
+    # The command stays in the sensor's process group, which ends with the sensor.
     with subprocess.Popen(
         cmd,
         stdin=stdin,
@@ -69,14 +69,14 @@ def run_command_in_time(
     stdin_value: Optional[str] = None,
     **_: Any,
 ) -> Finished:
-    """Run a command; `(exit_code, stdout, stderr, timed_out)`.
+    """Run a command, and return `(exit_code, stdout, stderr, timed_out)`.
 
-    :param timeout: seconds; then the command is killed with all that it has started.
-    :param env: instead of this process's own.
-    :param stdin_value: what the command reads.
+    :param timeout: seconds after which the command and its descendants are killed.
+    :param env: the environment; None for that of this process.
+    :param stdin_value: the text for the command's standard input.
 
     Raises OSError when it cannot be started. StackStorm's further arguments, for its own ways to kill and to read, are
-    taken and not needed.
+    accepted and ignored.
     """
     process = subprocess.Popen(
         cmd,
@@ -107,5 +107,5 @@ def run_command_in_time(
 
 
 def _text(output: Optional[bytes]) -> str:
-    """What a command has printed; nothing where that went elsewhere."""
+    """Return a command's output as text; empty where it was not captured."""
     return (output or b"").decode("utf-8", "replace")

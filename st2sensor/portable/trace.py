@@ -1,4 +1,4 @@
-"""What links trigger instances, as StackStorm's code has it. Standard library only, CPython 3.9."""
+"""The trace context that links trigger instances, as in StackStorm. Standard library only, CPython 3.9."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Optional
 
 
 class TraceContext:
-    """:param id_: of a trace; :param trace_tag: of a new one."""
+    """The trace that a trigger instance belongs to.
+
+    :param id_: the id of an existing trace.
+    :param trace_tag: the tag of a new trace.
+    """
 
     def __init__(self, id_: Optional[str] = None, trace_tag: Optional[str] = None) -> None:
         self.id_ = id_

@@ -1,7 +1,7 @@
-"""Who is connected to a port or socket: how many may be, and how long one may stay that has not said what it wants.
+"""Limits the connections to a port or socket: their number, and the time until each has sent a complete request.
 
-Those who have are left alone, however idle they are. Beyond the limit one goes of the origin that has the most
-connections, so that a hog harms itself. For one event loop's thread.
+A connection that has done so may stay idle. Beyond the limit, the origin with the most connections loses one, so that
+a hog harms itself. For one event loop's thread.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ from collections.abc import Callable, Hashable
 LOG = logging.getLogger("st2sensor.http")
 
 REQUEST_TIMEOUT = 8.0
-"""Seconds that a visitor has for its first request."""
+"""Seconds that a peer has to send its first request."""
 
 GRACE = 2.0
-"""Seconds more, in which a loop that was busy reads what has come meanwhile."""
+"""Further seconds, in which a busy loop reads what has arrived meanwhile."""
 
 HOG = 8
-"""Connections of one origin from which on one of them goes for a newcomer, though it has asked for something."""
+"""Connections of one origin from which on it loses one to a newcomer, although that one has sent a request."""
 
 SAID_AGAIN = 60.0
 """Seconds between two warnings of the same kind."""
 
 
 class Priority(enum.IntEnum):
-    """What a connection is worth, from the one that goes first."""
+    """The worth of a connection. The lowest is closed first."""
 
     UNKNOWN = 0
-    """It has not said what it wants."""
+    """The peer has not sent a complete request."""
     IDLE = 1
-    """It has been answered."""
+    """The peer's requests are answered."""
     BUSY = 2
-    """It waits for an answer, or is told what happens."""
+    """The peer waits for an answer, or follows a stream."""
 
 
 class Peer:
     """One connection.
 
-    :param close: hangs up. :param standing: what it is worth now.
+    :param origin: the process or host that it comes from.
+    :param close: closes it.
+    :param standing: returns its current priority.
     """
 
     def __init__(
@@ -55,15 +57,16 @@ class Peer:
         self.timer: asyncio.TimerHandle | None = None
 
     def left(self) -> None:
-        """The connection is closed."""
+        """Forget the connection, which is closed."""
         self._visitors.forget(self)
 
 
 class ConnectionLimits:
-    """:param limit: of connections at the same time.
+    """The connections to one port or socket.
 
-    :param where: what they are connected to, for the log.
-    :param patience: seconds that one has for its first request.
+    :param where: the name of the port or socket, for the log.
+    :param limit: the most connections at the same time.
+    :param patience: seconds that each has for its first request.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class ConnectionLimits:
         self._silent_until = 0.0
 
     def enter(self, origin: Hashable, close: Callable[[], None], standing: Callable[[], Priority]) -> Peer | None:
-        """Let one in; None when it has to go, and nothing was closed.
+        """Admit a connection, closing another one if necessary. Return None when the new one must be closed.
 
         :param origin: the process or host that it comes from.
+        :param close: closes it.
+        :param standing: returns its current priority.
         """
         visitor = Peer(self, origin, close, standing)
         if len(self._present) >= self._limit:
@@ -98,7 +103,7 @@ class ConnectionLimits:
             visitor.timer.cancel()
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Close all connections."""
         for visitor in list(self._present):
             self._hang_up(visitor)
 
@@ -111,7 +116,7 @@ class ConnectionLimits:
             self._hang_up(visitor)
 
     def _excess(self, newcomer: Hashable) -> Peer | None:
-        """The one that goes for a newcomer: the oldest of the origin that has the most."""
+        """Return the connection that is closed for a newcomer: the oldest of the origin with the most, or None."""
         worth = {visitor: visitor.standing() for visitor in self._present}
         least = min(worth.values())
         candidates = [visitor for visitor, standing in worth.items() if standing == least]
@@ -133,8 +138,9 @@ class ConnectionLimits:
 
 
 def share_of_files(part: int, most: int) -> int:
-    """A limit of connections: a part of the file descriptors that this process may have; the rest is for its work.
+    """Return a limit for connections: a part of this process's file descriptors. The rest is for its work.
 
-    :param part: as in 8 for an eighth.
+    :param part: the divisor, for example 8 for an eighth.
+    :param most: the highest limit.
     """
     return max(8, min(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // part))

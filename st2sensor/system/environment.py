@@ -1,6 +1,6 @@
-"""Which variables of its environment a process hands on to the code of packs.
+"""Selects the environment variables that the code of packs gets.
 
-Those that configure the container stay with it: they may hold passwords.
+Variables that configure the container are withheld, because they may hold passwords.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 PRIVATE = ("NOTIFY_SOCKET", "ST2_*", "ST2SENSOR_*")
-"""Patterns of the names of variables that are the container's own business."""
+"""Patterns for the names of variables that only the container gets."""
 
 
 def handed_on(environment: Mapping[str, str], private: Iterable[str] = ()) -> dict[str, str]:
-    """:param private: further patterns of names that stay here."""
+    """Return the variables that the code of packs gets.
+
+    :param private: further patterns for names that are withheld.
+    """
     patterns = (*PRIVATE, *private)
     return {
         name: value

@@ -1,4 +1,4 @@
-"""An HTTP port that lets in so many at a time, and that nobody can hold by saying nothing or reading nothing."""
+"""An HTTP port with a limited number of connections. No client can hold one by sending nothing or reading nothing."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from st2sensor.system.connection_limits import ConnectionLimits, Peer, Priority
 
 LOG = logging.getLogger("st2sensor.http")
 
-WAITING = 1024
+BACKLOG = 1024
 """Connections that may wait to be accepted."""
 
-HANDSHAKE = 10.0
+HANDSHAKE_TIMEOUT = 10.0
 """Seconds that a TLS handshake may take."""
 
 ACCEPT_RETRY = 1.0
-"""Seconds until connections are accepted again after there was no file descriptor for one."""
+"""Seconds until connections are accepted again after the file descriptors ran out."""
 
-SLOW = 30.0
-"""Seconds that a client may leave unread what it has asked for."""
+READ_TIMEOUT = 30.0
+"""Seconds that a client may leave an answer unread."""
 
 AT_ONCE = 64
-"""Connections that are accepted before others have their turn."""
+"""Connections that are accepted in one turn of the loop."""
 
 
 class HttpListener:
-    """For the loop's thread.
+    """Accepts connections, and serves them. For the loop's thread.
 
+    :param visitors: limits the connections.
     :param serve: makes the protocol of a connection.
+    :param context: the TLS context; None for plain HTTP.
     """
 
     def __init__(
@@ -53,13 +55,13 @@ class HttpListener:
         self._welcoming: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guests: dict[Hashable, _Guest] = {}
-        """By the protocols that serve them."""
+        """Connections by the protocol that serves them."""
 
     @contextmanager
     def answering(self, protocol: Hashable) -> Iterator[None]:
-        """A request is there and is answered meanwhile.
+        """Mark a connection as busy while its request is being answered.
 
-        :param protocol: what `serve` has made for its connection.
+        :param protocol: the protocol that `serve` has made for the connection.
         """
         guest = self._guests.get(protocol)
         if guest is not None:
@@ -71,7 +73,7 @@ class HttpListener:
                 guest.standing = Priority.IDLE
 
     async def open(self) -> str:
-        """Listen; returns where. Raises OSError."""
+        """Listen, and return the URL. Raises OSError."""
         self._loop = loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         try:
@@ -87,7 +89,7 @@ class HttpListener:
         return f"{scheme}://{host}:{self._sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
-        """Listen no more; who is connected stays."""
+        """Stop listening. Open connections stay."""
         for each in self._sockets:
             if self._loop is not None:
                 self._loop.remove_reader(each)
@@ -125,7 +127,7 @@ class HttpListener:
         task.add_done_callback(self._welcoming.discard)
 
     async def _connect(self, guest: _Guest, connection: socket.socket) -> None:
-        limits: dict[str, Any] = {} if self._context is None else {"ssl_handshake_timeout": HANDSHAKE}
+        limits: dict[str, Any] = {} if self._context is None else {"ssl_handshake_timeout": HANDSHAKE_TIMEOUT}
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(lambda: guest, connection, ssl=self._context, **limits)
@@ -135,7 +137,7 @@ class HttpListener:
 
 
 class _Guest(asyncio.Protocol):
-    """Stands between a connection and what serves it."""
+    """Stands between a connection and the protocol that serves it."""
 
     def __init__(
         self, serve: Callable[[], asyncio.Protocol], connection: socket.socket, guests: dict[Hashable, _Guest]
@@ -153,7 +155,7 @@ class _Guest(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         else:
-            # Still in its handshake.
+            # The handshake is still in progress.
             with suppress(OSError):
                 self._connection.shutdown(socket.SHUT_RDWR)
 
@@ -186,7 +188,7 @@ class _Guest(asyncio.Protocol):
     def pause_writing(self) -> None:
         assert self._served is not None
         assert self._transport is not None
-        self._unread = asyncio.get_running_loop().call_later(SLOW, self._transport.abort)
+        self._unread = asyncio.get_running_loop().call_later(READ_TIMEOUT, self._transport.abort)
         self._served.pause_writing()
 
     def resume_writing(self) -> None:
@@ -203,10 +205,10 @@ def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.so
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind(address)
-        opened.listen(WAITING)
+        opened.listen(BACKLOG)
         opened.setblocking(False)
     except OSError as error:
         opened.close()
-        said = str(error.strerror).lower()
-        raise OSError(error.errno, f"error while attempting to bind on address {address}: {said}") from error
+        reason = str(error.strerror).lower()
+        raise OSError(error.errno, f"error while attempting to bind on address {address}: {reason}") from error
     return opened

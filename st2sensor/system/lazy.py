@@ -1,4 +1,4 @@
-"""Loads what is named by text when it is needed: the one place that imports while a program runs."""
+"""Imports objects by name when they are needed. No other module imports while a program runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def resolve(target: str) -> Any:
-    """What a module calls so.
+    """Import a module, and return one of its attributes.
 
-    :param target: `package.module:attribute`, written out as one literal, so that the test of the layers sees it.
+    :param target: `package.module:attribute`, written as one literal, so that tests/test_layers.py sees it.
     """
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""Files that others may not read, because they hold what sensors have stored."""
+"""Creates files that other users cannot read, because they hold what sensors have stored."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 
 OTHERS = stat.S_IRWXO
+"""All permissions of other users."""
 
 
 def create(path: Path) -> None:
-    """Make an empty file, and its folder, when missing; take from others what they may do with one that is there.
+    """Create an empty file, and its folder, when missing. Remove other users' permissions from an existing file.
 
-    SQLite gives the files beside a database the same permissions. Raises OSError.
+    SQLite gives its files next to a database the same permissions. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without a moment in which others may open it, and without opening it: to close a database's file would take away
-    # the locks that this process holds on it.
+    # At no time may others open the file. It is not opened here either: closing a database's file would release the
+    # locks that this process holds on it.
     with suppress(FileExistsError):
         os.mknod(path, stat.S_IFREG | stat.S_IRUSR | stat.S_IWUSR)
     for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):

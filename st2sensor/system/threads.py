@@ -1,4 +1,4 @@
-"""A pool of threads that are all there from the start: later there may be no room for another."""
+"""A pool whose threads are all started at once: later the system may have no room for another one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any, TypeVar
 
 R = TypeVar("R")
 
-START_TIMEOUT = 1.0
-"""Seconds that `shutdown` waits for calls that are being made."""
+SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that `shutdown` waits for calls in progress."""
 
 _Item = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Threads(Executor):
-    """Nobody waits at the end of the process for a call that never returns, as of a database that does not answer.
+    """An executor with daemon threads. The end of the process does not wait for a call that never returns, for example
+    one to a database that does not answer.
 
-    :param count: how many there are. :param name: how their names begin.
+    :param count: the number of threads.
+    :param name: the prefix of their names.
 
     Raises RuntimeError when they cannot be started.
     """
@@ -33,7 +35,7 @@ class Threads(Executor):
             thread.start()
 
     def submit(self, function: Callable[..., R], /, *arguments: Any, **named: Any) -> Future[R]:
-        """Have a call made. Raises RuntimeError after `shutdown`."""
+        """Have a thread call a function. Raises RuntimeError after `shutdown`."""
         if self._closed:
             raise RuntimeError("these threads have ended")
         future: Future[R] = Future()
@@ -41,17 +43,17 @@ class Threads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
-        """End.
+        """End the threads.
 
-        :param wait: for the calls that are being made, up to START_TIMEOUT.
-        :param cancel_futures: do not make those that wait for their turn.
+        :param wait: wait for calls in progress, up to SHUTDOWN_TIMEOUT.
+        :param cancel_futures: drop the calls that wait for their turn.
         """
         self._closed = True
         if cancel_futures:
             self._cancel()
         for _ in self._threads:
             self._queue.put(None)
-        until = time.monotonic() + START_TIMEOUT
+        until = time.monotonic() + SHUTDOWN_TIMEOUT
         for thread in self._threads if wait else ():
             thread.join(max(0.0, until - time.monotonic()))
 
@@ -67,7 +69,7 @@ class Threads(Executor):
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             _make(*item)
-            # What it returned is not kept until the next call.
+            # Do not keep the result in memory until the next call.
             del item
 
 

@@ -14,10 +14,10 @@ BACKENDS = {
     "pyamqp": "st2sensor.transport.amqp.transport:open_transport",
     "local": "st2sensor.transport.local:open_transport",
 }
-"""What makes a transport, by the scheme of the broker's URL."""
+"""Functions that make a transport, by the scheme of the broker's URL."""
 
 
 def open_transport(settings: Messaging) -> Transport:
-    """The configured transport; nothing is connected to yet."""
+    """Return the configured transport. Nothing is connected yet."""
     opened: Transport = resolve(BACKENDS[urlsplit(settings.urls[0]).scheme])(settings)
     return opened

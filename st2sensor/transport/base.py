@@ -1,6 +1,6 @@
-"""What every transport does: publish messages durably, and hand the messages of exchanges to a reader.
+"""The interface of all transports: publish messages durably, and receive the messages of exchanges.
 
-Calls block; a publisher or subscription belongs to one thread, save where a method says otherwise.
+Calls block. A publisher or subscription belongs to one thread, unless a method says otherwise.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Protocol
 from st2sensor.health import Health
 
 COMMAND = 8.0
-"""Seconds that a command waits for a broker, all in all."""
+"""Seconds that a command waits for a broker in total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What travels over an exchange.
+    """A message on an exchange.
 
-    :param id: unique and stable over repeats, for a consumer that drops duplicates.
-    :param mandatory: whether it is lost when no queue takes it; otherwise nobody may be listening.
+    :param id: unique, and the same for repeats, so that consumers can drop duplicates.
+    :param mandatory: whether at least one queue must take the message. Other messages may have no listener.
     """
 
     exchange: str
@@ -34,58 +34,58 @@ class Message:
 
 
 class Publisher(Protocol):
-    """One connection that messages leave by. Methods raise BrokerUnavailable when it is lost."""
+    """A connection for publishing. Methods raise BrokerUnavailable when it is lost."""
 
     health: Health
-    """Whether a broker that is connected to takes messages; replaced by the publisher's thread, read by any."""
+    """Whether the connected broker takes messages; replaced by the publisher's thread, read by any."""
 
     def connect(self) -> None:
-        """Connect again, and declare what must exist so that nothing published is lost."""
+        """Connect, also again, and declare the exchanges and queues without which messages would be lost."""
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Publish in order; returns once the broker has taken responsibility for every message.
+        """Publish messages in order; return once the broker has taken responsibility for all of them.
 
         After BrokerUnavailable each message may or may not have been taken: publish all of them again. Raises
-        MessageRefused when the broker will never take one of them; then it has to be found by publishing them singly.
-        Raises RoutingKeyForbidden, which says what was confirmed, when the user may not publish under one routing key;
+        MessageRefused when the broker will never take one of them; publish singly to find it. Raises
+        RoutingKeyForbidden, which lists the confirmed messages, when the user may not publish under one routing key;
         the publisher stays connected.
         """
 
     def consumers(self) -> int | None:
-        """How many take messages from the rules engine's queue; None where that cannot be told."""
+        """Return the number of consumers of the rules engine's queue; None where it is unknown."""
 
     def keep_alive(self) -> None:
-        """Answer the broker's heartbeats; call at least every second while there is nothing to publish."""
+        """Answer the broker's heartbeats. Call it at least once a second while there is nothing to publish."""
 
     def close(self) -> None:
         """Disconnect; never raises."""
 
 
 class Subscription(Protocol):
-    """Messages published to some exchanges from `connect` on. Methods raise BrokerUnavailable."""
+    """Receives messages that are published to some exchanges after `connect`. Methods raise BrokerUnavailable."""
 
     def connect(self) -> None:
-        """Connect again; messages published from now on are seen."""
+        """Connect, also again. Messages that are published from now on are received."""
 
     def receive(self, timeout: float) -> list[Message]:
-        """Wait up to `timeout` seconds for messages; an empty list when there were none."""
+        """Wait up to `timeout` seconds for messages. Return an empty list when there are none."""
 
     def close(self) -> None:
         """Disconnect; never raises."""
 
 
 class Transport(Protocol):
-    """Makes publishers and subscriptions to one broker."""
+    """Makes publishers and subscriptions for one broker."""
 
     address: str
-    """The broker's address, without a password, for messages to people."""
+    """The broker's address without passwords, for people."""
 
     def publisher(self, patience: float | None = None) -> Publisher:
-        """A publisher, not connected yet.
+        """Return a publisher that is not connected yet.
 
         :param patience: seconds that connecting and the first `publish` may take together, and each further `publish`;
-            None waits for as long as the broker shows that it is alive.
+            None to wait as long as the broker shows that it is alive.
         """
 
     def subscription(self, exchanges: Sequence[str]) -> Subscription:
-        """A subscription to every routing key of some exchanges, not connected yet."""
+        """Return a subscription to every routing key of some exchanges. It is not connected yet."""

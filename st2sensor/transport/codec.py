@@ -1,6 +1,6 @@
-"""Message bodies: trigger instances and announcements as StackStorm's pickle or as JSON.
+"""Encodes message bodies: trigger instances and announcements as StackStorm's pickles or as JSON.
 
-Pickles are written, of plain data, because StackStorm's consumers take nothing else. None is ever read.
+Pickles of plain data are written, because StackStorm's consumers accept nothing else. No pickle is ever read.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ JSON_TYPE = "application/json"
 PICKLE_TYPE = "application/x-python-serialize"
 
 Encode = Callable[[str, str, bool], bytes]
-"""Encodes with a serializer a body, which is tagged or not."""
+"""Encodes a body, given the serializer, the body, and whether it is tagged."""
 
 OBJECT_ID = re.compile("[0-9a-f]{24}")
-"""The id of a document, as text."""
+"""Matches the id of a document as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """An object of a class that need not be importable here.
 
-    :param module: of the class; :param name: of the class.
-    :param state: what the object is given after it was made.
-    :param items: what it holds, if it is a mapping.
+    :param module: the module of the class.
+    :param name: the name of the class.
+    :param state: the state of the object, for its __setstate__ or __dict__.
+    :param items: the items of an object that is a mapping.
     """
 
     module: str
@@ -59,12 +60,12 @@ def trigger_message(
     headers: Mapping[str, str] | None = None,
     encode: Encode | None = None,
 ) -> Message:
-    """Encode a trigger instance for its consumers. Raises ValueError for a body that is not JSON, and Undeliverable.
+    """Return the message of a trigger instance. Raises ValueError for a body that is not JSON, and Undeliverable.
 
-    :param body: its JSON form.
-    :param tagged: whether its payload holds more than JSON.
+    :param body: the trigger instance as JSON.
+    :param tagged: whether the payload holds more than JSON.
     :param serializer: `pickle` or `json`.
-    :param encode: encodes it elsewhere.
+    :param encode: encodes the body somewhere else, for example in a worker process.
     """
     _, content_type, content_encoding = SERIALIZERS[serializer]
     return Message(
@@ -80,7 +81,7 @@ def trigger_message(
 
 
 def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Message:
-    """Encode a hint that something changed: receivers look into the database.
+    """Return an announcement that something has changed. Receivers read the change from the database.
 
     :param event: `create`, `update` or `delete`.
     """
@@ -91,12 +92,13 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
 def database_announcement(
     exchange: str, event: str, *, module: str, name: str, document: Mapping[str, Any], identifier: str | None
 ) -> Message:
-    """Encode an announcement as StackStorm's services take it: the object itself, of one of its database's classes.
+    """Return an announcement in the form that StackStorm's services accept: the object itself, of a database class.
 
     :param event: `create`, `update` or `delete`.
-    :param module: of the class; :param name: of the class.
-    :param document: the object's, without its id.
-    :param identifier: the id, as text; None for one that is not known.
+    :param module: the module of the class.
+    :param name: the name of the class.
+    :param document: the object's document without its id.
+    :param identifier: the id as text; None when it is unknown.
     """
     items = dict(document)
     if identifier is not None and OBJECT_ID.fullmatch(identifier):
@@ -108,17 +110,19 @@ def database_announcement(
 
 
 def encoded(serializer: str, body: str, tagged: bool) -> bytes:
-    """The body of a trigger instance's message. Raises ValueError for one that is not JSON, and Undeliverable for one
-    that its consumers cannot take."""
+    """Return the encoded body of a trigger instance's message.
+
+    Raises ValueError for a body that is not JSON, and Undeliverable for one that its consumers cannot take.
+    """
     encode, _, _ = SERIALIZERS[serializer]
     data: bytes = encode(body, tagged)
     return data
 
 
 def encoded_text(serializer: str, body: str, tagged: bool) -> str | dict[str, str] | None:
-    """The same in base64, for a worker process; None where it is the body itself.
+    """Return the result of `encoded` in base64, for a worker process; None when it equals the body.
 
-    `{"undeliverable": reason}` for one that its consumers cannot take.
+    For a body that its consumers cannot take, return `{"undeliverable": reason}`.
     """
     try:
         data = encoded(serializer, body, tagged)
@@ -135,7 +139,7 @@ def _encode_json(body: str, tagged: bool) -> bytes:
     try:
         orjson.loads(data)
     except ValueError:
-        # It takes no lone surrogates.
+        # orjson rejects lone surrogates.
         json.loads(body)
     return data
 
@@ -150,7 +154,7 @@ def _encode_pickle(body: str, tagged: bool) -> bytes:
     except json.JSONDecodeError:
         raise
     except ValueError as error:
-        # Python reads no integers of thousands of digits.
+        # Python does not read integers of thousands of digits.
         raise rules_engine.refused("payload", "has a value that cannot be read") from error
     rules_engine.check(decoded)
     trace = decoded["trace_context"]
@@ -173,14 +177,14 @@ _PurePickler: Any = vars(pickle)["_Pickler"]
 class _StackStormPickler(_PurePickler):  # type: ignore[misc]
     """Writes an Instance as an object of the class that it names.
 
-    Derived from the pure Python pickler: the C one refuses to name a class that it cannot import.
+    It derives from the pure Python pickler, because the C one refuses classes that it cannot import.
     """
 
     def save_instance(self, instance: Instance) -> None:
         self.save(instance.module)
         self.save(instance.name)
         self.write(pickle.STACK_GLOBAL)
-        # Stands in the memo for the class.
+        # This object represents the class in the memo.
         self.memoize(object())
         self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
         self.memoize(instance)
@@ -195,4 +199,4 @@ class _StackStormPickler(_PurePickler):  # type: ignore[misc]
 
 
 SERIALIZERS = {"json": (_encode_json, JSON_TYPE, "utf-8"), "pickle": (_encode_pickle, PICKLE_TYPE, "binary")}
-"""What encodes, the content type, and the content encoding."""
+"""Encoding function, content type and content encoding by serializer."""

@@ -1,4 +1,4 @@
-"""The bus without a broker: an ordered table in the embedded database, and a cursor per reader.
+"""The bus without a broker: an ordered table in the embedded database, with a cursor for each reader.
 
 Readers in other processes see a message within POLL_INTERVAL. The table keeps the newest KEPT messages; a reader that
 falls further behind misses the oldest.
@@ -20,19 +20,19 @@ from st2sensor.system.private_file import create
 from st2sensor.transport.base import Message
 
 POLL_INTERVAL = 0.02
-"""Seconds between two looks for new messages."""
+"""Seconds between two checks for new messages."""
 
 KEPT = 100_000
-"""Messages."""
+"""The number of messages that the table keeps."""
 
 PRUNED_EVERY = 1_000
-"""Messages; so often the oldest are deleted."""
+"""The number of messages after which the oldest ones are deleted."""
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's write."""
 
 PAGE = 500
-"""Messages read at a time."""
+"""The most messages that are read at a time."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS st2sensor_bus (
@@ -46,7 +46,10 @@ INSERT = f"INSERT INTO st2sensor_bus ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class LocalTransport:
-    """:param path: the embedded database."""
+    """Makes publishers and subscriptions.
+
+    :param path: the embedded database.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -60,11 +63,12 @@ class LocalTransport:
 
 
 def open_transport(settings: Messaging) -> LocalTransport:
+    """Return the bus in the configured database."""
     return LocalTransport(settings.local_path)
 
 
 class LocalPublisher:
-    """Appends to the table; for one thread."""
+    """Appends to the table. For one thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -97,7 +101,7 @@ class LocalPublisher:
 
 
 class LocalSubscription:
-    """Follows the table with a cursor of its own; for one thread."""
+    """Follows the table with its own cursor. For one thread."""
 
     def __init__(self, path: Path, exchanges: Sequence[str]) -> None:
         self._path = path
@@ -131,7 +135,7 @@ class LocalSubscription:
                 time.sleep(min(POLL_INTERVAL, remaining))
 
     def _read(self, connection: sqlite3.Connection) -> tuple[list[Message], bool]:
-        """The messages of the next page that are wanted, and whether there may be another page."""
+        """Return the subscribed messages of the next page, and whether there may be another page."""
         query = f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
         rows = connection.execute(query, (self._cursor,)).fetchall()
         if rows:
@@ -149,7 +153,7 @@ def _open(path: Path) -> sqlite3.Connection:
         create(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
         connection.execute("PRAGMA journal_mode = WAL")
-        # The outbox forgets a message once it is here: it must be on disk.
+        # The outbox deletes a message once it is here, so it must be on disk.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(TABLE)
         _add_headers(connection)
@@ -159,7 +163,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _add_headers(connection: sqlite3.Connection) -> None:
-    """To the table of an earlier version."""
+    """Add the missing column to the table of an earlier version."""
     if "headers" not in {row[1] for row in connection.execute("PRAGMA table_info(st2sensor_bus)")}:
         connection.execute("ALTER TABLE st2sensor_bus ADD COLUMN headers TEXT NOT NULL DEFAULT '{}'")
 

@@ -1,6 +1,6 @@
-"""What StackStorm's rules engine can store: it acknowledges and drops every other trigger instance.
+"""Checks that StackStorm's rules engine can store a trigger instance. It acknowledges and drops all others.
 
-It keeps a payload as JSON that orjson writes, in a document of MongoDB. The same library says here what it takes.
+It writes the payload with orjson into a document of MongoDB. The check uses the same library.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from st2sensor.errors import Undeliverable
 from st2sensor.schemas import objection
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a document in MongoDB."""
+"""The most bytes of a document in MongoDB."""
 
 REST = 4096
-"""Bytes of a document besides trigger and payload, at most."""
+"""The most bytes of a document besides trigger and payload."""
 
 DEEPEST = 254
-"""Levels of objects and arrays that orjson writes."""
+"""The most levels of objects and arrays that orjson writes."""
 
 TOO_DEEP = f"is nested more than {DEEPEST} levels deep"
 
 LEAST, MOST = -(2**63), 2**64 - 1
-"""Integers that orjson writes."""
+"""The smallest and the largest integer that orjson writes."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a pair, which has no UTF-8."""
+"""Matches half of a surrogate pair, which UTF-8 cannot encode."""
 
 PARTS = {"payload": "payload", "trigger": "trigger", "trace_context": "trace context"}
-"""Of a body, in words."""
+"""Names of a body's parts, for people."""
 
 
 def check(body: dict[str, Any]) -> None:
-    """Raises Undeliverable, which names the place but quotes no value.
+    """Check a trigger instance. Raises Undeliverable, which names the place but quotes no value.
 
-    :param body: a trigger instance as it is going to be pickled.
+    :param body: the trigger instance in the form that will be pickled.
     """
     size = REST
     for part, name in PARTS.items():
@@ -50,13 +50,17 @@ def check(body: dict[str, Any]) -> None:
         raise refused("payload", f"takes {size:,} bytes, of which {LARGEST:,} fit into a document")
 
 
-def refused(name: str, what: str) -> Undeliverable:
-    """:param name: of the part of the body that is wrong; :param what: is wrong with it, as in `is too large`."""
-    return Undeliverable(objection.bounded(f"StackStorm's rules engine cannot store the {name}: it {what}"))
+def refused(name: str, problem: str) -> Undeliverable:
+    """Return the exception for a part of a body that cannot be stored.
+
+    :param name: the name of the part.
+    :param problem: a predicate that says what is wrong, for example `is too large`.
+    """
+    return Undeliverable(objection.bounded(f"StackStorm's rules engine cannot store the {name}: it {problem}"))
 
 
 def problem(value: Any) -> str:
-    """What orjson does not take of a value."""
+    """Return a predicate that says why orjson does not write a value."""
     for place, item, depth in _walk(value):
         where = f" at {objection.path(place)}" if place else ""
         if depth > DEEPEST:
@@ -67,11 +71,11 @@ def problem(value: Any) -> str:
             return f"has half of a surrogate pair in the text{where}"
         if isinstance(item, dict) and any(SURROGATE.search(key) for key in item):
             return f"has half of a surrogate pair in a key{where}"
-    return "is nothing that can be written as JSON"
+    return "cannot be written as JSON"
 
 
 def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
-    """All values in a value, each with its place, and how many objects and arrays it is in, itself included."""
+    """Yield all values in a value, each with its place and its depth in objects and arrays, itself included."""
     stack: list[tuple[tuple[str | int, ...], Any, int]] = [((), value, 1)]
     while stack:
         place, item, depth = stack.pop()
@@ -83,7 +87,7 @@ def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
 
 
 def _list(value: Any) -> list[Any]:
-    """A set, as the rules engine writes it."""
+    """Return a set as a list, as the rules engine writes it."""
     if isinstance(value, (set, frozenset)):
         return list(value)
     raise TypeError

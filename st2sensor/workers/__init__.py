@@ -1,4 +1,5 @@
-"""Processes that do what foreign content may make endless: each task has a deadline, each process a limit on memory.
+"""Worker processes for tasks that foreign content may make endless. Each task has a deadline, each process a memory
+limit.
 
-A `Pool` starts them when they are needed. They run named functions of a fixed table, and are spoken to in JSON.
+A `Pool` starts them when they are needed. They run functions of a fixed table, and exchange JSON with the pool.
 """

@@ -1,11 +1,11 @@
-"""Entry of a worker process: this folder, as a script, in an interpreter without site-packages of its own."""
+"""Entry point of a worker process. This folder runs as a script, in an interpreter without its own site-packages."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-# The path is the one of the process that has started it: it has what that one has.
+# The import path is that of the parent process.
 sys.path[:] = json.loads(sys.argv[1])
 
 from st2sensor.workers.process import main  # noqa: E402

@@ -1,12 +1,12 @@
-"""How a pool and its worker processes speak: one socket, one message after the other, each with its length before it.
+"""The protocol between a pool and its worker processes: messages over one socket, each preceded by its length.
 
     pool                            worker
-    b"name"                         imports what the function needs
-                                    b"{}"          from here on the deadline counts
-    b"[arguments, ...]"             calls it
+    b"name"                         imports the function's module
+                                    b"{}"          the deadline counts from here on
+    b"[arguments, ...]"             calls the function
                                     {"value": ...} or {"exceeded": ...} or {"failed": ...}
 
-Standard library only, and little of it: each worker imports this.
+Every worker imports this module, so it uses little of the standard library, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import time
 LENGTH = struct.Struct("!Q")
 
 CHUNK = 1 << 18
-"""Bytes that are asked for at once: memory grows with what has come, not with what was announced."""
+"""Bytes that are read at a time. Memory grows with the bytes received, not with the length announced."""
 
 
 class TooLong(Exception):
-    """A message is longer than it may be."""
+    """A message exceeds its limit."""
 
 
 def send(line: socket.socket, message: bytes, until: float | None = None) -> None:
     """Send one message. Raises TimeoutError, and OSError when the other side is gone.
 
-    :param until: a time of time.monotonic; None to wait as long as it takes.
+    :param until: the deadline on the monotonic clock; None for no deadline.
     """
     header = LENGTH.pack(len(message))
     # A long message is not copied just to put its length before it.
@@ -38,7 +38,11 @@ def send(line: socket.socket, message: bytes, until: float | None = None) -> Non
 
 
 def receive(line: socket.socket, longest: int, until: float | None = None) -> bytes | None:
-    """Receive one message; None at the end of the line. Raises TooLong, TimeoutError, OSError."""
+    """Receive one message; None when the other side has closed. Raises TooLong, TimeoutError and OSError.
+
+    :param longest: the most bytes of a message.
+    :param until: as in `send`.
+    """
     header = _exactly(line, LENGTH.size, until)
     if header is None:
         return None

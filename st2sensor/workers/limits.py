@@ -1,4 +1,4 @@
-"""What one worker process may use."""
+"""Limits of one worker process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """In bytes.
+    """Limits in bytes.
 
-    :param memory: of address space, the interpreter's own included.
-    :param request: of JSON that a task may bring; :param answer: of JSON that it may give.
+    :param memory: the address space, including the interpreter itself.
+    :param request: the arguments of a task, as JSON.
+    :param answer: the result of a task, as JSON.
     """
 
     memory: int = 512_000_000

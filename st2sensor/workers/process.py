@@ -1,6 +1,6 @@
-"""A worker process: does one task after the other, until the one that has started it closes the line, or is gone.
+"""A worker process. It does one task after another, until its parent closes the socket or ends.
 
-It imports what a function needs when that is first called. What a function keeps in its module stays for later calls.
+It imports a function's module at the first call. State that the module keeps is there in later calls.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from st2sensor.workers.frames import TooLong, receive, send
 PR_SET_DUMPABLE = 4
 
 LONGEST_NAME = 100
-"""Characters of a function's name."""
+"""The most bytes of a function's name."""
 
 FIRST_TO_GO = b"1000"
-"""Of all processes, when the host runs out of memory."""
+"""The score of the process that the kernel kills first when the host runs out of memory."""
 
 
 def main(settings: dict[str, Any]) -> None:
     """Serve on the inherited descriptors.
 
-    :param settings: `functions`, a table of `package.module:function` by name; `line` and `life`, the descriptors of
-        the socket and of a pipe that nobody writes to; `memory`, `request` and `answer`, the limits.
+    :param settings: `functions`, a table of `package.module:function` by name; `line`, the descriptor of the socket;
+        `life`, the descriptor of a pipe whose only writer is the parent; `memory`, `request` and `answer`, the limits.
     """
     _protect()
     _die_with_parent(settings["life"])
@@ -53,57 +53,57 @@ def _serve(line: socket.socket, settings: dict[str, Any]) -> None:
         try:
             function = functions.setdefault(name.decode(), resolve(settings["functions"][name.decode()]))
         except MemoryError:
-            answer = _told("exceeded", "memory")
+            answer = _answer("exceeded", "memory")
         except Exception as exception:  # noqa: BLE001
-            answer = _told("failed", f"{type(exception).__name__}: {exception}")
+            answer = _answer("failed", f"{type(exception).__name__}: {exception}")
         send(line, answer)
         if function is not None:
             send(line, _call(function, line, settings))
 
 
 def _call(function: Callable[..., Any], line: socket.socket, settings: dict[str, Any]) -> bytes:
-    """The answer. After one that exceeded something this process is ended by the other side."""
+    """Return the answer to one call. After an exceeded limit the pool ends this process."""
     try:
         request = receive(line, settings["request"])
         arguments = json.loads(request or b"[]")
         del request
         answer = json.dumps({"value": function(*arguments)}).encode()
     except TooLong:
-        return _told("exceeded", "request")
+        return _answer("exceeded", "request")
     except MemoryError:
-        return _told("exceeded", "memory")
+        return _answer("exceeded", "memory")
     except Exception as exception:  # noqa: BLE001
-        # Its text may quote what the task is about.
-        return _told("failed", type(exception).__name__)
-    return answer if len(answer) <= settings["answer"] else _told("exceeded", "answer")
+        # The exception's text may quote the arguments.
+        return _answer("failed", type(exception).__name__)
+    return answer if len(answer) <= settings["answer"] else _answer("exceeded", "answer")
 
 
-def _told(what: str, detail: str) -> bytes:
-    return json.dumps({what: detail}).encode()
+def _answer(kind: str, detail: str) -> bytes:
+    return json.dumps({kind: detail}).encode()
 
 
 def _protect() -> None:
-    """Keep signals for others away, keep what is in memory from others, and be the first that the kernel kills."""
+    """Ignore signals meant for the container, hide memory from other processes, and be the kernel's first victim."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(FIRST_TO_GO)
-    # Last: afterwards its files in /proc are root's.
+    # This comes last: afterwards root owns this process's files in /proc.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _limit_memory(most: int) -> None:
-    """Unless the one that has started this process has less itself."""
+    """Limit the address space, unless the parent's own limit is lower."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _die_with_parent(life: int) -> None:
-    """Have the kernel end this process when the last writer of a pipe is gone, whatever runs here just then.
+    """Have the kernel end this process when the last writer of a pipe is gone, whatever runs here at that time.
 
-    PDEATHSIG would not do: it is sent when the thread ends that has started this process.
+    PDEATHSIG would not work: it is sent when the thread ends that has started this process.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
@@ -111,5 +111,5 @@ def _die_with_parent(life: int) -> None:
     poll = select.poll()
     poll.register(life, 0)
     if poll.poll(0):
-        # It was gone before.
+        # The parent has already ended.
         os._exit(1)

@@ -1,4 +1,4 @@
-"""One worker process, as the one that has started it sees it."""
+"""Starts, uses and ends one worker process. In the parent process."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from st2sensor.workers.limits import Limits
 
 FOLDER = Path(__file__).parent
 
-START = 30.0
-"""Seconds that a process has to start, and to import what a function needs."""
+START_TIMEOUT = 30.0
+"""Seconds that a process has to start, and to import a function's module."""
 
-END = 5.0
-"""Seconds until one that was killed is gone; the kernel frees its memory first."""
+END_TIMEOUT = 5.0
+"""Seconds to wait for the end of a killed process. The kernel frees its memory first."""
 
 SIZES = {"memory": "memory", "request": "arguments", "answer": "result"}
-"""What may be exceeded besides time, in words."""
+"""Names of the limits besides time, for people."""
 
 
 class Worker:
-    """For one thread at a time. Raises WorkFailed when no process can be started.
+    """A worker process. For one thread at a time. Raises WorkFailed when no process can be started.
 
-    :param functions: by name, `package.module:function`.
+    :param functions: functions by name, as `package.module:function`.
     """
 
     def __init__(self, functions: Mapping[str, str], limits: Limits) -> None:
@@ -48,7 +48,7 @@ class Worker:
         path = [os.path.abspath(folder) for folder in sys.path if folder]
         try:
             self._process = subprocess.Popen(
-                # Without .pth files, whose code would run here: their folders are on the path already.
+                # -S: no .pth files, whose code would run here. Their folders are on the path already.
                 [sys.executable, "-I", "-S", "-B", "-X", "utf8", FOLDER, json.dumps(path), json.dumps(settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -57,11 +57,11 @@ class Worker:
                 pass_fds=tuple(descriptors.values()),
                 process_group=0,
             )
-            # A container collects every child that ends, and then its number may be another's.
+            # The container reaps every child that ends; after that the pid may belong to another process.
             self._handle = os.pidfd_open(self._process.pid)
         except OSError as error:
             self._line.close()
-            # With this it ends, if it has been started.
+            # This ends the process if it was started.
             os.close(self._life)
             raise WorkFailed(f"no worker process can be started: {error}") from error
         finally:
@@ -74,14 +74,14 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can do another task."""
+        """Whether the process can do another task."""
         return self._handle >= 0 and not self._has_ended(0)
 
     def call(self, name: str, arguments: bytes, timeout: float) -> Any:
-        """Have a function called, and return its result. Whatever exceeds something ends the process.
+        """Call a function in the process, and return its result. An exceeded limit ends the process.
 
         :param arguments: a JSON array.
-        :param timeout: seconds that it may take, without the start of the process and its imports.
+        :param timeout: seconds that the call may take, not counting the start of the process and its imports.
 
         Raises WorkExceeded and WorkFailed.
         """
@@ -98,17 +98,17 @@ class Worker:
         raise WorkFailed(f"{name} failed in its worker process: {answer['failed']}")
 
     def interrupt(self) -> None:
-        """End it from another thread: the one that waits for its result is told that it failed."""
+        """End the process from another thread. The thread that waits for its result gets WorkFailed."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End it, whatever it does; again does nothing."""
+        """End the process, whatever it does. A second call does nothing."""
         if self._handle < 0:
             return
         self.interrupt()
-        # One that the kernel holds on to for longer is collected when the next one is started.
-        if self._has_ended(END):
+        # A process that the kernel holds longer is reaped when the next one is started.
+        if self._has_ended(END_TIMEOUT):
             self._process.wait()
         self._line.close()
         os.close(self._life)
@@ -118,13 +118,13 @@ class Worker:
     def _exchange(self, name: str, arguments: bytes, timeout: float) -> dict[str, Any]:
         began = time.monotonic()
         try:
-            send(self._line, name.encode(), began + START)
-            answer = self._receive(began + START)
+            send(self._line, name.encode(), began + START_TIMEOUT)
+            answer = self._receive(began + START_TIMEOUT)
             if answer:
                 return answer
         except (TimeoutError, ConnectionError) as error:
             raise WorkFailed(
-                f"{name}: its worker process {self._end() or f'did not start within {START:g} s'}"
+                f"{name}: its worker process {self._end() or f'did not start within {START_TIMEOUT:g} s'}"
             ) from error
         until = time.monotonic() + timeout
         try:
@@ -145,11 +145,11 @@ class Worker:
         return answer
 
     def _end(self) -> str:
-        """How it ended, in words; empty when it has not."""
-        if not self._has_ended(END):
+        """Say how the process has ended; empty when it has not."""
+        if not self._has_ended(END_TIMEOUT):
             return ""
         code = self._process.wait()
-        # Where the container has collected it there is no code.
+        # There is no exit code when the container has reaped the process.
         return f"ended by {signal.Signals(-code).name}" if code < 0 else "ended"
 
     def _has_ended(self, within: float) -> bool:

@@ -156,9 +156,9 @@ def test_any_text_is_a_value(sees: Sees, value: str, encrypt: bool) -> None:
         (None, "", "non-empty string"),
         (5, "", "non-empty string"),
         ("\ud800", "", "UTF-8"),
-        ("x" * NAME_LIMIT, "", "1028 bytes is too long: 1024 is the limit"),
+        ("x" * NAME_LIMIT, "", "1028 bytes is too long: the limit is 1024"),
         ("k", "\ud800", "UTF-8"),
-        ("k", "x" * (VALUE_LIMIT + 1), "4194305 bytes is too long: 4194304 is the limit"),
+        ("k", "x" * (VALUE_LIMIT + 1), "4194305 bytes is too long: the limit is 4194304"),
     ],
     ids=ascii,
 )

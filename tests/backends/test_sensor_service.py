@@ -349,7 +349,7 @@ def test_a_list_is_by_name_by_prefix_and_in_pages(a: SensorService, b: SensorSer
     ("options", "message"),
     [
         ({"prefix": 5}, "prefix must be a string, not 5"),
-        ({"prefix": "\ud800"}, "a prefix must be text that UTF-8 has a form for"),
+        ({"prefix": "\ud800"}, "a prefix must be text that UTF-8 can encode"),
         ({"limit": -1}, "limit must be a whole number"),
         ({"offset": None}, "offset must be a whole number"),
     ],
@@ -364,9 +364,9 @@ def test_what_cannot_be_a_page_is_refused(a: SensorService, options: dict[str, A
     [
         ("", "", None, "a datastore key must be a non-empty string, not ''"),
         (5, "", None, "a datastore key must be a non-empty string, not 5"),
-        ("\ud800", "", None, "a datastore key must be text that UTF-8 has a form for"),
-        ("x" * NAME_LIMIT, "", None, "1028 bytes is too long: 1024 is the limit"),
-        ("k", "x" * (VALUE_LIMIT + 1), None, "4194305 bytes is too long: 4194304 is the limit"),
+        ("\ud800", "", None, "a datastore key must be text that UTF-8 can encode"),
+        ("x" * NAME_LIMIT, "", None, "1028 bytes is too long: the limit is 1024"),
+        ("k", "x" * (VALUE_LIMIT + 1), None, "4194305 bytes is too long: the limit is 4194304"),
         ("k", "v", -1, "ttl must be more than 0 seconds, not -1"),
         ("k", "v", "5", "ttl must be a number of seconds, not '5'"),
         ("k", "v", 1e30, "the ttl is too long"),
@@ -399,7 +399,7 @@ def test_the_scope_has_two_names(a: SensorService) -> None:
 
 
 def test_another_scope_is_refused(a: SensorService) -> None:
-    with pytest.raises(ValueError, match=r"scope 'st2kv\.user' is not one that sensors have"):
+    with pytest.raises(ValueError, match=r"scope 'st2kv\.user' is not available to sensors"):
         a.get_value("k", scope="st2kv.user")
 
 

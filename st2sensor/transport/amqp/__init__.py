@@ -1,1 +1,1 @@
-"""The bus on an AMQP broker (RabbitMQ), by kombu and py-amqp."""
+"""The bus on an AMQP broker (RabbitMQ), with kombu and py-amqp."""

@@ -1,4 +1,4 @@
-"""Brokers of one cluster: which to connect to, what to declare there, and one error for all that goes wrong."""
+"""Connects to the brokers of one cluster, declares exchanges and queues, and maps all failures to one error."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ DECLARE_TIMEOUT = 15.0
 """Seconds to declare everything, once logged in."""
 
 HEARTBEAT = 10.0
-"""Seconds; a broker that is silent for two of them is gone."""
+"""Seconds between heartbeats. A broker that is silent for two intervals is gone."""
 
 LONGEST_REASON = 500
-"""Characters of what a broker or a library says that people are told."""
+"""The most characters of an error text from a broker or a library."""
 
 REFUSALS = (amqp.exceptions.PreconditionFailed, amqp.exceptions.ContentTooLarge)
-"""What a broker says of a message that it will never take."""
+"""Errors of a broker that will never take a message."""
 
 VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
 class Broker:
-    """How to reach a broker, or the members of one cluster in turn.
+    """A broker, or the members of one cluster.
 
-    :param tls: how to speak TLS to all of them; None leaves it to their URLs.
-    :param login_method: SASL mechanism; None leaves it to the broker.
+    :param urls: the URLs of the members.
+    :param tls: the TLS settings of all members; None leaves them to the URLs.
+    :param login_method: the SASL mechanism; None leaves it to the broker.
 
     Raises ConfigError.
     """
@@ -54,17 +55,17 @@ class Broker:
         except ValueError as exception:
             raise ConfigError(str(exception)) from exception
         self._next = 0
-        """The broker that is tried first: the one that answered last."""
+        """The index of the member that is tried first: the one that answered last."""
         self.address = shown(*urls)
-        """Without passwords."""
+        """The URLs without passwords."""
 
     def opened(self, topology: Topology, seconds: float | None = None, **options: Any) -> Wire:
-        """A connection to the first broker that answers, trying each once, with everything declared.
+        """Connect to the first member that answers, and declare everything. Each member is tried once.
 
-        :param seconds: that all of this may take; None for the usual times of each broker.
-        :param options: more of what py-amqp's connection takes.
+        :param seconds: the time limit for all of this; None for the usual limits of each member.
+        :param options: further options of py-amqp's connection.
 
-        Raises what py-amqp does.
+        Raises the exceptions of py-amqp.
         """
         until = None if seconds is None else time.monotonic() + seconds
         last: Exception | None = None
@@ -73,7 +74,7 @@ class Broker:
             left = None if until is None else (until - time.monotonic()) / (len(self._brokers) - count)
             try:
                 wire = _connected(broker, topology, left, options)
-            except Exception as exception:  # noqa: BLE001 (whatever a broker's answer makes a library raise)
+            except Exception as exception:  # noqa: BLE001 (a broker's answer may make a library raise anything)
                 LOG.debug("%s: %s", shown(broker.url), self.said(exception))
                 last = exception
             else:
@@ -83,14 +84,14 @@ class Broker:
         raise last
 
     def said(self, exception: BaseException) -> str:
-        """What went wrong, for people: short, printable, and without passwords."""
+        """Return an exception's text for people: short, printable, and without passwords."""
         text = without_secrets(str(exception) or type(exception).__name__, self._urls)
         cut = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
         return "".join(character if character.isprintable() else " " for character in cut)
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn what py-amqp raises, also over answers that are no AMQP, into BrokerUnavailable."""
+        """Turn all exceptions of py-amqp into BrokerUnavailable, also those for answers that are not AMQP."""
         try:
             yield
         except St2SensorError:
@@ -106,7 +107,7 @@ class Broker:
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
-        """While publishing: turn what a broker says of a message that it will never take into MessageRefused."""
+        """Turn a broker's refusal of a message, which is final, into MessageRefused."""
         try:
             yield
         except REFUSALS as exception:
@@ -138,15 +139,15 @@ def _connected(broker: BrokerUrl, topology: Topology, seconds: float | None, opt
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    """Each broker is asked for its own name, by the socket."""
+    """Return the TLS context. The socket checks the certificate for the name of its own broker."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     verify = VERIFY[tls.verify]
-    # It cannot be switched off while the name is checked.
+    # Verification cannot be switched off while the host name is checked.
     context.check_hostname = False
     context.verify_mode = verify
     context.check_hostname = tls.check_hostname and verify is not ssl.CERT_NONE
     if tls.certificate_file:
-        # Without it, OpenSSL would ask the terminal for an encrypted key's password, and wait.
+        # Without a password function OpenSSL would ask the terminal for an encrypted key's password, and wait.
         context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: "")
     if tls.ca_file:
         context.load_verify_locations(tls.ca_file)
@@ -156,9 +157,9 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def declare(wire: Wire, topology: Topology) -> None:
-    """Make StackStorm's exchanges, and the rules engine's queue, so that what is published first is kept.
+    """Create StackStorm's exchanges, and the rules engine's queue, so that the first messages are kept.
 
-    What is there already is taken as it is: operators give the queue a type or a policy of their own.
+    Existing ones are left as they are: operators may have given the queue another type or a policy.
     """
     for exchange in topology.exchanges:
         if not _exists(wire, "exchange_declare", exchange, "topic"):
@@ -172,7 +173,7 @@ def declare(wire: Wire, topology: Topology) -> None:
 
 
 def _exists(wire: Wire, declaration: str, *arguments: str) -> bool:
-    """Ask for something without making it; a broker that does not have it closes the channel."""
+    """Return whether an exchange or queue exists. If it does not, the broker closes the channel."""
     channel = wire.channel()
     try:
         getattr(channel, declaration)(*arguments, passive=True)
@@ -183,7 +184,7 @@ def _exists(wire: Wire, declaration: str, *arguments: str) -> bool:
 
 
 def consumers(wire: Wire, queue: str) -> int | None:
-    """How many consume a queue; None where the broker does not say."""
+    """Return the number of a queue's consumers; None when the broker does not say."""
     channel = wire.channel()
     try:
         count: int = channel.queue_declare(queue, passive=True).consumer_count

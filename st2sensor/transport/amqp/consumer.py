@@ -1,4 +1,4 @@
-"""Reads exchanges through a queue of its own, which the broker deletes with the connection. Bodies stay bytes."""
+"""Receives the messages of exchanges through its own queue, which the broker deletes with the connection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
 LONGEST_ANNOUNCEMENT = 1_048_576
-"""Bytes. Who listens looks into storage after it has connected again, so that none is missed."""
+"""The most bytes of an announcement. After a longer one the listener reconnects and reads storage, missing nothing."""
 
 LOG = logging.getLogger("st2sensor.broker")
 
 
 class AmqpSubscription:
-    """One connection with an exclusive queue; for one thread."""
+    """A connection with an exclusive queue. For one thread."""
 
     def __init__(self, broker: Broker, topology: Topology, exchanges: Sequence[str]) -> None:
         self._broker = broker
@@ -70,7 +70,7 @@ class AmqpSubscription:
         headers = properties.get("application_headers", {})
         body = message.body.encode() if isinstance(message.body, str) else message.body
         if message.delivery_info["exchange"] == self._topology.dispatch:
-            # Announcements are not read.
+            # The bodies of announcements are not used.
             body = _decompressed(body, headers.get("compression"))
         self._received.append(
             Message(
@@ -86,12 +86,12 @@ class AmqpSubscription:
 
 
 def _decompressed(body: bytes, kind: str | None) -> bytes:
-    """What others have published may be anything: what cannot be decompressed stays as it is."""
+    """Return the decompressed body, or the body itself if that fails: other programs may publish anything."""
     if kind is None:
         return body
     try:
         decompressed: bytes = decompress(body, kind)
-    except Exception as exception:  # noqa: BLE001 (each library has errors of its own)
-        LOG.warning("a message says that it is %s, and is not: %r", kind, exception)
+    except Exception as exception:  # noqa: BLE001 (each library has its own errors)
+        LOG.warning("a message claims to be compressed with %s, and is not: %r", kind, exception)
         return body
     return decompressed

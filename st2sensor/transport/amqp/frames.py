@@ -1,7 +1,7 @@
-"""Sends many small AMQP frames with few system calls, and goes on reading while the broker takes none.
+"""Sends many small AMQP frames with few system calls, and keeps reading while the broker takes none.
 
-py-amqp hands each message's frames to its transport at once, one write a message. Between `hold` and `release` the
-writes are collected instead. The writer is py-amqp's own, made by the factory that its connection takes.
+py-amqp passes the frames of each message to its transport at once, with one write for each message. Between `hold` and
+`release` these writes are collected. The frame writer itself is py-amqp's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from amqp.method_framing import frame_writer
 
 PAUSE = 1.0
-"""Seconds that a write waits for room before it looks at what the broker says."""
+"""Seconds that a write waits for room before it reads what the broker has sent."""
 
 
 class FrameBuffer:
@@ -24,30 +24,30 @@ class FrameBuffer:
         self._held: list[bytes] | None = None
 
     def factory(self, connection: Any, transport: Any) -> Any:
-        """What py-amqp calls to make its frame writer."""
+        """Make the frame writer. py-amqp calls this."""
         self._transport = transport
         self._held = None
         return frame_writer(connection, self)
 
     def write(self, data: Any) -> None:
-        """What the frame writer calls; data is a view of a buffer that is used again."""
+        """Write or collect data. The frame writer calls this; data is a view of a buffer that it reuses."""
         if self._held is None:
             self._transport.write(data)
         else:
             self._held.append(bytes(data))
 
     def hold(self) -> None:
-        """Collect what is written from now on."""
+        """Collect all writes from now on."""
         self._held = []
 
     def drop(self) -> None:
-        """Forget what was collected."""
+        """Drop the collected data."""
         self._held = None
 
     def release(self, waiting: Callable[[int], None]) -> None:
-        """Send what was collected, and what is written meanwhile.
+        """Send the collected data, and all that is written meanwhile.
 
-        :param waiting: called every PAUSE while it takes longer, with the bytes taken since; raises to give up.
+        :param waiting: called every PAUSE seconds with the bytes taken since the last call; raises to give up.
         """
         try:
             taken, looked = 0, time.monotonic()

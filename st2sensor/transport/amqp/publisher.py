@@ -1,4 +1,4 @@
-"""Publishes with pipelined publisher confirms: a batch leaves at once, and counts when the broker has confirmed it."""
+"""Publishes with pipelined publisher confirms: a batch is sent at once, and counts once the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -24,34 +24,35 @@ from st2sensor.transport.topology import Topology
 LOG = logging.getLogger("st2sensor.broker")
 
 PERSISTENT = 2
+"""AMQP's delivery mode for messages that survive a restart of the broker."""
 
 STALL_CHECK_INTERVAL = 1.0
-"""Seconds between two looks at how long the broker takes."""
+"""Seconds between two checks of the broker's progress."""
 
 CONFIRM_LIMIT = 10.0
-"""Seconds that a message may be unconfirmed before that is told."""
+"""Seconds that a message may stay unconfirmed before that is reported."""
 
 STUCK = 30.0
-"""Seconds in which a broker that does not block confirms nothing, and takes nothing, before it is given up."""
+"""Seconds without progress, of a broker that does not block its publishers, after which it is given up."""
 
 PROGRESS = 1000
-"""Bytes that a broker takes between two looks, at least, to count as taking anything."""
+"""The fewest bytes that a broker must take between two checks to count as making progress."""
 
 PERMITTED = 10_000
-"""Routing keys that are remembered as permitted, at most; then each is tried again."""
+"""The most routing keys that are remembered as permitted. Beyond that, each is tried again."""
 
 TOPIC_REFUSED = "access to topic '"
-"""What RabbitMQ says before the routing key that it refuses; of a whole exchange it speaks as of an exchange."""
+"""RabbitMQ's words before a refused routing key. Its refusal of a whole exchange speaks of an exchange instead."""
 
 COMPRESSIONS = {"bz2": "bzip2"}
-"""StackStorm's names of what kombu calls otherwise."""
+"""kombu's names of compressions for which StackStorm has another name."""
 
 
 class AmqpPublisher:
-    """One connection and channel in confirm mode; for one thread, but for `health`.
+    """A connection with one channel in confirm mode. For one thread, except `health`.
 
-    :param patience: seconds that connecting and the first `publish` have together, and each further `publish`; None
-        waits for as long as the broker shows that it is alive.
+    :param patience: seconds that connecting and the first `publish` may take together, and each further `publish`;
+        None to wait as long as the broker shows that it is alive.
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class AmqpPublisher:
         self._topology = topology
         self._patience = patience
         self._until: float | None = None
-        """When connecting and the first publishing are given up."""
+        """When connecting and the first `publish` are given up, on the monotonic clock."""
         self._frames = FrameBuffer()
         self._wire: Wire | None = None
         self._channel: amqp.Channel | None = None
         self._confirms = Confirms()
         self._permitted: set[tuple[str, str]] = set()
-        """Exchanges and routing keys that this connection's user may publish under."""
+        """Pairs of exchange and routing key under which this connection's user may publish."""
         self.health = Health(reason="")
 
     def connect(self) -> None:
@@ -103,12 +104,12 @@ class AmqpPublisher:
             with self._broker.refusals(), self._forbidden(messages, self._confirms.sent):
                 for run in self._runs(messages):
                     self._publish(wire, channel, run)
-        self._tell("")
+        self._report("")
         self._until = None
 
     @contextmanager
     def _in_time(self, wire: Wire) -> Iterator[None]:
-        """Within what a command waits; without a limit for others."""
+        """Limit the time when there is a patience."""
         if self._patience is None:
             yield
             return
@@ -118,7 +119,7 @@ class AmqpPublisher:
 
     @contextmanager
     def _failures(self, wire: Wire) -> Iterator[None]:
-        """As the broker's, unless it has said why it takes nothing."""
+        """Turn failures into BrokerUnavailable. It says so when the broker blocks its publishers."""
         try:
             with self._broker.failures():
                 yield
@@ -128,10 +129,10 @@ class AmqpPublisher:
             raise BrokerUnavailable(self._blocked(wire.blocked)) from exception
 
     def _runs(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-        """The messages, in order, in parts that are confirmed before the next one leaves.
+        """Yield the messages in order, in runs. Each run is confirmed before the next one is sent.
 
-        A refused routing key ends the channel, and with it the confirms of what left before. So the first message of
-        each key leaves alone: if it is refused, everything before it has been confirmed, and nothing is repeated.
+        A refused routing key ends the channel, and with it the confirms of earlier messages. So the first message of
+        each key is sent alone: if it is refused, all earlier ones are confirmed, and none is repeated.
         """
         run: list[Message] = []
         for message in messages:
@@ -154,20 +155,20 @@ class AmqpPublisher:
         except BaseException:
             self._frames.drop()
             raise
-        self._frames.release(lambda taken: self._look(wire, 0.0, taken))
+        self._frames.release(lambda taken: self._check(wire, 0.0, taken))
         self._confirms.moved(time.monotonic())
         while self._confirms:
-            self._look(wire, STALL_CHECK_INTERVAL)
+            self._check(wire, STALL_CHECK_INTERVAL)
         if self._confirms.problem:
             raise MessageNotTaken(f"the broker at {self._broker.address} {self._confirms.problem}")
         if len(self._permitted) >= PERMITTED:
             self._permitted.clear()
         self._permitted.update((message.exchange, message.routing_key) for message in messages)
 
-    def _look(self, wire: Wire, timeout: float, taken: int = 0) -> None:
-        """Hear what the broker says, and tell how it does. Raises OSError to give it up.
+    def _check(self, wire: Wire, timeout: float, taken: int = 0) -> None:
+        """Read what the broker has sent, and report its progress. Raises OSError to give it up.
 
-        :param taken: bytes that it has taken since the last look.
+        :param taken: bytes that it has taken since the last check.
         """
         waiting = len(self._confirms)
         if timeout:
@@ -181,13 +182,13 @@ class AmqpPublisher:
         if not self._confirms:
             return
         if wire.blocked is not None:
-            self._tell(self._blocked(wire.blocked))
+            self._report(self._blocked(wire.blocked))
         elif self._confirms.waited(now) >= CONFIRM_LIMIT:
-            self._tell(
+            self._report(
                 f"the broker at {self._broker.address} has not confirmed messages for more than {CONFIRM_LIMIT:g} s"
             )
         else:
-            self._tell("")
+            self._report("")
 
     def _blocked(self, reason: str) -> str:
         return (
@@ -195,7 +196,7 @@ class AmqpPublisher:
             " raised a memory or disk alarm, and takes messages again once that is over"
         )
 
-    def _tell(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
         if reason and self.health.ok:
             LOG.warning("%s", reason)
         elif not reason and not self.health.ok:
@@ -204,19 +205,19 @@ class AmqpPublisher:
 
     @contextmanager
     def _forbidden(self, messages: Sequence[Message], before: int) -> Iterator[None]:
-        """Turn the refusal of a routing key into RoutingKeyForbidden; the next `publish` opens a new channel.
+        """Turn the refusal of a routing key into RoutingKeyForbidden. The next `publish` opens a new channel.
 
-        :param before: number of messages that were published on this channel before these.
+        :param before: the number of messages sent on this channel before these.
         """
         try:
             yield
         except amqp.exceptions.AccessRefused as refusal:
-            _, found, said = str(refusal.reply_text).partition(TOPIC_REFUSED)
+            _, found, rest = str(refusal.reply_text).partition(TOPIC_REFUSED)
             confirmed, waiting = self._confirms.split(before)
             if not found or not waiting:
                 raise
             keys = [messages[index].routing_key for index in waiting]
-            key = next((key for key in keys if _is_named(key, said)), keys[-1])
+            key = next((key for key in keys if _is_named(key, rest)), keys[-1])
             self._channel = None
             self._permitted = {pair for pair in self._permitted if pair[1] != key}
             raise RoutingKeyForbidden(
@@ -228,7 +229,7 @@ class AmqpPublisher:
 
     def _send(self, channel: amqp.Channel, message: Message) -> None:
         self._confirms.add()
-        # Not basic_publish(), which looks for news from the broker before each message.
+        # Not basic_publish(), which polls the socket before each message.
         arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
         channel.send_method(
             spec.Basic.Publish, "Bssbb", arguments, _amqp_message(_compressed(message, self._compression))
@@ -240,7 +241,7 @@ class AmqpPublisher:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
         with self._broker.failures():
             wire.service()
-            # A broker that blocks its publishers reads nothing that they ask.
+            # A broker that blocks its publishers does not read their requests.
             return None if wire.blocked is not None else consumers(wire, self._topology.rules_engine)
 
     def keep_alive(self) -> None:
@@ -262,21 +263,21 @@ class AmqpPublisher:
         self._confirms.ack(delivery_tag, multiple)
 
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
-        # It comes before the confirm of the same message. Connecting again declares what takes it.
+        # A return precedes the confirm of the same message. Reconnecting declares the queue.
         self._confirms.problem = f"has no queue for {routing_key} on {exchange}"
 
 
-def _is_named(key: str, said: str) -> bool:
-    """Whether a refusal names a routing key; RabbitMQ cuts a long one off.
+def _is_named(key: str, rest: str) -> bool:
+    """Return whether a refusal names a routing key. RabbitMQ cuts a long one.
 
-    :param said: what follows TOPIC_REFUSED.
+    :param rest: the text after TOPIC_REFUSED.
     """
-    cut = said.removesuffix("...")
-    return said.startswith(f"{key}'") or ("'" not in cut and key.startswith(cut))
+    cut = rest.removesuffix("...")
+    return rest.startswith(f"{key}'") or ("'" not in cut and key.startswith(cut))
 
 
 def _compressed(message: Message, compression: str | None) -> Message:
-    """As kombu's consumers, StackStorm's among them, take it; announcements are too small."""
+    """Compress a message in kombu's way, which StackStorm understands. Announcements are too small for that."""
     if compression is None or message.id is None:
         return message
     body, kind = compress(message.body, COMPRESSIONS.get(compression, compression))

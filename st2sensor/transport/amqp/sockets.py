@@ -1,6 +1,6 @@
 """py-amqp's sockets, with a deadline for every wait.
 
-py-amqp bounds single system calls, and most of them not at all: a peer that sends a byte now and then, or nothing,
+py-amqp limits single system calls, and most of them not at all. A peer that sends nothing, or one byte now and then,
 keeps it waiting forever. Here each call ends at `until`, whatever the peer does.
 """
 
@@ -21,16 +21,16 @@ from typing import Any
 from amqp.transport import SSLTransport, TCPTransport, _AbstractTransport
 
 READ_AHEAD = 8192
-"""Bytes that are read at once, at least: copies of what is left over stay small."""
+"""The fewest bytes that are requested in one read. The rest that is copied stays small."""
 
 PIECE = 65536
-"""Bytes that are written at a time."""
+"""The most bytes of one write."""
 
 LONGEST_FRAME = 1_048_576
-"""Bytes; a peer that announces more speaks no AMQP that was agreed on."""
+"""The most bytes of a frame. A peer that announces more does not follow the agreed protocol."""
 
 RATE = 50_000
-"""Bytes a second that a write makes at least, before it counts as stuck."""
+"""Bytes a second below which a write counts as stuck."""
 
 NOT_NOW = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -38,18 +38,18 @@ Addresses = list[tuple[Any, ...]]
 
 
 class Silent(OSError):
-    """The broker has not done in time what it was asked for."""
+    """The broker has not done in time what it was asked to do."""
 
 
 class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
-    """What both kinds have in common.
+    """The part that plain and TLS sockets share.
 
-    :ivar until: when the operation under way is given up, on the monotonic clock.
-    :ivar what: that operation, for people.
+    :ivar until: the deadline of the current operation, on the monotonic clock.
+    :ivar what: a participle that names the operation, for example `answered`.
     """
 
     usual = 10.0
-    """Seconds that an operation has unless somebody says otherwise."""
+    """Seconds that an operation may take by default."""
 
     def __init__(self, host: str, **options: Any) -> None:
         super().__init__(host, **options)
@@ -60,7 +60,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
 
     @contextmanager
     def having_timeout(self, timeout: float | None) -> Iterator[Any]:
-        """py-amqp's: for one frame, however many pieces it comes in."""
+        """Limit the time for one frame, however many pieces it comes in. py-amqp calls this."""
         until = self.until if math.isfinite(self.until) else time.monotonic() + self.usual
         self._call_until = until if timeout is None else time.monotonic() + timeout
         try:
@@ -84,7 +84,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         raise last or OSError(f"{host} has no address")
 
     def _left(self, most: float) -> float:
-        """Seconds until the operation is given up. Raises Silent when there are none."""
+        """Return the seconds until the operation's deadline. Raises Silent when it has passed."""
         left = min(most, self.until - time.monotonic())
         if left <= 0:
             raise self._silent()
@@ -97,7 +97,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         self._read_buffer = b""
 
     def _shutdown_transport(self) -> None:
-        """No goodbye: a broker that is gone would never answer it."""
+        """Do nothing: a broker that is gone would never answer a TLS goodbye."""
 
     def _read(self, n: int, initial: bool = False) -> bytes:  # noqa: ARG002 (py-amqp's)
         if n > LONGEST_FRAME:
@@ -114,7 +114,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         return found
 
     def _received(self, wanted: int) -> bytes:
-        """What has come, once something has. Raises TimeoutError when the call's time is over, and Silent."""
+        """Wait for data, and return it. Raises TimeoutError when the call's time is over, and Silent."""
         now = time.monotonic()
         if now >= self.until:
             raise self._silent()
@@ -131,7 +131,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         return data
 
     def _write(self, data: Any) -> None:
-        """Write all, at RATE at least."""
+        """Write all data, not slower than RATE. Raises Silent."""
         view = memoryview(data).cast("B")
         limit = time.monotonic() + self.usual + len(view) / RATE
         while view:
@@ -140,7 +140,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
                 raise self._silent()
 
     def some(self, data: memoryview, timeout: float) -> int:
-        """Write what there is room for within `timeout` seconds; returns the bytes that were taken."""
+        """Write as much as there is room for within `timeout` seconds. Return the number of bytes taken."""
         self.sock.settimeout(max(0.0, timeout))
         try:
             sent: int = self.sock.send(data[:PIECE])
@@ -150,13 +150,13 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
 
 
 class PlainSocket(BoundedSocket, TCPTransport):  # type: ignore[misc]
-    """Without TLS."""
+    """A socket without TLS."""
 
 
 class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
-    """With TLS.
+    """A socket with TLS.
 
-    :param ssl: the context to speak it in.
+    :param ssl: the TLS context.
     """
 
     def __init__(self, host: str, *, ssl: ssl.SSLContext, **options: Any) -> None:
@@ -166,7 +166,7 @@ class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
     def _setup_transport(self) -> None:
         super()._setup_transport()
         self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
-        # The handshake as a whole has this time, not each of its steps.
+        # This limits the handshake as a whole, not each of its steps.
         self.sock.settimeout(self._left(self.usual))
         try:
             self.sock.do_handshake()
@@ -175,9 +175,9 @@ class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
 
 
 def resolved(host: str, port: int, timeout: float) -> Addresses:
-    """The addresses of a host. Raises OSError, also when they are not known in time.
+    """Return the addresses of a host. Raises OSError, also when the resolver does not answer in time.
 
-    Resolvers have no deadlines of their own: one that hangs is left behind in its thread.
+    Resolvers have no deadline of their own. One that hangs is left behind in its thread.
     """
     with suppress(ValueError):
         ip_address(host.partition("%")[0])

@@ -1,4 +1,4 @@
-"""Makes publishers and subscriptions to one AMQP broker, or to the members of one cluster."""
+"""Makes publishers and subscriptions for one AMQP broker, or for the members of one cluster."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from st2sensor.transport.topology import Topology
 
 
 class AmqpTransport:
-    """:param broker: how to reach it.
-    :param compression: of the bodies of trigger instances; None without.
+    """Makes publishers and subscriptions.
+
+    :param compression: the compression of trigger instances' bodies; None for no compression.
     """
 
     def __init__(self, broker: Broker, topology: Topology, compression: str | None = None) -> None:
@@ -30,5 +31,6 @@ class AmqpTransport:
 
 
 def open_transport(settings: Messaging) -> AmqpTransport:
+    """Return the configured transport. Nothing is connected yet. Raises ConfigError."""
     broker = Broker(urls=settings.urls, tls=settings.tls, login_method=settings.login_method)
     return AmqpTransport(broker, Topology(settings.prefix), settings.compression)

@@ -1,4 +1,4 @@
-"""py-amqp's connection: every wait has a deadline, every buffer a bound, and it knows when it is blocked."""
+"""py-amqp's connection, with a deadline for every wait, a limit for every buffer, and a note of being blocked."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from amqp.method_framing import frame_handler
 from st2sensor.transport.amqp.sockets import PlainSocket, TlsSocket
 
 ANSWER = 10.0
-"""Seconds that a broker has to answer one request on a connection that is open."""
+"""Seconds that a broker may take to answer one request on an open connection."""
 
 FRAME = 131_072
-"""Bytes of a frame, at most, whatever the broker proposes; RabbitMQ's own limit."""
+"""The most bytes of a frame, whatever the broker proposes. It is RabbitMQ's own limit."""
 
 SMALLEST_FRAME = 4096
-"""Bytes, as AMQP says."""
+"""The fewest bytes of a frame that AMQP allows as a limit."""
 
 LONGEST_BODY = 64 * 2**20
-"""Bytes of a message that is received, unless somebody wants less."""
+"""The most bytes of a received message, unless a lower limit is given."""
 
 HEADER = 2
-"""The type of the frame that says how long a message is."""
+"""The type of the frame that gives the length of a message."""
 
 AT_A_TIME = 100
-"""Frames that are read without a pause, so that a broker that never stops sending holds nobody."""
+"""Frames that are read without a pause. A broker that never stops sending blocks no other work."""
 
 
 def bounded(longest: int) -> Callable[..., Any]:
-    """py-amqp's reader of frames, which refuses a message before it is read.
+    """Return a factory for py-amqp's frame handler that refuses a long message before it is read.
 
-    :param longest: bytes of its body.
+    :param longest: the most bytes of a message's body.
     """
 
     def factory(connection: Any, callback: Any) -> Any:
@@ -55,7 +55,7 @@ def bounded(longest: int) -> Callable[..., Any]:
 
 
 class WireChannel(amqp.Channel):  # type: ignore[misc]
-    """A channel whose requests are answered in time, or end the connection."""
+    """A channel whose requests have a deadline. A missed one ends the connection."""
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         if self.connection is None:
@@ -65,17 +65,17 @@ class WireChannel(amqp.Channel):  # type: ignore[misc]
 
 
 class Wire(amqp.Connection):  # type: ignore[misc]
-    """One connection to one broker; for one thread.
+    """A connection to one broker. For one thread.
 
-    :param longest: bytes of the body of a message that is received.
-    :ivar blocked: why the broker takes no messages for now, in its own words; None when it does.
+    :param longest: the most bytes of a received message's body.
+    :ivar blocked: the broker's reason for taking no messages for now; None when it takes them.
     """
 
     Channel = WireChannel
 
     _METHODS: ClassVar[dict[Any, Any]] = {
         **amqp.Connection._METHODS,
-        # RabbitMQ says why, and py-amqp does not read it.
+        # RabbitMQ sends a reason, which py-amqp does not read.
         spec.Connection.Blocked: spec.method(spec.Connection.Blocked, "s"),
     }
 
@@ -91,7 +91,7 @@ class Wire(amqp.Connection):  # type: ignore[misc]
         return PlainSocket(host, connect_timeout=connect_timeout)
 
     def open(self, seconds: float) -> None:
-        """Connect and log in, all of it within so many seconds. Raises what py-amqp does."""
+        """Connect and log in within a number of seconds. Raises the exceptions of py-amqp."""
         self.transport = self.Transport(self.host, seconds, self.ssl)
         with self.within(seconds, "answered"):
             try:
@@ -106,7 +106,11 @@ class Wire(amqp.Connection):  # type: ignore[misc]
 
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
-        """Have all that is done inside end in so many seconds, or sooner if what is around it says so."""
+        """Limit the time of all operations inside, unless an outer limit is shorter.
+
+        :param seconds: the limit.
+        :param what: a participle that names the operation, for example `answered`.
+        """
         transport = self._transport
         if transport is None:
             raise amqp.exceptions.RecoverableConnectionError("connection already closed")
@@ -128,14 +132,14 @@ class Wire(amqp.Connection):  # type: ignore[misc]
         """Wait up to `timeout` seconds for one event from the broker, then keep the heartbeats going."""
         until = time.monotonic() + timeout
         with suppress(TimeoutError):
-            # A heartbeat is no event: a broker that sends nothing else must not make this endless.
+            # A heartbeat is not an event: a broker that sends nothing else must not make this endless.
             while not self.blocking_read(max(0.0, until - time.monotonic())):
                 if time.monotonic() >= until:
                     break
         self.heartbeat_tick()
 
     def drop(self) -> None:
-        """Close the socket without a word: a broker that is blocked, or gone, would never answer a goodbye."""
+        """Close the socket without a goodbye, which a blocked or vanished broker would never answer."""
         if self._transport is not None:
             self.collect()
 

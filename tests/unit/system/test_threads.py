@@ -35,7 +35,7 @@ def test_it_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.Monk
 
 
 def test_the_end_does_not_wait_for_a_call_that_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "START_TIMEOUT", 0.01)
+    monkeypatch.setattr(module, "SHUTDOWN_TIMEOUT", 0.01)
     threads, begun, never = Threads(1, "t"), threading.Event(), threading.Event()
 
     def hang() -> None:

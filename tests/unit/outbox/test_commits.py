@@ -1,0 +1,189 @@
+"""What the outbox does with a batch when the disk takes it, and when it does not, with a disk that a test commands."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from st2sensor.errors import LeaseLost, OutboxError
+from st2sensor.outbox.backlog import Backlog, Settled
+from st2sensor.outbox.commits import DELETED_ALONE, DELETED_AT_ONCE, DISK_RETRY, Commits
+from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.entry import Entry
+from st2sensor.outbox.incoming import StillWanted, Submitted
+from st2sensor.outbox.tail import Row
+from st2sensor.outbox.waiting import Waiting
+from tests.unit.outbox.test_outbox import entry
+
+
+def disk_error(code: int, text: str = "no") -> sqlite3.Error:
+    """An exception as SQLite raises it."""
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+class Disk:
+    """Keeps rows in memory; fails when a test says so."""
+
+    path = Path("outbox.db")
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.dead: list[Entry] = []
+        self.deleted: list[int] = []
+        self.failures: list[Exception] = []
+        """Raised by the next commits, in order."""
+        self.bad: set[str] = set()
+        """Bodies that the database refuses."""
+        self.room = DELETED_AT_ONCE
+        """The most rows that a full disk has room to delete in one commit."""
+        self.is_reserved = True
+        self.on_commit: Callable[[], None] = lambda: None
+
+    def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        if any(row.entry.body in self.bad for row in rows):
+            raise sqlite3.IntegrityError("refused")
+        self.rows = [row for row in self.rows if row.id <= last_id] + list(rows)
+        self.dead += dead
+        self.deleted += [item.id for item in settled]
+        self.on_commit()
+
+    def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:  # noqa: ARG002
+        return {
+            number: sqlite3.IntegrityError("refused") for number, item in enumerate(entries) if item.body in self.bad
+        }
+
+    def make_room(self, settled: Sequence[Settled]) -> None:
+        if len(settled) > self.room:
+            raise disk_error(sqlite3.SQLITE_FULL)
+        self.deleted += [item.id for item in settled]
+
+    def give_back(self) -> None:
+        self.is_reserved = True
+
+
+class Bench:
+    """Commits on a disk and a clock that a test commands."""
+
+    def __init__(self, settled: int = 0) -> None:
+        self.disk = Disk()
+        self.now = 50.0
+        self.backlog = Backlog(cursor=0, last_id=settled, depth=settled, size=0)
+        if settled:
+            rows = [Row(id=number, entry=entry(number), size=0) for number in range(1, settled + 1)]
+            self.backlog.settle(self.backlog.give(rows), None, were_held=False)
+        self.waiting = Waiting()
+        self.commits = Commits(cast(Store, self.disk), self.backlog, self.waiting, clock=lambda: self.now)
+        self.answers: dict[str, Exception | None] = {}
+
+    def submitted(self, number: int, reason: str | None = None, still: StillWanted | None = None) -> Submitted:
+        item = entry(number, reason)
+        return Submitted(item, lambda error: self.answers.update({item.body: error}), still)
+
+    @property
+    def delivered(self) -> list[str]:
+        """Bodies that delivery gets, in order."""
+        return [row.entry.body for row in self.backlog.next(0, 100, 0.0) or []]
+
+
+def test_a_commit_notifies_its_submitters_and_keeps_dead_letters_from_delivery() -> None:
+    bench = Bench()
+    bench.commits.commit([bench.submitted(1), bench.submitted(2, "wrong"), bench.submitted(3)])
+    assert bench.answers == {"1": None, "2": None, "3": None}
+    assert bench.delivered == ["1", "3"]
+    assert [item.body for item in bench.disk.dead] == ["2"]
+    assert not bench.commits.has_more
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY])
+def test_a_disk_that_fails_answers_nobody_and_is_retried_in_order(code: int) -> None:
+    bench = Bench()
+    bench.waiting.add(bench.submitted(3))
+    bench.disk.failures = [disk_error(code, "the disk's words")]
+    bench.commits.commit([bench.submitted(1), bench.submitted(2)])
+    assert not bench.answers
+    assert [item.entry.body for item in bench.waiting.held] == ["1", "2", "3"]
+    assert bench.commits.is_failing
+    assert bench.commits.retry_at == 50.0 + DISK_RETRY
+    assert bench.commits.problem == "cannot write the outbox outbox.db: the disk's words"
+    assert bench.commits.is_mended()
+    bench.commits.commit(list(bench.waiting.held))
+    assert bench.delivered == ["1", "2", "3"]
+    assert bench.commits.problem == ""
+
+
+def test_a_bad_entry_is_refused_alone_and_the_others_need_not_wait() -> None:
+    bench = Bench()
+    bench.disk.bad = {"2"}
+    bench.commits.commit([bench.submitted(1), bench.submitted(2), bench.submitted(3)])
+    assert set(bench.answers) == {"2"}
+    assert "does not take this trigger: IntegrityError: refused" in str(bench.answers["2"])
+    assert [item.entry.body for item in bench.waiting.held] == ["1", "3"]
+    assert bench.commits.has_more
+    assert not bench.commits.is_failing
+    assert bench.commits.problem == ""
+
+
+def test_a_database_that_takes_nothing_refuses_all_and_does_not_wait() -> None:
+    bench = Bench()
+    bench.disk.failures = [sqlite3.OperationalError("no such table: outbox")]
+    bench.commits.commit([bench.submitted(1), bench.submitted(2)])
+    assert {type(error) for error in bench.answers.values()} == {OutboxError}
+    assert set(bench.answers) == {"1", "2"}
+    assert not bench.waiting.held
+    assert not bench.commits.is_failing
+    assert bench.commits.problem == "the outbox outbox.db takes nothing: no such table: outbox"
+
+
+def test_an_entry_whose_lease_ends_during_its_commit_is_removed_before_delivery_sees_it() -> None:
+    bench = Bench()
+    lost: set[str] = set()
+    bench.disk.on_commit = lambda: lost.add("2")
+
+    def still(item: Entry) -> bool:
+        return item.body not in lost
+
+    bench.commits.commit([bench.submitted(number, still=still) for number in (1, 2, 3)])
+    assert isinstance(bench.answers.pop("2"), LeaseLost)
+    assert bench.answers == {"1": None, "3": None}
+    assert bench.delivered == ["1", "3"]
+    assert [(row.id, row.entry.body) for row in bench.disk.rows] == [(1, "1"), (2, "3")]
+
+
+def test_settled_rows_are_deleted_in_limited_numbers_and_at_once() -> None:
+    bench = Bench(settled=2 * DELETED_AT_ONCE + 1)
+    bench.commits.commit([])
+    assert (len(bench.disk.deleted), bench.commits.has_more) == (DELETED_AT_ONCE, True)
+    bench.commits.commit([])
+    assert (len(bench.disk.deleted), bench.commits.has_more) == (2 * DELETED_AT_ONCE, False)
+    bench.commits.commit([])
+    assert bench.backlog.to_delete == 0
+
+
+def test_a_full_disk_frees_itself_in_steps_that_it_has_room_for() -> None:
+    bench = Bench(settled=100)
+    bench.disk.failures, bench.disk.room, bench.disk.is_reserved = [disk_error(sqlite3.SQLITE_FULL)], 30, False
+    bench.commits.commit([bench.submitted(1)])
+    assert bench.commits.is_mended()
+    assert bench.backlog.to_delete == 0
+    assert bench.disk.deleted == list(range(1, 101))
+    assert bench.disk.is_reserved
+    assert not bench.commits.is_failing
+
+
+def test_a_disk_too_full_to_delete_anything_goes_on_failing() -> None:
+    bench = Bench(settled=100)
+    bench.disk.failures, bench.disk.room = [disk_error(sqlite3.SQLITE_FULL)], DELETED_ALONE - 1
+    bench.commits.commit([bench.submitted(1)])
+    bench.now = 60.0
+    assert not bench.commits.is_mended()
+    assert bench.commits.is_failing
+    assert bench.commits.retry_at == 60.0 + DISK_RETRY
+    assert bench.backlog.to_delete == 100
