@@ -1,4 +1,4 @@
-"""The pack `core`, which every installation has: sensors for the triggers that rules build on.
+"""The pack `core`, which every installation has: sensors for timers and webhooks.
 
-Its sensors are ordinary ones. What they do is here, in folders of its own; `sensors/` holds no more than the classes.
+`sensors/` holds only the sensor classes. Their work is done in the other folders.
 """

@@ -375,6 +375,32 @@ def test_a_configuration_file_says_where_virtualenvs_and_configurations_are(pack
     assert lines() == found[:1]
 
 
+def test_a_missing_virtualenv_is_an_error_where_the_container_would_refuse_the_pack(pack: Path, lines: Lines) -> None:
+    (pack / "requirements.txt").write_text("# comment\n")
+    (pack / "sensors" / "s.py").write_text("import no_such_thing\n" + SENSOR.format(base="Sensor", work="run"))
+    with (pack / "sensors" / "s.py").open("a") as file:
+        file.write("        self.sensor_service.dispatch('p.a')\n")
+    Path("st2.conf").write_text("[system]\nbase_path = .\n[database]\nconnection = sqlite:///st2.db\n")
+    missing = "p/sensors/s.py:1: error: cannot be imported: No module named 'no_such_thing'"
+    # Comments require nothing.
+    (found,) = lines(code=1)
+    assert found.startswith(missing)
+
+    (pack / "requirements.txt").write_text("no-such-thing\n")
+    refused, doubt = lines(code=1)
+    assert refused == (
+        f"p/requirements.txt:1: error: pack p has requirements and no virtualenv at {Path.cwd()}/virtualenvs/p; "
+        "make it with: st2ctl reload --register-setup-virtualenvs [no-virtualenv]"
+    )
+    assert doubt.startswith("p/sensors/s.py:1: warning: cannot be imported: No module named 'no_such_thing'")
+
+    # The container loads the code with whatever the virtualenv holds.
+    venv.create("virtualenvs/p", with_pip=False, symlinks=True)
+    lacking, found = lines(code=1)
+    assert lacking.startswith("p/requirements.txt:1: warning: the virtualenv ")
+    assert found.startswith(missing)
+
+
 def test_two_packs_of_one_name_are_told(pack: Path, lines: Lines) -> None:
     other = write_pack(pack.parent / "q")
     (other / "pack.yaml").write_text("name: q\nref: p\n")

@@ -26,7 +26,7 @@ class TimerSensor(Sensor):
             self._timekeeper.wait(self._timekeeper.turn())
 
     def cleanup(self) -> None:
-        """Nothing is open: each time that was fired is noted together with its event."""
+        """Do nothing: every fired time has been stored together with its event."""
 
     def add_trigger(self, trigger: dict[str, Any]) -> None:
         self._timekeeper.add(trigger)

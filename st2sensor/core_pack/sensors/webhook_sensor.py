@@ -22,18 +22,18 @@ class WebhookSensor(Sensor):
         self._hooks = Hooks()
         self._options = Options(**self.config["webhooks"])
         self._known = threading.Event()
-        # Not by joining its thread: CPython 3.11 takes a thread for ended whose join() was interrupted.
+        # An event, because CPython 3.11 takes a thread as ended if its join() was interrupted.
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._closing: Callable[[], object] | None = None
-        # Each client is an open file.
+        # Each connection is an open file.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def run(self) -> None:
-        # Who posts before the triggers are known would be told that there are none.
+        # A request that comes before the triggers are known would be answered with 404.
         self._known.wait()
-        # In a thread of its own: a stop is raised in this one, wherever it is.
+        # A separate thread, because a stop raises an exception in this one, at any place.
         threading.Thread(target=self._serve, name="webhooks", daemon=True).start()
         self._ended.wait()
         if self._failure is not None:
@@ -42,7 +42,7 @@ class WebhookSensor(Sensor):
     def cleanup(self) -> None:
         closing = self._closing
         if closing is not None:
-            # A loop that has just ended needs no telling.
+            # The loop may just have ended.
             with suppress(RuntimeError):
                 closing()
             self._ended.wait()

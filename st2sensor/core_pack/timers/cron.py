@@ -1,7 +1,7 @@
-"""Times of cron in a time zone whose clocks change.
+"""Computes cron times in a time zone whose clocks change.
 
-APScheduler finds the times that a wall clock shows; what instants these are is found here. Its own arithmetic on local
-times leaves some out after clocks were put forward, and comes to no end in the hour that is repeated.
+APScheduler finds the wall-clock times; this module turns them into instants. APScheduler's own arithmetic on local
+times skips some after clocks were put forward, and does not terminate in a repeated hour.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from apscheduler.triggers.cron import CronTrigger
 TICK = timedelta(microseconds=1)
 
 SPAN = timedelta(hours=3)
-"""For so long a change of clocks matters, at the most."""
+"""Time around a clock change in which the change matters, at most."""
 
 STRIDE = timedelta(days=7)
-"""Clocks change no oftener."""
+"""Clocks change at most once in this time."""
 
 END = datetime(2200, 1, 1, tzinfo=UTC)
-"""Times are looked for up to then: some fields never meet."""
+"""End of the search, because some fields never match together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Clocks are put forward or back.
+    """A change of the clocks, forward or back.
 
-    :param at: the first instant after it, in UTC. :param before: the offset from UTC, and `after` it.
+    :param at: the first instant after the change, in UTC.
+    :param before: the offset from UTC before the change.
+    :param after: the offset from UTC after the change.
     """
 
     at: datetime
@@ -38,16 +40,19 @@ class Change:
 
 
 class Cron:
-    """In an hour that is repeated, what has an hour and a minute of its own fires once, the first time; what begins
-    with `*` goes on, as in Vixie's cron. What falls into time that is left out fires as much later.
+    """Fires at cron times.
 
-    :param fields: as CronTrigger takes them. :param zone: where they are times of.
+    As in Vixie's cron, in a repeated hour a fixed time fires once, the first time, and fields that begin with `*` go on
+    firing. A time that the clocks skip fires later by the skipped amount.
 
-    Raises ValueError for fields that make no times.
+    Raises ValueError for invalid fields.
+
+    :param fields: the arguments of CronTrigger.
+    :param zone: the time zone of the fields.
     """
 
     def __init__(self, fields: Mapping[str, Any], zone: tzinfo) -> None:
-        # A wall clock has no zone: UTC stands for that.
+        # A wall clock has no zone; UTC stands in for none.
         self._trigger = CronTrigger(**fields, timezone=UTC, end_date=END)
         self._zone = zone
         self._goes_on = any(
@@ -55,7 +60,7 @@ class Cron:
         )
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first time after a moment, in UTC; None when there is none any more."""
+        """Return the first time after a moment, in UTC; None if there is none."""
         if moment >= END:
             return None
         times = []
@@ -70,26 +75,26 @@ class Cron:
             change = self._change(start if change is None else max(start, change.at), end)
             if change is None:
                 return min([*times, end]) if wall is not None else min(times, default=None)
-            # Up to the change there is no time; from there on others count.
+            # No time comes before the change. Search again after it.
             start = change.at - TICK
 
     def _resumption(self, change: Change) -> datetime:
-        """The moment after which times of the wall clock count again."""
+        """Return the moment after which wall-clock times count again."""
         repeated = max(timedelta(0), change.before - change.after)
         return change.at - TICK + (timedelta(0) if self._goes_on else repeated)
 
     def _shifted(self, change: Change, moment: datetime) -> list[datetime]:
-        """The first time after a moment that falls into what a change leaves out, if there is one."""
+        """Return the first skipped time after a moment, if a change skips one."""
         wall = self._wall(max(moment, change.at - TICK) + change.before)
         return [wall - change.before] if wall is not None and wall < change.at + change.after else []
 
     def _wall(self, after: datetime) -> datetime | None:
-        """The first time of the wall clock after another."""
+        """Return the first wall-clock time after another."""
         found: datetime | None = self._trigger.get_next_fire_time(None, after + TICK)
         return found
 
     def _change(self, start: datetime, end: datetime) -> Change | None:
-        """The first change after one moment and not after another."""
+        """Return the first change after one moment and not after another."""
         offset = self._offset(start)
         while start < end:
             following = min(start + STRIDE, end)
@@ -100,7 +105,7 @@ class Cron:
         return None
 
     def _instant(self, start: datetime, end: datetime) -> datetime:
-        """Of a change between two moments. Clocks change at whole seconds."""
+        """Return the instant of a change between two moments. Clocks change at whole seconds."""
         offset = self._offset(start)
         while end - start > timedelta(seconds=1):
             middle = start + (end - start) / 2

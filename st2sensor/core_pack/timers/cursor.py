@@ -1,4 +1,4 @@
-"""How far a timer has come, as it is kept in the datastore: after a restart, and elsewhere, it goes on from there."""
+"""The progress of a timer, kept in the datastore, from which it continues after a restart or on another host."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 CORRECTION = timedelta(hours=3)
-"""A clock that is set back by more was wrong, as in Vixie's cron; by less, it lives some time a second time."""
-
+"""A clock that is set back by more than this was wrong, as in Vixie's cron. By less, it repeats some time."""
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""What no clock shows, because it lies before or after."""
+"""Bounds of plausible times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """:param start: since when the timer is known, and from which an interval counts.
+    """The progress of a timer.
+
+    :param start: the moment from which the timer is known, and from which an interval counts.
     :param after: the time up to which it has fired.
-    :param parameters: the trigger's: of others, this cursor says nothing.
+    :param parameters: those of the trigger. With other parameters, this cursor is void.
     """
 
     start: datetime
@@ -38,13 +39,13 @@ class Cursor:
         )
 
     def moved(self, after: datetime) -> Cursor:
-        """The timer has fired up to a time."""
+        """Return the cursor of a timer that has fired up to a time."""
         return replace(self, after=after)
 
     def set_back(self, now: datetime, *, is_interval: bool) -> Cursor:
-        """The cursor for a clock that shows `now`, if that is before what the timer has seen.
+        """Return the cursor for a clock that shows `now`, which may be earlier than the timer's last time.
 
-        An interval goes on from now, because so much time has passed. Times of cron do not come again, unless the clock
+        An interval restarts from now, because that much time has passed. Cron times are not repeated, unless the clock
         was wrong.
         """
         behind = self.after - now
@@ -54,18 +55,18 @@ class Cursor:
 
 
 def new(now: datetime, parameters: Mapping[str, Any]) -> Cursor:
-    """The cursor of a timer that is first heard of."""
+    """Return the cursor of a new timer."""
     return Cursor(start=now, after=now, parameters=dict(parameters))
 
 
 def from_text(text: str, parameters: Mapping[str, Any]) -> Cursor | None:
-    """A cursor as it was stored; None for one that is unreadable, or of other parameters."""
+    """Parse a stored cursor; None if it is unreadable or has other parameters."""
     cursor = _parsed(text)
     return cursor if cursor is not None and cursor.parameters == dict(parameters) else None
 
 
 def moved_at(text: str) -> datetime:
-    """When a stored cursor has moved last; long ago for one that is unreadable."""
+    """Return when a stored cursor last moved; long ago if it is unreadable."""
     cursor = _parsed(text)
     return datetime.min.replace(tzinfo=UTC) if cursor is None else cursor.after
 
@@ -78,7 +79,7 @@ def _parsed(text: str) -> Cursor | None:
             after=datetime.fromisoformat(stored["after"]),
             parameters=stored["parameters"],
         )
-        # Naive ones cannot be compared with others.
+        # Comparing a naive time with an aware one raises TypeError.
         is_whole = FIRST < cursor.start <= cursor.after < LAST
     except (ValueError, TypeError, KeyError, RecursionError):
         return None

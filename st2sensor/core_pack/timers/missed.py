@@ -1,4 +1,4 @@
-"""What becomes of times at which a timer should have fired and did not: because nothing ran, or the clock jumped."""
+"""Decides which missed times of a timer are fired: times at which nothing ran, or over which the clock jumped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from st2sensor.core_pack.timers.cron import TICK
 from st2sensor.core_pack.timers.schedule import Schedule, latest
 
 PUNCTUAL = timedelta(seconds=10)
-"""Later than that, a time counts as missed."""
+"""Delay after which a time counts as missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """:param times: at which the timer fires now, in order.
-    :param until: up to which nothing is left to fire.
-    :param is_late: whether the first that was due was missed.
+    """The times of a timer to fire now.
+
+    :param times: in order.
+    :param until: the moment up to which nothing is left to fire.
+    :param is_late: whether the first due time was missed.
     """
 
     times: tuple[datetime, ...]
@@ -26,21 +28,21 @@ class Due:
 
 
 Policy = Callable[[Schedule, datetime, datetime, int], tuple[datetime, ...]]
-"""Of a schedule, the times to fire of those from the first to the last one, and how many at the most."""
+"""Receives a schedule, its first and last missed time, and a maximum; returns the times to fire."""
 
 
 def skip(schedule: Schedule, first: datetime, last: datetime, most: int) -> tuple[datetime, ...]:  # noqa: ARG001
-    """None."""
+    """Return no time."""
     return ()
 
 
 def once(schedule: Schedule, first: datetime, last: datetime, most: int) -> tuple[datetime, ...]:  # noqa: ARG001
-    """The last, for all of them."""
+    """Return the last time, which stands for all of them."""
     return (last,)
 
 
 def every(schedule: Schedule, first: datetime, last: datetime, most: int) -> tuple[datetime, ...]:
-    """All; of too many, the last."""
+    """Return all times, or the last ones if there are too many."""
     times: list[datetime] = []
     moment: datetime | None = last
     while moment is not None and len(times) < most:
@@ -53,16 +55,16 @@ POLICIES: dict[str, Policy] = {"skip": skip, "once": once, "all": every}
 
 
 def due(schedule: Schedule, first: datetime, now: datetime, policy: str, most: int) -> Due:
-    """What of a schedule is to be fired now.
+    """Return the times of a schedule to fire now.
 
-    :param first: its first time that has not been fired, which has come.
-    :param policy: of POLICIES, for what was missed.
-    :param most: times that are fired at once, at the most.
+    :param first: the first time that has not been fired; not later than `now`.
+    :param policy: the name of one of POLICIES.
+    :param most: times to fire at most.
     """
     last = latest(schedule, first, now) or first
     take = POLICIES[policy]
     if now - first <= PUNCTUAL:
-        # Nothing was away: it only took a moment.
+        # This is no outage, only a short delay.
         take = every
     elif policy == "skip" and now - last <= PUNCTUAL:
         take = once

@@ -1,4 +1,4 @@
-"""When a timer fires: from the parameters of its trigger, as StackStorm has them. No clock, no I/O."""
+"""Computes when a timer fires, from the parameters of its trigger, as StackStorm defines them. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ INTERVAL, DATE, CRON = "core.st2.IntervalTimer", "core.st2.DateTimer", "core.st2
 TYPES = (INTERVAL, DATE, CRON)
 
 NO_DATES = (datetime(2000, 1, 1), datetime(2001, 2, 2))
-"""What stands for the parts that a date does not name."""
+"""Two defaults for parts that a date omits: if the results differ, a part was omitted."""
 
 
 class Schedule(Protocol):
     """The times at which a timer fires."""
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first time after a moment, in UTC; None when there is none any more."""
+        """Return the first time after a moment, in UTC; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """:param date: in UTC."""
+    """Fires at one date.
+
+    :param date: in UTC.
+    """
 
     date: datetime
 
@@ -40,27 +43,26 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Each so often since a moment, whatever the clocks of a time zone do."""
+    """Fires at a fixed interval, independent of time zones."""
 
     trigger: IntervalTrigger
 
     def after(self, moment: datetime) -> datetime | None:
         try:
             found = _utc(self.trigger.get_next_fire_time(None, moment + TICK))
-            # Of intervals that floating point cannot tell from each other.
+            # Rounding may return the moment itself for very short intervals.
             return found if found is None or found > moment else _utc(self.trigger.get_next_fire_time(moment, moment))
         except (ValueError, OverflowError):
-            # After the last year that there is.
+            # Beyond the last year of the calendar.
             return None
 
 
 def schedule_of(trigger_type: str, parameters: Mapping[str, Any], start: datetime, zone: str | None) -> Schedule:
-    """The schedule that a trigger of one of TYPES asks for.
+    """Return the schedule of a trigger. Raises ValueError for bad parameters.
 
-    :param start: from which an interval counts.
+    :param trigger_type: one of TYPES.
+    :param start: the moment from which an interval counts.
     :param zone: the time zone of triggers that name none; None for this host's.
-
-    Raises ValueError that says what is wrong with the parameters.
     """
     local = _zone(parameters.get("timezone") or zone)
     asked = {name: value for name, value in parameters.items() if name != "timezone" and value is not None}
@@ -73,7 +75,7 @@ def schedule_of(trigger_type: str, parameters: Mapping[str, Any], start: datetim
     except (KeyError, TypeError, OverflowError) as exception:
         raise ValueError(f"{exception!r} in {asked}") from exception
     except ValueError as exception:
-        # APScheduler names a value, and not whose it is.
+        # APScheduler names the value, but not its parameter.
         raise ValueError(f"{exception} in {asked}") from exception
 
 
@@ -93,7 +95,7 @@ def _every(unit: str, delta: int, start: datetime) -> Every:
 
 
 def _date(text: str, zone: tzinfo) -> datetime:
-    """A date that names year, month and day, in UTC."""
+    """Parse a date with year, month and day, and return it in UTC."""
     first, second = (parser.parse(text, default=default, tzinfos=_offset_of) for default in NO_DATES)
     if first != second:
         raise ValueError(f"{text!r} is no whole date; write it as in 2026-12-31 23:59:59")
@@ -102,16 +104,16 @@ def _date(text: str, zone: tzinfo) -> datetime:
 
 
 def _offset_of(name: str | None, offset: int | None) -> int | None:
-    """Seconds from UTC of a zone as a date names it. Raises ValueError for an abbreviation that may be several."""
+    """Return the offset from UTC, in seconds, of a zone in a date. Raises ValueError for an ambiguous abbreviation."""
     if offset is None and name is not None and name not in ("UTC", "GMT", "Z"):
         raise ValueError(f"{name} is no time zone; write an offset, as in +01:00, or set timezone")
     return 0 if offset is None and name is not None else offset
 
 
 def latest(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
-    """The last time after one moment and not after another; None when there is none.
+    """Return the last time after one moment and not after another; None if there is none.
 
-    By bisection: a timer that was away for years is asked some dozen times, not for each of its times.
+    Bisection asks a schedule some dozen times, even if a timer was away for years.
     """
     last = None
     found = _within(schedule, after, until)

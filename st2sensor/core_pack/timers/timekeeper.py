@@ -1,5 +1,6 @@
-"""Keeps the timers that rules ask for, and fires each at its time, once: the event and the timer's cursor are stored
-together, whatever crashes and whoever takes over."""
+"""Fires the timers that rules ask for, each time exactly once.
+
+The event and the timer's cursor are stored together, so a crash or a takeover neither loses nor repeats a time."""
 
 from __future__ import annotations
 
@@ -18,28 +19,28 @@ from st2sensor.core_pack.timers.schedule import INTERVAL, Once, Schedule, schedu
 from st2sensor.errors import DatastoreError, DatastoreRefused, DatastoreUnavailable, St2SensorError
 
 PREFIX = "cursor."
-"""Of the keys that cursors are stored under, before the trigger's name."""
+"""Start of a cursor's key; the trigger's name follows."""
 
 WAKE_INTERVAL = 1.0
-"""Seconds until the clock is looked at again, at the most: it may have been set."""
+"""Seconds between two looks at the clock at most, because the clock may have been set."""
 
 DATASTORE_RETRY = 2.0
-"""Seconds until a datastore that refused is asked again."""
+"""Seconds until the next try after the datastore refused."""
 
 TOGETHER = 10
-"""Times of one timer that are fired before others have their turn."""
+"""Times of one timer that are fired in one turn, before other timers have theirs."""
 
 ORPHANED = timedelta(days=1)
-"""For so long a cursor has not moved that is deleted because no trigger is known for it."""
+"""Age from which a cursor without a trigger is deleted."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Timer:
-    """One trigger.
+    """The timer of one trigger.
 
-    :param stored: its cursor's text in the datastore.
-    :ivar following: when it fires next; None for never again. Kept, because it may be long to find.
-    :ivar due: the times that are left of those it fires now.
+    :param stored: the cursor's text in the datastore.
+    :ivar following: the next time; None if it never fires again. Kept, because finding it may take long.
+    :ivar due: the times that still have to be fired now.
     """
 
     trigger: Mapping[str, Any]
@@ -49,7 +50,7 @@ class Timer:
     following: datetime | None = field(init=False)
     due: list[datetime] = field(default_factory=list, init=False)
     problem: str | None = None
-    """What was last said to be wrong with it."""
+    """The last reported problem."""
 
     def __post_init__(self) -> None:
         self.following = self.schedule.after(self.cursor.after)
@@ -62,7 +63,7 @@ class Timer:
         return f"{PREFIX}{self.trigger['name']}"
 
     def wait(self, now: datetime) -> float:
-        """Seconds until it is to be looked at."""
+        """Return the seconds until the timer needs attention."""
         if self.problem is not None:
             return DATASTORE_RETRY
         if self.due or self.following is None:
@@ -70,20 +71,20 @@ class Timer:
         return max(0, (self.following - now).total_seconds())
 
     def set_back(self, now: datetime) -> Cursor:
-        """Its cursor for a clock that shows `now`. A date does not come again."""
+        """Return the cursor for a clock that shows `now`. A date is not repeated."""
         if isinstance(self.schedule, Once) and self.cursor.after == self.schedule.date:
             return self.cursor
         return self.cursor.set_back(now, is_interval=self.trigger["type"] == INTERVAL)
 
 
 class Timekeeper:
-    """`turn` is for one thread, the rest for any.
+    """Fires timers. Only one thread may call `turn`; any thread may call the other methods.
 
-    :param service: the sensor's.
-    :param clock: gives the time in UTC.
+    :param service: the sensor's service.
+    :param clock: returns the time in UTC.
     :param zone: the time zone of triggers that name none; None for this host's.
-    :param policy: for times that were missed.
-    :param most: of these, how many are fired at the most.
+    :param policy: the name of a policy for missed times.
+    :param most: missed times that are fired at most.
     """
 
     def __init__(
@@ -104,16 +105,16 @@ class Timekeeper:
         self._most = most
         self._lock = threading.Lock()
         self._new: dict[str, Mapping[str, Any]] = {}
-        """Triggers whose cursors are not read yet, by id."""
+        """Triggers whose cursors have not been read yet, by id."""
         self._timers: dict[str, Timer] = {}
         self._gone: set[str] = set()
-        """Keys of cursors that are to be deleted."""
+        """Keys of cursors to delete."""
         self._is_complete = False
         self._is_away = False
         self._changed = threading.Event()
 
     def add(self, trigger: Mapping[str, Any]) -> None:
-        """Fire for a trigger from now on, or by other parameters."""
+        """Start firing for a trigger, or continue with changed parameters."""
         with self._lock:
             self._timers.pop(trigger["id"], None)
             self._new[trigger["id"]] = trigger
@@ -121,7 +122,7 @@ class Timekeeper:
         self._changed.set()
 
     def remove(self, trigger: Mapping[str, Any]) -> None:
-        """Fire for a trigger no longer."""
+        """Stop firing for a trigger."""
         with self._lock:
             self._timers.pop(trigger["id"], None)
             self._new.pop(trigger["id"], None)
@@ -129,18 +130,18 @@ class Timekeeper:
         self._changed.set()
 
     def complete(self) -> None:
-        """Every trigger that there is has been added: cursors of others are left from before."""
+        """Note that all triggers have been added, so that any other cursor is a leftover."""
         with self._lock:
             self._is_complete = True
         self._changed.set()
 
     def wait(self, seconds: float) -> None:
-        """Until something has changed, for so long at the most."""
+        """Wait until something has changed, for some seconds at most."""
         self._changed.wait(seconds)
         self._changed.clear()
 
     def turn(self) -> float:
-        """Fire what is due. Returns the seconds after which to call it again."""
+        """Fire what is due, and return the seconds until the next call."""
         try:
             self._tidy()
             self._begin()
@@ -157,12 +158,12 @@ class Timekeeper:
         return self._wait()
 
     def _attend(self, timer: Timer) -> None:
-        """Fire one timer if it is due. What is wrong with it alone harms no other."""
+        """Fire one timer if it is due. A problem with this timer does not stop others."""
         try:
             self._fire(timer)
             timer.problem = None
         except St2SensorError as error:
-            # It may be long until it is tried again: more will have been missed then.
+            # The next try may be much later, when more times have been missed.
             timer.due.clear()
             if isinstance(error, DatastoreUnavailable) or not isinstance(error, DatastoreError):
                 raise
@@ -181,8 +182,8 @@ class Timekeeper:
     def _tidy(self) -> None:
         """Delete the cursors of triggers that are gone."""
         with self._lock:
-            gone, look = set(self._gone), self._is_complete
-        if look:
+            gone, is_complete = set(self._gone), self._is_complete
+        if is_complete:
             gone |= self._orphans()
             with self._lock:
                 self._is_complete = False
@@ -193,8 +194,7 @@ class Timekeeper:
                 self._gone.discard(key)
 
     def _orphans(self) -> set[str]:
-        """Keys of cursors of no trigger that have not moved for long: a container that has not seen the database for a
-        while may not know of every trigger."""
+        """Return the keys of old cursors without a trigger; a container may not know of every new trigger yet."""
         limit = self._clock() - ORPHANED
         found = {str(entry.name).partition(":")[2]: str(entry) for entry in self._service.list_values(prefix=PREFIX)}
         with self._lock:
@@ -203,13 +203,13 @@ class Timekeeper:
         return {key for key, text in found.items() if key not in names and cursors.moved_at(text) < limit}
 
     def _begin(self) -> None:
-        """Look how far the timers have come that were added, or whose cursors somebody else has moved."""
+        """Read the cursors of timers that were added, or whose cursors another container has moved."""
         with self._lock:
             new = list(self._new.values())
         for trigger in new:
             timer, is_known = self._timer(trigger)
             with self._lock:
-                # It may have gone, or changed, meanwhile.
+                # It may have been removed or changed meanwhile.
                 if self._new.get(trigger["id"]) is not trigger:
                     continue
                 del self._new[trigger["id"]]
@@ -220,7 +220,7 @@ class Timekeeper:
                 self._say_next(timer)
 
     def _timer(self, trigger: Mapping[str, Any]) -> tuple[Timer | None, bool]:
-        """A trigger's timer, if its parameters make one, and whether it has run before."""
+        """Return a trigger's timer, if its parameters are valid, and whether it has run before."""
         parameters = trigger["parameters"]
         stored = self._service.get_value(f"{PREFIX}{trigger['name']}")
         known = None if stored is None else cursors.from_text(stored, parameters)
@@ -250,14 +250,14 @@ class Timekeeper:
             self._store(timer, cursor)
             return
         if not timer.due and timer.following is not None and timer.following <= now:
-            self._look(timer, timer.following, now)
+            self._collect_due(timer, timer.following, now)
         for time in timer.due[:TOGETHER]:
             if not self._is_current(timer) or not self._dispatch(timer, time):
                 return
             timer.due.remove(time)
 
-    def _look(self, timer: Timer, first: datetime, now: datetime) -> None:
-        """Find what of a timer is to be fired now; the first of it has come."""
+    def _collect_due(self, timer: Timer, first: datetime, now: datetime) -> None:
+        """Collect the times to fire now, from the first due time on."""
         found = due(timer.schedule, first, now, self._policy, self._most)
         if found.is_late:
             until, number = found.until.isoformat(), len(found.times)
@@ -271,7 +271,7 @@ class Timekeeper:
             return self._timers.get(timer.trigger["id"]) is timer
 
     def _dispatch(self, timer: Timer, time: datetime) -> bool:
-        """Fire, and note it, together; False where that is not for this cursor to do."""
+        """Dispatch and move the cursor in one step; False when another container has moved it."""
         trigger, cursor = timer.trigger, timer.cursor.moved(time)
         # Names and form are StackStorm's.
         payload = {"executed_at": str(self._clock()), "schedule": dict(trigger["parameters"])}
@@ -285,7 +285,7 @@ class Timekeeper:
         return self._moved(timer, cursor, bool(done))
 
     def _moved(self, timer: Timer, cursor: Cursor, done: bool) -> bool:
-        """Go on from a cursor that was stored; from the one that is there where it was not."""
+        """Continue from a cursor if it was stored; otherwise read the stored one again."""
         if not done:
             with self._lock:
                 if self._timers.pop(timer.trigger["id"], None) is timer:

@@ -1,4 +1,4 @@
-"""Who may post to a URL: who signs with its secret, or else who shows an API key, where keys are asked for."""
+"""Authorizes requests: by a signature for URLs with a secret, otherwise by an API key if one is required."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from st2sensor.core_pack.webhooks.refusal import Refusal
 from st2sensor.core_pack.webhooks.signatures import SCHEMES, Request
 
 API_KEY, TOKEN = "St2-Api-Key", "X-Auth-Token"
-"""Headers that hold a key, as in StackStorm; in small letters also parameters of the query."""
+"""Headers with a key, as in StackStorm. In lower case they are also query parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """:param scheme: of SCHEMES; :param header: that holds the signature, if another than the scheme's."""
+    """The secret of one URL.
+
+    :param scheme: the name of one of SCHEMES.
+    :param header: the header with the signature; None for the scheme's own.
+    """
 
     scheme: str
     secret: bytes
@@ -29,9 +33,12 @@ class Secret:
 
 
 class Access:
-    """:param secrets: `signatures` of the pack's configuration: by URL, what its requests are signed with.
-    :param requirement: `always`, `never`, or `auto`: where a key was ever made, or others than this host can connect.
-    :param host: that is listened at.
+    """Checks the authorization of requests.
+
+    :param secrets: `signatures` of the pack's configuration, by URL.
+    :param requirement: when API keys are required: `always`, `never`, or `auto`, which requires them if a key was ever
+        made, or if other hosts can connect.
+    :param host: the address that the server listens at.
     """
 
     def __init__(
@@ -42,22 +49,22 @@ class Access:
         host: str,
         clock: Callable[[], float] = time,
     ) -> None:
-        """Raises ValueError for secrets that cannot be used."""
+        """Raises ValueError for unusable secrets."""
         self._keys = keys
         self._secrets = {normalised(url): _secret(url, item) for url, item in secrets.items()}
         if len(self._secrets) < len(secrets):
-            raise ValueError("signatures: one url is written twice, with slashes and without; remove one of them")
+            raise ValueError("signatures: a url is listed twice, with slashes and without; remove one of them")
         self._requirement = requirement
         self._is_local = _is_local(host)
         self._clock = clock
 
     @property
     def signed_urls(self) -> frozenset[str]:
-        """Those that ask for a signature, normalised."""
+        """URLs that require a signature, normalised."""
         return frozenset(self._secrets)
 
     async def check_key(self, request: web.Request, url: str) -> None:
-        """Before anything is read. Raises Refusal."""
+        """Check a request's API key before its body is read. Raises Refusal."""
         if url in self._secrets or not self.asks_for_keys():
             return
         shown = (
@@ -72,14 +79,14 @@ class Access:
             raise _unauthorized("the API key is unknown, or was revoked")
 
     def check_signature(self, request: web.Request, url: str, body: bytes) -> None:
-        """Raises Refusal."""
+        """Check a request's signature. Raises Refusal."""
         secret = self._secrets.get(url)
         if secret is not None:
             signed = Request(headers=request.headers, body=body, now=self._clock())
             SCHEMES[secret.scheme](signed, secret.secret, secret.header)
 
     def asks_for_keys(self) -> bool:
-        """Whether a key is needed for URLs without a secret. Raises Refusal while that cannot be known."""
+        """Tell whether URLs without a secret require a key. Raises Refusal while the keys are unknown."""
         if self._requirement != "auto":
             return self._requirement == "always"
         return not self._is_local or self._keys.is_any()
@@ -87,7 +94,7 @@ class Access:
 
 def _secret(url: str, item: Mapping[str, Any]) -> Secret:
     if not item["secret"]:
-        # It would be anybody's.
+        # Anybody could sign with an empty secret.
         raise ValueError(f"signatures: the secret of {url} is empty; set it, or remove the url")
     return Secret(scheme=item["scheme"], secret=item["secret"].encode(), header=item.get("header"))
 

@@ -1,6 +1,6 @@
-"""Keys that senders of webhooks show, and how they are stored: hashed, in the datastore of `core.WebhookSensor`.
+"""API keys of senders of webhooks. They are stored hashed, in the datastore of `core.WebhookSensor`.
 
-A key is `ID.SECRET`. Its secret is 256 random bits, so that one round of SHA-256 keeps it: nobody can guess.
+A key is `ID.SECRET`. Its secret has 256 random bits, so one round of SHA-256 is enough: it cannot be guessed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from st2sensor.core_pack.webhooks.refusal import Refusal
 from st2sensor.errors import St2SensorError
 
 PREFIX = "api_key."
-"""Of the datastore's keys, before the key's id."""
+"""Start of the datastore key's name; the id of the API key follows."""
 
-AGE = 5.0
-"""Seconds between two looks that nobody asks for: so long a revoked key may still be taken."""
+REFRESH_INTERVAL = 5.0
+"""Seconds between two regular reads of the stored keys. A revoked key may be accepted for this long."""
 
-PAUSE = 0.5
-"""Seconds between two looks, at the least."""
+MIN_REFRESH_INTERVAL = 0.5
+"""Seconds between two reads of the stored keys, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """:param id: what people call it by.
-    :param digest: of its secret, in hexadecimal.
-    :param note: what it is for.
-    :param created: as in `2026-01-31T12:00:00.000000Z`; `revoked` likewise, None for a key that is valid.
+    """One API key.
+
+    :param id: the part of the key that is not secret.
+    :param digest: SHA-256 of its secret, in hexadecimal.
+    :param note: the operator's note about its purpose.
+    :param created: the time of creation, as in `2026-01-31T12:00:00.000000Z`.
+    :param revoked: the time of revocation; None for a valid key.
     """
 
     id: str
@@ -47,22 +50,22 @@ class ApiKey:
         return json.dumps(fields, sort_keys=True)
 
     def ended(self, now: str) -> ApiKey:
-        """The key, revoked."""
+        """Return the key, revoked."""
         return replace(self, revoked=self.revoked or now)
 
     def opens(self, secret: str) -> bool:
-        """Whether it is valid, and this its secret."""
+        """Tell whether the key is valid and has this secret."""
         return hmac.compare_digest(_digest(secret), self.digest) and self.revoked is None
 
 
 def made(note: str, now: str) -> tuple[ApiKey, str]:
-    """A new key, and the text that senders show."""
+    """Return a new key, and the text that senders send."""
     identifier, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     return ApiKey(id=identifier, digest=_digest(secret), note=note, created=now), f"{identifier}.{secret}"
 
 
 def from_text(identifier: str, text: str) -> ApiKey:
-    """A key as it was stored. Raises ValueError."""
+    """Parse a stored key. Raises ValueError."""
     try:
         key = ApiKey(id=identifier, **json.loads(text))
     except (TypeError, RecursionError) as exception:
@@ -73,7 +76,7 @@ def from_text(identifier: str, text: str) -> ApiKey:
 
 
 def readable(identifier: str, text: str) -> ApiKey:
-    """A key as it was stored; one that cannot be read opens nothing, and still counts as one."""
+    """Parse a stored key. An unreadable one authorizes nothing, but counts as a key."""
     try:
         return from_text(identifier, text)
     except ValueError:
@@ -85,10 +88,10 @@ def _digest(secret: str) -> str:
 
 
 class ApiKeys:
-    """The keys that the sensor knows. For the loop's thread.
+    """The keys that the sensor knows. Used by the loop's thread only.
 
-    :param read: gives what is stored, by id. While it raises St2SensorError, what was known counts.
-    :param clock: gives seconds.
+    :param read: returns the stored keys, by id. While it raises St2SensorError, the last known keys count.
+    :param clock: returns seconds.
     """
 
     def __init__(
@@ -98,20 +101,20 @@ class ApiKeys:
         self._logger = logger
         self._clock = clock
         self._known: dict[str, ApiKey] | None = None
-        self._read_at = -PAUSE
+        self._read_at = -MIN_REFRESH_INTERVAL
         self._is_away = False
         self._reading = asyncio.Lock()
 
     async def follow(self) -> None:
-        """Keep up with what is stored, for ever."""
+        """Read the stored keys regularly, forever."""
         while True:
             await self.refresh()
-            await asyncio.sleep(AGE)
+            await asyncio.sleep(REFRESH_INTERVAL)
 
     async def refresh(self) -> None:
-        """Look what is stored, unless somebody has looked a moment ago."""
+        """Read the stored keys, unless they were read a moment ago."""
         async with self._reading:
-            if self._clock() - self._read_at < PAUSE:
+            if self._clock() - self._read_at < MIN_REFRESH_INTERVAL:
                 return
             try:
                 stored = await self._read()
@@ -125,14 +128,14 @@ class ApiKeys:
             self._read_at = self._clock()
 
     def is_any(self) -> bool:
-        """Whether a key was ever made: one that was revoked must not open the door to all. Raises Refusal."""
+        """Tell whether a key was ever made; revoking the last key must not admit everybody. Raises Refusal."""
         return bool(self._seen())
 
     async def is_valid(self, shown: str) -> bool:
-        """Whether a key may be used. Raises Refusal while that cannot be known."""
+        """Tell whether a key is valid. Raises Refusal while the keys are unknown."""
         identifier, _, secret = shown.partition(".")
         if identifier not in self._seen():
-            # Made a moment ago, perhaps.
+            # It may be a new key.
             await self.refresh()
         key = self._seen().get(identifier)
         return key is not None and key.opens(secret)

@@ -1,4 +1,4 @@
-"""Which triggers a URL stands for."""
+"""Maps URLs to the triggers of webhooks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def normalised(url: str) -> str:
-    """A URL without the slashes around it; case counts, as in StackStorm."""
+    """Return a URL without leading and trailing slashes. Case matters, as in StackStorm."""
     return url.strip("/")
 
 
 class Hooks:
-    """For any thread."""
+    """The triggers by URL. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,7 +21,7 @@ class Hooks:
         self._by_url: dict[str, tuple[str, ...]] = {}
 
     def put(self, trigger: Mapping[str, Any]) -> str:
-        """Listen for a trigger, as it is now. Returns its URL."""
+        """Add or change a trigger, and return its URL."""
         url = _url(trigger)
         with self._lock:
             self._triggers[trigger["id"]] = trigger
@@ -29,18 +29,18 @@ class Hooks:
         return url
 
     def remove(self, trigger: Mapping[str, Any]) -> str:
-        """Listen for a trigger no longer. Returns its URL."""
+        """Remove a trigger, and return its URL."""
         with self._lock:
             self._triggers.pop(trigger["id"], None)
             self._arrange()
         return _url(trigger)
 
     def urls(self) -> frozenset[str]:
-        """Those that stand for a trigger, normalised."""
+        """URLs with a trigger, normalised."""
         return frozenset(self._by_url)
 
     def find(self, url: str) -> tuple[str, ...]:
-        """References of the triggers that a URL stands for; none for an unknown one.
+        """Return the references of a URL's triggers; none for an unknown URL.
 
         :param url: normalised.
         """

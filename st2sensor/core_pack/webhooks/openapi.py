@@ -1,4 +1,4 @@
-"""The OpenAPI document of the endpoint, which it publishes."""
+"""The OpenAPI document that the endpoint publishes about itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ REFUSALS = {
 
 
 def document(prefix: str, *, needs_key: bool) -> dict[str, Any]:
-    """:param prefix: of the endpoint's path, before the URL.
+    """Return the document.
+
+    :param prefix: the endpoint's path, before the webhook's URL.
     :param needs_key: whether senders need an API key.
     """
     body = {"anyOf": [{"type": "object"}, {"type": "array"}]}

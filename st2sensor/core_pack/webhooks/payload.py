@@ -1,4 +1,4 @@
-"""What a request says, in the form that rules expect."""
+"""Turns a request into the payload that rules expect."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 TYPE = f"{CORE_PACK}.st2.webhook"
 
 CREDENTIALS = frozenset({"st2-api-key", "x-auth-token", "cookie"})
-"""Headers that are no trigger's business, as in StackStorm."""
+"""Headers that are kept out of payloads, as in StackStorm."""
 
 FIELDS = 10_000
-"""Fields of a form, at the most."""
+"""Fields of a form, at most."""
 
 SCHEMA = Compiled(next(item.payload_schema or {} for item in core_trigger_types() if item.ref == TYPE))
 
 
 def payload_of(headers: Iterable[tuple[str, str]], body: Any) -> dict[str, Any]:
-    """A trigger's payload. Raises Refusal for one that does not fit the trigger type's schema.
+    """Return a trigger's payload. Raises Refusal if it does not fit the trigger type's schema.
 
-    Names of headers are written as StackStorm's servers write them, as in X-Github-Event, and in small letters under
-    `headers_lower`.
+    `headers` has the names as StackStorm's servers write them, as in X-Github-Event; `headers_lower` has them in lower
+    case.
     """
     seen: dict[str, str] = {}
     for name, value in headers:
@@ -50,9 +50,9 @@ def payload_of(headers: Iterable[tuple[str, str]], body: Any) -> dict[str, Any]:
 
 
 def body_of(content_type: str, raw: bytes) -> Any:
-    """A body by its type: JSON, also where no type is given, or a form, whose fields are lists as in StackStorm.
+    """Parse a body by its content type: JSON, which is the default, or a form. Raises Refusal.
 
-    Raises Refusal.
+    As in StackStorm, the fields of a form are lists.
     """
     kind = content_type.partition(";")[0].strip().lower() or JSON
     try:
@@ -61,7 +61,7 @@ def body_of(content_type: str, raw: bytes) -> Any:
         if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
             raise Refusal(415, f"a body of type {kind} is not understood: send {JSON} or {FORM}")
         body = json.loads(raw.decode(), parse_constant=_refuse_constant) if raw else {}
-        # What Python reads and JSON in UTF-8 cannot say: half a pair of surrogates, 1e999.
+        # Python accepts some text that JSON in UTF-8 cannot hold: half of a surrogate pair, 1e999.
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as exception:
         what = "form" if kind == FORM else "JSON"

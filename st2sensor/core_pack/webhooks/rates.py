@@ -1,4 +1,4 @@
-"""How many requests a URL takes: a bucket of tokens each, filled at a steady rate."""
+"""Limits the rate of requests to a URL with a token bucket."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from st2sensor.core_pack.webhooks.refusal import Refusal
 
 
 class Rates:
-    """:param rate: requests a second, in the long run; 0 for any number.
-    :param clock: gives seconds.
+    """Counts requests by URL. A bucket holds the requests of one second, and at least one request.
 
-    A bucket holds as much as comes in a second, and one request at least.
+    :param rate: requests per second in the long run; 0 for no limit.
+    :param clock: returns seconds.
     """
 
     def __init__(self, rate: float, clock: Callable[[], float] = monotonic) -> None:
@@ -21,10 +21,10 @@ class Rates:
         self._room = max(1.0, rate)
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
-        """By URL: tokens, and when that was."""
+        """By URL: the tokens left, and the time of that count."""
 
     def take(self, url: str) -> None:
-        """Count a request. Raises Refusal for one too many."""
+        """Count a request. Raises Refusal if it exceeds the limit."""
         if not self._rate:
             return
         now = self._clock()

@@ -1,12 +1,14 @@
-"""Why a request is not accepted, as it is answered."""
+"""The answer to a request that is not accepted."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """:param status: of HTTP.
-    :param reason: for whoever sent the request.
-    :param headers: of the answer.
+    """A request is not accepted.
+
+    :param status: the HTTP status.
+    :param reason: a message for the sender.
+    :param headers: headers of the answer.
     """
 
     def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:

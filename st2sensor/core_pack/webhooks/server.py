@@ -1,4 +1,4 @@
-"""The HTTP server: a request is answered with 202 once its events are on disk."""
+"""The HTTP server for webhooks. It answers 202 once the events of a request are on disk."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from st2sensor.system.connection_limits import REQUEST_TIMEOUT, ConnectionLimits
 from st2sensor.system.http_listener import HttpListener
 
 PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
-"""As StackStorm's proxy and its API have it."""
+"""The paths of StackStorm's proxy and of its API."""
 
-THREADS = 32
-"""Dispatches that wait for the disk at the same time: they share a commit."""
+MAX_DISPATCHES = 32
+"""Dispatches that wait for the disk at the same time. They share a commit."""
 
 CLIENT_TIMEOUT = 30.0
 """Seconds that a request waits for its events to be on disk."""
 
-VISITORS = 4096
+MAX_CONNECTIONS = 4096
 """Connections at the same time."""
 
-READ = 3.0
-"""Seconds that the datastore has to tell the keys; who posts meanwhile waits no longer, and those last seen count."""
+KEYS_TIMEOUT = 3.0
+"""Seconds to wait for the datastore's API keys. After that, the last known keys count."""
 
-LEAVE = 5.0
-"""Seconds that requests have to be answered at the end."""
+CLOSING_TIMEOUT = 5.0
+"""Seconds to answer open requests when the server closes."""
 
 TRACE_TAG = "St2-Trace-Tag"
 
@@ -51,12 +51,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`[webhooks]`.
+    """The options of the section `[webhooks]`.
 
-    :param max_size: bytes of a body. :param timeout: seconds until a head, and then a body, has to be there.
-    :param rate_limit: requests a second to one URL; 0 for any number.
+    :param max_size: bytes of a body.
+    :param timeout: seconds for receiving the head of a request, and again for its body.
+    :param rate_limit: requests per second to one URL; 0 for no limit.
     :param require_key: `auto`, `always` or `never`.
-    :param tls_certificate_file: with its chain; None for HTTP without TLS.
+    :param tls_certificate_file: the certificate with its chain; None for HTTP without TLS.
     """
 
     host: str
@@ -70,10 +71,10 @@ class Options:
 
 
 class Server:
-    """For the loop's thread.
+    """Serves webhooks. Used by the loop's thread only.
 
-    :param service: the sensor's.
-    :param signatures: of the pack's configuration.
+    :param service: the sensor's service.
+    :param signatures: `signatures` of the pack's configuration.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class Server:
         self._service = service
         self._logger = logger
         self._rates = Rates(options.rate_limit)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks")
-        # Of its own: dispatches that wait for room in the outbox must not keep a key from being checked.
+        self._threads = ThreadPoolExecutor(MAX_DISPATCHES, thread_name_prefix="webhooks")
+        # A thread of its own: dispatches that wait for room in the outbox must not delay the check of a key.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="keys")
         self._reading: asyncio.Future[dict[str, str]] | None = None
         self._keys = ApiKeys(self._read_keys, logger)
@@ -99,24 +100,24 @@ class Server:
         self._access = Access(self._keys, signatures, options.require_key, options.host)
 
     async def serve(self, closing: asyncio.Event) -> None:
-        """Listen until it is time to close. Raises OSError for an address or a certificate that cannot be used."""
+        """Serve until `closing` is set. Raises OSError for an unusable address or certificate."""
         options = self._options
         context = self._tls()
         application = web.Application(middlewares=[self._explained], client_max_size=options.max_size)
         for path in PATHS:
             application.router.add_post(f"{path}{{url:.+}}", self._post)
         application.router.add_get("/api/v1/openapi.json", self._document, allow_head=False)
-        # Requests that are none are their senders' business.
+        # Malformed requests are not worth a log line.
         logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
         runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=options.timeout, lingering_time=1.0
         )
         await runner.setup()
         following = asyncio.ensure_future(self._keys.follow())
-        # Without it, keys that were revoked would be taken for ever.
+        # If this task ended, revoked keys would be accepted forever.
         following.add_done_callback(lambda _: closing.set())
         try:
-            limit, patience = share_of_files(2, VISITORS), min(REQUEST_TIMEOUT, options.timeout)
+            limit, patience = share_of_files(2, MAX_CONNECTIONS), min(REQUEST_TIMEOUT, options.timeout)
             visitors = ConnectionLimits(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
             server = runner.server
             assert server is not None
@@ -139,9 +140,9 @@ class Server:
             self._reader.shutdown(wait=False, cancel_futures=True)
 
     async def _answer_all(self) -> None:
-        """Wait for those who have asked already: aiohttp would hang up on who has not said all."""
+        """Wait for open requests, because aiohttp would close connections whose request is incomplete."""
         if self._answering:
-            await asyncio.wait(self._answering, timeout=LEAVE)
+            await asyncio.wait(self._answering, timeout=CLOSING_TIMEOUT)
 
     def _tls(self) -> ssl.SSLContext | None:
         if self._options.tls_certificate_file is None:
@@ -152,7 +153,7 @@ class Server:
 
     @web.middleware
     async def _explained(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refusals in the form of StackStorm's API."""
+        """Answer a request, and turn refusals into the form of StackStorm's API."""
         task = asyncio.current_task()
         assert task is not None
         self._answering.add(task)
@@ -223,7 +224,7 @@ class Server:
             raise Refusal(503, "the event cannot be kept now; send it again", {"Retry-After": "5"}) from None
 
     async def _read_keys(self) -> dict[str, str]:
-        """Raises St2SensorError, also when there is no answer in time: it is waited for by whoever asks next."""
+        """Read the stored API keys. Raises St2SensorError, also after a timeout; the next call awaits the same read."""
 
         def read() -> dict[str, str]:
             found = self._service.list_values(prefix=API_KEYS)
@@ -231,13 +232,13 @@ class Server:
 
         if self._reading is None:
             self._reading = asyncio.get_running_loop().run_in_executor(self._reader, read)
-        done, _ = await asyncio.wait([self._reading], timeout=READ)
+        done, _ = await asyncio.wait([self._reading], timeout=KEYS_TIMEOUT)
         if not done:
-            raise DatastoreUnavailable(f"the datastore has not answered within {READ:g} s")
+            raise DatastoreUnavailable(f"the datastore has not answered within {KEYS_TIMEOUT:g} s")
         found, self._reading = self._reading, None
         return found.result()
 
 
 def _printable(text: str) -> str:
-    """What a stranger has sent must not look like lines of the log."""
+    """Return a request's text without line breaks, so that it cannot forge lines of the log."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,4 +1,4 @@
-"""Signatures of requests: that who sent them knows the secret of a URL."""
+"""Checks signatures, which prove that the sender of a request knows the secret of its URL."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from st2sensor.core_pack.webhooks.refusal import Refusal
 
 AGE = 300
-"""Seconds that a signed time may be from now, as Slack's guide has it: what is older may be a recording."""
+"""Seconds that a signed time may differ from now, as in Slack's guide. An older request may be a replay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """:param headers: found whatever the case of their names.
-    :param body: as it came.
-    :param now: seconds since 1970.
+    """The parts of a request that are signed.
+
+    :param headers: a mapping that ignores the case of names.
+    :param body: the body as received.
+    :param now: the current time, in seconds since 1970.
     """
 
     headers: Mapping[str, str]
@@ -26,13 +28,13 @@ class Request:
 
 
 def github(request: Request, secret: bytes, header: str | None) -> None:
-    """`X-Hub-Signature-256: sha256=HEX`, or the bare hexadecimal digits, of the body."""
+    """Check `X-Hub-Signature-256: sha256=HEX` of the body; the prefix may be missing. Raises Refusal."""
     shown = request.headers.get(header or "X-Hub-Signature-256", "")
     _compare(shown.removeprefix("sha256="), secret, request.body, header or "X-Hub-Signature-256")
 
 
 def slack(request: Request, secret: bytes, header: str | None) -> None:
-    """`X-Slack-Signature: v0=HEX` of version, `X-Slack-Request-Timestamp` and body."""
+    """Check `X-Slack-Signature: v0=HEX` of version, `X-Slack-Request-Timestamp` and body. Raises Refusal."""
     sent = request.headers.get("X-Slack-Request-Timestamp", "")
     if not (sent.isascii() and sent.isdigit() and len(sent) < 12) or abs(request.now - int(sent)) > AGE:
         raise Refusal(401, f"X-Slack-Request-Timestamp is missing, or more than {AGE} seconds from now")

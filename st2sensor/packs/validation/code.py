@@ -23,34 +23,37 @@ UNCERTAIN = frozenset({"missing-module", "import"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """:param is_certain: whether `dispatches` are all there are, each with a trigger that is known."""
+    """The result of checking one sensor's code.
+
+    :param is_complete: whether `dispatches` holds every dispatch of the code, each with a known trigger.
+    """
 
     findings: tuple[Finding, ...]
     dispatches: tuple[Dispatch, ...]
-    is_certain: bool
+    is_complete: bool
 
 
-def check(sensor: SensorDeclaration, content: Content, *, are_met: bool, is_configured: bool) -> Reading:
-    """Load the code in a process of its own, and read it.
+def check(sensor: SensorDeclaration, content: Content, *, is_certain: bool, is_configured: bool) -> Reading:
+    """Load a sensor's code in a separate process, and read it.
 
-    :param are_met: whether all that the pack requires is installed.
-    :param is_configured: whether `content` is what an operator has set.
+    :param is_certain: whether a module that cannot be imported is missing for the container as well.
+    :param is_configured: whether `content` comes from an operator's configuration.
     """
     code = located(sensor.sensor, content)
     own = [path for path in (*code.search_paths, code.pack / "lib") if path.is_relative_to(code.pack)]
     read = program.read(imports.modules(code.file, own))
     seen = dispatches.dispatches(read)
     shape = class_of(read, sensor.sensor.class_name)
-    findings = list(_loading(sensor, code, are_met=are_met, is_configured=is_configured))
+    findings = list(_loading(sensor, code, is_certain=is_certain, is_configured=is_configured))
     if shape is not None:
         findings += _class(sensor, shape, {(finding.rule, finding.line) for finding in findings})
-    is_certain = (
+    is_complete = (
         shape is not None and dispatches.is_all(read) and all(dispatch.triggers is not None for dispatch in seen)
     )
-    return Reading(findings=tuple(findings), dispatches=tuple(seen), is_certain=is_certain)
+    return Reading(findings=tuple(findings), dispatches=tuple(seen), is_complete=is_complete)
 
 
-def _loading(sensor: SensorDeclaration, code: Code, *, are_met: bool, is_configured: bool) -> Iterator[Finding]:
+def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_configured: bool) -> Iterator[Finding]:
     pack = sensor.sensor.pack
     try:
         problem = problem_of(code, keep_compiled=False)
@@ -62,7 +65,7 @@ def _loading(sensor: SensorDeclaration, code: Code, *, are_met: bool, is_configu
     except ContentError as error:
         yield found(pack, error, "not-importable")
         return
-    if problem is not None and problem.kind in UNCERTAIN and not are_met:
+    if problem is not None and problem.kind in UNCERTAIN and not is_certain:
         reason = problem.message.rpartition("; ")[0]
         message = f"{reason}; whether it can be is not known before the pack's requirements are installed"
         doubt = ContentError(message, file=problem.file, line=problem.line)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs import overrides
+from st2sensor.packs.code import virtualenv
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.source import config_file
 from st2sensor.packs.configuration.templates import FUNCTIONS
@@ -103,18 +104,37 @@ def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
+    """Check the requirements and the code of a pack's sensors."""
     used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
     required = requirements.check(pack.pack.ref, pack.pack.path, used.virtualenvs_path)
-    yield from required.findings
+    refusal = None if content is None else _refusal(pack, content)
+    if refusal is None:
+        yield from required.findings
+    else:
+        yield refusal
+        yield from (finding for finding in required.findings if finding.rule != requirements.NOT_INSTALLED)
+    # With a configuration, the interpreter is the container's, and a module that is missing there is an error. In any
+    # other interpreter it may only be missing because the pack's requirements are not installed.
+    is_certain = required.are_met if content is None else refusal is None
     readings = list(
         pool.map(
-            lambda sensor: code.check(sensor, used, are_met=required.are_met, is_configured=content is not None),
+            lambda sensor: code.check(sensor, used, is_certain=is_certain, is_configured=content is not None),
             pack.sensors,
         )
     )
     for sensor, reading in zip(pack.sensors, readings, strict=True):
         yield from reading.findings
         yield from triggers.check_dispatches(sensor, reading.dispatches, types)
-    if pack.is_whole and all(reading.is_certain for reading in readings):
+    if pack.is_whole and all(reading.is_complete for reading in readings):
         dispatched = [dispatch for reading in readings for dispatch in reading.dispatches]
         yield from triggers.check_undispatched(pack, dispatched)
+
+
+def _refusal(pack: Declarations, content: Content) -> Finding | None:
+    """Return why the container would refuse the pack's sensors before it loads them, or None."""
+    try:
+        if pack.sensors:
+            virtualenv.check(content.virtualenvs_path, pack.pack.ref, pack.pack.path)
+    except ContentError as error:
+        return found(pack.pack.ref, error, "no-virtualenv")
+    return None

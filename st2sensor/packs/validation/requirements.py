@@ -14,6 +14,9 @@ from st2sensor.errors import ContentError
 from st2sensor.packs.code import virtualenv
 from st2sensor.packs.validation.finding import Finding, Severity, found
 
+NOT_INSTALLED = "not-installed"
+"""The rule of the finding that packages are missing."""
+
 COMMENT = re.compile(r"(^|\s+)#.*$")
 OPTION = re.compile(r"\s--\w.*$")
 NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
@@ -78,7 +81,7 @@ def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement
         file=str(path),
         line=lacking[0][0].number,
         severity=Severity.WARNING,
-        rule="not-installed",
+        rule=NOT_INSTALLED,
         message=f"{installed.where} lacks {names}, so that not all of the code can be checked; make the pack's "
         "virtualenv with: st2ctl reload --register-setup-virtualenvs",
     )
