@@ -12,7 +12,7 @@ from st2sensor.container.sessions.events import EventMethods
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import LeaseLost, OutboxError, SensorStops
-from st2sensor.outbox.outbox import OnDone
+from st2sensor.outbox.incoming import OnDone
 from st2sensor.portable import rpc
 from tests.unit.container.sessions.fakes import FakeNode, RecordingSession, until
 
