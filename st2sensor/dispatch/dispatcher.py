@@ -29,7 +29,7 @@ from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
-from st2sensor.system.loops import call_in_loop
+from st2sensor.system.event_loop import call_in_loop
 
 LOG = logging.getLogger("st2sensor.dispatch")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import gc
 import logging
@@ -12,8 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import uvloop
@@ -47,6 +45,7 @@ from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant
 from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases, open_storage
+from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.lazy import resolve
 from st2sensor.system.threads import Threads
 from st2sensor.transport import open_transport
@@ -151,7 +150,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             watch = Watch(
                 transport,
                 [topology.sensors, topology.triggers],
-                changed=lambda: _call_in(loop, supervisor.mark_stale),
+                changed=lambda: call_in_loop(loop, supervisor.mark_stale),
                 retry_wait=settings.messaging.retry_wait,
             )
             watch.start()
@@ -205,9 +204,3 @@ def _page(settings: Container) -> MakePage | None:
         return None
     server = resolve("st2sensor.status.server:Server")
     return lambda reporter, events: server(settings, reporter, events)
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
-    """Call a function in the loop's thread; do nothing if the loop has ended."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)
