@@ -26,7 +26,7 @@ OWN = "own"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What storage holds, each kind by reference.
+    """The content of storage, each kind by reference.
 
     :param own: the sensors of this node's partition; None for all sensors.
     :param batches: sensors with an unfinished batch; None if that is not known.

@@ -39,7 +39,7 @@ class SnapshotReader:
                 snapshots.save(snapshot, self._path)
                 self._saved = snapshot
             except (OSError, ValueError) as exception:
-                LOG.warning("cannot save what is known for a start without the database: %s", exception)
+                LOG.warning("cannot save the registered content for a start without the database: %s", exception)
         return snapshot
 
     def saved(self) -> Snapshot | None:

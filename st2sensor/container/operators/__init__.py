@@ -1,1 +1,1 @@
-"""What operators see of a running container, and what they can do."""
+"""The operators' view of a running container, and the operations that they can perform."""

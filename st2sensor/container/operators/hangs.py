@@ -23,7 +23,7 @@ MOST_NAMED = 3
 
 
 class Activities(Protocol):
-    """What sensors are doing, as their wrappers report it."""
+    """The activities of sensors, as their wrappers report them."""
 
     def with_process(self) -> list[str]:
         """Return the sensors that have a process."""

@@ -1,1 +1,1 @@
-"""The wrapper protocol's server side."""
+"""The server side of the wrapper protocol: the container answers its sensors' processes."""

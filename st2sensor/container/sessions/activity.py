@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 HANG_SECONDS, HANG_POLL_INTERVALS = 10.0, 3
-"""A method is shown when it takes longer than so many seconds and so many poll intervals."""
+"""A method is shown when it takes longer than both: a number of seconds, and a number of poll intervals."""
 
 TRIGGER_METHODS = ("add_trigger", "update_trigger", "remove_trigger", "triggers_known")
 """Methods of a sensor that are called in a thread of their own."""
@@ -71,7 +71,7 @@ class Activity:
 
 
 def hanging(doing: Doing | None, waiting: Doing | None, poll_interval: float | None, now: float) -> Doing | None:
-    """Return what takes so long that it is shown; None if nothing does.
+    """Return the method or call that takes long enough to be shown; None if there is none.
 
     :param doing: the method that has run longest.
     :param waiting: the call that has waited longest. It says more, so it is preferred.

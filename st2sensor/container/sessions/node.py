@@ -1,4 +1,4 @@
-"""What the wrapper protocol's methods need of the rest of the container."""
+"""The interface through which the wrapper protocol's methods use the rest of the container."""
 
 from __future__ import annotations
 

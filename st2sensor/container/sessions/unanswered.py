@@ -26,7 +26,10 @@ class Unanswered:
         return self._count >= MOST_REQUESTS or self._bytes >= MOST_BYTES
 
     def add(self, identifier: int, size: int) -> None:
-        """Count a request of so many bytes."""
+        """Count a request.
+
+        :param size: its size in bytes.
+        """
         with self._lock:
             self._sizes.setdefault(identifier, []).append(size)
             self._count += 1

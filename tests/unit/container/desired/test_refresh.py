@@ -71,8 +71,7 @@ def run(test: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
 
 def test_storage_is_read_at_the_start_then_when_something_changed_or_the_interval_is_over() -> None:
     async def test(container: Container) -> None:
-        assert not container.refresh.has_looked
-        assert not container.refresh.health.ok
+        assert (container.refresh.has_looked, container.refresh.health.ok) == (False, False)
         await container.look()
         assert (container.reads, container.learned, container.ended) == (1, [ONE], 1)
         assert container.refresh.has_looked

@@ -1,17 +1,12 @@
-"""How a sensor that stops is let out of the calls it waits in, by an injected clock; and sessions that release."""
+"""How a sensor that stops is let out of the calls it waits in, by an injected clock."""
 
 from __future__ import annotations
-
-import asyncio
-import socket
 
 import pytest
 
 from st2sensor.container.sessions.release import Release, patience_of
-from st2sensor.container.sessions.session import Session, Waiting
+from st2sensor.container.sessions.session import Waiting
 from st2sensor.errors import SensorStops
-from st2sensor.portable import rpc
-from tests.plugins.patience import SOON
 
 
 class Sensor:
@@ -61,69 +56,3 @@ def test_a_call_of_cleanup_has_the_same_patience_and_one_that_is_answered_is_lef
 @pytest.mark.parametrize(("stop_timeout", "patience"), [(10.0, 1.0), (60.0, 1.0), (1.0, 0.1), (0.0, 0.0)])
 def test_a_short_deadline_leaves_less_patience(stop_timeout: float, patience: float) -> None:
     assert patience_of(stop_timeout) == pytest.approx(patience)
-
-
-class Nobody:
-    """A handler that answers nothing, or raises."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.closed_sessions: list[Session] = []
-
-    def handle(self, session: Session, message: rpc.Message) -> None:
-        if self.error is not None:
-            raise self.error
-        session.expect(message["id"], message["method"])
-
-    def closed(self, session: Session) -> None:
-        self.closed_sessions.append(session)
-
-
-def test_a_request_that_was_released_is_answered_once() -> None:
-    async def main() -> list[rpc.Message]:
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            session = Session(loop, ours, Nobody())
-            theirs.sendall(b"".join(rpc.request(number, "dispatch", {}) for number in (1, 2, 3)))
-            while (oldest := session.oldest) is None:
-                await asyncio.sleep(0)
-            assert oldest.method == "dispatch"
-            session.answer(2, None)
-            session.release(loop.time() - SOON, SensorStops("too early for this"))
-            session.release(loop.time() + 1, SensorStops("it stops"))
-            assert session.is_released(1)
-            assert session.oldest is None
-            # Whoever worked on them comes too late.
-            session.answer(1, None)
-            session.refuse(3, ValueError("x"))
-            session.answer(4, "another")
-            theirs.settimeout(SOON)
-            lines = rpc.LineBuffer()
-            answers: list[rpc.Message] = []
-            while not answers or answers[-1]["id"] != 4:
-                answers += map(rpc.decode, lines.feed(await asyncio.to_thread(theirs.recv, 65536)))
-            session.close()
-        return answers
-
-    answers = asyncio.run(main())
-    assert [answer["id"] for answer in answers] == [2, 1, 3, 4]
-    with pytest.raises(SensorStops, match="it stops"):
-        rpc.answer_of(answers[1])
-
-
-def test_a_message_that_nobody_can_handle_ends_its_session_alone(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        handler = Nobody(MemoryError("no room"))
-        with theirs:
-            session = Session(loop, ours, handler)
-            theirs.sendall(rpc.request(1, "dispatch", {}))
-            async with asyncio.timeout(SOON):
-                while not session.is_closed:
-                    await asyncio.sleep(0)
-        assert handler.closed_sessions == [session]
-
-    asyncio.run(main())
-    assert "session ended by what was said in it" in caplog.text

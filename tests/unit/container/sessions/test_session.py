@@ -11,6 +11,7 @@ import pytest
 
 from st2sensor.container.sessions import outgoing, session, unanswered
 from st2sensor.container.sessions.session import Session
+from st2sensor.errors import SensorStops
 from st2sensor.portable import rpc
 from tests.plugins.patience import SOON
 
@@ -51,15 +52,16 @@ def request(number: int, size: int = 1) -> bytes:
 async def pushed(peer: socket.socket, data: bytes, times: int) -> int:
     """Send the data as often as the other side takes it, at most so many times; returns the bytes."""
     peer.setblocking(False)
-    sent = stuck = 0
-    pending = b""
+    sent = 0
     for _ in range(times):
-        pending += data
-        while pending and stuck < 20:
+        pending, stuck = data, 0
+        while pending:
             try:
                 done = peer.send(pending)
             except BlockingIOError:
                 stuck += 1
+                if stuck == 20:
+                    return sent
                 await asyncio.sleep(0.01)
             else:
                 pending, sent, stuck = pending[done:], sent + done, 0
@@ -287,3 +289,69 @@ def test_nonsense_ends_a_session(caplog: pytest.LogCaptureFixture) -> None:
 
     asyncio.run(run())
     assert "an unknown process: session ended: " in caplog.text
+
+
+class Nobody:
+    """A handler that answers nothing, or raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.closed_sessions: list[Session] = []
+
+    def handle(self, session: Session, message: rpc.Message) -> None:
+        if self.error is not None:
+            raise self.error
+        session.expect(message["id"], message["method"])
+
+    def closed(self, session: Session) -> None:
+        self.closed_sessions.append(session)
+
+
+def test_a_request_that_was_released_is_answered_once() -> None:
+    async def main() -> list[rpc.Message]:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            held = Session(loop, ours, Nobody())
+            theirs.sendall(b"".join(rpc.request(number, "dispatch", {}) for number in (1, 2, 3)))
+            while (oldest := held.oldest) is None:
+                await asyncio.sleep(0)
+            assert oldest.method == "dispatch"
+            held.answer(2, None)
+            held.release(loop.time() - SOON, SensorStops("too early for this"))
+            held.release(loop.time() + 1, SensorStops("it stops"))
+            assert held.is_released(1)
+            assert held.oldest is None
+            # Whoever worked on them comes too late.
+            held.answer(1, None)
+            held.refuse(3, ValueError("x"))
+            held.answer(4, "another")
+            theirs.settimeout(SOON)
+            lines = rpc.LineBuffer()
+            answers: list[rpc.Message] = []
+            while not answers or answers[-1]["id"] != 4:
+                answers += map(rpc.decode, lines.feed(await asyncio.to_thread(theirs.recv, 65536)))
+            held.close()
+        return answers
+
+    answers = asyncio.run(main())
+    assert [answer["id"] for answer in answers] == [2, 1, 3, 4]
+    with pytest.raises(SensorStops, match="it stops"):
+        rpc.answer_of(answers[1])
+
+
+def test_a_message_that_nobody_can_handle_ends_its_session_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        handler = Nobody(MemoryError("no room"))
+        with theirs:
+            held = Session(loop, ours, handler)
+            theirs.sendall(rpc.request(1, "dispatch", {}))
+            async with asyncio.timeout(SOON):
+                while not held.is_closed:
+                    await asyncio.sleep(0)
+        assert handler.closed_sessions == [held]
+
+    asyncio.run(main())
+    assert "session ended by what was said in it" in caplog.text
