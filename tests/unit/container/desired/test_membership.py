@@ -143,13 +143,15 @@ def test_leases_that_cannot_be_renewed_are_kept_until_their_end_and_the_log_says
         await node.take_turn()
         assert node.membership.runs == {"p.A": 1}
         assert node.membership.health.reason == "leases cannot be renewed: it is away"
+        assert node.holdings.is_held("p.A", 1)
         assert "the sensors stop in 2160.0 s" in node.membership.time_left()
         # Near the end they are asked to stop.
         node.move(TIMES.term - TIMES.grace)
         assert ("runs", {}) in await node.take_turn()
         assert node.membership.why_not("p.A") == "its lease could not be renewed"
+        assert node.holdings.is_held("p.A", 1)
         node.move(TIMES.grace)
-        assert node.membership.seconds_left == 0.0
+        assert not node.holdings.is_held("p.A", 1)
         assert node.membership.time_left() == "no sensor runs until they are"
         # And it goes on when they are renewed.
         node.renew(A=4)

@@ -193,3 +193,19 @@ def test_a_sensor_that_stops_is_not_killed_for_its_memory(usage: Usage) -> None:
         assert (await node.gone()).state is State.STOPPED
 
     run_in_virtual_time(main())
+
+
+def test_a_stop_that_is_asked_for_while_the_stacks_are_printed_is_no_failure() -> None:
+    async def main() -> None:
+        node = Node(poll_timeout=5.0)
+        process = await node.running()
+        node.reports.polls(REF, running=True, interval=None)
+        await asyncio.sleep(5.1)
+        node.children.stop(REF, "a test stops it")
+        await asyncio.sleep(0.5)
+        assert [what for _, what in process.asked] == ["dump_stacks", "terminate"]
+        process.exit(0)
+        child = await node.gone()
+        assert (child.state, child.reason) == (State.STOPPED, "a test stops it")
+
+    run_in_virtual_time(main())
