@@ -15,7 +15,7 @@ from st2sensor.reports import PAGE, NodeReport, SensorReport
 Report = TypeVar("Report")
 
 Convert = Callable[[Any], Any]
-"""Turns a value as JSON has it into the value of a field. Raises ValueError."""
+"""Turns a JSON value into the value of a field. Raises TypeError if it has the wrong type."""
 
 
 def node_of(container: ControlClient) -> NodeReport:
@@ -80,7 +80,7 @@ def _fields_of(kind: Any) -> tuple[tuple[str, Convert, bool], ...]:
 
 
 def _converter(hint: Any) -> Convert:
-    """Return the converter for a type. It raises TypeError for a value of another type, as _record expects."""
+    """Return the converter for a type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
         (inner,) = (_converter(argument) for argument in arguments if argument is not NoneType)
