@@ -19,6 +19,7 @@ from st2sensor.packs.configuration.templates import FUNCTIONS, MissingKey, NotRe
 from st2sensor.workers.limits import Limits
 from st2sensor.workers.pool import Pool
 from tests.plugins.examples import examples
+from tests.plugins.patience import SOON
 
 
 class NoWorkers(Pool):
@@ -211,7 +212,9 @@ def test_without_worker_processes_plain_references_are_resolved_and_the_rest_say
         made.render("{{ 1 }}")
 
 
-def test_a_small_limit_of_memory_is_one_for_the_process() -> None:
+def test_a_small_limit_of_memory_is_one_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A slow machine must not meet the other limit first.
+    monkeypatch.setattr(templates, "RENDERING_TIMEOUT", SOON)
     with closing(Pool(FUNCTIONS, limits=Limits(memory=200_000_000))) as pool:
         made = templates_of(pool)
         with pytest.raises(NotRendered, match="200,000,000 bytes of memory"):
