@@ -24,7 +24,7 @@ def test_keys_that_were_listed_can_be_loaded(config_file: Path) -> None:
         assert json.loads(listed)[1]["name"] == "ann:b"
         for item, problem in (
             ({"value": "********", "secret": True}, "--decrypt"),
-            ({"expire_timestamp": "soon"}, "expire_timestamp of k: 'soon' is no time"),
+            ({"expire_timestamp": "soon"}, "expire_timestamp of k: 'soon' is not a time"),
             ({"expire_timestamp": "2100-01-01T00:00:00Z", "ttl": 5}, "both ttl and expire_timestamp"),
         ):
             file.write_text(json.dumps([{"name": "k", "value": "v", **item}]))

@@ -19,7 +19,7 @@ from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import SensorNotFound
 from st2sensor.logs import setup as logs
-from st2sensor.models import Overrides
+from st2sensor.models import Overrides, TriggerType
 
 
 class Node:
@@ -60,10 +60,11 @@ class Node:
         self.done.append(("override", ref, overrides))
         return None if overrides.log_level is None else logging.getLevelNamesMapping()[overrides.log_level]
 
-    def knows(self, trigger: str) -> bool:
-        return trigger in self.known
+    def type_of(self, trigger: str) -> TriggerType | None:
+        pack, _, name = trigger.partition(".")
+        return TriggerType(pack=pack, name=name) if trigger in self.known else None
 
-    async def entry(self, sensor: str, event: Event) -> Any:  # noqa: ARG002
+    async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> Any:  # noqa: ARG002
         return self
 
     async def put(self, entry: object) -> None:

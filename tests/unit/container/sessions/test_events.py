@@ -12,6 +12,7 @@ from st2sensor.container.sessions.events import EventMethods
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import LeaseLost, OutboxError, SensorStops
+from st2sensor.models import TriggerType
 from st2sensor.outbox.incoming import OnDone
 from st2sensor.portable import rpc
 from tests.unit.container.sessions.fakes import FakeNode, RecordingSession, until
@@ -28,27 +29,29 @@ class FakeDispatcher:
         self.outcome: Exception | None = None
         self.dispatched: list[Event] = []
 
-    def knows(self, trigger: str) -> bool:
+    def type_of(self, trigger: str) -> TriggerType | None:
         self.look_ups += 1
-        return trigger in self.digests
+        pack, _, name = trigger.partition(".")
+        return TriggerType(pack=pack, name=name) if trigger in self.digests else None
 
-    def schema_for(self, trigger: str) -> dict[str, str | None] | None:
-        self.look_ups += 1
-        return {"digest": self.digests[trigger], "program": "..."} if trigger in self.digests else None
+    def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
+        if trigger_type is None or self.digests[trigger_type.ref] == known:
+            return None
+        return {"digest": self.digests[trigger_type.ref], "program": "..."}
 
     def fence_of(self, sensor: str) -> int | None:
         if self.fence is None:
             raise LeaseLost(sensor)
         return self.fence
 
-    def dispatch(self, sensor: str, event: Event, done: OnDone) -> None:
+    def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> None:
         assert sensor == "p.S"
         if self.error is not None:
             raise self.error
         self.dispatched.append(event)
         done(self.outcome)
 
-    async def entry(self, sensor: str, event: Event) -> tuple[str, Event]:
+    async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> tuple[str, Event]:
         return sensor, event
 
 
