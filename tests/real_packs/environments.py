@@ -76,6 +76,7 @@ def _install_singly(home: Path, requirements: list[str]) -> None:
     # Isolated from what this process was told of its own packages.
     pip = [str(home / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     failed = [requirement for requirement in requirements if not _run([*pip, *_options(requirement)])]
+    home.mkdir(exist_ok=True)
     (home / LEFT_OUT).write_text("\n".join([*_left_out(home), *failed]))
 
 
@@ -88,7 +89,8 @@ def _options(requirement: str) -> list[str]:
 def _run(command: list[str]) -> bool:
     try:
         return subprocess.run(command, capture_output=True, timeout=PIP_TIMEOUT, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
+        # Without an interpreter, because the virtualenv could not be made.
         return False
 
 
