@@ -44,14 +44,14 @@ class FakeDispatcher:
             raise LeaseLost(sensor)
         return self.fence
 
-    def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> None:
+    def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> None:  # noqa: ARG002
         assert sensor == "p.S"
         if self.error is not None:
             raise self.error
         self.dispatched.append(event)
         done(self.outcome)
 
-    async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> tuple[str, Event]:
+    async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> tuple[str, Event]:  # noqa: ARG002
         return sensor, event
 
 
