@@ -157,6 +157,11 @@ MOST_MODULES = 12
 LARGE_FOLDERS = {"cli.commands": "a module for each command, found by its name"}
 """Folders that may have more modules, with the reason."""
 
+UNIT_TESTS = Path(__file__).parent / "unit"
+
+BESIDES_THE_PACKAGE = {"conf": "the files in conf/", "docs": "the guides", "linux": "the pack in packs/linux"}
+"""Folders of unit tests that test something else than modules."""
+
 MODULES = [
     path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -294,6 +299,16 @@ def test_folders_are_small() -> None:
 def test_modules_are_small() -> None:
     lines = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     wrong = [f"{name} has {count} lines" for name, count in lines.items() if count > MOST_LINES]
+    assert not wrong, listed(wrong)
+
+
+def test_unit_tests_are_named_after_what_they_test() -> None:
+    wrong = []
+    for path in sorted(UNIT_TESTS.rglob("test_*.py")):
+        place = path.relative_to(UNIT_TESTS)
+        tested = PACKAGE / place.parent / place.stem.removeprefix("test_")
+        if place.parts[0] not in BESIDES_THE_PACKAGE and not (tested.is_dir() or tested.with_suffix(".py").exists()):
+            wrong.append(f"{place}: there is no {tested.relative_to(PACKAGE.parent)}")
     assert not wrong, listed(wrong)
 
 
