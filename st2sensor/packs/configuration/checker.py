@@ -9,8 +9,8 @@ from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.schemas.program import program_of
 from st2sensor.workers.pool import Pool
 
-FUNCTION = {"violation": "st2sensor.packs.configuration.schema:violation"}
-"""What a pool for checkers must have."""
+FUNCTION = {"the check": "st2sensor.packs.configuration.schema:violation"}
+"""The function that a pool for checkers must have. Errors name it as here."""
 
 CHECK_TIMEOUT = 5.0
 """Seconds that a worker process may take to apply one schema."""
@@ -29,5 +29,5 @@ class Checker:
         """Return where and how values break a schema, or None. Raises WorkFailed when that cannot be told in time."""
         if program_of(schema) is not None:
             return config_schema.violation(values, schema)
-        found = self._workers.run("violation", [values, schema], CHECK_TIMEOUT)
+        found = self._workers.run("the check", [values, schema], CHECK_TIMEOUT)
         return None if found is None else (found[0], found[1])

@@ -24,7 +24,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
 
 FUNCTIONS = {
-    "render": "st2sensor.packs.configuration.rendering:rendered",
+    "rendering": "st2sensor.packs.configuration.rendering:rendered",
     **checker.FUNCTION,
 }
 """Functions that a pool for templates and checkers must have."""
@@ -167,7 +167,7 @@ class Templates:
     def _answer(self, arguments: list[Any], sources: _Sources) -> dict[str, Any]:
         """Call a worker process. Raises NotRendered."""
         try:
-            answer: dict[str, Any] = self._workers.run("render", arguments, max(0.0, self._seconds))
+            answer: dict[str, Any] = self._workers.run("rendering", arguments, max(0.0, self._seconds))
         except WorkExceeded as error:
             reason = f"the expressions take more than {RENDERING_TIMEOUT:g} s" if error.what == "time" else str(error)
             raise NotRendered(reason, sources.decrypted) from None
