@@ -27,6 +27,9 @@ TASKS = {
 
 MakePool = Callable[..., Pool]
 
+OTHERS: list[psutil.Process] = []
+"""The children that this process had when a test began."""
+
 BRIEF = 0.2
 """Seconds, of tasks that never end."""
 
@@ -34,6 +37,7 @@ BRIEF = 0.2
 @pytest.fixture
 def make_pool() -> Iterator[MakePool]:
     made: list[Pool] = []
+    OTHERS[:] = psutil.Process().children()
 
     def make(**options: object) -> Pool:
         made.append(Pool(TASKS, **options))  # type: ignore[arg-type]
@@ -45,7 +49,15 @@ def make_pool() -> Iterator[MakePool]:
 
 
 def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "workers" in " ".join(child.cmdline())]
+    """Return the worker processes of this test's pools: those of other tests may go on until this process ends."""
+    return [child for child in psutil.Process().children() if child not in OTHERS and is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "workers" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_function_is_called_and_its_result_returned(make_pool: MakePool) -> None:
