@@ -383,7 +383,10 @@ def test_a_file_that_no_longer_parses_keeps_its_last_registration(workspace: Wor
         ("resync_interval = often", ["[sensorcontainer] resync_interval", "often"]),
         ("[messaging]\nserializer = xml", ["[messaging] serializer", "xml"]),
         ("no equals sign here", ["st2.conf", "no equals sign here"]),
-        ("[messaging]\nurl = amqp://me:hush@127.0.0.1:abc//", ["[messaging] url = amqp://***@127.0.0.1:abc//: Port"]),
+        (
+            "[messaging]\nurl = amqp://me:hush@127.0.0.1:abc//",
+            ["[messaging] url = amqp://***@127.0.0.1:abc//: the port"],
+        ),
         (
             "[messaging]\nurl = amqp://me:hu#sh@127.0.0.1//",
             ["[messaging] url = amqp://***@127.0.0.1//: write # in it as %23"],

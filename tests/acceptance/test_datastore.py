@@ -283,7 +283,7 @@ def test_what_is_denied_by_overrides_raises_in_that_pack_only(embedded: Workspac
     (docs,) = listener.wait_for("docs.done")
     assert free.payload["found"] == [True, "1", True]
     assert ["global_write is deny" in docs.payload["found"][0], "decrypt_global is deny" in docs.payload["found"][1]]
-    assert "that sensor's own" in docs.payload["found"][2]
+    assert "a key that begins with PACK.CLASS: belongs to that sensor" in docs.payload["found"][2]
 
 
 def test_the_key_is_nowhere_in_a_sensor_nor_in_a_log(workspace: Workspace) -> None:
@@ -413,7 +413,7 @@ def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
         (["set", "", "v"], 1, "non-empty string"),
         (["load", "missing.yaml"], 65, "missing.yaml"),
         (["load", "bad.yaml"], 65, "bad.yaml:3: value is missing; add it: a text"),
-        (["load", "number.yaml"], 1, "the value of n is no text: quote it, or store it as JSON by --convert"),
+        (["load", "number.yaml"], 1, "the value of n is not text: quote it, or add --convert to store it as JSON"),
         (["load", "mapping.yaml"], 65, "must be a list of mappings with name and value"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -94,7 +94,7 @@ def test_what_is_unknown_or_does_not_fit_is_left_out_unless_forced(
         ("{", "seen.jsonl:2: Expecting property name"),
         ("[]", "seen.jsonl:2: the line is not a JSON object"),
         ('{"time": "now"}', "seen.jsonl:2: the line must have exactly these keys: time, trigger"),
-        (json.dumps(line(1, time="now")), "seen.jsonl:2: 'now' is no time"),
+        (json.dumps(line(1, time="now")), "seen.jsonl:2: 'now' is not a time"),
         (json.dumps(line(1, payload=[])), r"seen.jsonl:2: payload: \[\] is not a value that --record writes"),
         (json.dumps(line(float("nan"))), "seen.jsonl:2: NaN is not JSON"),
     ],

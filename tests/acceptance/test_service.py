@@ -124,7 +124,7 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
         eventually("its sensor runs", lambda: log.exists() and "p.S started" in log.read_text())
         assert number_in(ctl(embedded, "start")) == number_in(ctl(embedded, "status")) == first
         moved = log.rename(log.with_suffix(".old"))
-        assert "runs, and would go on with what it knows; run st2ctl stop first" in ctl(
+        assert "is running and would keep its old state; run st2ctl stop first" in ctl(
             embedded, "clean", "--yes", code=75
         )
         assert ctl(embedded, "reopen-log-files") == ""

@@ -329,7 +329,7 @@ def test_local_keys_are_a_sensors_own_and_global_ones_are_shared(a: SensorServic
         lambda: b.dispatch_and_set([("p.t", {})], "p.A:key", "x", local=False),
     ]
     for change in changes:
-        with pytest.raises(DatastoreRefused, match="is that sensor's own"):
+        with pytest.raises(DatastoreRefused, match="belongs to that sensor"):
             change()
     assert a.get_value("key") == "a"
 
@@ -452,7 +452,7 @@ def test_a_secret_is_text_only_where_it_is_decrypted(a: SensorService, b: Sensor
     assert a.compare_and_set("k", "hush", "x") is False
     assert a.compare_and_set("k", None, "x") is False
     assert b.get_value("p.A:k", local=False) == found
-    with pytest.raises(DatastoreRefused, match="another sensor's own"):
+    with pytest.raises(DatastoreRefused, match="belongs to another sensor"):
         b.get_value("p.A:k", local=False, decrypt=True)
     assert a.get_value("p.A:k", local=False, decrypt=True) == "hush"
     a.set_value("k", "open")
