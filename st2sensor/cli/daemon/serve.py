@@ -45,6 +45,7 @@ from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant
 from st2sensor.sharing.times import times_of
 from st2sensor.storage import open_leases, open_storage
+from st2sensor.system.allocator import map_large_blocks
 from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.lazy import resolve
 from st2sensor.system.threads import Threads
@@ -87,6 +88,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter. With short turns, a burst in one does not delay the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
+    # After a large payload, its memory must not stay with this process.
+    map_large_blocks()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Each sensor needs four file descriptors in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
