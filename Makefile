@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
-.PHONY: install demo check test soak lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
+.PHONY: install demo check test soak coverage lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed
 
@@ -27,6 +27,13 @@ test: tools
 # instead of 2.
 soak: tools
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
+
+# Prints the branch coverage. TESTS=tests/unit measures unit tests alone.
+coverage: tools
+	$(BIN)/coverage erase
+	EXAMPLES=0.1 $(BIN)/coverage run -m pytest --numprocesses $(WORKERS) --max-worker-restart 0 --dist loadfile $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 unit: .venv/tested
 	EXAMPLES=0.1 $(BIN)/pytest --quiet --numprocesses 2 --dist worksteal tests/unit tests/fleet tests/real_packs tests/test_layers.py
