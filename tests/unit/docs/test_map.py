@@ -1,4 +1,4 @@
-"""What the guides say of the project itself: its folders, its threads, its words, and each other."""
+"""The guides' statements about the project itself: its folders, its threads, its words, and its other guides."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.test_layers import ORDER, PACKAGE
 
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 GUIDES = [path for path in sorted(DOCS.glob("*.md")) if path.name not in ("README.md", "configuration.md")]
-"""Pages of the documentation that people write."""
+"""Pages of the documentation that are written by hand."""
 
 ARCHITECTURE = (DOCS / "architecture.md").read_text()
 
@@ -29,7 +29,7 @@ THREADS = re.compile(r"\bThread\(|\bThreads\(\w|\bThreadPoolExecutor\(|start_new
 MADE_BY_STEPS = {"st2sensor/cli/commands/ping.py", "tests/unit/cli/commands/test_ping.py"} | {
     f"st2sensor/{port}" for port in ("storage/NAME/", "transport/NAME.py")
 }
-"""Files that the steps in CONTRIBUTING.md make."""
+"""Files that the steps in CONTRIBUTING.md create."""
 
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -39,7 +39,7 @@ def section(text: str, title: str) -> str:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The rows of each table: the names between backquotes in its first column."""
+    """The rows of each table, each as the names between backquotes in its first column."""
     return [
         [re.findall(r"`([\w/]+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
         for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
