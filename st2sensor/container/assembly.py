@@ -21,7 +21,7 @@ from st2sensor.container.launch.reaper import Reaper
 from st2sensor.container.launch.zygotes import Zygotes
 from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.node import Node
-from st2sensor.container.operators.control import Control
+from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.hangs import Hangs
 from st2sensor.container.operators.interface import MakePage, OperatorInterface, tell_dispatched
 from st2sensor.container.operators.neighbours import Neighbours

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.control import Control
+from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.container.sessions.endpoint import Endpoint
