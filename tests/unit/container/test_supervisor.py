@@ -190,7 +190,7 @@ def test_a_stop_lets_calls_go_asks_every_sensor_and_waits_for_its_end() -> None:
         began = node.loop.time()
         assert await world.run(lambda: world.learn(REF)) == 0
         assert world.calls[-2:] == ["outbox gives up", "datastore gives up"]
-        assert node.child.reason == "the container stops"
+        assert node.child.reason == "the container is stopping"
         assert world.closed_at is not None
         assert round(world.closed_at - began, 1) == 5.0
 

@@ -184,7 +184,7 @@ def test_at_the_end_all_are_stopped_at_once_unless_it_was_renewed_meanwhile() ->
 def test_one_that_was_evicted_stops_all_at_once() -> None:
     async def test(node: Node) -> None:
         node.result = TurnResult(wait=3600.0, evicted="another container declared it dead")
-        assert ("over", "another container declared it dead: another one may run it") in await node.take_turn()
+        assert ("over", "another container declared it dead: another container may run it") in await node.take_turn()
 
     run(test)
 
@@ -213,4 +213,4 @@ def test_one_that_leaves_runs_nothing_and_says_so_before_it_releases(caplog: pyt
         node.close_error = StorageUnavailable("it is away")
 
     run(test)
-    assert "others take this container's sensors when its lease is over" in caplog.text
+    assert "others will take this container's sensors when its lease expires" in caplog.text

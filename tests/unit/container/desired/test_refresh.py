@@ -145,7 +145,7 @@ def test_a_database_that_goes_away_changes_nothing() -> None:
         container.refresh.mark_stale()
         await container.look()
         assert container.learned == [ONE]
-        assert container.refresh.health.reason == "it is away; the known sensors run, as of the last look"
+        assert container.refresh.health.reason == "it is away; the sensors known so far keep running"
 
     run(test)
 

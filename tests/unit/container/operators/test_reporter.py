@@ -235,7 +235,10 @@ def test_checks_say_what_is_wrong_and_what_that_means() -> None:
     parts.depth, parts.has_room = 10, False
     parts.broker = Health(reason="it is away")
     parts.database = Health(reason="no majority")
-    assert parts.check("broker").reason == "it is away; 10 triggers wait in the outbox and are sent when it is back"
+    assert (
+        parts.check("broker").reason
+        == "it is away; 10 triggers are waiting in the outbox and will be sent when the broker is back"
+    )
     assert parts.check("database").reason == "no majority"
     assert "no room for more" in parts.check("outbox").reason
     parts.problem = "the disk is full"

@@ -354,4 +354,4 @@ def test_a_message_that_nobody_can_handle_ends_its_session_alone(caplog: pytest.
         assert handler.closed_sessions == [held]
 
     asyncio.run(main())
-    assert "session ended by what was said in it" in caplog.text
+    assert "session ended by an unexpected error in it" in caplog.text

@@ -218,7 +218,7 @@ def test_unfinished_batches_are_carried_out_before_an_assignment_or_later(
         assert wrapper.relay.requests == [("batches", "p.S")]
 
     run(test)
-    assert ("p.S: its unfinished batches are carried out later" in caplog.text) is (error is not None)
+    assert ("p.S: its unfinished batches will be carried out later" in caplog.text) is (error is not None)
 
 
 def test_the_user_and_the_assignment_are_answered_and_their_errors_too(caplog: pytest.LogCaptureFixture) -> None:

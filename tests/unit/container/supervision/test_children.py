@@ -225,7 +225,7 @@ def test_a_sensor_that_is_stopping_is_not_asked_again() -> None:
         node = Node()
         process = await node.running()
         node.children.stop(REF, "the first reason")
-        node.children.stop_all("the container stops")
+        node.children.stop_all("the container is stopping")
         assert [what for _, what in process.asked] == ["terminate"]
         assert node.child.reason == "the first reason"
         process.exit(0)

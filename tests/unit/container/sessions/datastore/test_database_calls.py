@@ -153,7 +153,7 @@ def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answ
         assert not any(call.done() for call in calls)
         storing.release("p.S", loop.time())
         for call in calls:
-            with pytest.raises(DatastoreUnavailable, match="asked to stop before the database has answered"):
+            with pytest.raises(DatastoreUnavailable, match="asked to stop before the database answered"):
                 await call
         database.slow.set()
         assert await other == "done"
