@@ -56,7 +56,7 @@ class Node:
         self._is_shared = is_shared
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return what a wrapper needs to run a sensor. Raises SensorNotFound, ContentError and DatastoreError."""
+        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, ContentError and DatastoreError."""
         sensor = self._targets.sensor(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")

@@ -52,7 +52,7 @@ class Targets:
         """Choose which sensors should run here, after the snapshot or the leases have changed."""
         desired = self._digests
         if self.membership is not None:
-            # A sensor with a new fence counts as another sensor: the process with the earlier fence must not keep running.
+            # A sensor with a new fence counts as another sensor: the process with the earlier fence must not go on.
             runs = self.membership.runs
             desired = {ref: f"{digest}.{runs[ref]}" for ref, digest in desired.items() if ref in runs}
             self.membership.poke()
@@ -60,7 +60,7 @@ class Targets:
         self._wake.set()
 
     def why_unwanted(self, ref: str) -> str:
-        """Return why a sensor should not run here any more, in words."""
+        """Return why a sensor should no longer run here, in words."""
         if self.membership is None or ref not in self._digests:
             return "it is disabled or unregistered"
         return self.membership.why_not(ref)

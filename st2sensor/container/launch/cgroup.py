@@ -18,7 +18,7 @@ from st2sensor.models import Overrides
 LOG = logging.getLogger("st2sensor.supervision")
 
 DELEGATE = ("user.delegate", "trusted.delegate")
-"""Extended attributes that systemd gives delegated groups. As root they are checked, because root may write to any group."""
+"""Extended attributes that systemd gives delegated groups. They are checked for root, which may write to any group."""
 
 CONTAINER, SENSOR = "container", "sensor-"
 """Names of groups: the container's own group, because a group that holds processes cannot limit its children; and the

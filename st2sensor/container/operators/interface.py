@@ -65,7 +65,7 @@ class OperatorInterface:
             await self._page.close()
 
     def keep_only(self, sensors: frozenset[str]) -> None:
-        """Forget the past of sensors that are not registered any more."""
+        """Forget the past of sensors that are no longer registered."""
         for ref in self._recorder.sensors:
             if ref not in sensors:
                 self._recorder.forget(ref)

@@ -36,7 +36,7 @@ class EventMethods:
             self._tasks.start(self._dispatch_unknown(session, identifier, event))
 
     def answer_schema(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        """Answer with the schema with which a sensor checks a trigger's payloads itself. Raises KeyError and TypeError."""
+        """Answer with the schema by which a sensor checks a trigger's payloads. Raises KeyError and TypeError."""
         session.answer(identifier, self._dispatcher.schema_for(self._dispatcher.type_of(params["trigger"])))
 
     async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:

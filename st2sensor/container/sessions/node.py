@@ -12,7 +12,7 @@ class Node(Protocol):
     """The container's view of what should run. For the loop's thread, except where noted."""
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return what a wrapper needs to run a sensor. Raises St2SensorError."""
+        """Return the assignment that a wrapper needs to run a sensor. Raises St2SensorError."""
 
     def may_have_batches(self, ref: str) -> bool:
         """Return whether a sensor may have unfinished batches, begun here or in its last container."""

@@ -64,7 +64,7 @@ class Node:
         self.holdings.hold({f"p.{name}": fence for name, fence in fences.items()})
 
     async def take_turn(self) -> list[object]:
-        """Have a turn taken; returns what came of it."""
+        """Have a turn taken, and return its effects."""
         self.events.clear()
         before = len(self.inputs)
         self.membership._turned.clear()
@@ -125,7 +125,7 @@ def test_no_turn_is_taken_until_it_is_known_what_is_wanted() -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert node.inputs == []
-        # It is no member, and there is nothing to announce.
+        # The container is not a member, and has nothing to announce.
         await node.membership.announce()
         assert node.inputs == []
 
@@ -153,7 +153,7 @@ def test_leases_that_cannot_be_renewed_are_kept_until_their_end_and_the_log_says
         node.move(TIMES.grace)
         assert not node.holdings.is_held("p.A", 1)
         assert node.membership.time_left() == "no sensor runs until they are"
-        # And it goes on when they are renewed.
+        # It continues when the leases are renewed.
         node.renew(A=4)
         node.result = TurnResult(wait=3600.0)
         assert ("runs", {"p.A": 4}) in await node.take_turn()

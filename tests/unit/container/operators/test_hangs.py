@@ -1,4 +1,4 @@
-"""Which sensors hang, by an injected clock."""
+"""Which sensors hang, with an injected clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_takes_longer_than_ten_seconds_and_three_intervals_hangs(
 
 
 class Sensors:
-    """One sensor, p.S, that is in what a test says."""
+    """One sensor, p.S, in the methods that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""What operators do to sensors in each state."""
+"""The operators' operations on sensors in each state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from st2sensor.models import Overrides, TriggerType
 
 
 class Node:
-    """Sensors and a dispatcher, which record what is done to them."""
+    """Sensors and a dispatcher that record the calls they get."""
 
     def __init__(self, folder: Path, **states: State) -> None:
         self.states = {

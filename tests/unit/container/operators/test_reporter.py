@@ -1,4 +1,4 @@
-"""What reports say of sensors and of the container, from sources that a test sets."""
+"""Reports on sensors and the container, from sources that a test sets."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_sensor_fails_until_it_has_run_well_or_dispatches_again() -> None:
     assert parts.sensor("A").failing
     parts.dispatch("A", time.time() + 1000)
     assert not parts.sensor("A").failing
-    # The check of the container is slower to believe it.
+    # The container's check needs longer to count the sensor as healthy.
     assert not parts.check("sensors").ok
     parts.child("A", State.RUNNING, failures=RESTARTS.failing_after, ago=RESTARTS.healthy_after)
     assert parts.check("sensors").ok

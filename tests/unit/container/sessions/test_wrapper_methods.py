@@ -1,4 +1,4 @@
-"""Each method of the wrapper protocol, and what a wrapper hears of mistakes."""
+"""Each method of the wrapper protocol, and the errors that a wrapper gets for its mistakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.container.sessions.fakes import FakeNode, RecordingSession, unti
 
 
 class Sensors:
-    """Records what wrappers report."""
+    """Records the reports of wrappers."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[object, ...]] = []
