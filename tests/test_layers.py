@@ -54,7 +54,7 @@ ORDER = {
     "container.operators": """
         clipping hangs locations neighbours pipeline recent_logs usage
         operations reporter
-        control
+        control_methods
         interface
         """,
     "container.sessions": """

@@ -1,16 +1,17 @@
-"""The parent daemon: starts, watches and stops sensors, and holds the connections and secrets they work with.
+"""The parent daemon: starts, watches and stops sensors, and holds the connections and secrets that sensors need.
 
 Modules, from the top: `supervisor` runs the loop; `assembly` builds the `parts`; `node` answers the wrapper protocol's
-methods; `targets` says which sensors should run, `lifetime` how long the container runs. Below them are the folders
-`operators`, `supervision`, `sessions`, `desired` and `launch`, in the order of imports.
+methods; `targets` says which sensors should run, and `lifetime` says how long the container runs. Below them are the
+folders `operators`, `supervision`, `sessions`, `desired` and `launch`, in the order of imports.
 
-Every thread of the container's process. "The loop" is the main thread's asyncio loop. Objects that say "for the loop's
-thread" belong to it alone; every other thread reaches them through `call_in_loop`, or as the result of an executor.
+The table lists every thread of the container's process. "The loop" is the main thread's asyncio loop. Objects that say
+"for the loop's thread" belong to it alone; every other thread reaches them through `call_in_loop`, or as the result of
+an executor.
 
 | thread              | started by                        | may touch                                                |
 |---------------------|-----------------------------------|----------------------------------------------------------|
-| main                | `cli.daemon.serve`                | all that is "for the loop's thread"; it never blocks     |
-| storage_0 .. 3      | `cli.daemon.serve`                | `Storage`, for snapshots                                 |
+| main                | `cli.daemon.serve`                | everything "for the loop's thread"; it never blocks      |
+| storage_0 .. 3      | `cli.daemon.serve`                | `Storage`, to read snapshots                             |
 | files_0             | `assembly`                        | files of packs, /proc; the oldest row of the outbox      |
 | configurations_0, 1 | `sessions.assignments`            | `Storage`, `Keyring`, workers that render templates      |
 | datastore-1 .. 8    | `sessions.datastore.call_threads` | `SensorKeys`, `Tenure`; answers sessions                 |

@@ -1,4 +1,4 @@
-"""Builds a container: every part, from the bottom up, each given the parts it needs."""
+"""Builds a container: makes every part, from the bottom up, and gives each the parts that it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from st2sensor.container.launch.reaper import Reaper
 from st2sensor.container.launch.zygotes import Zygotes
 from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.node import Node
-from st2sensor.container.operators.control import Control
+from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.hangs import Hangs
 from st2sensor.container.operators.interface import MakePage, OperatorInterface, tell_dispatched
 from st2sensor.container.operators.neighbours import Neighbours
@@ -69,11 +69,11 @@ def assemble(
     make_page: MakePage | None = None,
     participant: Participant | None = None,
 ) -> Parts:
-    """Build the parts of a container, inside its running loop. Raises ConfigError for partitions that are wrong.
+    """Build the parts of a container, inside its running loop. Raises ConfigError for invalid partitions.
 
-    :param threads: where storage is used, because it blocks.
-    :param make_page: makes the server of the status page; None for none.
-    :param participant: takes part where containers share sensors; None where they do not.
+    :param threads: the threads that use storage, because storage blocks.
+    :param make_page: makes the server of the status page; None if there is no page.
+    :param participant: this container's part in sharing sensors; None if sensors are not shared.
     """
     loop = asyncio.get_running_loop()
     settings, clock, dispatcher = setup.settings, setup.clock, pipeline.dispatcher
@@ -90,7 +90,7 @@ def assemble(
         ended=wake.set,
         clock=clock,
     )
-    # Files are read in a thread of their own: those for storage may all be waiting for a database that is away.
+    # Files are read in a thread of their own: the threads for storage may all be waiting for a database that is away.
     file_threads = Threads(1, "files")
     blocking = _in_threads(file_threads)
 
@@ -125,7 +125,7 @@ def assemble(
     endpoints = Endpoints(loop, methods)
 
     def release(ref: str, before: float) -> None:
-        """Release the calls of a stopping sensor that wait for checks of its events, and for the database."""
+        """Release the calls of a stopping sensor that are waiting for checks of its events, or for the database."""
         dispatcher.withdraw(ref)
         datastore.release(ref, before)
 

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 WAITING, WAITING_BYTES = 1000, 4_000_000
-"""Most events that wait for one watcher, and most bytes of them; a single event may be larger."""
+"""Maximum number of events waiting for one watcher, and of their bytes; a single event may be larger."""
 
 LONGEST = 16_384
-"""Most characters of a text in an event: the last ones, where a traceback has its message."""
+"""Maximum number of characters of a text in an event. The last ones are kept: a traceback ends with its message."""
 
 BODY = "body"
-"""The field that holds a payload. It is never cut, and left out for watchers that do not want it."""
+"""The field that holds a payload. It is never cut, but omitted for watchers that do not want it."""
 
 KINDS = STATE, TRIGGER, INVALID, ERROR, LINE = "state", "trigger", "invalid", "error", "line"
 """Kinds of events."""
@@ -54,7 +54,7 @@ class Watcher:
         return event
 
     def taken(self) -> list[Event]:
-        """Take and return the events that wait."""
+        """Take and return the waiting events."""
         events = []
         with suppress(asyncio.QueueEmpty):
             while True:
@@ -82,7 +82,7 @@ class Broadcast:
         :param bodies: whether the events carry their payloads.
         """
         watcher = Watcher(kinds, bodies)
-        # Replaced, not changed: other threads read it.
+        # Replaced and not modified, because other threads read it.
         self._watchers = self._watchers | {watcher}
         try:
             yield watcher
@@ -90,7 +90,7 @@ class Broadcast:
             self._watchers = self._watchers - {watcher}
 
     def is_watched(self, kind: str) -> bool:
-        """Return whether somebody watches events of a kind. From any thread."""
+        """Return whether anyone is watching events of a kind. For any thread."""
         return any(kind in watcher.kinds for watcher in self._watchers)
 
     def tell(self, kind: str, sensor: str, **fields: Any) -> None:

@@ -8,12 +8,12 @@ from st2sensor.container.supervision.child import Child, State
 
 
 class Lifetime:
-    """The loop's thread changes it; any thread may ask.
+    """Only the loop's thread may change this object; any thread may read it.
 
     :param wake: set when the container should stop.
-    :param only: the container runs one sensor alone, and ends with it.
+    :param only: whether the container runs one sensor alone, and ends with it.
     :ivar is_stopping: whether the container should stop, or is stopping.
-    :ivar exit_code: of the container.
+    :ivar exit_code: the container's exit code.
     """
 
     def __init__(self, wake: asyncio.Event, *, only: bool) -> None:
@@ -28,7 +28,7 @@ class Lifetime:
         self._wake.set()
 
     def ended(self, child: Child, code: int) -> None:
-        """A sensor's process has ended: a container that runs it alone ends with the same exit code.
+        """Note the end of a sensor's process. A container that runs only this sensor ends with the same exit code.
 
         :param code: negative for a signal; the container then exits as a shell would, with 128 + signal.
         """

@@ -1,4 +1,4 @@
-"""The node that the methods of the wrapper protocol ask: what a sensor runs, what it may do, and whether it stops."""
+"""The node as wrapper protocol methods see it: what a sensor runs, what it may do, and whether it is stopping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALLOW = "allow"
 
 
 class Node:
-    """For the loop's thread, but for `is_stopping`.
+    """For the loop's thread, except `is_stopping`.
 
     :param is_shared: whether several containers share the sensors.
     """
@@ -56,7 +56,7 @@ class Node:
         self._is_shared = is_shared
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return what a wrapper needs to run a sensor. Raises SensorNotFound, ContentError and DatastoreError."""
+        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, ContentError and DatastoreError."""
         sensor = self._targets.sensor(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
@@ -66,14 +66,14 @@ class Node:
         return assignment | {"log_level": self._table.log_level(ref), "fence": self._tenure.fence_of(ref)}
 
     def may_have_batches(self, ref: str) -> bool:
-        """Return whether a sensor may have batches that it, or its last container, has left unfinished."""
+        """Return whether a sensor may have unfinished batches, begun here or in its last container."""
         snapshot = self._targets.snapshot
         if snapshot is None or ref not in snapshot.sensors:
             return False
         return self._is_shared or snapshot.may_have_batches(ref)
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        """Return the triggers that a sensor should hear of."""
+        """Return the triggers that a sensor should be notified of."""
         return self._targets.triggers_of(ref)
 
     async def refresh(self) -> None:
@@ -90,11 +90,11 @@ class Node:
         )
 
     def is_stopping(self, ref: str) -> bool:
-        """Whether a sensor has been asked to stop, or the container stops. From any thread."""
+        """Whether a sensor has been asked to stop, or the container is stopping. For any thread."""
         return self._lifetime.is_stopping or self._table.is_stopping(ref)
 
     def emit(self, trigger: str, payload: dict[str, Any]) -> None:
-        """Dispatch a trigger of the container's own, if its type is registered."""
+        """Dispatch one of the container's own triggers, if its type is registered."""
         trigger_type = self._catalogue.type_of(trigger)
         if trigger_type is not None:
             # The container makes these payloads itself, so they fit the schema.

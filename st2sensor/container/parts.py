@@ -1,4 +1,4 @@
-"""The parts of a container as one value, and the configuration they are built from."""
+"""The parts of a container as one value, and the configuration that they are built from."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from st2sensor.workers.pool import Pool
 class Setup:
     """The configuration of one run of the container.
 
-    :param sensors: what they inherit of the process that the container was started by.
+    :param sensors: the settings that sensors inherit from the process that started the container.
     :param only: run this sensor alone, and end with its exit code.
-    :param foreground: give that sensor this terminal, and all the time it wants.
+    :param foreground: give that sensor this terminal, and no time limits.
     :param clock: monotonic, in seconds.
     """
 
@@ -52,10 +52,10 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts that the supervisor starts, asks and stops.
+    """The parts that the supervisor starts, uses and stops.
 
     :param wake: set when the supervisor should take a turn.
-    :param reaper: None in the foreground, where orphans do not come to this process.
+    :param reaper: None in the foreground, where orphans do not become children of this process.
     """
 
     setup: Setup

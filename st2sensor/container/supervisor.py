@@ -22,16 +22,16 @@ from st2sensor.logs import setup as logs
 LOG = logging.getLogger("st2sensor.container")
 
 RETRY_INTERVAL = 1.0
-"""Seconds until the next turn while actions had to be put off, even if nothing happens."""
+"""Seconds until the next turn, even if nothing happens, while actions are put off."""
 
 ANNOUNCE_TIMEOUT = 1.0
-"""Seconds in which the other containers learn that this one leaves."""
+"""Seconds that announcing this container's departure to the other containers may take."""
 
 KILL_TIMEOUT = 3.0
-"""Seconds in which killed processes have to end."""
+"""Seconds that killed processes have to end."""
 
 WAKE_DELAY = 0.02
-"""Seconds in which changes are gathered before the next turn, while more has to be done than may be done at once."""
+"""Seconds for which changes are gathered before the next turn, while actions are put off."""
 
 
 class Supervisor:
@@ -46,20 +46,20 @@ class Supervisor:
         self._lifetime = parts.lifetime
         self._wake = parts.wake
         self._put_off = False
-        """Whether some actions wait because too many sensors are changing, or because a turn has failed."""
+        """Whether some actions are put off because too many sensors are changing, or because a turn has failed."""
         self._last_failure = ""
         """The unexpected error of the last turn."""
         parts.targets.listen(self._learned)
 
     async def run(self) -> int:
-        """Supervise until a signal asks for a stop; returns the exit code. Raises ConfigError and SensorNotFound."""
+        """Supervise until a signal requests a stop, and return the exit code. Raises ConfigError and SensorNotFound."""
         loop = asyncio.get_running_loop()
         self._hear_signals(loop)
         systemd = Systemd(loop, os.environ)
         try:
             await self._parts.interface.open(self._setup.state_dir)
             if not self._setup.foreground:
-                # In the foreground somebody may be thinking at a breakpoint.
+                # In the foreground, the user may be paused at a breakpoint.
                 self._parts.hangs.follow(loop)
             while not self._lifetime.is_stopping:
                 self._take_turn(systemd)
@@ -72,26 +72,26 @@ class Supervisor:
         return self._lifetime.exit_code
 
     def mark_stale(self) -> None:
-        """Have storage read in the next turn, because something may have changed."""
+        """Have storage read in the next turn, because its content may have changed."""
         self._parts.refresh.mark_stale()
         self._wake.set()
 
     def _hear_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop_signal)
-        # In the foreground SIGHUP means that the terminal is closed.
+        # In the foreground, SIGHUP means that the terminal was closed.
         loop.add_signal_handler(signal.SIGHUP, self._on_stop_signal if self._setup.foreground else self.mark_stale)
         loop.add_signal_handler(signal.SIGUSR1, logs.reopen)
-        # The caller has blocked them until now.
+        # The caller has blocked these signals until now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
         reaper = self._parts.reaper
         if reaper is not None:
-            # uvloop keeps SIGCHLD to itself; it runs handlers set behind its back in its own turn.
+            # uvloop accepts no handler for SIGCHLD; it calls a handler that is set without it in one of its turns.
             signal.signal(signal.SIGCHLD, lambda *_: loop.call_soon(reaper.schedule))
 
     def _on_stop_signal(self) -> None:
         if self._lifetime.is_stopping:
-            # The second request ends all patience.
+            # After a second request, processes are killed at once.
             self._children.kill_all()
         self._lifetime.stop()
 
@@ -129,10 +129,10 @@ class Supervisor:
             raise failures[0]
 
     def _try_to_act(self, action: Action, snapshot: Snapshot) -> Exception | None:
-        """Act for one sensor. Returns its error, so that the other sensors get their turn first."""
+        """Act for one sensor. Returns its error, so that the other sensors are handled first."""
         try:
             self._act(action, snapshot)
-        except Exception as exception:  # noqa: BLE001 (raised when the others had their turn)
+        except Exception as exception:  # noqa: BLE001 (raised after the others were handled)
             return exception
         return None
 
@@ -166,7 +166,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         membership = self._targets.membership
         if membership is not None:
-            # A container that hears of it later only takes the sensors a little later; these have to stop in time.
+            # If another container learns of it late, it only takes the sensors later; they still have to stop in time.
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANNOUNCE_TIMEOUT):
                     await membership.announce()
@@ -174,7 +174,7 @@ class Supervisor:
         self._parts.database_calls.give_up()
         if self._children.alive:
             LOG.info("stopping %d sensors", len(self._children.alive))
-        self._children.stop_all("the container stops")
+        self._children.stop_all("the container is stopping")
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.stop_timeout + KILL_TIMEOUT):
                 while self._children.alive:
@@ -187,7 +187,7 @@ class Supervisor:
             await membership.close()
 
     def _learned(self, snapshot: Snapshot) -> None:
-        """Pass on what is new in storage, to the sensors that run too."""
+        """Pass changes in storage on to the other parts and to the running sensors."""
         self._parts.catalogue.learn(
             snapshot.trigger_types.values(), snapshot.triggers.values(), snapshot.refusals.values()
         )

@@ -1,4 +1,4 @@
-"""Notifies systemd, where it asks for that: that the container is ready, its status, and that its loop is alive."""
+"""Tells systemd, if it has asked, that the container is ready, what its status is, and that its loop is alive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOG = logging.getLogger("st2sensor.container")
 class Systemd:
     """For the loop's thread.
 
-    :param environment: has NOTIFY_SOCKET where the unit has Type=notify, and WATCHDOG_USEC where it has WatchdogSec.
+    :param environment: has NOTIFY_SOCKET if the unit has Type=notify, and WATCHDOG_USEC if the unit has WatchdogSec.
     """
 
     def __init__(self, loop: AbstractEventLoop, environment: Mapping[str, str]) -> None:
@@ -33,7 +33,7 @@ class Systemd:
             self._notify_alive()
 
     def ready(self) -> None:
-        """Report, once, that the first start of every sensor was attempted."""
+        """Report, once, that every sensor's first start has been attempted."""
         if not self._is_ready:
             self._is_ready = True
             self._notify("READY=1")
@@ -45,7 +45,7 @@ class Systemd:
             self._notify(f"STATUS={line}")
 
     def stopping(self) -> None:
-        """Report that the container stops."""
+        """Report that the container is stopping."""
         self._notify("STOPPING=1")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The sensors that should run on this node, as storage and leases say, and why another one should not."""
+"""Which sensors should run on this node, according to storage and leases, and why any other sensor should not."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from st2sensor.models import Overrides, SensorType, Trigger
 class Targets:
     """For the loop's thread.
 
-    :param wake: set when other sensors should run than before.
+    :param wake: set when the set of sensors that should run has changed.
     :param only: run this sensor alone, whichever node owns it and even if it is disabled.
-    :param unlimited: give the sensors all the time they want, for a human at a debugger.
+    :param unlimited: give the sensors no time limits, for a human at a debugger.
     :ivar snapshot: the content of storage; None until it is known.
     :ivar needs: the sensors that some node should run, with the labels that node must have; None until known.
     :ivar desired: digests of the sensors that should run here now, by reference.
-    :ivar membership: of the containers that share sensors; None where they are not shared.
+    :ivar membership: this container's membership in sharing; None if sensors are not shared.
     """
 
     def __init__(self, wake: asyncio.Event, *, only: str | None = None, unlimited: bool = False) -> None:
@@ -29,7 +29,7 @@ class Targets:
         self._unlimited = unlimited
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._digests: Mapping[str, str] = {}
-        """Of the sensors of this node; with shared sensors, of every node."""
+        """Digests of the sensors of this node; with shared sensors, those of every node."""
         self.snapshot: Snapshot | None = None
         self.needs: Mapping[str, tuple[str, ...]] | None = None
         self.desired: Mapping[str, str] = {}
@@ -40,7 +40,7 @@ class Targets:
         self._listeners.append(listener)
 
     def learn(self, snapshot: Snapshot) -> None:
-        """Replace the snapshot, choose what should run, and call the listeners."""
+        """Replace the snapshot, choose which sensors should run, and call the listeners."""
         self.snapshot = snapshot
         self._digests = snapshot.desired(self._only)
         self.needs = {ref: snapshot.needs_of(ref) for ref in self._digests}
@@ -49,10 +49,10 @@ class Targets:
             listener(snapshot)
 
     def choose(self) -> None:
-        """Choose what should run here: the snapshot or the leases have changed."""
+        """Choose which sensors should run here, after the snapshot or the leases have changed."""
         desired = self._digests
         if self.membership is not None:
-            # A sensor under another fence is another sensor: the process that had the earlier fence must not go on.
+            # A sensor with a new fence counts as another sensor: the process with the earlier fence must not go on.
             runs = self.membership.runs
             desired = {ref: f"{digest}.{runs[ref]}" for ref, digest in desired.items() if ref in runs}
             self.membership.poke()
@@ -60,7 +60,7 @@ class Targets:
         self._wake.set()
 
     def why_unwanted(self, ref: str) -> str:
-        """Return why a sensor should not run here any more, in words."""
+        """Return why a sensor should no longer run here, in words."""
         if self.membership is None or ref not in self._digests:
             return "it is disabled or unregistered"
         return self.membership.why_not(ref)
@@ -70,15 +70,15 @@ class Targets:
         return None if self.snapshot is None else self.snapshot.sensors.get(ref)
 
     def overrides_of(self, ref: str) -> Overrides:
-        """Return what an operator has registered for a sensor."""
+        """Return the overrides that an operator has registered for a sensor."""
         found = Overrides() if self.snapshot is None else self.snapshot.overrides_of(ref)
         return replace(found, setup_timeout=0.0, poll_timeout=0.0, trigger_timeout=0.0) if self._unlimited else found
 
     def poll_interval(self, ref: str) -> float | None:
-        """Return the seconds between two polls of a sensor, as its metadata says."""
+        """Return the seconds between two polls of a sensor, according to its metadata."""
         sensor = self.sensor(ref)
         return None if sensor is None else sensor.poll_interval or None
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        """Return the triggers that a sensor should hear of."""
+        """Return the triggers that a sensor should be notified of."""
         return [] if self.snapshot is None else self.snapshot.triggers_of(ref)

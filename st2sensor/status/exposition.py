@@ -36,10 +36,10 @@ COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
         lambda report: report.dead,
     ),
 }
-"""Counters of each sensor, with help and value."""
+"""Counters for each sensor, with help and value."""
 
 GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
-    "st2sensor_sensor_running": ("Whether a sensor runs.", lambda report: report.state == "running"),
+    "st2sensor_sensor_running": ("Whether a sensor is running.", lambda report: report.state == "running"),
     "st2sensor_sensor_failing": ("Whether a sensor keeps failing.", lambda report: report.failing),
     "st2sensor_sensor_hang_seconds": (
         "How long a sensor has been hanging in a method or call; 0 if it does not hang.",
@@ -67,7 +67,7 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
         lambda report: report.last_poll.seconds if report.last_poll else None,
     ),
 }
-"""Gauges of each sensor, with help and value. None omits the sample."""
+"""Gauges for each sensor, with help and value. A value of None omits the sample."""
 
 SHARED_GAUGES: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
     "st2sensor_sensors_held": ("Sensors that this container holds.", lambda report: report.held),
@@ -82,7 +82,7 @@ SHARED_GAUGES: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
 }
 SHARED_COUNTERS: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
     "st2sensor_lease_takeovers": (
-        "Leases that this container has taken from dead ones.",
+        "Leases that this container has taken from dead containers.",
         lambda report: report.takeovers,
     ),
     "st2sensor_lease_moves": ("Leases that this container has handed over to others.", lambda report: report.moves),
@@ -91,7 +91,7 @@ SHARED_COUNTERS: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
         lambda report: report.losses,
     ),
 }
-"""Metrics of a container that shares sensors. Other containers have no samples of them."""
+"""Metrics of a container that shares sensors. Other containers have no samples for them."""
 
 
 def exposed(node: NodeReport, sensors: Sequence[SensorReport]) -> bytes:
@@ -121,13 +121,13 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
         ("st2sensor_broker_up", "Whether the broker can be reached.", up["broker"]),
         ("st2sensor_database_up", "Whether the database can be reached.", up["database"]),
         ("st2sensor_outbox_has_room", "Whether the outbox takes triggers without waiting.", up["outbox"]),
-        ("st2sensor_outbox_depth", "Triggers that wait for the broker.", node.outbox_depth),
+        ("st2sensor_outbox_depth", "Triggers waiting for the broker.", node.outbox_depth),
         (
             "st2sensor_outbox_capacity",
             "Triggers that may wait for the broker before dispatch() waits.",
             node.outbox_size,
         ),
-        ("st2sensor_outbox_head_age_seconds", "How long the oldest of them waits.", age),
+        ("st2sensor_outbox_head_age_seconds", "How long the oldest of them has been waiting.", age),
         ("st2sensor_container_memory_bytes", "Memory of the container, without its sensors.", node.memory),
         ("st2sensor_container_start_time_seconds", "When the container started.", node.started),
     ):

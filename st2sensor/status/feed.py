@@ -1,4 +1,4 @@
-"""The feed of the status page: once a second, the sensors that have changed and the new events."""
+"""The feed of the status page: sends the sensors that have changed and the new events once a second."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ INTERVAL = 1.0
 """Seconds between two messages."""
 
 EVENTS_LIMIT = 50
-"""Events in a message, at most; the newest ones."""
+"""Maximum number of events in a message; the newest ones are sent."""
 
 SHOWN = (broadcast.STATE, broadcast.TRIGGER, broadcast.INVALID, broadcast.ERROR)
 
 PAGES_LIMIT = 50
-"""Pages that may be open at the same time."""
+"""Maximum number of pages that may be open at the same time."""
 
 BACKLOG, BACKLOG_BYTES = 30, 8_000_000
-"""Messages that may wait for a slow page, and their total bytes. A page that exceeds either is closed."""
+"""Maximum number of messages waiting for a slow page, and of their bytes. A page that exceeds either is closed."""
 
 
 class Page:
@@ -38,7 +38,7 @@ class Page:
         self._bytes = 0
 
     def put(self, message: bytes) -> bool:
-        """Add a message; return whether there was room."""
+        """Add a message. Returns whether there was room."""
         size = self._messages.qsize()
         if size >= BACKLOG or (size and self._bytes + len(message) > BACKLOG_BYTES):
             return False
@@ -54,14 +54,14 @@ class Page:
         self._messages.put_nowait(None)
 
     async def get(self) -> bytes | None:
-        """Wait for the next message; return None at the end."""
+        """Wait for the next message. Returns None at the end."""
         message = await self._messages.get()
         self._bytes -= len(message or b"")
         return message
 
 
 class Feed:
-    """Sends messages to pages, while any is open. For the loop's thread."""
+    """Sends messages to pages while any are open. For the loop's thread."""
 
     def __init__(self, reporter: Reporter, events: Broadcast) -> None:
         self._reporter = reporter

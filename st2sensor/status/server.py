@@ -23,10 +23,10 @@ from st2sensor.system.http_listener import HttpListener
 LOG = logging.getLogger("st2sensor.http")
 
 CONNECTIONS_LIMIT = 256
-"""Connections at the same time, at most."""
+"""Maximum number of simultaneous connections."""
 
 KEEPALIVE_TIMEOUT = 10.0
-"""Seconds that a connection is kept open for its next request."""
+"""Seconds for which a connection is kept open for its next request."""
 
 LISTEN_RETRY = 5.0
 """Seconds between attempts to listen on an address that is in use."""
@@ -38,7 +38,7 @@ COOKIE = "st2sensor"
 """Name of the cookie that holds the token."""
 
 OPEN = ("/live", "/ready")
-"""Paths without a token. They answer only yes or no, and a Kubernetes probe has no secret to send."""
+"""Paths that need no token: they answer only yes or no, and a Kubernetes probe has no secret to send."""
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -57,7 +57,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Server:
-    """The server. For the loop's thread.
+    """Serves HTTP. For the loop's thread.
 
     :param settings: `http` must be set.
     """
@@ -83,7 +83,7 @@ class Server:
         application.router.add_get("/events", self._events, allow_head=False)
         for path in FILES:
             application.router.add_get(path, self._file)
-        # Malformed requests are the senders' problem, and not worth a traceback in the log.
+        # A malformed request is its sender's fault, and not worth a traceback in the log.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_TIMEOUT, lingering_time=1.0
@@ -123,7 +123,7 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Admit requests with the token. If there is none, admit requests for this host by a local name."""
+        """Admit requests that carry the token. If no token is set, admit requests for a local name of this host."""
         assert self._doors is not None
         with self._doors.answering(request.protocol):
             return await self._answer(request, handler)
@@ -150,7 +150,7 @@ class Server:
 
     def _may_read(self, request: web.Request) -> bool:
         if not self._token:
-            # A hostile page whose domain was made to point here would send that domain as the Host.
+            # A hostile page whose domain was made to point here would send that domain as the Host header.
             return _is_local(request.url.host or "")
         shown = [
             request.headers.get("Authorization", "").removeprefix("Bearer "),
@@ -161,14 +161,14 @@ class Server:
 
     def _is_token(self, shown: str) -> bool:
         assert self._token is not None
-        # Headers may hold any bytes.
+        # Headers may contain any bytes.
         return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._token.encode())
 
-    async def _live(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
+    async def _live(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp passes it)
         return web.Response(text="alive\n")
 
     async def _ready(self, request: web.Request) -> web.Response:
-        """Answer whether the container is ready. The reasons are only for requests with access."""
+        """Answer whether the container is ready. Only requests with access get the reasons."""
         checks = self._reporter.checks()
         is_ready = all(check.ok for check in checks)
         body: dict[str, object] = {"ready": is_ready}
@@ -191,13 +191,13 @@ class Server:
         return web.json_response(asdict(report))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send everything once, then the changes, as server-sent events."""
+        """Send all reports once, and then the changes, as server-sent events."""
         if self._feed.is_full:
             raise web.HTTPServiceUnavailable(text="Too many status pages are open; close one and try again.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
         await response.prepare(request)
         page = self._feed.join()
-        # A visitor may leave at any time, and a page that does not read is dropped.
+        # A client may disconnect at any time, and a page that does not read is dropped.
         try:
             await _write(response, b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
             while (message := await page.get()) is not None:

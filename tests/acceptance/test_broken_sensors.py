@@ -188,14 +188,14 @@ def check_outages(
     """Without a broker, then without a database, too: the sensors go on, and it is said what that means."""
     ref = f"p.{WHOLE}"
     rabbit.stop()
-    words = ("broker", "triggers wait in the outbox and are sent when it is back", "running")
+    words = ("broker", "triggers are waiting in the outbox and will be sent when the broker is back", "running")
     insist("show", partial(shown, workspace, ref), words)
-    browser.wait_for("#checks .bad", "triggers wait in the outbox and are sent when it is back")
+    browser.wait_for("#checks .bad", "triggers are waiting in the outbox and will be sent when the broker is back")
     mongo.stop()
     container.process.send_signal(signal.SIGHUP)
-    words = ("database", "the known sensors run, as of the last look", "running")
+    words = ("database", "the sensors known so far keep running", "running")
     insist("show", partial(shown, workspace, ref), words)
-    browser.wait_for("#checks .bad", "the known sensors run, as of the last look")
+    browser.wait_for("#checks .bad", "the sensors known so far keep running")
     eventually("it is not ready", lambda: answer(browser.driver.current_url + "ready") == 503)
     mongo.start()
     eventually("the database is back", lambda: "database" not in browser.text("#checks .bad"))

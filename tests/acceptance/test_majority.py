@@ -109,7 +109,7 @@ def test_what_waits_for_its_majority_is_neither_refused_nor_missed(replicated: W
     line = next(line for line in container.log.splitlines() if "may have stored" in line)
     count = int(line.partition("may have stored ")[2].split()[0])
     assert "DatastoreUnavailable" in line
-    assert "whether it was carried out is not known" in line
+    assert "it is not known whether it was carried out" in line
     said = len(container.log)
     members.thaw()
     eventually("it reads again", lambda: "read " in container.log[said:], LATER)

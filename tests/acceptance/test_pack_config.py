@@ -207,7 +207,7 @@ def test_while_the_database_is_away_a_sensor_starts_again_with_what_was_last_see
         (workspace.folder / "S.json").unlink()
         container.wrappers()["p.S"].kill()
         assert shown(workspace, "S") == {"host": "h1"}
-        container.wait_for_log("its configuration is as the datastore was last seen")
+        container.wait_for_log("its configuration uses the values last read from the datastore")
         # Without ever having seen it, a container cannot know.
         container.stop()
         (workspace.folder / "S.json").unlink()

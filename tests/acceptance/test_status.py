@@ -148,7 +148,7 @@ def test_the_outbox_is_told_while_the_broker_is_away(embedded: Workspace) -> Non
     metrics = page.metrics()
     assert sample(metrics["st2sensor_broker_up"]) == 0
     assert sample(metrics["st2sensor_outbox_head_age_seconds"]) > 0
-    said = "triggers wait in the outbox and are sent when it is back"
+    said = "triggers are waiting in the outbox and will be sent when the broker is back"
     eventually("it is said", lambda: said in checks(page)["broker"]["reason"])
     assert container.stop() == 0
 
@@ -313,7 +313,7 @@ def test_the_page_works_with_a_thousand_sensors(embedded: Workspace, browser: Br
     # Idle77, and Idle770 to Idle779.
     eventually("some rows", lambda: len(browser.all("tbody tr")) == 11)
     assert embedded.run("st2sensor", "--config-file", str(embedded.config), "restart", "many.Idle77").returncode == 0
-    browser.wait_for("#events", "many.Idle77: stopping: an operator restarts it")
+    browser.wait_for("#events", "many.Idle77: stopping: an operator is restarting it")
     browser.wait_for("tr[data-ref='many.Idle77']", "1")
     eventually("all run", lambda: sample(page.metrics()["st2sensor_sensors"], state="running") == running)
     assert browser.complaints() == []

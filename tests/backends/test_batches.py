@@ -301,5 +301,5 @@ def test_a_batch_of_another_version_is_left_for_it(
 ) -> None:
     storage.put_batch(Batch(id="b", sensor="p.S", name="p.S:x", expected=None, value="1", events=({"unheard_of": 1},)))
     done = containers.run(place, tmp_path / "outbox.db", "recover", 0)
-    assert "a batch of p.S is of another version of st2sensor" in done.stderr
+    assert "a batch of p.S was written by another version of st2sensor" in done.stderr
     assert len(storage.batches()) == 1

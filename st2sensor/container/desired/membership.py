@@ -31,8 +31,9 @@ class MembershipHooks:
         them; None while they are not known.
     :param alive: returns the sensors that have a process here.
     :param changed: called when `runs` has changed.
-    :param over: called when no sensor may have a process here any more, with the reason.
-    :param limit: has all sensors killed as soon as one clock reaches a moment, even while this process is paused.
+    :param over: called with the reason when sensors may no longer have processes here.
+    :param limit: has all sensors killed as soon as either of the host's two clocks reaches a moment, even while this
+        process is paused.
     """
 
     wanted: Callable[[], Mapping[str, tuple[str, ...]] | None]
@@ -60,12 +61,12 @@ class Membership:
         self._timers: list[asyncio.TimerHandle] = []
         self._limit = self._holdings.end
         self._ends = False
-        """Whether sensors are asked to stop because the end of the leases is near or has passed."""
+        """Whether sensors have been asked to stop because the leases are about to end or have ended."""
         self._leaving = self._closing = False
         self._has_begun = False
-        """Whether a turn was taken, so that this container may be a member."""
+        """Whether a turn has been taken, so that this container may be a member."""
         self._wanted: Mapping[str, tuple[str, ...]] = {}
-        """The wanted sensors as of the last turn. Another container may take one that became wanted only since."""
+        """The wanted sensors as of the last turn. Another container may take a sensor that became wanted since."""
         self.runs: Mapping[str, int] = {}
         """Fences of the sensors that may run here."""
         self.view = TurnResult()
@@ -90,24 +91,24 @@ class Membership:
         self._poked.set()
 
     def why_not(self, ref: str) -> str:
-        """Return why a sensor does not run here any more."""
+        """Return why a sensor no longer runs here."""
         if ref in self.view.moving:
             return "another container will run it"
         return "its lease could not be renewed" if self._ends else OVER
 
     def time_left(self) -> str:
-        """Return how long the sensors continue without a renewal, in words."""
+        """Return how long the sensors may run without a renewal, in words."""
         left = self.seconds_left
         return f"the sensors stop in {left:.1f} s" if left else "no sensor runs until they are"
 
     async def announce(self) -> None:
-        """Announce that this container leaves, so that others take its sensors as soon as these have stopped."""
+        """Announce that this container is leaving, so that others take its sensors as soon as they have stopped."""
         self._leaving = True
         self._decide()
         await self._until(lambda: self.view.announced)
 
     async def close(self) -> None:
-        """Release the leases, and leave. Others take a lease that cannot be released now when it is over."""
+        """Release the leases, and leave. If a lease cannot be released now, others take it when it expires."""
         await self._until(lambda: not self._holdings.fences)
         self._closing = True
         self.poke()
@@ -115,7 +116,7 @@ class Membership:
         try:
             await self._loop.run_in_executor(self._thread, self._participant.close)
         except StorageError as exception:
-            LOG.warning("%s; others take this container's sensors when its lease is over", exception)
+            LOG.warning("%s; others will take this container's sensors when its lease expires", exception)
         for timer in self._timers:
             timer.cancel()
         self._thread.shutdown()
@@ -162,7 +163,7 @@ class Membership:
             self.health = changed(self.health, "")
             self.view, self._wanted = view, wanted
             if view.evicted:
-                self._hooks.over(f"{view.evicted}: another one may run it")
+                self._hooks.over(f"{view.evicted}: another container may run it")
             return view.wait
         finally:
             self._keep_time()
@@ -170,11 +171,11 @@ class Membership:
             self._turned.set()
 
     def _extended(self) -> None:
-        """In the thread of turns: use the renewed leases now, as the rest of the turn may outlast the previous ones."""
+        """Use the renewed leases now: the previous ones may end before the turn. Called in the thread of turns."""
         call_in_loop(self._loop, self._keep_time)
 
     def _doubted(self) -> None:
-        """In any thread: renew now, because the clocks disagree, so that nothing is accepted until then."""
+        """Renew now: the clocks disagree, and no event is accepted before a renewal. Called in any thread."""
         call_in_loop(self._loop, self.poke)
 
     def _keep_time(self) -> None:
@@ -188,7 +189,7 @@ class Membership:
             self._hooks.limit(end)
         for timer in self._timers:
             timer.cancel()
-        # The timers are set again after each turn, because a clock may have been set.
+        # The timers are set again after each turn, because a clock may have been changed.
         left = self._holdings.seconds_left
         self._ends = left <= self._times.grace
         self._timers = [
@@ -204,7 +205,7 @@ class Membership:
         if self._holdings.end != end:
             return
         if self.runs:
-            LOG.warning("no renewal for %.1f s: the sensors stop", self._times.term - self._times.grace)
+            LOG.warning("no renewal for %.1f s: stopping the sensors", self._times.term - self._times.grace)
         self._ends = True
         self._decide()
 

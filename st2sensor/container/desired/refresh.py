@@ -1,4 +1,4 @@
-"""Keeps the container's snapshot in line with storage, and continues with the last one while storage is away."""
+"""Keeps the container's snapshot in line with storage, and keeps the last snapshot while storage is away."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORAGE_RETRY = 1.0
 
 
 class Reader(Protocol):
-    """A source of snapshots. Blocks."""
+    """A source of snapshots. Its methods block."""
 
     @property
     def is_prepared(self) -> bool:
@@ -35,10 +35,10 @@ class Reader(Protocol):
 class Refresh:
     """For the loop's thread.
 
-    :param threads: where storage is read, because that blocks.
-    :param interval: seconds between reads that nothing has triggered.
+    :param threads: the threads that read storage, because reading blocks.
+    :param interval: seconds until storage is read even if nothing triggers a read.
     :param learned: called with each snapshot.
-    :param ended: called when a read is over, whatever its result.
+    :param ended: called when a read has ended, whatever its result.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Refresh:
         self._ended = ended
         self._clock = clock
         self.look_at = clock()
-        """When the next read is due even if nothing triggers one."""
+        """When the next read is due, even if nothing triggers it."""
         self._forced_at = -STORAGE_RETRY
         """When `now` last started a read."""
         self._stale = True
@@ -66,18 +66,18 @@ class Refresh:
         self._known: Snapshot | None = None
         self._failed = False
         self._complaint = ""
-        """The problem with partitions that was logged last."""
+        """The last logged problem with partitions."""
         self.health = Health(reason="the database has not been read yet")
         """Health of the database, as of the last read."""
         self.has_looked = False
-        """Whether a read is over, whatever its result."""
+        """Whether a read has ended, whatever its result."""
 
     def mark_stale(self) -> None:
         """Have the next `look_when_stale` read storage, because something may have changed there."""
         self._stale = True
 
     def look_when_stale(self) -> None:
-        """Start to read storage, unless there is no need or a read is under way."""
+        """Start reading storage, unless there is no need or a read is already under way."""
         now = self._clock()
         if (self._stale or now >= self.look_at) and (self._task is None or self._task.done()):
             self._stale = False
@@ -85,10 +85,10 @@ class Refresh:
             self._task = asyncio.get_running_loop().create_task(self._look())
 
     async def now(self) -> None:
-        """Read storage, and wait until that is done.
+        """Read storage, and wait for the result.
 
-        A read that is under way does not count: it may have missed the change that the caller knows of. Reads at most
-        once in STORAGE_RETRY seconds: a sensor that asks for something missing must not load the database.
+        A read that is under way does not count: it may have missed the change that the caller knows of. Reads at
+        most once in STORAGE_RETRY seconds: a sensor that asks for something missing must not load the database.
         """
         await self._settled()
         if self._clock() >= self._forced_at + STORAGE_RETRY:
@@ -143,9 +143,9 @@ class Refresh:
             self._learned(known)
 
     def _consequence(self) -> str:
-        """Return what it means that the database is away, in words."""
+        """Return the consequence of the database being away, in words."""
         if self._known is None:
             return "no sensor can start before it answers"
         if self._reader.is_prepared:
-            return "the known sensors run, as of the last look"
+            return "the sensors known so far keep running"
         return "the sensors of the last run are started"

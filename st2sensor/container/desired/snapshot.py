@@ -28,7 +28,7 @@ OWN = "own"
 class Snapshot:
     """The content of storage, each kind by reference.
 
-    :param own: the sensors of this node's partition; None for all sensors.
+    :param own: the sensors in this node's partition; None for all sensors.
     :param batches: sensors with an unfinished batch; None if that is not known.
     """
 
@@ -78,7 +78,7 @@ class Snapshot:
         return [trigger for trigger in self.triggers.values() if trigger.type in types]
 
     def refusals_of(self, ref: str) -> tuple[str, ...]:
-        """Return why some of a sensor's trigger types were refused."""
+        """Return the reasons why some of a sensor's trigger types were refused."""
         sensor = self.sensors.get(ref)
         types = () if sensor is None else sensor.trigger_types
         return tuple(self.refusals[name].error for name in types if name in self.refusals)
@@ -157,15 +157,15 @@ def read(storage: Storage, partition: Provider) -> Snapshot:
         triggers={item.ref: item for item in storage.all(Trigger)},
         refusals={item.ref: item for item in storage.all(Refusal)},
         own=frozenset(filter(owns, sensors)),
-        # Last: a container that had one of these sensors before has begun no batch since.
+        # Batches are read last: a container that had one of these sensors before has begun no batch since.
         batches=_batches(storage),
     )
 
 
 def _batches(storage: Storage) -> frozenset[str] | None:
-    """Return the sensors with unfinished batches; None if they cannot be read, as without a majority of servers.
+    """Return the sensors with unfinished batches; None if they cannot be read, such as without a majority of servers.
 
-    The rest of the snapshot is usable without them.
+    The rest of the snapshot can be used without them.
     """
     try:
         return frozenset(batch.sensor for batch in storage.batches())

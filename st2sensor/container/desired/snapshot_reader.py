@@ -43,5 +43,5 @@ class SnapshotReader:
         return snapshot
 
     def saved(self) -> Snapshot | None:
-        """Return the snapshot in the file, perhaps of an earlier run; None if there is no usable one."""
+        """Return the snapshot in the file, possibly of an earlier run; None if there is no usable one."""
         return snapshots.load(self._path)

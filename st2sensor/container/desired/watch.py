@@ -13,7 +13,7 @@ from st2sensor.transport.base import Subscription, Transport
 LOG = logging.getLogger("st2sensor.storage")
 
 STOP_CHECK_INTERVAL = 1.0
-"""Longest wait before checking whether to stop, in seconds."""
+"""Maximum number of seconds before checking whether to stop."""
 
 
 class Watch:
@@ -21,7 +21,7 @@ class Watch:
 
     :param exchanges: the exchanges to listen on.
     :param changed: called in the thread after announcements, and after a reconnect, since some may have been missed.
-    :param retry_wait: largest number of seconds between attempts to reach the broker.
+    :param retry_wait: maximum number of seconds between attempts to reach the broker.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from st2sensor.errors import ConfigError
 from st2sensor.settings import Container
 
 LONGEST = 4096
-"""Most characters of a token."""
+"""Maximum number of characters of a token."""
 
 
 def variables(settings: Container) -> dict[str, str]:
@@ -33,12 +33,12 @@ def token_of(settings: Container) -> str | None:
     except ValueError:
         text = ""
     if not text or len(text) > LONGEST or not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigError(f"{name}: it does not hold a token; write the token into it, in one line and nothing else")
+        raise ConfigError(f"{name}: it does not hold a token; write the token into it, on one line, with nothing else")
     return text
 
 
 def _read(file: Path) -> str:
     if file.exists() and not file.is_file():
-        raise OSError(0, "it is no file")
+        raise OSError(0, "it is not a regular file")
     with file.open(encoding="ascii") as opened:
         return opened.read(2 * LONGEST)

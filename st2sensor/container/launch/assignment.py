@@ -1,4 +1,4 @@
-"""The assignment of a wrapper: what the container answers when the wrapper asks what to run. Blocks on files only."""
+"""The assignment of a wrapper: the container's answer when the wrapper asks for its sensor. Blocks on files only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any
 
 
 def own_config(sensor: SensorType, settings: Settings) -> dict[str, Any]:
-    """Return what the sensors of the bundled pack `core` get besides its configuration: their sections of st2.conf."""
+    """Return the sections of st2.conf that sensors of the bundled pack `core` get in addition to its configuration."""
     if not is_bundled(sensor):
         return {}
     return {"webhooks": asdict(settings.webhooks), "timers": asdict(settings.timers)}

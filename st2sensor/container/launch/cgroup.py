@@ -1,4 +1,4 @@
-"""Control groups (version 2): each sensor gets one, where a group is delegated to the container.
+"""Control groups (version 2): each sensor gets one if a group is delegated to the container.
 
 A sensor's group holds all of its descendants, even those that have left its process group. So nothing survives a stop,
 and the kernel itself enforces a memory limit. systemd delegates a group with `Delegate=yes`. Needs Linux 5.14.
@@ -18,11 +18,11 @@ from st2sensor.models import Overrides
 LOG = logging.getLogger("st2sensor.supervision")
 
 DELEGATE = ("user.delegate", "trusted.delegate")
-"""Extended attributes that systemd sets on a delegated group. Root needs them, because root may write to any group."""
+"""Extended attributes that systemd gives delegated groups. They are checked for root, which may write to any group."""
 
 CONTAINER, SENSOR = "container", "sensor-"
-"""Names of groups: of the container itself, because a group that holds processes cannot limit its children; and the
-beginning of the sensors' names."""
+"""Names of groups: the container's own group, because a group that holds processes cannot limit its children; and the
+beginning of the names of sensors' groups."""
 
 REMOVE_RETRY, TRIES = 0.05, 100
 """Seconds between attempts to remove a group whose processes are still ending, and the number of attempts."""
@@ -42,12 +42,12 @@ class Cgroup:
         self.limits_memory = memory is not None and _write(path / "memory.max", str(memory))
         if self.limits_memory:
             _write(path / "memory.swap.max", "0")
-            # The kernel kills the sensor as a whole, and not only the process it happens to choose.
+            # The kernel then kills the whole sensor, and not only one process of its choice.
             _write(path / "memory.oom.group", "1")
 
     @property
     def was_out_of_memory(self) -> bool:
-        """Whether the kernel has killed the sensor for exceeding its memory limit."""
+        """Whether the kernel killed the sensor for exceeding its memory limit."""
         if not self.limits_memory:
             return False
         try:
@@ -57,7 +57,7 @@ class Cgroup:
         return int(events.get("oom_kill", 0)) > 0
 
     def remove(self, loop: AbstractEventLoop, tries: int = TRIES) -> None:
-        """Kill the processes that are left in it, and remove it, now or a little later."""
+        """Kill the remaining processes of the group, and remove it, now or a little later."""
         if not _removed(self.path):
             if tries:
                 loop.call_later(REMOVE_RETRY, self.remove, loop, tries - 1)
@@ -68,7 +68,7 @@ class Cgroup:
 class Cgroups:
     """The delegated group. Moves this process into a child of it, next to those of its sensors.
 
-    :param home: its folder.
+    :param home: the folder of the delegated group.
     :ivar prefix: the beginning of the paths of this container's sensors; other containers may have groups next to them.
 
     Raises OSError when the group cannot be used.
@@ -88,11 +88,11 @@ class Cgroups:
         _clear([path for path in home.glob(f"{SENSOR}*-*") if not _has_container(path)])
 
     def clear(self) -> None:
-        """Kill the processes that are left in the groups of this container's sensors, and remove the groups."""
+        """Kill the remaining processes in the groups of this container's sensors, and remove the groups."""
         _clear(list(self._home.glob(f"{self.prefix.name}*")))
 
     def make(self, ref: str, unique: str, overrides: Overrides) -> Cgroup:
-        """Make the group of a sensor that starts. Raises OSError."""
+        """Make the group of a sensor that is being started. Raises OSError."""
         path = self._home / f"{self.prefix.name}{ref}-{unique}"
         return Cgroup(path, overrides.memory, overrides.processes)
 

@@ -19,7 +19,7 @@ TERMINAL = 0
 class Foreground:
     """A `Launcher`. The sensor runs as this process's user, without limits of its own.
 
-    :param sensors: what the sensor inherits.
+    :param sensors: the settings that the sensor inherits.
     """
 
     def __init__(self, sensors: Inherited) -> None:
@@ -31,16 +31,16 @@ class Foreground:
         output, unused = os.pipe()
         os.set_blocking(output, False)
         os.close(unused)
-        # Ctrl-Z would stop only the sensor, and leave it with the terminal.
+        # Ctrl-Z would suspend only the sensor, which would keep the terminal.
         with _ignoring(signal.SIGTSTP):
             started = subprocess.Popen(
                 [launch.interpreter, WRAPPER, launch.ref],
                 env=self._sensors.environment(os.environ) | launch.environment(),
                 process_group=0,
             )
-        # Its supervisor collects it through its handle.
+        # The supervisor waits for the process through its Handle, so Popen must not.
         pid, started.returncode = started.pid, 0
-        # A container that was started in the background leaves the terminal alone.
+        # A container that was started in the background does not take the terminal.
         self._has_terminal = os.isatty(TERMINAL) and os.tcgetpgrp(TERMINAL) == os.getpgrp()
         if self._has_terminal:
             _hand_terminal(pid)
@@ -66,7 +66,7 @@ def _hand_terminal(group: int) -> None:
 
 @contextmanager
 def _ignoring(number: signal.Signals) -> Iterator[None]:
-    """Ignore a signal: otherwise the kernel stops a background process that changes the terminal."""
+    """Ignore a signal, because otherwise the kernel stops a background process that changes the terminal."""
     previous = signal.signal(number, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The container's handle of a wrapper's process."""
+"""The container's handle for a wrapper's process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from st2sensor.portable import rpc
 class Handle:
     """A running wrapper, which is the leader of its process group.
 
-    :param pidfd: handle of the process; closed by this object.
+    :param pidfd: file descriptor of the process; closed by this object.
     :param output: read end of the pipe behind its stdout and stderr, non-blocking.
     """
 
@@ -23,31 +23,31 @@ class Handle:
         self.command = command
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Ask the wrapper to stop."""
         self._wake()
         self._signal(signal.SIGTERM)
 
     def insist(self) -> None:
-        """Ask it again, with a second signal for sensors that ignore SIGTERM or handle it themselves."""
+        """Ask the wrapper again, with a second signal for sensors that ignore SIGTERM or handle it themselves."""
         self._wake()
         self._signal(signal.SIGTERM)
         self._signal(rpc.STOP_SIGNAL)
 
     def dump_stacks(self) -> None:
-        """Have it print the stack of every thread, whatever it is doing."""
+        """Have the wrapper print the stack of every thread, whatever it is doing."""
         self._wake()
         self._signal(rpc.STACKS_SIGNAL)
 
     def kill(self) -> None:
-        """Kill it and everything in its process group."""
+        """Kill the wrapper and everything in its process group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        # A sensor may have moved to another group, and left its own empty.
+        # A sensor may have moved to another group, leaving its own empty.
         self._signal(signal.SIGKILL)
 
     def reap(self) -> int:
-        """Wait for the process to end, kill what it left behind, and return its exit code, negative for a signal."""
-        # The group is killed before its leader is reaped: until then its number cannot belong to anybody else.
+        """Wait for the process to end, kill its remaining group, and return its exit code, negative for a signal."""
+        # The group is killed before its leader is reaped: until then no other process group can get its number.
         try:
             os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
             self.kill()
@@ -67,6 +67,6 @@ class Handle:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
-        # A process that became another user is out of reach for a container that is not root.
+        # A container that is not root cannot signal a process that has become another user.
         with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(self.pidfd, number)

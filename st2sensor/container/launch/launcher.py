@@ -19,7 +19,7 @@ class Launcher(Protocol):
         """Drop a process group that has ended."""
 
     def limit(self, end: Moment) -> None:
-        """Have all sensors killed at a moment, even while this process is paused; a later call moves the moment."""
+        """Have all sensors killed at a moment, even while this process is paused. A later call changes the moment."""
 
     def close(self) -> None:
-        """End the processes that the launcher itself runs on."""
+        """End the launcher's own processes."""

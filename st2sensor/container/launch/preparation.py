@@ -1,4 +1,4 @@
-"""Prepares the start of a sensor: from its metadata and overrides to the `LaunchSpec` of its wrapper."""
+"""Prepares the start of a sensor: makes the `LaunchSpec` of its wrapper from its metadata and overrides."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Sockets(Protocol):
     """The sockets that wrappers connect to."""
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
-        """Listen at a path, open to a user. Raises ConfigError and OSError."""
+        """Listen at a path that a user may connect to. Raises ConfigError and OSError."""
 
 
 class Preparation:
     """For the loop's thread.
 
     :param blocking: runs a call that blocks on files in another thread.
-    :param cgroups: None where no control group is delegated to the container.
+    :param cgroups: None if no control group is delegated to the container.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Preparation:
     async def prepare(self, sensor: SensorType, overrides: Overrides, token: str) -> LaunchSpec:
         """Make the spec of a wrapper, its control group and its socket. Raises ConfigError, ContentError, OSError.
 
-        :param token: the wrapper identifies itself with it.
+        :param token: the secret with which the wrapper identifies itself.
         """
         spec: LaunchSpec = await self._blocking(
             lambda: spec_of(sensor, overrides, token, self._settings, self._state_dir, self._cgroups)
@@ -93,7 +93,7 @@ def spec_of(
 
 
 def socket_of(state_dir: Path, user: list[Any] | None) -> Path:
-    """Return the path of a wrapper's socket. A sensor that runs as another user gets one that this user may open."""
+    """Return the path of a wrapper's socket. A sensor of another user gets a socket that this user may open."""
     return state_dir / ("wrapper.sock" if user is None else f"wrapper-{user[0]}.sock")
 
 
@@ -107,7 +107,7 @@ def limits(overrides: Overrides) -> dict[str, Any]:
     """Return the limits that the wrapper applies before it runs. Raises ConfigError for a user that does not exist."""
     user = None if overrides.run_as is None else account(overrides.run_as)
     if user is not None and user.pw_uid == os.geteuid() != 0:
-        # The container runs as this user already, and could not set groups.
+        # The container already runs as this user, and could not set groups.
         user = None
     return {
         "open_files": overrides.open_files and [overrides.open_files] * 2,

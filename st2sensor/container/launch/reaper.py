@@ -1,4 +1,4 @@
-"""Collects orphans: processes that lost their parent and became children of the container, their subreaper."""
+"""Collects orphans: processes that lost their parents and became children of the container, their subreaper."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Protocol
 
 REAP_DELAY = 0.02
-"""Seconds in which ends of processes are gathered before one search for orphans."""
+"""Seconds for which ends of processes are gathered before one search for orphans."""
 
 
 def ended_children() -> Iterator[int]:
-    """List the children that have ended and were not collected yet."""
+    """List the children that have ended and have not been collected yet."""
     while True:
         try:
             info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -25,17 +25,17 @@ def ended_children() -> Iterator[int]:
 
 
 def collect_child(pid: int) -> None:
-    """Collect a child that has ended, unless somebody else already has."""
+    """Collect a child that has ended, unless it has already been collected."""
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
 
 
 class Owner(Protocol):
-    """The part that starts wrappers, as the reaper needs it."""
+    """The part that starts wrappers, as the reaper uses it."""
 
     @property
     def is_starting(self) -> bool:
-        """Whether a process is on its way whose number is not known yet."""
+        """Whether a process whose id is not known yet is on its way."""
 
     @property
     def own_processes(self) -> Container[int]:
@@ -49,7 +49,7 @@ class Reaper:
     """For the loop's thread.
 
     :param wrappers: returns the process ids of the wrappers: their handles collect them.
-    :param ended: lists the children that have ended and were not collected yet.
+    :param ended: lists the children that have ended and have not been collected yet.
     :param collect: collects one of them.
     """
 
@@ -70,7 +70,7 @@ class Reaper:
         self._timer: TimerHandle | None = None
 
     def schedule(self) -> None:
-        """Search for orphans in a moment: a process has ended."""
+        """Search for orphans in a moment, because a process has ended."""
         if self._timer is None:
             self._timer = self._loop.call_later(REAP_DELAY, self._search)
 
@@ -80,16 +80,16 @@ class Reaper:
             self.schedule()
 
     def _reap(self) -> bool:
-        """Collect the orphans that have ended; False when some of them cannot be told from wrappers yet."""
+        """Collect the orphans that have ended. Returns False if some cannot be distinguished from wrappers yet."""
         if self._owner.is_starting:
-            # A process that ends while a wrapper is on its way may be that wrapper.
+            # A process that has ended while a wrapper is on its way may be that wrapper.
             return False
         wrappers, own = self._wrappers(), self._owner.own_processes
         for pid in self._ended():
             if pid in wrappers or pid in own:
                 # Its owner collects it in a moment.
                 return False
-            # It may be a wrapper whose start failed: its number may soon belong to another process.
+            # It may be a wrapper whose start failed, and its id may soon belong to another process.
             self._owner.disown(pid)
             self._collect(pid)
         return True

@@ -1,4 +1,4 @@
-"""The value that describes how a wrapper is started."""
+"""The value that describes how to start a wrapper."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """What sensors inherit of the process that started the container, because the container changes its own.
+    """The settings that sensors inherit from the process that started the container, which changes its own.
 
-    :param umask: of the files they make.
-    :param open_files: soft and hard limit.
-    :param private: patterns of names of environment variables that they do not inherit, besides the container's own.
+    :param umask: umask for the files that sensors make.
+    :param open_files: soft and hard limits of open files.
+    :param private: patterns for names of environment variables not to inherit, in addition to the container's own.
     """
 
     umask: int
@@ -39,12 +39,12 @@ class LaunchSpec:
     """Describes one start of a wrapper.
 
     :param socket: the container's socket for wrappers.
-    :param token: the wrapper identifies itself with it.
-    :param eventlet: folders, besides the interpreter's own, that are searched for eventlet, which then patches the
-        wrapper before anything else; None leaves the sensor unpatched.
-    :param cgroup: of the sensor alone; None where there are no control groups.
-    :param limits: applied by the wrapper before it runs the sensor.
-    :param variables: of its environment, besides the inherited ones and those that make it a wrapper.
+    :param token: the secret with which the wrapper identifies itself.
+    :param eventlet: folders to search for eventlet in addition to the interpreter's own; eventlet then patches the
+        wrapper before anything else. None leaves the sensor unpatched.
+    :param cgroup: the sensor's own control group; None if there are no control groups.
+    :param limits: limits that the wrapper applies before it runs the sensor.
+    :param variables: environment variables in addition to the inherited ones and those that make it a wrapper.
     """
 
     ref: str
@@ -57,7 +57,7 @@ class LaunchSpec:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables of the wrapper, besides the inherited ones."""
+        """Return the environment variables of the wrapper, without the inherited ones."""
         variables = common(self.interpreter, self.socket) | {"ST2SENSOR_TOKEN": self.token, **self.variables}
         if self.eventlet is not None:
             version = "{}.{}".format(*sys.version_info)
@@ -71,7 +71,7 @@ class LaunchSpec:
 
 
 def common(interpreter: Path, socket: Path) -> dict[str, str]:
-    """Return the variables that all wrappers of an interpreter have: the interpreter comes first in PATH."""
+    """Return the variables that all wrappers of an interpreter share. PATH begins with the interpreter's folder."""
     return {
         "PATH": os.pathsep.join([str(interpreter.parent), os.environ.get("PATH", os.defpath)]),
         "ST2SENSOR_SOCKET": str(socket),

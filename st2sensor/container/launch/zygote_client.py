@@ -27,33 +27,33 @@ from st2sensor.sharing.clocks import Moment
 LOG = logging.getLogger("st2sensor.supervision")
 
 PACKET = 65536
-"""Most bytes of a message."""
+"""Maximum number of bytes of a message."""
 
 FORK_TIMEOUT = 10.0
-"""Seconds that a fork may take. A zygote that takes longer hangs, and is replaced."""
+"""Seconds that a fork may take. A zygote that takes longer counts as hanging, and is replaced."""
 
 GROUPS = 1000
-"""Most process groups in one message."""
+"""Maximum number of process groups in one message."""
 
 CONNECT_PAUSE = 0.05
-"""Seconds until a message is sent again that the socket had no room for."""
+"""Seconds until a message that the socket had no room for is sent again."""
 
 EXIT_TIMEOUT = 1.0
-"""Seconds that a zygote has to end by itself."""
+"""Seconds that a zygote has to end on its own."""
 
 ROOM_FOR_TITLE = "_" * 200
-"""An argument that is overwritten by the title of the process."""
+"""An argument that the process's title overwrites."""
 
 
 class ZygoteClient:
     """For the loop's thread, which has to be the main thread: PDEATHSIG is sent when the parent's thread ends.
 
-    :param interpreter: of the zygote.
-    :param common: environment variables that most of its children have.
-    :param sensors: what its children inherit.
+    :param interpreter: the zygote's interpreter.
+    :param common: environment variables that most of the zygote's children have.
+    :param sensors: the settings that the zygote's children inherit.
     :param died: called when the zygote ends without being asked to.
 
-    Raises OSError when it cannot be started.
+    Raises OSError if the zygote cannot be started.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class ZygoteClient:
         self._ids = itertools.count(1)
         self._answered_at = loop.time()
         self._answered_id = 0
-        """The latest request that was answered."""
+        """The last answered request."""
         self._hung = False
         self._unsent: deque[bytes] = deque()
-        """Messages about groups that the zygote has not taken yet."""
+        """Messages about groups that have not been sent yet."""
         self._retry: asyncio.TimerHandle | None = None
-        """Set while messages wait for room."""
-        # Variables that nearly all sensors have are kept here once, and not in the memory of each sensor.
+        """Set while messages are waiting for room."""
+        # The zygote holds variables that nearly all sensors have, so that they do not take memory in each sensor.
         self._environment = {**sensors.environment(os.environ), **common}
         self._births, their_births = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._groups, their_groups = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -99,7 +99,7 @@ class ZygoteClient:
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, sensors.open_files)
         self._births.setblocking(False)
         self._groups.setblocking(False)
-        # The end of a socket would come late: a process that the zygote forks holds the ends of both for a while.
+        # End of file on the sockets would come too late: a forked process keeps the zygote's ends open for a while.
         loop.add_reader(self._handle, self._ended)
         loop.add_reader(self._births, self._readable)
 
@@ -110,7 +110,7 @@ class ZygoteClient:
     async def start(self, launch: LaunchSpec, *, execute: bool) -> Handle:
         """Start a wrapper. Raises OSError when it cannot be started.
 
-        :param execute: whether its interpreter is executed; otherwise the zygote forks.
+        :param execute: whether the wrapper's interpreter is executed; otherwise the zygote forks.
         """
         output, theirs = os.pipe()
         os.set_blocking(output, False)
@@ -135,39 +135,40 @@ class ZygoteClient:
             os.close(theirs)
         while not (await asyncio.wait([settled], timeout=FORK_TIMEOUT))[0]:
             if self._answered_id > identifier:
-                # The zygote forks in the order of requests, and the process of this one has never answered.
+                # The zygote handles requests in order, and has already answered a later one: the process for this
+                # request died without an answer.
                 self._fail(identifier, OSError("the forked process died before it became the sensor"))
             elif self._loop.time() >= self._answered_at + FORK_TIMEOUT and not self._hung:
                 LOG.error("zygote %d did not answer within %g s: killed", self.pid, FORK_TIMEOUT)
-                # Its end settles all requests.
+                # The zygote's end settles all requests.
                 self._hung = True
                 self._process.kill()
         return settled.result()
 
     def guard(self, prefix: Path) -> None:
-        """Have it also kill all processes in control groups with this prefix, once the container is gone."""
+        """Have the zygote also kill all processes in control groups with this prefix once the container is gone."""
         self._queue({"cgroups": str(prefix)})
 
     def limit(self, end: Moment) -> None:
-        """Have it kill all groups at a moment, by whichever clock comes there first; a later call moves the moment."""
+        """Have the zygote kill all groups at a moment, by whichever clock reaches it first. A later call changes it."""
         if self._unsent and b"deadline" in self._unsent[-1]:
-            # An earlier moment that was not sent yet is of no use any more.
+            # An earlier moment that has not been sent yet is out of date.
             self._unsent.pop()
         self._queue({"deadline": [end.boot, end.wall]})
 
     def hold(self, groups: Iterable[int]) -> None:
-        """Have it guard process groups that another zygote has started."""
+        """Have the zygote guard process groups that another zygote has started."""
         numbers = list(groups)
         for start in range(0, len(numbers), GROUPS):
             self._queue({"hold": numbers[start : start + GROUPS]})
 
     def forget(self, group: int) -> None:
-        """Have it drop a process group that has ended."""
+        """Have the zygote drop a process group that has ended."""
         self._queue({"forget": [group]})
 
     def close(self) -> None:
-        """End it, with the process groups that it still holds."""
-        self._end(OSError("the container stops"))
+        """End the zygote and the process groups that it still holds."""
+        self._end(OSError("the container is stopping"))
 
     def _queue(self, message: dict[str, Any]) -> None:
         self._unsent.append(json.dumps(message).encode())
@@ -181,7 +182,7 @@ class ZygoteClient:
         except BlockingIOError:
             self._retry = self._retry or self._loop.call_later(CONNECT_PAUSE, self._send_again)
         except OSError:
-            # The zygote has died; its successor hears of all groups.
+            # The zygote has died; its successor will be given all groups.
             self._unsent.clear()
 
     def _send_again(self) -> None:
@@ -209,7 +210,8 @@ class ZygoteClient:
             launch, output, settled = self._pending.pop(answer["id"])
             settled.set_result(Handle(answer["pid"], fds[0], output, launch.command))
         else:
-            # Its handle found no free file descriptor, and it cannot be supervised without; or it was given up.
+            # No file descriptor was free for the process's handle, without which it cannot be supervised; or its start
+            # was given up.
             with suppress(ProcessLookupError):
                 os.killpg(answer["pid"], signal.SIGKILL)
             self.forget(answer["pid"])
@@ -228,7 +230,7 @@ class ZygoteClient:
         self._died(self)
 
     def _end(self, reason: OSError) -> None:
-        # The processes it started before it died are sensors like any other.
+        # Processes that the zygote started before it died are still valid sensors.
         self._readable()
         self._loop.remove_reader(self._births)
         self._loop.remove_reader(self._handle)
@@ -238,7 +240,7 @@ class ZygoteClient:
         for identifier in list(self._pending):
             self._fail(identifier, reason)
         try:
-            # At the end of its socket it kills the groups that it still holds, and ends.
+            # When its socket is closed, the zygote kills the groups that it still holds, and ends.
             self._process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -248,7 +250,7 @@ class ZygoteClient:
 def empty_environment(base: Path, folder: Path) -> Path:
     """Make a virtualenv without packages, from which a fork can turn into any other one. Returns its interpreter.
 
-    :param base: the interpreter that the virtualenvs were made of.
+    :param base: the interpreter that the virtualenvs were made from.
     :param folder: the parent folder of the new virtualenv.
 
     Raises OSError.

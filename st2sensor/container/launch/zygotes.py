@@ -20,18 +20,18 @@ LOG = logging.getLogger("st2sensor.supervision")
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
-"""Least and most seconds until a dead zygote is replaced; doubled each time it dies before it has started anything."""
+"""Minimum and maximum seconds until a dead zygote is replaced; doubled each time it dies without having started any."""
 
 OWN = Path(sys.executable)
-"""The interpreter of packs without a virtualenv. Its zygote never has to turn into another."""
+"""The interpreter of packs without a virtualenv. Its zygote's forks never have to turn into another interpreter."""
 
 
 class Zygotes:
     """For the loop's thread, which has to be the main thread.
 
-    :param folder: holds the empty virtualenvs of zygotes.
+    :param folder: the folder of the zygotes' empty virtualenvs.
     :param socket: the container's socket for most wrappers.
-    :param sensors: what sensors inherit.
+    :param sensors: the settings that sensors inherit.
     :param cgroups: prefix of the paths of the sensors' control groups, if they have any.
     """
 
@@ -45,11 +45,11 @@ class Zygotes:
         self._cgroups = cgroups
         self._zygotes: dict[Path, ZygoteClient] = {}
         self._groups: dict[Path, set[int]] = {}
-        """Process groups that are alive, by the base interpreter of their zygote."""
+        """Live process groups, by the base interpreter of their zygote."""
         self._deaths: dict[Path, int] = {}
         """Deaths of zygotes since one of them last started something."""
         self._end: Moment | None = None
-        """When the zygotes kill all sensors, by whichever clock comes there first."""
+        """The moment at which zygotes kill all sensors, by whichever clock reaches it first."""
         self._starting = 0
         """Number of processes on their way whose process ids are not known yet."""
         # Wrappers are forked twice, so that they become children of this process.
@@ -82,14 +82,14 @@ class Zygotes:
                     self._zygotes[base].forget(group)
 
     def limit(self, end: Moment) -> None:
-        """Have all sensors killed at a moment, even while this process is paused; a later call moves the moment."""
+        """Have all sensors killed at a moment, even while this process is paused. A later call changes the moment."""
         self._end = end
         for zygote in self._zygotes.values():
             zygote.limit(end)
 
     @property
     def is_starting(self) -> bool:
-        """Whether a process is on its way whose number is not known yet."""
+        """Whether a process whose id is not known yet is on its way."""
         return self._starting > 0
 
     @property
@@ -134,19 +134,19 @@ class Zygotes:
         self._loop.call_later(wait, self._replace, base)
 
     def _replace(self, base: Path) -> None:
-        """Make a successor: without a warden the groups of sensors would outlive the container."""
+        """Make a successor, because without a warden the sensors' groups would outlive the container."""
         if self._groups.get(base):
             try:
                 self._zygote(base)
-            except Exception as error:  # noqa: BLE001 (it is tried again)
+            except Exception as error:  # noqa: BLE001 (it will be tried again)
                 LOG.error("the zygote of %s cannot be replaced for now: %s", base, error)
                 self._loop.call_later(LAST_REPLACEMENT, self._replace, base)
 
 
 def base_of(interpreter: Path) -> Path | None:
-    """Return the interpreter that a virtualenv was made of, or the interpreter itself outside of a virtualenv.
+    """Return the interpreter that a virtualenv was made from, or the interpreter itself outside a virtualenv.
 
-    None for a virtualenv that holds a copy: its base is unknown, so the copy has to be executed.
+    Returns None for a virtualenv that holds a copy: its base is unknown, so the copy has to be executed.
     """
     real = Path(os.path.realpath(interpreter))
     environment = Path(os.path.abspath(interpreter)).parent.parent

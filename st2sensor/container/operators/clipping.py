@@ -7,13 +7,13 @@ from dataclasses import replace
 from st2sensor.reports import Notice, SensorReport
 
 SHORT, LONG = 1000, 4000
-"""Largest number of characters of a reason, and of an error with its traceback, in a list of all sensors."""
+"""Maximum number of characters of a reason, and of an error with its traceback, in a list of all sensors."""
 
 ALONE = 16_384
-"""Largest number of characters of either in a report of one sensor."""
+"""Maximum number of characters of either in a report of one sensor."""
 
 MOST_TYPES = 100
-"""Largest number of trigger types in a report."""
+"""Maximum number of trigger types in a report."""
 
 ELLIPSIS = "..."
 
@@ -21,10 +21,10 @@ ELLIPSIS = "..."
 def clipped(report: SensorReport, *, short: int = SHORT, long: int = LONG) -> SensorReport:
     """Return a report with shorter texts: reasons keep their beginning, the error keeps its end.
 
-    The end of a traceback says what went wrong.
+    The message is at the end of a traceback.
 
-    :param short: largest number of characters of a reason.
-    :param long: largest number of characters of the error.
+    :param short: maximum number of characters of a reason.
+    :param long: maximum number of characters of the error.
     """
     return replace(
         report,

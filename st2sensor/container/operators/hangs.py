@@ -1,4 +1,4 @@
-"""Reports which sensors hang, in which method, since when, and when each was last heard of."""
+"""Reports which sensors hang, in which method, since when, and when each last sent anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HANG_CHECK_INTERVAL = 5.0
 """Seconds between two checks for the log."""
 
 MOST_NAMED = 3
-"""Largest number of sensors that a summary names."""
+"""Maximum number of sensors that a summary names."""
 
 
 class Activities(Protocol):
@@ -29,7 +29,7 @@ class Activities(Protocol):
         """Return the sensors that have a process."""
 
     def activity_of(self, ref: str) -> Activity | None:
-        """Return what a sensor is doing; None if it has no process."""
+        """Return the running methods of a sensor; None if it has no process."""
 
 
 class Sessions(Protocol):
@@ -61,7 +61,7 @@ class Hangs:
         self._poll_interval = poll_interval
         self._clock = clock
         self._logged: dict[str, str] = {}
-        """Methods that the log says sensors hang in, by sensor."""
+        """Methods that sensors hang in according to the log, by sensor."""
         self._timer: TimerHandle | None = None
 
     def follow(self, loop: AbstractEventLoop) -> None:
@@ -101,7 +101,7 @@ class Hangs:
                 LOG.warning("%s hangs: %s", ref, described(hang), extra=of_sensor(ref))
         for ref, what in self._logged.items():
             if ref not in found:
-                LOG.info("%s does not hang in %s any more", ref, what, extra=of_sensor(ref))
+                LOG.info("%s no longer hangs in %s", ref, what, extra=of_sensor(ref))
         self._logged = {ref: hang.what for ref, hang in found.items()}
 
 
@@ -123,5 +123,5 @@ def summary_of_hangs(refs: Iterable[str]) -> str:
 
 
 def _wall(monotonic: float, now: float) -> float:
-    # Rounded, so that it is the same each time.
+    # Rounded, so that every call returns the same time.
     return round(time.time() - (now - monotonic), 1)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.control import Control
+from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.container.sessions.endpoint import Endpoint
@@ -22,7 +22,7 @@ class Page(Protocol):
     """A server of the status page."""
 
     async def open(self) -> None:
-        """Begin to serve. Does not wait until that is possible."""
+        """Begin to serve. Does not wait until the address is free."""
 
     async def close(self) -> None:
         """Stop serving."""
@@ -32,10 +32,10 @@ MakePage = Callable[[Reporter, Broadcast], Page]
 
 
 class OperatorInterface:
-    """Opens and closes what operators use. For the loop's thread.
+    """Opens and closes the parts that operators use. For the loop's thread.
 
     :param control_group: the group whose members may use the control socket.
-    :param page: the status page's server; None for none.
+    :param page: the status page's server; None if there is no page.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class OperatorInterface:
         self._endpoint: Endpoint | None = None
 
     async def open(self, state_dir: Path) -> None:
-        """Open all of it. Raises ConfigError and OSError when there can be no control socket."""
+        """Open all parts. Raises ConfigError and OSError if the control socket cannot be made."""
         logging.getLogger().addHandler(self._recent_logs)
         self._endpoint = self._control.listen(asyncio.get_running_loop(), state_dir, self._control_group)
         if self._page is not None:
             await self._page.open()
 
     async def close(self) -> None:
-        """Close all of it."""
+        """Close all parts."""
         logging.getLogger().removeHandler(self._recent_logs)
         if self._endpoint is not None:
             self._endpoint.close()
@@ -65,7 +65,7 @@ class OperatorInterface:
             await self._page.close()
 
     def keep_only(self, sensors: frozenset[str]) -> None:
-        """Forget the past of sensors that are not registered any more."""
+        """Forget the past of sensors that are no longer registered."""
         for ref in self._recorder.sensors:
             if ref not in sensors:
                 self._recorder.forget(ref)

@@ -1,4 +1,4 @@
-"""Where shared sensors are, for reports, according to this container's last turn."""
+"""The nodes that hold shared sensors, for reports, as of this container's last turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from st2sensor.reports import ELSEWHERE, WAITING, SharingReport
 from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, UP, Overview
 
 STATES = (UP, LEAVING, DRAINED, DEAD)
-"""States of nodes that are reported. A node that stays silent is declared dead."""
+"""States of nodes in reports. A node that stays silent is declared dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Place:
 
     :param node: the node that holds it; None if none does.
     :param fence: the fence of its lease.
-    :param state: its state here while it has no process here.
-    :param reason: why it has no process here.
+    :param state: the sensor's state on this node while it has no process here.
+    :param reason: why the sensor has no process here.
     """
 
     node: str | None = None
@@ -31,7 +31,7 @@ class Place:
 
 
 class Locations:
-    """A view of the membership at this moment. For the loop's thread.
+    """A view of the current membership. For the loop's thread.
 
     :param node: the name of this node.
     """

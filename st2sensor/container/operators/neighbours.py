@@ -1,6 +1,6 @@
-"""Finds another container on this host that runs the same sensor, and warns in both logs.
+"""Finds another container on this host that runs the same sensor, and warns in the logs of both.
 
-A container that runs one sensor alone may run next to the daemon. Both have a control socket; the folder of the first
+A container that runs one sensor alone may run next to the daemon. Both have a control socket; the first one's folder
 is inside the daemon's. If both run the same sensor, everything happens twice.
 """
 
@@ -37,7 +37,7 @@ class Neighbours:
         self._tasks = Tasks()
 
     def check(self, ref: str) -> None:
-        """Find out whether the other container runs a sensor that is started here. Does not wait."""
+        """Find out whether the other container runs a sensor that is being started here. Does not wait."""
         folder = self._state_dir.parent if self._is_alone else self._state_dir / ref
         if (folder / CONTROL_SOCKET).exists():
             self._tasks.start(self._ask(folder / CONTROL_SOCKET, ref))
@@ -47,8 +47,8 @@ class Neighbours:
         if (ref, process) not in self._warned:
             self._warned.add((ref, process))
             LOG.warning(
-                "%s also runs in the container of process %d, so that it does everything twice; stop one of them, or "
-                "run st2sensor disable %s for the daemon's",
+                "%s also runs in the container of process %d, so everything happens twice; stop one of the two, or "
+                "run st2sensor disable %s to stop the daemon's",
                 *(ref, process, ref),
                 extra=of_sensor(ref),
             )

@@ -21,7 +21,7 @@ class Operations:
 
     :param desired: returns the sensors that should run here.
     :param refresh: reads storage now.
-    :param tell_level: notifies a sensor of its log level.
+    :param tell_level: sends a sensor its log level.
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class Operations:
         await self._refresh()
 
     def restart(self, ref: str) -> None:
-        """Restart a sensor; one that waits for its next start is started now. Raises SensorNotFound."""
+        """Restart a sensor, or start it now if it is waiting for its next start. Raises SensorNotFound."""
         state = self._state_of(ref)
         if ref not in self._desired():
-            raise SensorNotFound(f"sensor {ref} should not run here: it is disabled, or another node's")
+            raise SensorNotFound(f"sensor {ref} should not run here: it is disabled, or assigned to another node")
         if state in (State.STARTING, State.RUNNING):
-            self._children.stop(ref, "an operator restarts it")
+            self._children.stop(ref, "an operator is restarting it")
         elif state is not State.STOPPING:
             self._children.start_now(ref)
 
     def beside(self, ref: str, process: int) -> int | None:
-        """Take note that another container starts a sensor. Returns this process if the sensor should also run here.
+        """Note that another container is starting a sensor. Returns this process if the sensor should also run here.
 
-        :param process: the other container's process.
+        :param process: the other container's process id.
         """
         if ref not in self._desired():
             return None

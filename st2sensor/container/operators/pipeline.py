@@ -16,8 +16,8 @@ class Pipeline:
     """The path of triggers from dispatch() to the broker.
 
     :param broker: returns the health of the broker.
-    :param held_back: returns the health of routing keys: bad while the broker refuses some.
-    :param held_of: returns a text for each sensor whose triggers wait because of that.
+    :param held_back: returns the health of routing keys, which is bad while the broker refuses any.
+    :param held_of: returns a text for each sensor whose triggers are waiting for that reason.
     :param audience: returns whether the consumers of triggers can read the serializer.
     """
 

@@ -1,4 +1,4 @@
-"""Keeps the newest log lines of each sensor: its own, and the container's lines about it."""
+"""Keeps the newest log lines of each sensor: its own lines, and the container's lines about it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from st2sensor.logs.setup import SENSOR
 from st2sensor.system.event_loop import call_in_loop
 
 MOST_LINES = 100
-"""Largest number of lines that are kept of each sensor."""
+"""Maximum number of lines that are kept of each sensor."""
 
 LINE_LIMIT = 4096
-"""Largest number of characters that are kept of a line."""
+"""Maximum number of characters that are kept of a line."""
 
 Line = dict[str, Any]
 
@@ -24,7 +24,7 @@ Line = dict[str, Any]
 class RecentLogs(logging.Handler):
     """A handler for the root logger. For any thread.
 
-    :param loop: the loop whose thread broadcasts new lines, while somebody watches.
+    :param loop: the loop whose thread broadcasts new lines while anyone is watching.
     """
 
     def __init__(self, loop: AbstractEventLoop, events: Broadcast) -> None:
@@ -56,7 +56,7 @@ class RecentLogs(logging.Handler):
             self.release()
 
     def forget(self, sensor: str) -> None:
-        """Drop the lines of a sensor that is not registered any more."""
+        """Drop the lines of a sensor that is no longer registered."""
         self._lines.pop(sensor, None)
 
     def _tell(self, sensor: str, line: Line) -> None:

@@ -28,20 +28,20 @@ from st2sensor.settings import Settings
 
 LOG = logging.getLogger("st2sensor.operators")
 
-BY_PARTITION = "another node runs it, as partition_provider says"
+BY_PARTITION = "another node runs it, according to partition_provider"
 
 MOST_NAMED = 3
-"""Largest number of sensors that a check names."""
+"""Maximum number of sensors that a check names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """The sources of a report that belong to the container itself.
 
-    :param known: returns what storage holds; None until that is known.
+    :param known: returns the content of storage; None until it is known.
     :param desired: returns the sensors that should run here.
     :param database: returns the health of the database.
-    :param membership: returns the membership where sensors are shared; None where they are not.
+    :param membership: returns the membership if sensors are shared; None if they are not.
     """
 
     known: Callable[[], Snapshot | None]
@@ -80,13 +80,13 @@ class Reporter:
         self._room = Health(reason="")
         """Health of the outbox."""
         self._calm = Health(reason="")
-        """Whether no sensor fails again and again."""
+        """Whether no sensor keeps failing."""
 
     async def sensors(self, after: str = "", most: int | None = None) -> list[SensorReport]:
         """Return a report of every registered sensor, sorted by reference, with shortened texts.
 
         :param after: skip the sensors up to this reference.
-        :param most: largest number of reports.
+        :param most: maximum number of reports.
         """
         if not after:
             await self._sources.sampler.sample_all(self._children.process_ids())
@@ -131,13 +131,21 @@ class Reporter:
         )
 
     def checks(self) -> tuple[Check, ...]:
-        """Return whether the container has what it needs, and whether its sensors stay alive."""
+        """Return whether the container has everything that it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
-        full = "" if self._outbox.has_room else f"{depth} triggers wait and there is no room for more: dispatch() waits"
+        full = (
+            ""
+            if self._outbox.has_room
+            else f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
+        )
         self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, _crash_loops(self._failing()))
         broker = self._pipeline.broker()
-        waiting = f"; {depth} triggers wait in the outbox and are sent when it is back" if not broker.ok else ""
+        waiting = (
+            f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
+            if not broker.ok
+            else ""
+        )
         return (
             _check("broker", broker, waiting),
             _check("database", self._sources.database()),
@@ -180,7 +188,7 @@ class Reporter:
         return [child for child in self._children.states.values() if self._is_failing(child)]
 
     def _is_failing(self, child: Child) -> bool:
-        """Return whether a sensor has failed again and again, and has not run well for long enough since."""
+        """Return whether a sensor has failed repeatedly, and has not run well for long enough since."""
         restarts = self._settings.container.restarts
         return child.failures >= restarts.failing_after and not is_healthy(child, self._clock(), restarts)
 
@@ -247,7 +255,7 @@ class Reporter:
         return place.state, place.reason
 
     def _wall(self, monotonic: float | None) -> float | None:
-        # Rounded, so that it is the same each time.
+        # Rounded, so that every call returns the same time.
         return None if monotonic is None else round(time.time() - (self._clock() - monotonic), 1)
 
 
@@ -256,7 +264,7 @@ def _check(name: str, health: Health, more: str = "") -> Check:
 
 
 def _crash_loops(failing: Iterable[Child]) -> str:
-    """Return which sensors fail again and again, the first few by name."""
+    """Return which sensors keep failing, the first few by name."""
     refs = sorted(child.ref for child in failing)
     if not refs:
         return ""

@@ -1,4 +1,4 @@
-"""Samples the memory and processor time of sensors, while somebody asks for them."""
+"""Samples the memory and processor time of sensors when they are asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from st2sensor.container.supervision import memory
 
 SAMPLE_LIFETIME = 5.0
-"""Seconds for which a sample of all processes is good."""
+"""Seconds for which a sample of all processes stays valid."""
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -46,7 +46,7 @@ class Sampler:
         """Usage of this process, as of the last sample of all processes."""
 
     async def sample_all(self, pids: Iterable[int]) -> None:
-        """Sample all processes, unless the last such sample is still good."""
+        """Sample all processes, unless the last such sample is still valid."""
         async with self._sampling:
             if self._clock() >= self._sampled_at + SAMPLE_LIFETIME:
                 wanted = list(pids)
@@ -76,6 +76,6 @@ def _cpu(pid: int) -> float:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0.0
-    # The name may contain anything. After it, utime, stime, cutime and cstime are fields 14 to 17 of the whole line.
+    # The name may contain any character. utime, stime, cutime and cstime follow it as fields 14 to 17 of the line.
     fields = stat.rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / TICKS_PER_SECOND

@@ -1,4 +1,4 @@
-"""The methods of a sensor that are running, and the calls that it waits in.
+"""The methods of a sensor that are running, and the calls that it is waiting for.
 
 A method that runs for a long time is not a failure by itself: some sensors wait in poll() for hours on purpose. So it
 is only shown, and nothing else happens unless a limit is set.
@@ -32,7 +32,7 @@ WAITS = {
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """A method that runs, or a call that waits.
+    """A running method, or a waiting call.
 
     :param since: when it began, on the monotonic clock.
     """
@@ -44,7 +44,7 @@ class Doing:
 class Activity:
     """The running methods of one sensor, as its wrapper reports them.
 
-    :ivar poll_interval: seconds between two polls, as the sensor has set it; None until it has said so.
+    :ivar poll_interval: seconds between two polls, as the sensor has set it; None until it has reported one.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Activity:
         self._running: dict[str, float] = {}
 
     def begins(self, what: str, now: float) -> None:
-        """Note that a method is entered."""
+        """Note that a method has been entered."""
         self._running[what] = now
 
     def ends(self, what: str) -> None:
@@ -71,17 +71,17 @@ class Activity:
 
 
 def hanging(doing: Doing | None, waiting: Doing | None, poll_interval: float | None, now: float) -> Doing | None:
-    """Return the method or call that takes long enough to be shown; None if there is none.
+    """Return the method or call that has taken long enough to be shown; None if there is none.
 
     :param doing: the method that has run longest.
-    :param waiting: the call that has waited longest. It says more, so it is preferred.
+    :param waiting: the call that has waited longest. It is more specific, so it is preferred.
     """
     limit = max(HANG_SECONDS, HANG_POLL_INTERVALS * (poll_interval or 0.0))
     return next((found for found in (waiting, doing) if found is not None and now - found.since >= limit), None)
 
 
 def trigger_method_of(params: Mapping[str, Any]) -> str:
-    """Return the method about triggers that a wrapper names. Raises KeyError, and ValueError for another one."""
+    """Return the trigger method that a wrapper names. Raises KeyError for none, and ValueError for any other."""
     return TRIGGER_METHODS[TRIGGER_METHODS.index(params["method"])]
 
 

@@ -1,4 +1,4 @@
-"""Makes assignments: what a wrapper runs, with its pack's configuration rendered from the datastore."""
+"""Makes assignments: the sensor that a wrapper runs, with its pack's configuration rendered from the datastore."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from st2sensor.workers.pool import Pool
 LOG = logging.getLogger("st2sensor.sessions")
 
 MOST_RENDERINGS = 2
-"""Largest number of configurations that are rendered at a time."""
+"""Maximum number of configurations that are rendered at a time."""
 
 CONFIG_TIMEOUT = 20.0
-"""Largest number of seconds that rendering a configuration may take while the database answers."""
+"""Maximum number of seconds that rendering a configuration may take while the database answers."""
 
 CONFIG_RETRY = 0.25
 """Seconds between two attempts while the database is away."""
@@ -53,7 +53,7 @@ class Assignments:
         self._storage = storage
         self._keyring = keyring
         self._workers = workers
-        # Threads of their own, so that a slow template delays no other file or call.
+        # Rendering has its own threads, so that a slow template delays no other file or call.
         self._threads = Threads(MOST_RENDERINGS, "configurations")
         self._blocking = blocking
         self._entries: dict[tuple[str, str], KeyValue | None] = {}
@@ -64,7 +64,7 @@ class Assignments:
         self._threads.shutdown(wait=False)
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
-        """Return a sensor's assignment in the wrapper protocol's form, and the secrets in it, which are to be masked.
+        """Return a sensor's assignment in the wrapper protocol's form, and the secrets in it, which must be masked.
 
         Raises ContentError, ConfigError and DatastoreError.
         """
@@ -91,7 +91,9 @@ class Assignments:
                     if loop.time() >= until:
                         raise
                 else:
-                    LOG.warning("%s: %s; its configuration is as the datastore was last seen", sensor.ref, exception)
+                    LOG.warning(
+                        "%s: %s; its configuration uses the values last read from the datastore", sensor.ref, exception
+                    )
                     return found
             await asyncio.sleep(CONFIG_RETRY)
 

@@ -21,19 +21,19 @@ from st2sensor.system.connection_limits import ConnectionLimits, Priority, share
 LOG = logging.getLogger("st2sensor.sessions")
 
 PATH_LIMIT = 107
-"""Largest number of bytes in the path of a Unix socket."""
+"""Maximum number of bytes in the path of a Unix socket."""
 
 ACCEPT_RETRY = 1.0
-"""Seconds until connections are accepted again after no file descriptor was free for one."""
+"""Seconds to wait before accepting connections again after running out of file descriptors."""
 
 SOCKET_CHECK_INTERVAL = 1.0
 """Seconds between two checks of the socket file."""
 
 MOST_SESSIONS = 20_000
-"""Largest number of sessions of all sensors together."""
+"""Maximum number of sessions of all sensors together."""
 
 ACCEPT_BACKLOG = 512
-"""Largest number of connections that may wait to be accepted."""
+"""Maximum number of connections that may wait to be accepted."""
 
 
 class Endpoints:
@@ -47,7 +47,7 @@ class Endpoints:
         self._limits = ConnectionLimits(loop, "the sensors' socket", share_of_files(4, MOST_SESSIONS))
 
     def ensure(self, path: Path, user: Sequence[Any] | None) -> None:
-        """Listen at a path, unless that is done already. Raises ConfigError and OSError.
+        """Listen at a path, unless it is already being listened at. Raises ConfigError and OSError.
 
         :param user: uid, gid and groups of the user that may connect; None for this process's own user.
         """
@@ -74,9 +74,9 @@ class Endpoint:
     If the socket's file is deleted or replaced, the socket is bound again.
 
     :param limits: limits the connections.
-    :param priority: returns how important a session is when there are too many; by default as for wrappers.
+    :param priority: returns the priority of a session when there are too many; by default as for wrappers.
     :param mode: permissions of the file.
-    :param admit: gives the file to the users that may connect; called each time the file is made.
+    :param admit: gives the file to the users that may connect; called each time the file is created.
     :param trusted: whether sessions need no token.
 
     Raises OSError, and ConfigError when the path is too long for a socket.
@@ -106,7 +106,7 @@ class Endpoint:
         self._trusted = trusted
         self._closed = False
         self._is_lost = False
-        """Whether the file is gone, and could not be made again."""
+        """Whether the file is gone, and could not be created again."""
         self._bind()
         self._timer = loop.call_later(SOCKET_CHECK_INTERVAL, self._check)
 
@@ -134,12 +134,12 @@ class Endpoint:
         self._socket.close()
 
     def _check(self) -> None:
-        """Bind again if the file is no longer the socket's: without the file nobody can connect."""
+        """Bind again if the file is no longer the socket's: without the file, nobody can connect."""
         try:
             if self._is_lost or _file_of(self._path) != self._file:
                 if not self._is_lost:
                     self._unbind()
-                    LOG.warning("%s was deleted while it is in use: it is made again", self._path)
+                    LOG.warning("%s was deleted or replaced while in use; it is being created again", self._path)
                 self._is_lost = True
                 self._bind()
                 self._is_lost = False

@@ -36,13 +36,13 @@ class EventMethods:
             self._tasks.start(self._dispatch_unknown(session, identifier, event))
 
     def answer_schema(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
-        """Answer with what a sensor needs to check a trigger's payloads by itself. Raises KeyError and TypeError."""
+        """Answer with the schema by which a sensor checks a trigger's payloads. Raises KeyError and TypeError."""
         session.answer(identifier, self._dispatcher.schema_for(self._dispatcher.type_of(params["trigger"])))
 
     async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:
         """Return an event that a sensor dispatches as an outbox entry.
 
-        :param payload: the payload, where it came as a body.
+        :param payload: the payload, if it came as a body.
 
         Raises LeaseLost, KeyError, TypeError and ValueError.
         """
@@ -65,14 +65,14 @@ class EventMethods:
             session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
 
     async def _refresh_for(self, ref: str) -> None:
-        """Read storage, which takes a while. Raises LeaseLost if the sensor was another container's meanwhile."""
+        """Read storage, which takes a while. Raises LeaseLost if another container held the sensor meanwhile."""
         fence = self._dispatcher.fence_of(ref)
         await self._node.refresh()
         if self._dispatcher.fence_of(ref) != fence:
             raise LeaseLost(ref)
 
     def _accept(self, session: Session, identifier: int | None, event: Event, trigger_type: TriggerType | None) -> None:
-        # A sensor that has checked the payload itself learns of a schema that has changed since.
+        # A sensor that has checked the payload itself is notified if the schema has changed since.
         news = None if event.schema is None else self._dispatcher.schema_for(trigger_type, event.schema)
         ref = session.ref
         assert ref is not None
@@ -92,7 +92,7 @@ class EventMethods:
 def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:
     """Return the event in the parameters of a `dispatch`. Raises KeyError.
 
-    :param payload: the payload, where it came as a body; None where it is among the parameters.
+    :param payload: the payload, if it came as a body; None if it is among the parameters.
     """
     trace = params.get("trace_context")
     schema, withheld = params.get("schema"), params.get("withheld")

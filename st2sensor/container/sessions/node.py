@@ -12,10 +12,10 @@ class Node(Protocol):
     """The container's view of what should run. For the loop's thread, except where noted."""
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return what a wrapper needs to run a sensor. Raises St2SensorError."""
+        """Return the assignment that a wrapper needs to run a sensor. Raises St2SensorError."""
 
     def may_have_batches(self, ref: str) -> bool:
-        """Return whether a sensor may have batches that it, or its last container, has left unfinished."""
+        """Return whether a sensor may have unfinished batches, begun here or in its last container."""
 
     def triggers_of(self, ref: str) -> list[Trigger]:
         """Return the registered triggers of a sensor's trigger types."""
@@ -24,7 +24,7 @@ class Node(Protocol):
         """Read storage now."""
 
     def is_stopping(self, ref: str) -> bool:
-        """Return whether a sensor has been asked to stop. From any thread."""
+        """Return whether a sensor has been asked to stop. For any thread."""
 
     def asker(self, ref: str) -> Asker:
         """Return a sensor together with its permissions in the datastore."""

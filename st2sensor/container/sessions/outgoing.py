@@ -10,18 +10,18 @@ from collections.abc import Callable
 from st2sensor.system.event_loop import call_in_loop
 
 CONGESTED_BYTES = 1_000_000
-"""Largest number of bytes waiting to be sent before the session reads no more requests."""
+"""Maximum number of bytes waiting to be sent before the session reads no more requests."""
 
 UNREAD_LIMIT = 100_000_000
-"""Largest number of bytes waiting to be sent before the session is ended."""
+"""Maximum number of bytes waiting to be sent before the session is ended."""
 
 
 class Outgoing:
     """Sends bytes in order, and keeps those that the socket has no room for. `send` is for any thread.
 
     :param endpoint: a non-blocking socket.
-    :param overflowed: called in the loop's thread when too many bytes wait.
-    :param drained: called in the loop's thread when some of the bytes that waited are sent.
+    :param overflowed: called in the loop's thread when too many bytes are waiting.
+    :param drained: called in the loop's thread when some of the waiting bytes have been sent.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Outgoing:
 
     @property
     def is_congested(self) -> bool:
-        """Whether the other side does not read what it is sent."""
+        """Whether the other side is not reading what it is sent."""
         return len(self._unsent) > CONGESTED_BYTES
 
     def send(self, data: bytes) -> None:

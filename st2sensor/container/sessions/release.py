@@ -1,6 +1,6 @@
-"""Ends the calls that a stopping sensor waits in: for room in the outbox, the disk, the database, or storage.
+"""Ends the calls in which a stopping sensor is waiting for room in the outbox, the disk, the database, or storage.
 
-Calls that are answered in time are left alone: a stopping sensor may still store a cursor, or dispatch a last trigger.
+Calls that are answered in time are not ended: a stopping sensor may still store a cursor, or dispatch a last trigger.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RELEASE_INTERVAL = 1.0
 """Seconds that a call may wait after its sensor was asked to stop."""
 
 SHARE_OF_STOP_TIMEOUT = 0.1
-"""Largest part of a sensor's stop timeout that a call may wait."""
+"""Largest fraction of a sensor's stop timeout that a call may wait."""
 
 
 class Released(Protocol):
@@ -25,14 +25,15 @@ class Released(Protocol):
         """Return the request of a sensor that has waited longest for its answer."""
 
     def release(self, ref: str, before: float, error: Exception) -> None:
-        """Refuse the requests that a sensor made before a time, whatever becomes of them."""
+        """Refuse the requests that a sensor made before a given time, even if they may still be carried out."""
 
 
 class Release:
     """For the loop's thread.
 
-    :param withdraw: withdraws the events with which a sensor waits for the outbox, now and until it starts again.
-    :param release: fails the dispatches and datastore calls that a sensor made before a time.
+    :param withdraw: withdraws the events for which a sensor is waiting for the outbox, and any later ones until the
+        sensor starts again.
+    :param release: fails the dispatches and datastore calls that a sensor made before a given time.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Release:
             self._release(ref, now - patience)
         if waited >= 2 * patience:
             # Even the release did not end the call, so its outcome is unknown.
-            error = SensorStops("the sensor is asked to stop; whether the call was carried out is not known")
+            error = SensorStops("the sensor has been asked to stop; it is not known whether the call was carried out")
             self._requests.release(ref, now - 2 * patience, error)
 
 

@@ -26,22 +26,22 @@ CHUNK = 65536
 """Bytes read at a time."""
 
 MOST_LAST_CHUNKS = 64
-"""Largest number of chunks that are read before a session is ended."""
+"""Maximum number of chunks that are read before a session is ended."""
 
 MESSAGES_PER_TURN = 16
-"""Largest number of messages that are handled before other sessions have their turn."""
+"""Maximum number of messages that are handled before other sessions have their turn."""
 
 MOST_WAITING = 256
-"""Largest number of messages that may wait for their turn before the socket is left unread."""
+"""Maximum number of messages that may wait for their turn before the socket is left unread."""
 
 STRANGERS_BYTES = 65_536
-"""Largest number of bytes that are accepted from a wrapper before it has shown its token."""
+"""Maximum number of bytes that are accepted from a wrapper before it has shown its token."""
 
 
 class Waiting(NamedTuple):
     """A request without an answer yet.
 
-    :param since: when it came, by the loop's clock.
+    :param since: when it arrived, on the loop's clock.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Session:
 
     :param endpoint: a connected socket; the session closes it.
     :param handler: shared by all sessions.
-    :param trusted: whether the other side needs no token, because only the right users can connect.
+    :param trusted: whether the other side needs no token, because only permitted users can connect.
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class Session:
         self._paused = False
         """Whether the socket is left unread."""
         self._stalled = False
-        """Whether messages wait until earlier ones are answered, or answers are read."""
+        """Whether messages are waiting until earlier ones are answered, or answers are read."""
         self._closed = False
         self.left: Callable[[], None] = lambda: None
         """Called when the session ends."""
         self._asked: dict[int, Waiting] = {}
-        """Unanswered requests by id, in the order in which they came."""
+        """Unanswered requests by id, in the order of arrival."""
         self._released: set[int] = set()
-        """Requests that were refused while they were still worked on. Their later answers are discarded."""
+        """Requests that were refused while still being worked on. Their later answers are discarded."""
         self.ref: str | None = None
         """The sensor's reference; None until the wrapper has shown its token."""
         self.heard_at = loop.time()
-        """When the wrapper last sent anything, by the loop's clock."""
+        """When the wrapper last sent anything, on the loop's clock."""
         loop.add_reader(endpoint, self._readable)
 
     @property
@@ -104,25 +104,25 @@ class Session:
 
     @property
     def is_congested(self) -> bool:
-        """Whether the other side does not read what it is sent."""
+        """Whether the other side is not reading what it is sent."""
         return self._outgoing.is_congested
 
     def expect(self, identifier: int, method: str) -> None:
-        """Note that a request waits for its answer."""
+        """Note that a request is waiting for its answer."""
         self._asked[identifier] = Waiting(method, self._loop.time())
 
     @property
     def oldest(self) -> Waiting | None:
         """The request that has waited longest for its answer."""
-        # A copy, because other threads answer.
+        # A copy, because other threads may answer meanwhile.
         return next(iter(list(self._asked.values())), None)
 
     def is_released(self, identifier: int | None) -> bool:
-        """Return whether a request was refused because its sensor stops, so that nobody waits for its answer."""
+        """Return whether a request was refused because its sensor is stopping, so that nothing waits for its answer."""
         return identifier in self._released
 
     def release(self, before: float, exception: Exception) -> None:
-        """Refuse the requests made before a time of the loop's clock. Their later answers are discarded."""
+        """Refuse the requests made before a given time on the loop's clock. Their later answers are discarded."""
         for identifier, waiting in list(self._asked.items()):
             if waiting.since <= before:
                 self.refuse(identifier, exception)
@@ -151,7 +151,7 @@ class Session:
         self._outgoing.send(rpc.notification(method, params))
 
     def close(self) -> None:
-        """End the session. Does nothing when it has ended."""
+        """End the session. Does nothing if it has already ended."""
         if self._closed:
             return
         self._closed = True
@@ -195,7 +195,7 @@ class Session:
         return True
 
     def _handle_waiting(self) -> None:
-        """Handle the messages that came before the end of the session: they still count."""
+        """Handle the messages that arrived before the end of the session: they still count."""
         try:
             while self._waiting and not self._closed:
                 self._handle(self._waiting.popleft())
@@ -203,7 +203,7 @@ class Session:
             self._end(exception)
 
     def _take_turn(self) -> None:
-        """Handle some messages; the rest waits until the other sessions have had their turn."""
+        """Handle some messages; the rest wait until the other sessions have had their turn."""
         if self.is_closed:
             return
         try:
@@ -217,12 +217,12 @@ class Session:
             self._end(exception)
             return
         except Exception:
-            LOG.exception("%s: session ended by what was said in it", self.ref or "an unknown process")
+            LOG.exception("%s: session ended by an unexpected error in it", self.ref or "an unknown process")
             self.close()
             return
         self._stalled = bool(self._waiting) and self._is_full
         if self._stalled and not self._is_full:
-            # Another thread has answered in between, before it could see that messages wait.
+            # Another thread has answered in the meantime, before it could see that messages are waiting.
             self._stalled = False
         if self._waiting and not self._stalled:
             self._loop.call_soon(self._take_turn)
@@ -255,7 +255,7 @@ class Session:
             self._take_turn()
 
     def _limit_strangers(self, size: int) -> None:
-        """Count received bytes. Raises ProtocolError when too many come before a token."""
+        """Count received bytes. Raises ProtocolError if too many arrive before a token."""
         if self._trusted or self.ref is not None:
             return
         self._strangers_bytes += size
@@ -270,7 +270,7 @@ class Session:
             self._loop.add_reader(self._socket, self._readable)
 
     def _settle(self, identifier: int | None) -> bool:
-        """Mark a request as answered. Returns True if it was released, so that its answer is to be discarded."""
+        """Mark a request as answered. Returns True if it was released, so that its answer must be discarded."""
         if identifier in self._released:
             self._released.discard(identifier)
             return True

@@ -1,11 +1,11 @@
-"""Counts the requests of one session that have no answer yet, to limit how many are read ahead."""
+"""Counts the unanswered requests of one session, to limit how many are read ahead."""
 
 from __future__ import annotations
 
 import threading
 
 MOST_REQUESTS = 256
-"""Largest number of unanswered requests before the next one has to wait."""
+"""Maximum number of unanswered requests before the next one has to wait."""
 
 MOST_BYTES = 20_000_000
 """Largest size of all unanswered requests before the next one has to wait. A single request may be larger."""
@@ -36,7 +36,7 @@ class Unanswered:
             self._bytes += size
 
     def remove(self, identifier: int) -> None:
-        """Discount a request that is answered. Does nothing for an unknown one."""
+        """Stop counting a request that has been answered. Does nothing for an unknown request."""
         with self._lock:
             sizes = self._sizes.get(identifier)
             if not sizes:

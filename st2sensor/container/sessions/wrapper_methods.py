@@ -1,4 +1,4 @@
-"""The methods of the wrapper protocol: what wrappers may ask of the container."""
+"""The methods of the wrapper protocol, which wrappers call in the container."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LOG = logging.getLogger("st2sensor.sessions")
 
 
 class Sensors(Protocol):
-    """The running sensors: takes what wrappers report of them."""
+    """The running sensors: takes the reports of their wrappers."""
 
     async def sensor_of(self, token: str) -> str | None:
         """Return the sensor that a token was given to; None for an unknown token."""
 
     def log_level(self, ref: str) -> int:
-        """Return the lowest level of a sensor's log records that is wanted."""
+        """Return the minimum level of the log records that a sensor should send."""
 
     def is_ready(self, ref: str) -> None:
         """Note that a sensor enters setup()."""
@@ -39,10 +39,10 @@ class Sensors(Protocol):
         """Note that a sensor enters cleanup()."""
 
     def polls(self, ref: str, running: bool, interval: float | None) -> None:
-        """Note that a sensor's poll() begins or is over, and the seconds between two polls."""
+        """Note that a sensor's poll() begins or has ended, and the seconds between two polls."""
 
     def hears(self, ref: str, method: str, running: bool) -> None:
-        """Note that a sensor's add_trigger(), or another method about triggers, begins or is over."""
+        """Note that a sensor's add_trigger(), or another trigger method, begins or has ended."""
 
     def log(self, ref: str, name: str, level: int, message: str) -> None:
         """Log a record of a sensor."""
@@ -63,11 +63,11 @@ class WrapperMethods:
         self._datastore = datastore
         self._user = user
         self._subscribed: dict[Session, dict[str, Trigger]] = {}
-        """Sessions that subscribe to triggers, with the triggers by id that they were last notified of."""
+        """Sessions that subscribe to triggers, each with the triggers, by id, that it was last notified of."""
         self._sessions: dict[str, set[Session]] = {}
         """Sessions by sensor."""
         self._listening: set[Session] = set()
-        """Sessions that take notifications that do not concern triggers."""
+        """Sessions that receive notifications about anything but triggers."""
         self._tasks = Tasks()
         self._methods: dict[str, Callable[[str], Awaitable[Any]]] = {
             "user.info": self._user_info,
@@ -150,26 +150,26 @@ class WrapperMethods:
         self._sessions.pop(ref, None)
 
     def oldest(self, ref: str) -> Waiting | None:
-        """Return the request that waits longest for its answer, of a sensor's process and its forks."""
+        """Return the request of a sensor's process and its forks that has waited longest for its answer."""
         found = [session.oldest for session in self._sessions.get(ref, ())]
         return min((waiting for waiting in found if waiting), key=lambda waiting: waiting.since, default=None)
 
     def heard_at(self, ref: str) -> float | None:
-        """Return when a sensor last sent anything, by the loop's clock; None if it has no session."""
+        """Return when a sensor last sent anything, on the loop's clock; None if it has no session."""
         return max((session.heard_at for session in self._sessions.get(ref, ())), default=None)
 
     def release(self, ref: str, before: float, error: Exception) -> None:
-        """Refuse the requests that a sensor made before a time of the loop's clock, whatever becomes of them."""
+        """Refuse the requests that a sensor made before a given time (loop's clock), even if they may yet succeed."""
         for session in self._sessions.get(ref, ()):
             session.release(before, error)
 
     def tell_triggers(self) -> None:
-        """Notify every sensor of changes to its triggers since its last notification."""
+        """Notify every sensor of the changes to its triggers since its last notification."""
         for session in self._subscribed:
             self._notify_of_triggers(session)
 
     def tell_log_level(self, ref: str, level: int) -> None:
-        """Notify a sensor of the lowest level of its log records that is wanted from now on."""
+        """Notify a sensor of the minimum level of the log records that it should send from now on."""
         for session in self._sessions.get(ref, set()) & self._listening:
             session.notify("log.level", {"level": level})
 
@@ -219,7 +219,7 @@ class WrapperMethods:
             try:
                 await self._datastore.carry_out_batches(ref)
             except (DatastoreError, LeaseLost, OutboxError) as exception:
-                LOG.warning("%s: its unfinished batches are carried out later: %s", ref, exception)
+                LOG.warning("%s: its unfinished batches will be carried out later: %s", ref, exception)
         return await self._node.assignment(ref)
 
     async def _user_info(self, ref: str) -> Any:  # noqa: ARG002 (it is the same for all sensors)
@@ -240,7 +240,7 @@ def with_texts(params: dict[str, Any], bodies: list[bytes]) -> dict[str, Any]:
     if not bodies and not names:
         return params
     if not isinstance(names, list) or len(names) > len(bodies):
-        raise ValueError("texts names the parameters that are bodies")
+        raise ValueError("texts must name the parameters that are bodies")
     found = {str(name): _text(body) for name, body in zip(names, bodies, strict=False)}
     return {**params, **found, **({"payloads": bodies[len(names) :]} if len(bodies) > len(names) else {})}
 

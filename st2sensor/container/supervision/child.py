@@ -26,7 +26,7 @@ ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING})
 
 
 def summary(children: Iterable[Child]) -> str:
-    """Return the number of sensors in each state, for people."""
+    """Return the number of sensors in each state, in words."""
     counts = Counter(child.state for child in children)
     return ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state]) or "no sensors"
 
@@ -35,12 +35,12 @@ def summary(children: Iterable[Child]) -> str:
 class Child:
     """One sensor on this node.
 
-    :param digest: of the code, metadata and configuration it was started from.
+    :param digest: digest of the code, metadata and configuration that the sensor was started from.
     :param since: when the state was entered, on the monotonic clock.
     :param reason: why the state was entered, in words.
     :param failures: number of failures in a row.
     :param due: when a sensor in BACKOFF starts again, on the monotonic clock.
-    :param failed: whether a sensor in STOPPING is stopped because it failed; its exit code does not matter then.
+    :param failed: whether a sensor in STOPPING is being stopped because it failed; its exit code then does not matter.
     """
 
     ref: str
@@ -60,7 +60,7 @@ def starting(ref: str, digest: str, now: float, failures: int, reason: str) -> C
 
 
 def ready(child: Child, now: float) -> Child:
-    """Return the state after setup() was entered."""
+    """Return the state after setup() has been entered."""
     if child.state is not State.STARTING:
         return child
     # STARTING -> RUNNING
@@ -68,9 +68,9 @@ def ready(child: Child, now: float) -> Child:
 
 
 def stopping(child: Child, now: float, reason: str, *, failed: bool = False, healthy: bool = False) -> Child:
-    """Return the state of a sensor that is asked to stop.
+    """Return the state of a sensor that has been asked to stop.
 
-    :param healthy: whether it had run well before; then this failure counts as the first.
+    :param healthy: whether the sensor had run well before; then this failure counts as its first.
     """
     # STARTING, RUNNING -> STOPPING
     failures = 0 if healthy else child.failures
@@ -101,7 +101,7 @@ def exited(child: Child, how: str, now: float, restarts: Restarts, *, success: b
 
 
 def backing_off(child: Child, reason: str, now: float, restarts: Restarts) -> Child:
-    """Return the state after a failure: of a start, or of a process."""
+    """Return the state after a start or a process has failed."""
     # STARTING, RUNNING, STOPPING -> BACKOFF
     failures = 1 if is_healthy(child, now, restarts) else child.failures + 1
     wait = backoff.delay(failures, first=restarts.delay, cap=restarts.delay_max, jitter=restarts.jitter)
@@ -118,7 +118,7 @@ def is_healthy(child: Child, now: float, restarts: Restarts) -> bool:
 def describe_exit(code: int) -> str:
     """Return an exit in words.
 
-    :param code: exit code, or the negative number of the signal that killed it.
+    :param code: exit code, or the negative number of the signal that killed the process.
     """
     if code >= 0:
         return f"exit code {code}"

@@ -17,8 +17,8 @@ class ChildTable:
     """For the loop's thread. `Children` and `WrapperReports` change it; everyone else reads it.
 
     :ivar runs: the processes that are alive.
-    :ivar overrides: what an operator has set for each sensor that was started.
-    :ivar refs: sensor reference by token.
+    :ivar overrides: the overrides that an operator has set for each sensor that was started.
+    :ivar refs: sensor references by token.
     :ivar births: processes on their way, by token; done once the process runs or has failed to start.
     """
 
@@ -40,7 +40,7 @@ class ChildTable:
         return [ref for ref, child in self._states.items() if child.state in ALIVE]
 
     def move(self, child: Child) -> None:
-        """Replace a sensor's state, and record that."""
+        """Replace a sensor's state, and record the change."""
         self._states[child.ref] = child
         self._recorder.moved(child)
 
@@ -50,12 +50,12 @@ class ChildTable:
         self.overrides.pop(ref, None)
 
     def is_stopping(self, ref: str) -> bool:
-        """Whether a sensor has been asked to stop. From any thread."""
+        """Whether a sensor has been asked to stop. For any thread."""
         child = self._states.get(ref)
         return child is not None and child.state is State.STOPPING
 
     def log_level(self, ref: str) -> int:
-        """Return the least severe level of a sensor's records that is logged."""
+        """Return the minimum level of a sensor's records that are logged."""
         name = self.overrides[ref].log_level
         return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
 
@@ -64,7 +64,7 @@ class ChildTable:
         return list(self.runs)
 
     def activity_of(self, ref: str) -> Activity | None:
-        """Return the methods that a sensor is in; None for one without a process."""
+        """Return the running methods of a sensor; None if it has no process."""
         return self.runs[ref].activity if ref in self.runs else None
 
     def process_ids(self) -> set[int]:
@@ -72,6 +72,6 @@ class ChildTable:
         return {run.process.pid for run in self.runs.values()}
 
     def conceal(self, ref: str, secrets: frozenset[str]) -> None:
-        """Mask secrets in the output and in the records of a sensor from now on."""
+        """Mask secrets in the output and the records of a sensor from now on."""
         if ref in self.runs:
             self.runs[ref].output.conceal(secrets)

@@ -1,4 +1,4 @@
-"""Starts and stops the sensors of this node, and settles what follows when a process ends."""
+"""Starts and stops the sensors of this node, and handles the ends of their processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from st2sensor.sharing.times import times_of
 LOG = logging.getLogger("st2sensor.supervision")
 
 CANNOT_START = 127
-"""Exit code reported when no process could be started, as a shell reports it."""
+"""Exit code reported when no process could be started; shells use the same code."""
 
 
 SPAWNED, EXITED = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
@@ -43,7 +43,7 @@ class Preparation(Protocol):
     """Prepares the start of a sensor."""
 
     async def prepare(self, sensor: SensorType, overrides: Overrides, token: str) -> LaunchSpec:
-        """Make the spec of its wrapper. Raises St2SensorError and OSError."""
+        """Make the spec of the sensor's wrapper. Raises St2SensorError and OSError."""
 
 
 class Sessions(Protocol):
@@ -54,7 +54,7 @@ class Sessions(Protocol):
 
 
 class Release(Protocol):
-    """Releases the calls that a stopping sensor waits in."""
+    """Releases the calls in which a stopping sensor is waiting."""
 
     def look(self, ref: str, asked_at: float, patience: float) -> None:
         """Release the calls that have waited for long enough.
@@ -68,9 +68,9 @@ class Children:
     """For the loop's thread.
 
     :param blocking: runs a call that blocks on files in another thread.
-    :param announce: dispatches a trigger of the container's own.
+    :param announce: dispatches one of the container's own triggers.
     :param tenure: says whether a sensor may still run here.
-    :param wake: set when a state has changed that the supervisor did not ask for.
+    :param wake: set when a sensor's state changes without the supervisor having asked for it.
     :param ended: called with the state and the exit code, negative for a signal, of each process that has ended.
     """
 
@@ -96,7 +96,7 @@ class Children:
         self._settings = settings
         sharing = settings.sharing
         self._grace = settings.stop_timeout if sharing is None else times_of(sharing.lease).grace
-        """Seconds that a sensor has to stop in at least; with shared sensors, before its lease is over."""
+        """Minimum number of seconds that a sensor has to stop; with shared sensors, before its lease ends."""
         self._table = table
         self._recorder = recorder
         self._preparation = preparation
@@ -121,7 +121,7 @@ class Children:
         return self._table.alive
 
     def overrides_of(self, ref: str) -> Overrides:
-        """Return what an operator has set for a sensor that was started."""
+        """Return the overrides that an operator has set for a sensor that was started."""
         return self._table.overrides[ref]
 
     def process_ids(self) -> set[int]:
@@ -129,13 +129,13 @@ class Children:
         return self._table.process_ids()
 
     def process_id(self, ref: str) -> int | None:
-        """Return the process id of a sensor; None for one without a process."""
+        """Return the process id of a sensor; None if it has no process."""
         return self._table.runs[ref].process.pid if ref in self._table.runs else None
 
-    # What the supervisor decides.
+    # The supervisor's decisions.
 
     def start(self, sensor: SensorType, overrides: Overrides, digest: str) -> None:
-        """Start a sensor. A start that fails is repeated later, like that of a sensor which has failed."""
+        """Start a sensor. A failed start is repeated later, as after a failure of the sensor."""
         ref = sensor.ref
         previous = self.states.get(ref)
         same = previous is not None and previous.digest == digest
@@ -147,12 +147,12 @@ class Children:
         task.add_done_callback(self._tasks.discard)
 
     def stop(self, ref: str, reason: str) -> None:
-        """Ask a sensor to stop; it is killed when its time is over."""
+        """Ask a sensor to stop. It is killed if it does not stop in time."""
         self._recorder.stops(ref, reason)
         self._stop(ref, reason, failed=False)
 
     def stop_all(self, reason: str) -> None:
-        """Ask every sensor to stop that was not asked yet."""
+        """Ask every sensor that has not been asked yet to stop."""
         for ref in self.alive:
             if not self._table.is_stopping(ref):
                 self.stop(ref, reason)
@@ -163,18 +163,18 @@ class Children:
             run.process.kill()
 
     def start_now(self, ref: str) -> None:
-        """End the wait of a sensor that has no process: it starts in the supervisor's next turn."""
-        self._table.move(transitions.unwaited(self.states[ref], self._clock(), "an operator starts it"))
+        """End the wait of a sensor that has no process, so that it starts in the supervisor's next turn."""
+        self._table.move(transitions.unwaited(self.states[ref], self._clock(), "an operator is starting it"))
         self._wake.set()
 
     def forget(self, ref: str) -> None:
-        """Drop a sensor that has no process and should not run any more."""
+        """Drop a sensor that has no process and should no longer run."""
         self._table.forget(ref)
 
     def override(self, ref: str, overrides: Overrides) -> int | None:
         """Apply overrides that may change while a sensor runs.
 
-        Returns the level of its log when the sensor has to be told of it, or else None.
+        Returns the sensor's log level if it must be sent to the sensor, or else None.
         """
         self._table.overrides[ref] = overrides
         run = self._table.runs.get(ref)
@@ -229,7 +229,7 @@ class Children:
         payload = {"id": sensor.name, "timestamp": int(time.time()), "pid": process.pid, "cmd": process.command}
         self._announce(SPAWNED, payload)
         if self._table.is_stopping(ref):
-            # A stop was asked for while the process was on its way.
+            # A stop was requested while the process was on its way.
             self._interrupt(ref, run)
             return
         overrides = self._table.overrides[ref]
@@ -251,11 +251,11 @@ class Children:
         run.watchdog.stop(timeout, partial(self._release.look, ref, self._clock(), patience), patience)
 
     def _exited(self, ref: str) -> None:
-        """Settle the end of a process.
+        """Handle the end of a process.
 
         This is the only event handler that acts, because a pidfd stays readable until the process is collected.
         """
-        # Whatever the process has left behind must not go on talking. What it said itself may still be on its way.
+        # Processes that it left behind must not send any more. Its own last messages may still be on their way.
         self._table.runs[ref].process.kill()
         try:
             self._sessions.hang_up(ref)

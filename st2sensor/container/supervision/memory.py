@@ -17,7 +17,7 @@ def used_by(pid: int) -> int:
 
 
 def shown(size: int) -> str:
-    """Return a size for people."""
+    """Return a size in words."""
     return f"{size / 2**20:.0f} MB"
 
 

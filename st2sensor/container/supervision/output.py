@@ -15,16 +15,16 @@ from st2sensor.portable.excerpt import shortened
 from st2sensor.portable.payload import valid
 
 CHUNK = 65536
-"""Most bytes read at a time."""
+"""Maximum number of bytes read at a time."""
 
 LAST_CHUNKS = 16
-"""Most chunks read after the sensor has ended."""
+"""Maximum number of chunks read after the sensor has ended."""
 
 LONGEST = 16384
-"""Most bytes of a line; a longer one is logged in pieces."""
+"""Maximum number of bytes of a line; a longer line is logged in pieces."""
 
 PAUSE = 0.05
-"""Seconds for which the pipe of a sensor that floods is not read: it may wait, its neighbours may not."""
+"""Seconds for which the pipe of a sensor that floods its output is not read, so that other sensors need not wait."""
 
 REPORT = 5.0
 """Seconds between two reports of dropped lines."""
@@ -33,16 +33,16 @@ STACK = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+ |  File \"|  \.\.\.|Fa
 """Matches the beginning of a line of a stack, as faulthandler prints it."""
 
 LONGEST_REASON = 500
-"""Most characters of an error that explains an exit."""
+"""Maximum number of characters of an error that explains an exit."""
 
 STACK_LINES = 200
-"""Most lines of stacks that are kept, and logged even while other lines are dropped."""
+"""Maximum number of lines of stacks that are kept, and logged even while other lines are dropped."""
 
 LONGEST_NAME = 256
-"""Most characters of a logger's name."""
+"""Maximum number of characters of a logger's name."""
 
 WRAPPER_LOGGERS = ("root", "st2sensor")
-"""First parts of the names of loggers whose records are shown as the sensor's own."""
+"""First parts of the names of the loggers whose records are shown as the sensor's own."""
 
 
 class Output:
@@ -50,8 +50,8 @@ class Output:
 
     :param fd: read end, non-blocking; closed by this object.
     :param ref: the sensor's reference.
-    :param pid: of the sensor's process.
-    :param rate: most lines per second that go to the log; 0 for all.
+    :param pid: process id of the sensor.
+    :param rate: maximum number of lines per second that go to the log; 0 for all.
     :param recorder: records errors, and the number of dropped lines.
     """
 
@@ -75,11 +75,11 @@ class Output:
 
     @property
     def last_error(self) -> str:
-        """The last error logged, or else the last line printed; empty if there was none."""
+        """The last logged error, or else the last printed line; empty if there was neither."""
         return self._last_error or self._last_line
 
     def set_level(self, level: int) -> None:
-        """Log records from a level on; with NOTSET, from the container's level on."""
+        """Log records of this level and above; with NOTSET, use the container's level."""
         if self._log.level != level:
             self._log.setLevel(level)
 
@@ -89,7 +89,7 @@ class Output:
 
     @property
     def stacks(self) -> list[str]:
-        """The stacks printed since they were expected, line by line."""
+        """The stacks printed since `expect_stacks`, line by line."""
         return self._stacks or []
 
     def expect_stacks(self) -> None:
@@ -107,7 +107,7 @@ class Output:
             self._log_as_sensor(self._tagged(name[:LONGEST_NAME]), level, message)
 
     def close(self) -> None:
-        """Log the rest of the output, and close the pipe: a process that got away may go on writing forever."""
+        """Log the rest of the output, and close the pipe: a process that escaped may go on writing forever."""
         for _ in range(LAST_CHUNKS):
             if self._fd == -1 or not self._read():
                 break

@@ -1,4 +1,4 @@
-"""What has become of one sensor since the container started, through all its processes."""
+"""The past of one sensor since the container started, across all its processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from st2sensor.reports import Notice, Poll
 
 LONGEST = 16384
-"""Most characters of an error that are kept: the last ones, where a traceback has its message."""
+"""Maximum number of characters of an error. The last ones are kept: a traceback ends with its message."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,8 +15,8 @@ class PastRuns:
     """The past of one sensor. Only the recorder changes it.
 
     :ivar dropped: number of lines of its log that were dropped.
-    :ivar polls: number of poll() calls that have returned, which took `poll_seconds` together.
-    :ivar began: when the running poll() began, on the monotonic clock; None while none runs.
+    :ivar polls: number of poll() calls that have returned, which together took `poll_seconds`.
+    :ivar began: when the running poll() began, on the monotonic clock; None while none is running.
     """
 
     starts: int = 0

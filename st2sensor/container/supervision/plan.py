@@ -1,4 +1,4 @@
-"""Plans the actions after which the right sensors run: a pure function."""
+"""Plans the actions that make the right sensors run: a pure function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from st2sensor.container.supervision.child import Child, State
 
 SLOW = 5.0
-"""Seconds after which a sensor that is still starting no longer delays the start of others."""
+"""Seconds after which a sensor that is still starting no longer delays the starts of others."""
 
 
 class ActionKind(enum.Enum):
@@ -41,7 +41,7 @@ def plan(desired: Mapping[str, str], children: Mapping[str, Child], now: float, 
 
     :param desired: digests of the sensors that should run, by reference.
     :param now: the monotonic clock, in seconds.
-    :param at_once: most sensors that may be starting, or stopping for a restart.
+    :param at_once: maximum number of sensors that may be starting, or stopping for a restart.
     """
     free = [Action(do, ref) for ref, child in children.items() if ref not in desired if (do := _end(child))]
     starts: list[Action] = []

@@ -20,7 +20,7 @@ LOG = logging.getLogger("st2sensor.supervision")
 class Recorder:
     """For the loop's thread.
 
-    :param restarts: when a failed sensor starts again; None where it does not.
+    :param restarts: when failed sensors start again; None if they do not.
     :param clock: monotonic, in seconds. Times that people see are the wall clock's.
     """
 
@@ -37,7 +37,7 @@ class Recorder:
         return self._records.get(ref) or PastRuns()
 
     def forget(self, ref: str) -> None:
-        """Drop the past of a sensor that is not registered any more."""
+        """Drop the past of a sensor that is no longer registered."""
         self._records.pop(ref, None)
 
     @property
@@ -55,15 +55,15 @@ class Recorder:
         LOG.info("%s started, pid %d", ref, pid, extra=of_sensor(ref))
 
     def stops(self, ref: str, reason: str) -> None:
-        """Record that a sensor is asked to stop."""
-        LOG.info("%s stops: %s", ref, reason, extra=of_sensor(ref))
+        """Record that a sensor has been asked to stop."""
+        LOG.info("%s is stopping: %s", ref, reason, extra=of_sensor(ref))
 
     def insisted(self, ref: str, timeout: float) -> None:
-        """Record that a sensor is killed, because it did not stop within a timeout in seconds."""
+        """Record that a sensor was killed because it did not stop within a timeout in seconds."""
         LOG.warning("%s did not stop within %g s: killed", ref, timeout, extra=of_sensor(ref))
 
     def overdue(self, ref: str, text: str) -> None:
-        """Record that a call into the sensor exceeds its limit. Its stacks follow in the log."""
+        """Record that a call into the sensor has exceeded its limit. The sensor's stacks follow in the log."""
         LOG.error("%s: %s; the stacks of its threads follow:", ref, text, extra=of_sensor(ref))
         self.failed(ref, text)
 

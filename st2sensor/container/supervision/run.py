@@ -1,4 +1,4 @@
-"""The process of a sensor that runs, with what the container keeps for as long as the process lives."""
+"""The process of a running sensor, with everything that the container keeps for as long as the process lives."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from st2sensor.container.supervision.watchdog import Watchdog
 class Run:
     """For the loop's thread.
 
-    :param token: the wrapper identifies itself with it.
-    :param cgroup: of this sensor alone; None where there are no control groups.
-    :ivar log_level: of the sensor's records, as the sensor was last told.
+    :param token: the secret with which the wrapper identifies itself.
+    :param cgroup: the sensor's own control group; None if there are no control groups.
+    :ivar log_level: the log level that was last sent to the sensor.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Run:
         self.activity = Activity()
 
     def reap(self) -> int:
-        """Collect the exit code of the process, which has ended, and the rest of its output."""
+        """Collect the exit code of the ended process, and the rest of its output."""
         self.watchdog.close()
         code = self.process.reap()
         self.output.close()
@@ -37,5 +37,5 @@ class Run:
 
     @property
     def was_out_of_memory(self) -> bool:
-        """Whether the kernel has killed the sensor for exceeding its memory limit."""
+        """Whether the kernel killed the sensor for exceeding its memory limit."""
         return self.cgroup is not None and self.cgroup.was_out_of_memory

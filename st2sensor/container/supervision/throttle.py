@@ -1,9 +1,9 @@
-"""Limits the lines that a sensor writes to the log: a bucket that fills at a rate, and a count of dropped lines."""
+"""Limits the lines that a sensor writes to the log, by a bucket that fills at a rate, and counts dropped lines."""
 
 from __future__ import annotations
 
 BURST = 10.0
-"""Seconds' worth of its rate that a quiet sensor may use at once."""
+"""Seconds' worth of lines that a sensor may write at once after being quiet."""
 
 
 class Throttle:
@@ -17,7 +17,7 @@ class Throttle:
         """Lines dropped since the last `settle`."""
 
     def admits(self, now: float, cost: int = 1) -> bool:
-        """Take one line. Returns False when it has to be dropped.
+        """Take one line. Returns False if it must be dropped.
 
         :param cost: number of usual lines that a long line counts as.
         """

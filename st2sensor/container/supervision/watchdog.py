@@ -1,4 +1,4 @@
-"""The clocks that run against one sensor's process: limits of its calls, the deadline of a stop, its memory."""
+"""The limits of one sensor's process: the time of its calls, the deadline of a stop, and its memory."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ REPEAT_INTERVAL = 1.0
 """Seconds between two requests to stop."""
 
 SHORTEST_RELEASE_INTERVAL = 0.01
-"""Least seconds between two attempts to release the calls that a stopping sensor waits in."""
+"""Minimum number of seconds between two attempts to release the calls in which a stopping sensor is waiting."""
 
 
 class Process(Protocol):
-    """The process, as its watchdog needs it."""
+    """The process, as the watchdog uses it."""
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Ask the process to stop."""
 
     def insist(self) -> None:
-        """Ask it again, even if it ignores SIGTERM."""
+        """Ask again in a way that works even if the process ignores SIGTERM."""
 
     def dump_stacks(self) -> None:
-        """Have it print the stacks of its threads."""
+        """Have the process print the stacks of its threads."""
 
     def kill(self) -> None:
-        """End it and everything it has started."""
+        """Kill the process and everything that it has started."""
 
 
 class Stacks(Protocol):
-    """The output of the process, as its watchdog needs it."""
+    """The output of the process, as the watchdog uses it."""
 
     @property
     def stacks(self) -> list[str]:
-        """The stacks printed since they were expected, line by line."""
+        """The stacks printed since `expect_stacks`, line by line."""
 
     def expect_stacks(self) -> None:
         """Keep the stacks that are printed from now on."""
@@ -60,7 +60,7 @@ class Stacks(Protocol):
 class Watchdog:
     """For the loop's thread. One per process; `close` it when the process has ended.
 
-    :param fail: stops the sensor as failed, for a reason. It comes back as `stop`.
+    :param fail: stops the sensor as failed, for a reason. It calls `stop` in turn.
     :ivar answers_signals: whether the wrapper has connected: from then on it handles signals.
     """
 
@@ -81,18 +81,18 @@ class Watchdog:
         self._fail = fail
         self.answers_signals = False
         self._is_over = False
-        """Whether limits no longer matter: the sensor was asked to stop, or has ended."""
+        """Whether limits no longer apply, because the sensor was asked to stop or has ended."""
         self._limits: dict[str, TimerHandle] = {}
-        """By thread of the wrapper."""
+        """Timers of limits, by thread of the wrapper."""
         self._deadline: TimerHandle | None = None
         self._next_request: TimerHandle | None = None
         self._next_release: TimerHandle | None = None
         self._memory_task: Task[None] | None = None
 
     def expect(self, call: str, seconds: float | None, thread: str = MAIN) -> None:
-        """Stop the sensor unless its thread reports something else in time.
+        """Stop the sensor unless the thread reports another method, or the end of this one, in time.
 
-        :param call: the method that the thread has entered, as operators read it.
+        :param call: the method that the thread has entered, as shown to operators.
         :param seconds: None for no limit.
         """
         earlier = self._limits.pop(thread, None)
@@ -102,9 +102,9 @@ class Watchdog:
             self._limits[thread] = self._loop.call_later(seconds, self._exceeded, call, seconds)
 
     def stop(self, timeout: float, release: Callable[[], None], release_interval: float) -> None:
-        """Ask the process to stop, again and again, and kill it after a timeout in seconds.
+        """Ask the process to stop, repeatedly, and kill it after a timeout in seconds.
 
-        :param release: releases calls that the sensor waits in; called until the process has ended.
+        :param release: releases calls in which the sensor is waiting; called until the process has ended.
         """
         self._end_limits()
         self._deadline = self._loop.call_later(timeout, self._kill, timeout)
@@ -125,10 +125,10 @@ class Watchdog:
     async def is_within_memory(
         self, limit: Callable[[], int | None], blocking: Callable[[Callable[[], Any]], Awaitable[Any]]
     ) -> bool:
-        """Check the memory once; a process that uses too much is killed."""
+        """Check the memory once, and kill a process that uses too much."""
         try:
             used = await blocking(lambda: memory.used_by(self._process.pid))
-        except Exception as error:  # noqa: BLE001 (it is checked again)
+        except Exception as error:  # noqa: BLE001 (the memory is checked again)
             LOG.error("%s: its memory cannot be measured for now: %r", self._ref, error)
             return True
         most = limit()
@@ -139,7 +139,7 @@ class Watchdog:
         return False
 
     def close(self) -> None:
-        """Stop every clock: the process has ended."""
+        """Cancel every limit, because the process has ended."""
         self._end_limits()
         for timer in (self._deadline, self._next_request, self._next_release, self._memory_task):
             if timer is not None:
@@ -156,7 +156,7 @@ class Watchdog:
         if self.answers_signals:
             self._output.expect_stacks()
             self._process.dump_stacks()
-            # Any of its threads may be the one that prints the stacks, and a stop ends the process.
+            # The sensor is not stopped yet: any of its threads may print the stacks, and a stop ends the process.
             self._loop.call_later(STACKS_DELAY, self._stop_exceeded, call, seconds)
         else:
             self._stop_exceeded(call, seconds)
@@ -171,7 +171,7 @@ class Watchdog:
         self._process.kill()
 
     def _insist(self) -> None:
-        """Ask again: some poll() methods catch every exception, and some servers handle SIGTERM themselves."""
+        """Ask again, because some poll() methods catch every exception, and some servers handle SIGTERM themselves."""
         self._next_request = self._loop.call_later(REPEAT_INTERVAL, self._insist)
         if self.answers_signals:
             self._process.insist()

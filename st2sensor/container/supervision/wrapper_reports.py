@@ -1,4 +1,4 @@
-"""Takes the reports of wrappers: which of the sensor's methods begin and end, and the records it logs."""
+"""Takes the reports of wrappers: which methods of the sensor begin and end, and the records that it logs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from st2sensor.settings import Container
 
 
 class WrapperReports:
-    """For the loop's thread. The `Sensors` of the wrapper protocol's methods.
+    """Implements the protocol `Sensors` for the methods of the wrapper protocol. For the loop's thread.
 
-    :param wake: set when a state has changed that the supervisor did not ask for.
+    :param wake: set when a sensor's state changes without the supervisor having asked for it.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class WrapperReports:
         self._clock = clock
 
     async def sensor_of(self, token: str) -> str | None:
-        """Return the sensor of a wrapper that says hello; a wrapper may do so before its start is known here."""
+        """Return the sensor of a wrapper that says hello, which it may do before its start is known here."""
         birth = self._table.births.get(token)
         if birth is not None:
             await asyncio.wait([birth])
@@ -43,29 +43,29 @@ class WrapperReports:
         return ref
 
     def log_level(self, ref: str) -> int:
-        """Return the least severe level of a sensor's records that is logged."""
+        """Return the minimum level of a sensor's records that are logged."""
         return self._table.log_level(ref)
 
     def is_ready(self, ref: str) -> None:
-        """setup() is entered."""
+        """Note that setup() has been entered."""
         self._table.move(transitions.ready(self._table.states[ref], self._clock()))
         self._enters(ref, "setup()", _chosen(self._table.overrides[ref].setup_timeout, self._settings.setup_timeout))
         self._wake.set()
 
     def is_set_up(self, ref: str) -> None:
-        """setup() has returned."""
+        """Note that setup() has returned."""
         self._leaves(ref, "setup()")
 
     def ends(self, ref: str) -> None:
-        """cleanup() is entered; a sensor that nobody asked to stop has as long for it as one that was asked."""
+        """Note that cleanup() has been entered. It has the same limit whether or not the sensor was asked to stop."""
         if ref in self._table.runs:
             self._table.runs[ref].activity.is_left()
         self._enters(ref, "cleanup()", self._settings.stop_timeout)
 
     def polls(self, ref: str, running: bool, interval: float | None) -> None:
-        """A poll() begins or has returned.
+        """Note that a poll() begins or has returned.
 
-        :param interval: seconds between two polls; None where the wrapper does not say.
+        :param interval: seconds between two polls; None if the wrapper does not report them.
         """
         self._recorder.polls(ref, running)
         if running:
@@ -76,7 +76,7 @@ class WrapperReports:
             self._table.runs[ref].activity.poll_interval = interval
 
     def hears(self, ref: str, method: str, running: bool) -> None:
-        """add_trigger(), or a method like it, begins or has returned."""
+        """Note that add_trigger(), or a similar method, begins or has returned."""
         if running:
             limit = _chosen(self._table.overrides[ref].trigger_timeout, self._settings.trigger_timeout)
             self._enters(ref, f"{method}()", limit, TRIGGERS)

@@ -1,7 +1,7 @@
 // The status page: updates a table of sensors from the server-sent events of the container.
 "use strict";
 
-const EVENTS = 60; // events in the list, at most
+const EVENTS = 60; // maximum number of events in the list
 const ROOM = 120, HEIGHT = 18; // pixels of a sparkline
 const SECOND = 1000;
 const RETRY = 5 * SECOND; // wait after a refused connection
@@ -22,7 +22,7 @@ function element(name, className, text) {
   return made;
 }
 
-// Values as people read them.
+// Values in readable form.
 
 function span(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
@@ -175,7 +175,7 @@ function sharing(report) {
 
 function drawNode() {
   $("#name").textContent = node.name;
-  const waiting = node.outbox_depth ? `, ${node.outbox_depth} triggers wait for the broker` : "";
+  const waiting = node.outbox_depth ? `, ${node.outbox_depth} triggers are waiting for the broker` : "";
   $("#container").textContent =
     `version ${node.version}, pid ${node.pid}, up ${span(Date.now() / SECOND - node.started)}, ` +
     `${megabytes(node.memory)}${waiting}${sharing(node.sharing)}`;

@@ -1,4 +1,4 @@
-"""How much waits for someone who watches events."""
+"""How many events wait for a watcher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_events_that_wait_are_bounded_in_bytes() -> None:
             assert len(taken) == 3
             assert whole.missed() == 7
             assert [event["trigger"] for event in brief.taken()] == [f"p.{number}" for number in range(10)]
-            # A single one may be longer, and there is room again.
+            # A single event may be larger, and there is room again.
             events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="x" * 10_000_000)
             assert len((await whole.next())["body"]) == 10_000_000
             events.tell(broadcast.TRIGGER, "p.S", trigger="p.t", body="y")

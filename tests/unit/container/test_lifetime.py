@@ -1,4 +1,4 @@
-"""How long a container runs, and what its exit code is."""
+"""How long a container runs, and its exit code."""
 
 from __future__ import annotations
 

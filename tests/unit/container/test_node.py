@@ -1,4 +1,4 @@
-"""What the methods of the wrapper protocol hear from the node."""
+"""The node's answers to the methods of the wrapper protocol."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.supervised_node import REF, RESTARTS, sensor_type
 class World:
     """A node with p.S, and stand-ins for the parts around it.
 
-    :ivar fence: of p.S; None where sensors are not shared, and "lost" for a lease that is over.
+    :ivar fence: of p.S; None where sensors are not shared, and "lost" for a lease that has ended.
     """
 
     def __init__(self, *, is_shared: bool = False, **datastore: str) -> None:
@@ -112,7 +112,7 @@ def test_a_sensor_that_is_not_registered_has_no_assignment() -> None:
     [
         (False, frozenset(), False),
         (False, frozenset({REF}), True),
-        # While it is not known, and where another container may have begun one since.
+        # While batches are not known, and when another container may have begun one since.
         (False, None, True),
         (True, frozenset(), True),
     ],
@@ -158,7 +158,7 @@ def test_triggers_of_the_container_s_own_are_dispatched_once_their_type_is_regis
     world.node.emit("core.st2.sensor.process_exit", {"id": "S"})
     ((sensor, event),) = world.dispatched
     assert (sensor, event.trigger) == ("core", "core.st2.sensor.process_exit")
-    # It fits as it is made: nobody has to check it.
+    # The container's own payload fits its schema: it need not be checked.
     assert event.schema is not None
-    # What cannot be dispatched harms nobody else.
+    # A trigger that cannot be dispatched does not affect the others.
     assert "the outbox is full" in caplog.text

@@ -1,4 +1,4 @@
-"""The supervisor's turns and its stop, in virtual time, with made-up processes around real states."""
+"""The supervisor's turns and its stop, in virtual time, with fake processes around real states."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.support.virtual_time import run_in_virtual_time
 
 
 class World:
-    """A supervisor of one node. What it asks of the parts around it is recorded in `calls`.
+    """A supervisor of one node. Its calls of the parts around it are recorded in `calls`.
 
-    :ivar failures: raised one after the other by looks into storage.
+    :ivar failures: errors that reads of storage raise, one after the other.
     """
 
     def __init__(self, *, only: str | None = None, foreground: bool = False, **changed: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_stop_lets_calls_go_asks_every_sensor_and_waits_for_its_end() -> None:
         began = node.loop.time()
         assert await world.run(lambda: world.learn(REF)) == 0
         assert world.calls[-2:] == ["outbox gives up", "datastore gives up"]
-        assert node.child.reason == "the container stops"
+        assert node.child.reason == "the container is stopping"
         assert world.closed_at is not None
         assert round(world.closed_at - began, 1) == 5.0
 
@@ -209,7 +209,7 @@ def test_a_sensor_that_not_even_a_kill_ends_is_named_and_not_waited_for_any_long
 
         began = node.loop.time()
         await world.run(lambda: world.learn(REF), hang)
-        # Asked at 3 s, killed 10 s later; 3 s more is what a kill may take.
+        # The stop is requested at 3 s, and the kill follows 10 s later; a kill may take 3 s more.
         assert world.closed_at is not None
         assert round(world.closed_at - began) == 16
 
@@ -318,7 +318,7 @@ def test_sighup_reads_storage_but_in_the_foreground_the_terminal_is_gone(foregro
         world.node.loop.call_later(0.5, os.kill, os.getpid(), signal.SIGHUP)
         await world.run()
         assert ("stale" in world.calls, world.lifetime.is_stopping) == (not foreground, True)
-        # Somebody may be thinking at a breakpoint there.
+        # In the foreground, the user may be paused at a breakpoint.
         assert ("hangs are followed" in world.calls) is not foreground
 
     run_in_virtual_time(main())

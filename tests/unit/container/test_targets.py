@@ -1,4 +1,4 @@
-"""Which sensors should run here, by what storage and the leases say."""
+"""Which sensors should run here, according to storage and the leases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def snapshot(*refs: str, overrides: Overrides | None = None) -> Snapshot:
 
 
 class Leases:
-    """A membership that holds what a test says."""
+    """A membership that holds the sensors that a test sets."""
 
     def __init__(self, **runs: int) -> None:
         self.runs = {f"p.{name}": fence for name, fence in runs.items()}
@@ -68,7 +68,7 @@ def test_with_shared_sensors_the_held_ones_run_and_another_fence_means_another_p
     targets.learn(snapshot("p.A", "p.B"))
     (before,) = targets.desired.items()
     assert before[0] == "p.A"
-    # The others need what this container has learned.
+    # The needs include sensors that other containers hold.
     assert targets.needs == {"p.A": (), "p.B": ()}
     assert leases.turns == 1
     leases.runs = {"p.A": 2}

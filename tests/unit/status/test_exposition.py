@@ -1,4 +1,4 @@
-"""The metrics, and the files in conf/ that are made for them: Prometheus' alerts and Grafana's dashboard."""
+"""The metrics, and the files in conf/ that use them: Prometheus' alerts and Grafana's dashboard."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ VARIABLES = {"$__rate_interval": "5m", "$__range": "3h", "$instance": "a", "$sen
 
 
 def page(*, is_shared: bool = True) -> str:
-    """What a container with three sensors exposes."""
+    """The metrics of a container with three sensors."""
     now = time.time()
     names = ("broker", "database", "outbox", "routing keys", "sensors", *(["leases"] if is_shared else []))
     node = NodeReport(
@@ -166,7 +166,7 @@ def test_every_metric_has_a_good_name_and_help() -> None:
         assert re.fullmatch(r"st2sensor_[a-z0-9_]+|st2sensor", name)
         assert family.documentation.endswith("."), name
         assert family.type != "unknown", name
-        # Counters are parsed without their ending.
+        # The parser strips the suffix of counters.
         bare = name.removesuffix("_total")
         assert bare.endswith(UNITS) or bare in (*COUNTED, "st2sensor"), name
         if family.type == "counter":
@@ -294,7 +294,7 @@ def labels_of(expression: str) -> set[str]:
     return set.intersection(*(LABELS[str(selector.name)] for selector in selectors))
 
 
-# The job that scrapes.
+# The scraping job.
 
 
 def test_the_job_asks_for_the_metrics_by_token() -> None:

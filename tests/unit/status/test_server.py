@@ -52,7 +52,7 @@ class Sensors:
 
 
 def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token: str | None = None) -> None:
-    """Run a server, and questions to it in a thread."""
+    """Run a server, and run a test's requests to it in a thread."""
     port = free_port()
     with config_file.open("a") as file:
         file.write(f"http = 127.0.0.1:{port}\n" + (f"http_token = {token}\n" if token else ""))

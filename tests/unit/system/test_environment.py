@@ -72,7 +72,7 @@ def test_a_token_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it cannot be read: No such file or directory; correct the path"):
         api_access.variables(settings)
     os.mkfifo(tmp_path / "token")
-    with pytest.raises(ConfigError, match="it cannot be read: it is no file"):
+    with pytest.raises(ConfigError, match="it cannot be read: it is not a regular file"):
         api_access.variables(settings)
 
 

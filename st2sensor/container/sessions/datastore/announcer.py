@@ -15,7 +15,7 @@ from st2sensor.system.event_loop import call_in_loop
 LOG = logging.getLogger("st2sensor.datastore")
 
 ANNOUNCE_DELAY = 0.1
-"""Seconds in which changes are gathered before they are announced: one by one they cost as much as the calls."""
+"""Seconds for which changes are gathered: announcing each by itself would cost as much as the calls."""
 
 UNANNOUNCED = ("core.TimerSensor:", "core.WebhookSensor:")
 """Prefixes of keys whose changes are not announced. The cursors of timers would turn each event into three."""
@@ -26,14 +26,14 @@ class Room(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether a trigger that is dispatched now need not wait."""
+        """Whether a trigger dispatched now would not have to wait."""
 
 
 class Announcer:
     """Gathers changes, and dispatches their triggers. `announce` is for any thread, the rest for the loop's.
 
-    :param emit: dispatches a trigger of the container's own: its reference and its payload.
-    :param enabled: whether changes are announced at all.
+    :param emit: dispatches one of the container's own triggers, given its reference and its payload.
+    :param enabled: whether changes are announced.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Announcer:
         self._changes: deque[Change] = deque()
         self._is_scheduled = False
         self._is_dropping = False
-        """Whether the log says that changes are dropped."""
+        """Whether the log already says that changes are dropped."""
 
     def announce(self, change: Change) -> None:
         """Announce a change after a short delay, together with other changes."""
@@ -58,7 +58,7 @@ class Announcer:
 
     def flush(self) -> None:
         """Announce the gathered changes now. Drops them while the outbox has no room."""
-        # Reset before the changes are taken: a change that comes now is either taken below, or schedules another flush.
+        # Reset before the changes are taken: a change that arrives now is taken below, or schedules another flush.
         self._is_scheduled = False
         if not self._room.has_room:
             if self._changes and not self._is_dropping:

@@ -1,6 +1,6 @@
-"""Carries out batches: triggers and a key that a sensor dispatches and sets together, both or neither.
+"""Carries out batches: a sensor dispatches triggers and sets a key together, so that both happen or neither.
 
-A batch is first stored in the database. From then on it is carried out whatever happens: the triggers go into the
+A batch is first stored in the database. From then on it will be carried out whatever happens: the triggers go into the
 outbox, then the key is set. docs/datastore.md explains why this is safe. While a sensor may have an unfinished batch,
 its other calls wait, so that it never reads a key that is about to change.
 """
@@ -33,10 +33,10 @@ ENTRY_FIELDS: dict[str, tuple[type, ...]] = {
     "reason": (str, type(None)),
     "fence": (int, type(None)),
 }
-"""Types of an entry's fields. They are checked because anybody may have written the documents that batches are in."""
+"""Types of an entry's fields. They are checked because anyone may have written the stored batches."""
 
 EntryOf = Callable[[str, dict[str, Any], bytes | None], Awaitable[Entry]]
-"""Makes an outbox entry of a sensor, the parameters of a `dispatch`, and its payload if that came as a body."""
+"""Makes an outbox entry from a sensor, the parameters of a `dispatch`, and its payload if that came as a body."""
 
 
 class Batches:
@@ -67,11 +67,11 @@ class Batches:
         return ref in self._unfinished
 
     def mark_unfinished(self, ref: str) -> None:
-        """Have a sensor's next call wait until its batches are carried out. From any thread."""
+        """Have a sensor's next call wait until its batches are carried out. For any thread."""
         self._unfinished.add(ref)
 
     async def finish_all(self, ref: str, *, patient: bool = True) -> None:
-        """Carry out all batches of a sensor that may have some.
+        """Carry out all batches of a sensor, if it may have any.
 
         :param patient: whether to wait for a database that is away.
 
@@ -92,7 +92,7 @@ class Batches:
         expected: str | None,
         payloads: list[bytes] | None = None,
     ) -> bool:
-        """Dispatch events and set a key. Returns False, with nothing done, when the key has not the expected value.
+        """Dispatch events and set a key. Does nothing and returns False if the key does not have the expected value.
 
         :param payloads: the events' payloads, in order; None when each event contains its own.
 
@@ -100,7 +100,7 @@ class Batches:
         """
         given: list[bytes] | list[None] = [None] * len(events) if payloads is None else payloads
         if len(given) != len(events):
-            raise ValueError("there is one payload for each event")
+            raise ValueError("there must be one payload for each event")
         entries = [await self._entry_of(ref, event, payload) for event, payload in zip(events, given, strict=True)]
         draft = Batch(
             id=uuid.uuid4().hex,
@@ -127,16 +127,18 @@ class Batches:
                 return False
             finished = await self._try_to_finish(ref, batch)
             if finished or batch.sensor != ref:
-                # If another sensor's batch was in the way, this one was not stored.
+                # If another sensor's batch blocked this one, this one was not stored.
                 self._unfinished.discard(ref)
             return bool(batch.id == draft.id)
 
     async def _try_to_finish(self, ref: str, batch: Batch) -> bool:
-        """Carry out a batch. If that fails now, it is done before its sensor looks at the key again."""
+        """Carry out a batch. If that fails now, the batch is carried out before its sensor accesses the key again."""
         try:
             await self._finish(ref, batch)
         except (DatastoreError, LeaseLost, OutboxError) as exception:
-            LOG.warning("%s: triggers and cursor are stored, and are carried out later: %s", batch.sensor, exception)
+            LOG.warning(
+                "%s: triggers and cursor are stored, and will be carried out later: %s", batch.sensor, exception
+            )
             return False
         return True
 
@@ -149,12 +151,14 @@ class Batches:
     async def _finish(self, ref: str, batch: Batch) -> None:
         """Put the triggers into the outbox, then set the key.
 
-        :param ref: the sensor whose call needs this; the batch that is in its way may be another sensor's.
+        :param ref: the sensor whose call needs this; the batch that blocks the call may be another sensor's.
         """
         try:
             entries = [self._dispatcher.adopted(_entry(event), ref) for event in batch.events]
         except TypeError as exception:
-            raise DatastoreError(f"a batch of {batch.sensor} is of another version of st2sensor: {exception}") from None
+            raise DatastoreError(
+                f"a batch of {batch.sensor} was written by another version of st2sensor: {exception}"
+            ) from None
         await asyncio.gather(*[self._dispatcher.put(entry) for entry in entries])
         change = await self._calls.run(ref, partial(self._keys.finish, batch))
         if change is not None:
@@ -165,7 +169,7 @@ class Batches:
 
 
 def _entry(event: Mapping[str, Any]) -> Entry:
-    """Return a stored event as an outbox entry. Raises TypeError when it is not one."""
+    """Return a stored event as an outbox entry. Raises TypeError if it is not one."""
     entry = Entry(**event)
     for name, kinds in ENTRY_FIELDS.items():
         if not isinstance(getattr(entry, name), kinds):

@@ -14,11 +14,11 @@ OnDone = Callable[[Any, Exception | None], None]
 class Call:
     """A call to be made in a thread.
 
-    :param owner: the sensor that makes it; empty for the probe.
-    :param repeatable: whether a second execution does no harm, so that a call with an unknown outcome may be repeated.
-    :param writes: whether it changes a key.
-    :param since: when it was made, and `until` when it is given up, by the loop's clock.
-    :ivar uncertain: whether it may have been carried out although no answer came.
+    :param owner: the sensor that makes the call; empty for the probe.
+    :param repeatable: whether a second execution is harmless, so that a call with an unknown outcome may be repeated.
+    :param writes: whether the call changes a key.
+    :param since: when the call was made, and `until` when it is given up, on the loop's clock.
+    :ivar uncertain: whether the call may have been carried out although no answer arrived.
     """
 
     __slots__ = ("done", "function", "owner", "repeatable", "since", "uncertain", "until", "writes")
@@ -46,5 +46,5 @@ class Call:
     def unavailable(self, reason: object) -> DatastoreUnavailable:
         """Return the error that the owner gets when the call is given up."""
         if self.uncertain and (self.writes or not self.repeatable):
-            return DatastoreUnavailable(f"{reason}; whether it was carried out is not known", uncertain=True)
+            return DatastoreUnavailable(f"{reason}; it is not known whether it was carried out", uncertain=True)
         return DatastoreUnavailable(str(reason))

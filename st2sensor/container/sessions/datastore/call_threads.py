@@ -12,7 +12,7 @@ from st2sensor.container.sessions.datastore.fair_queue import FairQueue
 LOG = logging.getLogger("st2sensor.datastore")
 
 MOST_THREADS = 8
-"""Largest number of threads. A thread is started only when all others are busy."""
+"""Maximum number of threads. A thread is started only when all others are busy."""
 
 SHARE = 2
 """Number of threads that one sensor may use at a time."""
@@ -48,9 +48,9 @@ class CallThreads:
         try:
             threading.Thread(target=self._work, name=f"datastore-{self._count}", daemon=True).start()
         except RuntimeError as error:
-            # The queued calls wait for the other threads, or for the next attempt, until their deadlines.
+            # Until their deadlines, the queued calls wait for the other threads, or for the next attempt.
             if self._can_start:
-                LOG.error("%d threads make the datastore's calls, and no more can be started: %s", self._count, error)
+                LOG.error("%d threads are making datastore calls, and no more can be started: %s", self._count, error)
             self._can_start = False
         else:
             self._count += 1

@@ -1,9 +1,8 @@
 """Makes the datastore's calls, and holds them while the database is away.
 
 A call that fails because the database cannot be reached is repeated when the database answers again, until the call's
-deadline. While the database is away, only one probe asks for it, so that calls do not queue up behind each other's
-timeouts. Each sensor has only a few threads at a time, so that its slow calls delay its own next ones and nobody
-else's.
+deadline. While the database is away, only one probe tries to reach it, so that calls do not queue up behind each
+other's timeouts. Each sensor has only a few threads at a time, so that its slow calls delay only its own later calls.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ R = TypeVar("R")
 class DatabaseCalls:
     """For the loop's thread.
 
-    :param ping: asks the database for anything, and raises StorageUnavailable when it is away.
+    :param ping: sends the database any request, and raises StorageUnavailable if it is away.
     :param timeout: seconds until a call is given up.
     """
 
@@ -45,14 +44,14 @@ class DatabaseCalls:
         self._away: StorageUnavailable | None = None
         """Why calls are held; None while they are not."""
         self.health = Health(reason="")
-        """Health of the database, as the last calls found it."""
+        """Health of the database, as of the last calls."""
         self._open: dict[Call, None] = {}
         """Calls without an answer yet. The thread that removes a call is the one that answers it."""
         self._held: dict[Call, TimerHandle] = {}
         self._checking = False
         self._closing = False
         self._impatient: set[str] = set()
-        """Sensors whose calls are not held, because the sensors are asked to stop."""
+        """Sensors whose calls are not held, because the sensors have been asked to stop."""
 
     def submit(
         self,
@@ -68,8 +67,8 @@ class DatabaseCalls:
 
         `done` gets errors as sensors see them: DatastoreUnavailable, DatastoreError, or the error that the call raised.
 
-        :param writes: whether it changes a key.
-        :param patient: whether it waits for a database that is away.
+        :param writes: whether the call changes a key.
+        :param patient: whether the call waits for a database that is away.
         """
         if patient:
             self._impatient.discard(owner)
@@ -116,10 +115,10 @@ class DatabaseCalls:
             self._give_up(call)
 
     def release(self, owner: str, before: float) -> None:
-        """Fail the calls that a sensor made before a time of the loop's clock, even those that a thread is making."""
+        """Fail the calls that a sensor made before a given time (loop's clock), even those that a thread is making."""
         for call in list(self._open):
             if call.owner == owner and call.since <= before:
-                self._drop(call, "the sensor is asked to stop before the database has answered")
+                self._drop(call, "the sensor was asked to stop before the database answered")
 
     def close(self) -> None:
         """Fail the held calls, and end the threads once they have made the queued calls."""
@@ -127,7 +126,7 @@ class DatabaseCalls:
         self._threads.close()
 
     def _check_overdue(self) -> None:
-        """Fail calls whose answer is overdue. The result of such a call is discarded if it comes later."""
+        """Fail calls whose answer is overdue. Their results are discarded if they arrive later."""
         self._checking = bool(self._open)
         if self._checking:
             self._loop.call_later(OVERDUE_CHECK_INTERVAL, self._check_overdue)
@@ -141,12 +140,12 @@ class DatabaseCalls:
         if call in self._held:
             self._held.pop(call).cancel()
         else:
-            # A thread may be making it.
+            # A thread may be making the call.
             call.uncertain = True
         self._answer(call, None, call.unavailable(why))
 
     def _make(self, call: Call) -> None:
-        """In a thread: make a call, unless that has become pointless."""
+        """Make a call, unless it has already been answered. Called in one of the threads."""
         away = self._away
         if away is not None and call.owner:
             call_in_loop(self._loop, self._hold, call, away)
@@ -160,7 +159,7 @@ class DatabaseCalls:
             call_in_loop(self._loop, self._failed, call, exception)
         except StorageError as exception:
             self._answer(call, None, DatastoreError(str(exception)))
-        except Exception as exception:  # noqa: BLE001 (it is the sensor's error, as the arguments were the sensor's)
+        except Exception as exception:  # noqa: BLE001 (it is the sensor's error, because the sensor chose the arguments)
             self._answer(call, None, exception)
         else:
             self._answer(call, result, None)
@@ -192,7 +191,7 @@ class DatabaseCalls:
         self._answer(call, None, call.unavailable(self._away))
 
     def _probe(self) -> None:
-        """Ask whether the database is back. Any answer counts, also a refusal."""
+        """Check whether the database is back. Any answer counts, even a refusal."""
 
         def probe() -> None:
             try:
@@ -202,9 +201,9 @@ class DatabaseCalls:
             except StorageError:
                 call_in_loop(self._loop, self._resume)
             except Exception as exception:
-                reason = StorageUnavailable(f"the database cannot be asked: {exception!r}")
+                reason = StorageUnavailable(f"the database cannot be probed: {exception!r}")
                 if str(reason) != str(self._away):
-                    LOG.exception("cannot tell whether the database is back; asking again")
+                    LOG.exception("cannot tell whether the database is back; trying again")
                 call_in_loop(self._loop, self._still_away, reason)
             else:
                 call_in_loop(self._loop, self._resume)
@@ -218,7 +217,7 @@ class DatabaseCalls:
         self._loop.call_later(PROBE_INTERVAL, self._probe)
 
     def _resume(self) -> None:
-        LOG.info("the datastore's calls resume")
+        LOG.info("datastore calls resume")
         self._away = None
         self.health = changed(self.health, "")
         held, self._held = self._held, {}
@@ -227,7 +226,7 @@ class DatabaseCalls:
             self._threads.put(call)
 
     def _answer(self, call: Call, result: Any, error: Exception | None) -> None:
-        """Answer a call, from any thread. Only the first answer counts."""
+        """Answer a call. Only the first answer counts. For any thread."""
         if self._open.pop(call, call) is call:
             return
         try:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 class FairQueue(Generic[T]):
     """For any thread.
 
-    :param share: how many items of one owner may be worked on at the same time.
+    :param share: maximum number of items of one owner that may be worked on at a time.
     """
 
     def __init__(self, share: int) -> None:
@@ -21,9 +21,9 @@ class FairQueue(Generic[T]):
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[T]] = {}
         self._turns: SimpleQueue[str | None] = SimpleQueue()
-        """Owners, once for each of their items that may be taken; None at the end."""
+        """Owners, once for each of their items that may be taken; None marks the end."""
         self._given: Counter[str] = Counter()
-        """Number of an owner's items that are worked on or may be taken."""
+        """Number of an owner's items that are being worked on or may be taken."""
         self._working: Counter[str] = Counter()
         self._idle = 0
         self._closed = False
@@ -48,7 +48,7 @@ class FairQueue(Generic[T]):
         with self._lock:
             self._idle -= 1
             if owner is None:
-                # For the other takers.
+                # Pass the end on to the other takers.
                 self._turns.put(None)
                 return None
             item = self._waiting[owner].popleft()
@@ -59,7 +59,7 @@ class FairQueue(Generic[T]):
             return item
 
     def done(self, owner: str) -> None:
-        """End the work on an item, so that the owner's next one may be taken."""
+        """End the work on an item, so that the owner's next item may be taken."""
         with self._lock:
             self._working[owner] -= 1
             may_be_taken = self._given[owner] - self._working[owner] - 1

@@ -27,20 +27,20 @@ class LeasedCalls:
         self._node = node
 
     def fence_of(self, ref: str) -> int | None:
-        """Return the fence under which a sensor is held; None where it needs none. Raises LeaseLost."""
+        """Return the fence under which a sensor is held; None if it needs none. Raises LeaseLost."""
         return self._tenure.fence_of(ref)
 
     def submit(
         self, ref: str, call: Callable[[], Any], done: OnDone, *, repeatable: bool = True, writes: bool = False
     ) -> None:
-        """Make a call, whose result or error `done` gets. Raises LeaseLost."""
+        """Make a call, and pass its result or error to `done`. Raises LeaseLost."""
         checked, patient = self._while_held(ref, call), not self._node.is_stopping(ref)
         self._calls.submit(ref, checked, done, repeatable=repeatable, writes=writes, patient=patient)
 
     async def run(self, ref: str, call: Callable[[], Any], *, writes: bool = False, patient: bool = True) -> Any:
         """Make a call that may be repeated, and return its result.
 
-        :param patient: whether it waits for a database that is away.
+        :param patient: whether the call waits for a database that is away.
 
         Raises LeaseLost, DatastoreError, or the error that the call raised.
         """
@@ -49,7 +49,7 @@ class LeasedCalls:
         return await self._calls.run(ref, checked, writes=writes, patient=patient)
 
     def release(self, ref: str, before: float) -> None:
-        """Fail the calls that a sensor made before a time of the loop's clock, and hold none of its later ones."""
+        """Fail the calls that a sensor made before a given time (loop's clock), and hold none of its later calls."""
         self._calls.give_up(ref)
         self._calls.release(ref, before)
 

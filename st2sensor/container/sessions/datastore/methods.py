@@ -1,7 +1,7 @@
 """The datastore's methods of the wrapper protocol.
 
 Most calls are made and answered in a thread of `DatabaseCalls`. The calls of a sensor that may have an unfinished batch
-wait until the batch is carried out.
+wait until the batch has been carried out.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Method:
     """A method that makes one call.
 
     :param call: takes the asker and the request's parameters.
-    :param answer: makes the answer of the call's result.
-    :param writes: whether it changes a key.
-    :param repeatable: whether a second execution does no harm.
+    :param answer: turns the call's result into the answer.
+    :param writes: whether the call changes a key.
+    :param repeatable: whether a second execution is harmless.
     """
 
     call: Callable[..., Any]
@@ -83,11 +83,11 @@ class DatastoreMethods:
         await self._batches.finish_all(ref, patient=False)
 
     def release(self, ref: str, before: float) -> None:
-        """Fail the calls that a stopping sensor made before a time of the loop's clock."""
+        """Fail the calls that a stopping sensor made before a given time on the loop's clock."""
         self._calls.release(ref, before)
 
     async def close(self) -> None:
-        """Cancel the requests that wait, and announce the remaining changes."""
+        """Cancel the waiting requests, and announce the remaining changes."""
         await asyncio.gather(*self._tasks.cancel(), return_exceptions=True)
         self._announcer.flush()
 
@@ -101,7 +101,7 @@ class DatastoreMethods:
                     self._announcer.announce(result)
             else:
                 if isinstance(error, DatastoreUnavailable) and error.uncertain:
-                    # The sensor's next call must see the outcome of this one, and not an earlier value.
+                    # The sensor's next call must see the outcome of this call, and not an earlier value.
                     self._batches.mark_unfinished(ref)
                 _refuse(session, identifier, error)
 
@@ -114,7 +114,7 @@ class DatastoreMethods:
         try:
             await self._batches.finish_all(ref)
             self._submit(session, identifier, ref, method, params)
-        except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor waits for an answer)
+        except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor is waiting for an answer)
             _refuse(session, identifier, exception)
 
     async def _answer_batch(self, session: Session, identifier: int | None, ref: str, params: dict[str, Any]) -> None:

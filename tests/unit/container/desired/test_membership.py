@@ -64,7 +64,7 @@ class Node:
         self.holdings.hold({f"p.{name}": fence for name, fence in fences.items()})
 
     async def take_turn(self) -> list[object]:
-        """Have a turn taken; returns what came of it."""
+        """Have a turn taken, and return its effects."""
         self.events.clear()
         before = len(self.inputs)
         self.membership._turned.clear()
@@ -125,7 +125,7 @@ def test_no_turn_is_taken_until_it_is_known_what_is_wanted() -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert node.inputs == []
-        # It is no member, and there is nothing to announce.
+        # The container is not a member, and has nothing to announce.
         await node.membership.announce()
         assert node.inputs == []
 
@@ -153,7 +153,7 @@ def test_leases_that_cannot_be_renewed_are_kept_until_their_end_and_the_log_says
         node.move(TIMES.grace)
         assert not node.holdings.is_held("p.A", 1)
         assert node.membership.time_left() == "no sensor runs until they are"
-        # And it goes on when they are renewed.
+        # It continues when the leases are renewed.
         node.renew(A=4)
         node.result = TurnResult(wait=3600.0)
         assert ("runs", {"p.A": 4}) in await node.take_turn()
@@ -184,7 +184,7 @@ def test_at_the_end_all_are_stopped_at_once_unless_it_was_renewed_meanwhile() ->
 def test_one_that_was_evicted_stops_all_at_once() -> None:
     async def test(node: Node) -> None:
         node.result = TurnResult(wait=3600.0, evicted="another container declared it dead")
-        assert ("over", "another container declared it dead: another one may run it") in await node.take_turn()
+        assert ("over", "another container declared it dead: another container may run it") in await node.take_turn()
 
     run(test)
 
@@ -213,4 +213,4 @@ def test_one_that_leaves_runs_nothing_and_says_so_before_it_releases(caplog: pyt
         node.close_error = StorageUnavailable("it is away")
 
     run(test)
-    assert "others take this container's sensors when its lease is over" in caplog.text
+    assert "others will take this container's sensors when its lease expires" in caplog.text

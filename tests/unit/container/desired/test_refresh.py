@@ -1,4 +1,4 @@
-"""When storage is read, and what a failure means, with an injected clock and a reader that a test sets."""
+"""When storage is read, and how a failure is handled, with an injected clock and a reader that a test sets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Container:
         return self.last_run
 
     async def look(self) -> None:
-        """Give it an opportunity, and wait until a read is over, if there is one."""
+        """Give it an opportunity to read, and wait until the read, if there is one, has ended."""
         self.refresh.look_when_stale()
         await self.refresh._settled()
 
@@ -145,7 +145,7 @@ def test_a_database_that_goes_away_changes_nothing() -> None:
         container.refresh.mark_stale()
         await container.look()
         assert container.learned == [ONE]
-        assert container.refresh.health.reason == "it is away; the known sensors run, as of the last look"
+        assert container.refresh.health.reason == "it is away; the sensors known so far keep running"
 
     run(test)
 
@@ -187,7 +187,7 @@ def test_who_asks_for_now_gets_a_read_that_began_later_but_not_every_time() -> N
     async def test(container: Container) -> None:
         container.refresh.look_when_stale()
         await container.refresh.now()
-        # The one that was under way, and one after it.
+        # The read that was under way, and one after it.
         assert container.reads == 2
         await container.refresh.now()
         assert container.reads == 2

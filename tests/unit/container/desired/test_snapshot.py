@@ -1,4 +1,4 @@
-"""Which sensors of a snapshot should run, and what changes their digests."""
+"""Which sensors of a snapshot should run, and which changes give them new digests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals to a real process, and to those it has started."""
+"""Signals to a real process, and to the processes that it has started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From metadata and overrides to the spec of a wrapper."""
+"""Specs of wrappers, made from metadata and overrides."""
 
 from __future__ import annotations
 

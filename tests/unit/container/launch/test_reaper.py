@@ -29,7 +29,7 @@ class Processes:
         self.disowned.append(pid)
 
     def _ended(self) -> Iterator[int]:
-        # As the kernel: the first one is listed until it is collected.
+        # Like the kernel, this lists the first one until it is collected.
         while self.ended:
             yield self.ended[0]
 
@@ -87,6 +87,6 @@ def test_a_child_is_listed_once_it_has_ended_and_until_it_is_collected() -> None
         assert next(ended_children()) == process.pid
         collect_child(process.pid)
         assert process.pid not in ended_children()
-        # Somebody else was faster: nothing happens.
+        # The process has already been collected: nothing happens.
         collect_child(process.pid)
         process.returncode = 0

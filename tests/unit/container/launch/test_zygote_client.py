@@ -1,4 +1,4 @@
-"""The zygote as warden of sensors under leases: it kills them when a deadline has passed that nobody has moved."""
+"""The zygote as warden of sensors under leases: it kills them once a deadline has passed without being moved."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def launch(folder: Path) -> LaunchSpec:
 
 
 async def ended(process: Handle) -> None:
-    """Wait for its end, as its container does."""
+    """Wait for the process's end, as its container does."""
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(process.pidfd, gone.set)
@@ -107,7 +107,7 @@ def test_a_deadline_that_was_moved_while_the_warden_was_frozen_kills_nobody(fold
             while now().boot < deadline.boot + 0.1:
                 await asyncio.sleep(0.05)
             warden.resume()
-            # It answers once it has heard all of that.
+            # It answers once it has read all of these messages.
             second = await zygote.start(launch(folder), execute=False)
             status = psutil.Process(process.pid).status()
             for each in (process, second):

@@ -1,4 +1,4 @@
-"""Which sensors hang, by an injected clock."""
+"""Which sensors hang, with an injected clock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_what_takes_longer_than_ten_seconds_and_three_intervals_hangs(
 
 
 class Sensors:
-    """One sensor, p.S, that is in what a test says."""
+    """One sensor, p.S, in the methods that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -109,7 +109,7 @@ def test_the_log_has_each_hang_once_and_its_end(caplog: pytest.LogCaptureFixture
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
     assert told[0].startswith("p.S hangs: it has been in set_value() for 11 s; its last sign of life was")
-    assert told[1] == "p.S does not hang in set_value() any more"
+    assert told[1] == "p.S no longer hangs in set_value()"
 
 
 def test_a_summary_names_the_first_few() -> None:

@@ -1,4 +1,4 @@
-"""What operators use is opened and closed as one, and what it keeps of sensors is forgotten with them."""
+"""The operators' parts are opened and closed together, and forget sensors that are gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from st2sensor.outbox.entry import Entry
 
 
 class Parts:
-    """A control socket, a page and a recorder at once."""
+    """A control socket, a page and a recorder in one."""
 
     def __init__(self) -> None:
         self.steps: list[object] = []
@@ -70,7 +70,7 @@ def test_all_of_it_is_opened_and_closed(folder: Path, has_page: bool) -> None:
             control_group="operators",
             page=Page(parts.steps) if has_page else None,
         )
-        # One that was never opened can be closed.
+        # An interface that was never opened can be closed.
         await interface.close()
         parts.steps.clear()
         await interface.open(folder)

@@ -1,4 +1,4 @@
-"""What operators do to sensors in each state."""
+"""The operators' operations on sensors in each state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from st2sensor.models import Overrides, TriggerType
 
 
 class Node:
-    """Sensors and a dispatcher, which record what is done to them."""
+    """Sensors and a dispatcher that record the calls they get."""
 
     def __init__(self, folder: Path, **states: State) -> None:
         self.states = {
@@ -75,8 +75,8 @@ class Node:
 @pytest.mark.parametrize(
     ("state", "done"),
     [
-        (State.STARTING, [("stop", "p.A", "an operator restarts it")]),
-        (State.RUNNING, [("stop", "p.A", "an operator restarts it")]),
+        (State.STARTING, [("stop", "p.A", "an operator is restarting it")]),
+        (State.RUNNING, [("stop", "p.A", "an operator is restarting it")]),
         (State.STOPPING, []),
         (State.BACKOFF, [("start", "p.A")]),
         (State.FINISHED, [("start", "p.A")]),
@@ -101,7 +101,7 @@ def test_a_sensor_that_does_not_run_here_or_should_not_is_not_found(folder: Path
         with pytest.raises(SensorNotFound, match=r"st2sensor show p\.None says why"):
             operation()
     node.desired = set()
-    with pytest.raises(SensorNotFound, match="disabled, or another node's"):
+    with pytest.raises(SensorNotFound, match="disabled, or assigned to another node"):
         node.operations.restart("p.A")
     assert node.done == []
 

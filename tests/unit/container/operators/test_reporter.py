@@ -1,4 +1,4 @@
-"""What reports say of sensors and of the container, from sources that a test sets."""
+"""Reports on sensors and the container, from sources that a test sets."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_sensor_fails_until_it_has_run_well_or_dispatches_again() -> None:
     assert parts.sensor("A").failing
     parts.dispatch("A", time.time() + 1000)
     assert not parts.sensor("A").failing
-    # The check of the container is slower to believe it.
+    # The container's check needs longer to count the sensor as healthy.
     assert not parts.check("sensors").ok
     parts.child("A", State.RUNNING, failures=RESTARTS.failing_after, ago=RESTARTS.healthy_after)
     assert parts.check("sensors").ok
@@ -235,7 +235,10 @@ def test_checks_say_what_is_wrong_and_what_that_means() -> None:
     parts.depth, parts.has_room = 10, False
     parts.broker = Health(reason="it is away")
     parts.database = Health(reason="no majority")
-    assert parts.check("broker").reason == "it is away; 10 triggers wait in the outbox and are sent when it is back"
+    assert (
+        parts.check("broker").reason
+        == "it is away; 10 triggers are waiting in the outbox and will be sent when the broker is back"
+    )
     assert parts.check("database").reason == "no majority"
     assert "no room for more" in parts.check("outbox").reason
     parts.problem = "the disk is full"

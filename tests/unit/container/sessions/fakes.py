@@ -97,7 +97,7 @@ class FakeNode:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the loop does next."""
+    """Let the loop run its next steps."""
     async with asyncio.timeout(SOON):
         while not condition():
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""How a sensor that stops is let out of the calls it waits in, by an injected clock."""
+"""How a stopping sensor is released from the calls in which it is waiting, with an injected clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from st2sensor.errors import SensorStops
 
 
 class Sensor:
-    """p.S, asked to stop at 100, with one request that a test makes."""
+    """p.S, which is asked to stop at 100, with one request that a test makes."""
 
     def __init__(self, since: float | None) -> None:
         self.now = 100.0
@@ -31,7 +31,7 @@ class Sensor:
         self.done.append(("requests", ref, before))
 
     def at(self, now: float) -> list[object]:
-        """What is done at a time."""
+        """Return the actions at a given time."""
         self.now, self.done = now, []
         self.letting_go.look("p.S", 100.0, 1.0)
         return self.done

@@ -1,4 +1,4 @@
-"""Sessions: bytes in, answers out, and how much of either they hold at most."""
+"""Sessions: bytes in, answers out, and the maximum that they hold of either."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.plugins.patience import SOON
 
 
 class Slow:
-    """Answers nothing until it is told to."""
+    """Answers nothing until a test asks for it."""
 
     def __init__(self) -> None:
         self.asked: list[rpc.Message] = []
@@ -37,7 +37,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def settled(count: Callable[[], int]) -> int:
-    """A count once it does not grow any more."""
+    """A count, once it has stopped growing."""
     before = -1
     while before != count():
         before = count()
@@ -50,7 +50,7 @@ def request(number: int, size: int = 1) -> bytes:
 
 
 async def pushed(peer: socket.socket, data: bytes, times: int) -> int:
-    """Send the data as often as the other side takes it, at most so many times; returns the bytes."""
+    """Send the data as often as the other side takes it, up to a number of times. Returns the bytes."""
     peer.setblocking(False)
     sent = 0
     for _ in range(times):
@@ -75,7 +75,7 @@ def test_a_session_with_many_unanswered_requests_is_not_read() -> None:
         held = Session(asyncio.get_running_loop(), ours, slow, trusted=True)
         await pushed(theirs, request(5) * 100, 1000)
         assert await settled(lambda: len(slow.asked)) == unanswered.MOST_REQUESTS
-        # It goes on as soon as some are answered, though each was asked under the same id.
+        # It goes on as soon as some are answered, although all have the same id.
         for _ in range(10):
             held.answer(5, None)
         await until(lambda: len(slow.asked) >= unanswered.MOST_REQUESTS + 10)
@@ -101,7 +101,7 @@ def test_unanswered_requests_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatc
 
 
 class Chatty(Slow):
-    """Answers each request with much."""
+    """Answers each request with a long text."""
 
     def handle(self, session: Session, message: rpc.Message) -> None:
         super().handle(session, message)
@@ -166,7 +166,7 @@ class Echo(Slow):
 
 
 async def answers(peer: socket.socket, count: int) -> list[rpc.Message]:
-    """Read as many messages."""
+    """Read a number of messages."""
     peer.setblocking(False)
     lines, found = rpc.LineBuffer(), list[rpc.Message]()
     async with asyncio.timeout(SOON):
@@ -322,7 +322,7 @@ def test_a_request_that_was_released_is_answered_once() -> None:
             held.release(loop.time() + 1, SensorStops("it stops"))
             assert held.is_released(1)
             assert held.oldest is None
-            # Whoever worked on them comes too late.
+            # Their answers come too late.
             held.answer(1, None)
             held.refuse(3, ValueError("x"))
             held.answer(4, "another")
@@ -354,4 +354,4 @@ def test_a_message_that_nobody_can_handle_ends_its_session_alone(caplog: pytest.
         assert handler.closed_sessions == [held]
 
     asyncio.run(main())
-    assert "session ended by what was said in it" in caplog.text
+    assert "session ended by an unexpected error in it" in caplog.text

@@ -1,4 +1,4 @@
-"""Each method of the wrapper protocol, and what a wrapper hears of mistakes."""
+"""Each method of the wrapper protocol, and the errors that a wrapper gets for its mistakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.container.sessions.fakes import FakeNode, RecordingSession, unti
 
 
 class Sensors:
-    """Records what wrappers report."""
+    """Records the reports of wrappers."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[object, ...]] = []
@@ -218,7 +218,7 @@ def test_unfinished_batches_are_carried_out_before_an_assignment_or_later(
         assert wrapper.relay.requests == [("batches", "p.S")]
 
     run(test)
-    assert ("p.S: its unfinished batches are carried out later" in caplog.text) is (error is not None)
+    assert ("p.S: its unfinished batches will be carried out later" in caplog.text) is (error is not None)
 
 
 def test_the_user_and_the_assignment_are_answered_and_their_errors_too(caplog: pytest.LogCaptureFixture) -> None:

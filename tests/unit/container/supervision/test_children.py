@@ -1,4 +1,4 @@
-"""How sensors start, fail, start again and stop, in virtual time and with made-up processes."""
+"""How sensors start, fail, start again and stop, in virtual time and with fake processes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_stop_is_asked_for_each_second_and_ends_in_a_kill(caplog: pytest.LogCa
         assert process.asked == [(0.0, "terminate"), (1.0, "insist"), (2.0, "insist"), (2.5, "kill")]
         assert (child.state, child.reason) == (State.STOPPED, "a test stops it")
         assert node.ended == [(child, -signal.SIGKILL)]
-        # Nothing goes on against a process that has ended: its number may soon be another's.
+        # No timer runs on for a process that has ended: its id may soon belong to another process.
         await asyncio.sleep(100)
         assert process.asked[-1] == (2.5, "kill")
 
@@ -225,7 +225,7 @@ def test_a_sensor_that_is_stopping_is_not_asked_again() -> None:
         node = Node()
         process = await node.running()
         node.children.stop(REF, "the first reason")
-        node.children.stop_all("the container stops")
+        node.children.stop_all("the container is stopping")
         assert [what for _, what in process.asked] == ["terminate"]
         assert node.child.reason == "the first reason"
         process.exit(0)

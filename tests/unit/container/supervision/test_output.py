@@ -1,4 +1,4 @@
-"""What a sensor prints and logs, as it reaches the container's log."""
+"""The output and log records of a sensor, as they reach the container's log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.virtual_time import run_in_virtual_time
 
 
 class Sensor:
-    """A process of p.S, of which only the output is there."""
+    """A process of p.S, of which only the output exists."""
 
     def __init__(self, rate: float = 0.0) -> None:
         loop = asyncio.get_running_loop()
@@ -124,7 +124,7 @@ def test_a_flood_is_counted_read_in_turns_and_reported_but_stacks_get_through(
         assert len(lines(caplog)) == 10
         sensor.output.expect_stacks()
         await sensor.prints(b"y\nThread 0x1 (most recent call first):\n")
-        # It floods: its pipe waits, so that its neighbours do not.
+        # It floods its output: its pipe waits, so that other sensors do not.
         assert sensor.output.stacks == []
         await asyncio.sleep(2 * PAUSE)
         assert sensor.output.stacks == ["Thread 0x1 (most recent call first):"]

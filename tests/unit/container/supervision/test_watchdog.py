@@ -1,4 +1,4 @@
-"""The clocks that run against a sensor's process: limits of its methods, and of its memory."""
+"""The limits of a sensor's process: the time of its methods, and its memory."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_cleanup_that_nobody_asked_for_has_as_long_as_a_stop() -> None:
         node.reports.ends(REF)
         await asyncio.sleep(4.1)
         assert process.asked == [(4.0, "dump_stacks")]
-        # What ends while it prints its stacks has ended by itself.
+        # A sensor that ends while it prints its stacks has ended by itself.
         process.exit(0)
         assert (await node.gone()).state is State.FINISHED
 
@@ -118,7 +118,7 @@ def test_cleanup_that_nobody_asked_for_has_as_long_as_a_stop() -> None:
 
 
 class Usage:
-    """The memory that a sensor uses, as a test says."""
+    """The memory that a sensor uses, set by a test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.used: int | Exception = 0

@@ -1,4 +1,4 @@
-"""The reports of wrappers: who says hello, and which methods a sensor is in."""
+"""The reports of wrappers: their hellos, and the methods that a sensor is in."""
 
 from __future__ import annotations
 

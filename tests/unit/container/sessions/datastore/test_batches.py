@@ -26,7 +26,7 @@ OTHERS = Batch(id="other", sensor="p.Other", name="k", expected=None, value="v",
 
 
 class Parts:
-    """The parts around batches. Records the steps that they are asked for."""
+    """The parts around batches. Records the steps that batches request."""
 
     def __init__(self) -> None:
         self.steps: list[object] = []
@@ -164,7 +164,7 @@ def test_a_batch_of_which_nobody_knows_whether_it_is_stored_is_looked_for_before
         parts.stored = [replace(OTHERS, id="1", sensor="p.S", events=(stored,))]
         parts.begin_error = None
         await parts.batches.finish_all("p.S")
-        # The trigger goes under the fence of now.
+        # The trigger is sent under the current fence.
         assert parts.steps == [("put", "a", 1), ("finish", "p.S"), ("announce", "v")]
         assert not parts.batches.may_have_unfinished("p.S")
 
@@ -190,7 +190,7 @@ def test_a_stored_batch_that_cannot_be_carried_out_now_is_done_later(
         assert parts.steps[4:6] == ["begin", ("put", "b", 1)]
 
     run(test)
-    assert caplog.text.count("are carried out later") == 1
+    assert caplog.text.count("will be carried out later") == 1
 
 
 def test_another_sensors_batch_in_the_way_is_carried_out_and_this_one_is_not_stored() -> None:
@@ -198,7 +198,7 @@ def test_another_sensors_batch_in_the_way_is_carried_out_and_this_one_is_not_sto
         theirs = asdict(replace(ENTRY, sensor="p.Other", message_id="theirs"))
         parts.in_the_way = replace(OTHERS, events=(theirs,))
         assert await parts.ask("a") is False
-        # What is theirs needs no lease of this sensor.
+        # Another sensor's batch needs no lease of this sensor.
         assert parts.steps == [("put", "theirs", None), ("finish", "p.Other"), ("announce", "v")]
         assert not parts.batches.may_have_unfinished("p.S")
         parts.put_error = OutboxError("full disk")

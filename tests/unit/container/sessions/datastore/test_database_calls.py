@@ -65,7 +65,7 @@ def test_a_call_waits_until_the_database_is_back() -> None:
         database.away = True
         calls = [asyncio.ensure_future(storing.run("p.S", database.call)) for _ in range(20)]
         await until(lambda: len(storing._held) == len(calls))
-        # By now it is known, and only the probe asks.
+        # The database is now known to be away, and only the probe tries to reach it.
         calls_before, probes_before = database.calls, database.probes
         await until(lambda: database.probes >= probes_before + 2)
         assert database.calls == calls_before
@@ -153,11 +153,11 @@ def test_a_sensor_that_stops_is_let_out_of_calls_that_the_database_does_not_answ
         assert not any(call.done() for call in calls)
         storing.release("p.S", loop.time())
         for call in calls:
-            with pytest.raises(DatastoreUnavailable, match="asked to stop before the database has answered"):
+            with pytest.raises(DatastoreUnavailable, match="asked to stop before the database answered"):
                 await call
         database.slow.set()
         assert await other == "done"
-        # The one whose turn had not come is not made any more.
+        # The call whose turn had not come is no longer made.
         assert await storing.run("p.S", lambda: database.calls) == SHARE + 1
 
     run(test)

@@ -1,4 +1,4 @@
-"""The queue of which no owner has more than its share at work at a time."""
+"""The queue in which no owner has more than its share of items worked on at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that are made only under the fence that their sensor had when it made them."""
+"""Calls that are made only under the fence that their sensor had when it submitted them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.container.sessions.fakes import FakeNode
 
 
 class Calls:
-    """Keeps calls until a test makes them; and says which fence is held."""
+    """Keeps calls until a test makes them, and returns the fence that is held."""
 
     def __init__(self) -> None:
         self.fence: int | None = 1

@@ -1,4 +1,4 @@
-"""The datastore's methods: what each asks of the keys, its answer, and what comes of errors."""
+"""The datastore's methods: the call of the keys that each makes, its answer, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of the control socket, which operators' commands use. It speaks JSON-RPC like the wrapper protocol."""
+"""The methods of the control socket, which operators' commands use. Like the wrapper protocol, it uses JSON-RPC."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SOCKET_MODE = 0o660
 MOST_CONNECTIONS = 64
 
 MOST_REQUESTS = 16
-"""Largest number of unanswered requests of one session."""
+"""Maximum number of unanswered requests of one session."""
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -93,7 +93,7 @@ class Control:
         if not isinstance(identifier, int) or not isinstance(params, dict):
             session.refuse(None, RpcError("a request has an integer as its id, and named parameters"))
         elif len(self._tasks.get(session, ())) >= MOST_REQUESTS or session.is_congested:
-            # The other side sends requests without reading the answers.
+            # The client sends requests without reading the answers.
             session.close()
         elif method == "follow":
             self._start(session, self._answer(session, identifier, partial(self._follow, session, identifier), params))
