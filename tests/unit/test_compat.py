@@ -103,7 +103,7 @@ print(json.dumps([
         [True, True, False, False],
         [
             *(["h", 1], ["h", None], ["::1", None], ["::1", None], ["::1", 2], ["1.2.3.4", 5]),
-            "the port 'x' is no number; write the address as in host:5672 or [::1]:5672",
+            "the port 'x' is not a number; write the address like host:5672 or [::1]:5672",
         ],
         ['{"b": {"own": 1}}', {"a": [1], "b": "x"}, None, "{", [2], 3, 4],
         "http://x",
@@ -173,7 +173,7 @@ print(json.dumps(found))
 """
     assert in_a_pack(code) == [
         *(False, True),
-        "cannot import name 'BaseActionTestCase' from 'st2tests.base': only tests of sensors run here; run those of "
+        "cannot import name 'BaseActionTestCase' from 'st2tests.base': only tests of sensors run here; run tests of "
         "actions where StackStorm's own st2tests is installed",
     ]
 

@@ -32,7 +32,7 @@ from st2sensor.wrapper.loading import remedy
         (
             "st2common.transport",
             "missing-module",
-            "st2sensor has only those parts of StackStorm that sensors need; use",
+            "st2sensor has only the parts of StackStorm that sensors need; use",
         ),
         ("st2client.client", "missing-module", "add it to the pack's requirements.txt and run st2ctl reload"),
         (
