@@ -35,7 +35,7 @@ PYTHON_2 = frozenset(
         "xmlrpclib",
     ]
 )
-"""Modules that only Python 2 has."""
+"""Modules that exist only in Python 2."""
 
 LEFT_PYTHON = frozenset(
     [
@@ -60,15 +60,15 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     if absent.is_absent(name):
         return "missing-module", absent.what_to_do(name)
     if top in PYTHON_2:
-        return "python-2", "that is a module of Python 2; correct the code for Python 3"
+        return "python-2", "that is a Python 2 module; change the code to work with Python 3"
     lib = os.path.join(pack, "lib")
     if _is_in(top, lib) and lib not in sys.path:
         return "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"
     if _is_in(top, os.path.join(pack, "actions", "lib")):
-        problem = "it is in the pack's actions/lib/, where sensors cannot import from"
+        problem = "it is in the pack's actions/lib/, from which sensors cannot import"
         return "actions-lib", f"{problem}; move it to lib/ or sensors/"
     if top in LEFT_PYTHON:
-        return "missing-module", "newer versions of Python no longer have it; correct the code"
+        return "missing-module", "newer versions of Python no longer have it; change the code to work without it"
     if top != name and (top in sys.builtin_module_names or PathFinder.find_spec(top) is not None):
         return "missing-module", _of_missing_part(top, pack)
     return "missing-module", _of_missing_package(top, pack)
@@ -80,8 +80,8 @@ def _of_missing_part(top: str, pack: str) -> str:
     if place.startswith(pack + os.sep):
         return f"the pack's own {top} has no such module; correct the import, or add the module"
     if top in sys.builtin_module_names or _is_pythons(place):
-        return f"the {top} of this Python has no such module; correct the code"
-    return f"the {top} that is installed has no such module; name another version in the pack's requirements.txt"
+        return f"Python's own {top} has no such module; correct the code"
+    return f"the installed {top} has no such module; require another version of it in the pack's requirements.txt"
 
 
 def _of_missing_package(top: str, pack: str) -> str:
@@ -91,7 +91,7 @@ def _of_missing_package(top: str, pack: str) -> str:
         return f"the pack's requirements could not be installed: {failure}"
     if _plain(top) in _required(pack):
         return (
-            "it is in the pack's requirements.txt, and not installed; install all of it with: "
+            "it is in the pack's requirements.txt but is not installed; reinstall all requirements with: "
             "st2ctl reload --register-recreate-virtualenvs"
         )
     return "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
@@ -144,7 +144,10 @@ def of_syntax(bad_file: str, file: str) -> str:
     """
     if bad_file == file or bad_file.startswith(pack_of(file) + os.sep):
         return "correct the code"
-    return "that library is not for this Python; name another version in the pack's requirements.txt"
+    return (
+        "that library does not support this version of Python; require another version of it in the pack's "
+        "requirements.txt"
+    )
 
 
 def pack_of(file: str) -> str:

@@ -12,22 +12,26 @@ from st2sensor.wrapper.loading import remedy
 @pytest.mark.parametrize(
     ("module", "kind", "expected"),
     [
-        ("Queue", "python-2", "that is a module of Python 2; correct the code for Python 3"),
+        ("Queue", "python-2", "that is a Python 2 module; change the code to work with Python 3"),
         ("shared.deep", "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"),
         (
             "acts",
             "actions-lib",
-            "it is in the pack's actions/lib/, where sensors cannot import from; move it to lib/ or",
+            "it is in the pack's actions/lib/, from which sensors cannot import; move it to lib/ or",
         ),
-        ("yaml.gone", "missing-module", "the yaml that is installed has no such module; name another version in the"),
-        ("json.gone", "missing-module", "the json of this Python has no such module; correct the code"),
-        ("sys.gone", "missing-module", "the sys of this Python has no such module; correct the code"),
-        ("telnetlib", "missing-module", "newer versions of Python no longer have it; correct the code"),
+        ("yaml.gone", "missing-module", "the installed yaml has no such module; require another version of it in"),
+        ("json.gone", "missing-module", "Python's own json has no such module; correct the code"),
+        ("sys.gone", "missing-module", "Python's own sys has no such module; correct the code"),
+        (
+            "telnetlib",
+            "missing-module",
+            "newer versions of Python no longer have it; change the code to work without it",
+        ),
         ("own.gone", "missing-module", "the pack's own own has no such module; correct the import, or add the module"),
         (
             "listed_one",
             "missing-module",
-            "it is in the pack's requirements.txt, and not installed; install all of it with: st2ctl reload --",
+            "it is in the pack's requirements.txt but is not installed; reinstall all requirements with: st2ctl reload",
         ),
         (
             "st2common.transport",
@@ -90,7 +94,9 @@ def test_the_remedy_for_bad_syntax_is_the_code_or_another_library(tmp_path: Path
     sensor = str(tmp_path / "p" / "sensors" / "s.py")
     assert remedy.of_syntax(sensor, sensor) == "correct the code"
     assert remedy.of_syntax(str(tmp_path / "p" / "lib" / "x.py"), sensor) == "correct the code"
-    assert remedy.of_syntax("/venv/lib/kafka.py", sensor).startswith("that library is not for this Python")
+    assert remedy.of_syntax("/venv/lib/kafka.py", sensor).startswith(
+        "that library does not support this version of Python"
+    )
 
 
 def test_a_stackstorm_that_is_installed_itself_may_be_another_version(
@@ -100,4 +106,4 @@ def test_a_stackstorm_that_is_installed_itself_may_be_another_version(
     (tmp_path / "st2common" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     _, what_to_do = remedy.of_missing_module("st2common.gone", "/p/sensors/s.py")
-    assert what_to_do.startswith("the st2common that is installed has no such module; name another version")
+    assert what_to_do.startswith("the installed st2common has no such module; require another version")
