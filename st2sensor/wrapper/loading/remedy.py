@@ -6,8 +6,9 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib.machinery import PathFinder
-from typing import Set, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 from st2sensor.wrapper.loading import absent
 
@@ -46,8 +47,10 @@ LEFT_PYTHON = frozenset(
 )
 """Modules that Python 3.12 and 3.13 have removed from the standard library."""
 
-NAME = re.compile(r"\s*[A-Za-z0-9][A-Za-z0-9._-]*")
-"""The name in a line of requirements.txt. Lines with options do not match."""
+NAME = re.compile(r"(?:.*[#&]egg=|\s*)([A-Za-z0-9][A-Za-z0-9._-]*)(?=\s*(?:$|[\[<>=!~;@#&,(]))")
+"""The name in a line of requirements.txt. Options, and addresses without a name, do not match."""
+
+REINSTALL = "reinstall all requirements with: st2ctl reload --register-recreate-virtualenvs"
 
 
 def of_missing_module(name: str, file: str) -> Tuple[str, str]:
@@ -89,11 +92,13 @@ def _of_missing_package(top: str, pack: str) -> str:
     failure = _failure()
     if failure:
         return f"the pack's requirements could not be installed: {failure}"
-    if _plain(top) in _required(pack):
-        return (
-            "it is in the pack's requirements.txt but is not installed; reinstall all requirements with: "
-            "st2ctl reload --register-recreate-virtualenvs"
-        )
+    required = _required(pack)
+    if _plain(top) in required:
+        return f"it is in the pack's requirements.txt but is not installed; {REINSTALL}"
+    lacking = ", ".join(_not_installed(required))
+    if lacking:
+        # A module and its package may differ in name, as yaml and PyYAML do.
+        return f"it may be in a package of the pack's requirements.txt that is not installed: {lacking}; {REINSTALL}"
     return "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
 
 
@@ -108,14 +113,26 @@ def _failure() -> str:
     return str(message)
 
 
-def _required(pack: str) -> Set[str]:
-    """Return the names of the packages in a pack's requirements.txt."""
+def _required(pack: str) -> Dict[str, str]:
+    """Return the lines of a pack's requirements.txt that name a package, by the canonical form of the name."""
     try:
         with open(os.path.join(pack, "requirements.txt"), encoding="utf-8") as file:
             lines = file.read().splitlines()
     except (OSError, ValueError):
-        return set()
-    return {_plain(found[0]) for found in map(NAME.match, lines) if found is not None}
+        return {}
+    return {_plain(found[1]): found.string for found in map(NAME.match, lines) if found is not None}
+
+
+def _not_installed(required: Mapping[str, str]) -> List[str]:
+    """Return the required packages that are not installed. Those with a condition are omitted."""
+    installed = set()
+    for folder in sys.path:
+        with suppress(OSError):
+            for entry in os.listdir(folder):
+                name, suffix = os.path.splitext(entry)
+                if suffix in (".dist-info", ".egg-info", ".egg-link"):
+                    installed.add(_plain(name.partition("-")[0]))
+    return [name for name, line in required.items() if name not in installed and ";" not in line]
 
 
 def _plain(name: str) -> str:

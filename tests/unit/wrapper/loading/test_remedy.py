@@ -80,6 +80,32 @@ def test_a_module_in_a_lib_that_is_on_the_path_needs_no_setting(
     )
 
 
+@pytest.mark.parametrize(
+    ("required", "lacking"),
+    [
+        ("PyNowhere==6.0\nIs_Here>=1\nis-linked\n", "pynowhere"),
+        ("a\nb[x] >= 2  # why\nc @ https://x/c.whl\n", "a, b, c"),
+        ("-e git+https://x/y.git#egg=from_git&subdirectory=z\n", "from-git"),
+        ("is-here\ngit+https://x/y.git\nold; python_version < '3'\n-r other.txt\n", ""),
+    ],
+)
+def test_a_required_package_that_is_not_installed_need_not_be_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, required: str, lacking: str
+) -> None:
+    (tmp_path / "requirements.txt").write_text(required)
+    for name in ("sensors", "Is.Here-1.0.dist-info", "is_linked.egg-info"):
+        (tmp_path / name).mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    _, what_to_do = remedy.of_missing_module("nowhere", str(tmp_path / "sensors" / "s.py"))
+    if lacking:
+        assert what_to_do == (
+            f"it may be in a package of the pack's requirements.txt that is not installed: {lacking}; "
+            "reinstall all requirements with: st2ctl reload --register-recreate-virtualenvs"
+        )
+    else:
+        assert what_to_do.startswith("add it to the pack's requirements.txt")
+
+
 def test_what_could_not_be_installed_is_not_to_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sensors").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "virtualenvs" / "p"))
