@@ -21,7 +21,7 @@ CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000,
 SIGCHLD = 17
 
 OLDEST_GLIBC = (2, 25)
-"""Older versions remembered the process id: a process that glibc had not forked itself had its parent's id there."""
+"""Older versions cached the process id: a process that glibc had not forked itself took its parent's id for its own."""
 
 REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
 """Errors of clone if it is not allowed."""

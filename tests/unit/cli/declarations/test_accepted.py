@@ -1,5 +1,5 @@
-"""Every command line that StackStorm's documents give for the programs that st2sensor brings as well: each is accepted as it
-is written, runs the right function, and warns where an option has no effect."""
+"""Every command line that StackStorm's documents give for programs that st2sensor also has: each is accepted as it is
+written, runs the right function, and warns if an option has no effect."""
 
 from __future__ import annotations
 

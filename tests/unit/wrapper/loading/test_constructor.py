@@ -78,7 +78,7 @@ class Passive(Sensor):
         (TakesAll, 2),
         (TakesAll, None),
         (Wrapped, 2),
-        # It is not handed to a sensor that does not poll.
+        # poll_interval is not passed to a sensor that does not poll.
         (Passive, 2),
     ],
 )
