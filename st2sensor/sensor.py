@@ -41,7 +41,7 @@ class BaseSensor(abc.ABC):
 
     @abc.abstractmethod
     def add_trigger(self, trigger: Dict[str, Any]) -> None:
-        """Start to watch for a trigger of one of this sensor's trigger types. Called when a rule asks for it.
+        """Start watching for a trigger of one of this sensor's trigger types. Called when a rule asks for it.
 
         :param trigger: id, uid, ref, name, pack, type, parameters.
         """
@@ -52,9 +52,9 @@ class BaseSensor(abc.ABC):
 
     @abc.abstractmethod
     def remove_trigger(self, trigger: Dict[str, Any]) -> None:
-        """Stop watching for a trigger. Called when no rule asks for it any more."""
+        """Stop watching for a trigger. Called when no rule asks for it any longer."""
 
-    def triggers_known(self) -> None:  # noqa: B027 (few sensors care)
+    def triggers_known(self) -> None:  # noqa: B027 (few sensors override it)
         """Called when all triggers that rules ask for have been added. An optional extension of StackStorm's API."""
 
 
@@ -72,7 +72,7 @@ class PollingSensor(Sensor):
     The interval runs from the start of one poll to the start of the next. It is read before each wait, so a change
     takes effect at once.
 
-    :param poll_interval: seconds, which may be fractional; None keeps the class's own.
+    :param poll_interval: seconds, which may be fractional; None keeps the default of the class.
     """
 
     _poll_interval: float = DEFAULT_POLL_INTERVAL

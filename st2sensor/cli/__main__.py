@@ -1,4 +1,4 @@
-"""`python -m st2sensor.cli PROGRAM ...` runs any of the programs where no scripts are installed."""
+"""`python -m st2sensor.cli PROGRAM ...` runs any of the programs if no scripts are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of a command. Warnings about it go to stderr: any command may be the first one that reads it."""
+"""The configuration of a command. Warnings about it go to stderr, because any command may be the first to read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configured(config_files: Sequence[str], *, show_warnings: bool = True) -> Se
 
 
 def configured_if_any(config_files: Sequence[str]) -> Settings | None:
-    """Read the configuration. Return None if no file is named and the usual place has none. Raises ConfigError."""
+    """Read the configuration. Return None if no file is named and the default is absent. Raises ConfigError."""
     settings = config.load_if_any(config_files)
     if settings is not None:
         _warn(settings)

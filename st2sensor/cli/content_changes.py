@@ -29,7 +29,7 @@ def changing(settings: Settings) -> Iterator[tuple[Storage, Announcements]]:
 
 
 def change_enabled(settings: Settings, ref: str, *, enabled: bool) -> bool:
-    """Enable or disable a sensor; return whether that changed anything. Raises SensorNotFound, StorageError."""
+    """Enable or disable a sensor; return whether it was not so already. Raises SensorNotFound, StorageError."""
     announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
@@ -40,7 +40,7 @@ def change_enabled(settings: Settings, ref: str, *, enabled: bool) -> bool:
 
 
 def announce(announcements: Announcements, settings: Settings) -> None:
-    """Tell every container. Those of this host are told directly as well, in case the broker is away."""
+    """Announce changes to every container; on this host directly as well, in case the broker is unreachable."""
     for path in all_reached(settings.container.state_dir):
         with suppress(ContainerAway, ContainerForbidden, ContainerGone), closing(ControlClient(path)) as container:
             container.call("refresh")

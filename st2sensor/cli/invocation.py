@@ -29,7 +29,7 @@ Completion = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 class Body:
-    """The callback of a declared command: load the function that runs it, and call that.
+    """The callback of a declared command. It loads the function that runs the command, and calls it.
 
     The function receives the configuration files, and the parameters of the command line by name.
 
@@ -70,7 +70,7 @@ def completed(target: str) -> Completion:
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     """Run a command line; return the exit code. An error is printed as a line; --debug adds its traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A character that the encoding lacks must not end a command.
+        # A character that cannot be encoded must not end a command.
         sys.stdout.reconfigure(errors="replace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

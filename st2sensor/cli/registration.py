@@ -91,7 +91,7 @@ def register(
     :param kinds: some of KINDS; `all`, or nothing, means every kind.
     :param virtualenvs: the virtualenvs to build first: `missing`, or `anew` for all.
     :param lenient: return 0 even if something failed.
-    :param elsewhere: options about content that is left to StackStorm.
+    :param elsewhere: options for content that is left to StackStorm.
     :param only: folder of the one pack to register; None for all packs.
     :param verbose: show unchanged content as well.
     """

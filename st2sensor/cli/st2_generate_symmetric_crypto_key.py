@@ -20,7 +20,7 @@ from st2sensor.cli.invocation import invoke, runs
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="File to create, as [keyvalue] encryption_key_path names it.",
+    help="File to create; set [keyvalue] encryption_key_path to it.",
 )
 @version
 @runs("st2sensor.cli.commands.generate_symmetric_crypto_key:generate")

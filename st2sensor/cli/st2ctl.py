@@ -50,8 +50,8 @@ def reload() -> None:
 def start() -> None:
     """Start st2sensorcontainer.
 
-    Uses systemd if it runs, otherwise starts a background process. If you name COMPONENTs of StackStorm, systemd starts
-    those.
+    Uses systemd if it is running, otherwise starts a background process. If you name COMPONENTs of StackStorm, systemd
+    starts those.
     """
 
 
@@ -80,7 +80,7 @@ def restart() -> None:
     "components",
     metavar="COMPONENT",
     type=click.Choice(COMPONENTS),
-    callback=lambda context, parameter, name: (name,),  # noqa: ARG005 (click calls it so)
+    callback=lambda context, parameter, name: (name,),  # noqa: ARG005 (click passes these)
 )
 @runs("st2sensor.cli.daemon.background:restart")
 def restart_component() -> None:
@@ -105,7 +105,8 @@ def status() -> None:
 def reopen_log_files() -> None:
     """Make services reopen their log files.
 
-    Do this after the files were renamed. Without a COMPONENT, only the running st2sensorcontainer does.
+    Do this after the files have been renamed. If you name no COMPONENT, only the running st2sensorcontainer reopens its
+    files.
     """
 
 

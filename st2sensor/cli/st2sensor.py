@@ -11,13 +11,13 @@ from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke
 
 SECTIONS = tuple(module.section for module in (authoring, inspection, changes, stored, keys, completion))
-"""Groups of commands, in the order of the help. Each is a heading there; on the command line it has no name."""
+"""Groups of commands, in the order of the help. Each is a heading there; its name is not part of any command line."""
 
 
 class Sections(click.Group):
-    """Has the commands of all sections, and shows them under the headings."""
+    """Contains the commands of all sections, and shows them under the headings."""
 
-    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so)
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 (click passes it)
         return list(self.commands)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,1 +1,1 @@
-"""What runs in a pack's interpreter too: standard library only, CPython 3.9."""
+"""Code that also runs in a pack's interpreter: standard library only, CPython 3.9."""

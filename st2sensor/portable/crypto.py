@@ -68,7 +68,7 @@ class Key:
             # This takes constant time, and comes before any decryption.
             self._mac(signed).verify(mac)
         except InvalidSignature as exception:
-            raise OtherKey("encrypted under another key, or changed since") from exception
+            raise OtherKey("encrypted under another key, or changed afterwards") from exception
         start = len(HEADER) + BLOCK
         decryptor = Cipher(algorithms.AES(self._aes), modes.CBC(signed[len(HEADER) : start])).decryptor()
         unpadder = padding.PKCS7(PADDING_BITS).unpadder()
@@ -99,7 +99,7 @@ def parse(text: str) -> Key:
     if mode != "CBC":
         raise BadKey("its mode is not CBC")
     if len(aes) not in SIZES or not mac:
-        raise BadKey("its AES key has not 128, 192 or 256 bits, or its HMAC key is empty")
+        raise BadKey("its AES key does not have 128, 192 or 256 bits, or its HMAC key is empty")
     return Key(aes, mac)
 
 
@@ -121,7 +121,7 @@ def _parts(ciphertext: str) -> tuple[bytes, bytes]:
         raise NotCiphertext("not an encrypted value: it is not hexadecimal") from exception
     encrypted = len(data) - len(HEADER) - BLOCK - MAC
     if encrypted < BLOCK or encrypted % BLOCK or not data.startswith(HEADER):
-        raise NotCiphertext("not an encrypted value: it was cut or is something else")
+        raise NotCiphertext("not an encrypted value: it was cut off, or is something else")
     return data[:-MAC], data[-MAC:]
 
 

@@ -6,16 +6,16 @@ Standard library only, CPython 3.9: this module is part of the wrapper.
 from __future__ import annotations
 
 LONGEST_RECORD = 65536
-"""The most bytes of a log record, as UTF-8."""
+"""Maximum number of bytes of a log record, as UTF-8."""
 
 SEAM = 200
-"""Characters around a cut in which a blank is looked for. No half of a word stays: it may be part of a secret."""
+"""Characters around a cut that are searched for a blank. No part of a word stays: it may be part of a secret."""
 
 
 def shortened(text: str, longest: int = LONGEST_RECORD) -> str:
     """Return the text, or its beginning and end with a note on the omitted middle.
 
-    :param longest: the most bytes, not counting the note.
+    :param longest: the maximum number of bytes, not counting the note.
     """
     if len(text) * 4 <= longest or (len(text) <= longest and _size(text) <= longest):
         return text

@@ -33,7 +33,7 @@ def format(dt: Union[datetime, int, float], usec: bool = True, offset: bool = Tr
 
 
 def validate(value: Union[str, datetime], raise_exception: bool = True) -> bool:
-    """Return whether a value is a time, or the text of one.
+    """Return whether a value is a time, or a time as text.
 
     :param raise_exception: raise ValueError instead of returning False.
     """
@@ -45,7 +45,7 @@ def validate(value: Union[str, datetime], raise_exception: bool = True) -> bool:
 
 
 def parse(value: Union[str, datetime], preserve_original_tz: bool = False) -> datetime:
-    """Return the time that a text gives, in UTC. Text without a zone counts as UTC. Raises ValueError.
+    """Return the time that a text represents, in UTC. Text without a zone counts as UTC. Raises ValueError.
 
     :param preserve_original_tz: keep the zone of the text.
     """

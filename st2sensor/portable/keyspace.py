@@ -33,10 +33,10 @@ NAMESPACE = re.compile(r"[^.:]+\.[^\W\d]\w*:")
 """Matches the beginning of the stored name of a sensor's own key: PACK.CLASS and the separator."""
 
 NAME_LIMIT = 1024
-"""The most bytes of a stored name, in UTF-8."""
+"""Maximum number of bytes of a stored name, in UTF-8."""
 
 VALUE_LIMIT = 4 * 1024 * 1024
-"""The most bytes of a value, in UTF-8."""
+"""Maximum number of bytes of a value, in UTF-8."""
 
 MOST = 2**31 - 1
 """The highest limit and offset of a list."""
@@ -100,7 +100,7 @@ def stored_name(asker: Asker, name: str, local: bool, scope: str) -> str:
 
 
 def own_name(asker: Asker, name: str, local: bool, scope: str) -> str:
-    """Return the name under which a key is stored that the sensor is going to change.
+    """Return the stored name of a key that the sensor is about to change.
 
     Raises ValueError, and DatastoreRefused when the sensor may not change it.
     """

@@ -1,4 +1,5 @@
-"""Converts payloads that hold more than JSON: how dates, sets and so on travel, and what consumers get.
+"""Converts payloads with values that JSON lacks: the form in which dates, sets and so on travel, and the form that
+consumers get.
 
     type                on the way (tagged)                   JSON consumers      StackStorm, by pickle
     datetime, date      {"$st2": "datetime", "value": ISO}    the ISO 8601 text   the object
@@ -44,7 +45,7 @@ def pack(value: Any) -> Any:
     except RecursionError:
         is_circular = _contains_itself(value)
     if is_circular:
-        raise TypeError("payload contains itself, and cannot be dispatched")
+        raise TypeError("payload contains itself and cannot be dispatched")
     raise TooDeep
 
 
@@ -86,7 +87,7 @@ def _pack(value: Any, place: str) -> Any:
     for kind, (name, text) in _TEXTS.items():
         if isinstance(value, kind):
             return {TAG: name, "value": text(value)}
-    raise TypeError(f"{place} cannot be dispatched: its type is {type(value).__name__}; convert it to one of JSON's")
+    raise TypeError(f"{place} cannot be dispatched: its type is {type(value).__name__}; convert it to a JSON type")
 
 
 def _contains_itself(value: Any) -> bool:
@@ -144,7 +145,7 @@ def _unpack(packed: Any, readers: dict[str, Callable[[Any], Any]]) -> Any:
 
 
 def _set(items: list[Any]) -> Any:
-    """Return a set, or a list where an item is not hashable, as the value of an Enum may be."""
+    """Return a set, or a list if an item is not hashable (the value of an Enum may not be)."""
     return items if _hold(items, dict) else {_frozen(item) for item in items}
 
 
@@ -153,12 +154,12 @@ def _flat_set(items: list[Any]) -> Any:
 
 
 def _hold(items: list[Any], kind: type) -> bool:
-    """Return whether items, or the lists among them, hold a value of a type."""
+    """Return whether items, or lists among the items, hold a value of a type."""
     return any(isinstance(item, kind) or (isinstance(item, list) and _hold(item, kind)) for item in items)
 
 
 def _plain_time(text: str) -> Any:
-    """Return a time; one with a zone stays text."""
+    """Return a time. A time with a zone stays text."""
     value = time.fromisoformat(text)
     return value if value.tzinfo is None else text
 

@@ -14,20 +14,20 @@ from typing import Any, Dict, List, Optional, Sequence
 from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
 
 PROTOCOL_VERSION = 1
-"""Sent in `hello`; a container refuses a wrapper of another version."""
+"""Sent in `hello`. A container refuses a wrapper that has another version."""
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""The most bytes of an answer; a longer one is refused."""
+"""Maximum number of bytes of an answer; a longer one is refused."""
 
 MAX_REQUEST_TOTAL_BYTES = 32 * 1024 * 1024
-"""The most bytes of a request with its bodies, which the container holds in memory. A longer one ends the session."""
+"""Maximum number of bytes of a request with its bodies, all held in memory. A longer request ends the session."""
 
 MAX_REQUEST_BYTES = 1024 * 1024
-"""The most bytes of a line that the container decodes: decoding takes time from all sensors. Longer values go into
-bodies."""
+"""Maximum number of bytes of a line that the container decodes: decoding takes time from all sensors. Longer values go
+into bodies."""
 
 MAX_BODIES = 10_000
-"""The most bodies of one request."""
+"""Maximum number of bodies of one request."""
 
 STOP_SIGNAL, STACKS_SIGNAL = signal.SIGRTMAX - 1, signal.SIGRTMAX - 2
 """Signals from container to wrapper: a stop that a sensor's own SIGTERM handler cannot block, and a request to print
@@ -54,7 +54,7 @@ def request(identifier: int, method: str, params: Message, bodies: Sequence[byte
         _check_length(data, MAX_REQUEST_TOTAL_BYTES)
         return data
     if len(bodies) > MAX_BODIES:
-        raise ValueError(f"{len(bodies)} events are too many for one request, of which the limit is {MAX_BODIES}")
+        raise ValueError(f"{len(bodies)} events are too many for one request; the limit is {MAX_BODIES}")
     data = b"\n".join([encode({**message, "bodies": len(bodies)})[:-1], *bodies, b""])
     _check_length(data, MAX_REQUEST_TOTAL_BYTES)
     return data
@@ -93,7 +93,7 @@ def error(identifier: Optional[int], exception: Exception, code: int = APPLICATI
 
 
 def encode(message: Message) -> bytes:
-    """Encode a message as one line. Raises NotJson for values that are not JSON, and ValueError for a line too long."""
+    """Encode a message as one line. Raises NotJson for values that are not JSON, and ValueError for too long a line."""
     try:
         line = _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
     except (TypeError, ValueError, RecursionError) as exception:
@@ -104,7 +104,7 @@ def encode(message: Message) -> bytes:
 
 def _check_length(data: bytes, limit: int) -> None:
     if len(data) > limit:
-        raise ValueError(f"{len(data)} bytes are too many for one message, of which the limit is {limit}")
+        raise ValueError(f"{len(data)} bytes are too many for one message; the limit is {limit}")
 
 
 def decode(line: bytes) -> Message:
@@ -132,7 +132,7 @@ class NotJson(TypeError):
 
 
 class Requests:
-    """Assembles requests from lines. Each holds its bodies, not decoded, under `bodies`."""
+    """Assembles requests from lines. Each request holds its bodies, not decoded, under `bodies`."""
 
     def __init__(self) -> None:
         self._begun: Optional[Message] = None
@@ -143,11 +143,11 @@ class Requests:
         """Add a line, and return the request that it completes, or None. Raises ProtocolError."""
         if self._begun is None:
             if len(line) > MAX_REQUEST_BYTES:
-                raise ProtocolError(f"a request is longer than {MAX_REQUEST_BYTES} bytes: payloads go into bodies")
+                raise ProtocolError(f"a request is longer than {MAX_REQUEST_BYTES} bytes: send payloads as bodies")
             message = decode(line)
             self._missing = message.get("bodies", 0)
             if type(self._missing) is not int or not 0 <= self._missing <= MAX_BODIES:
-                raise ProtocolError(f"bodies is a number from 0 to {MAX_BODIES}")
+                raise ProtocolError(f"bodies must be a number from 0 to {MAX_BODIES}")
             message["bodies"] = []
             self._begun, self._size = message, len(line)
         else:
@@ -172,7 +172,7 @@ class LineBuffer:
     def feed(self, data: bytes) -> List[bytes]:
         """Add data and return the lines it completes, without their newline.
 
-        Raises ProtocolError when a line outgrows the limit.
+        Raises ProtocolError when a line exceeds the limit.
         """
         head, newline, tail = data.rpartition(b"\n")
         if not newline:

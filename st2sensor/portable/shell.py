@@ -32,12 +32,12 @@ def run_command(
 ) -> Tuple[int, str, str]:
     """Run a command without a time limit, and return `(exit_code, stdout, stderr)`.
 
-    :param env: the environment; None and an empty one stand for that of this process.
+    :param env: the environment; None or an empty one means that of this process.
 
     Raises TypeError for a command of another type, and OSError when it cannot be started.
     """
     if not isinstance(cmd, (str, list, tuple)):
-        raise TypeError(f"a command is a string, a list or a tuple, not a {type(cmd).__name__}")
+        raise TypeError(f"a command must be a string, a list or a tuple, not a {type(cmd).__name__}")
     # The command stays in the sensor's process group, which ends with the sensor.
     with subprocess.Popen(
         cmd,
@@ -72,7 +72,7 @@ def run_command_in_time(
     """Run a command, and return `(exit_code, stdout, stderr, timed_out)`.
 
     :param timeout: seconds after which the command and its descendants are killed.
-    :param env: the environment; None for that of this process.
+    :param env: the environment; None means that of this process.
     :param stdin_value: the text for the command's standard input.
 
     Raises OSError when it cannot be started. StackStorm's further arguments, for its own ways to kill and to read, are
@@ -107,5 +107,5 @@ def run_command_in_time(
 
 
 def _text(output: Optional[bytes]) -> str:
-    """Return a command's output as text; empty where it was not captured."""
+    """Return a command's output as text; empty if it was not captured."""
     return (output or b"").decode("utf-8", "replace")

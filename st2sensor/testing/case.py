@@ -15,7 +15,7 @@ class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
     """Tests one sensor class. The methods are StackStorm's; the sensor service behaves as in a container.
 
     :cvar sensor_cls: the class.
-    :cvar pack: the pack's name, which its keys in the datastore begin with.
+    :cvar pack: the pack's name, with which the sensor's keys in the datastore begin.
     :ivar sensor_service: the service of its instances.
     """
 
@@ -37,7 +37,7 @@ class BaseSensorTestCase(stackstorm.BaseSensorTestCase):
     ) -> bool:
         """Assert that such a trigger was dispatched. Omitted arguments are not compared. Raises AssertionError.
 
-        :param payload: compared in the form that consumers receive: a tuple is a list.
+        :param payload: compared in the form that consumers receive, in which a tuple is a list.
         :param trace_context: a TraceContext, or a dict with `id_` and `trace_tag`.
         """
         wanted = _as_it_travels(payload)

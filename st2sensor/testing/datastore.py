@@ -49,7 +49,7 @@ class Clock:
 class MemoryDatastore:
     """Implements the datastore methods of the wrapper protocol, with their parameters.
 
-    There is no key to encrypt with: a secret is kept as text, and its ciphertext is a placeholder.
+    There is no encryption key: a secret is kept as text, and its ciphertext is a placeholder.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -103,7 +103,7 @@ class MemoryDatastore:
     def settable(
         self, asker: Asker, name: str, value: str, *, local: bool, is_expected: bool, expected: Optional[str]
     ) -> bool:
-        """Return whether a key may be set together with triggers. Raises DatastoreRefused if it never may."""
+        """Return whether a key may be set together with triggers. Raises DatastoreRefused if that is never allowed."""
         stored = own_name(asker, name, local, SYSTEM_SCOPE)
         check_expected(expected)
         check_value(value)

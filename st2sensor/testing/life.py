@@ -1,4 +1,4 @@
-"""Leads a sensor through its life in a test: setup(), poll() or run(), cleanup()."""
+"""Runs a sensor through its whole life in a test: setup(), poll() or run(), cleanup()."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def run_polls(sensor: Any, times: int = 1) -> None:
 def running(sensor: Any, timeout: float = 30) -> Iterator[Any]:
     """Call setup(), then run() in a thread, and cleanup() at the end, after which run() has to return.
 
-    :param timeout: seconds until run() has to return. Raises AssertionError when it takes longer.
+    :param timeout: seconds that run() has to return; after that, AssertionError is raised.
 
-    Raises the errors of setup() and run(). In a container run() need not return: there an exception interrupts it.
+    Raises the errors of setup() and run(). In a container, run() need not return, because an exception interrupts it.
     """
     raised: List[BaseException] = []
 

@@ -13,14 +13,15 @@ from st2sensor.wrapper.loading.absent import COMPAT
 def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
     """Put a pack's sensors/ and lib/ first on the path, and the stand-ins for StackStorm last.
 
-    A StackStorm in the interpreter hides the stand-ins. Raises NotADirectoryError when the folder has no sensors/.
+    If StackStorm is installed in the interpreter, it takes precedence over the stand-ins. Raises NotADirectoryError if
+    the folder has no sensors/.
 
     :param folder: the pack's folder, which holds pack.yaml.
     """
     pack = os.path.abspath(folder)
     sensors, lib = os.path.join(pack, "sensors"), os.path.join(pack, "lib")
     if not os.path.isdir(sensors):
-        raise NotADirectoryError(f"{sensors} is no folder; name the folder that holds pack.yaml")
+        raise NotADirectoryError(f"{sensors} is not a folder; name the folder that holds pack.yaml")
     wanted = [path for path in (sensors, lib) if os.path.isdir(path) and path not in sys.path]
     sys.path[:0] = wanted
     if COMPAT not in sys.path:

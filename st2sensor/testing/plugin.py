@@ -1,4 +1,4 @@
-"""Fixtures of pytest for the tests of sensors. pytest finds this module itself where st2sensor is installed."""
+"""pytest fixtures for the tests of sensors. pytest finds this module by itself if st2sensor is installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sensor_service(sensor_ref: str) -> MemorySensorService:
 
 @pytest.fixture
 def make_sensor(sensor_service: MemorySensorService) -> Callable[..., Any]:
-    """Makes instances of a sensor's class, on `sensor_service`: make_sensor(Class, config=None, poll_interval=None)."""
+    """Makes instances of a sensor, with `sensor_service`: make_sensor(Class, config=None, poll_interval=None)."""
 
     def make(
         sensor_class: Callable[..., Any],

@@ -26,7 +26,7 @@ class MemorySensorService(SensorService):
         return self._container.dispatched
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for keys with a ttl. It passes in no other way."""
+        """Let time pass for keys with a ttl. It does not pass in any other way."""
         self._container.advance(seconds)
 
     def wait_for(self, count: int, timeout: float = 30) -> List[Dispatched]:

@@ -16,7 +16,7 @@ def _leave_own_folder() -> None:
 
 
 def _patch_with_eventlet() -> None:
-    """Patch before anything else is imported: modules that are imported already keep the functions they have.
+    """Patch before anything else is imported: modules that have already been imported keep the original functions.
 
     ST2SENSOR_EVENTLET holds a Python version and folders to search after this interpreter's own: the container's
     packages, which fit only that version.
@@ -30,7 +30,7 @@ def _patch_with_eventlet() -> None:
         sys.path += folders
     try:
         with warnings.catch_warnings():
-            # Its warning that it is deprecated concerns the authors of packs.
+            # eventlet's deprecation warning concerns the authors of packs.
             warnings.simplefilter("ignore")
             __import__("eventlet").monkey_patch()
     except ImportError as error:

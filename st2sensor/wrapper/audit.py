@@ -13,6 +13,6 @@ def install() -> None:
 
 def _audit(self: logging.Logger, msg: object, *args: object, **options: Any) -> None:
     if self.isEnabledFor(logging.INFO):
-        # The line of the caller, not of this function.
+        # Report the line of the caller, not of this function.
         options["stacklevel"] = options.get("stacklevel", 1) + 1
         self._log(logging.INFO, msg, args, **options)

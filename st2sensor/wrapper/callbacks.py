@@ -23,7 +23,7 @@ CALLBACKS = {
 
 
 class Callbacks:
-    """Calls add_trigger() and the like, one at a time, in a thread of its own.
+    """Calls add_trigger() and the other methods about triggers, one at a time, in a thread of its own.
 
     :param connection: a session that makes no calls.
     """
@@ -33,13 +33,13 @@ class Callbacks:
         # Beyond StackStorm: a sensor that derives from StackStorm's own class has no triggers_known().
         self._methods = {name: getattr(sensor, name, None) for name in CALLBACKS.values()}
         if getattr(type(sensor), "triggers_known", None) is Sensor.triggers_known:
-            # The inherited method does nothing: the container need not be told of calls.
+            # The inherited method does nothing, so the container does not need to know of its calls.
             self._methods["triggers_known"] = None
 
     def start(self) -> None:
-        """Listen to notifications that do not concern triggers, from now on."""
+        """From now on, listen to notifications that do not concern triggers."""
         self._connection.notify("listen", {})
-        # Not with threading: its list of threads is the sensor's, and some sensors join all threads on it.
+        # Not with threading: some sensors join every thread that it lists.
         _thread.start_new_thread(self._listen, ())
 
     def subscribe(self) -> None:
@@ -63,7 +63,7 @@ class Callbacks:
         try:
             method(**arguments)
         except (Exception, SystemExit):
-            # exit() would end this thread alone, and no trigger would be heard of after that.
+            # exit() would end only this thread, and no later notification about triggers would be read.
             LOG.exception("%s() failed", name)
         finally:
             self._connection.notify("hear", {"method": name, "running": False})
@@ -76,6 +76,6 @@ def _takes_trigger(method: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     except ValueError:
-        # A builtin, which has no signature to look at.
+        # A builtin that has no signature.
         return True
     return True

@@ -15,7 +15,7 @@ from typing import Any, Callable, ContextManager, Dict, Iterator, List, NoReturn
 from st2sensor.portable import rpc
 
 CHUNK = 65536
-"""Bytes to read at once, at most."""
+"""Maximum number of bytes to read at once."""
 
 
 class _Call:
@@ -26,7 +26,7 @@ class _Call:
     def __init__(self) -> None:
         self.answer: Optional[rpc.Message] = None
         self.turn = threading.Lock()
-        """Held until the answer is here, or until it is the waiting thread's turn to read."""
+        """Held until the answer has arrived, or until it is the waiting thread's turn to read."""
         self.turn.acquire()
 
     def wake(self) -> None:
@@ -49,8 +49,8 @@ class Connection:
     """One session with the container.
 
     :param path: the container's socket.
-    :param token: names the sensor.
-    :param gone: called when the container is gone; it does not return.
+    :param token: identifies the sensor.
+    :param gone: called when the container has ended; it does not return.
     :param shield: entered around each call, so that a stop does not interrupt it.
     """
 
@@ -90,7 +90,7 @@ class Connection:
     def call(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         """Send a request and wait for its answer.
 
-        :param bodies: each made by `rpc.body`.
+        :param bodies: results of `rpc.body`.
 
         Raises the error that the container answers with, and TypeError when params are not JSON.
         """
@@ -101,7 +101,7 @@ class Connection:
     def notify(self, method: str, params: rpc.Message) -> None:
         """Send a notification."""
         data = rpc.notification(method, params)
-        # A stop in the middle would leave half a line, and the container would hang up.
+        # A stop in the middle would leave half a line, and the container would close the session.
         with self._shield:
             self._ensure_open()
             self._send(data)
@@ -113,7 +113,7 @@ class Connection:
                 yield rpc.decode(line)
 
     def _ensure_open(self) -> None:
-        # The socket alone does not tell: while one thread says hello, others must wait.
+        # An open socket is not enough: while one thread sends hello, the others must wait.
         if not self._greeted:
             with self._opening:
                 if not self._greeted:
@@ -132,7 +132,7 @@ class Connection:
     def _request(self, method: str, params: rpc.Message, bodies: Sequence[bytes] = ()) -> Any:
         call = _Call()
         identifier = next(self._ids)
-        # Encoded before it is registered: a request that cannot be encoded leaves no trace.
+        # Encode the request before registering it: one that cannot be encoded leaves no trace.
         data = rpc.request(identifier, method, params, bodies)
         with self._state:
             self._calls[identifier] = call

@@ -14,11 +14,11 @@ FAILED = 1
 """Exit code of a sensor that failed."""
 
 LONGEST = 200
-"""Characters of a sensor's last words, at most."""
+"""Maximum number of characters of the message of an exit()."""
 
 
 def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
-    """Return the exit code, as the interpreter would. Log where the sensor has ended itself, if that is a failure.
+    """Return the exit code, as the interpreter would. If it is a failure, log where the sensor called exit().
 
     :param file: the sensor's file.
     """
@@ -31,7 +31,7 @@ def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
 
 
 def _reason(exit_: SystemExit, code: int) -> str:
-    """Return the sensor's words, or a remedy."""
+    """Return the message of the exit(), or a remedy."""
     if not isinstance(exit_.code, int):
         return f": {str(exit_.code)[:LONGEST]}"
     return f", with exit code {code}; raise an exception that says why"
@@ -47,7 +47,7 @@ def _code(exit_: SystemExit) -> int:
 
 
 def _own_frame(exit_: SystemExit, file: str) -> Optional[traceback.FrameSummary]:
-    """Return the last frame of the pack on the way to exit(), which a library may have called."""
+    """Return the innermost frame of the pack in the call of exit(), which a library may have called."""
     pack = os.path.join(remedy.pack_of(file), "")
     frames = [frame for frame in traceback.extract_tb(exit_.__traceback__) if frame.filename.startswith(pack)]
     return frames[-1] if frames else None

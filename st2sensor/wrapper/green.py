@@ -21,7 +21,7 @@ class GreenConnection:
     """
 
     def __init__(self, first: Connection, connect: Callable[[], Connection]) -> None:
-        # The function from before the patch: it tells the native thread, not the green one.
+        # The unpatched function: it identifies the native thread, not the green one.
         self._ident: Callable[[], int] = sys.modules["eventlet"].patcher.original("threading").get_ident
         self._connect = connect
         self._connections: Dict[int, Connection] = {self._ident(): first}
@@ -37,6 +37,6 @@ class GreenConnection:
     def _mine(self) -> Connection:
         ident = self._ident()
         if ident not in self._connections:
-            # Kept when the thread ends: the system gives its number to a later thread.
+            # It is kept when the thread ends, and used by a later thread that gets the same number from the system.
             self._connections[ident] = self._connect()
         return self._connections[ident]

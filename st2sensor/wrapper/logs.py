@@ -13,7 +13,7 @@ from st2sensor.wrapper import audit
 from st2sensor.wrapper.connection import Caller
 
 LONGEST_NAME = 256
-"""Characters of a logger's name, at most."""
+"""Maximum number of characters of a logger's name."""
 
 
 class ContainerHandler(logging.Handler):
@@ -58,7 +58,7 @@ def set_level(level: int) -> None:
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
-    # A thread that a stop has let out of a call ends with it: that is no failure.
+    # If a stop releases a thread from a call, the thread ends with this error: that is not a failure.
     if failure.exc_value is not None and not isinstance(failure.exc_value, (SystemExit, SensorStops)):
         name = "a thread" if failure.thread is None else f"thread {failure.thread.name}"
         error = (failure.exc_type, failure.exc_value, failure.exc_traceback)

@@ -14,12 +14,12 @@ from st2sensor.wrapper.forking.zygote import Birth
 from st2sensor.wrapper.loading import check
 from st2sensor.wrapper.process import Wrapper
 
-DESCRIPTION = "Runs one sensor for st2sensorcontainer, which starts it: it cannot run alone."
+DESCRIPTION = "Runs one sensor. st2sensorcontainer starts this program; it cannot be run on its own."
 
 EPILOG = """\
 environment:
   ST2SENSOR_SOCKET     the container's socket
-  ST2SENSOR_TOKEN      names this sensor to the container
+  ST2SENSOR_TOKEN      identifies this sensor to the container
   ST2SENSOR_CONTAINER  the container's process id: the wrapper ends with it
   ST2SENSOR_EVENTLET   a Python version and folders: patch with eventlet before anything else
 
@@ -49,7 +49,7 @@ def main(arguments: List[str]) -> int:
         type=int,
         nargs=2,
         metavar="FD",
-        help="fork wrappers for the container at the other end of these sockets; REF only makes room for titles",
+        help="fork wrappers for the container at the other end of these sockets; REF only reserves space for titles",
     )
     options = parser.parse_args(arguments)
     if options.check:
@@ -84,7 +84,7 @@ def _begin(birth: Birth, wrapper: Wrapper) -> NoReturn:
         sys.stderr.write(f"cannot start {birth.ref} with {birth.interpreter}: {error}\n")
         sys.stderr.flush()
         os._exit(CANNOT_EXECUTE)
-    # A sensor that executes its own command line has to start a wrapper with it.
+    # If a sensor executes its own command line, that must start a wrapper.
     sys.argv, sys.orig_argv = command[1:], command
     if birth.interpreter != sys.executable:
         environment.activate(birth.interpreter)

@@ -37,7 +37,7 @@ PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Wrapper:
-    """Everything that is ready before the sensor is known: a zygote makes it once for all the wrappers that it forks.
+    """Everything that can be prepared before the sensor is known. A zygote makes it once for all its wrappers.
 
     :ivar stacks: the file descriptor that stacks are printed to. It is a copy of stderr, which a sensor may close or
         redirect.
@@ -102,7 +102,9 @@ def _run_sensor(assignment: Dict[str, Any], connection: Caller, notifications: C
     def end_here() -> NoReturn:
         # Before the log line: the connection's shield would raise the stop again.
         stop.over()
-        LOG.warning("the sensor goes on although it was asked to stop: cleanup() is called in the middle of its work")
+        LOG.warning(
+            "the sensor is still running although it was asked to stop: calling cleanup() in the middle of its work"
+        )
         end()
         _end(STOPPED)
 
@@ -155,7 +157,7 @@ class Life:
             if self._sensor is not None:
                 self._sensor.cleanup()
         except BaseException:
-            # After a setup() that failed, this is no news.
+            # After a failed setup(), this is expected.
             level = logging.ERROR if self._is_set_up else logging.DEBUG
             logging.getLogger(self._ref).log(level, "cleanup() failed", exc_info=True)
 
@@ -200,7 +202,10 @@ def _reported(sensor: Any, poll: Callable[[], None], connection: Caller) -> Call
 
 
 def _from_its_code_on(error: BaseException) -> Any:
-    """Return an error with its traceback from the sensor's own code on: its author need not know how it was called."""
+    """Return an error with a traceback that starts in the sensor's own code.
+
+    The sensor's author does not need to see the frames that called it.
+    """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         if not traceback.tb_frame.f_code.co_filename.startswith(PACKAGE):
@@ -212,8 +217,8 @@ def _from_its_code_on(error: BaseException) -> Any:
 def _die_with(container: int) -> None:
     """Have the kernel kill this process when the container dies, however it dies.
 
-    A process that the sensor has executed from its own command line has another parent. It learns of the container's
-    end from its connection, as this process also does.
+    If the sensor executes its own command line again, the new process may have a different parent. Its connection tells
+    it when the container has ended, as in this process.
     """
     if os.getppid() == container:
         LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL)

@@ -1,8 +1,8 @@
 """Checks a payload against the payload_schema of its trigger before the sensor sends it.
 
 The container gives a program for each schema whose check takes time in proportion to the payload. The container itself
-checks all payloads that the program does not pass, and those without a program. A digest tells it which schema was
-applied here.
+checks every payload that the program rejects, and every payload whose schema has no program. A digest tells the
+container which schema was applied here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Callable, Dict, Optional, Union
 from st2sensor.portable.payload import plain
 
 LARGEST = 256 * 1024
-"""Bytes of a payload that is checked here, at most. A larger one could take longer than a check may."""
+"""Maximum number of bytes of a payload that is checked here. The check of a larger one could take too long."""
 
 MOST_TRIGGERS = 1000
-"""Triggers whose schema is remembered, at most."""
+"""Maximum number of triggers whose schema is remembered."""
 
 NO_SCHEMA = ""
 """The digest for triggers whose payload may be any object."""
@@ -38,7 +38,7 @@ Check = Callable[[Any], Any]
 class Schemas:
     """The schemas of a sensor's triggers, for any thread.
 
-    :param ask: asks the container for the schema of a trigger: its `digest` and `program`, or None when it knows none.
+    :param ask: asks the container for the schema of a trigger: its `digest` and `program`, or None if there is none.
     """
 
     def __init__(self, ask: Callable[[Any], Optional[Dict[str, Any]]]) -> None:
@@ -101,13 +101,13 @@ def _compiled(program: Optional[str]) -> Optional[Check]:
 
 
 def _passes(check: Optional[Check], payload: bytes, tagged: bool) -> bool:
-    """Return whether the consumers' JSON fits. The sensor's objects may differ from it."""
+    """Return whether the JSON that consumers will read fits, because the sensor's own objects may differ from it."""
     try:
         instance = json.loads(payload)
         if tagged:
             instance = plain(instance)
         if check is not None:
             check(instance)
-    except Exception:  # noqa: BLE001 (the container finds out what is wrong)
+    except Exception:  # noqa: BLE001 (the container reports what is wrong)
         return False
     return isinstance(instance, dict)

@@ -17,12 +17,12 @@ SYSTEM_SCOPE = "st2kv.system"
 """The scope of keys that all users share."""
 
 LARGEST = MAX_REQUEST_TOTAL_BYTES - MAX_REQUEST_BYTES
-"""Bytes of the largest payload that fits into a request. The dead letter of a larger one has only the reason."""
+"""Maximum number of bytes of a payload in a request. The dead letter of a larger one has only the reason."""
 
 NULL = b"null"
 
 _ANY: Any = object()
-"""Stands for no expectation, because None is an expectation."""
+"""Means that nothing is expected, because None is an expectation."""
 
 
 class Value(str):
@@ -53,8 +53,8 @@ class SensorService:
     """:param connection: to the container; :param logger_name: parent of the sensor's loggers.
 
     :ivar fence: where containers share sensors, a number that grows each time another container takes this sensor. Send
-        it to the systems that the sensor writes to, and have them refuse smaller numbers than they have seen. None
-        where containers do not share sensors.
+        it to the systems that the sensor writes to, and have them refuse a number smaller than one they have seen.
+        None where containers do not share sensors.
     """
 
     def __init__(self, connection: Caller, logger_name: str, fence: Optional[int] = None) -> None:
@@ -65,7 +65,7 @@ class SensorService:
 
     @property
     def datastore_service(self) -> SensorService:
-        """The object with the datastore's methods: this one. StackStorm has a separate object."""
+        """The object with the datastore's methods: this one. In StackStorm it is a separate object."""
         return self
 
     def get_logger(self, name: str) -> logging.Logger:
@@ -85,16 +85,16 @@ class SensorService:
         payload: Optional[Dict[str, Any]] = None,
         trace_tag: Optional[str] = None,
     ) -> None:
-        """Inject a trigger; returns once it is on disk.
+        """Inject a trigger. Returns once it is on disk.
 
         :param trigger: reference `pack.name`, or a trigger's fields as add_trigger() received them.
         :param payload: a description of the event; None counts as empty.
         :param trace_tag: links the trigger instance to others with the same tag.
 
-        Raises TypeError, which names the key, for a payload that has no form in JSON. Besides JSON's types, datetime,
-        date, time, bytes, set, Decimal, UUID and Enum have one. As in StackStorm, a trigger that is not registered, a
-        payload that does not fit its schema, and an event that cannot be delivered raise nothing: the container keeps
-        them as dead letters.
+        Raises TypeError, which names the key, for a payload that cannot be represented in JSON. Besides JSON's types,
+        datetime, date, time, bytes, set, Decimal, UUID and Enum can. As in StackStorm, nothing is raised for a trigger
+        that is not registered, a payload that does not fit its schema, and an event that cannot be delivered: the
+        container keeps them as dead letters.
         """
         self._dispatch(trigger, payload, _tagged(trace_tag))
 
@@ -115,7 +115,7 @@ class SensorService:
         self._schemas.learn(trigger, self._connection.call("dispatch", event, [body]))
 
     def _event(self, trigger: Any, payload: Any, trace: Optional[Dict[str, Any]]) -> Tuple[Dict[str, Any], bytes]:
-        """Return an event for the container, and its payload. Raises TypeError for a payload without a form in JSON."""
+        """Return an event for the container, and its payload. Raises TypeError for one that JSON cannot represent."""
         body, tagged, withheld = _body({} if payload is None else payload)
         event = {"trigger": trigger, "trace_context": trace, "tagged": tagged}
         if withheld is not None:
@@ -137,8 +137,8 @@ class SensorService:
         :param triggers: `(trigger, payload)` or `(trigger, payload, trace_tag)` each, as `dispatch` takes them.
         :param expected: the value that was read and is to be replaced; None if there was no key.
 
-        Returns False, with nothing done, when the key has another value than `expected`, or was changed while this ran.
-        After DatastoreUnavailable both may have happened or neither: read the key again to find out.
+        Returns False, with nothing done, if the key does not have the value `expected`, or was changed while this ran.
+        After DatastoreUnavailable, both may have happened or neither: read the key again to find out.
         """
         events = [self._batched(*trigger) for trigger in triggers]
         params = {
@@ -173,7 +173,7 @@ class SensorService:
 
         :param local: only this sensor's own keys; otherwise all.
         :param prefix: only keys that start with it.
-        :param limit: how many at most; None for all. :param offset: how many to skip first.
+        :param limit: maximum number of values; None for all. :param offset: number of values to skip first.
         """
         params = {"local": local, "prefix": prefix, "limit": limit, "offset": offset}
         return [Value(entry) for entry in self._connection.call("datastore.list", params)]
@@ -218,7 +218,7 @@ class SensorService:
     def compare_and_set(
         self, name: str, expected: Optional[str], value: Any, ttl: Optional[float] = None, local: bool = True
     ) -> bool:
-        """Store `str(value)` if the key has the value `expected`, in one step. Return False when it has another.
+        """Store `str(value)` if the key has the value `expected`, in one step. Otherwise return False.
 
         Beyond StackStorm. A secret cannot be compared.
 
@@ -245,7 +245,7 @@ class SensorService:
 def _body(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
     """Return a payload's JSON, whether it is tagged because it holds more than JSON, and why it is withheld, if it is.
 
-    A withheld payload is null. Raises TypeError for a payload that has no form in JSON.
+    A withheld payload is null. Raises TypeError for a payload that JSON cannot represent.
     """
     sent, tagged = _plain(payload), False
     if sent is None:
@@ -262,12 +262,12 @@ def _plain(payload: Any) -> Optional[bytes]:
     try:
         return body(payload)
     except NotJson:
-        # Returned first and packed after that: to a sensor, an error of the packing is no second error.
+        # Return first and pack afterwards: a sensor's author should not see an error of the packing as a second error.
         return None
 
 
 def _packed(payload: Any) -> Optional[bytes]:
-    """Return a payload as tagged JSON, or None when it cannot be sent. Raises TypeError for one without such a form."""
+    """Return a payload as tagged JSON, or None if it cannot be sent. Raises TypeError for a type that has no tag."""
     try:
         return body(pack(payload))
     except (TooDeep, NotJson):

@@ -5,8 +5,8 @@ ignore SIGTERM or handle it themselves. If the sensor has swallowed the exceptio
 the sensor is still unwinding, the signal does nothing. A sensor that swallows the exception again and again is ended
 where it is: the signal's handler calls cleanup() itself.
 
-The container refuses a call that waits there once the sensor is asked to stop. In the main thread StopSensor takes the
-place of that refusal; in any other thread, and in a fork, the call raises the refusal.
+Once the sensor has been asked to stop, the container refuses its calls that are waiting in the container. In the main
+thread StopSensor takes the place of that refusal; in any other thread, and in a fork, the call raises the refusal.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from st2sensor.errors import DatastoreUnavailable, SensorStops
 from st2sensor.portable import rpc
 
 RELEASED = (SensorStops, DatastoreUnavailable)
-"""The errors of a call that waited and was released because the sensor is asked to stop."""
+"""The errors of a call that was waiting and was released because the sensor has been asked to stop."""
 
 UNWINDING = 3.0
 """Seconds that a sensor has to unwind. An exception that exists for longer was swallowed and kept."""
 
 SWALLOWED = 3
-"""Times that a sensor may swallow the exception before it is ended where it is."""
+"""Number of times that a sensor may swallow the exception before it is ended where it is."""
 
 
 class StopSensor(SystemExit):
-    """Interrupts run() and poll(). It is a SystemExit because servers and event loops let that through."""
+    """Interrupts run() and poll(). It is a SystemExit because servers and event loops do not catch those."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -51,15 +51,15 @@ class Stop:
         """Returns the exception that is unwinding the sensor, or None."""
         self._raised_at = 0.0
         self._swallowed = -1
-        """How often the exception was raised before and swallowed."""
+        """How many times the sensor has swallowed the exception; -1 before it is first raised."""
         self.end_here: Callable[[], object] = lambda: None
-        """Ends the process where the exception does not."""
+        """Ends the process if raising the exception does not."""
         self._main = threading.get_ident()
         for number in (signal.SIGTERM, rpc.STOP_SIGNAL):
             signal.signal(number, self._on_signal)
 
     def begin(self) -> None:
-        """Raise a stop from now on. An earlier signal is lost: the container repeats it."""
+        """From now on, raise StopSensor when a stop signal arrives. An earlier one is lost, but will be repeated."""
         self.asked = False
         self._shields = 0
 
@@ -80,7 +80,7 @@ class Stop:
             try:
                 raise stop
             finally:
-                # Its traceback holds this frame. A reference back would keep it alive after it was swallowed.
+                # Its traceback holds this frame. A reference from here would keep it alive after it was swallowed.
                 del stop
 
     def __enter__(self) -> None:
@@ -95,15 +95,18 @@ class Stop:
                 self._raise()
 
     def over(self) -> None:
-        """Raise no stop from now on, because cleanup() runs. Raises StopSensor if one comes at this very moment."""
+        """From now on, ignore stop signals, because cleanup() is running.
+
+        Raises StopSensor if a signal arrives at this very moment.
+        """
         self._over = True
 
     def finish(self) -> bool:
-        """Raise no stop from now on, and return whether one came at this very moment."""
+        """From now on, ignore stop signals. Return whether one arrived at this very moment."""
         try:
             self.over()
         except StopSensor:
-            # It does not come again while it is being handled.
+            # It is not raised again while it is being handled.
             self.over()
             return True
         return False

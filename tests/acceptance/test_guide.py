@@ -87,7 +87,7 @@ def test_every_method_of_the_sensor_service_does_what_the_guide_says(workspace: 
         "secret": ["guide.Guide:ma_password", "Sup3rS34et", True, False],
         "ciphertext": "3030303030",
         "expires": "Z",
-        "not json": "payload['bad'] cannot be dispatched: its type is object; convert it to one of JSON's",
+        "not json": "payload['bad'] cannot be dispatched: its type is object; convert it to a JSON type",
     }
     container.wait_for_log("WARNING guide.Guide.Guide: Something is odd")
     assert "Polling 3rd party" not in container.log

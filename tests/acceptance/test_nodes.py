@@ -177,7 +177,7 @@ def test_a_node_that_is_not_there_is_no_one_to_drain_but_by_force(embedded: Work
     assert states == {"a": "up", "b": "drained"}
     # Nobody is left to take them: they stop, though more than are moved at once.
     drained = one.ask("drain", "a", "--json", "--timeout", f"{SOON:g}")
-    assert "warning: no node takes over 8 sensors, p.S0, p.S1, p.S2 and 5 more: all nodes that may run it" in (
+    assert "warning: no node can take over 8 sensors, p.S0, p.S1, p.S2 and 5 more: all nodes that may run it" in (
         drained.stderr
     )
     assert json.loads(drained.stdout) == {"node": "a", "drained": True, "sensors": 0}

@@ -190,7 +190,7 @@ def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -
     (rule,) = json.loads(told(workspace, "rules", "--json"))
     assert (rule["ref"], rule["trigger_type"], rule["parameters"]) == ("p.asks", "p.asked", {"path": "/tmp/y"})
     assert container.stop() == 0
-    assert "no container runs here" in told(workspace, "dispatch", "p.counted", '{"count": 4712}')
+    assert "no container is running here" in told(workspace, "dispatch", "p.counted", '{"count": 4712}')
     for trigger, payload, code, why in refused[:2]:
         done = st2sensor(workspace, "dispatch", trigger, payload)
         assert (done.returncode, why in done.stderr) == (code, True), done.stderr

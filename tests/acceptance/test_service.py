@@ -137,7 +137,7 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
         assert ctl(embedded, "reopen-log-files", "st2sensorcontainer") == ""
         third = number_in(ctl(embedded, "restart-component", "st2sensorcontainer").splitlines()[1] + "\n")
         assert third != second
-        assert "warning: st2api is StackStorm's" in ctl(embedded, "restart-component", "st2api")
+        assert "warning: st2api belongs to StackStorm" in ctl(embedded, "restart-component", "st2api")
         assert number_in(ctl(embedded, "status")) == third
         assert "stopped" in moved.read_text()
     finally:

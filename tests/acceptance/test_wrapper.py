@@ -43,7 +43,7 @@ def test_as_a_script_it_runs_where_st2sensor_is_not_installed(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(WRAPPER), "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "Runs one sensor for st2sensorcontainer" in done.stdout
+    assert "Runs one sensor. st2sensorcontainer starts this program" in done.stdout
     assert "example:" in done.stdout
 
 

@@ -31,7 +31,7 @@ ELSEWHERE = timezone(timedelta(hours=5, minutes=30))
 
 
 def in_a_pack(code: str, python: str = sys.executable) -> Any:
-    """What code prints as JSON, where only StackStorm's names and the standard library are."""
+    """Return the JSON that code prints in an interpreter with only StackStorm's names and the standard library."""
     script = f"import sys; sys.path[:0] = [{str(COMPAT)!r}, {str(ROOT)!r}]\nimport json\n{code}"
     done = subprocess.run([python, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ print(json.dumps([
         [True, True, False, False],
         [
             *(["h", 1], ["h", None], ["::1", None], ["::1", None], ["::1", 2], ["1.2.3.4", 5]),
-            "the port 'x' is no number; write the address as in host:5672 or [::1]:5672",
+            "the port 'x' is not a number; write the address like host:5672 or [::1]:5672",
         ],
         ['{"b": {"own": 1}}', {"a": [1], "b": "x"}, None, "{", [2], 3, 4],
         "http://x",
@@ -173,7 +173,7 @@ print(json.dumps(found))
 """
     assert in_a_pack(code) == [
         *(False, True),
-        "cannot import name 'BaseActionTestCase' from 'st2tests.base': only tests of sensors run here; run those of "
+        "cannot import name 'BaseActionTestCase' from 'st2tests.base': only tests of sensors run here; run tests of "
         "actions where StackStorm's own st2tests is installed",
     ]
 
@@ -352,7 +352,7 @@ def test_a_command_in_time_gives_a_fourth_value() -> None:
 
 
 def test_a_command_that_takes_too_long_is_killed_with_what_it_has_started() -> None:
-    # On a slow machine it may not have begun when it is killed.
+    # On a slow machine, the command may not have begun when it is killed.
     for timeout in (0.5, SOON, LATER):
         done = run_command_in_time('sleep 100000 & echo "$$ $!"; wait', shell=True, timeout=timeout)
         if done.stdout:

@@ -7,7 +7,7 @@ from st2sensor.sensor import PollingSensor, Sensor
 
 
 class Clock:
-    """Stands for the time module: sleeping takes no time."""
+    """Stands in for the time module: sleeping takes no time."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""What packs test their sensors with, as packs use it: in an interpreter of theirs, and under pytest."""
+"""The helpers for the tests of packs, as packs use them: in their own interpreter, and under pytest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DOCUMENT = (ROOT / "docs" / "testing.md").read_text()
 
 
 class Recorder(Sensor):
-    """Writes down what is called."""
+    """Records the calls of its methods."""
 
     def __init__(self, sensor_service: Any, config: dict[str, Any] | None = None) -> None:
         super().__init__(sensor_service, config)
@@ -78,7 +78,7 @@ class Case(BaseSensorTestCase):
     sensor_cls = Recorder
 
     def runTest(self) -> None:
-        """Not run: its methods are."""
+        """Never run: the tests call other methods."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def case() -> Case:
 
 
 def files(folder: Path, text: str) -> Path:
-    """The files that a document shows: the first line of each is its path."""
+    """Write the files that a document shows. The first line of each is its path."""
     for path, body in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def files(folder: Path, text: str) -> Path:
 
 
 def run(folder: Path, python: str, *arguments: str, paths: tuple[Path, ...] = ()) -> str:
-    """Run in a pack's folder, where nothing is but the interpreter's own and st2sensor."""
+    """Run an interpreter in a pack's folder, with only its own packages and st2sensor."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *paths])),
@@ -115,7 +115,7 @@ def run(folder: Path, python: str, *arguments: str, paths: tuple[Path, ...] = ()
 
 
 def test_the_document_shows_files_that_pass_where_the_plugin_is_installed(tmp_path: Path) -> None:
-    """What setup.py says is what pytest finds."""
+    """Pytest finds the plugin that setup.py declares."""
     pytest.importorskip("setuptools")
     subprocess.run(
         [sys.executable, "-W", "ignore", "setup.py", "-q", "egg_info", "--egg-base", str(tmp_path)],

@@ -1,4 +1,4 @@
-"""`st2sensor completion`: print a shell's script. Also finds the sensors and nodes that complete a value."""
+"""`st2sensor completion`: print a shell's completion script. Also: find the sensors and nodes that complete a value."""
 
 from __future__ import annotations
 

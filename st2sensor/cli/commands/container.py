@@ -22,7 +22,7 @@ def container(
     set_aside_damaged_outbox: bool,
 ) -> int:
     """Run a container until it is stopped; return its exit code. Raises ConfigError, and the errors of `serve`."""
-    # The configuration says where its own warnings are logged.
+    # Warnings about the configuration are logged where the configuration says.
     settings = configured(config_files, show_warnings=False)
     logs.configure_as(settings.log, debug=debug or settings.log.debug)
     for warning in settings.warnings:

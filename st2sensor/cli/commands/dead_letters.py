@@ -80,9 +80,9 @@ def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everythin
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
-    """Publish a letter and delete it. It stays if the broker refuses it, or if it cannot be encoded."""
+    """Publish a letter and delete it. It is kept if the broker refuses it, or if it cannot be encoded."""
     try:
-        # Connect for each: a broker closes the channel when it refuses a message.
+        # Connect for each letter: a broker closes the channel when it refuses a message.
         publisher.connect()
         publisher.publish([message_of(letter.entry, settings.messaging)])
     except BrokerUnavailable:

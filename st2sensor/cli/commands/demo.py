@@ -35,7 +35,7 @@ def demo(config_files: Sequence[str]) -> int:
     console = Console(highlight=False)
     state_dir = settings.container.state_dir
     watched = _write_pack(state_dir)
-    # A pack that fails is reported, and does not keep the others from running.
+    # A pack that fails is reported, and does not prevent the others from running.
     registration.register(settings)
     log = state_dir / "container.log"
     with (
@@ -53,7 +53,7 @@ def demo(config_files: Sequence[str]) -> int:
         with log.open("ab") as stream:
             container = child_process.start(config_files, stream)
         with child_process.stopping(container) as code:
-            intro = f"\nThe container runs, its log is {log}. Triggers appear below; Ctrl-C stops everything."
+            intro = f"\nThe container is running; its log is {log}. Triggers appear below; Ctrl-C stops everything."
             console.print(intro, soft_wrap=True)
             console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
             follow.follow(subscription, show, lambda: container.poll() is not None)

@@ -31,7 +31,9 @@ def dispatch(
         print_outcome(json_output, f"{trigger} is on its way", trigger=trigger, published=False)
     except ContainerAway:
         _publish(settings, event)
-        print_outcome(json_output, f"{trigger} is published; no container runs here", trigger=trigger, published=True)
+        print_outcome(
+            json_output, f"{trigger} is published; no container is running here", trigger=trigger, published=True
+        )
     except ValueError as exception:
         raise TriggerRefused(str(exception), key="payload") from exception
 
@@ -42,7 +44,7 @@ def _payload(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as exception:
         raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
     if not isinstance(content, dict):
-        raise click.BadParameter('a payload is a JSON object, as in \'{"line": "hello"}\'', param_hint="PAYLOAD")
+        raise click.BadParameter('a payload must be a JSON object, like \'{"line": "hello"}\'', param_hint="PAYLOAD")
     return content
 
 

@@ -19,7 +19,7 @@ from st2sensor.sharing.overview import Overview
 from st2sensor.storage.base import Leases
 
 CHECK_INTERVAL = 0.5
-"""Seconds between two checks of what the node still holds."""
+"""Seconds between two checks of the sensors that the node still holds."""
 
 
 def drain(
@@ -36,7 +36,7 @@ def drain(
         if not no_wait:
             _wait(opened, node, timeout)
         left = len(leases.held_by(node, leases.overview(opened)))
-    line = f"{node} is drained" if not left else f"{node} hands over {units.count(left, 'sensor')}"
+    line = f"{node} is drained" if not left else f"{node} is handing over {units.count(left, 'sensor')}"
     print_outcome(json_output, in_line(line), node=node, drained=True, sensors=left)
 
 
@@ -48,16 +48,16 @@ def _warn(settings: Settings, node: str, overview: Overview) -> None:
         ref: after.why_nobody(needs) for ref, needs in wanted.items() if ref in held and not after.may_run(needs)
     }
     for line in leases.by_reason(stopping):
-        click.echo(in_line(f"warning: no node takes over {line}"), err=True)
+        click.echo(in_line(f"warning: no node can take over {line}"), err=True)
 
 
 def _wait(opened: Leases, node: str, timeout: float | None) -> None:
-    """Wait until a node holds nothing, and print how many sensors are left. Raises StillHeld."""
+    """Wait until a node holds no sensor, and print how many are left. Raises StillHeld."""
     shown, until = 0, None if timeout is None else time.monotonic() + timeout
     while held := sorted(leases.held_by(node, leases.overview(opened))):
         if until is not None and time.monotonic() >= until:
             raise StillHeld(
-                f"{node} still holds {leases.named(held)}; it keeps handing over: st2sensor nodes shows the progress"
+                f"{node} still holds {leases.named(held)}; it is still handing over: st2sensor nodes shows the progress"
             )
         if len(held) != shown:
             shown = len(held)

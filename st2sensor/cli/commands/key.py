@@ -36,7 +36,7 @@ from st2sensor.storage import open_storage
 class Shown:
     """A key as it is shown.
 
-    :param value: masked if it is secret and shall not be decrypted.
+    :param value: the value, masked if it is secret and decryption was not requested.
     :param expire_timestamp: ISO 8601 text.
     """
 

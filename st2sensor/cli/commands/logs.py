@@ -1,4 +1,4 @@
-"""`st2sensor logs`: show the newest log lines of a sensor, and follow new ones."""
+"""`st2sensor logs`: show the newest log lines of a sensor, and follow new lines."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def logs(config_files: Sequence[str], *, ref: str, follow: bool, json_output: bo
             for line in _kept(container, ref):
                 _print(line, json_output)
             return
-        # Follow on a connection of its own, before asking for the kept lines: no line is lost in between.
+        # Follow on a separate connection, and before asking for the kept lines, so that no line is lost in between.
         with reached(state_dir, ref) as following:
             following.follow(["line"], ref)
             for line in _once(_kept(container, ref), (parsed(Line, event) for event in following.events())):

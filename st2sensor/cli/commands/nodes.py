@@ -35,9 +35,9 @@ COLUMNS = ("node", "host", "state", "sensors", "capacity", "labels", "lease", "v
 class Row:
     """A node as it is listed.
 
-    :param sensors: number of sensors that it holds.
-    :param lease: seconds that its leases last without renewal.
-    :param started: seconds since the epoch; `seen` likewise, when it last renewed its leases.
+    :param sensors: number of sensors that the node holds.
+    :param lease: seconds that the node's leases last without renewal.
+    :param started: seconds since the epoch; `seen` likewise, when the node last renewed its leases.
     """
 
     node: str

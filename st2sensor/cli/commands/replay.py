@@ -26,7 +26,7 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 SENSOR = "replay"
-"""Name in place of the sensor: a recording does not know it."""
+"""Name in place of the sensor's, which a recording does not have."""
 
 HEARTBEAT = 1.0
 """Longest time without a sign of life to the broker (seconds)."""
@@ -63,7 +63,7 @@ def replay(
                 published += 1
             except MessageRefused as problem:
                 click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
-                # The broker closes the channel over a message that it refuses.
+                # The broker closes the channel when it refuses a message.
                 publisher.connect()
     click.echo(f"{published} published, {len(chosen) - published} skipped")
     return 0 if published == len(chosen) else 1

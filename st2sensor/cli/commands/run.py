@@ -9,7 +9,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon.serve import serve
 
 DEBUGGING_TIME = 86400.0
-"""Seconds that a sensor may take to start: its author may be at a breakpoint."""
+"""Seconds that a sensor may take to start: its author may have stopped it at a breakpoint."""
 
 
 def run(config_files: Sequence[str], *, ref: str) -> int:

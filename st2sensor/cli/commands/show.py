@@ -1,4 +1,4 @@
-"""`st2sensor show`: show everything about one sensor, above all why it does not work."""
+"""`st2sensor show`: show everything about one sensor, above all why it is not working."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
 WITHOUT_REASON = ("running", "refused")
-"""States that need no reason, or show it in another row."""
+"""States that need no reason, or whose reason is in another row."""
 
 BARS = 30
 """Bars of the sparkline: five minutes."""
@@ -63,7 +63,7 @@ def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
 
 
 def _configuration_gaps(settings: Settings, ref: str, container: NodeReport | None) -> list[str]:
-    """Return what is missing in the sensor's configuration; nothing if the database is away."""
+    """Return the gaps in the sensor's configuration; none if the database is unreachable."""
     if container is not None and any(check.name == "database" and not check.ok for check in container.checks):
         return []
     found: list[str] = resolve("st2sensor.cli.inspection.configured:warnings")(settings, ref)
@@ -159,7 +159,7 @@ def _notice(notice: Notice | None) -> str:
 def _dead_letters(settings: Settings, ref: str) -> list[str]:
     """Return the reasons of a sensor's dead letters, oldest first.
 
-    This includes those of a container that has run only this sensor.
+    This includes the dead letters of a container that has run only this sensor.
     """
     found: list[tuple[float, str]] = []
     for state_dir in (settings.container.state_dir, settings.container.state_dir / ref):

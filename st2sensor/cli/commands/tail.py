@@ -35,7 +35,7 @@ class Accepted:
     :param at: seconds since the epoch.
     :param trigger: reference of the trigger type.
     :param body: JSON, as it goes to the broker.
-    :param tagged: whether the payload holds marks for values that JSON does not have, such as times.
+    :param tagged: whether the payload has tags for values that JSON does not have, such as times.
     """
 
     at: float
@@ -86,7 +86,7 @@ def _follow_exchange(settings: Settings, handle: Handle) -> None:
 
 
 def _follow_container(settings: Settings, handle: Handle) -> bool:
-    """Show the triggers that the container accepts, until it ends. Return False if no container runs."""
+    """Show the triggers that the container accepts, until it ends. Return False if no container is running."""
     try:
         with reached(settings.container.state_dir) as container:
             container.follow(["trigger"])

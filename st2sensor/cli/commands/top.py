@@ -70,7 +70,7 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
 def _screen(
     node: NodeReport, sensors: Sequence[SensorReport], sort: str, width: int, shares: Shares, room: int | None
 ) -> Group:
-    """Return everything that is shown.
+    """Return the whole screen.
 
     :param room: number of rows that fit; None for all.
     """

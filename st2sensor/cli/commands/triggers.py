@@ -95,7 +95,7 @@ def _rows(settings: Settings) -> list[Row]:
         storage.prepare()
         found, types = storage.all(Trigger), storage.all(TriggerType)
         sensors = {ref: sensor.ref for sensor in storage.all(SensorType) for ref in sensor.trigger_types}
-    # A type with parameters exists before anybody asks for a trigger of it.
+    # A type with parameters exists before anyone asks for a trigger of that type.
     in_use = {trigger.type for trigger in found}
     found += [Trigger(pack=item.pack, name=item.name, type=item.ref) for item in types if item.ref not in in_use]
     return [
@@ -126,7 +126,7 @@ def _check_counts(trigger: Trigger, storage: Storage) -> None:
 
 
 def _check_timer(trigger_type: str, parameters: Mapping[str, Any]) -> None:
-    """Refuse a timer that never fires: parameters may match the schema and still be no time. Raises TriggerRefused."""
+    """Refuse a timer that would never fire, although its parameters match the schema. Raises TriggerRefused."""
     if trigger_type in schedule.TYPES:
         try:
             schedule.schedule_of(trigger_type, parameters, datetime.now(UTC), None)

@@ -1,4 +1,4 @@
-"""Start, stop and inspect the container as a service: through systemd if that runs, otherwise directly."""
+"""Start, stop and inspect the container as a service: through systemd if it is running, otherwise directly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 START_TIMEOUT = 60.0
-"""Seconds that a container has until it listens. One that ends earlier is not waited for."""
+"""Seconds to wait for a container to listen. The wait ends early if the container ends."""
 
 STOP_GRACE = 10.0
 """Seconds that a container has to end, in addition to `[sensorcontainer] stop_timeout`."""
@@ -35,11 +35,11 @@ OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
 """Files in a state directory, including the folders of containers that ran only one sensor."""
 
 NOT_RUNNING = 3
-"""Exit code of `st2ctl status` if the container does not run, as systemctl has it."""
+"""Exit code of `st2ctl status` if the container is not running, as that of systemctl."""
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
-    """Start the container unless it runs, or the named services. Return the exit code."""
+    """Start the container unless it is running, or the named services. Return the exit code."""
     settings = configured(config_files)
     return _each(components, "start", lambda: _start(settings, config_files))
 
@@ -57,7 +57,7 @@ def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
 
 
 def status(config_files: Sequence[str]) -> int:
-    """Print whether the container runs, as StackStorm's st2ctl does. Return 0 or NOT_RUNNING."""
+    """Print whether the container is running, as StackStorm's st2ctl does. Return 0 or NOT_RUNNING."""
     return _status(configured(config_files))
 
 
@@ -70,7 +70,7 @@ def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) 
 def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
     """Do something to services; return the exit code.
 
-    :param ours: does it to the container if systemd does not run.
+    :param ours: does it to the container if systemd is not running.
     """
     if services.BOOTED.exists():
         return services.each(components, lambda: systemctl(action, SERVICE), action)
@@ -86,7 +86,7 @@ def _reopen(settings: Settings) -> int:
 
 
 def clean(config_files: Sequence[str], *, yes: bool) -> int:
-    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy while it runs.
+    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy if it runs.
 
     :param yes: do not ask for confirmation.
     """
@@ -157,7 +157,7 @@ def _spawn(config_files: Sequence[str], log: Path) -> int:
 
 
 def _listens(settings: Settings) -> bool:
-    """Return whether the container is up. One that only holds its state directory may still fail."""
+    """Return whether the container is up. While it only holds its state directory, its start may still fail."""
     try:
         with reached(settings.container.state_dir):
             return True

@@ -30,7 +30,7 @@ def start(config_files: Sequence[str], output: IO[bytes] | int) -> subprocess.Po
     for path in config_files:
         command += ["--config-file", path]
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork in a process with threads. This is safe: the child takes no lock before exec.
+        # Python 3.12 warns of a fork in a process with threads. This fork is safe: the child takes no lock before exec.
         warnings.simplefilter("ignore", DeprecationWarning)
         return subprocess.Popen(
             command,

@@ -1,4 +1,4 @@
-"""The services that st2ctl may name: our container, and those of StackStorm, which systemd manages."""
+"""The services that users of st2ctl may name: our container, and StackStorm's services, which systemd manages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 SERVICE = "st2sensorcontainer"
 
 BOOTED = Path("/run/systemd/system")
-"""A folder that exists if systemd runs."""
+"""A folder that exists if systemd is running."""
 
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
 """Arguments of systemctl that make a service reopen its log files. Its child processes could die of the signal."""
@@ -35,7 +35,7 @@ def _of_stackstorm(name: str, *verb: str) -> int:
     if BOOTED.exists():
         return systemctl(*verb, name)
     click.echo(
-        f"warning: {name} is StackStorm's, and systemd does not run here: use StackStorm's own st2ctl",
+        f"warning: {name} belongs to StackStorm, and systemd is not running here: use StackStorm's own st2ctl",
         err=True,
     )
     return 0

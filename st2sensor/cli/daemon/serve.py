@@ -57,13 +57,13 @@ PR_SET_DUMPABLE = 4
 LOG = logging.getLogger("st2sensor.container")
 
 FLUSH = 1.0
-"""Seconds that the last triggers have to reach the broker at the end. The rest is sent at the next start."""
+"""Seconds that the last triggers have to reach the broker during shutdown. The rest is sent at the next start."""
 
 STORAGE_THREADS = 4
 """Threads that access the database."""
 
 SWITCH_INTERVAL = 0.001
-"""Seconds that a thread may run while others wait."""
+"""Seconds that a thread may run while others are waiting."""
 
 PRIVATE_UMASK = 0o027
 """Umask of the container; sensors keep the one that it was started with."""
@@ -82,9 +82,9 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     """
     if only is not None and not SENSOR_REF.fullmatch(only):
         raise SensorNotFound(f"{only} is not a sensor's reference; write PACK.CLASS, as in linux.FileWatchSensor")
-    # Signals that arrive before the loop runs wait for it, so a stop is always orderly.
+    # Signals that arrive before the loop is running wait for it, so that every stop is orderly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
-    # Nobody may read the passwords and the key in memory, not even a sensor that runs as the same user.
+    # No one may read the passwords and the key in memory, not even a sensor that runs as the same user.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter. With short turns, a burst in one does not delay the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -93,7 +93,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Each sensor needs four file descriptors in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
-    # Nobody else may read the outbox and the embedded database: they hold payloads and values.
+    # No other user may read the outbox and the embedded database: they hold payloads and values.
     sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=settings.container.private_environment)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
@@ -165,7 +165,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         delivery.start()
         stack.callback(delivery.close)
         LOG.info("configured by %s", settings.source)
-        # Imported objects stay for good. Unless frozen, they delay collection until garbage is a quarter of them.
+        # Imported objects stay until the end. Unless they are frozen, the collector puts off a full collection until
+        # there are a quarter as many new objects.
         gc.collect()
         gc.freeze()
         code = loop.run_until_complete(supervise())
@@ -202,7 +203,10 @@ def _participant(
 
 
 def _page(settings: Container) -> MakePage | None:
-    """Return a maker of the status page's server. Its libraries take 18 MB and 0.2 s to load."""
+    """Return a function that makes the status page's server; None if there is no page.
+
+    The server's libraries take 18 MB and 0.2 s to load.
+    """
     if settings.http is None:
         return None
     server = resolve("st2sensor.status.server:Server")

@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 PROFILER = "use cProfile, or py-spy on the process that st2sensor show names"
 
 FLAGS = {
-    "--use-debugger": "a debugger works without it, with st2sensor run PACK.CLASS",
+    "--use-debugger": "a debugger needs no option: use st2sensor run PACK.CLASS",
     "--profile": "the database's own profiler logs queries",
     "--enable-profiler": PROFILER,
     "--enable-eventlet-blocking-detection": "st2sensor list shows sensors that hang",
@@ -25,7 +25,7 @@ VALUES = {"--eventlet-blocking-detection-resolution": FLAGS["--enable-eventlet-b
 def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """Return a callback that warns when an option without effect is given.
 
-    :param reason: why it has none, or the alternative.
+    :param reason: why the option has none, or the alternative.
     """
 
     def warn(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -36,7 +36,7 @@ def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]
 
 
 def accepted(function: Function) -> Function:
-    """Add the options that all services of StackStorm take."""
+    """Add the options that all services of StackStorm accept."""
     for name, reason in VALUES.items():
         function = click.option(name, hidden=True, expose_value=False, type=float, callback=warned(reason))(function)
     for name, reason in FLAGS.items():

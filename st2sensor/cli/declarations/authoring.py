@@ -67,7 +67,7 @@ def init() -> None:
     "triggers",
     multiple=True,
     metavar="'TYPE K=V...'",
-    help="Add a trigger with parameters, as a rule would. Quote the whole; values are YAML.",
+    help="Add a trigger with parameters, as a rule would. Quote the whole text; values are YAML.",
 )
 @recorded
 @click.option(
@@ -83,7 +83,7 @@ def init() -> None:
 )
 @runs("st2sensor.cli.commands.dev:dev")
 def dev() -> None:
-    """Run the sensors of packs; restart them when you save. Ctrl-C stops it.
+    """Run the sensors of packs; restart them when you save. Ctrl-C stops them.
 
     Needs no servers, no configuration and no root. Shows the log, valid and invalid triggers, and changes in the
     datastore. Writes nothing into the folders of the packs.

@@ -1,4 +1,4 @@
-"""The commands of `st2sensor` that change what runs."""
+"""The commands of `st2sensor` that start, stop and move sensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ section = click.Group("Change what runs")
 def restart() -> None:
     """Stop a sensor and start it again.
 
-    A sensor that waits for a restart after a failure starts immediately.
+    A sensor that is waiting to be restarted after a failure starts immediately.
     """
 
 
@@ -43,7 +43,7 @@ def disable() -> None:
 
 @section.command(epilog=examples("st2sensor drain node1", "st2sensor drain node1 --timeout 60"))
 @named_node
-@click.option("--no-wait", is_flag=True, help="Return before all sensors are handed over.")
+@click.option("--no-wait", is_flag=True, help="Return without waiting for all sensors to be handed over.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop waiting after this time. [default: never]"
 )
@@ -97,6 +97,6 @@ def dispatch() -> None:
     """Dispatch a trigger by hand.
 
     PAYLOAD is JSON; - reads it from standard input. The trigger goes through the outbox of the running container, like
-    one from a sensor. If no container runs, it goes straight to the broker. Triggers that are not registered, or do not
-    match their schema, are refused. With --json, "published" is true if the broker already has the trigger.
+    one from a sensor. If no container is running, it goes straight to the broker. Triggers that are not registered, or
+    do not match their schema, are refused. With --json, "published" is true if the broker already has the trigger.
     """

@@ -1,4 +1,4 @@
-"""The commands of `st2sensor` that show what runs."""
+"""The commands of `st2sensor` that show sensors, nodes and triggers."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def nodes() -> None:
 def logs() -> None:
     """Show the newest lines of a sensor's log.
 
-    Lines of the container about the sensor are included. The container keeps the last 100 lines; its own log has the
-    older ones.
+    This includes the container's own log lines about the sensor. The container keeps the last 100 lines; its own log
+    has the older ones.
     """
 
 

@@ -40,7 +40,7 @@ def key() -> None:
     "--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Scope of the keys."
 )
 @click.option(
-    "--limit", type=click.IntRange(min=0, max=MOST), help="Show at most this many keys of each scope. [default: all]"
+    "--limit", type=click.IntRange(min=0, max=MOST), help="Maximum number of keys to show of each scope. [default: all]"
 )
 @decrypt
 @as_json
@@ -114,7 +114,7 @@ def reencrypt() -> None:
     )
 )
 def apikey() -> None:
-    """API keys for webhooks. Once one exists, every request needs a key."""
+    """API keys for webhooks. Once a key exists, every request needs one."""
 
 
 @apikey.command(epilog=examples("st2sensor apikey create", 'st2sensor apikey create --note "GitHub of team A"'))
@@ -122,7 +122,7 @@ def apikey() -> None:
 @as_json
 @runs("st2sensor.cli.commands.apikey:create")
 def create() -> None:
-    """Create a key and show it. It is shown only once: just its hash is stored."""
+    """Create a key and show it. It is shown only once, because only its hash is stored."""
 
 
 @apikey.command("list", epilog=examples("st2sensor apikey list", "st2sensor apikey list --json"))
@@ -137,4 +137,4 @@ def list_apikeys() -> None:
 @as_json
 @runs("st2sensor.cli.commands.apikey:revoke")
 def revoke() -> None:
-    """Stop accepting a key, within seconds. It stays listed, and requests still need a key."""
+    """Stop accepting a key, within seconds. The key stays in the list, and requests still need a key."""

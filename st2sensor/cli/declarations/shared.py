@@ -26,7 +26,7 @@ def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> b
 def common(function: Function, *, tells_debug: bool = False) -> Function:
     """Add the options that every program has.
 
-    Each command receives the configuration files, without a parameter of its own.
+    Each command receives the configuration files through the context, so it need not declare a parameter for them.
 
     :param tells_debug: also pass --debug to the command.
     """
@@ -48,7 +48,7 @@ def common(function: Function, *, tells_debug: bool = False) -> Function:
 
 
 def version(function: Function) -> Function:
-    """Add the option --version. Each program gets its own: click's remembers the program that uses it first."""
+    """Add the option --version. Each program needs its own: one of click's remembers the first program that uses it."""
     return click.version_option(
         st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
     )(function)

@@ -52,7 +52,7 @@ def add() -> None:
 @as_json
 @runs("st2sensor.cli.commands.triggers:remove")
 def remove() -> None:
-    """Withdraw a trigger. It is deleted once no rule and no one else needs it."""
+    """Withdraw a trigger. It is deleted once no rule and no other user needs it."""
 
 
 @section.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
@@ -74,7 +74,7 @@ def rules() -> None:
 def dead_letters() -> None:
     """Show, replay and delete triggers that failed to publish.
 
-    Their types were unknown, their payloads invalid, or the broker refused them.
+    Their types were unknown, their payloads were invalid, or the broker refused them.
     """
 
 

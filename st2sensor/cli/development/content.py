@@ -29,7 +29,7 @@ from st2sensor.transport import open_transport
 SENSOR = "sensor"
 
 VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "stops"}
-"""What happens to an enabled sensor, by the result of its registration."""
+"""The words for what happens to an enabled sensor, by the result of its registration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Content:
         self._announcements = Announcements.of(settings)
         self._checker = Checker()
         self._failing: frozenset[str] = frozenset()
-        """Messages of failures that have been shown and still exist."""
+        """Messages of failures that have been shown and are not fixed yet."""
         self._lock = threading.Lock()
 
     def start(self, sensors: Sequence[str]) -> None:
@@ -101,7 +101,7 @@ class Content:
             failed = failures(outcomes)
             self._make_room()
             self._show_failures(failed, ())
-            # A missing type may be in a broken file, and appear once that is fixed.
+            # A missing type may be in a broken file, and appear once the file is fixed.
             self._add_triggers(lenient=bool(failed))
             if not failed:
                 _check(sensors, [outcome.ref for outcome in outcomes if outcome.kind == SENSOR])
@@ -141,7 +141,7 @@ class Content:
             outcomes = registry.register(KINDS)
         own = str(self._settings.content.overrides_path)
         for warning in registry.warnings:
-            # The overrides are this command's own: a class named by --sensor is not in every pack.
+            # This command has written the overrides: a class named by --sensor is not in every pack.
             if warning not in self._failing and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
         self._failing |= set(registry.warnings)
@@ -155,7 +155,7 @@ class Content:
             if self._virtualenvs and not has_pip:
                 shutil.rmtree(home / ref, ignore_errors=True)
             elif not self._virtualenvs and not (home / ref).exists() and virtualenv.requirements(path):
-                # An empty one: the sensor uses the packages of the container's interpreter.
+                # An empty virtualenv: the sensor uses the packages of the container's interpreter.
                 venv.create(home / ref, with_pip=False, symlinks=True)
         if not self._virtualenvs:
             return []
@@ -175,7 +175,7 @@ class Content:
             if message not in self._failing or any(name in text for name in names):
                 place, _, problem = text.partition(": ")
                 running = [item.ref for item in failed if item.message == message and self._goes_on(item)]
-                after = f"; {', '.join(running)} keeps running as it was" if running else ""
+                after = f"; {', '.join(running)} keeps running unchanged" if running else ""
                 self._screen.show("error", place, f"{problem}{after}")
                 was_shown = True
         self._failing = frozenset(messages)

@@ -115,5 +115,5 @@ def _record(line: str) -> Record:
         kind = LEVELS.get(fields["level"], "critical")
         return Record(moment=float(fields["timestamp_f"]), kind=kind, name=name, text=text, below=below)
     except (ValueError, TypeError, KeyError):
-        # Before the log is configured, and from what writes past it.
+        # Output from before the log is configured, or from code that does not use it.
         return Record(moment=None, kind="info", name="", text=line)

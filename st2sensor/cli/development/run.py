@@ -1,4 +1,4 @@
-"""Run `st2sensor dev`: a container with its own folder, and everything that shows what it does."""
+"""Run `st2sensor dev`: a container with its own folder, and the output about it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from st2sensor.outbox.database.file import open_file
 from st2sensor.storage import open_storage
 
 LOG_END_TIMEOUT = 1.0
-"""Seconds to wait for the end of the log. A process that escaped from its sensor may hold it open forever."""
+"""Seconds to wait for the end of the log. A process that escaped from its sensor may keep the log open forever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _introduce(folder: Folder, screen: Screen) -> None:
     packs = ", ".join(f"[bold]{ref}[/]" for ref in folder.packs)
     shared = escape(f"st2sensor --config-file {folder.home / 'st2.conf'}")
     screen.say(f"\nDeveloping {packs}: save a file, and its sensors restart; Ctrl-C stops everything.")
-    screen.say(f"[dim]Its datastore, from another terminal:  {shared} key list[/]\n")
+    screen.say(f"[dim]The datastore, from another terminal:  {shared} key list[/]\n")
 
 
 def _end(code: int, log: Log, screen: Screen) -> int:

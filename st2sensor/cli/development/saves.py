@@ -18,10 +18,10 @@ from st2sensor.packs.yaml_files import SUFFIXES
 CODE = (".py", *SUFFIXES)
 
 SAVES_DELAY, SETTLE = 100, 50
-"""Milliseconds during which saves are collected at most, and that must pass without a save."""
+"""Maximum number of milliseconds during which saves are collected, and milliseconds that must pass without a save."""
 
 UNDECODABLE = "Unable to decode path"
-"""Message of the watcher about a file name that is not UTF-8. It ends after that."""
+"""Message of the watcher about a file name that is not UTF-8, after which it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The output of `st2sensor dev`: lines in columns, with colours on a terminal and plain elsewhere."""
+"""The output of `st2sensor dev`: lines in columns, with colours on a terminal and without them elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STYLES = {
     "critical": "bold red",
     "invalid": "bold red",
 }
-"""Kinds of lines, and the style of the word for each."""
+"""The style of the word for each kind of line."""
 
 LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red", "sensor": "", "saved": ""}
 """Style of the text, for kinds where it differs from the style of the word."""
@@ -52,7 +52,7 @@ class Screen:
         self._lock = threading.Lock()
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Widen the column of names for those that will be shown."""
+        """Widen the column of names for the names that will be shown."""
         self._name_width = min(WIDEST_NAME, max([self._name_width, *map(len, names)]))
 
     def say(self, text: str = "") -> None:

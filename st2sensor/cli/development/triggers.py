@@ -20,7 +20,7 @@ from st2sensor.storage.base import Storage
 from st2sensor.transport.base import Message
 
 SENSOR_EVENTS = ("core.st2.sensor.process_spawn", "core.st2.sensor.process_exit")
-"""Trigger types that are not shown: the log says more about these events."""
+"""Trigger types that are not shown, because the log says more about these events."""
 
 
 class Triggers:

@@ -17,7 +17,7 @@ from st2sensor.transport.base import Message, Subscription
 from st2sensor.transport.topology import Topology
 
 POLL_INTERVAL = 0.2
-"""Seconds between two checks whether to end."""
+"""Seconds between two checks of whether to end."""
 
 
 def subscribe(messaging: Messaging) -> Subscription:

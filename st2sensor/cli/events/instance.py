@@ -19,7 +19,7 @@ from st2sensor.transport.base import Message
 from st2sensor.transport.codec import JSON_TYPE
 
 BEGINNING = 80
-"""Bytes of a malformed message that are shown."""
+"""Number of bytes of a malformed message that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Instance:
 
     :param time: ISO 8601 text: when it arrived here.
     :param trigger: reference of the trigger, or its fields.
-    :param trigger_type: reference of the type. A trigger with parameters has a uuid as its name, which says nothing.
+    :param trigger_type: reference of the type: a trigger with parameters has just a uuid as its name.
     :param trace_context: `id_` and `trace_tag`.
     """
 
@@ -46,7 +46,7 @@ class Instance:
 
 
 def instance_in(message: Message, storage: Storage) -> Instance | None:
-    """Return the instance in a message; None if it is not one, or not JSON: pickles are never read."""
+    """Return the instance in a message; None if the message is something else, or not JSON: pickles are never read."""
     if message.content_type != JSON_TYPE:
         return None
     try:

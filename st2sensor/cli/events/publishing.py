@@ -30,7 +30,7 @@ def registered(settings: Settings) -> Catalogue:
 
 
 def objections(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> list[str | None]:
-    """Return for each event why it must not be published, or None. Raises StorageError, StorageUnavailable.
+    """Return for each event the reason why it must not be published, or None. Raises StorageError, StorageUnavailable.
 
     :param catalogue: the registered types; None to read them now.
     """

@@ -20,7 +20,7 @@ FIELDS = tuple(field.name for field in fields(Instance))
 
 @contextmanager
 def recorder(path: Path | None) -> Iterator[Record]:
-    """Append each instance to a file and flush it. Without a path, do nothing.
+    """Append each instance to a file and flush it. If there is no path, do nothing.
 
     Raises ConfigError when the file cannot be opened.
     """
@@ -88,7 +88,7 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "trace_context": _is_trace,
     "message_id": lambda value: value is None or isinstance(value, str),
 }
-"""Checks of whether a value may stand in a field, by field."""
+"""For each field, a check of whether it may hold a value."""
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -1,1 +1,1 @@
-"""What commands find out about sensors, containers and nodes."""
+"""Information about sensors, containers and nodes, as commands need it."""

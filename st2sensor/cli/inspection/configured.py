@@ -19,7 +19,7 @@ from st2sensor.workers.pool import Pool
 def warnings(settings: Settings, ref: str) -> list[str]:
     """Return the warnings that a start of a sensor would log about its configuration.
 
-    None are returned if it cannot be read: the sensor's state tells that.
+    Return no warnings if the configuration cannot be read: the sensor's state already shows that.
     """
     with (
         suppress(St2SensorError),

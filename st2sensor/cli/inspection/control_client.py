@@ -32,7 +32,7 @@ REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "Value
 class ControlClient:
     """A connection, for one thread. All methods raise ContainerGone if it is lost.
 
-    Raises ContainerAway if no container listens, and ContainerForbidden if this user has no access.
+    Raises ContainerAway if no container is listening, and ContainerForbidden if this user has no access.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,5 +137,5 @@ def _away(path: Path, exception: OSError) -> St2SensorError:
             "container's user"
         )
     return ContainerAway(
-        f"no container listens at {path}; st2ctl start starts one, and the log of the last one says why it ended"
+        f"no container is listening at {path}; st2ctl start starts one, and the log of the last one says why it ended"
     )

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 from st2sensor.reports import SensorReport
 
 Shares = Mapping[str, float | None]
-"""Percent of one processor, by sensor; None if it is not known yet."""
+"""Percentage of one processor, by sensor; None if it is not known yet."""
 
 
 class CpuShares:
-    """Compares each sample with the one before."""
+    """Computes the shares from each sample and the one before."""
 
     def __init__(self) -> None:
         self._used: dict[tuple[str, int | None], float] = {}
         self._at = 0.0
 
     def shares(self, sensors: Iterable[SensorReport], now: float) -> Shares:
-        """Return the shares since the last sample. None marks a process that is new since then.
+        """Return the shares since the last sample. None means that the process is new since then.
 
         :param now: seconds of a monotonic clock.
         """

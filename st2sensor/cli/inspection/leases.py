@@ -17,7 +17,7 @@ LEASES_TIMEOUT = 10.0
 """Seconds that the database has to answer."""
 
 NAMED = 3
-"""Sensors that a line names before it only counts the rest."""
+"""Number of sensors that a line names; it only counts the rest."""
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def named(refs: Sequence[str]) -> str:
 
 
 def by_reason(reasons: Mapping[str, str]) -> list[str]:
-    """Return a line for each reason that keeps sensors from running, with those sensors.
+    """Return a line for each reason why sensors are not running, with the sensors.
 
     :param reasons: by sensor.
     """

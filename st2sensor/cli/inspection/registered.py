@@ -1,4 +1,4 @@
-"""Reports on sensors where no container runs: what the database says."""
+"""Reports on sensors from the database, for hosts without a running container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_storage
 
-NOBODY = "no container runs on this host; st2ctl start starts one"
+NOBODY = "no container is running on this host; st2ctl start starts one"
 
 
 def every(settings: Settings) -> list[SensorReport]:

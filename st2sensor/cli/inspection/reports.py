@@ -44,14 +44,14 @@ def sensors_of(container: ControlClient) -> list[SensorReport]:
 def parsed(kind: type[Report], item: object) -> Report:
     """Return a dataclass from the JSON form of its fields.
 
-    Unknown keys are ignored: the container may be newer. A field that has a default may be absent: it may be older.
-    Raises RpcError if another field is absent, or if a value has the wrong type.
+    Unknown keys are ignored, because the container may be newer. A field that has a default may be absent, because the
+    container may be older. Raises RpcError if another field is absent, or if a value has the wrong type.
     """
     try:
         made: Report = _record(kind, item)
     except ValueError as exception:
         raise RpcError(
-            f"cannot read the container's answer: {exception}; if the container runs another version of st2sensor, "
+            f"cannot read the container's answer: {exception}; if the container is of another version of st2sensor, "
             "st2ctl restart starts the installed one"
         ) from exception
     return made
@@ -94,13 +94,13 @@ def _converter(hint: Any) -> Convert:
     if is_dataclass(hint):
         return functools.partial(_record, hint)
     if hint is float:
-        # JSON does not tell 1 from 1.0.
+        # JSON does not distinguish 1 from 1.0.
         return lambda value: float(value if type(value) is int else _exactly(float, value))
     return functools.partial(_exactly, hint)
 
 
 def _exactly(kind: type[Any], value: Any) -> Any:
-    # No subclass: a bool is an int.
+    # A subclass does not count: bool is a subclass of int.
     if type(value) is not kind:
         raise TypeError
     return value

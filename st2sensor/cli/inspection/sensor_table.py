@@ -12,7 +12,7 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.reports import SensorReport
 
 NODE = "node"
-"""A column that is omitted if no sensor has a node."""
+"""The column that is omitted if no sensor has a node."""
 
 NUMBERS = frozenset({"restarts", "/min", "memory", "cpu"})
 
@@ -34,7 +34,7 @@ BARS = 18
 def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
     """Return the table. If it is too wide, the least important columns are dropped and reasons are cut.
 
-    :param processor: percent of a processor that each sensor uses, for a column of its own; None for no column.
+    :param processor: percentage of a processor that each sensor uses, for a separate column; None for no column.
     """
     rows = [_row(report, processor) for report in found]
     names = _fitting(rows, width)

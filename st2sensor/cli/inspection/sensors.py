@@ -12,7 +12,7 @@ from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
 OF_SENSORS = ("sensors",)
-"""Names of checks whose result a list of sensors shows anyway."""
+"""Names of checks whose results a list of sensors already shows."""
 
 
 def every(settings: Settings) -> list[SensorReport]:
@@ -35,7 +35,7 @@ def every(settings: Settings) -> list[SensorReport]:
 
 
 def troubles_of(settings: Settings) -> list[str]:
-    """Return a line for each thing that this host's containers need and lack, such as the broker.
+    """Return a line for each service that this host's containers need and cannot use, such as the broker.
 
     Raises ContainerForbidden.
     """

@@ -18,10 +18,10 @@ SORTS: Mapping[str, Callable[[SensorReport], Any]] = {
 
 
 def ordered(sensors: Sequence[SensorReport], sort: str, shares: Mapping[str, float | None]) -> list[SensorReport]:
-    """Return sensors in order. By cpu, current use counts if it is known, otherwise total use.
+    """Return sensors in order. The order by cpu uses current use if it is known, and total use otherwise.
 
     :param sort: a key of SORTS.
-    :param shares: percent of a processor that each sensor uses now.
+    :param shares: percentage of a processor that each sensor uses now.
     """
     if sort == "cpu" and shares:
         return sorted(sensors, key=lambda report: -(shares.get(report.ref) or 0))

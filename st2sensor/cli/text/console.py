@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 
 UNLIMITED = 500
-"""Columns of a table if no terminal limits it."""
+"""Width of a table if no terminal limits it."""
 
 
 def console() -> Console:

@@ -28,13 +28,13 @@ def clock(at: float | None) -> str:
 def span(seconds: float) -> str:
     """Return a duration in its two largest units: `3 h 12 min`.
 
-    A negative one, as after a clock change, counts as 0.
+    A negative duration, as after a clock change, counts as 0.
     """
     seconds = max(0.0, seconds)
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
-        # Round first: that may make it a minute.
+        # Round first: the result may be a minute.
         seconds = float(f"{seconds:.3g}")
     for (size, unit), (next_size, next_unit) in zip(UNITS, (*UNITS[1:], (1.0, "s")), strict=True):
         if seconds >= size:
@@ -58,7 +58,7 @@ def ago(at: float | None) -> str:
 
 
 def hang(found: Hang | None) -> str:
-    """Return which method takes long, and when the sensor last gave a sign of life; empty for None."""
+    """Return the method that takes too long, and when the sensor last gave a sign of life; empty for None."""
     if found is None:
         return ""
     lasts = span(time.time() - found.since)
@@ -88,7 +88,7 @@ def assignments(values: Mapping[str, object]) -> str:
 def sparkline(counts: Sequence[int], width: int) -> str:
     """Return the newest counts as bars.
 
-    :param width: number of bars, at most.
+    :param width: maximum number of bars.
     """
     shown = list(counts[-width:])
     top = max(shown, default=0) or 1

@@ -1,1 +1,1 @@
-"""StackStorm's name for what sensors derive from."""
+"""StackStorm's name for the package of the sensors' base classes."""

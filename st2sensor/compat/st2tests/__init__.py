@@ -1,1 +1,1 @@
-"""StackStorm's names for what packs test with."""
+"""StackStorm's names for the helpers of packs' tests."""

@@ -59,7 +59,7 @@ def _become(user: Tuple[int, int, List[int]]) -> None:
 def activate(interpreter: str) -> None:
     """Become `interpreter`: take its virtualenv's prefix, packages and .pth files, as a new process would.
 
-    For a process that has no environment's packages on its path yet.
+    Call this in a process that has no environment's packages on its path yet.
     """
     sys.executable = interpreter
     sys.prefix, sys.exec_prefix = sys.base_prefix, sys.base_exec_prefix

@@ -1,7 +1,7 @@
 """Runs the first steps of every wrapper many times.
 
-Python specializes code and fills caches while code runs. After a rehearsal in the zygote there is little left to do:
-each fork writes to 50 kB less of the memory that it shares with the zygote.
+Python specializes code and fills caches while code runs. After a rehearsal in the zygote, little of that is left
+to do: each fork writes to 50 kB less of the memory that it shares with the zygote.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Callable
 from st2sensor.portable import rpc
 
 ROUNDS = 40
-"""Runs after which CPython no longer changes how it executes a piece of code."""
+"""Number of runs after which CPython no longer changes how it executes a piece of code."""
 
 NAME = "ST2SENSOR_REHEARSAL"
 

@@ -1,5 +1,5 @@
 """Forks processes that are children of this process's parent. They outlive this process, and the parent sees their
-exit."""
+exit. Normally one clone with CLONE_PARENT does that; where it cannot be used, the process is forked twice."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000,
 SIGCHLD = 17
 
 OLDEST_GLIBC = (2, 25)
-"""Older versions remembered the process id: a process that glibc had not forked itself took its parent's id for its
-own."""
+"""Older versions cached the process id: a process that glibc had not forked itself took its parent's id for its own."""
 
 REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
-"""Errors of clone where it is not allowed."""
+"""Errors of clone if it is not allowed."""
 
 
 class Calls(NamedTuple):
@@ -41,10 +40,11 @@ CALLS = {"x86_64": Calls(56, 273, 274), "aarch64": Calls(220, 99, 100)}
 
 
 class Siblings:
-    """Forks without the handlers that Python and libc run for os.fork(). To repair the locks of lost threads, these
-    write to a tenth of the memory that a child would otherwise share.
+    """Forks without the handlers that Python and libc run for os.fork(). Those handlers repair the locks of threads
+    that the fork loses, and in doing so write to a tenth of the memory that a child would otherwise share.
 
-    Where clone cannot be used, or another thread exists when this object is made, it forks twice.
+    If clone cannot be used, or another thread exists when this object is made, it forks twice; then the parent has to
+    be a subreaper.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,8 @@ class Siblings:
             self._clone = None
             return _fork_twice()
         if pid == 0:
-            # The kernel forgets the list at a fork, and libc would register it again, but does not know of this fork.
+            # The kernel forgets the list of robust locks at a fork. libc would register the list again, but it does not
+            # know of this fork.
             self._register()
         return pid
 
@@ -81,7 +82,7 @@ def _prepared(number: int, *arguments: int) -> Callable[[], int]:
 
 
 def _registration_of_robust_locks(calls: Calls) -> Callable[[], int]:
-    """Return the call that tells the kernel where libc keeps its list of locks to release when their owner dies."""
+    """Return the call that tells the kernel where libc keeps the list of locks to release when their owner dies."""
     head, size = ctypes.c_ulong(), ctypes.c_ulong()
     LIBC.syscall(ctypes.c_long(calls.get_robust_list), ctypes.c_long(0), ctypes.byref(head), ctypes.byref(size))
     return _prepared(calls.set_robust_list, head.value, size.value)
@@ -90,7 +91,7 @@ def _registration_of_robust_locks(calls: Calls) -> Callable[[], int]:
 def _place_of_thread_id() -> Optional[int]:
     """Return where libc keeps the main thread's id, or None if that is not known.
 
-    A process that clone makes has to find its own id there, for clocks and locks.
+    A process that clone makes must find its own id there, for clocks and locks.
     """
     place = ctypes.c_void_p()
     if LIBC.prctl(PR_GET_TID_ADDRESS, ctypes.byref(place), None, None, None) != 0 or not place.value:
@@ -108,7 +109,7 @@ def _glibc() -> Tuple[int, ...]:
 
 
 def _fork_twice() -> int:
-    """Fork a process that is orphaned at once, and so becomes a child of the parent, which has to be a subreaper."""
+    """Fork a process that is orphaned at once and becomes a child of this process's parent, if that is a subreaper."""
     reading, writing = os.pipe()
     between = LIBC.fork()
     if between == 0:
@@ -128,7 +129,7 @@ def _fork_twice() -> int:
         os.waitpid(_checked(between), 0)
         pid = int(pipe.read(16) or b"0")
     if pid == 0:
-        raise OSError("the process between could not fork")
+        raise OSError("the intermediate process could not fork")
     return pid
 
 

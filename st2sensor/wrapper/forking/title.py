@@ -1,4 +1,4 @@
-"""Has the process list show the sensor's reference instead of an interpreter's command line."""
+"""Makes the process list show the sensor's reference instead of an interpreter's command line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ LIBC = ctypes.CDLL(None)
 PR_SET_NAME = 15
 
 ARG_START, ARG_END = 47, 48
-"""Fields of /proc/self/stat, counted from 0: where in memory the command line begins and ends."""
+"""Fields of /proc/self/stat, counted from 0: the addresses at which the command line begins and ends."""
 
 
 class Title:
     """The title of this process and its children.
 
-    A title is a convenience: where the kernel does not tell the place of the command line, nothing happens.
+    A title is a convenience: if the kernel does not report where the command line is in memory, it is left unchanged.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Title:
         self.show(f"st2sensor: {ref}", ref.rpartition(".")[2])
 
     def show(self, title: str, name: str) -> None:
-        """Show a command line, cut to the room that the original one left, and a short name."""
+        """Show a command line, cut to the length of the original one, and a short name."""
         LIBC.prctl(PR_SET_NAME, name.encode()[:15])
         if self._room > 1:
             text = title.encode()[: self._room - 2]
-            # A last byte that is not zero tells the kernel to show the line up to the first zero, and no padding.
+            # If the last byte is not zero, the kernel shows the line only up to the first zero, without the padding.
             line = text + b"\0" * (self._room - 1 - len(text)) + b"."
             ctypes.memmove(self._place, line, self._room)
 

@@ -1,14 +1,14 @@
 """The zygote: forks wrappers for its container, from a process that has imported everything they need.
 
-It is also the warden: when the container is gone, for any reason, it kills the process groups of all sensors. Where
+It is also the warden: when the container has ended, for any reason, it kills the process groups of all sensors. Where
 containers share sensors, it also kills them at a deadline that the container sets and keeps moving. A container that is
-paused does not move it, and another container starts the sensors then.
+paused does not move the deadline, and another container then starts the sensors.
 
 A wrapper is a child of the container, not of this process: it outlives the zygote, and the container sees its exit.
 Only one thread runs here, because a lock that another thread holds at a fork stays locked.
 
-Each page of memory that this process writes between two forks is one that a child no longer shares. So the new process
-does nearly all of the work itself: it reads its request, and answers.
+A child no longer shares a page of memory that this process has written between two forks. So the new process does
+nearly all of the work itself: it reads its request, and answers.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from st2sensor.wrapper.forking.title import Title
 from st2sensor.wrapper.loading import loader
 
 PACKET = 65536
-"""Bytes of the longest message."""
+"""Maximum number of bytes of a message."""
 
 DESCRIPTOR = 4
-"""Bytes of a file descriptor that comes with a message."""
+"""Bytes of a file descriptor that is sent with a message."""
 
 ROOM_FOR_DESCRIPTOR = socket.CMSG_SPACE(DESCRIPTOR)
 
 LEASE_CHECK_INTERVAL = 1000
-"""Milliseconds between two looks at the clock, at most, while there is a deadline."""
+"""Maximum number of milliseconds between two checks of the clock while there is a deadline."""
 
 NEVER_BORN = 70
-"""Exit code of a process that could not be given to the container."""
+"""Exit code of a process whose handle could not be sent to the container."""
 
 
 class Birth(NamedTuple):
@@ -82,10 +82,10 @@ class Zygote:
         self._cgroups: Optional[str] = None
         """The beginning of the paths of the sensors' control groups."""
         self._deadline: Optional[List[float]] = None
-        """When to kill all sensors, on CLOCK_BOOTTIME and on CLOCK_REALTIME. The clock that is there first counts."""
+        """When to kill all sensors, on CLOCK_BOOTTIME and on CLOCK_REALTIME: the earlier of the two counts."""
 
     def serve(self) -> Optional[Birth]:
-        """Serve until the container is gone, then kill the sensors that are left, and return None.
+        """Serve until the container has ended, then kill the remaining sensors, and return None.
 
         In a forked process, return the description of its wrapper.
         """
@@ -98,7 +98,7 @@ class Zygote:
             lambda: self._title.show("st2sensor zygote", "st2sensor"),
         )
         self._siblings = Siblings()
-        # Keeps shared memory shared: the garbage collector of a child would write to each object it visits.
+        # Keep shared memory shared: the garbage collector of a child would write to each object that it visits.
         gc.collect()
         gc.freeze()
         poll = select.poll()
@@ -107,7 +107,7 @@ class Zygote:
         asks = self._births.fileno()
         while True:
             ready = [fd for fd, _ in poll.poll(self._milliseconds_left())]
-            # All messages are read before anything else: a later one may have moved the deadline.
+            # Read all messages before anything else: a later one may have moved the deadline.
             if not self._hear():
                 self._kill_all()
                 return None
@@ -118,7 +118,7 @@ class Zygote:
                 return self._be_born()
 
     def _milliseconds_left(self) -> Optional[int]:
-        """Return the milliseconds until the deadline or the next look: waiting stops while the host is suspended."""
+        """Return the milliseconds until the deadline or the next check: waiting stops while the host is suspended."""
         if self._deadline is None:
             return None
         # Boot time may stand still while a hypervisor pauses the host. The wall clock is set right after that.
@@ -127,7 +127,7 @@ class Zygote:
         return max(0, min(LEASE_CHECK_INTERVAL, math.ceil(left * 1000)))
 
     def _hear(self) -> bool:
-        """Read all messages of the container, and return False when it is gone."""
+        """Read all messages of the container. Return False if it has ended."""
         while True:
             try:
                 data = self._groups.recv(PACKET, socket.MSG_DONTWAIT)
@@ -152,7 +152,7 @@ class Zygote:
         if not length:
             return False
         if not ancillary:
-            self._refuse(json.loads(self._request[:length])["id"], "no file descriptor for its output came through")
+            self._refuse(json.loads(self._request[:length])["id"], "no file descriptor for its output was received")
             return False
         self._output = int.from_bytes(ancillary[0][2], sys.byteorder)
         try:
@@ -175,9 +175,9 @@ class Zygote:
             os.setpgid(0, 0)
             handle = os.pidfd_open(os.getpid())
         except OSError as error:
-            self._refuse(request["id"], f"no handle of its process: {error}")
+            self._refuse(request["id"], f"cannot open a process handle: {error}")
             os._exit(NEVER_BORN)
-        # Not with json: each module that is used here is memory that a child no longer shares.
+        # Not with json: each module that is used here writes to memory that a child then no longer shares.
         answer = b'{"id": %d, "pid": %d}' % (request["id"], os.getpid())
         self._send(answer, (socket.SOL_SOCKET, socket.SCM_RIGHTS, handle.to_bytes(DESCRIPTOR, sys.byteorder)))
         os.close(handle)
@@ -198,7 +198,7 @@ class Zygote:
         self._send(json.dumps({"id": identifier, "error": error}).encode())
 
     def _send(self, message: bytes, *ancillary: Tuple[int, int, bytes]) -> None:
-        # If the container is gone, the next poll notices.
+        # If the container has ended, the next poll notices it.
         with suppress(OSError):
             self._births.sendmsg([message], ancillary)
 

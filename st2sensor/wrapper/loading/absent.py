@@ -1,4 +1,4 @@
-"""Parts of StackStorm that do not exist here: an import of one says what to do instead."""
+"""Parts of StackStorm that do not exist here. The error of their import says what to do instead."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def install() -> None:
 
 
 def is_absent(name: str) -> bool:
-    """Return whether a missing module is one of StackStorm's, while StackStorm itself is not installed."""
+    """Return whether a missing module is one of StackStorm's, and StackStorm itself is not installed."""
     top = name.partition(".")[0]
     if top not in STANDS_IN + SERVICES:
         return False
@@ -50,16 +50,16 @@ def is_in_compat(file: Optional[str]) -> bool:
 
 
 def what_to_do(name: str) -> str:
-    """Return what to do about a name of StackStorm's that does not exist here.
+    """Return what to do about a name from StackStorm that does not exist here.
 
     :param name: the missing module, or the module that lacks something.
     """
     top = name.partition(".")[0]
     if top in SERVICES:
-        return f"{top} is a service of StackStorm, which sensors cannot use; move what needs it into an action"
+        return f"{top} is a service of StackStorm, which sensors cannot use; move the code that needs it into an action"
     if top == "st2tests":
-        return "only tests of sensors run here; run those of actions where StackStorm's own st2tests is installed"
+        return "only tests of sensors run here; run tests of actions where StackStorm's own st2tests is installed"
     return (
-        "st2sensor has only those parts of StackStorm that sensors need; use self.sensor_service to dispatch, log and "
-        f"store, or install StackStorm's own {top} into the pack's virtualenv, which comes first"
+        "st2sensor has only the parts of StackStorm that sensors need; use self.sensor_service to dispatch, log and "
+        f"store, or install StackStorm's own {top} into the pack's virtualenv, which takes precedence"
     )

@@ -1,4 +1,4 @@
-"""Loads a sensor's code and says what is wrong with it, in a process that the registry throws away afterwards."""
+"""Loads a sensor's code and reports what is wrong with it, in a process that is used only for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arguments of a sensor's constructor, and a check that it takes them."""
+"""The arguments of a sensor's constructor, and a check that the constructor accepts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def arguments(
 ) -> Dict[str, Any]:
     """Return the arguments that the class is called with, as in StackStorm.
 
-    :param poll_interval: the metadata's; without one a polling sensor keeps the default of its class.
+    :param poll_interval: the interval from the metadata; if None, a polling sensor keeps the default of its class.
     """
     found: Dict[str, Any] = {"sensor_service": service, "config": config}
     if poll_interval is not None and derives(sensor_class, "PollingSensor"):
@@ -24,7 +24,7 @@ def arguments(
 
 
 def check(sensor_class: Type[Any], poll_interval: Optional[float], file: str) -> None:
-    """Raise LoadError for a constructor that does not take these arguments.
+    """Raise LoadError if the constructor does not accept these arguments.
 
     :param file: the sensor's file.
     """
@@ -49,7 +49,7 @@ def check(sensor_class: Type[Any], poll_interval: Optional[float], file: str) ->
 
 def _remedy(signature: inspect.Signature, passed: Dict[str, Any]) -> str:
     if INTERVAL in signature.parameters and INTERVAL not in passed:
-        return f"give {INTERVAL} a default there, or set it in the metadata"
+        return f"give {INTERVAL} a default value, or set it in the metadata"
     optional = f", {INTERVAL}=None" if INTERVAL in passed else ""
-    remedy = f"write it as __init__(self, sensor_service, config=None{optional}), and hand these to super().__init__()"
+    remedy = f"write it as __init__(self, sensor_service, config=None{optional}), and pass these to super().__init__()"
     return f"{remedy}, or remove {INTERVAL} from the metadata" if optional else remedy

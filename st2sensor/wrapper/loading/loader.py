@@ -24,7 +24,7 @@ RACY = 2.0
 """Seconds between two modification times that can be told apart, at worst (on FAT)."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
-"""The modules of BASES: ours, and that of a StackStorm which a pack's interpreter can import."""
+"""The modules of BASES: ours, and StackStorm's own, which a pack's interpreter may have."""
 
 BASES = ("BaseSensor", "Sensor", "PollingSensor")
 """The base classes of sensors. StackStorm's PollingSensor does not derive from its Sensor."""
@@ -82,7 +82,7 @@ def derives(found: type, *bases: str) -> bool:
 def extend_path(code: Dict[str, Any]) -> None:
     """Make the pack's modules, StackStorm's names, and the container's libraries importable, in this order.
 
-    A StackStorm that the interpreter has comes before our names for it, unless the container says otherwise.
+    If StackStorm is installed in the interpreter, it precedes our names for it, unless the container says otherwise.
     """
     if code["shadow_stackstorm"]:
         sys.path.insert(0, COMPAT)
@@ -99,8 +99,8 @@ def extend_path(code: Dict[str, Any]) -> None:
 def _saved_just_now(folders: List[str]) -> bool:
     """Return whether any Python file in the folders is younger than RACY seconds.
 
-    Python considers compiled code current when the size and the second of the source are the same. A file that is saved
-    twice within a second would run as it was saved first.
+    Python considers compiled code current if the size of the source and the second of its last change are the same. If
+    a file is saved twice within a second, the first version would run.
     """
     since = time.time() - RACY
     for top in folders:
@@ -114,7 +114,7 @@ def _saved_just_now(folders: List[str]) -> bool:
 
 
 def preload() -> None:
-    """Import the module that every sensor imports, from the place where a sensor finds it. Leave the path as it is."""
+    """Import the module that every sensor imports, from the place where a sensor finds it. The path stays as it is."""
     path = list(sys.path)
     sys.path.append(COMPAT)
     with suppress(ImportError):
@@ -165,7 +165,7 @@ def _remedy_of(error: BaseException) -> str:
 
 
 def _module_name(file: str) -> str:
-    """Return the file's stem, under which its siblings import this module, or another name where the stem is taken."""
+    """Return the file's stem, by which the pack's files import this module, or another name if the stem is taken."""
     stem = os.path.basename(file)[: -len(".py")]
     if stem in sys.modules:
         return f"sensor_{stem}"
@@ -179,7 +179,7 @@ def _module_name(file: str) -> str:
 def _compiled(file: str) -> Optional[CodeType]:
     """Return the file's compiled code from Python's cache, or None if that is not up to date.
 
-    The import system would do the same, but use half a megabyte of memory that a fork does not share.
+    The import system would do the same, but would use half a megabyte of memory that a fork does not share.
     """
     folder, name = os.path.split(file)
     cache = os.path.join(folder, "__pycache__", f"{name[: -len('.py')]}.{sys.implementation.cache_tag}.pyc")
@@ -212,6 +212,6 @@ def _line_of(found: type) -> Optional[int]:
 
 
 def _line_in(error: BaseException, file: str) -> Optional[int]:
-    """Return the last line of `file` on the way to the error."""
+    """Return the line of `file` in the innermost of its frames that lead to the error."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return lines[-1] if lines else None

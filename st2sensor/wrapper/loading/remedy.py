@@ -6,8 +6,9 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from importlib.machinery import PathFinder
-from typing import Set, Tuple
+from typing import Dict, List, Mapping, Tuple
 
 from st2sensor.wrapper.loading import absent
 
@@ -35,7 +36,7 @@ PYTHON_2 = frozenset(
         "xmlrpclib",
     ]
 )
-"""Modules that only Python 2 has."""
+"""Modules that exist only in Python 2."""
 
 LEFT_PYTHON = frozenset(
     [
@@ -46,8 +47,10 @@ LEFT_PYTHON = frozenset(
 )
 """Modules that Python 3.12 and 3.13 have removed from the standard library."""
 
-NAME = re.compile(r"\s*[A-Za-z0-9][A-Za-z0-9._-]*")
-"""The name in a line of requirements.txt. Lines with options do not match."""
+NAME = re.compile(r"(?:.*[#&]egg=|\s*)([A-Za-z0-9][A-Za-z0-9._-]*)(?=\s*(?:$|[\[<>=!~;@#&,(]))")
+"""The name in a line of requirements.txt. Options, and addresses without a name, do not match."""
+
+REINSTALL = "reinstall all requirements with: st2ctl reload --register-recreate-virtualenvs"
 
 
 def of_missing_module(name: str, file: str) -> Tuple[str, str]:
@@ -60,15 +63,15 @@ def of_missing_module(name: str, file: str) -> Tuple[str, str]:
     if absent.is_absent(name):
         return "missing-module", absent.what_to_do(name)
     if top in PYTHON_2:
-        return "python-2", "that is a module of Python 2; correct the code for Python 3"
+        return "python-2", "that is a Python 2 module; change the code to work with Python 3"
     lib = os.path.join(pack, "lib")
     if _is_in(top, lib) and lib not in sys.path:
         return "common-libs", "it is in the pack's lib/; set [packs] enable_common_libs = True in st2.conf"
     if _is_in(top, os.path.join(pack, "actions", "lib")):
-        problem = "it is in the pack's actions/lib/, where sensors cannot import from"
+        problem = "it is in the pack's actions/lib/, from which sensors cannot import"
         return "actions-lib", f"{problem}; move it to lib/ or sensors/"
     if top in LEFT_PYTHON:
-        return "missing-module", "newer versions of Python no longer have it; correct the code"
+        return "missing-module", "newer versions of Python no longer have it; change the code to work without it"
     if top != name and (top in sys.builtin_module_names or PathFinder.find_spec(top) is not None):
         return "missing-module", _of_missing_part(top, pack)
     return "missing-module", _of_missing_package(top, pack)
@@ -80,8 +83,8 @@ def _of_missing_part(top: str, pack: str) -> str:
     if place.startswith(pack + os.sep):
         return f"the pack's own {top} has no such module; correct the import, or add the module"
     if top in sys.builtin_module_names or _is_pythons(place):
-        return f"the {top} of this Python has no such module; correct the code"
-    return f"the {top} that is installed has no such module; name another version in the pack's requirements.txt"
+        return f"Python's own {top} has no such module; correct the code"
+    return f"the installed {top} has no such module; require another version of it in the pack's requirements.txt"
 
 
 def _of_missing_package(top: str, pack: str) -> str:
@@ -89,11 +92,13 @@ def _of_missing_package(top: str, pack: str) -> str:
     failure = _failure()
     if failure:
         return f"the pack's requirements could not be installed: {failure}"
-    if _plain(top) in _required(pack):
-        return (
-            "it is in the pack's requirements.txt, and not installed; install all of it with: "
-            "st2ctl reload --register-recreate-virtualenvs"
-        )
+    required = _required(pack)
+    if _plain(top) in required:
+        return f"it is in the pack's requirements.txt but is not installed; {REINSTALL}"
+    lacking = ", ".join(_not_installed(required))
+    if lacking:
+        # A module and its package may differ in name, as yaml and PyYAML do.
+        return f"it may be in a package of the pack's requirements.txt that is not installed: {lacking}; {REINSTALL}"
     return "add it to the pack's requirements.txt and run st2ctl reload --register-setup-virtualenvs"
 
 
@@ -108,14 +113,26 @@ def _failure() -> str:
     return str(message)
 
 
-def _required(pack: str) -> Set[str]:
-    """Return the names of the packages in a pack's requirements.txt."""
+def _required(pack: str) -> Dict[str, str]:
+    """Return the lines of a pack's requirements.txt that name a package, by the canonical form of the name."""
     try:
         with open(os.path.join(pack, "requirements.txt"), encoding="utf-8") as file:
             lines = file.read().splitlines()
     except (OSError, ValueError):
-        return set()
-    return {_plain(found[0]) for found in map(NAME.match, lines) if found is not None}
+        return {}
+    return {_plain(found[1]): found.string for found in map(NAME.match, lines) if found is not None}
+
+
+def _not_installed(required: Mapping[str, str]) -> List[str]:
+    """Return the required packages that are not installed. Those with a condition are omitted."""
+    installed = set()
+    for folder in sys.path:
+        with suppress(OSError):
+            for entry in os.listdir(folder):
+                name, suffix = os.path.splitext(entry)
+                if suffix in (".dist-info", ".egg-info", ".egg-link"):
+                    installed.add(_plain(name.partition("-")[0]))
+    return [name for name, line in required.items() if name not in installed and ";" not in line]
 
 
 def _plain(name: str) -> str:
@@ -144,7 +161,10 @@ def of_syntax(bad_file: str, file: str) -> str:
     """
     if bad_file == file or bad_file.startswith(pack_of(file) + os.sep):
         return "correct the code"
-    return "that library is not for this Python; name another version in the pack's requirements.txt"
+    return (
+        "that library does not support this version of Python; require another version of it in the pack's "
+        "requirements.txt"
+    )
 
 
 def pack_of(file: str) -> str:

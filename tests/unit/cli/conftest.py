@@ -15,9 +15,9 @@ from tests.support.control_peer import CONFIG, Answers, Peer
 
 @pytest.fixture
 def config_file(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    # Without a terminal there is room for all, unless this says otherwise.
+    # Without a terminal, tables have any width, unless this variable limits them.
     monkeypatch.delenv("COLUMNS", raising=False)
-    # A short path: a socket's has a limit.
+    # A short path, because the length of a socket's path is limited.
     with tempfile.TemporaryDirectory(prefix="st2s-") as folder:
         path = Path(folder) / "st2.conf"
         path.write_text(CONFIG)

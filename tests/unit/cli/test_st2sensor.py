@@ -1,4 +1,4 @@
-"""How commands are declared: each names what runs it, and nothing is loaded before it is needed."""
+"""Declarations of commands: each names the function that runs it, and nothing is loaded before it is needed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NOT_TO_LOOK = LIBRARIES | {
 
 
 def loaded(code: str, among: Collection[str]) -> list[str]:
-    """Which of some modules and packages a fresh interpreter has loaded when it has run some code."""
+    """Return which of some modules and packages a fresh interpreter has loaded after running some code."""
     told = f"import json, sys\n{code}\nprint()\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_each_program_tells_its_version(name: str, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == f"{name} {st2sensor.__version__}\n"
 
 
-# What runs a command.
+# The functions that run commands.
 
 
 @pytest.mark.parametrize(("command", "body"), [pytest.param(*pair, id=pair[1].target) for pair in bodies()])

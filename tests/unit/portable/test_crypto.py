@@ -1,4 +1,4 @@
-"""Secrets in StackStorm's format: its samples, an independent reader of ours, and what is neither."""
+"""Secrets in StackStorm's format: its samples, ours as an independent reader sees them, and text in another format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def decoded(text: str) -> bytes:
 
 
 def read_independently(ciphertext: str, key_file: dict[str, Any]) -> str:
-    """By the format's description, with the standard library and OpenSSL's command."""
+    """Decrypt by the description of the format, with the standard library and OpenSSL's command."""
     data = bytes.fromhex(ciphertext)
     signed, mac = data[:-20], data[-20:]
     assert hmac.digest(decoded(key_file["hmacKey"]["hmacKeyString"]), signed, hashlib.sha1) == mac

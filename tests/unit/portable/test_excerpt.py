@@ -1,4 +1,4 @@
-"""Texts that are bounded in bytes."""
+"""Texts with a limit in bytes."""
 
 from __future__ import annotations
 

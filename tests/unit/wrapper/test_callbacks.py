@@ -31,7 +31,7 @@ class Idle(Sensor):
 
 
 class Session:
-    """A connection whose notifications are given beforehand."""
+    """A connection with a fixed list of notifications."""
 
     def __init__(self, *messages: rpc.Message) -> None:
         self._messages = messages

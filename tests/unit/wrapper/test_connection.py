@@ -1,4 +1,4 @@
-"""The wrapper's connection against a server that answers as it is told to."""
+"""The wrapper's connection, with a server that answers as each test wants."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_signal_handler_that_raises_in_the_middle_leaves_other_threads_their_a
     other = threading.Thread(target=lambda: results.append(connection.call("echo", {"n": 1})))
 
     def interrupt() -> None:
-        # The main thread reads for both by now, or waits for its turn: either way it is interrupted.
+        # By now the main thread reads for both, or waits for its turn. Either way it is interrupted.
         if both.wait(AT_LAST):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 

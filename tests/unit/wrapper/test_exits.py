@@ -11,7 +11,7 @@ LIBRARY = "import sys\n\ndef leave(code):\n    sys.exit(code)\n"
 
 
 def exit_of(folder: Path, statement: str) -> tuple[SystemExit, str]:
-    """What a sensor raises, and its file."""
+    """Return the exit that a sensor raises, and the sensor's file."""
     file = folder / "p" / "sensors" / "s.py"
     file.parent.mkdir(parents=True)
     scope: dict[str, object] = {}

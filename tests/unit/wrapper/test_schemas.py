@@ -1,4 +1,4 @@
-"""What a sensor checks by itself, and that its verdict is the judge's."""
+"""The checks that a sensor makes by itself. Their verdict must be that of the container."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OBJECT = {
 
 
 class Container:
-    """Answers what a container answers; counts how often."""
+    """Answers as a container does, and counts the requests."""
 
     def __init__(self, declared: Any) -> None:
         self.digest, self.program, self.asked = "d1", program_of(declared), 0

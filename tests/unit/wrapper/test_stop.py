@@ -28,7 +28,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stop]:
 
 
 def terminate(*numbers: int) -> None:
-    """To this thread: one to the process may reach another thread of the test runner first, and be handled later."""
+    """Send signals to this thread: a signal to the process may reach another thread of the test runner first."""
     for number in numbers or (signal.SIGTERM,):
         signal.raise_signal(number)
 
@@ -48,7 +48,7 @@ def test_two_signals_at_once_are_one_stop(stop: Stop) -> None:  # noqa: ARG001
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, rpc.STOP_SIGNAL})
     except StopSensor:
         caught += 1
-        # The second was there, too: it must not come while the first is being handled.
+        # The second signal has arrived as well: it must not raise while the first is being handled.
         terminate(rpc.STOP_SIGNAL)
     assert caught == 1
 

@@ -1,4 +1,4 @@
-"""StackStorm's names for packs that are always there."""
+"""StackStorm's names for packs that always exist."""
 
 PACK_REF_WHITELIST_REGEX = r"^[a-z0-9_]+$"
 

@@ -1,4 +1,4 @@
-"""StackStorm's name for times with a zone."""
+"""StackStorm's name for helpers for times with a zone."""
 
 from datetime import datetime, timezone
 
@@ -8,15 +8,15 @@ __all__ = ["add_utc_tz", "convert_to_utc", "get_datetime_utc_now", "parse"]
 
 
 def get_datetime_utc_now() -> datetime:
-    """Now, in UTC."""
+    """Return the current time, in UTC."""
     return datetime.now(timezone.utc)
 
 
 def add_utc_tz(dt: datetime) -> datetime:
-    """A time without a zone as one in UTC; others stay."""
+    """Return a time that has a zone unchanged, and any other time as one in UTC."""
     return dt.replace(tzinfo=timezone.utc) if dt.tzinfo is None else dt
 
 
 def convert_to_utc(dt: datetime) -> datetime:
-    """A time in UTC; without a zone it counts as that."""
+    """Return a time in UTC. A time without a zone counts as UTC."""
     return add_utc_tz(dt).astimezone(timezone.utc)

@@ -1,4 +1,4 @@
-"""StackStorm's name for addresses and ports."""
+"""StackStorm's name for helpers for addresses and ports."""
 
 import ipaddress
 from typing import Any, Optional, Tuple
@@ -15,9 +15,9 @@ def is_ipv6(ip_str: Any) -> bool:
 
 
 def split_host_port(host_str: str) -> Tuple[str, Optional[int]]:
-    """Host and port, or None where there is no port; brackets around a host are removed.
+    """Return host and port, or None if there is no port. Brackets around a host are removed.
 
-    An IPv6 address with a port has to be in brackets. Raises ValueError for a port that is no number.
+    An IPv6 address with a port has to be in brackets. Raises ValueError for a port that is not a number.
     """
     if _version(host_str) or (host_str.startswith("[") and host_str.endswith("]")):
         return host_str.strip("[]"), None
@@ -27,7 +27,7 @@ def split_host_port(host_str: str) -> Tuple[str, Optional[int]]:
     try:
         return host.strip("[]"), int(port)
     except ValueError:
-        raise ValueError(f"the port {port!r} is no number; write the address as in host:5672 or [::1]:5672") from None
+        raise ValueError(f"the port {port!r} is not a number; write the address like host:5672 or [::1]:5672") from None
 
 
 def _version(address: Any) -> Optional[int]:

@@ -1,4 +1,4 @@
-"""StackStorm's name for times as text."""
+"""StackStorm's name for reading and writing times as text."""
 
 from st2sensor.portable.isotime import format, parse, validate
 

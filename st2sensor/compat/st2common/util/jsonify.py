@@ -1,4 +1,4 @@
-"""StackStorm's name for JSON."""
+"""StackStorm's name for helpers for JSON."""
 
 import json
 from contextlib import suppress
@@ -8,7 +8,7 @@ __all__ = ["json_decode", "json_encode", "json_loads", "load_file", "try_loads"]
 
 
 def json_encode(obj: Any, indent: Optional[int] = None, sort_keys: bool = False) -> str:
-    """An object as JSON; what has a method `__json__` is what that returns. Raises TypeError."""
+    """Return an object as JSON. If an object has a method `__json__`, its result is used. Raises TypeError."""
     return json.dumps(obj, indent=indent, sort_keys=sort_keys, default=_as_json)
 
 
@@ -18,15 +18,15 @@ def json_decode(data: Union[str, bytes]) -> Any:
 
 
 def load_file(path: str) -> Any:
-    """What a JSON file holds. Raises OSError and ValueError."""
+    """Return the content of a JSON file. Raises OSError and ValueError."""
     with open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
 def json_loads(obj: Dict[str, Any], keys: Optional[Iterable[str]] = None) -> Optional[Dict[str, Any]]:
-    """Decode the values of a dict in place, as far as they are JSON; returns it, or None for an empty one.
+    """Decode those values of a dict that are JSON, in place. Return the dict, or None if it is empty.
 
-    :param keys: of the values; None for all.
+    :param keys: the keys of the values to decode; None for all.
     """
     if not obj:
         return None
@@ -37,7 +37,7 @@ def json_loads(obj: Dict[str, Any], keys: Optional[Iterable[str]] = None) -> Opt
 
 
 def try_loads(s: Any) -> Any:
-    """What a text of JSON says; anything else as it is."""
+    """Return the value of a JSON text, and anything else unchanged."""
     if s and isinstance(s, str):
         with suppress(ValueError):
             return json.loads(s)
@@ -48,4 +48,4 @@ def _as_json(value: Any) -> Any:
     own = getattr(value, "__json__", None)
     if callable(own):
         return own()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be represented in JSON")

@@ -9,10 +9,10 @@ __all__ = ["quote_unix", "quote_windows", "run_command"]
 
 
 def quote_unix(value: str) -> str:
-    """A text as one word of a POSIX shell."""
+    """Return a text quoted as one word for a POSIX shell."""
     return shlex.quote(value)
 
 
 def quote_windows(value: str) -> str:
-    """A text as one argument of a program on Windows."""
+    """Return a text quoted as one argument of a program on Windows."""
     return subprocess.list2cmdline([value])

@@ -1,4 +1,4 @@
-"""StackStorm's name for what sensors are given."""
+"""StackStorm's name for the service that sensors receive."""
 
 from st2sensor.wrapper.service import SensorService
 

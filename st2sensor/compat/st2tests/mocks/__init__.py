@@ -1,1 +1,1 @@
-"""StackStorm's names for what stands in for its services."""
+"""StackStorm's names for the stand-ins for its services."""

@@ -1,4 +1,4 @@
-"""StackStorm's names for what a sensor is given in a test."""
+"""StackStorm's names for the objects that a sensor receives in a test."""
 
 from st2sensor.testing.mocks import MockSensorService, MockSensorWrapper
 

@@ -1,5 +1,5 @@
-"""Every command line that StackStorm's documents give for the programs that st2sensor brings, too: each is taken as it
-is written, runs what it should, and warns where an option means nothing here."""
+"""Every command line that StackStorm's documents give for programs that st2sensor also has: each is accepted as it is
+written, runs the right function, and warns if an option has no effect."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def run(line: str) -> int:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[object, ...], dict[str, Any]]]:
-    """What command lines run is noted, and not run."""
+    """Note the functions that command lines would run, without running them."""
     seen: list[tuple[str, tuple[object, ...], dict[str, Any]]] = []
 
     def find(target: str) -> object:
@@ -256,4 +256,4 @@ def test_without_systemd_a_service_of_stackstorm_is_left_alone(
 ) -> None:
     monkeypatch.setattr(components, "BOOTED", tmp_path / "missing")
     assert components.each(["st2api"], lambda: 1, "restart") == 0
-    assert "warning: st2api is StackStorm's" in capsys.readouterr().err
+    assert "warning: st2api belongs to StackStorm" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The log of a container, as it is shown."""
+"""The log of a container, as `st2sensor dev` shows it."""
 
 from __future__ import annotations
 

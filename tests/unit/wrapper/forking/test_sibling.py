@@ -1,4 +1,4 @@
-"""Forks that are their grandparent's children, in processes of their own."""
+"""Forks that become children of their parent's parent, in separate processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if os.fork():
 else:
     pid = sibling.Siblings().fork()
     if pid == 0:
-        # The clock of the thread that libc takes this one for: there is none if it takes it for the parent's.
+        # The clock of this thread by the id that libc has kept: there is none if that is the parent's id.
         time.clock_gettime(time.pthread_getcpuclockid(threading.get_ident()))
-        # And its list of locks that are let go when it dies, which the kernel knows.
+        # The kernel also has to know the list of locks to release when this process dies.
         head, size = ctypes.c_ulong(), ctypes.c_ulong()
         get = {{"x86_64": 274, "aarch64": 100}}.get(os.uname().machine)
         if get is not None:

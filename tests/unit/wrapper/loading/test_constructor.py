@@ -78,7 +78,7 @@ class Passive(Sensor):
         (TakesAll, 2),
         (TakesAll, None),
         (Wrapped, 2),
-        # It is not handed to a sensor that does not poll.
+        # poll_interval is not passed to a sensor that does not poll.
         (Passive, 2),
     ],
 )
@@ -97,10 +97,10 @@ def test_what_can_be_called_passes_and_is_called_so(sensor: Any, interval: float
             NoInterval,
             "the constructor of NoInterval cannot be called with sensor_service, config, poll_interval: got an "
             "unexpected keyword argument 'poll_interval'; write it as __init__(self, sensor_service, config=None, "
-            "poll_interval=None), and hand these to super().__init__(), or remove poll_interval from the metadata",
+            "poll_interval=None), and pass these to super().__init__(), or remove poll_interval from the metadata",
         ),
         (Inherits, 2, NoInterval, "the constructor of Inherits cannot be called with sensor_service, config, poll_int"),
-        (NeedsInterval, None, NeedsInterval, "; give poll_interval a default there, or set it in the metadata"),
+        (NeedsInterval, None, NeedsInterval, "; give poll_interval a default value, or set it in the metadata"),
         (NeedsMore, 2, NeedsMore, "missing a required argument: 'path'; write it as __init__(self, sensor_service"),
         (OtherNames, 2, OtherNames, "missing a required argument: 'service'; write it as __init__(self, sensor_serv"),
     ],

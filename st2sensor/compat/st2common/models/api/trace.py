@@ -1,4 +1,4 @@
-"""StackStorm's name for what links trigger instances."""
+"""StackStorm's name for the trace context that links trigger instances."""
 
 from st2sensor.portable.trace import TraceContext
 

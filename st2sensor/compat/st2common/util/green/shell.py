@@ -1,4 +1,4 @@
-"""StackStorm's name for running commands that may take too long."""
+"""StackStorm's name for running commands with a time limit."""
 
 from st2sensor.portable.shell import TIMED_OUT, run_command_in_time
 
