@@ -100,7 +100,7 @@ class Writer:
                 self._has_stopping = False
                 self.waiting.refuse(self._why_stopping, self._stopping)
             if self.closing.is_set():
-                self.waiting.refuse(lambda _: OutboxError(f"{self._why()}, and the container stops"))
+                self.waiting.refuse(lambda _: OutboxError(f"{self._why()}, and the container is stopping"))
             if not self._commits.is_failing or self.closing.is_set():
                 while self._committed:
                     self._committed.pop().set()

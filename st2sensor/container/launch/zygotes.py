@@ -52,7 +52,7 @@ class Zygotes:
         """The moment at which zygotes kill all sensors, by whichever clock reaches it first."""
         self._starting = 0
         """Number of processes on their way whose process ids are not known yet."""
-        # Wrappers are forked twice, so that they become children of this process.
+        # A zygote that has to fork a wrapper twice orphans it. As a subreaper, this process adopts it.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     async def start(self, launch: LaunchSpec) -> Handle:
