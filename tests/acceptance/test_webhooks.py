@@ -193,7 +193,7 @@ def test_what_is_nested_deeply_arrives(site: tuple[Endpoint, Container]) -> None
 def test_a_signature_of_a_url_that_nobody_asks_for_is_said(embedded: Workspace) -> None:
     endpoint = Endpoint(embedded, signatures={"Deploy": {"scheme": "github", "secret": SECRET}})
     endpoint.ask_for("deploy")
-    endpoint.start().wait_for_log("signatures: no rule asks for webhook Deploy; case counts")
+    endpoint.start().wait_for_log("signatures: no rule asks for webhook Deploy; case matters")
 
 
 def test_urls_are_found_as_stackstorm_finds_them(site: tuple[Endpoint, Container]) -> None:
