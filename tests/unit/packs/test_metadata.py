@@ -1,4 +1,4 @@
-"""Metadata that says nothing, or what means nothing: taken as StackStorm takes it."""
+"""Metadata with empty or meaningless values, read as StackStorm reads it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_only_what_was_never_accepted_is_listed_without_a_document() -> None:
 
 
 def test_commands_read_their_configuration_where_warnings_are_told() -> None:
-    """The container tells them in its log, and completion must not talk."""
+    """The container logs the warnings, and completion must not print them."""
     own = {"configuration.py", "running.py", "completion.py", "run.py"}
     for path in (ROOT / "st2sensor" / "cli").rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
