@@ -198,7 +198,7 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "nested deeply": (payload("{default: " + "[" * 150 + "]" * 150 + "}"), ["bad.yaml:5: ", "levels deep"]),
     "a pipe": (fifo, ["sensors/bad.yaml: cannot be read: it is not a regular file"]),
-    "a name that is not UTF-8": (latin1, ["rules/caf\\xe9.yaml: its name is not UTF-8", "rename it"]),
+    "a name that is not UTF-8": (latin1, ["rules/caf\\xe9.yaml: its name is not valid UTF-8", "rename it"]),
     "rule without a trigger": (rule("name: bad\n"), ["bad.yaml:1: trigger is missing; add it"]),
 }
 
