@@ -107,13 +107,13 @@ def test_keys_that_stand_twice_are_told_in_every_file(pack: Path, lines: Lines) 
     (pack / "rules" / "r.yaml").write_text("name: r\ntrigger: {type: p.a, type: p.a}\n")
     (pack.parent / "p.yaml").write_text("a: 1\na: 2\n")
     found = lines("p", "--config", "p.yaml", code=0)
-    assert [line.partition(" already")[0] for line in found] == [
-        "p/config.schema.yaml:1: warning: type is on line 1",
-        "p/p.yaml.example:2: warning: a is on line 1",
-        "p/pack.yaml:3: warning: name is on line 1",
-        "p/rules/r.yaml:2: warning: type is on line 2",
-        "p/sensors/s.yaml:2: warning: class_name is on line 1",
-        "p.yaml:2: warning: a is on line 1",
+    assert [line.partition(",")[0] for line in found] == [
+        "p/config.schema.yaml:1: warning: type is already on line 1",
+        "p/p.yaml.example:2: warning: a is already on line 1",
+        "p/pack.yaml:3: warning: name is already on line 1",
+        "p/rules/r.yaml:2: warning: type is already on line 2",
+        "p/sensors/s.yaml:2: warning: class_name is already on line 1",
+        "p.yaml:2: warning: a is already on line 1",
     ]
 
 
