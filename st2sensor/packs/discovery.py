@@ -13,7 +13,7 @@ from st2sensor.packs.yaml_files import METADATA
 
 
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:
-    """Return the packs in some folders, and an error for each folder that is no valid pack.
+    """Return the packs in some folders, and an error for each folder that is not a valid pack.
 
     A pack in an earlier folder hides packs of the same reference in later ones. So does a pack with a broken pack.yaml,
     because a mistake in it must not start another pack's sensors.

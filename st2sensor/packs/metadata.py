@@ -1,4 +1,4 @@
-"""Turns the metadata files of a pack into models, checked against the JSON schemas beside this module."""
+"""Turns the metadata files of a pack into models, checked against the JSON schemas in schemas/."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
 
 
 def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | None]:
-    """Read a file of triggers/: one trigger type, and the error in its schemas, if any. Raises ContentError."""
+    """Read a file in triggers/: one trigger type, and the error in its schemas, if any. Raises ContentError."""
     file = validated(path, "trigger.json")
     _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
@@ -213,7 +213,9 @@ def _explained(file: File, error: Any) -> ContentError:
 def _check_pack(pack: Pack, file: File) -> None:
     named = file.data.get("pack", pack.ref)
     if named != pack.ref:
-        raise file.error(f"pack: it stands in pack {pack.ref}, and names {named}; correct or remove the key", ["pack"])
+        raise file.error(
+            f"pack: the file is in pack {pack.ref}, but names {named}; correct or remove the key", ["pack"]
+        )
 
 
 def _unknown_keys(file: File, schema_name: str) -> Iterable[ContentError]:

@@ -1,12 +1,12 @@
 """Reads operators' overrides: `<base_path>/overrides/_global.yaml` and `<pack>.yaml`.
 
-The sections `sensors` and `rules` are StackStorm's, which refuses every key in them except `enabled`. Our own keys are
+StackStorm also reads the sections `sensors` and `rules`, and refuses every key in them but `enabled`. Our own keys are
 in the section `st2sensor`, which StackStorm ignores, so one file serves both. A pack's file takes precedence over the
 global one, and `exceptions`, by name, take precedence over `defaults`. As in StackStorm, overrides take effect at the
 next registration.
 
-`default: {sensors: ...}` and `exceptions: {sensors: ...}` are an older form. It is still read, and all others take
-precedence.
+`default: {sensors: ...}` and `exceptions: {sensors: ...}` are an older form. It is still read, but all other
+sections take precedence.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Layer:
         return {**self.defaults, **self.exceptions.get(name, {})}
 
     def over(self, below: Layer) -> Layer:
-        """Return one layer of both, in which this one takes precedence."""
+        """Merge two layers, and return the result. This one takes precedence."""
         names = {**below.exceptions, **self.exceptions}
         return Layer(
             defaults={**below.defaults, **self.defaults},
@@ -164,13 +164,13 @@ def _known(values: Any, keys: Iterable[str]) -> Values:
 
 
 def _warnings(file: File, name: str) -> Iterator[ContentError]:
-    """:param name: of the file, without suffix."""
+    """Yield warnings about a file. :param name: the file's name, without suffix."""
     data = _mapping(file.data)
     for key in data:
         if key in OLDER:
             yield file.error(
                 f"{key}: this form is older than StackStorm's, and StackStorm ignores it; write enabled into "
-                f"{SENSORS}: {{{DEFAULTS}: ..., {EXCEPTIONS}: ...}} and all else into {OWN}: of the same shape",
+                f"{SENSORS}: {{{DEFAULTS}: ..., {EXCEPTIONS}: ...}} and all else into {OWN}: in the same form",
                 [key],
             )
             yield from _of_older(file, key, name)
@@ -226,7 +226,7 @@ def _unknown(file: File, place: list[str], known: list[str]) -> ContentError:
 
 def _remedy(word: str, known: list[str]) -> str:
     meant = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {meant[0]}?" if meant else f"known are {', '.join(known)}"
+    return f"did you mean {meant[0]}?" if meant else f"use one of {', '.join(known)}"
 
 
 def _bytes(size: str) -> int:

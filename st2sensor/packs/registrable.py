@@ -1,4 +1,4 @@
-"""What can be asked for when packs are registered: kinds of content, and virtualenvs."""
+"""The choices for registering packs: kinds of content, and virtualenvs."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ SENSORS, TRIGGERS, RULES = "sensors", "triggers", "rules"
 KINDS = (TRIGGERS, SENSORS, RULES)
 
 MISSING, ANEW = "missing", "anew"
-"""Which virtualenvs to make."""
+"""The virtualenvs to make."""

@@ -1,6 +1,6 @@
-"""What no database takes, though a file may hold it: found before it is stored, with the place where it stands.
+"""Finds values that a file may hold but no database can store, with their place in the file.
 
-The embedded database takes more than MongoDB does; what a pack holds has to fit both.
+The embedded database accepts more than MongoDB does, but the content of packs has to fit both.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from st2sensor.errors import ContentError
 from st2sensor.packs.yaml_files import File
 
 INTEGERS = range(-(2**63), 2**63)
-"""The largest whole number of 8 bytes."""
+"""The whole numbers of 8 bytes."""
 
 DEEPEST = 100
-"""Levels of nesting."""
+"""The most levels of nesting."""
 
-HALF = "half of a surrogate pair, which UTF-8 has no form for; write the character itself"
+HALF = "half of a surrogate pair, which UTF-8 cannot represent; write the character itself"
 
 Place = tuple[str | int, ...]
 
@@ -37,11 +37,11 @@ def check(file: File) -> None:
 
 def _problems(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if len(place) > DEEPEST:
-        yield place[:3], f"is nested more than {DEEPEST} levels deep, which no database stores; flatten it"
+        yield place[:3], f"is nested more than {DEEPEST} levels deep, which no database can store; flatten it"
     elif isinstance(value, dict):
         for key, part in value.items():
             if "\0" in key:
-                yield place, "has a key with a NUL character, which no database stores; remove it"
+                yield place, "has a key with a NUL character, which no database can store; remove it"
             elif not _is_utf8(key):
                 yield place, f"has a key that holds {HALF}"
             else:
@@ -53,7 +53,7 @@ def _problems(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
         if not _is_utf8(value):
             yield place, f"holds {HALF}"
     elif isinstance(value, int) and value not in INTEGERS:
-        yield place, "is a number of more than 8 bytes, which no database stores; write it as text, or as a float"
+        yield place, "is a number of more than 8 bytes, which no database can store; write it as text, or as a float"
 
 
 def _is_utf8(text: str) -> bool:

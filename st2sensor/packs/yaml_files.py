@@ -18,15 +18,15 @@ METADATA = (".yaml", ".yml")
 SUFFIXES = (*METADATA, ".json")
 
 LARGEST = 16_000_000
-"""Characters of a file, counted with its aliases written out."""
+"""The most characters of a file, counted with its aliases expanded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """A parsed file.
 
-    :param shown: its path, as messages name it.
-    :param data: what it holds; timestamps stay text and keys are always text.
+    :param shown: its path, as in messages.
+    :param data: its content; timestamps stay text, and keys are always text.
     """
 
     shown: str
@@ -34,7 +34,7 @@ class File:
     _root: yaml.Node | None
 
     def line(self, path: Sequence[str | int]) -> int | None:
-        """The line, from 1, of the key or item at path, or of the nearest one above it that exists."""
+        """Return the line, counted from 1, of the key or item at a path, or of the nearest one above it."""
         node, line = self._root, None if self._root is None else self._root.start_mark.line + 1
         for part in path:
             entry = _entry(node, part)
@@ -49,7 +49,7 @@ class File:
 
 
 def repeated(path: Path) -> list[ContentError]:
-    """The keys of a file that stand twice in one mapping. Of a file that cannot be parsed, nothing is said."""
+    """Return an error for each key that occurs twice in one mapping; none for a file that cannot be parsed."""
     try:
         text = _text(path)
         root = yaml.compose(text, Loader=_Loader)
@@ -58,7 +58,7 @@ def repeated(path: Path) -> list[ContentError]:
         return []
     return [
         ContentError(
-            f"{key.value} is on line {first} already, and only this one counts; remove one of them",
+            f"{key.value} is already on line {first}, and only this later one takes effect; remove one of them",
             file=str(path),
             line=key.start_mark.line + 1,
         )
@@ -110,7 +110,7 @@ def read(path: Path) -> File:
     """Parse a file. Raises ContentError naming file and line."""
     shown = str(path)
     if not shown.isprintable() and shown.encode(errors="replace").decode() != shown:
-        raise ContentError("its name is not UTF-8, which no database stores; rename it", file=shown)
+        raise ContentError("its name is not valid UTF-8, so no database can store it; rename it", file=shown)
     text = _text(path)
     if path.suffix == ".json":
         return _read_json(shown, text)
@@ -138,7 +138,7 @@ def _text(path: Path) -> str:
     try:
         if not path.is_file():
             # Reading a pipe would wait for its writer.
-            raise ContentError("cannot be read: it is no regular file; replace or remove it", file=shown)
+            raise ContentError("cannot be read: it is not a regular file; replace or remove it", file=shown)
         with path.open(encoding="utf-8") as file:
             text = file.read(LARGEST + 1)
     except (OSError, UnicodeDecodeError) as exception:
@@ -167,7 +167,8 @@ def value(text: str) -> Any:
 def _bound(root: yaml.Node | None) -> None:
     """Refuse aliases that expand to more than memory can hold. Raises YAMLError."""
     sizes: dict[int, int] = {}
-    """What nodes stand for; of one that is not done yet, 0: it contains itself, which is refused later."""
+    """The size of each node, by id; 0 while a node is being measured. A node that is met again at that time contains
+    itself, which is refused later."""
 
     def size(node: yaml.Node) -> int:
         if id(node) not in sizes:
@@ -181,7 +182,7 @@ def _bound(root: yaml.Node | None) -> None:
             sizes[id(node)] = parts + 1
         if sizes[id(node)] > LARGEST:
             raise yaml.constructor.ConstructorError(
-                None, None, f"its aliases stand for more than {LARGEST:,} characters", node.start_mark
+                None, None, f"its aliases expand to more than {LARGEST:,} characters", node.start_mark
             )
         return sizes[id(node)]
 
@@ -190,12 +191,12 @@ def _bound(root: yaml.Node | None) -> None:
 
 
 def _json_only(file: File) -> File:
-    """Refuse values without a JSON form: binary, sets, infinities, an anchor that contains itself."""
+    """Refuse values that JSON cannot represent: binary, sets, infinities, an anchor that contains itself."""
     try:
         json.dumps(file.data, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as exception:
         raise ContentError(
-            f"holds what JSON has no form for: {exception}; write it as text", file=file.shown
+            f"holds a value that JSON cannot represent: {exception}; write it as text", file=file.shown
         ) from exception
     return file
 
@@ -210,7 +211,7 @@ def _read_json(shown: str, text: str) -> File:
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError:
-        # JSON may be indented with tabs, which YAML does not take: then lines are not known.
+        # JSON may be indented with tabs, which YAML does not accept; the line numbers are then unknown.
         root = None
     return _json_only(File(shown=shown, data=data, _root=root))
 

@@ -177,7 +177,7 @@ def _passes(fast: Callable[[Any], Any], instance: Any) -> bool:
         fast(instance)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 (the judge says what it is)
+    except Exception:  # noqa: BLE001 (the judge finds the violation)
         return False
     return True
 
@@ -187,7 +187,7 @@ def _dotted(path: Iterable[str | int]) -> str:
 
 
 def draft4(schema: Any) -> Any:
-    """Rewrite per-property `required` into draft 4's list, and let what is not required be null."""
+    """Rewrite per-property `required` into draft 4's list, and allow null for properties that are not required."""
     if isinstance(schema, list):
         return [draft4(item) for item in schema]
     if not isinstance(schema, Mapping):
@@ -225,6 +225,6 @@ def _nullable(schema: Any) -> Any:
     if not isinstance(schema, Mapping) or not schema:
         return schema
     if isinstance(schema.get("type"), str) and not CONSTRAINTS & schema.keys():
-        # Every other keyword is about values of its own type, and lets a null pass.
+        # Every other keyword is about values of its own type, and accepts a null.
         return {**schema, "type": [schema["type"], "null"]}
     return {"anyOf": [{"type": "null"}, schema]}

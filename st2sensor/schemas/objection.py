@@ -40,7 +40,7 @@ FIXED = {
     "oneOf": "fits none of the alternatives, or several",
     "anyOf": "fits none of the alternatives",
     "not": "fits what the schema excludes",
-    "dependencies": "lacks a property that goes with another",
+    "dependencies": "lacks a property that another one requires",
     "additionalItems": "has more items than the schema lists",
 }
 

@@ -1,7 +1,7 @@
 """Limits the connections to a port or socket: their number, and the time until each has sent a complete request.
 
-A connection that has done so may stay idle. Beyond the limit, the origin with the most connections loses one, so that
-a hog harms itself. For one event loop's thread.
+A connection that has done so may stay idle. When the limit is exceeded, the origin with the most connections loses one,
+so that an origin that opens too many harms only itself. For one event loop's thread.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ REQUEST_TIMEOUT = 8.0
 """Seconds that a peer has to send its first request."""
 
 GRACE = 2.0
-"""Further seconds, in which a busy loop reads what has arrived meanwhile."""
+"""Extra seconds that give a busy loop time to read what has already arrived."""
 
 HOG = 8
-"""Connections of one origin from which on it loses one to a newcomer, although that one has sent a request."""
+"""Once one origin has this many connections, a newcomer replaces one of them, even if all have sent a request."""
 
 SAID_AGAIN = 60.0
 """Seconds between two warnings of the same kind."""
 
 
 class Priority(enum.IntEnum):
-    """The worth of a connection. The lowest is closed first."""
+    """The priority of a connection. The lowest is closed first."""
 
     UNKNOWN = 0
     """The peer has not sent a complete request."""
     IDLE = 1
-    """The peer's requests are answered."""
+    """The peer's requests have been answered."""
     BUSY = 2
-    """The peer waits for an answer, or follows a stream."""
+    """The peer is waiting for an answer, or following a stream."""
 
 
 class Peer:
@@ -57,7 +57,7 @@ class Peer:
         self.timer: asyncio.TimerHandle | None = None
 
     def left(self) -> None:
-        """Forget the connection, which is closed."""
+        """Forget the connection, because it is closed."""
         self._visitors.forget(self)
 
 
@@ -116,7 +116,10 @@ class ConnectionLimits:
             self._hang_up(visitor)
 
     def _excess(self, newcomer: Hashable) -> Peer | None:
-        """Return the connection that is closed for a newcomer: the oldest of the origin with the most, or None."""
+        """Return the connection to close for a newcomer: the oldest one of the origin that has the most connections.
+
+        Return None if none may be closed.
+        """
         worth = {visitor: visitor.standing() for visitor in self._present}
         least = min(worth.values())
         candidates = [visitor for visitor, standing in worth.items() if standing == least]

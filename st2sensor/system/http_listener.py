@@ -1,4 +1,4 @@
-"""An HTTP port with a limited number of connections. No client can hold one by sending nothing or reading nothing."""
+"""An HTTP port with a limited number of connections. No client can hold one by not sending or not reading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HANDSHAKE_TIMEOUT = 10.0
 """Seconds that a TLS handshake may take."""
 
 ACCEPT_RETRY = 1.0
-"""Seconds until connections are accepted again after the file descriptors ran out."""
+"""Seconds until connections are accepted again after the file descriptors have run out."""
 
 READ_TIMEOUT = 30.0
 """Seconds that a client may leave an answer unread."""

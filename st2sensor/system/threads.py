@@ -1,4 +1,4 @@
-"""A pool whose threads are all started at once: later the system may have no room for another one."""
+"""A pool whose threads are all started at once: later the system may be unable to start one."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _make(future: Future[Any], call: Callable[[], Any]) -> None:
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 (raised again where somebody waits for it)
+    except BaseException as error:  # noqa: BLE001 (raised again where the result is awaited)
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -1,4 +1,4 @@
-"""A few worker processes: any thread has them call a function, and waits for the result."""
+"""A few worker processes. Any thread can have them call a function, and wait for the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ IDLE_WORKER_TIMEOUT = 60.0
 
 
 class Pool:
-    """For any thread. Costs nothing until the first task, and hardly anything once there are no more tasks.
+    """Calls functions in worker processes. For any thread.
+
+    Costs nothing until the first task, and hardly anything once there are no more tasks.
 
     :param functions: functions by name, as `package.module:function`. Each is written as one literal, so that
         tests/test_layers.py sees it. They take and return JSON values, and must not catch MemoryError.
@@ -71,7 +73,9 @@ class Pool:
         request = arguments if isinstance(arguments, bytes) else json.dumps(arguments).encode()
         if len(request) > self._limits.request:
             limit = self._limits.request
-            raise WorkExceeded(f"{name} was given {len(request):,} bytes of arguments, of {limit:,}", what="request")
+            raise WorkExceeded(
+                f"{name} was given {len(request):,} bytes of arguments; the limit is {limit:,}", what="request"
+            )
         self._wait_for_turn(name)
         worker = None
         try:
@@ -81,7 +85,7 @@ class Pool:
             self._give_back(worker)
 
     def close(self) -> None:
-        """End all processes. Tasks that are being worked on fail."""
+        """End all processes. Tasks in progress fail."""
         self._closing.set()
         with self._changed:
             for worker, _ in self._idle:
@@ -96,14 +100,14 @@ class Pool:
         until = time.monotonic() + self._patience
         with self._changed:
             if self._free <= 0 and len(self._queue) >= self._waiting:
-                raise WorkersBusy(f"{name} is not done: {len(self._queue)} tasks wait already")
+                raise WorkersBusy(f"{name} was not run: {len(self._queue)} tasks are already waiting")
             self._queue.append(me)
             try:
                 while not self._closing.is_set() and (self._queue[0] is not me or self._free <= 0):
                     if not self._changed.wait(until - time.monotonic()) and time.monotonic() >= until:
-                        raise WorkersBusy(f"{name} is not done: others took more than {self._patience:g} s")
+                        raise WorkersBusy(f"{name} was not run: others took more than {self._patience:g} s")
                 if self._closing.is_set():
-                    raise WorkersBusy(f"{name} is not done: its worker processes have ended")
+                    raise WorkersBusy(f"{name} was not run: its worker processes have ended")
                 self._free -= 1
             finally:
                 self._queue.remove(me)
@@ -140,13 +144,13 @@ class Pool:
     def _start_reaper(self) -> None:
         if self._reaper is None:
             reaper = Thread(target=self._reap, name="worker-reaper", daemon=True)
-            # Where no thread can be started the worker stays until the next task.
+            # If no thread can be started, the worker stays until the next task.
             with suppress(RuntimeError):
                 reaper.start()
                 self._reaper = reaper
 
     def _reap(self) -> None:
-        """End workers that are idle for too long, until none is left that may become idle."""
+        """End workers that have been idle for too long, until no idle or busy workers are left."""
         while True:
             with self._changed:
                 now = time.monotonic()

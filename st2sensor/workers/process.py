@@ -1,6 +1,6 @@
 """A worker process. It does one task after another, until its parent closes the socket or ends.
 
-It imports a function's module at the first call. State that the module keeps is there in later calls.
+It imports a function's module at the first call. Later calls find the state that the module keeps.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _answer(kind: str, detail: str) -> bytes:
 
 
 def _protect() -> None:
-    """Ignore signals meant for the container, hide memory from other processes, and be the kernel's first victim."""
+    """Ignore signals for the container, hide memory from other processes, and become the kernel's first victim."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

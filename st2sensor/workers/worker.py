@@ -103,7 +103,7 @@ class Worker:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process, whatever it does. A second call does nothing."""
+        """End the process, whatever it is doing. A second call does nothing."""
         if self._handle < 0:
             return
         self.interrupt()
@@ -145,7 +145,7 @@ class Worker:
         return answer
 
     def _end(self) -> str:
-        """Say how the process has ended; empty when it has not."""
+        """Return how the process has ended; empty if it has not."""
         if not self._has_ended(END_TIMEOUT):
             return ""
         code = self._process.wait()

@@ -164,15 +164,15 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "payload_schema that contains itself": (
         sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: &a {properties: {x: *a}}\n"),
-        ["bad.yaml: holds what JSON has no form for: Circular reference"],
+        ["bad.yaml: holds a value that JSON cannot represent: Circular reference"],
     ),
     "binary": (
         sensor(METADATA + "trigger_types:\n- name: event\n  payload_schema: {default: !!binary aGk=}\n"),
-        ["bad.yaml: holds what JSON has no form for"],
+        ["bad.yaml: holds a value that JSON cannot represent"],
     ),
     "poll_interval infinite": (
         sensor(METADATA + "poll_interval: .inf\n"),
-        ["bad.yaml: holds what JSON has no form for"],
+        ["bad.yaml: holds a value that JSON cannot represent"],
     ),
     "trigger type without a mapping": (
         sensor(METADATA + "trigger_types: [event]\n"),
@@ -180,10 +180,10 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "rule of another pack": (
         rule("name: bad\npack: other\ntrigger:\n  type: core.st2.webhook\n"),
-        ["bad.yaml:2: pack: it stands in pack bad, and names other"],
+        ["bad.yaml:2: pack: the file is in pack bad, but names other"],
     ),
-    "aliases that multiply": (sensor(BOMB + METADATA), ["bad.yaml:", "its aliases stand for more than"]),
-    "merges that multiply": (sensor(MERGES + METADATA), ["bad.yaml:", "its aliases stand for more than"]),
+    "aliases that multiply": (sensor(BOMB + METADATA), ["bad.yaml:", "its aliases expand to more than"]),
+    "merges that multiply": (sensor(MERGES + METADATA), ["bad.yaml:", "its aliases expand to more than"]),
     "a number of more than 8 bytes": (
         payload("{type: object, properties: {n: {maximum: 18446744073709551615}}}"),
         ["bad.yaml:5: trigger_types.0.payload_schema.properties.n.maximum: is a number of more than 8 bytes"],
@@ -197,8 +197,8 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         ["bad.yaml:5: trigger_types.0.payload_schema.properties: has a key with a NUL character"],
     ),
     "nested deeply": (payload("{default: " + "[" * 150 + "]" * 150 + "}"), ["bad.yaml:5: ", "levels deep"]),
-    "a pipe": (fifo, ["sensors/bad.yaml: cannot be read: it is no regular file"]),
-    "a name that is not UTF-8": (latin1, ["rules/caf\\xe9.yaml: its name is not UTF-8", "rename it"]),
+    "a pipe": (fifo, ["sensors/bad.yaml: cannot be read: it is not a regular file"]),
+    "a name that is not UTF-8": (latin1, ["rules/caf\\xe9.yaml: its name is not valid UTF-8", "rename it"]),
     "rule without a trigger": (rule("name: bad\n"), ["bad.yaml:1: trigger is missing; add it"]),
 }
 
@@ -285,7 +285,7 @@ def test_code_that_hangs_at_import_is_given_up_with_the_remedy(tmp_path: Path) -
     with pytest.raises(ContentError) as caught:
         check_code(code, metadata_file="bad.yaml", deadline=0.5)
     assert str(caught.value).startswith(
-        f"{file}: importing it took more than 0.5 s; move what waits out of the module into setup()"
+        f"{file}: importing it took more than 0.5 s; move code that waits from the module into setup()"
     )
 
 

@@ -185,7 +185,7 @@ def test_without_an_index_all_is_read_and_only_what_needs_it_is_refused(
     assert "indexes cannot be created: " in done.stderr
     assert done.returncode == (1 if seed is view else 0), done.stdout + done.stderr
     if seed is view:
-        assert "rules/r.yaml: what it declares cannot be stored: " in done.stderr
+        assert "rules/r.yaml: its content cannot be stored: " in done.stderr
     listener = beside.listen()
     container = beside.start()
     listener.wait_for("p.seen")

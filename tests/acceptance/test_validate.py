@@ -107,13 +107,13 @@ def test_keys_that_stand_twice_are_told_in_every_file(pack: Path, lines: Lines) 
     (pack / "rules" / "r.yaml").write_text("name: r\ntrigger: {type: p.a, type: p.a}\n")
     (pack.parent / "p.yaml").write_text("a: 1\na: 2\n")
     found = lines("p", "--config", "p.yaml", code=0)
-    assert [line.partition(" already")[0] for line in found] == [
-        "p/config.schema.yaml:1: warning: type is on line 1",
-        "p/p.yaml.example:2: warning: a is on line 1",
-        "p/pack.yaml:3: warning: name is on line 1",
-        "p/rules/r.yaml:2: warning: type is on line 2",
-        "p/sensors/s.yaml:2: warning: class_name is on line 1",
-        "p.yaml:2: warning: a is on line 1",
+    assert [line.partition(",")[0] for line in found] == [
+        "p/config.schema.yaml:1: warning: type is already on line 1",
+        "p/p.yaml.example:2: warning: a is already on line 1",
+        "p/pack.yaml:3: warning: name is already on line 1",
+        "p/rules/r.yaml:2: warning: type is already on line 2",
+        "p/sensors/s.yaml:2: warning: class_name is already on line 1",
+        "p.yaml:2: warning: a is already on line 1",
     ]
 
 
@@ -121,7 +121,7 @@ def test_an_expression_in_a_default_is_told_to_stay_as_it_is(pack: Path, lines: 
     schema = "a: {type: string, default: '{{ st2kv.system.a }}'}\nb: {type: string, default: '{{ name }}'}\n"
     (pack / "config.schema.yaml").write_text(schema)
     (found,) = lines("p", code=0)
-    assert "the default '{{ st2kv.system.a }}' stays as it is written" in found
+    assert "the default '{{ st2kv.system.a }}' is not rendered" in found
 
 
 def test_json_holds_every_finding(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_json_holds_every_finding(pack: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_folder_that_is_no_pack_is_refused(pack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(pack.parent)]) == 65
-    assert "this folder is no pack: it has no pack.yaml; name the folders of packs" in capsys.readouterr().err
+    assert "this folder is not a pack: it has no pack.yaml; name the folders of packs" in capsys.readouterr().err
 
 
 def test_triggers_are_declared_by_any_sensor_by_files_by_other_packs_or_by_the_core(pack: Path, lines: Lines) -> None:
@@ -213,7 +213,7 @@ def test_payloads_are_held_against_their_schema_where_they_are_certain(pack: Pat
             "name: a\npayload_schema: {type: object}\n",
             ["p/sensors/s.yaml:4: error: trigger type p.a has another schema in"],
         ),
-        ("triggers/a.yaml", "name: a\npack: q\n", ["p/triggers/a.yaml:2: error: pack: it stands in pack p"]),
+        ("triggers/a.yaml", "name: a\npack: q\n", ["p/triggers/a.yaml:2: error: pack: the file is in pack p"]),
         ("rules/r.yaml", "name: r\n", ["p/rules/r.yaml:1: error: trigger is missing; add it"]),
         (
             "rules/r.yaml",
@@ -231,14 +231,14 @@ def test_payloads_are_held_against_their_schema_where_they_are_certain(pack: Pat
             "requirements.txt",
             "# what it needs\nclick\npika = 1.2\n-r more.txt\nattrs; python_version < '3'\n",
             [
-                "p/requirements.txt:3: error: 'pika = 1.2' is no requirement",
-                "p/requirements.txt:4: error: there is no file more.txt beside it",
+                "p/requirements.txt:3: error: 'pika = 1.2' is not a requirement",
+                "p/requirements.txt:4: error: there is no file more.txt next to it",
             ],
         ),
         (
             "requirements.txt",
             "click>=8 \\\n  # wide\nno-such-thing-at-all\nclick<1\n",
-            ["p/requirements.txt:3: warning: this Python, which stands for the missing virtualenv, lacks no-such-"],
+            ["p/requirements.txt:3: warning: this Python, used because there is no virtualenv, lacks no-such-"],
         ),
     ],
 )
@@ -368,7 +368,7 @@ def test_a_configuration_file_says_where_virtualenvs_and_configurations_are(pack
     found = lines()
     assert found[0].startswith("configs/p.yaml:1: error: url: 1 is not of type 'string'")
     assert found[1].startswith("p/requirements.txt:1: warning: the virtualenv ")
-    assert " lacks click, so that " in found[1]
+    assert " lacks click, so not all " in found[1]
     (library,) = Path("virtualenvs/p").glob("lib/python3*/site-packages")
     (library / "click-8.1.dist-info").mkdir()
     (library / "click-8.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: click\nVersion: 8.1\n")

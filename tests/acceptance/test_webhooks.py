@@ -141,21 +141,21 @@ REFUSED: dict[str, tuple[Callable[[Endpoint], Answer], int, str]] = {
     "another case": (lambda endpoint: endpoint.post("Deploy"), 404, "webhook Deploy"),
     "no url": (lambda endpoint: endpoint.send("POST", "/api/v1/webhooks/", b"{}"), 404, ""),
     "a method": (lambda endpoint: endpoint.send("GET", "/api/v1/webhooks/deploy"), 405, ""),
-    "half an object": (json_of(b'{"a":'), 400, "no JSON"),
+    "half an object": (json_of(b'{"a":'), 400, "not valid JSON"),
     "latin-1": (json_of('{"a": "ö"}'.encode("latin-1")), 400, "utf-8"),
     "not a number": (json_of(b'{"a": NaN}'), 400, "NaN"),
-    "more than a number holds": (json_of(b'{"a": 1e999}'), 400, "no JSON"),
+    "more than a number holds": (json_of(b'{"a": 1e999}'), 400, "not valid JSON"),
     "half a pair of surrogates": (json_of(b'{"a": "\\ud800"}'), 400, "surrogate"),
     "a string": (json_of(b'"text"'), 400, "an object, an array or a form"),
     "null": (json_of(b"null"), 400, "an object, an array or a form"),
-    "depth": (json_of(b"[" * 900), 400, "no JSON"),
+    "depth": (json_of(b"[" * 900), 400, "not valid JSON"),
     "a long body": (json_of(b'{"a": "%b"}' % (b"x" * 1000)), 413, "1000 bytes"),
     "plain text": (
         lambda endpoint: endpoint.post("deploy", b"a", {"Content-Type": "text/plain"}),
         415,
         "text/plain",
     ),
-    "a form that is none": (lambda endpoint: endpoint.post("deploy", b"a=%ff", FORM), 400, "no form"),
+    "a form that is none": (lambda endpoint: endpoint.post("deploy", b"a=%ff", FORM), 400, "not a valid form"),
 }
 
 
@@ -193,7 +193,7 @@ def test_what_is_nested_deeply_arrives(site: tuple[Endpoint, Container]) -> None
 def test_a_signature_of_a_url_that_nobody_asks_for_is_said(embedded: Workspace) -> None:
     endpoint = Endpoint(embedded, signatures={"Deploy": {"scheme": "github", "secret": SECRET}})
     endpoint.ask_for("deploy")
-    endpoint.start().wait_for_log("signatures: no rule asks for webhook Deploy; case counts")
+    endpoint.start().wait_for_log("signatures: no rule asks for webhook Deploy; case matters")
 
 
 def test_urls_are_found_as_stackstorm_finds_them(site: tuple[Endpoint, Container]) -> None:

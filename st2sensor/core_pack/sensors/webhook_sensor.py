@@ -22,7 +22,7 @@ class WebhookSensor(Sensor):
         self._hooks = Hooks()
         self._options = Options(**self.config["webhooks"])
         self._known = threading.Event()
-        # An event, because CPython 3.11 takes a thread as ended if its join() was interrupted.
+        # An event, because CPython 3.11 considers a thread ended if its join() was interrupted.
         self._ended = threading.Event()
         self._failure: BaseException | None = None
         self._closing: Callable[[], object] | None = None
@@ -31,9 +31,9 @@ class WebhookSensor(Sensor):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def run(self) -> None:
-        # A request that comes before the triggers are known would be answered with 404.
+        # A request that arrives before the triggers are known would be answered with 404.
         self._known.wait()
-        # A separate thread, because a stop raises an exception in this one, at any place.
+        # A separate thread, because a stop raises an exception in this one, at any point.
         threading.Thread(target=self._serve, name="webhooks", daemon=True).start()
         self._ended.wait()
         if self._failure is not None:
@@ -54,7 +54,7 @@ class WebhookSensor(Sensor):
         self.add_trigger(trigger)
 
     def remove_trigger(self, trigger: dict[str, Any]) -> None:
-        self._logger.info("webhook %s is asked for no longer", self._hooks.remove(trigger))
+        self._logger.info("webhook %s is no longer asked for", self._hooks.remove(trigger))
 
     def triggers_known(self) -> None:
         self._known.set()

@@ -16,10 +16,10 @@ from apscheduler.triggers.cron import CronTrigger
 TICK = timedelta(microseconds=1)
 
 SPAN = timedelta(hours=3)
-"""Time around a clock change in which the change matters, at most."""
+"""The longest time before or after a clock change in which the change matters."""
 
 STRIDE = timedelta(days=7)
-"""Clocks change at most once in this time."""
+"""Clocks change at most once within this time."""
 
 END = datetime(2200, 1, 1, tzinfo=UTC)
 """End of the search, because some fields never match together."""
@@ -89,7 +89,7 @@ class Cron:
         return [wall - change.before] if wall is not None and wall < change.at + change.after else []
 
     def _wall(self, after: datetime) -> datetime | None:
-        """Return the first wall-clock time after another."""
+        """Return the first matching wall-clock time after a given one."""
         found: datetime | None = self._trigger.get_next_fire_time(None, after + TICK)
         return found
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 CORRECTION = timedelta(hours=3)
-"""A clock that is set back by more than this was wrong, as in Vixie's cron. By less, it repeats some time."""
+"""A clock that is set back by more than this was wrong, as in Vixie's cron. Otherwise, it repeats some time."""
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Bounds of plausible times."""
@@ -21,7 +21,7 @@ class Cursor:
 
     :param start: the moment from which the timer is known, and from which an interval counts.
     :param after: the time up to which it has fired.
-    :param parameters: those of the trigger. With other parameters, this cursor is void.
+    :param parameters: the trigger's parameters. The cursor is not valid for any others.
     """
 
     start: datetime

@@ -1,4 +1,4 @@
-"""Decides which missed times of a timer are fired: times at which nothing ran, or over which the clock jumped."""
+"""Decides which missed times of a timer are fired: times at which nothing was running, or that the clock skipped."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def due(schedule: Schedule, first: datetime, now: datetime, policy: str, most: i
 
     :param first: the first time that has not been fired; not later than `now`.
     :param policy: the name of one of POLICIES.
-    :param most: times to fire at most.
+    :param most: the maximum number of times to fire.
     """
     last = latest(schedule, first, now) or first
     take = POLICIES[policy]
     if now - first <= PUNCTUAL:
-        # This is no outage, only a short delay.
+        # This is not an outage, only a short delay.
         take = every
     elif policy == "skip" and now - last <= PUNCTUAL:
         take = once

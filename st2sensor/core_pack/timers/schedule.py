@@ -81,7 +81,7 @@ def schedule_of(trigger_type: str, parameters: Mapping[str, Any], start: datetim
 
 def _cron(fields: Mapping[str, Any], zone: tzinfo) -> Cron:
     if not fields:
-        raise ValueError("no field is given, which would be each second; give one, as in minute=0")
+        raise ValueError("no field is given, which would mean every second; give one, as in minute=0")
     return Cron(fields, zone)
 
 
@@ -98,7 +98,7 @@ def _date(text: str, zone: tzinfo) -> datetime:
     """Parse a date with year, month and day, and return it in UTC."""
     first, second = (parser.parse(text, default=default, tzinfos=_offset_of) for default in NO_DATES)
     if first != second:
-        raise ValueError(f"{text!r} is no whole date; write it as in 2026-12-31 23:59:59")
+        raise ValueError(f"{text!r} is not a complete date; write it as in 2026-12-31 23:59:59")
     date: datetime = first if first.tzinfo else first.replace(tzinfo=zone)
     return date.astimezone(UTC)
 
@@ -106,14 +106,14 @@ def _date(text: str, zone: tzinfo) -> datetime:
 def _offset_of(name: str | None, offset: int | None) -> int | None:
     """Return the offset from UTC, in seconds, of a zone in a date. Raises ValueError for an ambiguous abbreviation."""
     if offset is None and name is not None and name not in ("UTC", "GMT", "Z"):
-        raise ValueError(f"{name} is no time zone; write an offset, as in +01:00, or set timezone")
+        raise ValueError(f"{name} is not a time zone; write an offset, as in +01:00, or set timezone")
     return 0 if offset is None and name is not None else offset
 
 
 def latest(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
     """Return the last time after one moment and not after another; None if there is none.
 
-    Bisection asks a schedule some dozen times, even if a timer was away for years.
+    Bisection calls a schedule a few dozen times, even if a timer did not run for years.
     """
     last = None
     found = _within(schedule, after, until)

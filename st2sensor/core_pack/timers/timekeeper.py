@@ -22,13 +22,13 @@ PREFIX = "cursor."
 """Start of a cursor's key; the trigger's name follows."""
 
 WAKE_INTERVAL = 1.0
-"""Seconds between two looks at the clock at most, because the clock may have been set."""
+"""The most seconds between two looks at the clock, because the clock may have been changed."""
 
 DATASTORE_RETRY = 2.0
-"""Seconds until the next try after the datastore refused."""
+"""Seconds until the next try after a failure of the datastore."""
 
 TOGETHER = 10
-"""Times of one timer that are fired in one turn, before other timers have theirs."""
+"""Times of one timer that are fired in one turn, before it is the turn of other timers."""
 
 ORPHANED = timedelta(days=1)
 """Age from which a cursor without a trigger is deleted."""
@@ -39,7 +39,7 @@ class Timer:
     """The timer of one trigger.
 
     :param stored: the cursor's text in the datastore.
-    :ivar following: the next time; None if it never fires again. Kept, because finding it may take long.
+    :ivar following: the next time; None if it never fires again. Stored, because finding it may take long.
     :ivar due: the times that still have to be fired now.
     """
 
@@ -84,7 +84,7 @@ class Timekeeper:
     :param clock: returns the time in UTC.
     :param zone: the time zone of triggers that name none; None for this host's.
     :param policy: the name of a policy for missed times.
-    :param most: missed times that are fired at most.
+    :param most: the most missed times that are fired.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Timekeeper:
         self._changed.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until something has changed, for some seconds at most."""
+        """Wait until something has changed, or for some seconds."""
         self._changed.wait(seconds)
         self._changed.clear()
 
@@ -149,11 +149,11 @@ class Timekeeper:
                 self._attend(timer)
         except St2SensorError as error:
             if not self._is_away:
-                self._logger.warning("timers wait: %s", error)
+                self._logger.warning("timers are waiting: %s", error)
             self._is_away = True
             return DATASTORE_RETRY
         if self._is_away:
-            self._logger.info("timers go on")
+            self._logger.info("timers continue")
         self._is_away = False
         return self._wait()
 
@@ -209,7 +209,7 @@ class Timekeeper:
         for trigger in new:
             timer, is_known = self._timer(trigger)
             with self._lock:
-                # It may have been removed or changed meanwhile.
+                # It may have been removed or changed in the meantime.
                 if self._new.get(trigger["id"]) is not trigger:
                     continue
                 del self._new[trigger["id"]]
@@ -228,7 +228,7 @@ class Timekeeper:
         try:
             schedule = schedule_of(trigger["type"], parameters, cursor.start, self._zone)
         except ValueError as error:
-            self._logger.error("%s of %s is no timer: %s", trigger["ref"], trigger["type"], error)
+            self._logger.error("%s of %s is not a valid timer: %s", trigger["ref"], trigger["type"], error)
             return None, False
         timer = Timer(trigger=trigger, schedule=schedule, cursor=cursor, stored=None if stored is None else str(stored))
         return timer, known is not None
@@ -245,7 +245,7 @@ class Timekeeper:
         now = self._clock()
         cursor = timer.set_back(now)
         if cursor is not timer.cursor:
-            self._logger.warning("the clock was set back: %s goes on from %s", timer, now.isoformat())
+            self._logger.warning("the clock was set back: %s continues from %s", timer, now.isoformat())
             timer.due.clear()
             self._store(timer, cursor)
             return
@@ -261,7 +261,8 @@ class Timekeeper:
         found = due(timer.schedule, first, now, self._policy, self._most)
         if found.is_late:
             until, number = found.until.isoformat(), len(found.times)
-            self._logger.warning("%s was not fired in time, the last time at %s; fired now: %d", timer, until, number)
+            text = "%s was not fired on time; the last of its due times was %s; events fired now: %d"
+            self._logger.warning(text, timer, until, number)
         timer.due.extend(found.times)
         if not found.times:
             self._store(timer, timer.cursor.moved(found.until))
@@ -273,7 +274,7 @@ class Timekeeper:
     def _dispatch(self, timer: Timer, time: datetime) -> bool:
         """Dispatch and move the cursor in one step; False when another container has moved it."""
         trigger, cursor = timer.trigger, timer.cursor.moved(time)
-        # Names and form are StackStorm's.
+        # StackStorm uses these names and this form.
         payload = {"executed_at": str(self._clock()), "schedule": dict(trigger["parameters"])}
         trace_tag = f"{trigger['type'].partition('.')[2]}-{trigger['name']}"
         events = [(trigger["ref"], payload, trace_tag)]

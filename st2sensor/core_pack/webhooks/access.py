@@ -37,7 +37,7 @@ class Access:
 
     :param secrets: `signatures` of the pack's configuration, by URL.
     :param requirement: when API keys are required: `always`, `never`, or `auto`, which requires them if a key was ever
-        made, or if other hosts can connect.
+        created, or if other hosts can connect.
     :param host: the address that the server listens at.
     """
 

@@ -1,4 +1,4 @@
-"""API keys of senders of webhooks. They are stored hashed, in the datastore of `core.WebhookSensor`.
+"""API keys for senders of webhooks. They are stored hashed, in the datastore of `core.WebhookSensor`.
 
 A key is `ID.SECRET`. Its secret has 256 random bits, so one round of SHA-256 is enough: it cannot be guessed.
 """
@@ -25,7 +25,7 @@ REFRESH_INTERVAL = 5.0
 """Seconds between two regular reads of the stored keys. A revoked key may be accepted for this long."""
 
 MIN_REFRESH_INTERVAL = 0.5
-"""Seconds between two reads of the stored keys, at least."""
+"""The fewest seconds between two reads of the stored keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def from_text(identifier: str, text: str) -> ApiKey:
     except (TypeError, RecursionError) as exception:
         raise ValueError(str(exception)) from exception
     if not all(isinstance(field, str) for field in (key.digest, key.note, key.created, key.revoked or "")):
-        raise ValueError("a field is no text")
+        raise ValueError("a field is not text")
     return key
 
 
@@ -90,7 +90,7 @@ def _digest(secret: str) -> str:
 class ApiKeys:
     """The keys that the sensor knows. Used by the loop's thread only.
 
-    :param read: returns the stored keys, by id. While it raises St2SensorError, the last known keys count.
+    :param read: returns the stored keys, by id. While it raises St2SensorError, the last known keys are used.
     :param clock: returns seconds.
     """
 
@@ -121,14 +121,14 @@ class ApiKeys:
                 self._known = {identifier: readable(identifier, text) for identifier, text in stored.items()}
             except St2SensorError as error:
                 if not self._is_away:
-                    self._logger.warning("API keys are as they were last seen: %s", error)
+                    self._logger.warning("the last known API keys are used: %s", error)
                 self._is_away = True
             else:
                 self._is_away = False
             self._read_at = self._clock()
 
     def is_any(self) -> bool:
-        """Tell whether a key was ever made; revoking the last key must not admit everybody. Raises Refusal."""
+        """Tell whether a key was ever created; revoking the last key must not admit everybody. Raises Refusal."""
         return bool(self._seen())
 
     async def is_valid(self, shown: str) -> bool:
@@ -142,5 +142,5 @@ class ApiKeys:
 
     def _seen(self) -> Mapping[str, ApiKey]:
         if self._known is None:
-            raise Refusal(503, "the datastore, which holds the API keys, is away", {"Retry-After": "5"})
+            raise Refusal(503, "the datastore, which holds the API keys, is unavailable", {"Retry-After": "5"})
         return self._known

@@ -14,12 +14,12 @@ REFUSALS = {
     400: "The body, or the request, is malformed; the reason says how.",
     401: "An API key or a signature is missing or wrong.",
     404: "No rule asks for this URL.",
-    405: "Another method than POST.",
-    408: "The body did not come in time.",
+    405: "The method is not POST.",
+    408: "The body did not arrive in time.",
     413: "The body is too long.",
     415: "The body is neither JSON nor a form.",
     429: "Too many requests for this URL; Retry-After says when to try again.",
-    503: "The event cannot be kept now; send it again.",
+    503: "The event cannot be stored at the moment; send it again later.",
 }
 
 
@@ -35,7 +35,7 @@ def document(prefix: str, *, needs_key: bool) -> dict[str, Any]:
     answers["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     post = {
         "summary": "Post to a webhook",
-        "description": "Each rule that asks for this URL hears of it, once the answer is 202.",
+        "description": "An answer of 202 means that every rule that asks for this URL will receive the event.",
         "operationId": "post_webhook",
         "parameters": [
             {
@@ -48,12 +48,15 @@ def document(prefix: str, *, needs_key: bool) -> dict[str, Any]:
             {
                 "name": "St2-Trace-Tag",
                 "in": "header",
-                "description": "Links the trigger instance to others of the same tag.",
+                "description": "Links the trigger instance to others with the same tag.",
                 "schema": {"type": "string"},
             },
         ],
         "requestBody": {"content": {JSON: {"schema": body}, FORM: {"schema": form}}},
-        "responses": {"202": _answer("The event is on disk. Its body, as it was understood.", body), **answers},
+        "responses": {
+            "202": _answer("The event is on disk. The answer repeats the body as it was parsed.", body),
+            **answers,
+        },
     }
     keys = {name: {"type": "apiKey", "in": "header", "name": name} for name in (API_KEY, TOKEN)}
     return {

@@ -20,7 +20,7 @@ CREDENTIALS = frozenset({"st2-api-key", "x-auth-token", "cookie"})
 """Headers that are kept out of payloads, as in StackStorm."""
 
 FIELDS = 10_000
-"""Fields of a form, at most."""
+"""The most fields of a form."""
 
 SCHEMA = Compiled(next(item.payload_schema or {} for item in core_trigger_types() if item.ref == TYPE))
 
@@ -64,8 +64,8 @@ def body_of(content_type: str, raw: bytes) -> Any:
         # Python accepts some text that JSON in UTF-8 cannot hold: half of a surrogate pair, 1e999.
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as exception:
-        what = "form" if kind == FORM else "JSON"
-        raise Refusal(400, f"the body is no {what}: {exception}") from None
+        what = "a valid form" if kind == FORM else "valid JSON"
+        raise Refusal(400, f"the body is not {what}: {exception}") from None
     return body
 
 
@@ -74,5 +74,5 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _text(value: str) -> str:
-    """Headers may hold any bytes."""
+    """Return a header's value as valid text, because headers may hold any bytes."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

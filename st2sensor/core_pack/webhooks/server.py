@@ -39,7 +39,7 @@ MAX_CONNECTIONS = 4096
 """Connections at the same time."""
 
 KEYS_TIMEOUT = 3.0
-"""Seconds to wait for the datastore's API keys. After that, the last known keys count."""
+"""Seconds to wait for the datastore's API keys. After that, the last known keys are used."""
 
 CLOSING_TIMEOUT = 5.0
 """Seconds to answer open requests when the server closes."""
@@ -91,7 +91,7 @@ class Server:
         self._logger = logger
         self._rates = Rates(options.rate_limit)
         self._threads = ThreadPoolExecutor(MAX_DISPATCHES, thread_name_prefix="webhooks")
-        # A thread of its own: dispatches that wait for room in the outbox must not delay the check of a key.
+        # A thread of its own: dispatches that wait for space in the outbox must not delay the check of a key.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="keys")
         self._reading: asyncio.Future[dict[str, str]] | None = None
         self._keys = ApiKeys(self._read_keys, logger)
@@ -125,7 +125,7 @@ class Server:
             place = await self._doors.open()
             self._logger.info("listening at %s%s", place, PATHS[0])
             for url in sorted(self._access.signed_urls - self._hooks.urls()):
-                self._logger.warning("signatures: no rule asks for webhook %s; case counts", url)
+                self._logger.warning("signatures: no rule asks for webhook %s; case matters", url)
             await closing.wait()
             self._doors.close()
             await self._answer_all()
@@ -171,7 +171,7 @@ class Server:
             headers = {name: value for name, value in exception.headers.items() if name == "Allow"}
         except Exception:
             self._logger.exception("%s could not be answered", request.path)
-            status, reason, headers = 500, "internal error; the sensor's log says more", {}
+            status, reason, headers = 500, "internal error; see the sensor's log", {}
         said = (request.method, request.path, request.remote, status, reason)
         self._logger.info("refused %s", _printable("{} {} from {}: {} {}".format(*said)))
         return web.json_response({"faultstring": reason}, status=status, headers=headers)
@@ -206,7 +206,7 @@ class Server:
         except web.HTTPRequestEntityTooLarge:
             raise Refusal(413, f"the body is longer than {size} bytes", {"Connection": "close"}) from None
         except TimeoutError:
-            reason = f"the body did not come within {self._options.timeout:g} s"
+            reason = f"the body did not arrive within {self._options.timeout:g} s"
             raise Refusal(408, reason, {"Connection": "close"}) from None
         except web.RequestPayloadError as error:
             raise Refusal(400, f"the body cannot be read: {error}", {"Connection": "close"}) from None
@@ -220,8 +220,9 @@ class Server:
             async with asyncio.timeout(CLIENT_TIMEOUT):
                 await asyncio.get_running_loop().run_in_executor(self._threads, dispatch)
         except (St2SensorError, TimeoutError) as error:
-            self._logger.warning("an event of %s could not be kept: %s", ", ".join(refs), str(error) or "no room")
-            raise Refusal(503, "the event cannot be kept now; send it again", {"Retry-After": "5"}) from None
+            reason = str(error) or f"not on disk within {CLIENT_TIMEOUT:g} s"
+            self._logger.warning("an event of %s could not be stored: %s", ", ".join(refs), reason)
+            raise Refusal(503, "the event cannot be stored now; send it again later", {"Retry-After": "5"}) from None
 
     async def _read_keys(self) -> dict[str, str]:
         """Read the stored API keys. Raises St2SensorError, also after a timeout; the next call awaits the same read."""

@@ -48,6 +48,6 @@ SCHEMES: dict[str, Callable[[Request, bytes, str | None], None]] = {"github": gi
 
 def _compare(shown: str, secret: bytes, signed: bytes, header: str) -> None:
     wanted = hmac.new(secret, signed, hashlib.sha256).hexdigest()
-    # Bytes: headers may hold any character.
+    # Compare bytes, because headers may hold any character.
     if not hmac.compare_digest(shown.lower().encode("utf-8", "surrogateescape"), wanted.encode()):
         raise Refusal(401, f"the signature in {header} is missing, or was not made with this URL's secret")

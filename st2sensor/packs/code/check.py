@@ -47,27 +47,27 @@ def check_code(code: Code, *, metadata_file: str, deadline: float = CHECK_TIMEOU
 
 
 def problem_of(code: Code, *, deadline: float = CHECK_TIMEOUT, keep_compiled: bool = True) -> Problem | None:
-    """Import a sensor's code and return the problem, or None. Raises ContentError when the import has no result.
+    """Import a sensor's code and return the problem, or None. Raises ContentError if the import has no result.
 
-    :param keep_compiled: keep the compiled files next to the code, for the container.
+    :param keep_compiled: whether to keep the compiled files next to the code, for the container.
     """
     try:
         output = _run(code, deadline, keep_compiled)
     except OSError as exception:
         raise ContentError(
-            f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv anew",
+            f"cannot run the pack's interpreter {code.interpreter}: {exception}; make the virtualenv again",
             file=str(code.file),
         ) from exception
     except subprocess.TimeoutExpired as exception:
         raise ContentError(
-            f"importing it took more than {deadline:g} s; move what waits out of the module into setup()",
+            f"importing it took more than {deadline:g} s; move code that waits from the module into setup()",
             file=str(code.file),
         ) from exception
     try:
         verdict = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
         raise ContentError(
-            "the process that imported it ended without a verdict; it must not end the process when imported",
+            "the process that imported it ended without a result; an import must not end the process",
             file=str(code.file),
         ) from None
     if verdict["problem"] is None:

@@ -1,4 +1,4 @@
-"""Finds the modules that a sensor's code imports by reading it. Nothing is executed."""
+"""Finds the modules that a sensor's code imports, by reading the code. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ IMPORTERS = ("import_module", "__import__")
 
 
 def imports(file: Path, folders: Sequence[Path]) -> set[str]:
-    """Full names of the modules that a file imports, on its own or through modules in `folders`.
+    """Return the full names of the modules that a file imports, directly or through modules in `folders`.
 
-    Imports inside functions count, relative ones are followed; a file that cannot be read or parsed imports nothing.
+    Imports inside functions are included, and relative imports are followed. A file that cannot be read or parsed is
+    treated as importing nothing.
 
     :param folders: where the pack's own modules are, as on the module search path.
     """
@@ -22,7 +23,7 @@ def imports(file: Path, folders: Sequence[Path]) -> set[str]:
 
 
 def modules(file: Path, folders: Sequence[Path]) -> list[Path]:
-    """The file, and those in `folders` that it imports, on its own or through others of them."""
+    """Return the file and the files in `folders` that it imports, directly or indirectly."""
     return [path for path, _ in _walk(file, folders)]
 
 
@@ -42,7 +43,7 @@ def _walk(file: Path, folders: Sequence[Path]) -> Iterator[tuple[Path, tuple[tup
 
 
 def _imports_of(file: Path) -> tuple[tuple[int, str], ...]:
-    """Yield pairs of an import's level, 0 for an absolute one, and a dotted name."""
+    """Return a pair for each import: its level (0 for an absolute import) and its dotted name."""
     try:
         status = file.stat()
     except OSError:

@@ -33,7 +33,7 @@ class Code:
     poll_interval: float | None = None
     """The argument for the class's constructor."""
     shadow_stackstorm: bool = False
-    """Whether our versions of StackStorm's modules take precedence over a StackStorm in the virtualenv."""
+    """Whether our versions of StackStorm's modules take precedence over those installed in the virtualenv."""
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def located(sensor: SensorType, content: Content) -> Code:
     if content.enable_common_libs:
         folders += [folder.parent / "lib" for folder in sensors]
     return Code(
-        # A StackStorm's core pack may have a virtualenv.
+        # StackStorm's own core pack, if installed, may have a virtualenv; the bundled one must not use it.
         interpreter=Path(sys.executable) if bundled else virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
         file=file,
         class_name=sensor.class_name,

@@ -31,7 +31,7 @@ LONGEST_LINE = 500
 """Characters of a line of pip's output that a message shows."""
 
 PRIVATE = ("PYTHON*",)
-"""Variables that are not handed on to pip, because the code of requirements runs in it."""
+"""Variables that are not handed on to pip, because it runs the code of requirements."""
 
 Progress = Callable[[str], None]
 """Receives one line of progress at a time."""
@@ -48,7 +48,7 @@ def check(virtualenvs: Path, pack: str, folder: Path) -> None:
 
     :param folder: the pack's folder.
     """
-    # In this order, because this runs at every start, and most packs have their virtualenv.
+    # The virtualenv comes first, because this runs at every start, and most packs have one.
     if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
         failure = _failure(virtualenvs, pack)
         if failure is not None:
@@ -71,16 +71,16 @@ def requirements(folder: Path) -> str:
 
 
 def mark(virtualenvs: Path, pack: str) -> str:
-    """Changes whenever the pack's virtualenv is made anew or something is installed into it by `set_up`."""
+    """Return a text that changes whenever `set_up` makes a pack's virtualenv or installs something into it."""
     path = virtualenvs / pack / MARK
     return path.read_text() if path.exists() else ""
 
 
 def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
-    """Make a pack's virtualenv and install its requirements; False when there was nothing to do.
+    """Make a pack's virtualenv and install its requirements. Return False if there was nothing to do.
 
     As in StackStorm, an existing virtualenv is kept. Packs without requirements get none. Raises ContentError with the
-    output of pip, which is also noted for `check`.
+    output of pip, and records it for `check`.
 
     :param anew: make an existing virtualenv again; if that fails, the old one stays.
     """
@@ -142,7 +142,7 @@ def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) ->
             previous.rename(home)
         if isinstance(exception, OSError):
             raise ContentError(
-                f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user who may",
+                f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user with that permission",
                 file=str(pack.path / REQUIREMENTS),
             ) from exception
         raise
@@ -163,7 +163,7 @@ def _python(pack: Pack) -> str:
             return found
     raise file.error(
         f"python_versions: the pack runs on Python {', '.join(wanted)}, and this is {own}; install one of them, or add "
-        f"{own} if the pack runs on it, too",
+        f"{own} if the pack also runs on it",
         ["python_versions"],
     )
 
@@ -186,10 +186,10 @@ def _run(command: list[str], pack: Pack, progress: Progress) -> None:
     else:
         if process.returncode == 0:
             return
-    # Errors first, because a table may only have room for the beginning.
+    # Errors come first, because a table may show only the beginning.
     said = sorted(last, key=lambda line: not line.lower().startswith("error"))
     raise ContentError(
-        f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(said)}; correct the requirements, or the way "
-        "to the package index, and make it again with: st2ctl reload --register-setup-virtualenvs",
+        f"the virtualenv of pack {pack.ref} cannot be made: {' | '.join(said)}; correct the requirements, or "
+        "the access to the package index, and make it again with: st2ctl reload --register-setup-virtualenvs",
         file=str(pack.path / REQUIREMENTS),
     )

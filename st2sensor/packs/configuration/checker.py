@@ -1,4 +1,4 @@
-"""Applies the schemas that packs bring, and that may take any time to apply."""
+"""Applies the schemas of packs, which may take any time to apply."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from st2sensor.schemas.program import program_of
 from st2sensor.workers.pool import Pool
 
 FUNCTION = {"the check": "st2sensor.packs.configuration.schema:violation"}
-"""The function that a pool for checkers must have. Errors name it as here."""
+"""The function that a pool for checkers must have. Errors use this name."""
 
 CHECK_TIMEOUT = 5.0
 """Seconds that a worker process may take to apply one schema."""
@@ -26,7 +26,7 @@ class Checker:
         self._workers = workers or Pool(FUNCTION)
 
     def violation(self, values: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
-        """Return where and how values break a schema, or None. Raises WorkFailed when that cannot be told in time."""
+        """Return where and how values break a schema, or None. Raises WorkFailed if that takes too long."""
         if program_of(schema) is not None:
             return config_schema.violation(values, schema)
         found = self._workers.run("the check", [values, schema], CHECK_TIMEOUT)

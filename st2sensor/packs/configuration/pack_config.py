@@ -52,7 +52,7 @@ class Config:
 def render(source: Source, templates: Templates, secret_keys: frozenset[str] = SECRET_KEYS) -> Config:
     """Render, complete and check a configuration. Blocks on the datastore.
 
-    Raises ContentError with file, key and remedy, and every exception of the lookup.
+    Raises ContentError with file, key and remedy, and every exception that the lookup raises.
 
     :param secret_keys: keys whose values are secret, in addition to those that the schema marks.
     """

@@ -1,6 +1,6 @@
 """Texts whose expressions are plain references to the datastore, as in `https://{{ st2kv.system.host }}/`.
 
-They need no template engine; what Jinja would make of them is known.
+They need no template engine, because Jinja's result for them is known in advance.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REFERENCE = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-"""Names that start with an underscore the sandbox refuses. No two parts can take the same character, so that a search
-never goes back."""
+"""The sandbox refuses names that start with an underscore, so this does not match them. No two adjacent parts can match
+the same character, so matching never backtracks."""
 
 PART = re.compile(r"""\. (\w+) | \[ ['"] ([^'"]+) ['"] \]""", re.VERBOSE | re.ASCII)
 
@@ -34,7 +34,12 @@ OTHER_TAGS = ("{%", "{#", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """:param scope: as it is stored, and `name`, without the user; :param decrypts: whether `decrypt_kv` follows."""
+    """A reference to a key of the datastore.
+
+    :param scope: the scope as stored.
+    :param name: the key's name, without the user.
+    :param decrypts: whether the filter `decrypt_kv` follows.
+    """
 
     scope: str
     name: str
@@ -42,10 +47,10 @@ class Reference:
 
 
 def parts_of(text: str) -> list[str | Reference] | None:
-    """The texts and references that a text consists of, in order; None when something else is in it."""
+    """Return the texts and references that a text consists of, in order; None if it contains anything else."""
     if any(tag in text for tag in OTHER_TAGS):
         return None
-    # Jinja removes it too.
+    # Jinja also removes one trailing newline.
     text = text.removesuffix("\n")
     parts: list[str | Reference] = []
     end = 0

@@ -1,6 +1,7 @@
-"""What a worker process does to render an expression: in Jinja's sandbox, with what it was given of the datastore.
+"""Renders an expression in a worker process: in Jinja's sandbox, with the datastore values that it was given.
 
-It does not reach the datastore, nor the key that decrypts. It says what it needs, and is called again with that.
+The process reaches neither the datastore nor its encryption key. It asks for a missing value, and is called again with
+that value.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ class _Needs(BaseException):
 def rendered(
     text: str, starts: Mapping[str, str], values: Mapping[str, Mapping[str, str]], plains: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Render one text, or say what it needs.
+    """Render one text, or ask for a value that it needs.
 
-    :param starts: by scope, how the names in it begin.
-    :param values: by scope and name; :param plains: by ciphertext.
+    :param starts: the prefix of the stored names, by scope.
+    :param values: the known values, by scope and name.
+    :param plains: the known decrypted values, by ciphertext.
 
     Returns `text`; or `needs`, which is `value` with its `name` and the scope that it is `of`, or `plain` with a `name`
-    for messages and the ciphertext that it is `of`; or `error`, in words. Besides, the `seconds` that it took.
+    for messages and the ciphertext that it is `of`; or `error`, a message. It also returns the `seconds` that it took.
     """
     began = time.monotonic()
     told: dict[str, Any]
@@ -72,25 +74,25 @@ def _render(
         "to_json_string": json.dumps,
     }
     keys = {scope.removeprefix(f"{PARENT_SCOPE}."): _Key(look_up, scope, start, "") for scope, start in starts.items()}
-    # The names without a parent are older ones of StackStorm's.
+    # The names without a parent are an older form in StackStorm.
     return environment.from_string(text).render({PARENT_SCOPE: keys, **keys})
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Nothing of Python can be reached, and no product of a few characters fills the memory."""
+    """Gives expressions no access to Python, and multiplies only numbers, so that no product fills the memory."""
 
     intercepted_binops = frozenset({"*", "**"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
-            raise SecurityError(f"{operator} is for numbers, and ** is not for configurations")
+            raise SecurityError("* is only for numbers, and ** is not allowed in configurations")
         return super().call_binop(context, operator, left, right)
 
 
 class _Key:
-    """What stands behind `st2kv.system`: attributes and items lengthen the name, and text is what is looked up.
+    """A key below `st2kv.system`. Attributes and items extend its name, and conversion to text looks up its value.
 
-    The sandbox refuses names with an underscore before them, so all others can be those of keys.
+    The sandbox refuses names that start with an underscore, so every other name can belong to a key.
     """
 
     def __init__(self, look_up: Callable[[str, str], str], scope: str, start: str, name: str) -> None:

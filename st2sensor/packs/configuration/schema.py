@@ -62,7 +62,7 @@ def _bad_pattern(item: Item) -> str | None:
         try:
             re.compile(pattern)
         except re.error as exception:
-            return f"patternProperties: {pattern} is no regular expression: {exception}"
+            return f"patternProperties: {pattern} is not a regular expression: {exception}"
     return next(filter(None, map(_bad_pattern, _inner(item))), None)
 
 

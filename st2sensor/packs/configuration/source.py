@@ -32,7 +32,7 @@ class Source:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values in the file; empty without one."""
+        """The values in the file; empty without a file."""
         return {} if self.file is None or self.file.data is None else dict(self.file.data)
 
     @property
@@ -46,7 +46,7 @@ class Source:
         if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
             return None
         lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
-        without = f" It lacks what is required and has no default: {lacking}." if lacking else ""
+        without = f" These required keys have no default: {lacking}." if lacking else ""
         return self.error(
             f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
             "then run st2ctl reload",

@@ -1,6 +1,6 @@
 """Renders the `{{ st2kv... }}` expressions of a pack's configuration from the datastore.
 
-As in StackStorm, expressions use `st2kv.system.NAME` and `st2kv.user.NAME`, where names may contain dots or stand in
+As in StackStorm, expressions use `st2kv.system.NAME` and `st2kv.user.NAME`, where names may contain dots or be in
 brackets, and the filter `decrypt_kv`. The user is the `[system_user]`.
 
 Plain references are resolved here. All other expressions are rendered in a worker process, with limits on time and
@@ -36,7 +36,7 @@ MAX_RENDERED = 4_000_000
 """Characters of all rendered texts of one configuration."""
 
 Lookup = Callable[[str, str], KeyValue | None]
-"""Receives scope and name as they are stored."""
+"""Receives the scope and name as stored."""
 
 Decrypt = Callable[[str, str], str]
 """Receives a name, for messages, and the ciphertext."""
@@ -116,7 +116,7 @@ class Templates:
     def render(self, text: str, *, secret: bool = False) -> Rendered:
         """Render one value.
 
-        Raises MissingKey, NotRendered, and every exception of the lookup and of the decryption.
+        Raises MissingKey, NotRendered, and every exception that the lookup or the decryption raises.
 
         :param secret: whether to decrypt an encrypted value that is the whole text, as StackStorm does for secrets.
         """
@@ -196,7 +196,7 @@ class _Sources:
         return frozenset(self._plains)
 
     def look_up(self, scope: str, name: str) -> str:
-        """Return a stored value. Raises MissingKey, and every exception of the lookup."""
+        """Return a stored value. Raises MissingKey, and every exception that the lookup raises."""
         if (scope, name) not in self.used:
             entry = self._lookup(scope, name)
             if entry is None:

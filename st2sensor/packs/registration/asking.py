@@ -21,7 +21,7 @@ def ask(
     announcements: Announcements,
     checker: Checker,
 ) -> Trigger:
-    """Count a reference to a trigger, which is created when it is missing. Raises TriggerRefused.
+    """Count a reference to a trigger, which is created if it is missing. Raises TriggerRefused.
 
     Each call needs a call of `withdraw`.
 
@@ -57,7 +57,7 @@ def fitting(
     """Return a trigger type if some parameters fit it. Raises TriggerRefused.
 
     :param trigger_type: the type of this reference; None when it is not registered.
-    :param refusal: the reason why it is not, when there is one.
+    :param refusal: the refusal of that type's declaration, if there is one.
     """
     if trigger_type is None:
         raise unknown(ref, refusal)
@@ -68,9 +68,9 @@ def fitting(
 
 
 def unknown(ref: str, refusal: Refusal | None) -> TriggerRefused:
-    """Return the error of a trigger type that is not known.
+    """Return the error for a trigger type that is not known.
 
-    :param refusal: the reason why it is not, when there is one.
+    :param refusal: the refusal of that type's declaration, if there is one.
     """
     if refusal is not None:
         return TriggerRefused(f"trigger type {ref} was refused: {refusal.error}", key="type")
@@ -108,7 +108,7 @@ def find(trigger_type: str, parameters: Mapping[str, Any], storage: Storage) -> 
 def counted(
     trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
 ) -> Trigger:
-    """Count a reference to a trigger, which is created when it is missing."""
+    """Count a reference to a trigger, which is created if it is missing."""
     while True:
         trigger = find(trigger_type.ref, parameters, storage)
         is_new = trigger is None

@@ -25,11 +25,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """What the steps of one registration read, and what they report.
+    """The input of the steps of one registration, and their reports.
 
-    :param packs: the packs to register, the bundled one among them.
+    :param packs: the packs to register, including the bundled one.
     :param is_whole: whether these are all packs on this host.
-    :param warnings: the steps append to it.
+    :param warnings: the warnings so far; the steps append to them.
     """
 
     storage: Storage

@@ -12,7 +12,7 @@ from st2sensor.transport.topology import UPDATE
 
 
 def set_enabled(storage: Storage, announcements: Announcements, ref: str, *, enabled: bool) -> bool:
-    """Set whether a sensor should run; False when nothing changed. Raises SensorNotFound."""
+    """Set whether a sensor should run. Return False if nothing changed. Raises SensorNotFound."""
     sensor = storage.get(SensorType, ref)
     if sensor is None:
         refused = storage.get(Registration, ref)

@@ -63,4 +63,4 @@ def blaming(file: str) -> Iterator[None]:
     except StorageUnavailable:
         raise
     except StorageError as error:
-        raise ContentError(f"what it declares cannot be stored: {error}", file=file) from error
+        raise ContentError(f"its content cannot be stored: {error}", file=file) from error

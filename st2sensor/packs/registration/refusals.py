@@ -20,10 +20,10 @@ class Refusals:
     def __init__(self) -> None:
         self._found: dict[str, Refusal] = {}
         self._illegible: set[tuple[str, str]] = set()
-        """Packs and files whose type names cannot be read. Known refusals of these stay."""
+        """Packs and files whose type names cannot be read. Their known refusals stay."""
 
     def add(self, pack: str, name: str, metadata_file: str, error: str) -> None:
-        """Record a refused type. Its first error counts."""
+        """Record a refused type. Only its first error is kept."""
         refusal = Refusal(pack=pack, name=name, metadata_file=metadata_file, error=objection.bounded(error))
         self._found.setdefault(refusal.ref, refusal)
 

@@ -1,4 +1,4 @@
-"""Brings storage in line with the packs on disk, step by step. Unchanged content writes and announces nothing."""
+"""Brings storage in line with the packs on disk, step by step. Writes and announces only changes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Registry:
     warnings: list[str] = field(default_factory=list)
 
     def register(self, kinds: Collection[str], *, prune: bool = False) -> list[Outcome]:
-        """Register content, and unregister what is gone.
+        """Register content, and unregister content that is gone.
 
         Problems with content are in the outcomes. Raises StorageError and StorageUnavailable.
 
@@ -74,7 +74,7 @@ class Registry:
     def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> list[Outcome]:
         """Make the virtualenvs that packs need.
 
-        :param anew: also make those again that exist.
+        :param anew: also make existing ones again.
         :param progress: receives one line at a time.
         """
         packs, outcomes = self._packs()

@@ -29,7 +29,7 @@ def register_files(
     """Register the rules in some files, and unregister those that are gone.
 
     Where StackStorm has rules, it counts their references itself. Counting them here as well would keep triggers alive
-    after their last rule is gone, so all rules are left to StackStorm then.
+    after their last rule is gone, so in that case all rules are left to StackStorm.
 
     :param present: the packs whose rule files are all given; None for all packs.
     :param is_disabled: tells whether an operator has disabled a rule, so that it asks for no trigger; may raise
@@ -72,9 +72,9 @@ def register_files(
 def _left_to_stackstorm(
     files: Sequence[tuple[Pack, Path]], storage: Storage, announcements: Announcements
 ) -> Iterator[Outcome]:
-    """Register nothing, and give back the references that were counted here before StackStorm came.
+    """Register nothing, and give back the references that were counted here before StackStorm had rules.
 
-    Only these: StackStorm counts references to the same triggers.
+    Give back no other references, because StackStorm counts its own references to the same triggers.
     """
     counted = storage.all(Rule)
     for rule in counted:
@@ -133,7 +133,7 @@ def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> No
 def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
     """Return why a rule's trigger type is not registered, with the place in the rule's file, or None when it is.
 
-    This is no failure: StackStorm also accepts a rule before its trigger type.
+    This is not a failure: StackStorm also accepts a rule before its trigger type.
     """
     if storage.get(TriggerType, declared.trigger_type) is not None:
         return None
@@ -141,9 +141,9 @@ def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
 
 
 def unknown_type(declared: RuleDeclaration, refusal: Refusal | None = None) -> ContentError:
-    """Return the error of a rule whose trigger type is not known.
+    """Return the error for a rule whose trigger type is not known.
 
-    :param refusal: the reason why it is not, when there is one.
+    :param refusal: the refusal of that type's declaration, if there is one.
     """
     return _placed(asking.unknown(declared.trigger_type, refusal), declared)
 
@@ -176,7 +176,7 @@ def _same(known: Rule, declared: RuleDeclaration) -> bool:
 
 
 def _stands(known: Rule, storage: Storage) -> bool:
-    """Tell whether a rule's trigger exists as the rule wants it. Another host may have changed it in place."""
+    """Tell whether a rule's trigger exists with the rule's parameters. Another host may have changed it in place."""
     trigger = storage.get(Trigger, known.trigger)
     return trigger is not None and dict(trigger.parameters) == dict(known.parameters)
 
@@ -187,7 +187,7 @@ def _added(rule: Rule, storage: Storage) -> bool:
         return True
     if storage.get(Rule, rule.ref) is not None:
         return False
-    # The record in the way cannot be read.
+    # A record with this name already exists, but it cannot be read.
     storage.put(rule)
     return True
 
@@ -206,7 +206,7 @@ def _rule(declared: RuleDeclaration, trigger: str) -> Rule:
 def _own(known: Rule, declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Trigger | None:
     """Return the trigger that a rule has already counted, with the parameters it wants now; None when it needs another.
 
-    A trigger that only this rule uses changes in place, so that the sensor hears of an update.
+    A trigger that only this rule uses changes in place, so that the sensor gets an update.
     """
     if known.trigger_type != declared.trigger_type or not declared.parameters:
         return None

@@ -23,7 +23,7 @@ from st2sensor.packs.registration.context import Context
 class Checked:
     """The result of checking one sensor.
 
-    :param digest: of the sensor's content on disk; empty when it cannot be read.
+    :param digest: the digest of the sensor's content on disk; empty when it cannot be read.
     :param error: why the sensor cannot start, or None.
     """
 

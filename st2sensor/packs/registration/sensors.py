@@ -23,7 +23,7 @@ from st2sensor.settings import Content
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
 
 NAMED_SENSORS = 3
-"""Sensors that a warning names at most."""
+"""The most sensors that a warning names."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Sensors:
     _declared: dict[str, tuple[Pack, SensorDeclaration]] = field(default_factory=dict)
     """By the sensor's reference."""
     _kept: set[tuple[str, str]] = field(default_factory=set)
-    """Packs and metadata files that failed: what was registered from them stays."""
+    """Packs and metadata files that failed. Their last registrations stay."""
 
     def register(self, prune: bool) -> Iterator[Outcome]:
         """Register every sensor with the trigger types that it declares.
@@ -91,7 +91,7 @@ class Sensors:
     def _warn_of_unknown_names(self, incomplete: Collection[str]) -> None:
         """Warn of overrides for sensors that do not exist.
 
-        :param incomplete: packs with files that do not parse, whose sensors are not all known.
+        :param incomplete: packs with files that cannot be parsed, so that not all of their sensors are known.
         """
         names: dict[str, set[str]] = {}
         for pack, declaration in self._declared.values():
@@ -102,7 +102,7 @@ class Sensors:
                 self._context.warnings += map(str, self._context.overrides_of(ref).strangers(sensors))
 
     def _unreadable(self, pack: Pack, path: Path, error: ContentError) -> Outcome:
-        """Keep the last registration of a file that does not parse, and note the reason in it."""
+        """Keep the last registration of a file that cannot be parsed, and note the reason in it."""
         storage = self._context.storage
         file = str(path.relative_to(pack.path))
         for known in storage.all(Registration):
@@ -149,7 +149,7 @@ class Sensors:
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
 
     def _is_decided(self, sensor: SensorType, registered: Registration | None) -> bool:
-        """Tell whether the overrides decide if a sensor runs that only StackStorm had registered until now."""
+        """Tell whether the overrides decide about a sensor that only StackStorm had registered until now."""
         is_first = registered is None or registered.enabled is None
         return is_first and "enabled" in self._context.overrides_of(sensor.pack).sensors.of(sensor.name)
 
@@ -192,7 +192,7 @@ class Sensors:
 
 
 def _registration(checked: Checked, known: Registration | None) -> Registration:
-    """Return the record to keep of a sensor. A failed check keeps what the last good one recorded."""
+    """Return the record to store for a sensor. A failed check keeps the values of the last successful one."""
     sensor, error = checked.declaration.sensor, checked.error
     return Registration(
         pack=sensor.pack,

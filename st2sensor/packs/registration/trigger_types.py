@@ -25,7 +25,7 @@ class TriggerTypes:
     """Trigger types declared so far, by reference, with the file that declared them."""
 
     def register_core(self) -> Iterator[Outcome]:
-        """Register the core's types that are missing. A StackStorm that shares the database keeps its own."""
+        """Register the core's types that are missing. If StackStorm shares the database, its own types stay."""
         for declared in core_trigger_types():
             known = self._context.storage.get(TriggerType, declared.ref)
             yield self._register(known or declared, "st2sensor")
@@ -63,7 +63,7 @@ class TriggerTypes:
             return failed("trigger type", declared.ref, error)
 
     def _registered(self, declared: TriggerType, file: str) -> Outcome:
-        """Store a type, and the trigger of one without parameters. Raises ContentError."""
+        """Store a type and, if it has no parameters, its trigger. Raises ContentError."""
         storage, announcements = self._context.storage, self._context.announcements
         first, first_file = self._declared.setdefault(declared.ref, (declared, file))
         if (first.payload_schema, first.parameters_schema) != (

@@ -1,4 +1,4 @@
-"""Makes the virtualenvs of many packs in parallel, because most of the time is spent on waiting for a package index."""
+"""Makes the virtualenvs of many packs in parallel, because most of the time is spent waiting for a package index."""
 
 from __future__ import annotations
 

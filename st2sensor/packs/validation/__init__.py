@@ -1,1 +1,1 @@
-"""Says all that is wrong with packs as far as it can be known without running them. For `st2sensor validate`."""
+"""Finds every problem in packs that can be found without running them. For `st2sensor validate`."""

@@ -20,7 +20,7 @@ class Class:
     """A sensor's class whose bases are all known.
 
     :param kind: one of BASES.
-    :param methods: that it or its bases in the pack define, with the line.
+    :param methods: the methods that it or its bases in the pack define, with file and line.
     :param names: every name and attribute that it uses.
     """
 
@@ -56,7 +56,7 @@ def class_of(program: Program, name: str) -> Class | None:
 
 
 def _chain(program: Program, module: Module, start: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef | str | None]]:
-    """Return a class and its bases; the last item is the kind, or None when it is uncertain."""
+    """Yield a class and its bases; the last item is the kind, or None when it is uncertain."""
     item, seen = start, set[ast.ClassDef]()
     while True:
         yield module, item
@@ -88,7 +88,7 @@ def _is_imported(module: Module, base: ast.expr, name: str) -> bool:
 
 
 def _methods(module: Module, item: ast.ClassDef) -> dict[str, tuple[Path, int]]:
-    """What a class's body defines, be it by an assignment; what is still abstract is not there."""
+    """Return what a class's body defines, also by an assignment, without abstract methods."""
     found: dict[str, tuple[Path, int]] = {}
     for node in ast.walk(item):
         if module.class_of(node) is not item or module.function_of(node) is not None:

@@ -58,7 +58,7 @@ def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_conf
     try:
         problem = problem_of(code, keep_compiled=False)
         if problem is not None and problem.kind == "common-libs" and not is_configured:
-            # Whether a pack's lib/ is importable is set where it will run.
+            # The configuration of the host where the pack will run decides whether its lib/ is importable.
             yield found(pack, _error(sensor, problem), problem.kind, Severity.WARNING)
             with_lib = replace(code, search_paths=(*code.search_paths, code.pack / "lib"))
             problem = problem_of(with_lib, keep_compiled=False)
@@ -67,7 +67,7 @@ def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_conf
         return
     if problem is not None and problem.kind in UNCERTAIN and not is_certain:
         reason = problem.message.rpartition("; ")[0]
-        message = f"{reason}; whether it can be is not known before the pack's requirements are installed"
+        message = f"{reason}; this may change once the pack's requirements are installed"
         doubt = ContentError(message, file=problem.file, line=problem.line)
         yield found(pack, doubt, "not-checked", Severity.WARNING)
     elif problem is not None:
@@ -81,13 +81,16 @@ def _error(sensor: SensorDeclaration, problem: Problem) -> ContentError:
 
 
 def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | None]]) -> Iterator[Finding]:
-    """Yield the findings of reading the class that loading it has not shown."""
+    """Yield the problems in the class's source that loading it has not already reported."""
     pack, name = sensor.sensor.pack, sensor.sensor.class_name
     if shape.missing and ("abstract-methods", shape.line) not in told:
         lacks = f"class {name} lacks {', '.join(shape.missing)}; define every method of its base"
         yield found(pack, ContentError(lacks, file=str(shape.file), line=shape.line), "abstract-methods")
     if shape.kind == "Sensor" and sensor.sensor.poll_interval:
-        message = f"poll_interval has no effect: {name} derives from Sensor; derive it from PollingSensor, or remove it"
+        message = (
+            f"poll_interval has no effect: {name} derives from Sensor; derive {name} from PollingSensor, or remove "
+            "poll_interval"
+        )
         yield found(pack, sensor.file.error(message, ["poll_interval"]), "poll-interval", Severity.WARNING)
     for kind, method in BASES.items():
         place = shape.methods.get(method)
@@ -97,11 +100,12 @@ def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | N
 
 def _never_called(name: str, shape: Class, method: str, place: tuple[Path, int]) -> ContentError:
     message = (
-        f"{method}() is never called: {name} derives from {shape.kind}; derive it from PollingSensor, or remove it"
+        f"{method}() is never called: {name} derives from {shape.kind}; derive {name} from PollingSensor, or remove "
+        f"{method}()"
     )
     if shape.kind == "PollingSensor":
         message = (
-            f"run() stands in for the loop that calls poll(): {name} derives from PollingSensor; derive it from "
-            "Sensor, or remove it"
+            f"run() replaces the loop that calls poll(): {name} derives from PollingSensor; derive {name} from "
+            "Sensor, or remove run()"
         )
     return ContentError(message, file=str(place[0]), line=place[1])

@@ -20,17 +20,17 @@ from st2sensor.schemas import dialect, objection
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
-"""Text that occurs in every expression of the datastore."""
+"""Text that occurs in every expression that uses the datastore."""
 
 CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords whose violations do not depend on the values of expressions."""
 
 
 def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
-    """Check the schema, a configuration, and the example that the pack brings.
+    """Check the schema, a configuration, and the pack's example.
 
-    :param file: where the configuration is, or would be; None when that is not known.
-    :param workers: know what templates need.
+    :param file: the place of the configuration, whether or not it exists; None if it is not known.
+    :param workers: a pool with the functions that templates need.
     """
     try:
         whole = config_schema.load(pack.path)
@@ -39,7 +39,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
         return
     for text in texts(list(config_schema.defaults(whole or {}))):
         if DATASTORE in text and is_template(text):
-            what = f"the default {text!r} stays as it is written: expressions are rendered in a configuration alone"
+            what = f"the default {text!r} is not rendered: expressions are rendered only in a configuration"
             misplaced = ContentError(f"{what}; move it there", file=str(pack.path / config_schema.FILE))
             yield found(pack.ref, misplaced, "config-default", Severity.WARNING)
     example = pack.path / f"{pack.ref}.yaml.example"
@@ -55,7 +55,7 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
 
 
 def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
-    """:param has_blanks: whether what is null is left to be filled in."""
+    """:param has_blanks: whether null values are to be filled in."""
     try:
         source = pack_source.source_of(file, folder)
     except ContentError as error:
@@ -76,7 +76,7 @@ def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = Fal
 def _message(violation: dialect.Violation, whole: Item, value: Any) -> str:
     message = violation.message
     if isinstance(value, dict | list):
-        # Secrets may be in it.
+        # The value may hold secrets.
         message = message.replace(repr(value), "it")
     elif value is not None and _is_secret(whole, violation.place):
         message = message.replace(repr(value), MASK)

@@ -1,4 +1,4 @@
-"""Evaluates expressions of a sensor's code to constants, where these are certain."""
+"""Evaluates expressions in a sensor's code to constants, where their values are certain."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from st2sensor.packs.validation.program import (
 )
 
 MOST = 16
-"""Possible values of one expression that are followed, at most."""
+"""The most possible values that are followed for one expression."""
 
 DEPTH = 20
-"""Steps from a name to its value, at most."""
+"""The most steps that are followed from a name to its value."""
 
 Values = tuple[Any, ...]
 """All possible values of an expression."""
 
 
 class Constants:
-    """Of one module's expressions."""
+    """Finds the constant values of one module's expressions."""
 
     def __init__(self, program: Program, module: Module) -> None:
         self._program = program

@@ -19,7 +19,7 @@ from st2sensor.packs.yaml_files import read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """A trigger type, with where it stands. :param owner: metadata file of its sensor; None for one in triggers/."""
+    """A declared trigger type. :param owner: the metadata file of its sensor; None for a type in triggers/."""
 
     type: TriggerType
     file: str
@@ -29,9 +29,9 @@ class Declared:
 
 @dataclass(slots=True, kw_only=True)
 class Declarations:
-    """Of one pack.
+    """The declarations of one pack.
 
-    :param named: references of trigger types, those in files with mistakes included.
+    :param named: references of trigger types, including those in files with mistakes.
     :param is_whole: whether every file of sensors/ and triggers/ could be parsed, so that no declaration is unknown.
     """
 
@@ -45,7 +45,7 @@ class Declarations:
 
 
 def declarations(path: Path) -> Declarations:
-    """Read a pack. Raises ContentError for a folder that is no pack."""
+    """Read a pack. Raises ContentError for a folder that is not a pack."""
     ref, findings = reference(path)
     whole = Declarations(pack=Pack(ref=ref, path=path), findings=findings)
     _read_triggers(whole)
@@ -55,9 +55,9 @@ def declarations(path: Path) -> Declarations:
 
 
 def reference(path: Path) -> tuple[str, list[Finding]]:
-    """A pack's reference, its folder's name where pack.yaml is wrong, and how. Raises ContentError for no pack."""
+    """Return a pack's reference, or its folder's name and the errors if pack.yaml is wrong. Raises ContentError."""
     if not (path / "pack.yaml").is_file():
-        problem = "this folder is no pack: it has no pack.yaml; name the folders of packs, as in packs/*"
+        problem = "this folder is not a pack: it has no pack.yaml; name the folders of packs, as in packs/*"
         raise ContentError(problem, file=str(path))
     try:
         return metadata.pack_ref(path / "pack.yaml"), []
@@ -67,7 +67,7 @@ def reference(path: Path) -> tuple[str, list[Finding]]:
 
 
 def _all(path: Path, schema: str, error: ContentError) -> list[ContentError]:
-    """Everything that is wrong with a metadata file, of which an error tells one thing."""
+    """Return every error in a metadata file, given one of them."""
     try:
         return metadata.violations(read(path), schema) or [error]
     except ContentError:
@@ -160,7 +160,7 @@ def _read_rules(whole: Declarations) -> None:
 
 
 def _note_names(whole: Declarations, path: Path, kind: str) -> None:
-    """Return the names of trigger types that can be read in a file that may be broken."""
+    """Record the names of the trigger types in a file that may be broken."""
     names = metadata.type_names(path, kind)
     if names is None:
         whole.is_whole = False

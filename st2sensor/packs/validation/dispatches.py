@@ -1,4 +1,4 @@
-"""Finds the dispatches in a sensor's code by reading it, with their triggers and payloads."""
+"""Finds the dispatches in a sensor's code, with their triggers and payloads, by reading the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from st2sensor.packs.validation.constants import Constants
 from st2sensor.packs.validation.program import FUNCTIONS, Module, Program, parameters, terminal
 
 SERVICE = re.compile(r"(.*sensor_?)?_?service", re.IGNORECASE)
-"""Names of a sensor service; other services may dispatch, too."""
+"""Names that a sensor service may have; other objects may also have a method `dispatch`."""
 
 METHODS = ("dispatch", "dispatch_with_context")
 TRANSACTION = "dispatch_and_set"
@@ -22,7 +22,7 @@ NAMING = frozenset({"type", "ref", "pack", "name"})
 """Fields that identify a trigger."""
 
 JSON = (str, int, float, type(None))
-"""Types of constants that a payload's schema is checked against."""
+"""Types of constants that are checked against a payload's schema."""
 
 LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "print"})
 """Functions that do not change their arguments."""
@@ -30,7 +30,10 @@ LOGGING = frozenset({"debug", "info", "warning", "warn", "error", "exception", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A payload that stands in the code as a dict. :param known: of its keys, those whose values do, too."""
+    """A payload that is written as a dict literal.
+
+    :param known: the keys whose values are known constants, with those values.
+    """
 
     known: Mapping[str, Any]
     keys: frozenset[str]
@@ -38,7 +41,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """:param triggers: references that it may name; None when that is not certain. :param payload: None as well."""
+    """One dispatch.
+
+    :param triggers: the references that it may name; None if they are not certain.
+    :param payload: None if it is not certain.
+    """
 
     file: Path
     line: int
@@ -48,7 +55,10 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Arguments:
-    """Of one dispatch. :param place: what is called."""
+    """The arguments of one dispatch.
+
+    :param place: the node that findings refer to: the call, or an item of a transaction.
+    """
 
     place: ast.AST
     trigger: ast.expr | None
@@ -113,7 +123,10 @@ class _Reader:
             yield from _transaction(call, _argument(call, 0, "triggers"))
 
     def _followed(self, arguments: _Arguments) -> Iterator[Dispatch]:
-        """A method that dispatches the trigger it is given dispatches where it is called."""
+        """Yield the dispatches of one call.
+
+        If a method dispatches a trigger that it receives as a parameter, each call of that method is a dispatch.
+        """
         trigger = arguments.trigger
         function = self._module.function_of(arguments.place)
         owner = self._module.class_of(arguments.place)
@@ -153,7 +166,7 @@ class _Reader:
         values = self._constants.values(expression)
         if values is None:
             return None
-        # What is empty stands for no trigger yet.
+        # An empty value stands for a trigger that is not set yet.
         return tuple(value for value in values if isinstance(value, str) and value)
 
     def _described(self, literal: ast.Dict) -> str | None:

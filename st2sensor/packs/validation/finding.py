@@ -15,7 +15,12 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """:param line: from 1, when known; :param rule: a short name of what is wrong; :param message: with the remedy."""
+    """One problem.
+
+    :param line: counted from 1; None if it is not known.
+    :param rule: a short name of the problem.
+    :param message: the problem and its remedy.
+    """
 
     pack: str
     file: str
@@ -26,5 +31,5 @@ class Finding:
 
 
 def found(pack: str, error: ContentError, rule: str, severity: Severity = Severity.ERROR) -> Finding:
-    """Return the finding of an error."""
+    """Return an error as a finding."""
     return Finding(pack=pack, file=error.file, line=error.line, severity=severity, rule=rule, message=error.message)

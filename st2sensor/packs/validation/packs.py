@@ -27,12 +27,17 @@ NOWHERE = Path(os.devnull)
 
 
 UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
-"""Findings after which not every sensor of a pack is known."""
+"""Findings that mean that not every sensor of a pack is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """:param findings: by pack, file and line; :param packs: how many were read, and `sensors`."""
+    """The result of validating packs.
+
+    :param findings: sorted by pack, file and line.
+    :param packs: the number of packs that were read.
+    :param sensors: the number of their sensors.
+    """
 
     findings: tuple[Finding, ...]
     packs: int
@@ -40,7 +45,7 @@ class Report:
 
 
 def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[str, Path] | None = None) -> Report:
-    """Say all that is wrong with some packs. Raises ContentError for a folder that is no pack.
+    """Find every problem in some packs. Raises ContentError for a folder that is not a pack.
 
     :param content: where virtualenvs and configurations are; None when nothing is configured.
     :param configs: configurations to check in place of those of `content`, by pack.
@@ -56,7 +61,7 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
             findings += configuration.check(pack.pack, file, workers)
             findings += repeated.check(pack.pack, _elsewhere(pack.pack.ref, file, content))
             findings += _code(pack, content, types, pool)
-    # Sensors share modules.
+    # Sensors share modules, so findings may repeat.
     unique = sorted(set(findings), key=lambda item: (item.pack, item.file, item.line or 0, item.rule, item.message))
     return Report(findings=tuple(unique), packs=len(whole), sensors=sum(len(pack.sensors) for pack in whole))
 

@@ -17,7 +17,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """:param parents: of each node but the tree itself."""
+    """One module. :param parents: the parent of each node except the tree itself."""
 
     file: Path
     tree: ast.Module
@@ -49,7 +49,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The modules of a sensor that stand in its pack.
+    """The modules of a sensor that are in its pack.
 
     :param is_whole: whether each of them could be read.
     """
@@ -58,7 +58,7 @@ class Program:
     is_whole: bool
 
     def derived(self, name: str) -> list[ast.ClassDef]:
-        """Return the classes that derive from one of this name, directly or indirectly."""
+        """Return the classes that derive from a class of this name, directly or indirectly."""
         names, found = {name}, list[ast.ClassDef]()
         candidates = [item for module in self.modules for item in module.classes()]
         for _ in candidates:
@@ -108,7 +108,7 @@ def within(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def bindings(module: Module, scope: Scope, name: str) -> list[ast.expr | None]:
-    """Return every binding of a name in a scope; None for a binding that is no single expression."""
+    """Return every binding of a name in a scope; None for a binding that is not a single expression."""
     found: list[ast.expr | None] = []
     for node in within(scope):
         if isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load):

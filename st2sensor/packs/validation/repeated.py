@@ -1,4 +1,4 @@
-"""Finds keys that occur twice in a mapping, of which YAML silently takes the last one."""
+"""Finds keys that occur twice in a mapping. YAML silently uses the last one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from st2sensor.packs.yaml_files import repeated
 
 
 def check(pack: Pack, others: list[Path]) -> Iterator[Finding]:
-    """:param others: files of the pack's that are elsewhere."""
+    """Find repeated keys. :param others: further files of the pack, outside its folder."""
     for path in [*_files(pack), *others]:
         yield from (found(pack.ref, error, "duplicate-key", Severity.WARNING) for error in repeated(path))
 
@@ -26,5 +26,5 @@ def _files(pack: Pack) -> Iterator[Path]:
         try:
             yield from metadata_files(pack, kind)
         except ContentError:
-            # That the folder cannot be read is said elsewhere.
+            # Another check reports that the folder cannot be read.
             continue

@@ -15,18 +15,21 @@ from st2sensor.packs.code import virtualenv
 from st2sensor.packs.validation.finding import Finding, Severity, found
 
 NOT_INSTALLED = "not-installed"
-"""The rule of the finding that packages are missing."""
+"""The rule of findings about missing packages."""
 
 COMMENT = re.compile(r"(^|\s+)#.*$")
 OPTION = re.compile(r"\s--\w.*$")
 NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
 PLACE = re.compile(r"://|^\.{0,2}/|^[\w.-]+\s*@|\.(whl|zip|tar\.gz|tgz)$|\$\{")
-"""Requirements that name a package by its place, which are not checked."""
+"""Requirements that name a package by its location. They are not checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """:param are_met: whether all of them are known to be installed for the pack."""
+    """The result of checking requirements.
+
+    :param are_met: whether all of them are known to be installed for the pack.
+    """
 
     findings: tuple[Finding, ...]
     are_met: bool
@@ -41,7 +44,7 @@ class _Line:
 def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
     """Read a pack's requirements.
 
-    :param folder: the pack's.
+    :param folder: the pack's folder.
     """
     path = folder / virtualenv.REQUIREMENTS
     try:
@@ -82,13 +85,13 @@ def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement
         line=lacking[0][0].number,
         severity=Severity.WARNING,
         rule=NOT_INSTALLED,
-        message=f"{installed.where} lacks {names}, so that not all of the code can be checked; make the pack's "
+        message=f"{installed.where} lacks {names}, so not all of the code can be checked; make the pack's "
         "virtualenv with: st2ctl reload --register-setup-virtualenvs",
     )
 
 
 def _lines(text: str) -> Iterator[_Line]:
-    """Without comments; a line that goes on behind a backslash is one, at its first number."""
+    """Yield lines without comments. Lines joined by a backslash are one line, with the number of the first."""
     start, joined = 0, ""
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         start = start if joined else number
@@ -104,7 +107,7 @@ def _parsed(line: _Line, path: Path) -> Requirement | None:
     """Return a requirement; None for an option or an address. Raises ContentError."""
     nested = NESTED.fullmatch(line.text)
     if nested is not None and not PLACE.search(nested[1]) and not (path.parent / nested[1]).is_file():
-        message = f"there is no file {nested[1]} beside it; correct the name, or add the file"
+        message = f"there is no file {nested[1]} next to it; correct the name, or add the file"
         raise ContentError(message, file=str(path), line=line.number)
     if line.text.startswith("-") or PLACE.search(line.text):
         return None
@@ -113,7 +116,7 @@ def _parsed(line: _Line, path: Path) -> Requirement | None:
     except InvalidRequirement as exception:
         reason = str(exception).splitlines()[0]
         raise ContentError(
-            f"{line.text!r} is no requirement: {reason}; write one a line, as in requests>=2.5",
+            f"{line.text!r} is not a requirement: {reason}; write one per line, as in requests>=2.5",
             file=str(path),
             line=line.number,
         ) from exception
@@ -129,7 +132,7 @@ class _Installed:
         libraries = sorted(home.glob("lib/python3*/site-packages"))
         self._folders = [str(folder) for folder in libraries] or None
         self._version = {"python_version": libraries[0].parent.name.removeprefix("python")} if libraries else None
-        self.where = f"the virtualenv {home}" if libraries else "this Python, which stands for the missing virtualenv,"
+        self.where = f"the virtualenv {home}" if libraries else "this Python, used because there is no virtualenv,"
 
     def has(self, requirement: Requirement) -> bool:
         """Tell whether a requirement is met, or is not for this Python."""

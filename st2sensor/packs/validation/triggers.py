@@ -1,4 +1,4 @@
-"""Compares dispatches with declared trigger types, and finds the triggers that rules wait for."""
+"""Compares dispatches and rules with the declared trigger types."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from st2sensor.schemas import dialect
 class Known:
     """The trigger types of all packs that are validated together, and the core's.
 
-    :param named: references, also of those whose declaration is broken.
-    :param packs: all of whose trigger types are known.
-    :param partial: some of whose trigger types are not.
+    :param named: the references of all trigger types, including those whose declaration is broken.
+    :param packs: the packs whose trigger types are all known.
+    :param partial: the packs that have trigger types which are not known.
     """
 
     types: Mapping[str, TriggerType]
@@ -61,8 +61,9 @@ def _undeclared(sensor: SensorDeclaration, dispatch: Dispatch, trigger: str, typ
     if dot and pack not in types.packs:
         if pack not in types.partial:
             message = (
-                f"trigger {trigger} is dispatched here and belongs to pack {pack}, which is not checked: name its "
-                f"folder, too; if there is no such pack, write {own}.{name} and declare that in {file}"
+                f"trigger {trigger} is dispatched here and belongs to pack {pack}, which is not checked: give "
+                f"its folder to the command as well; if there is no such pack, write {own}.{name} here and declare "
+                f"that trigger type in {file}"
             )
             yield _at(sensor, dispatch, Severity.WARNING, "foreign-trigger", message)
         return
@@ -101,9 +102,9 @@ def _at(sensor: SensorDeclaration, dispatch: Dispatch, severity: Severity, rule:
 
 
 def check_undispatched(pack: Declarations, dispatches: Sequence[Dispatch]) -> Iterator[Finding]:
-    """Find trigger types that sensors declare and no sensor of the pack dispatches.
+    """Find trigger types that sensors declare but no sensor of the pack dispatches.
 
-    :param dispatches: of all its sensors, all of them certain.
+    :param dispatches: all dispatches of the pack's sensors; the trigger of each is known with certainty.
     """
     dispatched = {trigger for dispatch in dispatches for trigger in dispatch.triggers or ()}
     for declared in pack.triggers:

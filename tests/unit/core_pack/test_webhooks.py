@@ -1,4 +1,4 @@
-"""Webhooks without a server: signatures, keys, rates, and what bodies become."""
+"""Webhooks without a server: signatures, keys, rates, and the payloads of bodies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = "2026-01-31T12:00:00.000000Z"
 
 GITHUB_SECRET, GITHUB_BODY = b"It's a Secret to Everybody", b"Hello, World!"
 GITHUB_SIGNATURE = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-"""The example of GitHub's guide to checking deliveries."""
+"""The example in GitHub's guide to checking deliveries."""
 
 SLACK_SECRET, SLACK_TIME = b"8f742231b10e8888abcd99yyyzzz85a5", "1531420618"
 SLACK_BODY = (
@@ -37,7 +37,7 @@ SLACK_BODY = (
     b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
 )
 SLACK_SIGNATURE = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
-"""The example of Slack's guide to checking requests."""
+"""The example in Slack's guide to checking requests."""
 
 
 def signed(scheme: str, headers: Mapping[str, str], body: bytes, now: float = 0, header: str | None = None) -> None:
@@ -91,7 +91,7 @@ def test_secrets_that_protect_nothing_are_refused(signatures: dict[str, dict[str
 
 
 def keys_of(stored: Mapping[str, str], clock: list[float] | None = None) -> ApiKeys:
-    """Keys as they are stored, or that cannot be read where an exception is."""
+    """Return API keys that read a datastore, which is unavailable if it has the key `away`."""
 
     async def read() -> Mapping[str, str]:
         if "away" in stored:
@@ -154,7 +154,7 @@ def test_while_the_datastore_is_away_keys_are_as_they_were_seen(caplog: pytest.L
     async def ask() -> None:
         keys = keys_of(stored, clock)
         await keys.refresh()
-        # Nothing was seen: neither yes nor no.
+        # The keys are unknown, so there is no answer.
         with pytest.raises(Refusal) as refused:
             await keys.is_valid(text)
         assert refused.value.status == 503
@@ -169,7 +169,7 @@ def test_while_the_datastore_is_away_keys_are_as_they_were_seen(caplog: pytest.L
         assert await keys.is_valid(text)
 
     asyncio.run(ask())
-    assert caplog.text.count("API keys are as they were last seen") == 2
+    assert caplog.text.count("the last known API keys are used") == 2
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_url_takes_so_many_requests_a_second_and_others_are_not_held_up() -> N
     rates.take("a")
     with pytest.raises(Refusal):
         rates.take("a")
-    # What was not asked for is not saved up.
+    # Unused requests are not saved up.
     now[0] = 3600
     rates.take("a")
     rates.take("a")
@@ -266,13 +266,13 @@ def test_bodies_are_read_by_their_type(content_type: str, raw: bytes, body: obje
 @pytest.mark.parametrize(
     ("content_type", "raw", "status", "reason"),
     [
-        (JSON, b'{"a":', 400, "no JSON"),
-        (JSON, b'{"a": 1e999}', 400, "no JSON"),
-        (JSON, b"[" * 100_000 + b"]" * 100_000, 400, "no JSON"),
-        (JSON, b"1" * 5000, 400, "no JSON"),
+        (JSON, b'{"a":', 400, "not valid JSON"),
+        (JSON, b'{"a": 1e999}', 400, "not valid JSON"),
+        (JSON, b"[" * 100_000 + b"]" * 100_000, 400, "not valid JSON"),
+        (JSON, b"1" * 5000, 400, "not valid JSON"),
         (JSON, b"\xff", 400, "utf-8"),
-        (FORM, b"a=%ff", 400, "no form"),
-        (FORM, b"a&" * (FIELDS + 1), 400, "no form"),
+        (FORM, b"a=%ff", 400, "not a valid form"),
+        (FORM, b"a&" * (FIELDS + 1), 400, "not a valid form"),
         ("text/xml", b"<a/>", 415, "text/xml"),
         ("application/xml+jsonp", b"{}", 415, "jsonp"),
     ],
@@ -293,7 +293,7 @@ def test_headers_that_come_twice_are_joined_and_odd_bytes_are_harmless() -> None
     json.dumps(payload, ensure_ascii=False).encode()
 
 
-# Which triggers a URL stands for.
+# The triggers of a URL.
 
 
 def hook(identifier: str, url: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Metadata that says nothing, or what means nothing: taken as StackStorm takes it."""
+"""Metadata with empty or meaningless values, read as StackStorm reads it."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_other_values_are_refused(more: str, pack: Pack) -> None:
     ("text", "found"),
     [
         ("a: 1\nb: 2\n", []),
-        ("a: 1\na: 2\na: 3\n", [(2, "a is on line 1 already"), (3, "a is on line 2 already")]),
-        ("x:\n  - b: {c: 1}\n    b: {c: 1, c: 2}\n", [(3, "b is on line 2 already"), (3, "c is on line 3 already")]),
-        ("'1': a\n1: b\n", [(2, "1 is on line 1 already")]),
+        ("a: 1\na: 2\na: 3\n", [(2, "a is already on line 1"), (3, "a is already on line 2")]),
+        ("x:\n  - b: {c: 1}\n    b: {c: 1, c: 2}\n", [(3, "b is already on line 2"), (3, "c is already on line 3")]),
+        ("'1': a\n1: b\n", [(2, "1 is already on line 1")]),
         ("base: &b {a: 1}\nx: {<<: *b, <<: *b, a: 2}\ny: *b\n", []),
         ("{", []),
         ("", []),
@@ -95,7 +95,7 @@ def test_only_what_was_never_accepted_is_listed_without_a_document() -> None:
 
 
 def test_commands_read_their_configuration_where_warnings_are_told() -> None:
-    """The container tells them in its log, and completion must not talk."""
+    """The container logs the warnings, and completion must not print them."""
     own = {"configuration.py", "running.py", "completion.py", "run.py"}
     for path in (ROOT / "st2sensor" / "cli").rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]

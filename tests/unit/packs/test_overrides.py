@@ -104,7 +104,7 @@ def test_the_newer_form_goes_over_the_older_one(tmp_path: Path) -> None:
             "sensor: {defaults: {enabled: false}}",
             "p.yaml:1: sensor is not known and has no effect; did you mean s",
         ),
-        ("p", "other: 1", "p.yaml:1: other is not known and has no effect; known are actions, aliases, rules, sensors"),
+        ("p", "other: 1", "p.yaml:1: other is not known and has no effect; use one of actions, aliases, rules"),
         (
             "p",
             "sensors: {default: {enabled: false}}",
@@ -153,8 +153,8 @@ def test_exceptions_of_sensors_that_there_are_not_are_warned_of(tmp_path: Path) 
         str(item).removeprefix(f"{tmp_path}/") for item in overrides.load(tmp_path, "p").strangers({"S", "Ticker"})
     ] == [
         "p.yaml:1: sensors.exceptions.Ticke has no effect: the pack has no such sensor; did you mean Ticker?",
-        "p.yaml:4: st2sensor.exceptions.T has no effect: the pack has no such sensor; known are S, Ticker",
-        "p.yaml:5: exceptions.sensors.U has no effect: the pack has no such sensor; known are S, Ticker",
+        "p.yaml:4: st2sensor.exceptions.T has no effect: the pack has no such sensor; use one of S, Ticker",
+        "p.yaml:5: exceptions.sensors.U has no effect: the pack has no such sensor; use one of S, Ticker",
     ]
 
 
@@ -180,8 +180,8 @@ def test_labels_are_a_list_and_an_empty_one_needs_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{nice: 20}", ".nice: 20 is greater than the maximum of 19; it must be a"),
-        ("{memory: 0}", "it must be a number of bytes, or one with K, M or G behind it"),
-        ("{memory: lots}", "it must be a number of bytes, or one with K, M or G behind it"),
+        ("{memory: 0}", "it must be a number of bytes, or a number followed by K, M or G"),
+        ("{memory: lots}", "it must be a number of bytes, or a number followed by K, M or G"),
         ("{poll_timeout: '5'}", "it must be a number of seconds, 0 for no limit, without quotes"),
         ("{start_timeout: 0}", "it must be a number of seconds above 0, without quotes"),
         ("{log_level: LOUD}", "it must be DEBUG, INFO, WARNING, ERROR or CRITICAL"),

@@ -121,14 +121,14 @@ def test_aliases_are_bound_by_what_they_stand_for(tmp_path: Path) -> None:
     few = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
     assert parsed(tmp_path, few).data["c"] == [[["x", "x"]] * 2] * 2
     bomb = "a0: &a0 lol\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 40))
-    with pytest.raises(ContentError, match=r"file\.yaml:\d+: malformed YAML: its aliases stand for more than"):
+    with pytest.raises(ContentError, match=r"file\.yaml:\d+: malformed YAML: its aliases expand to more than"):
         parsed(tmp_path, bomb)
-    with pytest.raises(ValueError, match="its aliases stand for more than"):
+    with pytest.raises(ValueError, match="its aliases expand to more than"):
         value(bomb)
     merges = "a0: &a0 {x: 1}\n" + "".join(
         f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 40)
     )
-    with pytest.raises(ContentError, match="its aliases stand for more than"):
+    with pytest.raises(ContentError, match="its aliases expand to more than"):
         parsed(tmp_path, merges)
 
 

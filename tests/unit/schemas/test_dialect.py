@@ -106,7 +106,7 @@ SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
 
 
 def agree(declared: Any, instance: Any) -> None:
-    """What the fast validator passes, the judge passes too."""
+    """Every instance that the fast validator accepts, the judge also accepts."""
     prepared = dialect.Compiled(declared)
     if prepared._fast is not None and prepared._judge is not None and dialect._passes(prepared._fast, instance):
         assert list(prepared._judge.iter_errors(instance)) == []

@@ -1,4 +1,4 @@
-"""Who may stay connected, and who goes."""
+"""Which connections stay, and which are closed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Timer:
 
 
 class Loop:
-    """A loop whose clock the test moves."""
+    """A loop whose clock is moved by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -50,7 +50,7 @@ class Loop:
 
 
 class Guests:
-    """Lets visitors in, and keeps who was closed."""
+    """Admits connections, and records those that were closed."""
 
     def __init__(self, limit: int) -> None:
         self.loop = Loop()

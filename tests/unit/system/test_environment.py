@@ -1,4 +1,4 @@
-"""Which variables sensors do not inherit."""
+"""Environment variables that sensors do not inherit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool of threads that are all there from the start."""
+"""The pool whose threads are all started at once."""
 
 from __future__ import annotations
 

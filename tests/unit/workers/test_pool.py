@@ -1,4 +1,4 @@
-"""Worker processes: they do what they are asked, and are ended when it takes too long or too much."""
+"""Worker processes: they run tasks, and are ended when a task takes too much time or memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OTHERS: list[psutil.Process] = []
 """The children that this process had when a test began."""
 
 BRIEF = 0.2
-"""Seconds, of tasks that never end."""
+"""Seconds that tasks that never end may take."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def make_pool() -> Iterator[MakePool]:
 
 
 def workers() -> list[psutil.Process]:
-    """Return the worker processes of this test's pools: those of other tests may go on until this process ends."""
+    """Return the worker processes of this test's pools: those of other tests may run until this process ends."""
     return [child for child in psutil.Process().children() if child not in OTHERS and is_worker(child)]
 
 
@@ -116,7 +116,7 @@ def test_what_takes_too_much_memory_is_ended_and_the_next_task_is_done(make_pool
 
 def test_arguments_and_results_have_a_limit(make_pool: MakePool) -> None:
     pool = make_pool(limits=Limits(request=1000, answer=100))
-    with pytest.raises(WorkExceeded, match="double was given 1,002 bytes of arguments, of 1,000"):
+    with pytest.raises(WorkExceeded, match="double was given 1,002 bytes of arguments; the limit is 1,000"):
         pool.run("double", b"[" + b" " * 1000 + b"]", SOON)
     with pytest.raises(WorkExceeded, match="text took more than 100 bytes of result") as raised:
         pool.run("text", [1000], SOON)
@@ -133,7 +133,7 @@ def test_a_failure_is_told_without_what_it_was_about(make_pool: MakePool) -> Non
     pool = make_pool()
     with pytest.raises(WorkFailed, match=r"^fail failed in its worker process: ValueError$"):
         pool.run("fail", [], SOON)
-    # The process is as good as before.
+    # The process can still be used.
     assert len(workers()) == 1
 
 
@@ -169,10 +169,10 @@ def test_what_waits_too_long_or_behind_too_many_is_refused(make_pool: MakePool) 
     with ThreadPoolExecutor(2) as threads:
         long = threads.submit(pool.run, "sleep", [AT_LAST], AT_LAST)
         eventually("a worker process", workers)
-        with pytest.raises(WorkersBusy, match=r"double is not done: others took more than 0\.2 s"):
+        with pytest.raises(WorkersBusy, match=r"double was not run: others took more than 0\.2 s"):
             pool.run("double", [1], SOON)
         patient = make_pool(processes=0, waiting=0)
-        with pytest.raises(WorkersBusy, match="double is not done: 0 tasks wait already"):
+        with pytest.raises(WorkersBusy, match="double was not run: 0 tasks are already waiting"):
             patient.run("double", [1], SOON)
         pool.close()
         with pytest.raises(WorkFailed):
@@ -201,7 +201,7 @@ def test_a_process_is_in_a_group_of_its_own_without_signals_descriptors_variable
         found = make_pool().run("situation", [], SOON)
     assert found["ignored"] == ["SIGINT", "SIGTERM"]
     assert found["leads_group"]
-    # The three standard ones, the line, the pipe, and the one that looks.
+    # The three standard ones, the socket, the pipe, and the one that lists them.
     assert found["descriptors"] == 6
     assert "SECRET" not in found["variables"]
     assert not {"jinja2", "jsonschema", "yaml", "kombu", "pymongo", "asyncio"} & set(found["modules"])

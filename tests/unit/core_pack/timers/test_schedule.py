@@ -1,4 +1,4 @@
-"""When timers fire: in time zones, where clocks change, and for parameters that make no time."""
+"""When timers fire: in time zones, where clocks change, and for invalid parameters."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def interval(unit: str, delta: int, start: datetime = START) -> Schedule:
 
 
 def walk(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Each time after one moment and not after another, asked for one by one."""
+    """Yield each time after one moment and not after another, one by one."""
     moment = schedule.after(after)
     while moment is not None and moment <= until:
         yield moment
@@ -55,7 +55,7 @@ def walk(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datet
 
 
 def around(schedule: Schedule, zone: str, change: datetime, hours: float = 4) -> list[str]:
-    """What clocks show, with their offset, when it fires around a change."""
+    """Return the clock's readings, with their offset, when a schedule fires around a change."""
     margin = timedelta(hours=hours)
     return [
         moment.astimezone(ZoneInfo(zone)).strftime("%d %H:%M%z")
@@ -63,7 +63,7 @@ def around(schedule: Schedule, zone: str, change: datetime, hours: float = 4) ->
     ]
 
 
-# What is asked for.
+# Valid parameters.
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_interval_of_days_is_so_many_times_24_hours_whatever_clocks_do(zone: 
         ("2024-07-01 12:00:00", KOLKATA, datetime(2024, 7, 1, 6, 30, tzinfo=UTC)),
         ("2024-07-01T12:00:00Z", BERLIN, datetime(2024, 7, 1, 12, tzinfo=UTC)),
         ("2024-07-01T12:00:00+02:00", KOLKATA, datetime(2024, 7, 1, 10, tzinfo=UTC)),
-        # Left out by the clocks: an hour later. Shown twice: the first time.
+        # A skipped time fires an hour later. A repeated time fires the first time.
         ("2024-03-31 02:30:00", BERLIN, datetime(2024, 3, 31, 1, 30, tzinfo=UTC)),
         ("2024-10-27 02:30:00", BERLIN, datetime(2024, 10, 27, 0, 30, tzinfo=UTC)),
     ],
@@ -175,7 +175,7 @@ def test_what_falls_into_the_hour_that_is_left_out_fires_once_as_much_later(
 ) -> None:
     schedule, change = cron(zone, **fields), GAPS[zone]
     assert around(schedule, zone, change) == expected
-    # Whenever it is asked for.
+    # The answer is the same for any moment.
     (first, *_) = walk(schedule, change - timedelta(microseconds=1), change + timedelta(hours=1))
     assert schedule.after(change - timedelta(hours=1)) == first
     if first > change:
@@ -210,7 +210,7 @@ def test_where_clocks_do_not_change_no_hour_is_odd() -> None:
     assert times[0] == datetime(2024, 1, 1, 21, tzinfo=UTC)
 
 
-# Parameters that make no time.
+# Invalid parameters.
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_what_is_later_than_the_calendar_goes_is_never(trigger_type: str, parame
     assert schedule.after(datetime(9999, 12, 31, 23, 59, tzinfo=UTC)) is None
 
 
-# Whatever is asked for.
+# Generated parameters.
 
 ZONES = st.sampled_from([*GAPS, KOLKATA, "UTC"])
 
@@ -271,7 +271,7 @@ CHANGES = st.sampled_from([*GAPS.values(), *FOLDS.values()])
 
 
 def field(most: int) -> st.SearchStrategy[str | None]:
-    """One of cron's fields, up to a value."""
+    """Generate one of cron's fields, up to a value."""
     numbers = st.lists(st.integers(0, most), min_size=1, max_size=3).map(lambda found: ",".join(map(str, found)))
     return st.one_of(st.none(), st.just("*"), st.integers(1, most).map("*/{}".format), numbers)
 
@@ -325,14 +325,14 @@ def test_what_comes_next_does_not_depend_on_when_it_is_asked(
 
 
 def numbers(text: str | None, most: int) -> set[int]:
-    """What one of cron's fields stands for."""
+    """Return the values of one of cron's fields."""
     if text is None or text.startswith("*"):
         return set(range(0, most + 1, int((text or "*")[2:] or 1)))
     return set(map(int, text.split(",")))
 
 
 def minute_by_minute(zone: str, hour: str | None, minute: str, change: datetime) -> list[datetime]:
-    """The times around a change, found by looking at a clock each minute, and at what the change leaves out."""
+    """Return the times around a change, found by looking at a clock each minute, and at the skipped times."""
     local, span, step = ZoneInfo(zone), timedelta(hours=6), timedelta(minutes=1)
     hours, minutes = numbers(hour, 23), numbers(minute, 59)
     goes_on = (hour or "*").startswith("*") or minute.startswith("*")
@@ -343,7 +343,7 @@ def minute_by_minute(zone: str, hour: str | None, minute: str, change: datetime)
         shown = moment.astimezone(local)
         if shown.hour in hours and shown.minute in minutes and (goes_on or not shown.fold):
             found.add(moment)
-        # What a clock would show that was not put forward.
+        # The time on a clock that was not put forward.
         kept = (moment + before).replace(tzinfo=None)
         is_left_out = kept.replace(tzinfo=local).astimezone(UTC).astimezone(local).replace(tzinfo=None) != kept
         if is_left_out and kept.hour in hours and kept.minute in minutes:

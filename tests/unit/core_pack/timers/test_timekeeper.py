@@ -1,4 +1,4 @@
-"""Timers on a clock that is set by hand: each time fires once, whatever stops, jumps or is away."""
+"""Timers on a clock that is set by hand: each time fires once, whatever stops, jumps or is unavailable."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ AT_NOON_PAST_FIVE = trigger(DATE, "date", date="2024-05-05 12:05:00", timezone="
 
 
 class Datastore:
-    """A sensor service that notes which times were fired, and can be away.
+    """A sensor service that records which times were fired, and can be unavailable.
 
-    :ivar refuses: raise instead.
-    :ivar loses: raise after what was asked for is done.
-    :ivar before: is called once, before the next event.
+    :ivar refuses: whether calls raise an error instead.
+    :ivar loses: whether calls raise an error after they have succeeded.
+    :ivar before: a function that is called once, before the next event.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Datastore:
 
 
 class Clock:
-    """Shows what it is set to."""
+    """A clock that shows the time to which it is set."""
 
     def __init__(self) -> None:
         self.now = START
@@ -115,7 +115,7 @@ class Stage:
         self.clock = Clock()
 
     def keeper(self, *triggers: dict[str, Any], policy: str = "once", most: int = 1000) -> Timekeeper:
-        """One that has begun."""
+        """Return a timekeeper that has started."""
         keeper = Timekeeper(self.datastore, LOGGER, clock=self.clock, zone="UTC", policy=policy, most=most)
         for item in triggers:
             keeper.add(item)
@@ -124,12 +124,12 @@ class Stage:
         return keeper
 
     def settle(self, keeper: Timekeeper) -> None:
-        """Have it do what it can do now."""
+        """Call a timekeeper until it has nothing to do now."""
         while keeper.turn() == 0:
             pass
 
     def pass_time(self, keeper: Timekeeper, length: timedelta) -> None:
-        """Call it as the sensor does."""
+        """Call a timekeeper as the sensor does, for some time."""
         end = self.clock.now + length
         while True:
             wait = timedelta(seconds=keeper.turn())
@@ -138,7 +138,7 @@ class Stage:
             self.clock.now = min(end, self.clock.now + max(wait, timedelta(milliseconds=1)))
 
     def jump(self, keeper: Timekeeper, length: timedelta) -> list[datetime]:
-        """Set the clock, which the timekeeper then sees; returns the times that it fires thereupon."""
+        """Set the clock, have the timekeeper look at it, and return the times that it then fires."""
         before = len(self.datastore.fired)
         self.clock.now += length
         for _ in range(3):
@@ -274,7 +274,7 @@ def test_what_was_missed_is_said(stage: Stage, caplog: pytest.LogCaptureFixture)
     stage.keeper(MINUTELY)
     stage.clock.now += HOUR + 30 * SECOND
     stage.keeper(MINUTELY)
-    said = "core.minutely was not fired in time, the last time at 2024-05-05T13:00:00+00:00; fired now: 1"
+    said = "not fired on time; the last of its due times was 2024-05-05T13:00:00+00:00; events fired now: 1"
     assert caplog.text.count(said) == 1
 
 
@@ -305,7 +305,7 @@ def test_two_that_fire_at_the_same_moment_fire_once(stage: Stage, policy: str) -
     for keeper in (one, other, one):
         keeper.turn()
     assert stage.datastore.of("minutely") == after(MINUTE)
-    # And both go on.
+    # Both continue.
     for keeper in (one, other):
         stage.pass_time(keeper, MINUTE)
     assert stage.datastore.of("minutely") == after(MINUTE, 2 * MINUTE, 3 * MINUTE)
@@ -333,7 +333,7 @@ TRIGGERS = (MINUTELY, EVERY_TEN_SECONDS, AT_NOON_PAST_FIVE)
 
 
 def play(stage: Stage, steps: Iterable[tuple[str, Any]], policy: str) -> datetime:
-    """Go through steps with two timekeepers, then let both see that all is well. Returns the latest time there was."""
+    """Run steps with two timekeepers, then let both recover. Returns the latest time of the clock."""
     keepers = [stage.keeper(*TRIGGERS, policy=policy) for _ in range(2)]
     seen = START
     for step, value in steps:
@@ -343,7 +343,7 @@ def play(stage: Stage, steps: Iterable[tuple[str, Any]], policy: str) -> datetim
             keepers[value] = stage.keeper(*TRIGGERS, policy=policy)
         elif step in ("forward", "back"):
             stage.clock.now += value * SECOND * (1 if step == "forward" else -1)
-            # What is farther back is a clock that was wrong.
+            # A clock that is set back farther was wrong.
             stage.clock.now = max(stage.clock.now, seen - 2 * HOUR)
             seen = max(seen, stage.clock.now)
         else:
@@ -356,7 +356,7 @@ def play(stage: Stage, steps: Iterable[tuple[str, Any]], policy: str) -> datetim
 
 
 def times_of(item: dict[str, Any], until: datetime) -> list[datetime]:
-    """All of a trigger's up to a moment."""
+    """Return all times of a trigger up to a moment."""
     schedule = schedule_of(item["type"], item["parameters"], START, "UTC")
     found, moment = [], schedule.after(START)
     while moment is not None and moment <= until:
@@ -372,7 +372,7 @@ def test_whatever_happens_each_time_is_fired_once(steps: list[tuple[str, Any]]) 
     until = play(stage, steps, "all")
     for item in (MINUTELY, AT_NOON_PAST_FIVE):
         assert stage.datastore.of(item["name"]) == times_of(item, until)
-    # An interval goes on from where a clock was set back to.
+    # An interval continues from the time to which a clock was set back.
     if not any(step == "back" for step, _ in steps):
         assert stage.datastore.of("ten") == times_of(EVERY_TEN_SECONDS, until)
 
@@ -427,7 +427,8 @@ def test_a_clock_that_is_set_back_by_hours_was_wrong_and_cron_goes_on(
     stage.pass_time(keeper, MINUTE)
     assert stage.jump(keeper, -4 * HOUR) == []
     assert (
-        "the clock was set back: core.st2.CronTimer core.minutely goes on from 2024-05-05T08:01:00+00:00" in caplog.text
+        "the clock was set back: core.st2.CronTimer core.minutely continues from 2024-05-05T08:01:00+00:00"
+        in caplog.text
     )
     stage.pass_time(keeper, 2 * MINUTE)
     assert stage.datastore.of("minutely")[1:] == after(-4 * HOUR + 2 * MINUTE, -4 * HOUR + 3 * MINUTE)
@@ -542,15 +543,15 @@ def test_a_date_that_is_past_when_it_is_first_heard_of_never_fires_and_says_so(
         trigger(DATE, "broken", date="at noon, perhaps"),
     ],
 )
-def test_a_trigger_that_is_no_timer_is_named_and_harms_no_other(
+def test_a_trigger_that_is_not_a_timer_is_named_and_harms_no_other(
     stage: Stage, caplog: pytest.LogCaptureFixture, broken: dict[str, Any]
 ) -> None:
     keeper = stage.keeper(broken, MINUTELY)
     stage.pass_time(keeper, MINUTE)
     assert stage.datastore.of("minutely") == after(MINUTE)
     assert caplog.text.count("core.broken of core.st2.") == 1
-    assert "is no timer: " in caplog.text
-    # It may be put right.
+    assert "is not a valid timer: " in caplog.text
+    # It may be corrected.
     keeper.add({**EVERY_TEN_SECONDS, "id": broken["id"], "name": "broken"})
     stage.pass_time(keeper, 10 * SECOND)
     assert len(stage.datastore.of("broken")) == 1
@@ -566,7 +567,7 @@ def test_with_a_cursor_that_cannot_be_read_a_timer_begins_anew(stage: Stage, tex
     assert stage.datastore.of("ten") == after(10 * SECOND)
 
 
-# A datastore that is away.
+# A datastore that is unavailable.
 
 
 @pytest.mark.parametrize("trouble", ["refuses", "loses"])
@@ -584,8 +585,8 @@ def test_while_the_datastore_is_away_timers_wait_and_then_each_time_is_handled_o
     fired = stage.datastore.of("minutely")
     assert fired == [START + (5 - missing) * MINUTE for missing in reversed(range(number))]
     assert len(stage.datastore.service.dispatched) == number
-    assert caplog.text.count("timers wait: ") == 1
-    assert caplog.text.count("timers go on") == 1
+    assert caplog.text.count("timers are waiting: ") == 1
+    assert caplog.text.count("timers continue") == 1
 
 
 def test_triggers_that_come_and_go_while_the_datastore_is_away_are_heard_of_later(stage: Stage) -> None:

@@ -88,7 +88,7 @@ def test_without_a_configuration_nothing_is_checked_and_the_warning_names_what_i
     assert found.values == {"port": 8099, "region": {"zone": 1}, "hosts": []}
     assert found.warnings == (
         f"{pack.folder}/p.yaml: the pack has no configuration, and runs on the defaults of its config.schema.yaml. "
-        "It lacks what is required and has no default: token, region.name. Write one, then run st2ctl reload",
+        "These required keys have no default: token, region.name. Write one, then run st2ctl reload",
     )
 
 
@@ -330,10 +330,10 @@ def test_a_missing_key_takes_the_default(pack: Pack) -> None:
         ("a: '{{ '", None, "cannot be rendered: TemplateSyntaxError"),
         ("a: \"{{ 'x' | decrypt_kv }}\"", None, "cannot be rendered: the secret of the expression cannot be decrypted"),
         ("a: '{{ 5 | dictsort }}'", None, "cannot be rendered: AttributeError: 'int' object has no attribute 'items'"),
-        ("a: \"{{ 'a' * 10000000000000 }}\"", None, "cannot be rendered: SecurityError: * is for numbers"),
-        ("a: '{{ 10 ** 10 ** 8 }}'", None, "cannot be rendered: SecurityError: ** is for numbers"),
+        ("a: \"{{ 'a' * 10000000000000 }}\"", None, "cannot be rendered: SecurityError: * is only for numbers"),
+        ("a: '{{ 10 ** 10 ** 8 }}'", None, "cannot be rendered: SecurityError: * is only for numbers"),
         ("password: 'hun{{ter22'", None, "p.yaml:1: password: ******** cannot be rendered: TemplateSyntaxError"),
-        ("a: {b: 1}", "a: {patternProperties: {'[': {}}}", "patternProperties: [ is no regular expression: untermin"),
+        ("a: {b: 1}", "a: {patternProperties: {'[': {}}}", "patternProperties: [ is not a regular expression: unt"),
         ("a: 1", "a: string", "config.schema.yaml:1: a: must be a schema, as in {type: string}"),
         ("a: 1", "- a", "config.schema.yaml:1: must be a mapping of configuration keys to schemas"),
         ("a: 1", "a: {type: strange}", "config.schema.yaml:1: is not a valid JSON schema: properties.a.type"),

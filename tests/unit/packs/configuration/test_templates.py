@@ -1,4 +1,4 @@
-"""Expressions: plain references are what Jinja makes of them, and everything else has limits."""
+"""Expressions: plain references have Jinja's result, and everything else has limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.plugins.patience import SOON
 
 
 class NoWorkers(Pool):
-    """Does what it is asked right here; or fails, where nothing is to be asked."""
+    """A pool that calls functions in this process. With `fails`, it raises WorkFailed instead."""
 
     def __init__(self, *, fails: bool = False) -> None:
         super().__init__(FUNCTIONS)

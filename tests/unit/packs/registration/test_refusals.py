@@ -1,4 +1,4 @@
-"""Trigger types that were refused: what is noted of them, and until when."""
+"""Refused trigger types: their records, and how long they stay."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_refused_file_takes_its_types_with_it(storage: SqliteStorage, tmp_path
     refusals.settle(storage, [SENSORS, TRIGGERS], None)
     assert noted(storage) == dict.fromkeys(["p.a", "p.b", "p.c"], "f.yaml: it is wrong")
 
-    # Nobody can tell what such a file declares: what was known stays.
+    # The types in such a file are not known, so known refusals stay.
     sensor.write_text("{")
     later = Refusals()
     later.add_file(pack, sensor, SENSORS, error)

@@ -1,4 +1,4 @@
-"""Rules: whose they are, and what is counted for them."""
+"""Rules: who registers them, and the references that are counted for them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from st2sensor.transport.topology import Topology
 from tests.unit.transport.test_codec import Stand
 
 CHECKER = Checker()
-"""Starts no process for schemas as simple as these."""
+"""A checker, which starts no process for schemas as simple as these."""
 
 LINE = TriggerType(pack="linux", name="line", parameters_schema={"type": "object"})
 
 
 class Shared(SqliteStorage):
-    """A database in which a StackStorm may have rules. :ivar theirs: the triggers that these ask for."""
+    """A database in which StackStorm may have rules. :ivar theirs: the triggers that these ask for."""
 
     theirs: tuple[str, ...] = ()
 
@@ -92,7 +92,7 @@ def test_what_was_counted_before_stackstorm_came_is_given_back_exactly(storage: 
     both, ours = write(pack, "both", path="/x"), write(pack, "ours", path="/y")
     register(storage, both, ours)
     (trigger,) = [item for item in storage.all(Trigger) if item.parameters == {"path": "/x"}]
-    # StackStorm registers one of them, another one of its own for the same trigger, and somebody asks by hand.
+    # StackStorm registers one of them and a rule of its own for the same trigger, and an operator asks for it.
     storage.count_reference(trigger.ref, 3)
     storage.theirs = (trigger.ref, trigger.ref)
 
@@ -113,7 +113,7 @@ def test_two_that_give_back_at_once_do_so_once(storage: Shared, pack: Pack) -> N
 
 
 class Slow(Shared):
-    """Another host registers the same rule just before its record is inserted here. :ivar other: does so."""
+    """Another host registers the same rule just before its record is inserted here. :ivar other: registers it."""
 
     def __init__(self, path: Path, other: Callable[[], object]) -> None:
         super().__init__(path)
@@ -143,7 +143,7 @@ def test_a_rule_waits_for_its_trigger_type(storage: Shared, pack: Pack) -> None:
 
 
 class Bus:
-    """Keeps what is published."""
+    """Keeps the published messages."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -175,7 +175,7 @@ def test_stackstorm_is_told_of_triggers_as_they_are_stored(storage: Shared) -> N
     stored = storage.get(Trigger, trigger.ref)
     assert stored is not None
     storage.put(Trigger(pack="linux", name="boot", type="linux.boot"))
-    # There is no announcement of types.
+    # Types are not announced.
     announcements.add_type(LINE, "update", storage)
     asking.withdraw(trigger.ref, storage, announcements)
     fields = {

@@ -26,7 +26,7 @@ from st2sensor.transport.topology import Topology
 
 
 class Announced(Announcements):
-    """Keeps what is announced. :ivar events: by reference."""
+    """Keeps the announcements. :ivar events: by reference."""
 
     def __init__(self) -> None:
         super().__init__(Topology("st2"))
@@ -64,7 +64,7 @@ class Host:
         return Pack(ref="p", path=self.folder / "packs" / "p")
 
     def write(self, name: str, text: str) -> None:
-        """Write a sensor's metadata; every sensor has a file of code."""
+        """Write a sensor's metadata; every sensor has a code file."""
         (self.pack.path / "sensors").mkdir(parents=True, exist_ok=True)
         (self.pack.path / "sensors" / "s.py").touch()
         (self.pack.path / "sensors" / name).write_text(f"entry_point: s.py\n{text}")
@@ -125,7 +125,7 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
 
     assert results(host.register()) == {"p.a": Result.UNCHANGED, "p.S": Result.UNCHANGED}
     assert host.events == {}
-    # Code that passed is not run again.
+    # Code that passed does not run again.
     assert host.checked == []
 
 
@@ -189,7 +189,7 @@ def test_what_the_database_refuses_fails_alone(host: Host) -> None:
     host.write("b.yaml", "class_name: S\n")
     outcomes = host.register()
     assert results(outcomes) == {"p.Refused": Result.FAILED, "p.S": Result.CREATED}
-    assert "what it declares cannot be stored: it is too odd" in outcomes["p.Refused"].message
+    assert "its content cannot be stored: it is too odd" in outcomes["p.Refused"].message
 
 
 def test_an_operators_choice_outlives_a_reload(host: Host) -> None:
@@ -209,7 +209,7 @@ def test_two_declarations_of_a_type_must_have_one_schema(host: Host) -> None:
     outcomes = host.register()
     assert outcomes["p.a"].result is Result.FAILED
     assert "trigger type p.a has another schema in" in outcomes["p.a"].message
-    # The first one is registered all the same, and both sensors are.
+    # The first declaration and both sensors are registered nevertheless.
     assert host.storage.get(TriggerType, "p.a") is not None
     assert host.registered() == ["p.S", "p.T"]
     assert [refusal.ref for refusal in host.storage.all(Refusal)] == ["p.a"]

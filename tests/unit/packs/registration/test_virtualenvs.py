@@ -31,7 +31,7 @@ def test_virtualenvs_are_made_at_the_same_time_and_each_is_told(
     def set_up(made: Pack, *_: Any, **__: Any) -> bool:
         if made.ref == "d":
             return False
-        # One after the other would wait here for the other in vain.
+        # If they were made one after the other, the first would wait here in vain.
         together.wait(SOON)
         if made.ref == "b":
             raise ContentError("no such package", file="requirements.txt")
