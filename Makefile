@@ -1,9 +1,9 @@
-# Everything is installed into .venv of this checkout.
+# Everything is installed into .venv in this checkout.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-# Tests that run at the same time. Most of them wait most of the time.
+# Number of tests that run at the same time. Most tests spend most of their time waiting.
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
@@ -14,16 +14,16 @@ install: .venv/installed
 demo: .venv/installed
 	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
 
-# Tells within a minute whether a line broke something.
+# Shows within a minute whether a change broke something.
 check: .venv/tested
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint types
 
-# Tells within ten minutes whether all is well. DURATIONS=1 prints where the time goes; TEST_PATIENCE=3 makes all
-# deadlines three times as long. Tests of generated values try more examples in make soak.
+# Shows within ten minutes whether everything works. DURATIONS=1 prints where the time is spent; TEST_PATIENCE=3 makes
+# all deadlines three times as long. Tests of generated values try more examples in make soak.
 test: tools
 	EXAMPLES=0.1 $(PYTEST) --dist loadfile --no-loadscope-reorder
 
-# Runs the cases that take long. MINUTES=15 stops after 15 minutes; STORM_MINUTES=10 makes storms last 10 minutes
+# Runs the cases that take a long time. MINUTES=15 stops after 15 minutes; STORM_MINUTES=10 makes storms last 10 minutes
 # instead of 2.
 soak: tools
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
@@ -55,7 +55,7 @@ docs: .venv/installed
 bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
 
-# Tries real packs. PACKS is a folder that has a folder for each pack.
+# Tests real packs. PACKS is a folder that contains a folder for each pack.
 packs: .venv/tested
 	$(BIN)/python -m tests.real_packs $(PACKS)
 
@@ -66,7 +66,7 @@ tools: .venv/tested rabbitmq chromium spin iproute2 wrk
 rabbitmq:
 	@command -v rabbitmq-server >/dev/null || [ -x /usr/sbin/rabbitmq-server ] || $(call debian,rabbitmq-server)
 
-# The browser that opens the status page.
+# The tests open the status page in this browser.
 chromium:
 	@command -v chromedriver >/dev/null || $(call debian,chromium chromium-driver)
 
@@ -78,7 +78,7 @@ spin:
 iproute2:
 	@command -v ip >/dev/null || [ -x /usr/sbin/ip ] || $(call debian,iproute2)
 
-# wrk posts to webhooks, many posts at a time.
+# wrk sends many posts to webhooks at the same time.
 wrk:
 	@command -v wrk >/dev/null || $(call debian,wrk)
 

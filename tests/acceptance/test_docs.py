@@ -251,10 +251,10 @@ def test_a_pack_is_developed_and_what_was_recorded_replayed_as_described(embedde
 def test_the_spans_of_a_lease_are_as_the_guide_says() -> None:
     text = (ROOT / "docs" / "sharing.md").read_text()
     spans = times_of(10)
-    assert f"go on for {(spans.term - spans.grace) / 10:g} L ({spans.term - spans.grace:g} s)" in text
+    assert f"keep running until {(spans.term - spans.grace) / 10:g} L ({spans.term - spans.grace:g} s)" in text
     assert f"at {spans.term / 10:g} L ({spans.term:g} s) they are killed" in text
     assert f"unchanged for {spans.silence / 10:g} L" in text
-    assert f"every L/{10 / spans.tick:g} ({spans.tick:.1f} s)" in text
-    assert f"containers have not changed for L ({spans.calm:g} s)" in text
+    assert f"Every L/{10 / spans.tick:g} ({spans.tick:.1f} s)" in text
+    assert f"containers has not changed for L ({spans.calm:g} s)" in text
     for header in (FENCE, LATE):
         assert f"`{header}" in text

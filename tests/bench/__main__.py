@@ -1,4 +1,4 @@
-"""`make bench`: prints how st2sensor does beside bare libraries, measured in one run on private servers."""
+"""`make bench`: compares st2sensor with the bare libraries, measured in one run on private servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands cost that people run often: processor time and memory of one that is started alone."""
+"""The cost of commands that people run often: processor time and memory of each, started alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.servers.waiting import eventually
 from tests.support.workspace import Workspace, environment
 
 TIMES = 20
-"""Each is run so often; the least counts, as the least disturbed."""
+"""Number of runs of each command; the lowest result counts, because it was disturbed least."""
 
 SENSOR = """
 import time
@@ -37,7 +37,7 @@ for _ in range(times):
     costs.append((used.ru_utime + used.ru_stime, used.ru_maxrss))
 print(json.dumps([min(seconds for seconds, _ in costs), min(kilobytes for _, kilobytes in costs)]))
 """
-"""Runs a command by a small process: a child's memory counts from its parent's, until it is its own program."""
+"""Runs a command from a small process: until a child executes its program, its memory is counted like its parent's."""
 
 COMPLETING = {"_ST2SENSOR_COMPLETE": "bash_complete", "COMP_WORDS": "st2sensor li", "COMP_CWORD": "1"}
 
@@ -48,7 +48,7 @@ LOOK = (0.2, 36.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """:param cpu: seconds, user's and system's; :param memory: MB at the most."""
+    """:param cpu: seconds of user and system time; :param memory: maximum MB."""
 
     cpu: float
     memory: float

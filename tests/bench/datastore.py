@@ -1,4 +1,4 @@
-"""How fast a sensor's datastore calls are, beside bare pymongo in a process of its own."""
+"""Compares the speed of a sensor's datastore calls with bare pymongo in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.workspace import Workspace
 CALLS = 2000
 
 ROUNDS = 5
-"""Each sensor's round is followed by one of bare pymongo, because these machines are not equally busy all the time."""
+"""Number of rounds. Each is followed by one of bare pymongo, because a machine is not equally busy all the time."""
 
 RUNS = [
     ("1 sensor, emit_triggers = false", 1, "[datastore]\nemit_triggers = false"),
     ("1 sensor", 1, ""),
     ("1 sensor, 8 threads", 8, ""),
 ]
-"""Bare pymongo emits no triggers either: the first is the same work."""
+"""Bare pymongo emits no triggers either, so the first run does the same work."""
 
 CODE = """
 import json
@@ -105,7 +105,7 @@ def report(workspace: Workspace) -> None:
 
 
 def rounds(workspace: Workspace, threads: int) -> list[tuple[list[float], list[float]]]:
-    """Calls a second, set and get, of a sensor and of bare pymongo, in turn."""
+    """Return for each round the calls a second, set and get, of a sensor and of bare pymongo."""
     marks = Path(tempfile.mkdtemp(dir=workspace.folder))
     name = f"Calls{threads}"
     code = CODE.format(threads=threads, rounds=ROUNDS, calls=CALLS, folder=marks)

@@ -1,6 +1,6 @@
-"""How fast dispatch() is, beside py-amqp alone.
+"""Compares the speed of dispatch() with py-amqp alone.
 
-Rates are also given as multiples of a channel, a declaration and a publish per message, which is what StackStorm does.
+Rates are also given as multiples of the rate with a channel, a declaration and a publish per message, as in StackStorm.
 The baseline is measured before each run, because the machine's pace changes.
 """
 
@@ -76,7 +76,7 @@ SCHEMA = {
 class Run:
     """One measurement.
 
-    :param sensors: how many dispatch at once, each from so many threads.
+    :param sensors: number of sensors that dispatch at once, each from `threads` threads.
     :param count: messages of one sensor.
     """
 
@@ -119,7 +119,7 @@ def report(workspace: Workspace) -> None:
 
 
 def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float, list[float], float]:
-    """Accepted and confirmed messages a second, seconds of each dispatch(), container CPU seconds a trigger."""
+    """Return accepted and confirmed messages a second, seconds of each dispatch(), container CPU seconds a trigger."""
     folder.mkdir()
     sensors = workspace.add_pack("bench") / "sensors"
     for path in [*sensors.glob("*.py"), *sensors.glob("*.yaml")]:
@@ -151,7 +151,7 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float,
 
 
 def cpu(container: Container) -> float:
-    """Seconds that the container itself has used."""
+    """Return the processor seconds that the container itself has used."""
     times = psutil.Process(container.process.pid).cpu_times()
     return float(times.user + times.system)
 
@@ -168,7 +168,7 @@ def depth(channel: amqp.Channel, queue: str) -> int:
 
 
 def when_deep(channel: amqp.Channel, queue: str, total: int) -> float:
-    """The time at which a queue holds so many messages; looks seldom, to take no CPU from what is measured."""
+    """Return the time at which a queue holds `total` messages; check rarely, so as not to disturb the measurement."""
     deadline = time.time() + 300
     while depth(channel, queue) < total:
         assert time.time() < deadline, f"{depth(channel, queue)} of {total} messages are in the queue"
@@ -177,7 +177,7 @@ def when_deep(channel: amqp.Channel, queue: str, total: int) -> float:
 
 
 def channel_per_message(url: str, count: int = 1500) -> float:
-    """Messages a second with a channel and a declaration for each."""
+    """Return messages a second with a channel and a declaration for each message."""
     with connection(url) as opened:
         began = time.time()
         for _ in range(count):
@@ -189,7 +189,7 @@ def channel_per_message(url: str, count: int = 1500) -> float:
 
 
 def pipelined(url: str, count: int = 20000, window: int = 1000) -> float:
-    """Messages a second on one channel with confirms, into a durable queue."""
+    """Return messages a second on one channel with confirms, into a durable queue."""
     with connection(url) as opened:
         channel = opened.channel()
         channel.queue_declare("bench", durable=True, auto_delete=False)

@@ -1,4 +1,4 @@
-"""How soon the exit of a sensor is logged and announced, and how soon it runs again."""
+"""Measures how soon a sensor's exit is logged and announced, and how soon the sensor runs again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def report(workspace: Workspace) -> None:
 
 
 def since(began: float, seen: Callable[[], int], count: int) -> float:
-    """Seconds until so many were seen."""
+    """Return the seconds until a number of them were seen."""
     while seen() < count:
         time.sleep(0.001)
         assert time.monotonic() - began < 60

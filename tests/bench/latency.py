@@ -1,4 +1,4 @@
-"""How long things take that people wait for: dispatch(), a reload, a save under `st2sensor dev`, a cron timer."""
+"""Measures operations that people wait for: dispatch(), a reload, a save under `st2sensor dev`, a cron timer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.workspace import Listener, Seen, Workspace, complete, environ
 EVENTS = 1000
 
 GREEDY = 32
-"""Threads of a neighbour that dispatch all the time."""
+"""Number of a neighbour's threads that dispatch all the time."""
 
 TIMES = 8
 
@@ -92,7 +92,7 @@ def folder_in(workspace: Workspace, name: str) -> Path:
 
 
 def dispatches(workspace: Workspace, *, greedy: bool = False) -> list[float]:
-    """What a sensor measures that dispatches without a pause."""
+    """Return the times measured by a sensor that dispatches without a pause."""
     path = workspace.folder / ("greedy" if greedy else "alone")
     workspace.add_sensor(
         "latency", "Timed", TIMED.format(events=EVENTS, path=str(path)), trigger_types=[{"name": "number"}]
@@ -110,7 +110,7 @@ def dispatches(workspace: Workspace, *, greedy: bool = False) -> list[float]:
 
 
 def reloads(workspace: Workspace) -> list[float]:
-    """From the end of a reload until the changed sensor's trigger is here."""
+    """Return seconds from the end of a reload until the changed sensor's trigger arrives."""
     ticker(workspace, 0)
     workspace.reload_well()
     listener = workspace.listen()
@@ -135,7 +135,7 @@ def ticker(workspace: Workspace, version: int) -> None:
 
 
 def saves(folder: Path) -> list[float]:
-    """From a save until `st2sensor dev` shows a trigger of the new code."""
+    """Return seconds from a save until `st2sensor dev` shows a trigger of the new code."""
     sensors = folder / "sample" / "sensors"
     sensors.mkdir(parents=True)
     (folder / "sample" / "pack.yaml").write_text("name: sample\nversion: 1.0.0\n")
@@ -163,14 +163,14 @@ def saves(folder: Path) -> list[float]:
 
 
 def save(path: Path, version: int) -> None:
-    """As an editor does: under another name first."""
+    """Write a file as an editor does: under another name first."""
     new = path.with_suffix(".new")
     new.write_text(complete(TICKER.format(pack="sample", version=version)))
     os.replace(new, path)
 
 
 def cron(workspace: Workspace) -> list[float]:
-    """How long after its second a timer's event is here."""
+    """Return how many seconds after its due time a timer's event arrives."""
     workspace.configure("[timers]\nenable = true")
     workspace.add_rule("latency", "seconds", "core.st2.CronTimer", second="*")
     workspace.reload_well()
@@ -184,10 +184,10 @@ def cron(workspace: Workspace) -> list[float]:
         )
         late.append(time.time() % 1)
     container.stop()
-    # The first may stand for a second that is over.
+    # The first event may be for a second that has passed.
     return late[1:]
 
 
 def timer_events(listener: Listener) -> list[Seen]:
-    """Triggers of rules have names without a type's prefix."""
+    """Triggers of rules are named without the prefix of a type."""
     return [seen for seen in listener.seen if seen.trigger.startswith("core.") and "st2" not in seen.trigger]

@@ -1,4 +1,4 @@
-"""How long a healthy sensor is silent next to hostile things."""
+"""Measures how long a healthy sensor is silent next to hostile cases."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.workspace import Workspace
 
 
 def report(workspace: Workspace) -> None:
-    """Print the longest silence of a sensor that dispatches each 0.2 s, next to each of the quick hostile cases."""
-    print("longest silence of a healthy sensor, which dispatches each 0.2 s, next to")
+    """Print the longest silence of a sensor that dispatches every 0.2 s, next to each of the quick hostile cases."""
+    print("longest silence of a healthy sensor, which dispatches every 0.2 s, next to")
     for number, case in enumerate(case for case in (*PAYLOADS, *PROCESSES, *PEERS, *FILES) if case.quick):
         folder = workspace.folder / str(number)
         folder.mkdir()

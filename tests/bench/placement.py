@@ -1,6 +1,6 @@
-"""How evenly placement spreads sensors over members, and how few of them move when a member joins or leaves.
+"""Measures how evenly placement spreads sensors over members, and how few move when a member joins or leaves.
 
-What sharing/placement.py draws is drawn here for many sensors at once, and compared with its own targets on a sample.
+The draws of sharing/placement.py are computed here for many sensors at once, and compared with its targets on a sample.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from st2sensor.sharing.placement import Placement, hash_of
 from tests.support.workspace import Workspace
 
 SIZES = [(3, 60), (10, 1000), (100, 100_000), (1000, 1_000_000)]
-"""Members, and sensors."""
+"""Numbers of members and of sensors."""
 
 ALIKE, UNLIKE = (1.0,), (1.0, 2.0, 4.0)
-"""Capacities of the members, in turn."""
+"""Capacities that the members have in turn."""
 
 SAMPLE = 1000
-"""Sensors of each run whose targets are compared."""
+"""Number of sensors in each run whose targets are compared."""
 
 CHUNK = 1 << 14
-"""Sensors that are drawn for at once: they stay in the processor's cache."""
+"""Number of sensors that are drawn at once, so that they stay in the processor's cache."""
 
 Hashes = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float64]
@@ -39,9 +39,9 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """Where each sensor is to run, as an index of members.
+    """The target of each sensor, as an index of members.
 
-    :param now: with all members but the last; :param joined: with the last one, too.
+    :param now: with all members except the last; :param joined: with all members.
     :param left: with neither the last nor the first.
     """
 
@@ -51,7 +51,7 @@ class Targets:
 
 
 def report(workspace: Workspace) -> None:  # noqa: ARG001 (it needs no server)
-    """Print two tables. Fails when more sensors move than must, or when Placement has other targets."""
+    """Print two tables. Fails if more sensors move than necessary, or if Placement has other targets."""
     alike = Table(
         *("members", "sensors", "most / mean", "least / mean", "deviation / chance's", "one joins, moved / must"),
         *("one leaves, moved / must", "target() takes"),
@@ -80,7 +80,7 @@ def report(workspace: Workspace) -> None:  # noqa: ARG001 (it needs no server)
 
 
 def members_of(count: int, capacities: Sequence[float]) -> list[Member]:
-    """Members with the capacities in turn."""
+    """Return members that have the capacities in turn."""
     return [
         Member(id=f"id{number}", node=f"node{number}", capacity=capacities[number % len(capacities)])
         for number in range(count)
@@ -112,7 +112,7 @@ def fill(targets: Targets, seeds: Hashes, members: Sequence[Member], start: int)
 
 
 def draws(sensors: Hashes, node: np.uint64, capacity: float) -> Floats:
-    """As `placement.draw` does, for all sensors at once: in place, because memory is what takes the time."""
+    """Draw as `placement.draw` does, for all sensors at once: in place, because memory access takes the time."""
     bits = sensors ^ node
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
         bits ^= bits >> np.uint64(33)
@@ -128,7 +128,7 @@ def draws(sensors: Hashes, node: np.uint64, capacity: float) -> Floats:
 
 
 def compare(refs: Sequence[str], members: Sequence[Member], targets: Targets) -> float:
-    """Insist that Placement has the same targets; returns the seconds that it took for one."""
+    """Fail unless Placement has the same targets; return the seconds that it took for one."""
     sample = random.Random(1).sample(range(len(refs)), min(SAMPLE, len(refs)))
     took = 0.0
     for found, there in ((targets.left, members[1:-1]), (targets.now, members[:-1]), (targets.joined, members)):
@@ -141,14 +141,14 @@ def compare(refs: Sequence[str], members: Sequence[Member], targets: Targets) ->
 
 
 def balance(targets: Indices, count: int) -> tuple[str, str, str]:
-    """Most and least sensors of a member, and their deviation beside that of throwing dice."""
+    """Return the most and the fewest sensors of a member, and their deviation relative to a random choice's."""
     held = np.bincount(targets, minlength=count)
     by_chance = np.sqrt(held.mean() * (1 - 1 / count))
     return f"{held.max() / held.mean():.3f}", f"{held.min() / held.mean():.3f}", f"{held.std() / by_chance:.2f}"
 
 
 def moves(targets: Targets, count: int) -> tuple[str, str]:
-    """What moves when the last member joins and when the first one leaves. Fails when it is more than must."""
+    """Return how many sensors move when the last member joins and when the first leaves. Fails if too many move."""
     return (
         moved(targets.now != targets.joined, targets.joined == count),
         moved(targets.now != targets.left, targets.now == 0),
@@ -161,7 +161,7 @@ def moved(does: npt.NDArray[np.bool_], must: npt.NDArray[np.bool_]) -> str:
 
 
 def shares(targets: Indices, members: Sequence[Member]) -> list[str]:
-    """Of each capacity, how many sensors members have beside what is fair."""
+    """Return the sensors of the members of each capacity, relative to their fair share."""
     capacities = np.array([member.capacity for member in members])
     parts = np.bincount(targets, minlength=len(members)) / (len(targets) * capacities / capacities.sum())
     found = [parts[capacities == capacity] for capacity in UNLIKE]

@@ -1,4 +1,4 @@
-"""How soon the sensors of a container that dies or stops run on another, and what it costs MongoDB to share them."""
+"""Measures how soon sensors of a dead or stopped container run on another, and the cost of sharing for MongoDB."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NODES = ("a", "b", "c")
 SENSORS, KILLS, STOPS = 20, 20, 6
 
 SHORT_LEASE = 3.0
-"""Seconds, where containers die: with the default it would take minutes."""
+"""Lease in seconds for the runs in which containers die: with the default they would take minutes."""
 
 CODE = """
 import json
@@ -66,24 +66,24 @@ class {name}(Sensor):
 COUNTS = (1000, 10_000)
 
 LEASE = 10.0
-"""Seconds, where leases are counted: the default."""
+"""Lease in seconds for the runs that measure cost: the default."""
 
 WINDOW = 2 * LEASE
-"""Seconds in which requests are counted: all leases are read once in each lease."""
+"""Seconds for which requests are counted: all leases are read once per lease."""
 
 SETTLE = LEASE / 2
-"""Seconds until the members have seen who has taken what."""
+"""Seconds until the members have seen which member has taken which lease."""
 
 UPDATES, UPDATES_OF_ALL = 1000, 5
-"""How many updates of one lease are measured, and of all: there is no time for what a tick would need."""
+"""Numbers of updates measured, of one lease and of all: a full tick would take too long."""
 
 Counts = dict[str, float]
-"""What was done: `seconds`, `queries`, `updates`, `others`, `bytes`; seconds of the processor: `mongod`, `client`."""
+"""The work done: `seconds`, `queries`, `updates`, `others`, `bytes`; processor seconds: `mongod`, `client`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What a sensor has written: `up` or `down`, when by CLOCK_BOOTTIME, and the container's process."""
+    """A sensor's note: `up` or `down`, the CLOCK_BOOTTIME, and the container's process."""
 
     what: str
     at: float
@@ -113,7 +113,7 @@ def report_takeover(workspace: Workspace) -> None:
             process.terminate()
             gaps += [up.at - down.at for down, up in moved(journals, process.pid)]
         process.wait(30)
-        # At once, and the next one is killed at once: before sensors are moved to balance the members.
+        # Start it at once, and kill the next one at once, before sensors are moved to balance the members.
         containers[node] = start(workspace, node)
     title = f"{SENSORS} sensors on {len(NODES)} containers with a lease of {SHORT_LEASE:g} s, on RabbitMQ and MongoDB"
     table = Table("seconds until it is in setup() elsewhere", "min", "median", "max", title=title)
@@ -127,7 +127,7 @@ def report_takeover(workspace: Workspace) -> None:
 
 
 def sensors(workspace: Workspace) -> list[Path]:
-    """Add sensors; returns the files that they write to."""
+    """Add sensors; return the files that they write to."""
     journals = []
     for number in range(SENSORS):
         name = f"Shared{number}"
@@ -146,14 +146,14 @@ def start(workspace: Workspace, node: str) -> Container:
 
 
 def moved(journals: list[Path], left: int) -> list[tuple[Note, Note]]:
-    """The last two notes of each sensor of a container that goes, once it is in setup() on another."""
+    """Return the last two notes of each sensor of a leaving container, once the sensor is in setup() on another."""
     theirs = [journal for journal in journals if running_in(journal) == left]
     eventually("they run elsewhere", lambda: all(running_in(item) not in (left, 0) for item in journals), timeout=60)
     return [(found[-2], found[-1]) for found in map(notes, theirs)]
 
 
 def running_in(journal: Path) -> int:
-    """The container's process; 0 when it does not run."""
+    """Return the process of the container that runs a sensor; 0 if it is not running."""
     found = notes(journal)
     return found[-1].container if found and found[-1].what == "up" else 0
 
@@ -167,7 +167,7 @@ def notes(journal: Path) -> list[Note]:
 
 
 class Sharer:
-    """A participant that takes turns in a thread, as a container has it do."""
+    """A participant that takes its turns in a thread, as in a container."""
 
     def __init__(self, workspace: Workspace, node: str, identity: Path) -> None:
         database = Database(url=workspace.database, name=workspace.name, connection_timeout=5000)
@@ -179,7 +179,7 @@ class Sharer:
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._poked, self._ended = threading.Event(), False
         self.members = 0
-        """How many it has seen."""
+        """The number of members that it has seen."""
         self._thread = threading.Thread(target=self._take_turns)
         self._thread.start()
 
@@ -192,7 +192,7 @@ class Sharer:
         self._poked.set()
 
     def end(self) -> None:
-        """Turn no more, without a word to the others."""
+        """Stop taking turns, without notice to the others."""
         self._ended = True
         self._poked.set()
         self._thread.join()
@@ -204,7 +204,7 @@ class Sharer:
         self._leases.close()
 
     def _turn(self) -> float:
-        """Returns the seconds until the next one."""
+        """Take a turn; return the seconds until the next one."""
         busy = frozenset(self._participant.holdings.fences)
         try:
             view = self._participant.turn(TurnInput(wanted=self._wanted, busy=busy))
@@ -215,7 +215,7 @@ class Sharer:
 
 
 def report_cost(workspace: Workspace) -> None:
-    """Print what is done in the steady state beside updates of each lease, and how long it takes to take leases."""
+    """Print the work in the steady state, compared with updates of each lease, and the time to take leases."""
     cost = Table(
         *("a second", "queries", "updates", "others", "on the wire", "CPU of mongod", "CPU of participants"),
         title=f"{len(NODES)} participants with leases of {LEASE:g} s on a mongod, and updates of all leases each tick",
@@ -224,12 +224,12 @@ def report_cost(workspace: Workspace) -> None:
         *(
             "leases",
             "all are taken in",
-            "those of one that turns no more in",
+            "those of a silent one in",
             "it counts as alive, after it renewed, for",
         ),
         title="taking leases",
     )
-    # Evictions are what is measured.
+    # Evictions are measured here.
     logging.getLogger("st2sensor.sharing").setLevel(logging.ERROR)
     with pymongo.MongoClient[dict[str, Any]](workspace.database) as client:
         idle = counted(client, lambda: time.sleep(WINDOW / 4))
@@ -253,7 +253,7 @@ def report_cost(workspace: Workspace) -> None:
 
 @contextmanager
 def sharers(workspace: Workspace, count: int) -> Iterator[list[Sharer]]:
-    """Participants that know of each other, and want nothing yet."""
+    """Yield participants that know of each other, and want no sensors yet."""
     several = [Sharer(workspace, node, workspace.folder / f"{node}-{count}.json") for node in NODES]
     try:
         eventually("all see all", lambda: all(item.members == len(several) for item in several))
@@ -264,7 +264,7 @@ def sharers(workspace: Workspace, count: int) -> Iterator[list[Sharer]]:
 
 
 def take(several: list[Sharer], count: int) -> float:
-    """Have them take so many leases; returns the seconds."""
+    """Make them take `count` leases; return the seconds that it took."""
     wanted: dict[str, tuple[str, ...]] = {f"pack.Sensor{number}": () for number in range(count)}
     began = time.monotonic()
     for item in several:
@@ -274,7 +274,7 @@ def take(several: list[Sharer], count: int) -> float:
 
 
 def take_over(several: list[Sharer], count: int) -> tuple[float, int]:
-    """Have one turn no more; returns the seconds until the others hold its leases, and how many these are."""
+    """Silence one participant; return the seconds until the others hold its leases, and the number of these leases."""
     gone, *others = several
     gone.end()
     began = time.monotonic()
@@ -283,7 +283,7 @@ def take_over(several: list[Sharer], count: int) -> tuple[float, int]:
 
 
 def bare(database: pymongo.database.Database[dict[str, Any]], idle: Counts, count: int) -> tuple[Counts, Counts]:
-    """What it would be a second to update each of so many leases in each tick: one by one, and by one request."""
+    """Return the work per second of updating all leases in each tick: one by one, and in one request."""
     tick = times_of(LEASE).tick
     database[LEASES].aggregate([{"$out": "bare"}])
     entries = database.get_collection("bare", write_concern=WriteConcern("majority", j=True))
@@ -305,14 +305,14 @@ def bare(database: pymongo.database.Database[dict[str, Any]], idle: Counts, coun
 
 
 def counted(client: pymongo.MongoClient[dict[str, Any]], work: Callable[[], object]) -> Counts:
-    """What is done while something works."""
+    """Return the work done while something runs."""
     before = counts(client)
     work()
     return {name: value - before[name] for name, value in counts(client).items()}
 
 
 def counts(client: pymongo.MongoClient[dict[str, Any]]) -> Counts:
-    """What was done so far."""
+    """Return the work done so far."""
     status = client.admin.command("serverStatus")
     operations = status["opcounters"]
     return {
@@ -327,13 +327,13 @@ def counts(client: pymongo.MongoClient[dict[str, Any]]) -> Counts:
 
 
 def a_second(done: Counts, idle: Counts, seconds: float | None = None) -> Counts:
-    """What was done, beside what is done while nothing works, as if it were spread over so many seconds."""
+    """Return the work done, minus the work while idle, as if it were spread over a number of seconds."""
     share = done["seconds"] / idle["seconds"]
     return {name: (value - share * idle[name]) / (seconds or done["seconds"]) for name, value in done.items()}
 
 
 def cells(done: Counts, beside: Counts | None = None) -> list[str]:
-    """A row of the table; with factors, where there is something to compare it with."""
+    """Return a row of the table, with factors if there is a row to compare it with."""
     shown = {
         "queries": f"{done['queries']:.1f}",
         "updates": f"{done['updates']:.1f}",

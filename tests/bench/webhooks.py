@@ -1,4 +1,4 @@
-"""Webhooks answered a second, each on disk before its answer, beside a bare aiohttp server that keeps nothing."""
+"""Compares the rate of webhooks, each on disk before its answer, with a bare aiohttp server that stores nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def report(workspace: Workspace) -> None:
 
 
 def measured(script: Path, url: str, clients: int) -> tuple[float, str]:
-    """Requests a second, and how long they take. Fails when one of them is refused."""
+    """Return requests a second, and their latency. Fails if a request is refused."""
     done = subprocess.run(
         [
             *("wrk", "--threads", str(min(2, clients)), "--connections", str(clients), "--duration", f"{SECONDS}s"),
@@ -81,7 +81,7 @@ def measured(script: Path, url: str, clients: int) -> tuple[float, str]:
 
 @contextmanager
 def bare() -> Iterator[str]:
-    """Where a server that only echoes listens."""
+    """Yield the address of a server that only echoes."""
     port = free_port()
 
     def is_open() -> bool:

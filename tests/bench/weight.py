@@ -1,4 +1,4 @@
-"""What idle sensors weigh, and how fast they start and stop, beside bare processes of the same interpreter."""
+"""Compares the memory, the start and the stop of idle sensors with bare processes of the same interpreter."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.workspace import Container, Workspace
 COUNTS = (1, 20, 200, 1000)
 
 SETTLE = 3.0
-"""Seconds between the last setup() and the weighing, in which start-up garbage goes."""
+"""Seconds between the last setup() and the measurement, in which start-up garbage is freed."""
 
 IDLE_FOR = 10.0
-"""Seconds in which the processor time of idle sensors is counted."""
+"""Seconds for which the processor time of idle sensors is counted."""
 
 CODE = """
 import os
@@ -61,7 +61,7 @@ BARE = [sys.executable, "-c", "import time; time.sleep(99)"]
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """What so many sensors took.
+    """The cost of a number of sensors.
 
     :param up: seconds from the container's start until all are in setup().
     :param spent: seconds of processor time from the container's start, of all processes together.
@@ -83,7 +83,7 @@ class Weight:
 
 @dataclass(frozen=True, kw_only=True)
 class Bare:
-    """What as many bare processes took: seconds in all, milliseconds of processor time each, MB of the median."""
+    """The cost of as many bare processes: seconds in all, milliseconds of processor time each, MB of the median."""
 
     up: float
     cpu: float
@@ -94,7 +94,7 @@ def report(workspace: Workspace) -> None:
     """Print a table."""
     columns = ["sensors", "up in", "CPU a start", "PSS each", "container", "idle CPU", "stopped in", "cleanups"]
     table = Table(*columns, title="trivial sensors, on RabbitMQ and MongoDB")
-    # What the container and its first zygote need for themselves is no start of a sensor.
+    # The container and its first zygote need time for themselves, which is not a sensor's start.
     alone: float | None = None
     for count in COUNTS:
         forked, executed = bare(count, forking), bare(min(count, 200), executing)
@@ -121,7 +121,7 @@ def _row(weight: Bare) -> tuple[str, str, str]:
 
 
 def weigh(workspace: Workspace, count: int) -> Weight:
-    """Start so many sensors, look at them, and stop them."""
+    """Start a number of sensors, measure them, and stop them."""
     marks = workspace.folder / f"marks{count}"
     pack = f"bench{count}"
     for kind in ("up", "down"):
@@ -162,7 +162,7 @@ def weigh(workspace: Workspace, count: int) -> Weight:
 
 
 def bare(count: int, starting: Callable[[int], Iterator[list[int]]]) -> Bare:
-    """Start so many bare processes and look at them."""
+    """Start a number of bare processes, and measure them."""
     began, before = time.time(), sum(os.times()[:2])
     with contextmanager(starting)(count) as pids:
         processes = [psutil.Process(pid) for pid in pids]
@@ -173,7 +173,7 @@ def bare(count: int, starting: Callable[[int], Iterator[list[int]]]) -> Bare:
 
 
 def forking(count: int) -> Iterator[list[int]]:
-    """Children of a bare interpreter that sleep."""
+    """Yield sleeping children of a bare interpreter."""
     command = [sys.executable, "-c", FORKING, str(count)]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
     assert parent.stdout is not None
@@ -183,7 +183,7 @@ def forking(count: int) -> Iterator[list[int]]:
 
 
 def executing(count: int) -> Iterator[list[int]]:
-    """Bare interpreters that sleep."""
+    """Yield sleeping bare interpreters."""
     processes = [subprocess.Popen(BARE) for _ in range(count)]
     yield [process.pid for process in processes]
     for process in processes:
@@ -192,18 +192,18 @@ def executing(count: int) -> Iterator[list[int]]:
 
 
 def everybody(container: Container) -> list[psutil.Process]:
-    """The container with all its processes."""
+    """Return the container with all its processes."""
     parent = psutil.Process(container.process.pid)
     return [parent, *parent.children(recursive=True)]
 
 
 def cpu(process: psutil.Process) -> float:
-    """Seconds of processor time, without that of children."""
+    """Return seconds of processor time, without that of children."""
     return sum(process.cpu_times()[:2])
 
 
 def last(folder: Path) -> float:
-    """When the last mark was made."""
+    """Return when the last mark was made."""
     return max(mark.stat().st_mtime for mark in folder.iterdir())
 
 

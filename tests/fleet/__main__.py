@@ -1,4 +1,4 @@
-"""`python -m tests.fleet`: containers that share sensors while faults come down on them, and which rules broke."""
+"""`python -m tests.fleet`: disturbs containers that share sensors, and reports which rules they broke."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from tests.fleet.servers import Servers, running
 from tests.plugins.patience import FACTOR
 
 IN_FLIGHT = 2.0 * FACTOR
-"""Seconds from a message's way out to its arrival here."""
+"""Maximum seconds from the sending of a message to its arrival here."""
 
 STARTS = 5.0 * FACTOR
-"""Seconds that the sensors of a container have to start elsewhere, beside the lease, on a machine this busy."""
+"""Seconds, in addition to the lease, within which a container's sensors must start elsewhere on a machine this busy."""
 
 SHOWN = 50
-"""Violations that are printed; all of them are in the folder."""
+"""Maximum number of violations that are printed; all of them are in the folder."""
 
 
 def main() -> int:
-    """Run; returns 1 when a rule was broken."""
+    """Run the fleet; return 1 if a rule was broken."""
     options = parse()
     if not available():
-        print("network namespaces cannot be made here, so that nothing was tried: run as root, with iproute2")
+        print("network namespaces cannot be made here, so nothing was tested: run as root, with iproute2")
         return 0 if refused() else 1
-    # Namespaces and servers are removed also when this is ended from outside.
+    # Namespaces and servers are also removed when this process is ended from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="st2s-"))
     logging.basicConfig(filename=folder / "faults.log", level=logging.INFO, format="%(asctime)s %(message)s")
@@ -59,7 +59,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
         return 0
     (folder / "problems").write_text("\n".join(problems))
-    print(f"{len(problems)} problems; all there is lies in {folder}")
+    print(f"{len(problems)} problems; all records are in {folder}")
     return 1
 
 
@@ -79,7 +79,7 @@ def parse() -> argparse.Namespace:
 
 
 def endure(fleet: Fleet, servers: Servers, options: argparse.Namespace, folder: Path) -> list[str]:
-    """Start, let the storm blow, let calm return, and check; returns what was wrong."""
+    """Start the fleet, inject the faults, let calm return, and check; return the problems."""
     for node in fleet.nodes.values():
         node.start()
     fleet.wait_until_all_count()
@@ -109,7 +109,7 @@ def endure(fleet: Fleet, servers: Servers, options: argparse.Namespace, folder: 
 
 
 def attempt(act: Callable[[], None]) -> list[str]:
-    """Why it could not be done, if so: what was recorded tells more."""
+    """Return why it could not be done, if so; the records tell more."""
     try:
         act()
     except AssertionError as error:
@@ -118,7 +118,7 @@ def attempt(act: Callable[[], None]) -> list[str]:
 
 
 def show(run: Run, sensors: Sequence[str], faults: Sequence[str], violations: Sequence[Violation]) -> None:
-    """Print what there was of each."""
+    """Print the numbers of the run."""
     fences = {(record.sensor, record.fence) for record in run.records}
     distinct = {record.message_id for record in run.records}
     longest, span = max(gap for sensor in sensors for gap in gaps(of_sensor(run, sensor)))

@@ -1,4 +1,4 @@
-"""What sharing sensors promises, checked in what the ledger and the journal recorded of a run."""
+"""Checks the promises of sharing sensors against the ledger and the journal of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Span = tuple[float, float]
 """From and to, CLOCK_BOOTTIME in seconds."""
 
 RESENT = 8.0
-"""Seconds in which TCP sends again after a way of at most ten seconds without one: it waits twice as long each time."""
+"""Seconds within which TCP resends after a link was cut for at most ten seconds: its wait doubles each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,10 @@ class Violation:
 class Run:
     """:param records: in the order of arrival; :param lines: of the journal.
 
-    :param observed: when all sensors should run; :param excused: when none needs to.
-    :param gap: seconds without a sign of a sensor, at the most.
-    :param in_flight: seconds for which what was sent before a takeover may arrive after it without a mark.
-    :param cuts: when a way to the broker was cut: TCP sends what was in flight then once more when the way is back.
+    :param observed: when all sensors should run; :param excused: when none has to run.
+    :param gap: maximum seconds without a sign of a sensor.
+    :param in_flight: seconds for which a message sent before a takeover may arrive after it without a mark.
+    :param cuts: when a link to the broker was cut: TCP resends the messages in flight when the link is back.
     """
 
     records: Sequence[Record]
@@ -44,7 +44,7 @@ class Run:
 
 
 def check(run: Run, sensors: Iterable[str]) -> list[Violation]:
-    """What of these sensors breaks the rules."""
+    """Return the violations of the rules by these sensors."""
     return [
         Violation(rule=rule, sensor=sensor, text=text)
         for sensor in sensors
@@ -54,7 +54,7 @@ def check(run: Run, sensors: Iterable[str]) -> list[Violation]:
 
 
 def of_sensor(run: Run, sensor: str) -> Run:
-    """What was recorded of one sensor."""
+    """The records of one sensor."""
     return replace(
         run,
         records=[record for record in run.records if record.sensor == sensor],
@@ -63,7 +63,7 @@ def of_sensor(run: Run, sensor: str) -> Run:
 
 
 def gaps(run: Run) -> Iterator[tuple[float, Span]]:
-    """Times without a sign of a sensor, of a run of one: seconds, excused ones subtracted, and from when to when."""
+    """Times in a run without a sign of a sensor: seconds, without excused ones, and from when to when."""
     begin, end = run.observed
     stamps = [sign.at for sign in _signs(run) if begin < sign.at < end]
     for span in pairwise([begin, *sorted(stamps), end]):
@@ -121,7 +121,7 @@ def _header(run: Run) -> Iterator[str]:
     for record in run.records:
         last[record.fence or 0] = max(last[record.fence or 0], record.n)
     for record in run.records:
-        # An unfinished batch, the last that a fence has, is carried out under a later one.
+        # The last batch of a fence may be unfinished; it is then carried out under a later fence.
         carried = record.n == last[record.fence or 0] and (record.header or 0) > (record.fence or 0)
         if record.header != record.fence and not carried:
             yield f"{record.n} of fence {record.fence} has fence {record.header} in its header"
@@ -139,7 +139,7 @@ def _marked(run: Run) -> Iterator[str]:
 
 
 def _was_cut_off(record: Record, run: Run) -> bool:
-    """Whether a message was in flight when a way was cut, and came as soon as that was back: nobody can mark it."""
+    """Whether a message was in flight when a link was cut, and came as soon as it was back: it cannot be marked."""
     return any(
         abs(record.at - begin) <= run.in_flight and record.arrived <= end + RESENT + run.in_flight
         for begin, end in run.cuts
@@ -159,13 +159,13 @@ RULES: dict[str, Callable[[Run], Iterator[str]]] = {
 
 
 def _signs(run: Run) -> Iterator[Record | Line]:
-    """Each moment at which a sensor was at work."""
+    """The moments at which a sensor was at work."""
     yield from run.records
     yield from run.lines
 
 
 def _overlaps(values: Iterable[tuple[int, float]]) -> Iterator[tuple[int, int, float, float]]:
-    """Fences of which the lower has values above the least of the next: both, and the two values."""
+    """Successive fences of which the lower has a value above the least of the next: both, and the two values."""
     by_fence: dict[int, list[float]] = defaultdict(list)
     for fence, value in values:
         by_fence[fence].append(value)
@@ -177,7 +177,7 @@ def _overlaps(values: Iterable[tuple[int, float]]) -> Iterator[tuple[int, int, f
 
 
 def shared(span: Span, others: Sequence[Span]) -> float:
-    """Seconds of a span that are in others, too, which may overlap."""
+    """Seconds of a span that are also in other spans, which may overlap."""
     total, reached = 0.0, span[0]
     for begin, end in sorted(others):
         begin, end = max(begin, reached), min(end, span[1])

@@ -1,4 +1,4 @@
-"""Faults of a fleet, in a sequence that a seed decides: each is done, held for a while, and undone."""
+"""Faults for a fleet, in a sequence that a seed determines: each is injected, held for a while, and undone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATABASE = "database"
 """The target of faults that all containers notice."""
 
 RECOVERY = 3 * ELECTION
-"""Seconds after a fault of the database in which all containers may have lost, and taken, their leases."""
+"""Seconds after a fault of the database within which all containers may have lost and retaken their leases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """A fault that was done and undone, CLOCK_BOOTTIME."""
+    """A fault that was injected and undone; times are by CLOCK_BOOTTIME."""
 
     fault: Fault
     span: Span
 
 
 def plan(chance: random.Random, containers: Sequence[str], count: int, seconds: float, lease: float) -> list[Fault]:
-    """So many faults, spread over the time."""
+    """Return a number of faults, spread over the time."""
     faults = []
     for number in range(count):
         kind = chance.choice(list(KINDS))
@@ -58,7 +58,7 @@ def plan(chance: random.Random, containers: Sequence[str], count: int, seconds: 
 
 @dataclass(kw_only=True)
 class Storm:
-    """Does faults: one at a time to a target, and never to all containers at once."""
+    """Injects faults: one at a time into a target, and never into all containers at once."""
 
     nodes: dict[str, Node]
     network: Network
@@ -69,7 +69,7 @@ class Storm:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def blow(self, faults: Sequence[Fault]) -> None:
-        """Do them all; returns when the last one is undone."""
+        """Inject all faults; return once the last one is undone."""
         began = time.monotonic()
         threads = []
         for fault in faults:
@@ -105,7 +105,7 @@ class Storm:
 
 @contextmanager
 def killed(storm: Storm, fault: Fault) -> Iterator[None]:
-    """kill -9 of the container's own process, and a new start."""
+    """Kill the container's own process with SIGKILL, and start it again."""
     node = storm.nodes[fault.target]
     node.kill()
     yield
@@ -114,7 +114,7 @@ def killed(storm: Storm, fault: Fault) -> Iterator[None]:
 
 @contextmanager
 def gone(storm: Storm, fault: Fault) -> Iterator[None]:
-    """kill -9 of all processes of a container, and a new start."""
+    """Kill all processes of a container with SIGKILL, and start it again."""
     node = storm.nodes[fault.target]
     node.kill_all()
     yield
@@ -123,7 +123,7 @@ def gone(storm: Storm, fault: Fault) -> Iterator[None]:
 
 @contextmanager
 def stopped(storm: Storm, fault: Fault) -> Iterator[None]:
-    """An orderly stop, and a new start."""
+    """Stop a container cleanly, and start it again."""
     node = storm.nodes[fault.target]
     code = node.stop()
     yield
@@ -134,7 +134,7 @@ def stopped(storm: Storm, fault: Fault) -> Iterator[None]:
 
 @contextmanager
 def paused(storm: Storm, fault: Fault) -> Iterator[None]:
-    """SIGSTOP of the container's own process, and SIGCONT."""
+    """Send the container's own process SIGSTOP, and later SIGCONT."""
     node = storm.nodes[fault.target]
     node.pause()
     yield
@@ -143,7 +143,7 @@ def paused(storm: Storm, fault: Fault) -> Iterator[None]:
 
 @contextmanager
 def frozen(storm: Storm, fault: Fault) -> Iterator[None]:
-    """SIGSTOP of all processes of a container, and SIGCONT."""
+    """Send all processes of a container SIGSTOP, and later SIGCONT."""
     node = storm.nodes[fault.target]
     node.pause_all()
     yield
@@ -151,7 +151,7 @@ def frozen(storm: Storm, fault: Fault) -> Iterator[None]:
 
 
 def cut(*targets: str) -> Callable[[Storm, Fault], AbstractContextManager[None]]:
-    """A container's links lose everything, and carry it again."""
+    """Make a container's links lose everything, and later work again."""
 
     @contextmanager
     def severed(storm: Storm, fault: Fault) -> Iterator[None]:
@@ -166,7 +166,7 @@ def cut(*targets: str) -> Callable[[Storm, Fault], AbstractContextManager[None]]
 
 @contextmanager
 def stepped_down(storm: Storm, fault: Fault) -> Iterator[None]:  # noqa: ARG001 (as all faults)
-    """Another member of the replica set becomes its primary."""
+    """Make another member of the replica set its primary."""
     storm.replica_set.step_down()
     yield
     storm.replica_set.primary()
@@ -174,7 +174,7 @@ def stepped_down(storm: Storm, fault: Fault) -> Iterator[None]:  # noqa: ARG001 
 
 @contextmanager
 def primary_killed(storm: Storm, fault: Fault) -> Iterator[None]:  # noqa: ARG001 (as all faults)
-    """kill -9 of the replica set's primary, and a new start of it."""
+    """Kill the replica set's primary with SIGKILL, and start it again."""
     member = storm.replica_set.primary()
     member.kill()
     yield
@@ -197,10 +197,10 @@ KINDS: dict[str, Callable[[Storm, Fault], AbstractContextManager[None]]] = {
 
 OF_DATABASE = {"step down", "kill -9 of mongod"}
 HARMLESS = {"cut of mq", "cut of others"}
-"""What sensors go on in."""
+"""Faults during which sensors keep running."""
 CUT_FROM_BROKER = {"cut of mq", "cut of both"}
 
-# How long they are held, in leases. A pause is longer than one: somebody else has taken over when it ends.
+# How long faults are held, in leases. A pause is longer than one lease: another container has taken over when it ends.
 HOLD = {
     **dict.fromkeys(KINDS, (0.2, 2.0)),
     "pause": (1.2, 2.5),
@@ -210,9 +210,9 @@ HOLD = {
 
 
 def excused(effects: Sequence[Effect], lease: float) -> list[Span]:
-    """When nothing is promised: while the database has no primary, and while two containers are hit at once.
+    """Return when nothing is promised: while the database has no primary, and while two containers are hit at once.
 
-    What a fault takes away is back a lease after it began, and what its end takes away a lease after that.
+    Sensors that a fault stops run again one lease after it began; those that its end stops, one lease after its end.
     """
     of_database = [found.span for found in effects if found.fault.target == DATABASE]
     spans = [(begin, end + RECOVERY) for begin, end in of_database]
@@ -225,5 +225,5 @@ def excused(effects: Sequence[Effect], lease: float) -> list[Span]:
 
 
 def cuts(effects: Sequence[Effect]) -> list[Span]:
-    """When a container had no way to the broker."""
+    """Return when a container could not reach the broker."""
     return [found.span for found in effects if found.fault.kind in CUT_FROM_BROKER]

@@ -1,4 +1,4 @@
-"""Containers that share the sensors of a pack, and what is recorded of them."""
+"""Containers that share the sensors of a pack, and the records about them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Fleet:
     ledger: Ledger
 
     def wait_until_all_count(self, timeout: float = LATER) -> None:
-        """Wait until each sensor has dispatched after this moment, and that has arrived."""
+        """Wait until an event that each sensor has dispatched after this moment has arrived."""
         began, arrived = now(), len(self.ledger.records())
 
         def counted() -> bool:
@@ -37,7 +37,7 @@ class Fleet:
         eventually("all sensors count", counted, timeout)
 
     def stop(self) -> None:
-        """Stop all containers, and wait until all that was accepted has arrived."""
+        """Stop all containers, and wait until every accepted event has arrived."""
         codes = {name: node.stop() for name, node in self.nodes.items()}
         accepted = {(line.sensor, line.n) for line in self.journal.lines() if line.event == "accepted"}
 
@@ -45,14 +45,14 @@ class Fleet:
             return accepted - {(record.sensor, record.n) for record in self.ledger.records()}
 
         assert set(codes.values()) == {0}, f"exit codes: {codes}"
-        eventually("all that was accepted has arrived", lambda: not missing(), timeout=LATER)
+        eventually("all accepted events have arrived", lambda: not missing(), timeout=LATER)
 
 
 @contextmanager
 def ready(
     folder: Path, servers: Servers, *, sensors: int, lease: float = 5, provider: str = "name:shared"
 ) -> Iterator[Fleet]:
-    """A fleet of one container for each namespace, none of them started, with so many sensors registered."""
+    """A fleet of one container for each namespace, none of them started, with a number of sensors registered."""
     folder.mkdir()
     workspace = Workspace(folder, database=servers.replica_set.url, messaging=servers.rabbitmq.url)
     names = servers.network.containers

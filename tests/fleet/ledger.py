@@ -1,4 +1,4 @@
-"""What an outside consumer gets of the sensors' messages, in a queue and a thread of its own."""
+"""An outside consumer that records the sensors' messages, with a queue and a thread of its own."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Record:
     """A message.
 
     :param number: in the order of arrival; :param arrived: CLOCK_BOOTTIME, seconds.
-    :param header: the fence in its header; :param late: whether its header says that its sender holds no lease.
-    :param fence: the one in its payload, and so on; :param at: when the sensor made it.
+    :param header: the fence in the header; :param late: whether the header says that the sender holds no lease.
+    :param fence: the fence in the payload, as for the other fields; :param at: when the sensor made the payload.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Record:
 
 
 class Ledger:
-    """A context manager: consumes from entry to exit; what comes while it is not connected waits in the queue.
+    """A context manager that consumes from entry to exit; messages wait in the queue while it is not connected.
 
     :param trigger: whose messages count.
     """
@@ -68,7 +68,7 @@ class Ledger:
         self._thread.join(SOON)
 
     def records(self, after: int = 0) -> list[Record]:
-        """All that arrived until now, but for the first so many."""
+        """Return all records until now, except for a number of the first ones."""
         return self._records[after:]
 
     def _listen(self) -> None:
@@ -113,5 +113,5 @@ def _record(number: int, properties: BasicProperties, payload: dict[str, Any]) -
 
 
 def now() -> float:
-    """CLOCK_BOOTTIME, as all stamps are, of sensors too."""
+    """Return CLOCK_BOOTTIME, which all time stamps use, also those of sensors."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -15,9 +15,9 @@ from typing import Self
 SERVERS = ("db", "mq")
 OTHERS = "others"
 ROOT = "root"
-"""Where the tests themselves are; it reaches the servers alone."""
+"""The place of the tests themselves, which can reach only the servers."""
 
-# The last octets of what servers listen on: a route to each block leads over the link to its server.
+# The last octets of the servers' addresses: the route to each block leads over the link to its server.
 BLOCKS = {"db": 240, "mq": 248}
 BLOCK_BITS = 29
 
@@ -31,12 +31,12 @@ class _End:
 
 
 def refused() -> bool:
-    """Whether it is the machine that lets nobody make namespaces, and nothing that could be installed."""
+    """Return whether the machine itself forbids namespaces, so that installing a package would not help."""
     return _may_try() and not available()
 
 
 def available() -> bool:
-    """Whether namespaces can be made here."""
+    """Return whether namespaces can be made here."""
     if not _may_try():
         return False
     probe = f"st2s{os.getpid()}-probe"
@@ -53,14 +53,14 @@ def _may_try() -> bool:
 class Network:
     """A context manager: a namespace for each server and each container, with a link between every two that talk.
 
-    Cut links lose what is sent, and say nothing of it.
+    Cut links silently lose everything that is sent.
     """
 
     def __init__(self, containers: Sequence[str]) -> None:
         pid = os.getpid()
         self.containers = tuple(containers)
         self._prefix = f"st2s{pid}-"
-        # Of the tests' process, so that those of other processes are other networks.
+        # By the pid of the tests' process, so that other processes use other networks.
         self._network = f"10.{pid >> 8 & 255}.{pid & 255}"
         self._links = [*product((ROOT, *self.containers), SERVERS), *combinations(self.containers, 2)]
 
@@ -80,15 +80,15 @@ class Network:
         self._remove()
 
     def addresses(self, server: str, count: int) -> list[str]:
-        """Give a server so many addresses, at most six, to listen on; all containers have a route to them."""
+        """Give a server a number of addresses, at most six, to listen on; all containers have a route to them."""
         addresses = [f"{self._network}.{BLOCKS[server] + 1 + number}" for number in range(count)]
         for address in addresses:
             _ip(*self._at(server), "addr", "add", f"{address}/32", "dev", "lo")
         return addresses
 
     def within(self, place: str) -> list[str]:
-        """What a command begins with to run in a namespace, as the same process."""
-        # Not by `ip netns exec`, which would hide control groups.
+        """Return the prefix of a command that makes it run in a namespace, as the same process."""
+        # Not with `ip netns exec`, which would hide control groups.
         return ["nsenter", f"--net=/run/netns/{self._prefix}{place}", "--"]
 
     def cut(self, container: str, *targets: str) -> None:
@@ -103,7 +103,7 @@ class Network:
     def _set(self, container: str, target: str, state: str) -> None:
         others = [other for other in self.containers if other != container]
         for place in others if target == OTHERS else [target]:
-            # The far end: with the near one the container would lose its routes, and hear of it.
+            # Set the far end down: with the near end, the container would lose its routes, and notice.
             _ip(*self._at(place), "link", "set", self._device(container, place), state)
 
     def _join(self, number: int, near: str, far: str) -> None:
@@ -115,7 +115,7 @@ class Network:
         for end, peer in (ends, reversed(ends)):
             _ip(*self._at(end.place), "addr", "add", f"{end.address}/30", "dev", end.device)
             _ip(*self._at(end.place), "link", "set", end.device, "up")
-            # Known for good: a peer that is looked for in vain would be an error after three seconds.
+            # The address is permanent: a failed lookup of the peer would become an error after three seconds.
             neighbour = [peer.address, "lladdr", peer.hardware, "dev", end.device, "nud", "permanent"]
             _ip(*self._at(end.place), "neigh", "replace", *neighbour)
         if far in BLOCKS:
@@ -128,7 +128,7 @@ class Network:
             place=place,
             device=self._device(other, place),
             address=address,
-            # Local, of one device.
+            # A locally administered address of one device.
             hardware="02:00:" + ":".join(f"{int(part):02x}" for part in address.split(".")),
         )
 
@@ -136,7 +136,7 @@ class Network:
         return [] if place == ROOT else ["-n", self._prefix + place]
 
     def _device(self, other: str, place: str) -> str:
-        """The device by which a place reaches another; the tests' own namespace is not theirs alone."""
+        """Return the device through which one place reaches another; other programs share the tests' own namespace."""
         return self._prefix + other if place == ROOT else other
 
     def _remove(self) -> None:

@@ -1,4 +1,4 @@
-"""A container of the fleet: in a namespace, with a configuration and a state directory of its own."""
+"""A container of the fleet, in a namespace, with its own configuration and state directory."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Node:
 
     @property
     def container(self) -> Container:
-        """The last one that was started."""
+        """Return the container that was started last."""
         assert self._container is not None, f"{self.name} was never started"
         return self._container
 
     def start(self) -> None:
-        """Start; returns at once."""
+        """Start the container; return at once."""
         self._container = self._workspace.start(config=self._config, prefix=self._within)
 
     def stop(self) -> int:
-        """An orderly stop; returns the exit code, that of SIGKILL when it takes too long."""
-        # One that was started a moment ago does not handle signals yet.
+        """Stop cleanly, and return the exit code; if the stop takes too long, that of SIGKILL."""
+        # A container that was started a moment ago does not handle signals yet.
         container = self.container
         eventually("it has started", lambda: "configured by" in container.log or container.process.poll() is not None)
         try:
@@ -58,32 +58,32 @@ class Node:
             return -signal.SIGKILL
 
     def kill(self) -> None:
-        """SIGKILL to the container's own process."""
+        """Send SIGKILL to the container's own process."""
         self.container.process.kill()
         self.container.process.wait(SOON)
 
     def pause(self) -> None:
-        """SIGSTOP to the container's own process; its zygote and sensors go on."""
+        """Send SIGSTOP to the container's own process; its zygotes and sensors keep running."""
         self.container.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self.container.process.send_signal(signal.SIGCONT)
 
     def pause_all(self) -> None:
-        """SIGSTOP to the container, its zygotes and its sensors, as when the machine stands still."""
+        """Send SIGSTOP to the container, its zygotes and its sensors, as if the machine were paused."""
         self._signal_all(signal.SIGSTOP)
 
     def resume_all(self) -> None:
         self._signal_all(signal.SIGCONT)
 
     def kill_all(self) -> None:
-        """SIGKILL to the container, its zygotes and its sensors, as when the machine is gone."""
+        """Send SIGKILL to the container, its zygotes and its sensors, as if the machine were gone."""
         self._signal_all(signal.SIGKILL)
         self.container.process.wait(SOON)
 
     def _signal_all(self, number: signal.Signals) -> None:
         process = psutil.Process(self.container.process.pid)
-        # The container first, or it would see to those that are gone.
+        # The container first, or it would restart the others.
         for member in (process, *process.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 member.send_signal(number)

@@ -1,4 +1,4 @@
-"""A pack of sensors that count: each poll dispatches the next number, and a journal tells what was accepted when."""
+"""A pack of sensors that count: each poll dispatches the next number, and a journal records when it was accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Counter(PollingSensor):
         except DatastoreUnavailable:
             return
         if accepted:
-            # As of before it: what was accepted in time may be told late, by a process that was stopped between.
+            # The time before the call: a process that was stopped in between may write the line late.
             self.tell("accepted", at, n)
 
     def cleanup(self):
@@ -73,10 +73,10 @@ SCHEMA = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What a sensor wrote into the journal.
+    """A line that a sensor wrote into the journal.
 
     :param event: `setup`, `accepted`, `cleanup begins` or `cleanup ends`.
-    :param at: CLOCK_BOOTTIME of it, seconds; :param n: of what was accepted.
+    :param at: its CLOCK_BOOTTIME, in seconds; :param n: the number that was accepted.
     """
 
     event: str
@@ -88,7 +88,7 @@ class Line:
 
 
 class Journal:
-    """A file that all sensors append to, a line in one write."""
+    """A file that all sensors append to, each line in one write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -99,7 +99,7 @@ class Journal:
 
 
 def add_sensors(workspace: Workspace, count: int, journal: Journal) -> list[str]:
-    """Add and register so many sensors, one class each; returns their references."""
+    """Add and register a number of sensors, one class each; return their references."""
     sensors = workspace.add_pack(NAME) / "sensors"
     names = [f"Counter{number}" for number in range(count)]
     refs = [f"{NAME}.{name}" for name in names]

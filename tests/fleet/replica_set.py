@@ -1,4 +1,4 @@
-"""A MongoDB replica set of three members in a namespace of its own, whose members die and come back."""
+"""A MongoDB replica set of three members in a namespace of its own; members can be killed and started again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "fleet"
 MEMBERS = 3
 
 ELECTION = min(2.0 * FACTOR, 10.0)
-"""Seconds without a primary after which the others elect one."""
+"""Seconds without a primary after which the other members elect one."""
 
 
 class ReplicaSet:
@@ -34,7 +34,7 @@ class ReplicaSet:
         return f"mongodb://{','.join(member.host for member in self.members)}/?replicaSet={NAME}"
 
     def start(self) -> None:
-        """Start and initiate; returns when there is a primary."""
+        """Start and initiate the replica set; return when there is a primary."""
         for member in self.members:
             member.start()
         hosts = [{"_id": number, "host": member.host} for number, member in enumerate(self.members)]
@@ -44,12 +44,12 @@ class ReplicaSet:
         self.primary()
 
     def stop(self) -> None:
-        """At once: an orderly stop of all takes them a minute, and nobody reads their data again."""
+        """Kill all members, because a clean stop would take a minute, and their data is not needed any more."""
         for member in self.members:
             member.kill()
 
     def primary(self) -> MongoDB:
-        """The member that takes writes; waits until there is one."""
+        """Return the member that accepts writes; wait until there is one."""
         return eventually("there is a primary", self._primaries, timeout=LATER)[0]
 
     def wait(self) -> None:
@@ -57,7 +57,7 @@ class ReplicaSet:
         self.primary()
 
     def step_down(self) -> None:
-        """Have the primary let another be elected."""
+        """Make the primary step down, so that another is elected."""
         with _client(self.primary()) as client:
             client.admin.command("replSetStepDown", 10)
 

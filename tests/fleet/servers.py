@@ -11,7 +11,7 @@ from tests.fleet.network import Network
 from tests.fleet.replica_set import ReplicaSet
 from tests.support.servers.rabbitmq import RabbitMQ
 
-# The guest comes from elsewhere than loopback.
+# The user guest does not connect from loopback.
 RABBITMQ_CONFIG = "loopback_users = none\n"
 
 
@@ -24,7 +24,7 @@ class Servers:
 
 @contextmanager
 def running(folder: Path, containers: Sequence[str]) -> Iterator[Servers]:
-    """Servers, and namespaces for so many containers, while it is entered. Needs what `network.available` tells."""
+    """A context manager: servers, and namespaces for a number of containers. Requires `network.available`."""
     with Network(containers) as network:
         broker = folder / "rabbitmq"
         broker.mkdir()

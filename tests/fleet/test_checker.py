@@ -192,6 +192,6 @@ def test_what_was_in_flight_when_a_way_was_cut_may_come_late_without_a_mark() ->
     run = a_run(records, lines, observed=(10, 14.5))
     assert "marked" in broken(run)
     assert "marked" not in broken(replace(run, cuts=[(sent + 0.5, back)]))
-    # It was dispatched long before the cut, or came long after it.
+    # The message was dispatched long before the cut, or came long after it.
     assert "marked" in broken(replace(run, cuts=[(sent + 2, back)]))
     assert "marked" in broken(replace(run, cuts=[(sent + 0.5, back - 10)]))

@@ -1,1 +1,1 @@
-"""Hostile sensors, payloads, documents, files and peers, each beside a healthy sensor that must not notice."""
+"""Hostile sensors, payloads, documents, files and peers, each next to a healthy sensor that must not be affected."""

@@ -1,4 +1,4 @@
-"""One hostile thing: how it gets there, what it does, and what is said about it."""
+"""One hostile case: how it is set up, what it does, and what the product reports about it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.support.workspace import Container, Workspace
 REF = "hostile.Hostile"
 
 SECRET = "s3cr3t-in-a-payload"
-"""What hostile payloads hold: no output may quote it."""
+"""A value in hostile payloads, which no output may quote."""
 
 ANYTHING = ""
-"""Said about what is wrong with nothing but itself."""
+"""Matches any output: no particular report is expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """:param code: of the class Hostile; empty where no sensor is hostile.
     :param schema: of the trigger type hostile.event.
-    :param metadata: more of the sensor's; :param overrides: an operator's.
-    :param before: done before the packs are registered; :param act: done while all runs.
+    :param metadata: further keys of the sensor's metadata; :param overrides: the operator's overrides.
+    :param before: called before the packs are registered; :param act: called while everything runs.
     :param config: lines of [sensorcontainer], which may open other sections.
-    :param said: a pattern found in what the registration, `list`, `show`, `dead-letters list` or the log say.
+    :param said: a pattern to find in the output of the registration, `list`, `show`, `dead-letters list` or the log.
     :param quick: whether make test runs it.
     """
 
@@ -56,7 +56,7 @@ class Case:
             (folder / "hostile.yaml").write_text(yaml.safe_dump({"st2sensor": {"defaults": dict(self.overrides)}}))
 
     def wait_until_said(self, workspace: Workspace, container: Container, registered: str) -> None:
-        """:param registered: what the registration has printed."""
+        """:param registered: the output of the registration."""
         pattern = re.compile(self.said)
         eventually(
             f"{self.said} is said",
@@ -66,7 +66,7 @@ class Case:
 
 
 def shown(workspace: Workspace) -> str:
-    """What the commands print."""
+    """Return the output of the commands."""
     options = ("--config-file", str(workspace.config))
     commands = (("list",), ("show", REF), ("dead-letters", "list"))
     done = [workspace.run("st2sensor", *options, *command) for command in commands]
@@ -75,7 +75,7 @@ def shown(workspace: Workspace) -> str:
 
 
 def polling(body: str) -> str:
-    """A polling sensor's code, of one poll() per half second."""
+    """Return the code of a polling sensor that polls twice a second."""
     lines = "\n".join(f"        {line}" for line in body.strip().splitlines())
     return f"""
 import os, time
@@ -90,7 +90,7 @@ class Hostile(PollingSensor):
 
 
 def running(body: str, imports: str = "os, time") -> str:
-    """A sensor's code, of its run()."""
+    """Return the code of a passive sensor with this body of run()."""
     lines = "\n".join(f"        {line}" for line in body.strip("\n").splitlines())
     return f"""
 import {imports}
@@ -102,5 +102,5 @@ class Hostile(Sensor):
 
 
 def dispatching(payload: str) -> str:
-    """A sensor's code that dispatches one payload again and again."""
+    """Return the code of a sensor that keeps dispatching one payload."""
     return polling(f'self.sensor_service.dispatch("hostile.event", {payload})')

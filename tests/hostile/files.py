@@ -28,7 +28,7 @@ ODD: list[Any] = [
 
 
 def odd_documents(workspace: Workspace, container: Container | None = None) -> None:  # noqa: ARG001
-    """In each collection, documents with odd values in each field that others have."""
+    """Add to each collection documents with odd values in each field that its other documents have."""
     fields = ["name", "pack", "ref", "uid", "type", "parameters", "payload_schema", "enabled", "value", "trigger_types"]
     with pymongo.MongoClient[dict[str, Any]](workspace.database) as client:
         database = client[workspace.name]
@@ -57,7 +57,7 @@ def damage(pack_file: str, content: bytes) -> Any:
 
 
 def template(workspace: Workspace) -> None:
-    """A configuration that would fill the memory."""
+    """Write a configuration that would fill the memory."""
     pack = workspace.add_pack("hostile")
     (pack / "config.schema.yaml").write_text("s: {type: string}\n")
     (workspace.folder / "configs").mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def template(workspace: Workspace) -> None:
 
 
 def bomb() -> bytes:
-    """YAML whose aliases multiply."""
+    """Return YAML whose aliases multiply."""
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     return ("\n".join(lines) + "\n").encode()
 

@@ -1,4 +1,4 @@
-"""The healthy sensor, and what is true of it whatever its neighbours do."""
+"""The healthy sensor, and the conditions that it must meet whatever its neighbours do."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Healthy(Sensor):
 """
 
 WHILE = 10
-"""Events of the neighbour after the hostile thing was seen."""
+"""Number of the neighbour's events after the hostile case was noticed."""
 
 MOST_GROWTH = 50e6
-"""Bytes of the container's memory."""
+"""Maximum growth of the container's memory, in bytes."""
 
 
 def live_beside(workspace: Workspace, case: Case) -> float:
-    """Run the healthy sensor next to a hostile thing. Fails when it is harmed.
+    """Run the healthy sensor next to a hostile case. Fails if the healthy sensor is harmed.
 
     Returns its longest silence in seconds.
     """

@@ -23,7 +23,7 @@ PAYLOADS = [
     Case(
         name="items that have to be unique",
         schema={"properties": {"l": {"type": "array", "uniqueItems": True}}},
-        # The last one is there twice: only then are all compared with each other.
+        # The last item occurs twice: only then are all items compared with each other.
         code=dispatching("{'l': [{'n': n} for n in range(20000)] + [{'n': 19999}]}"),
         said=TOO_LONG,
     ),

@@ -1,4 +1,4 @@
-"""Hostile peers: what speaks the wrapper protocol, or claims to, on the container's sockets."""
+"""Hostile peers on the container's sockets, which speak the wrapper protocol or claim to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def opened():
 class Hostile(Sensor):
     def run(self):
 """
-"""A sensor that opens sessions of its own."""
+"""Code of a sensor that opens sessions of its own."""
 
 
 def raw(body: str) -> str:
@@ -33,7 +33,7 @@ def raw(body: str) -> str:
 
 
 def connect_to_all(workspace: Workspace, container: Container) -> None:  # noqa: ARG001
-    """Say half a word on each socket, many times."""
+    """Send an incomplete request on each socket, many times."""
     for path in workspace.state.rglob("*.sock"):
         for number in range(300):
             with contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def connect_to_all(workspace: Workspace, container: Container) -> None:  # noqa:
 
 
 def ask_and_never_read(workspace: Workspace, container: Container) -> None:  # noqa: ARG001
-    """Ask the control socket on and on, and read no answer."""
+    """Keep sending requests to the control socket, and read no answer."""
     asks = b"".join(
         json.dumps({"jsonrpc": "2.0", "id": n, "method": "sensors", "params": {}}).encode() + b"\n" for n in range(5000)
     )
@@ -57,7 +57,7 @@ def ask_and_never_read(workspace: Workspace, container: Container) -> None:  # n
 
 
 _KEPT: list[socket.socket] = []
-"""Open until the end of the test run."""
+"""Sockets that stay open until the end of the test run."""
 
 PEERS = [
     Case(name="random bytes", code=raw("for _ in range(50):\n    opened().sendall(os.urandom(100_000))"), quick=True),

@@ -1,4 +1,4 @@
-"""Hostile processes: what a sensor may do to itself, its threads, its output and its host."""
+"""Hostile processes: harm that a sensor may do to itself, its threads, its output and its host."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is plugged into pytest: patience, shared servers, the clock of soak, profiles, logs of red tests."""
+"""Plugins for pytest: patience, shared servers, the time limit of soak, durations, logs of failed tests."""

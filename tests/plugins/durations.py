@@ -1,7 +1,7 @@
-"""Where the suite's time goes: `make test DURATIONS=1` prints it by file, by fixture and by test.
+"""Shows where the suite spends its time: `make test DURATIONS=1` prints it by file, by fixture and by test.
 
 Wall time and CPU time of each phase are measured in the process that runs the test. CPU time includes child processes
-that have ended, but neither forks of tests.support.forks nor shared servers: `time make test` has the whole.
+that have ended, but neither forks of tests.support.forks nor shared servers: `time make test` shows the total.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 
 MOST = 40
-"""Rows per table."""
+"""Maximum number of rows per table."""
 
 Cost = tuple[float, float]
 """Seconds of wall time, seconds of CPU time."""
@@ -38,7 +38,7 @@ def _measured(kept: dict[str, Cost], name: str) -> Iterator[None]:
 
 @dataclass(eq=False)
 class Durations:
-    """A pytest plugin: workers measure, the controller adds up and prints."""
+    """A pytest plugin: workers measure durations, and the controller adds them up and prints them."""
 
     _fixtures: dict[str, Cost] = field(default_factory=dict)
     _phases: dict[str, Cost] = field(default_factory=dict)

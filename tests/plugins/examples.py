@@ -1,6 +1,6 @@
 """How many examples a test of generated values tries.
 
-make check and make test try a tenth of them, make soak ten times as many.
+make check and make test try a tenth of the usual number, make soak ten times as many.
 """
 
 from __future__ import annotations

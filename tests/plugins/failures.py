@@ -1,4 +1,4 @@
-"""What a red test prints besides its assertion: logs of its containers, its outboxes, and the state of the servers."""
+"""Adds to a failed test's report the logs of its containers, its outboxes, and the state of the servers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Protocol
 
 LINES = 150
-"""Of a log, from its end."""
+"""Number of lines printed from the end of a log."""
 
 
 class Witness(Protocol):
-    """Something that can tell what became of it."""
+    """An object that can report its state."""
 
     def testimony(self) -> Iterator[tuple[str, str]]:
-        """Titles and texts."""
+        """Return pairs of a title and a text."""
 
 
 _witnesses: weakref.WeakSet[Witness] = weakref.WeakSet()
 
 
 def remember(witness: Witness) -> None:
-    """Ask this one when a test fails, as long as it lives."""
+    """Include this object's report when a test fails, as long as the object exists."""
     _witnesses.add(witness)
 
 
@@ -34,7 +34,7 @@ def testimonies() -> Iterator[tuple[str, str]]:
 
 
 def tail(file: Path) -> str:
-    """The end of a log."""
+    """Return the end of a log."""
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError as error:
@@ -44,7 +44,7 @@ def tail(file: Path) -> str:
 
 
 def outboxes(folder: Path) -> Iterator[tuple[str, str]]:
-    """How much waits in each outbox below a folder, and how much is dead."""
+    """Report how many events wait in each outbox below a folder, and how many are dead letters."""
     for file in sorted(folder.rglob("outbox.db")):
         depth = " and ".join(f"{_count(file, table)} in {table}" for table in ("outbox", "dead_letters"))
         yield f"outbox {file}", depth

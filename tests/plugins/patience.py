@@ -1,7 +1,7 @@
-"""How long tests wait before something counts as stuck: the only deadlines that tests have.
+"""The times after which tests treat something as stuck: the only deadlines that tests have.
 
-They grow with the slowness of the machine, which is measured once, when the suite starts. TEST_PATIENCE=3 sets it
-instead, and makes every deadline three times as long. Nothing waits until its deadline unless a test fails.
+The deadlines are longer on a slower machine; its speed is measured once, when the suite starts. With
+TEST_PATIENCE=3 every deadline is three times as long instead. Nothing waits until its deadline unless a test fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 VARIABLE = "TEST_PATIENCE"
 
 STARTS = 5
-"""Interpreters to start in order to measure the machine."""
+"""Number of interpreters to start in order to measure the machine."""
 
 USUAL = 0.025
 """Seconds that one start takes on the machine that the deadlines were chosen for."""
@@ -44,10 +44,10 @@ def settle() -> float:
 FACTOR = settle()
 
 SOON = 60 * FACTOR
-"""Seconds until one thing has happened: a start, a line of log, an answer."""
+"""Seconds until a single event: a start, a line of the log, an answer."""
 
 LATER = 180 * FACTOR
-"""Seconds until much has happened: a server has started, a thousand events or a backlog have arrived."""
+"""Seconds until a long task is done: a server has started, a thousand events or a backlog have arrived."""
 
 AT_LAST = 600 * FACTOR
 """Seconds until a test counts as stuck."""

@@ -1,4 +1,4 @@
-"""One RabbitMQ and one MongoDB for all workers of a run. The worker that first needs one starts it; the end stops it.
+"""One RabbitMQ and one MongoDB for all workers of a run. The first worker that needs one starts it; the run stops it.
 
 Tests share them: each workspace has a database and exchanges of its own. A test that stops a server starts its own.
 """
@@ -18,12 +18,12 @@ from typing import Protocol, TypeVar
 from tests.plugins import failures
 
 VARIABLE = "ST2SENSOR_TEST_SERVERS"
-"""Names the folder, for workers."""
+"""The variable that tells workers the folder."""
 
 MEMORY = Path("/dev/shm")
 
 ROOM = 2 * 2**30
-"""Bytes that have to be free in memory to keep the servers' files there, where writing them costs nothing."""
+"""Free memory in bytes that is needed to keep the servers' files in memory, where writing them costs nothing."""
 
 
 class Server(failures.Witness, Protocol):
@@ -36,7 +36,7 @@ S = TypeVar("S", bound=Server)
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Stop all shared servers in the end, if this process is the first of the run."""
+    """Stop all shared servers at the end, if this process is the first of the run."""
     if VARIABLE in os.environ:
         yield
         return
@@ -52,7 +52,7 @@ def kept() -> Iterator[None]:
 
 
 def shared(name: str, make: Callable[[Path], S]) -> S:
-    """The server of that name, started if no worker has done so yet.
+    """Return the server of that name; start it if no worker has started it yet.
 
     :param make: makes one in a folder.
     """

@@ -1,7 +1,7 @@
-"""The soak ring: cases that take long, in an order that changes with the commit, until the time is over.
+"""The soak ring: cases that take a long time, in an order that changes with the commit, until the time is over.
 
 `@pytest.mark.soak(minutes=3)` marks a case and says how long it takes. With `--soak-minutes 15` a case starts only if
-it ends within these 15 minutes; the summary names the cases that had no time.
+it ends within these 15 minutes; the summary names the cases that did not fit in.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Soak:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: place(self._commit, item.nodeid))
         for item in items:
-            # Each wait in it has a deadline of its own.
+            # Each wait in the case has a deadline of its own.
             item.add_marker(pytest.mark.timeout(0))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -59,7 +59,7 @@ def minutes_of(item: pytest.Item) -> float:
 
 
 def place(commit: str, case: str) -> str:
-    """Return a sort key: the order is the same for one commit, and as good as random over many commits."""
+    """Return a sort key: the order is the same for one commit, and practically random over many commits."""
     return hashlib.sha256(f"{commit} {case}".encode()).hexdigest()
 
 

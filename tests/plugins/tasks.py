@@ -1,4 +1,4 @@
-"""What worker processes do in tests."""
+"""Tasks that worker processes run in tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def double(value: int) -> int:
 
 
 def calls() -> list[int]:
-    """How often this process was called so far, and which it is."""
+    """Return how often this process has been called so far, and its pid."""
     STATE["calls"] += 1
     return [STATE["calls"], os.getpid()]
 
@@ -49,7 +49,7 @@ def die() -> None:
 
 
 def situation() -> dict[str, object]:
-    """What the process is like."""
+    """Return properties of the process."""
     ignored = [
         number for number in ("SIGINT", "SIGTERM") if signal.getsignal(getattr(signal, number)) is signal.SIG_IGN
     ]

@@ -1,4 +1,4 @@
 """Runs public StackStorm packs, as they are, on this checkout: which sensors load, dispatch, and pass their own tests.
 
-Packs are read from a folder and copied; nothing of them is kept here, and they are not fetched.
+Packs are read from a folder and copied; none of their content is kept here, and they are not downloaded.
 """

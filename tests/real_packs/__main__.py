@@ -1,4 +1,4 @@
-"""`make packs PACKS=FOLDER`: tries the packs in a folder, each in a workspace of its own, and prints the outcome."""
+"""`make packs PACKS=FOLDER`: tests the packs in a folder, each in a workspace of its own, and prints the outcome."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FILE_WIDTH = 200
 
 
 def main() -> int:
-    """Try the packs; returns 0 whatever they do, and 2 for a folder or a pack that is not there."""
+    """Test the packs; return 0 whatever they do, and 2 if the folder or a pack is missing."""
     parser = argparse.ArgumentParser(prog="python -m tests.real_packs", description=__doc__)
-    parser.add_argument("folder", type=Path, help="of packs, a folder each")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="try this pack; repeatable")
+    parser.add_argument("folder", type=Path, help="folder with a folder for each pack")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="test only this pack; repeatable")
     parser.add_argument("--keep-venvs", type=Path, metavar="FOLDER", help="keep virtualenvs for the next run")
     options = parser.parse_args()
-    # A table in a file needs its room.
+    # A table in a file needs more width.
     out = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     progress = Console(stderr=True, highlight=False, markup=False)
     try:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def attempt(pack: RealPack, keep: Path | None) -> tuple[list[SensorRow], list[TestRow]]:
-    """Try one pack: its sensors, then its tests."""
+    """Test one pack: its sensors, then its own tests."""
     with tempfile.TemporaryDirectory(prefix="st2s-", ignore_cleanup_errors=True) as name:
         home, props = Path(name) / "w", Path(name) / "props"
         home.mkdir()

@@ -1,4 +1,4 @@
-"""A configuration that satisfies a pack's schema, so that it is the sensor that is tried and not the schema."""
+"""A configuration that satisfies a pack's schema, so that the sensor is tested and not the schema."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 SAMPLES: dict[str, Any] = {"string": "sample", "integer": 1, "number": 1, "boolean": False, "array": []}
-"""By type of the schema."""
+"""Sample values by type of the schema."""
 
 
 def sample(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for what is required and has no default.
+    """Return values for required keys without a default.
 
     :param schema: names and their schemas, as in config.schema.yaml.
     """
@@ -18,7 +18,7 @@ def sample(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wanted(item: Mapping[str, Any]) -> bool:
-    """A default that is a template would take its value from a datastore that has none."""
+    """Return whether a key needs a value. A template as a default is not enough: it would read an empty datastore."""
     templated = "{{" in str(item.get("default", ""))
     return templated or (bool(item.get("required")) and "default" not in item)
 

@@ -1,4 +1,4 @@
-"""Packs' virtualenvs: by the product's own command, and without a requirement where that cannot be had any more."""
+"""Packs' virtualenvs, made by the product's own command, without requirements that are no longer available."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PIP_TIMEOUT = 600
 """Seconds for one call of pip."""
 
 LEFT_OUT = "left-out.txt"
-"""File in a virtualenv that says what is not in it, line by line."""
+"""File in a virtualenv that lists the missing requirements, one per line."""
 
 TEST_TOOLS = ("mock", "pyyaml")
-"""What packs' tests import beside their requirements, because StackStorm's test runner brings it."""
+"""Packages that packs' tests import besides their requirements, because StackStorm's test runner provides them."""
 
 _SUN, _QUEUES = {"astral": "astral<2"}, {"boto3>=1.3.1,<1.4": "boto3>=1.28"}
 
@@ -32,15 +32,15 @@ INSTEAD = {
     "contrib--mqtt": {"paho-mqtt>=1.1,<2.0": "paho-mqtt<1.3"},
     "openstack": {"python-zaqarclient": "python-zaqarclient<2"},
 }
-"""By pack: lines of its requirements, and what they meant when a sensor was written, what still runs, or what they
-leave to StackStorm's own environment."""
+"""By pack: lines of its requirements with replacements: the version when a sensor was written, one that still runs, or
+a package that StackStorm's own environment provides."""
 
 EGG = re.compile(r"^-e git\+.*#egg=([\w.-]+)$")
 """A requirement from a repository, and its name in the index."""
 
 
 def set_up(pack: RealPack, workspace: Workspace, keep: Path | None) -> list[str]:
-    """Make the pack's virtualenv, or take a kept one; returns the requirements that it lacks.
+    """Make the pack's virtualenv, or reuse a kept one; return the requirements that it lacks.
 
     :param keep: folder of virtualenvs that outlive a run, by the pack's folder's name.
     """
@@ -64,16 +64,16 @@ def set_up(pack: RealPack, workspace: Workspace, keep: Path | None) -> list[str]
 
 
 def interpreter(pack: RealPack, workspace: Workspace) -> Path:
-    """What runs the pack's code."""
+    """Return the interpreter that runs the pack's code."""
     own = workspace.folder / "virtualenvs" / pack.ref / "bin" / "python"
     return own if own.exists() else Path(sys.executable)
 
 
 def _install_singly(home: Path, requirements: list[str]) -> None:
-    """Install line by line, and write down what cannot be had."""
+    """Install line by line, and write down the unavailable requirements."""
     if not home.exists():
         _run([sys.executable, "-m", "venv", str(home)])
-    # Isolated from what this process was told of its own packages.
+    # Isolated from this process's own settings for packages.
     pip = [str(home / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     failed = [requirement for requirement in requirements if not _run([*pip, *_options(requirement)])]
     home.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def _install_singly(home: Path, requirements: list[str]) -> None:
 
 
 def _options(requirement: str) -> list[str]:
-    """For pip; the index has what repositories have that cannot be reached."""
+    """Return arguments for pip: the index has the packages whose repositories cannot be reached."""
     egg = EGG.match(requirement)
     return [egg.group(1) if egg else requirement]
 
@@ -90,7 +90,7 @@ def _run(command: list[str]) -> bool:
     try:
         return subprocess.run(command, capture_output=True, timeout=PIP_TIMEOUT, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
-        # Without an interpreter, because the virtualenv could not be made.
+        # There is no interpreter, because the virtualenv could not be made.
         return False
 
 
@@ -100,7 +100,7 @@ def _left_out(home: Path) -> list[str]:
 
 
 def _replace(file: Path, lines: Mapping[str, str]) -> None:
-    """Lines of a file by others."""
+    """Replace lines of a file by other lines."""
     if lines:
         file.write_text("\n".join(lines.get(line.strip(), line) for line in file.read_text().splitlines()))
 

@@ -24,15 +24,15 @@ result = unittest.main(module=None, argv=["unittest", {module!r}], exit=False).r
 lost = result.failures + result.errors + result.skipped
 print(json.dumps([result.testsRun, len({{test.id() for test, _ in lost}})]))
 """
-"""The packages of this environment come last, as when a sensor is loaded. Prints how many tests ran, and how many of
-them did not pass."""
+"""The packages of this environment come last, as when a sensor is loaded. The script prints how many tests ran, and how
+many of them did not pass."""
 
 PROBLEM = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|NotFound)\b.*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestRow:
-    """What came of a file of tests."""
+    """The result of a file of tests."""
 
     pack: str
     file: str
@@ -69,7 +69,7 @@ def _run(pack: RealPack, workspace: Workspace, file: Path) -> TestRow:
 
 
 def counts(output: str) -> tuple[int, int]:
-    """How many tests ran, and how many of them did not pass; none ran in a process that died."""
+    """Return how many tests ran, and how many of them did not pass; in a process that died, none ran."""
     lines = output.splitlines()
     if not lines or not lines[-1].startswith("["):
         return 0, 0

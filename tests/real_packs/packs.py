@@ -1,4 +1,4 @@
-"""Packs as they lie in a folder, read from outside: without the code that is to be tried on them."""
+"""Packs in a folder, read from outside: without the code that is being tested on them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import yaml
 SUFFIXES = (".yaml", ".yml")
 
 REF = re.compile(r"[a-z0-9_]+")
-"""A folder's name that may be a pack's reference."""
+"""Pattern of a folder's name that can be a pack's reference."""
 
 TEST_CASE = "BaseSensorTestCase"
-"""What tests of sensors are derived from."""
+"""Base classes of tests of sensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class SensorFile:
     """A sensor's metadata, as far as it can be read."""
 
     name: str
-    """The file's, in the pack's folder."""
+    """The metadata file's name, in the pack's folder."""
     class_name: str
     entry_point: str
     trigger_types: tuple[str, ...]
@@ -32,21 +32,21 @@ class SensorFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealPack:
-    """A pack to try."""
+    """A pack to test."""
 
     name: str
-    """The folder's: two packs may have one ref."""
+    """The folder's name: two packs may have the same ref."""
     ref: str
     path: Path
     sensors: tuple[SensorFile, ...]
     schema: Mapping[str, Any]
-    """Of its configuration."""
+    """The schema of its configuration."""
     tests: tuple[Path, ...]
     """Files with tests of sensors."""
 
 
 def find(folder: Path, names: list[str]) -> list[RealPack]:
-    """The packs in a folder, by name; with names, only those. Raises LookupError for what is not there."""
+    """Return the packs in a folder, by name; with names, only those. Raises LookupError if something is missing."""
     if not folder.is_dir():
         raise LookupError(f"there is no folder {folder}")
     found = [path for path in sorted(folder.iterdir()) if (path / "pack.yaml").is_file()]

@@ -14,11 +14,11 @@ from tests.real_packs.stage import NotHere
 from tests.support.servers.waiting import eventually
 
 SBIN = "/usr/sbin"
-"""Where Debian puts servers, on the search path of root alone."""
+"""Folder of Debian's servers, which only root has on its search path."""
 
 
 def find(program: str) -> str:
-    """The program's file. Raises NotHere."""
+    """Return the program's file. Raises NotHere."""
     found = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), SBIN]))
     if found is None:
         raise NotHere(f"{program} is not installed")
@@ -27,9 +27,9 @@ def find(program: str) -> str:
 
 @contextlib.contextmanager
 def serving(command: list[str], port: int, folder: Path) -> Iterator[None]:
-    """Run a server until the end of the block, which begins when it listens.
+    """Run a server until the end of the block, which begins when the server listens.
 
-    :param folder: for its output.
+    :param folder: for the server's output.
     """
     with (folder / f"{Path(command[0]).name}.log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
@@ -42,7 +42,7 @@ def serving(command: list[str], port: int, folder: Path) -> Iterator[None]:
 
 
 def listens(port: int) -> bool:
-    """Whether something does."""
+    """Return whether something listens on a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

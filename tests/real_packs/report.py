@@ -12,7 +12,7 @@ from tests.real_packs.trial import SensorRow
 
 
 def sensors(rows: Sequence[SensorRow]) -> Table:
-    """A row for each sensor's file."""
+    """Return a table with a row for each sensor's file."""
     table = Table("pack", "sensor file", "loads", "triggers that arrived", "note", show_lines=True)
     for row in rows:
         loads = Text(f"NO: {row.error}", "red") if row.error else Text("yes", "green")
@@ -22,7 +22,7 @@ def sensors(rows: Sequence[SensorRow]) -> Table:
 
 
 def tests(rows: Sequence[TestRow]) -> Table:
-    """A row for each file of tests."""
+    """Return a table with a row for each file of tests."""
     table = Table("pack", "test file", "passed / run", "note", show_lines=True)
     for row in rows:
         colour = "green" if row.run and row.passed == row.run else "red"

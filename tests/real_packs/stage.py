@@ -1,4 +1,4 @@
-"""What a scenario is played on, and what it consists of."""
+"""The environment of a scenario, and its parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.workspace import Container, Listener, Workspace
 S = TypeVar("S")
 
 PATIENCE = 30.0
-"""Seconds until something must have come of a stimulus."""
+"""Seconds within which a stimulus must have an effect."""
 
 
 class NotHere(Exception):
@@ -24,14 +24,14 @@ class NotHere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a scenario finds and leaves things."""
+    """The environment in which a scenario is prepared."""
 
     pack: RealPack
     workspace: Workspace
     folder: Path
-    """For whatever it needs; it is private and empty."""
+    """A private, empty folder for the scenario."""
     servers: ExitStack
-    """Ends what was started, when the play is over."""
+    """Ends everything that was started, when the play is over."""
 
     def serve(self, server: AbstractContextManager[S]) -> S:
         """Start a server for as long as the play lasts."""
@@ -40,14 +40,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The play going on."""
+    """A play that is running."""
 
     stage: Stage
     container: Container
     listener: Listener
 
     def arrives(self, trigger: str, count: int = 1) -> None:
-        """Wait for so many instances of a trigger. Raises AssertionError."""
+        """Wait for a number of instances of a trigger. Raises AssertionError."""
         self.listener.wait_for(trigger, count, PATIENCE)
 
     def logs(self, text: str) -> None:
@@ -56,31 +56,31 @@ class Running:
 
 
 def _nothing(running: Running) -> None:
-    """Sensors that need no stimulus."""
+    """Do nothing: the sensors need no stimulus."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """How sensors are brought to dispatch."""
+    """How to make sensors dispatch."""
 
     sensors: Mapping[str, float | None]
-    """Class names of those that run, and their poll intervals; None leaves the sensor its own."""
+    """Class names of the sensors that run, and their poll intervals; None keeps the sensor's own."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Goes over a sample of what the pack's schema requires."""
+    """Configuration that overrides the sample made from the pack's schema."""
     arrive: Sequence[str] = ()
-    """Trigger types that must come of it."""
+    """Trigger types that must arrive."""
     logged: Sequence[str] = ()
-    """What the log must say, for sensors that do not dispatch."""
+    """Texts that the log must contain, for sensors that do not dispatch."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Of the container's environment."""
+    """Variables for the container's environment."""
     prepare: Callable[[Workspace], None] = lambda workspace: None  # noqa: ARG005
-    """Done when the pack is registered, before the sensors run."""
+    """Called when the pack is registered, before the sensors run."""
     stimulate: Callable[[Running], None] = _nothing
-    """Done when the sensors run."""
+    """Called once the sensors are running."""
     proves: Mapping[str, str] = field(default_factory=dict)
-    """What it shows when nothing goes wrong, by class name, where that is no trigger."""
+    """By class name, the proof of success of sensors that dispatch no trigger."""
     note: str = ""
 
 
 Scenario = Callable[[Stage], Play]
-"""Starts servers on the stage, and says how to play. Raises NotHere."""
+"""Starts servers on the stage, and returns how to play. Raises NotHere."""

@@ -1,4 +1,4 @@
-"""One pack, tried: what loads, and what its sensors dispatch when they are given a scenario."""
+"""Tests one pack: which sensors load, and which triggers they dispatch in a scenario."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from tests.real_packs.stage import NotHere, Play, Running, Scenario, Stage
 from tests.support.workspace import Workspace
 
 PROBLEM = re.compile(r"(WARNING|ERROR|CRITICAL)\b.*|\w+(Error|Exception): .+")
-"""What a line of the log has that tells why a sensor did not dispatch."""
+"""Pattern of a log line that says why a sensor did not dispatch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorRow:
-    """What came of a sensor's metadata file, or of other content of the pack."""
+    """The result for a sensor's metadata file, or for other content of the pack."""
 
     pack: str
     file: str
     error: str = ""
-    """The product's, with which it does not load."""
+    """The product's error, if it does not load."""
     triggers: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
 
 
 def register(pack: RealPack, workspace: Workspace) -> list[SensorRow]:
-    """Register the pack's content: a row for each sensor's file, and for each other thing that did not register."""
+    """Register the pack's content; return a row for each sensor's file, and for any other content that failed."""
     done = workspace.reload("--register-all")
     said = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
     errors = [_shown(error, workspace) for error in said]
@@ -76,20 +76,20 @@ def perform(pack: RealPack, workspace: Workspace, folder: Path, scenario: Scenar
 
 
 def _loaded(rows: Sequence[SensorRow], pack: RealPack, play: Play) -> bool:
-    """Whether there is anybody to play."""
+    """Return whether any sensor of the play has loaded."""
     errors = {row.file: row.error for row in rows}
     return any(not errors[f"sensors/{one.name}"] for one in pack.sensors if one.class_name in play.sensors)
 
 
 def copy(pack: RealPack, workspace: Workspace) -> None:
-    """Lay the pack into the workspace, which lets sensors import from lib/, if the pack has one."""
+    """Copy the pack into the workspace; if it has lib/, let its sensors import from there."""
     if (pack.path / "lib").is_dir():
         workspace.configure("[packs]\nenable_common_libs = True")
     shutil.copytree(pack.path, workspace.packs / pack.ref, symlinks=True, ignore=shutil.ignore_patterns(".git"))
 
 
 def _play(stage: Stage, play: Play) -> tuple[Counter[str], str]:
-    """How often each trigger arrived, and what went wrong."""
+    """Return how often each trigger arrived, and the problem, if any."""
     workspace = stage.workspace
     problem = ""
     with patch.dict(os.environ, play.variables):
@@ -114,20 +114,20 @@ def _play(stage: Stage, play: Play) -> tuple[Counter[str], str]:
 def _told(
     row: SensorRow, pack: RealPack, play: Play, counts: Counter[str], problem: str, reasons: Mapping[str, str]
 ) -> SensorRow:
-    """A row with what is known of its sensor after the play."""
+    """Return a row with the results of its sensor after the play."""
     sensor = next((sensor for sensor in pack.sensors if row.file == f"sensors/{sensor.name}"), None)
     if sensor is None or sensor.class_name not in play.sensors or row.error:
         return row
     own = {trigger: counts[trigger] for trigger in _triggers(sensor, pack, counts) if counts[trigger]}
     refused = reasons.get(f"{pack.ref}.{sensor.class_name}", "")
-    # Others of the play may have failed.
+    # Other sensors of the play may have failed.
     outcome = "" if own else problem or play.proves.get(sensor.class_name)
     parts = [play.note, outcome, refused and f"dead letter: {refused}"]
     return replace(row, triggers=own, note="; ".join(filter(None, parts)))
 
 
 def _triggers(sensor: SensorFile, pack: RealPack, counts: Counter[str]) -> Iterator[str]:
-    """The types that a sensor declares, and for a sensor without any those of its pack that no sensor declares."""
+    """Yield the types that a sensor declares; if it declares none, the types of its pack that no sensor declares."""
     yield from sensor.trigger_types
     if not sensor.trigger_types:
         declared = {trigger for other in pack.sensors for trigger in other.trigger_types}
@@ -135,7 +135,7 @@ def _triggers(sensor: SensorFile, pack: RealPack, counts: Counter[str]) -> Itera
 
 
 def _dead_letters(workspace: Workspace) -> dict[str, str]:
-    """Why triggers were not published, by sensor."""
+    """Return why triggers were not published, by sensor."""
     done = workspace.run("st2sensor", "--config-file", str(workspace.config), "dead-letters", "list", "--json")
     letters = json.loads(done.stdout) if done.returncode == 0 else []
     return {letter["sensor"]: letter["reason"] for letter in letters}
@@ -146,7 +146,7 @@ def _config(pack: RealPack, play: Play | None) -> dict[str, Any]:
 
 
 def _overrides(play: Play) -> dict[str, Any]:
-    """Only the play's sensors run."""
+    """Return overrides with which only the play's sensors run."""
     intervals = {name: {"poll_interval": interval} for name, interval in play.sensors.items() if interval is not None}
     return {
         "sensors": {
@@ -163,7 +163,7 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 def _shown(message: str, workspace: Workspace) -> str:
-    """A message without the workspace's place."""
+    """Return a message without the workspace's path."""
     return message.replace(f"{workspace.folder}/", "")
 
 

@@ -1,4 +1,4 @@
-"""HTTP on loopback, both ways: an API that sensors ask, and requests to sensors that listen."""
+"""HTTP on loopback in both directions: an API for sensors, and requests to sensors that listen."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ OPENER = build_opener(ProxyHandler({}))
 JSON = {"Content-Type": "application/json"}
 
 LISTENS = 30.0
-"""Seconds until a sensor that was started listens."""
+"""Seconds within which a started sensor must listen."""
 
 Answer = Callable[[str, str, bytes], Any]
-"""From method, path and body to what is answered as JSON; None for what is not there."""
+"""A function from method, path and body to the answer, as JSON; None if there is nothing at the path."""
 
 
 class Api:
-    """An HTTP server that answers as it is told, as a context manager.
+    """An HTTP server with answers from a function, as a context manager.
 
-    :param certify: folder for a certificate of its own, for HTTPS.
+    :param certify: folder for the server's certificate, for HTTPS.
     """
 
     def __init__(self, answer: Answer, certify: Path | None = None) -> None:
@@ -55,7 +55,7 @@ class Api:
         self._server.server_close()
 
     def is_asked(self, text: str) -> None:
-        """Wait for a request with this in its method and path. Raises AssertionError."""
+        """Wait for a request whose method and path contain a text. Raises AssertionError."""
         eventually(f"a request of {text}", lambda: any(text in request for request in self.requests), LISTENS)
 
     def _handler(self, answer: Answer) -> type[BaseHTTPRequestHandler]:
@@ -76,14 +76,14 @@ class Api:
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _reply
 
             def log_message(self, format: str, *arguments: Any) -> None:
-                """Nothing: what is asked is kept."""
+                """Do not log: requests are kept."""
 
         return Handler
 
 
 def send(url: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> None:
-    """Send something to a sensor, as soon as it listens. Raises OSError when it refuses, AssertionError when it does
-    not listen."""
+    """Send a request to a sensor, as soon as it listens. Raises OSError if the sensor refuses it, AssertionError if the
+    sensor does not listen."""
 
     def attempt() -> bool:
         try:
@@ -98,5 +98,5 @@ def send(url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
 
 
 def send_json(url: str, content: Any, method: str = "POST", headers: Mapping[str, str] | None = None) -> None:
-    """The same, with JSON."""
+    """Send JSON to a sensor, as `send` does."""
     send(url, json.dumps(content).encode(), {**JSON, **(headers or {})}, method)

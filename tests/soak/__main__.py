@@ -1,4 +1,4 @@
-"""`make soak`: a hundred sensors that crash, hang, flood and restart at random, and what is left of it in the end."""
+"""A hundred sensors that crash, hang, flood and restart at random; reports what is left behind at the end."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Listener, Workspace
 
 OUTAGE_SHARE = 0.1
-"""Of the whole time, in which MongoDB and RabbitMQ are both away; a minute of ten."""
+"""Part of the whole time in which MongoDB and RabbitMQ are both away: one minute of ten."""
 
 FAULT_EVERY = 2.0
 """Seconds between two faults."""
 
 MEMORY = 15.0
-"""MB that the container may have more in the end than when it had been through a tenth of it."""
+"""MB by which the container may grow from a tenth of the time to the end."""
 
 SETTLE = 30.0
-"""Seconds that what was started in the storm has to end."""
+"""Seconds within which everything that was started in the storm must end."""
 
 LOG = Path(tempfile.gettempdir()) / "st2sensor-soak.log"
-"""Where the container's log is kept when something was left behind."""
+"""File in which the container's log is kept if something was left behind."""
 
 Tables = list[tuple[str, Census]]
 
 
 def main() -> int:
-    """Soak; returns 1 when something was left behind."""
+    """Run the soak; return 1 if something was left behind."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--sensors", type=int, default=100)
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def soak(workspace: Workspace, mongodb: MongoDB, rabbitmq: RabbitMQ, count: int, seconds: float) -> int:
-    """Start, disturb, let calm return, and compare."""
+    """Start the container, disturb it, let calm return, and compare."""
     calm = workspace.folder / "calm"
     calm.touch()
     add_sensors(workspace, count)
@@ -104,11 +104,11 @@ def soak(workspace: Workspace, mongodb: MongoDB, rabbitmq: RabbitMQ, count: int,
     print(f"{faults} faults; {log.count(', starts again in')} restarts, {log.count('lines were dropped')} floods cut")
     problems = leaks(before, after, memory=float("inf"))
     if after.memory > rows[1][1].memory + MEMORY:
-        problems.append(f"memory: {rows[1][1].memory} MB after a tenth, {after.memory} MB in the end")
+        problems.append(f"memory: {rows[1][1].memory} MB after a tenth, {after.memory} MB at the end")
     if orphans:
         problems.append(f"processes that outlived the container: {orphans}")
     if "finished with" in log:
-        problems.append("a sensor counts as finished, and none of them does")
+        problems.append("a sensor counts as finished, although none of them finishes")
     if stopped != 0:
         problems.append(f"exit code {stopped}")
     if "Traceback" in "".join(line for line in log.splitlines(keepends=True) if "st2sensor." in line):
@@ -121,7 +121,7 @@ def soak(workspace: Workspace, mongodb: MongoDB, rabbitmq: RabbitMQ, count: int,
 
 
 def disturb(workspace: Workspace, container: Container, seconds: float) -> int:
-    """Do harm from outside at random; returns how often."""
+    """Inject faults from outside at random; return their number."""
     until, count = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         kind = random.choices(("wrapper", "zygote", "reload"), weights=(10, 1, 1))[0]
@@ -146,7 +146,7 @@ def kill(process: psutil.Process | None) -> None:
 
 
 def all_beat(listener: Listener, container: Container, count: int) -> None:
-    """Wait until every sensor runs and has dispatched after this moment."""
+    """Wait until every sensor is running and has dispatched after this moment."""
     seen = len(listener.seen)
 
     def names() -> set[str]:
@@ -157,7 +157,7 @@ def all_beat(listener: Listener, container: Container, count: int) -> None:
 
 
 def settled(before: Census, count: Callable[[], Census]) -> Census:
-    """What is there when nothing is left over, or when it should have gone long ago."""
+    """Return the census once nothing is left over, or after the time in which it should have gone."""
     until = time.monotonic() + SETTLE
     while leaks(before, found := count(), memory=float("inf")) and time.monotonic() < until:
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""What a container holds: processes, threads, file descriptors, files, queues and memory, counted from outside."""
+"""Counts from outside what a container holds: processes, threads, file descriptors, files, queues and memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.support.workspace import Container, Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Census:
-    """What there is at one moment.
+    """The numbers at one moment.
 
-    :param others: processes beside wrappers and zygotes.
-    :param zombies: processes that the container has not collected; those of a sensor's own children are the sensor's.
+    :param others: processes besides wrappers and zygotes.
+    :param zombies: processes that the container has not collected; a sensor's own children do not count.
     :param state: files in the state directory.
-    :param files: that the container has open.
+    :param files: files that the container has open.
     :param memory: MB of the container, RSS.
     """
 
@@ -62,9 +62,9 @@ def state_of(process: psutil.Process) -> str:
 
 
 def leaks(before: Census, after: Census, *, memory: float) -> list[str]:
-    """What there is more of, in words.
+    """Return descriptions of the numbers that have grown.
 
-    :param memory: MB that may come on top, of allocators that keep what they once had.
+    :param memory: MB by which memory may grow, because allocators keep freed memory.
     """
     found = []
     for name, was in asdict(before).items():

@@ -1,4 +1,4 @@
-"""A hundred sensors, each of a kind that does harm while a file named `calm` is not there."""
+"""A hundred sensors, each of a kind that does harm unless a file named `calm` exists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class {name}(PollingSensor):
 """
 
 INTERVAL = 0.5
-"""Seconds between polls: what has a chance of so many seconds happens about that often."""
+"""Seconds between polls: harm with chance(N) happens about once in N seconds."""
 
 CONFIG = """\
 restart_delay = 0.2
@@ -53,7 +53,7 @@ resync_interval = 5
 
 
 def add_sensors(workspace: Workspace, count: int) -> None:
-    """Add them to pack `soak`, in turns of every kind, and configure short timeouts."""
+    """Add the sensors to pack `soak`, cycling through the kinds, and configure short timeouts."""
     workspace.configure(CONFIG)
     kinds = list(KINDS.items())
     for number in range(count):

@@ -1,1 +1,1 @@
-"""What tests share: workspaces, servers, browsers and other machinery that makes no claim of its own."""
+"""Machinery that tests share, such as workspaces, servers and browsers. It tests nothing itself."""

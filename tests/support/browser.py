@@ -21,26 +21,26 @@ OPTIONS = ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--wind
 
 
 def executables() -> tuple[str, str] | None:
-    """Of the browser and of what drives it; None where they are not installed."""
+    """Paths of the browser and of its driver; None if they are not installed."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     return None if browser is None or driver is None else (browser, driver)
 
 
 class Browser:
-    """:param folder: for its profile."""
+    """:param folder: for the browser's profile."""
 
     def __init__(self, folder: Path) -> None:
         found = executables()
         assert found is not None
         options = ChromeOptions()
         options.binary_location = found[0]
-        # Root, as in CI, may not have the browser's own sandbox.
+        # Root, as in CI, cannot use the browser's own sandbox.
         for option in (*OPTIONS, f"--user-data-dir={folder}", *(["--no-sandbox"] if os.geteuid() == 0 else [])):
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
 
         def opened() -> Chrome | None:
-            """It gives up by itself, and so it does on a slow machine."""
+            """Start the browser, which sometimes gives up on a slow machine."""
             with contextlib.suppress(WebDriverException):
                 return Chrome(options=options, service=Service(found[1]))
             return None
@@ -55,7 +55,7 @@ class Browser:
         executor.client_config.timeout = int(AT_LAST)
 
     def open(self, url: str) -> None:
-        """Go to a page; what was said of those before it is forgotten."""
+        """Go to a page, and discard the messages about earlier pages."""
         self.driver.get("about:blank")
         self.complaints()
         self.driver.get(url)
@@ -64,25 +64,25 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str) -> str:
-        """What a person reads there; read in one go, because the page changes all the time."""
+        """Return the text that a person sees there. It is read in one call, because the page changes all the time."""
         script = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText).join('\\n')"
         return str(self.driver.execute_script(script, selector))
 
     def wait_for(self, selector: str, text: str, timeout: float = SOON) -> str:
-        """Wait until a text is read somewhere; returns all that is read there."""
+        """Wait until a text appears in a place; return all the text of that place."""
         return eventually(
             f"{text!r} in {selector}", lambda: found if text in (found := self.text(selector)) else "", timeout
         )
 
     def click(self, selector: str, text: str = "") -> None:
-        """Click on what is there at that moment, and has a text in it; the page changes all the time."""
+        """Find the first match that contains a text and click on it, in one call: the page changes all the time."""
         script = (
             "[...document.querySelectorAll(arguments[0])].find(found => found.innerText.includes(arguments[1])).click()"
         )
         self.driver.execute_script(script, selector, text)
 
     def complaints(self) -> list[str]:
-        """What the browser had to say of the page since the last time: errors and warnings."""
+        """Return the browser's errors and warnings about the page since the last call."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries]
 

@@ -1,4 +1,4 @@
-"""Command lines in text that people paste: whether the product's commands take them."""
+"""Checks whether the product's commands accept the command lines in texts that people paste from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOTS: dict[str, click.Command] = {
 
 
 def commands(command: click.Command, *names: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """A command and all below it, each with the words that call it."""
+    """Yield a command and all its subcommands, each with the words that call it."""
     yield names, command
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
@@ -33,7 +33,7 @@ def commands(command: click.Command, *names: str) -> Iterator[tuple[tuple[str, .
 
 
 def bodies() -> Iterator[tuple[click.Command, Body]]:
-    """What runs, of every program, with what declares it."""
+    """Yield the body of every command of every program, with the command that declares it."""
     for name, root in ROOTS.items():
         for _, command in commands(root, name):
             if isinstance(command.callback, Body):
@@ -41,7 +41,7 @@ def bodies() -> Iterator[tuple[click.Command, Body]]:
 
 
 def accept(name: str, arguments: Sequence[str]) -> None:
-    """Have a command line parsed, without the options before a subcommand. Raises click.UsageError."""
+    """Parse a command line without the options before a subcommand. Raises click.UsageError."""
     command: click.Command = ROOTS[name]
     context, rest = click.Context(command, info_name=name), list(arguments)
     while isinstance(command, click.Group):

@@ -1,7 +1,7 @@
 """A Containerfile's instructions, and a build of them without an engine, in a folder that stands for the root.
 
-Two ways: in a chroot with read-only views of this host's folders, as root in a mount namespace; or, where that cannot
-be had, on this host with every path of the image below the folder.
+There are two ways: in a chroot with read-only views of this host's folders, as root in a mount namespace; or, where
+that is impossible, on this host with every path of the image below the folder.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HOSTS = ("/bin", "/lib", "/lib32", "/lib64", "/sbin", "/usr")
-"""What the chroot sees of this host, beside its Python."""
+"""Folders of this host that the chroot sees, besides its Python."""
 
 PIP = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_COMPILE": "1"}
-"""Ask no registry, and be quick; the second, in spite of how it reads, turns isolation off."""
+"""Use no registry, and be quick. The second one, despite its name and value, turns isolation off."""
 
 MOUNTED = """
 set -eu
@@ -44,25 +44,25 @@ CLOSED = """
 for folder in {writable}; do mount --rbind "{root}$folder" "{root}$folder"; done
 mount -o remount,bind,ro {root}
 """
-"""The root read-only, but for these folders."""
+"""Make the root read-only, except for these folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """:param text: what follows the word, continued lines joined."""
+    """:param text: the text after the word, with continued lines joined."""
 
     word: str
     text: str
 
     @property
     def words(self) -> list[str]:
-        """An array in JSON, or words as a shell splits them."""
+        """Return the items of a JSON array, or the words as a shell splits them."""
         return list(json.loads(self.text)) if self.text.startswith("[") else shlex.split(self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What one FROM begins."""
+    """One FROM and the instructions that follow it."""
 
     base: str
     name: str
@@ -78,7 +78,7 @@ class Stage:
 
 
 def parsed(text: str) -> list[Stage]:
-    """The stages of a Containerfile."""
+    """Return the stages of a Containerfile."""
     stages: list[Stage] = []
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
@@ -93,10 +93,10 @@ def parsed(text: str) -> list[Stage]:
 
 
 class Build:
-    """A folder that becomes what the image holds.
+    """A folder that receives the contents of the image.
 
-    :param context: what COPY copies from.
-    :param chrooted: whether the root is the folder; else every path of the image is below it.
+    :param context: the folder that COPY copies from.
+    :param chrooted: whether the folder becomes the root; otherwise every path of the image is below it.
     """
 
     def __init__(self, folder: Path, context: Path, *, chrooted: bool) -> None:
@@ -115,7 +115,7 @@ class Build:
     def build(self, stages: Sequence[Stage], prepared: Mapping[str, str]) -> None:
         """Carry out every stage.
 
-        :param prepared: what stands for downloads: a shell's line to run before the RUN that begins so.
+        :param prepared: replaces downloads: a shell command to run before each RUN that begins with its key.
         """
         for stage in stages:
             variables: dict[str, str] = {}
@@ -133,11 +133,11 @@ class Build:
                     variables |= stage.environment
 
     def host(self, path: str) -> Path:
-        """Where a path of the image is on this host."""
+        """Return where a path of the image is on this host."""
         return self.root / path.lstrip("/")
 
     def run(self, script: str, variables: Mapping[str, str], folder: str) -> None:
-        """Run what a RUN says. Where there is no chroot, what makes accounts is passed over."""
+        """Run the command of a RUN. Without a chroot, commands that create accounts are skipped."""
         if not self.chrooted and re.match(r"(groupadd|useradd) ", script):
             return
         done = subprocess.run(
@@ -150,9 +150,9 @@ class Build:
         assert done.returncode == 0, f"RUN {script}\n{done.stdout}{done.stderr}"
 
     def command(self, script: str, folder: str, *, user: str = "", writable: Sequence[str] = ()) -> list[str]:
-        """What runs a shell's script as in the image.
+        """Return a command that runs a shell script as in the image.
 
-        :param user: as in USER; with it, the root is read-only but for `writable`, and there are no privileges.
+        :param user: as in USER; with a user, the root is read-only except for `writable`, and there are no privileges.
         """
         if not self.chrooted:
             owner = f" -o {os.getuid()} -g {os.getgid()}"
@@ -172,7 +172,7 @@ class Build:
         return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", mounted]
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """The image's variables, beside where this host has its Python."""
+        """Return the image's variables, with this host's Python on the path."""
         python = f"{sys.base_prefix}/bin"
         path = variables.get("PATH", "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin")
         ours = {name: value if self.chrooted else self._below(value) for name, value in variables.items()}
@@ -181,7 +181,7 @@ class Build:
         return {**PIP, **ours, "PATH": ":".join([*front, python, path]), "HOME": "/tmp", "LANG": "C.UTF-8"}
 
     def _below(self, text: str) -> str:
-        """A script or a value with the image's own paths below the folder."""
+        """Return a script or a value with the image's own paths moved below the folder."""
         return re.sub(r"(?<![\w/.:])/(?=(?:opt|etc|src|var)/)", f"{self.root}/", text)
 
     def _copy(self, instruction: Instruction, folder: str) -> None:
@@ -205,7 +205,7 @@ class Build:
 
 
 def installed_here(folder: Path) -> Path:
-    """A folder of links to this environment's packages, st2sensor left out."""
+    """Make a folder of links to this environment's packages, without st2sensor."""
     folder.mkdir(parents=True)
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if not path.name.startswith(("st2sensor", "__editable__", "__pycache__")) and path.suffix != ".pth":
@@ -214,7 +214,7 @@ def installed_here(folder: Path) -> Path:
 
 
 def can_chroot() -> bool:
-    """Whether this process may have a root of its own: not in most containers."""
+    """Return whether this process may have a root of its own. Most containers do not allow it."""
     if os.getuid() != 0 or not all(map(shutil.which, ("unshare", "chroot", "setpriv", "useradd"))):
         return False
     tried = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", "mount --make-rprivate / && mount -t proc proc /proc"]

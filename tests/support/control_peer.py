@@ -1,4 +1,4 @@
-"""A stand-in for the container: it answers on the control socket. Also reports to answer with, and hostile text."""
+"""A stand-in for the container that answers on the control socket, with reports to answer with and hostile text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ state_dir = state
 
 
 class Peer:
-    """Answers on a control socket, each connection in a thread of its own; hangs up at methods it does not know."""
+    """Answers on a control socket, each connection in its own thread. Closes the connection at an unknown method."""
 
     def __init__(self, path: Path, answers: Answers, *, events: list[dict[str, Any]] | None = None) -> None:
         self._answers = answers
@@ -86,7 +86,7 @@ def _plain(answer: Any) -> Any:
 
 
 def report(ref: str = "p.S", **fields: Any) -> SensorReport:
-    """Return a report on a sensor that runs, unless the fields say otherwise."""
+    """Return a report on a running sensor, unless the fields say otherwise."""
     return SensorReport(**{"ref": ref, "state": "running", **fields})
 
 

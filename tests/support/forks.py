@@ -1,8 +1,8 @@
-"""Runs the product's commands as forks of a process that has imported them already: a start costs milliseconds.
+"""Runs the product's commands as forks of a process that has already imported them: a start costs milliseconds.
 
 `python -m tests.support.forks FD` is that process. It has a single thread. An order arrives as one message on the
-socket FD: JSON, with four file descriptors for stdin, stdout, stderr and the status. The status socket tells the pid of
-the fork, and later its exit code. When the other end closes, every fork is killed.
+socket FD: JSON, with four file descriptors for stdin, stdout, stderr and the status. The status socket reports the
+fork's pid, and later its exit code. When the other end closes, every fork is killed.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from st2sensor.system.lazy import resolve
 ROOT = Path(__file__).parent.parent.parent
 
 LARGEST = 200_000
-"""Bytes of an order."""
+"""Maximum size of an order, in bytes."""
 
 NOT_IMPORTED = ("st2sensor.compat", "st2sensor.testing", "st2sensor.cli.templates", "st2sensor.core_pack.sensors")
-"""Not part of any command."""
+"""Modules that are not part of any command."""
 
 
 class Process:
@@ -82,7 +82,7 @@ class Process:
 
 
 class Forks:
-    """The other end, for any thread."""
+    """The client of the process that forks; any thread may use it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,7 +106,7 @@ class Forks:
         stderr: int,
         start_new_session: bool = False,
     ) -> Process:
-        """Start a command; it reads nothing.
+        """Start a command with an empty input.
 
         :param args: a name from `st2sensor.cli.__main__` and its arguments; :param stdout: a file descriptor.
         """
@@ -123,7 +123,7 @@ class Forks:
 
 
 def serve(orders: socket.socket) -> Mapping[str, Any]:
-    """Fork for each order. Returns in the forks alone, with their order."""
+    """Fork for each order. Returns only in the forks, with their order."""
     forks: dict[int, tuple[int, socket.socket]] = {}
     with selectors.DefaultSelector() as selector:
         selector.register(orders, selectors.EVENT_READ)
@@ -167,7 +167,7 @@ def _tell_end(pidfd: int, pid: int, status: socket.socket) -> None:
         try:
             status.sendall(f"{code}\n".encode())
         except OSError:
-            # The test did not wait for it.
+            # The test did not wait for the command.
             return
 
 
@@ -183,13 +183,13 @@ def become(order: Mapping[str, Any]) -> None:
         warnings.simplefilter(kind)
     sys.argv = list(order["args"])
     time.tzset()
-    # The parent's own may be of another kind: a file tells its position, a pipe has none.
+    # The parent's own streams may be of another kind: a file has a position, a pipe has none.
     sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
 
 
 def end_interpreter(code: int) -> NoReturn:
-    """End as an interpreter does, except that it does not take apart what its parent had imported."""
+    """End as an interpreter does, but do not tear down the modules that the parent had imported."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

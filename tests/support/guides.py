@@ -1,7 +1,8 @@
-"""The guides in docs/, taken apart: files that they show, commands, and what these print.
+"""Parses the guides in docs/ into the files and commands that they show, and the commands' output.
 
 A file is a block of Python, YAML or INI whose first line is a comment with its path. A command is a line after `$ ` in
-a console block; what follows it is its output, in parts: a line `...` stands for any lines, and in a line for any text.
+a console block. The lines after it are its output, in parts: a line `...` stands for any lines, and `...` within a line
+for any text.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """What stands under a heading of the second order, in its order."""
+    """The steps under a second-level heading, in order."""
 
     guide: str
     title: str
@@ -49,7 +50,7 @@ class Section:
 
 
 def sections(guide: str) -> list[Section]:
-    """Those of a guide that show something to try. Fails for a block that is none of the above."""
+    """Return the sections of a guide that show something to try. Fails for a block that is none of the above."""
     found: dict[str, list[Snippet | Command]] = {}
     title, block, begin = "", None, 0
     lines: list[str] = []
@@ -91,7 +92,7 @@ def _commands(place: str, lines: list[str]) -> list[Command]:
 
 
 def missing(expected: tuple[str, ...], printed: str) -> str | None:
-    """The first line that a guide shows and that was not printed, in its order; numbers and times do not count."""
+    """Return the first line, in order, that a guide shows and the command did not print, ignoring numbers and times."""
     rest = [_alike(line) for line in printed.splitlines()]
     for line in expected:
         if line.strip() == "...":

@@ -1,4 +1,4 @@
-"""Other Pythons that may be on this machine."""
+"""Other Python versions that may be on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def interpreter(version: str) -> str | None:
-    """An interpreter of a version, as in 3.9, that runs: on PATH, where some are shims that do not, or of pyenv."""
+    """Return a working interpreter of a version, as in 3.9, from PATH, where some are broken shims, or from pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for path in [f"python{version}", *map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python")))]:
         try:

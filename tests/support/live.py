@@ -1,4 +1,4 @@
-"""Commands that go on until they are told to stop, and what they print meanwhile."""
+"""Commands that run until they are stopped, and their output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.workspace import forks
 
 @contextmanager
 def live(words: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Iterator[tuple[Process, IO[str]]]:
-    """One of the product's commands, as a fork, and its output, which ends with it. It is killed in the end."""
+    """Run one of the product's commands as a fork, with its output, which ends with it. It is killed at the end."""
     reading, writing = os.pipe()
     with open(reading) as output:
         try:

@@ -1,4 +1,4 @@
-"""Numbered streams of triggers, and what of them is in the rules engine's queue."""
+"""Numbered streams of triggers, and a reader of those that arrive in the rules engine's queue."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ PAUSE = 0.3
 
 
 def drain(broker: RabbitMQ, workspace: Workspace, trigger: str = "stream.number") -> list[int]:
-    """Take the numbers that are in the rules engine's queue now, none while there is no queue."""
+    """Take the numbers that are in the rules engine's queue now; none if there is no queue."""
     queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
     numbers: list[int] = []
     with pika.BlockingConnection(parameters(broker.url)) as connection:
@@ -123,7 +123,7 @@ class Received:
         """The message_id of each message."""
 
     def of(self, trigger: str) -> list[int]:
-        """Take what is in the queue, and return all numbers of a trigger so far."""
+        """Take the messages from the queue, and return all numbers of a trigger so far."""
         with pika.BlockingConnection(parameters(self._broker.url)) as connection:
             channel = connection.channel()
             while (found := channel.basic_get(self._queue, auto_ack=True))[0] is not None:

@@ -67,9 +67,9 @@ def container_settings(**changed: Any) -> Container:
 
 
 class FakeHandle(Handle):
-    """A process that does what a test says. Records what is asked of it, with the seconds since its start.
+    """A process that a test controls. Records the requests that it gets, with the seconds since its start.
 
-    :param clock: of the loop.
+    :param clock: the loop's clock.
     """
 
     def __init__(self, pid: int, clock: Callable[[], float]) -> None:
@@ -83,7 +83,7 @@ class FakeHandle(Handle):
         self.code: int | None = None
 
     def exit(self, code: int) -> None:
-        """End, as its container sees it: the handle becomes readable."""
+        """End the process from the container's point of view: the handle becomes readable."""
         if self.code is None:
             self.code = code
             os.close(self._alive)
@@ -116,9 +116,9 @@ class FakeHandle(Handle):
 
 
 class Node:
-    """The sensors of a node: real states, made-up processes. Everything in the loop's time.
+    """The sensors of a node, with real states and simulated processes. Everything uses the loop's time.
 
-    :ivar processes: those that were started, oldest first.
+    :ivar processes: the processes that were started, oldest first.
     :ivar ended: the state and the exit code of each end.
     :ivar prepare_error: raised instead of a spec; :ivar start_error: raised instead of a process.
     :ivar gate: a start waits for it; :ivar lease_lost: no sensor may run here any more.
@@ -192,7 +192,7 @@ class Node:
         self.ended.append((child, code))
         self.wake.set()
 
-    # The parts around children.
+    # Stand-ins for the parts that handle children.
 
     async def prepare(self, sensor: SensorType, overrides: Overrides, token: str) -> LaunchSpec:  # noqa: ARG002
         if self.gate is not None:

@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Its files are real, its time is not. Threads must not be waited for: nothing would happen meanwhile."""
+    """A loop with real files but virtual time. Do not wait for threads: nothing would happen meanwhile."""
 
     def __init__(self, start: float = 1000.0) -> None:
         self.now = start

@@ -1,4 +1,4 @@
--- Posts numbered events, and notes each answer. Arguments: a folder, and how many answers each thread is to get.
+-- Posts numbered events, and records each answer. Arguments: a folder, and the number of answers for each thread.
 
 local threads = 0
 
@@ -16,7 +16,7 @@ function init(arguments)
   wrk.headers["Content-Type"] = "application/json"
 end
 
--- Milliseconds until a connection posts again. After so many answers nobody does.
+-- Milliseconds until a connection posts again. After that number of answers, none does.
 function delay()
   if answered >= most then
     return 3600000

@@ -1,4 +1,4 @@
-"""A workspace whose core.WebhookSensor listens, and a client of it that is none of ours."""
+"""A workspace whose core.WebhookSensor listens, and an independent client of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Answer:
 
 
 class Endpoint:
-    """:param options: lines of `[webhooks]`; :param signatures: of the pack's configuration."""
+    """:param options: lines of `[webhooks]`; :param signatures: the signatures in the pack's configuration."""
 
     def __init__(
         self, workspace: Workspace, options: str = "", signatures: Mapping[str, Any] | None = None, extra: str = ""
@@ -78,12 +78,12 @@ class Endpoint:
             connection.close()
 
     def post(self, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """:param body: bytes, or what is sent as JSON."""
+        """:param body: bytes, or an object that is sent as JSON."""
         data = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
         return self.send("POST", f"/api/v1/webhooks/{url}", data, {**JSON, **(headers or {})})
 
     def apikey(self, *arguments: str) -> Any:
-        """Run `st2sensor apikey`; returns what it says as JSON."""
+        """Run `st2sensor apikey`, and return its JSON output."""
         done = self.workspace.run(
             "st2sensor", "--config-file", str(self.workspace.config), "apikey", *arguments, "--json"
         )
@@ -92,5 +92,5 @@ class Endpoint:
 
 
 def certificate_context(certificate: Path) -> ssl.SSLContext:
-    """Trusts that one."""
+    """Return a TLS context that trusts the certificate."""
     return ssl.create_default_context(cafile=str(certificate))

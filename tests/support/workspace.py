@@ -1,6 +1,6 @@
-"""A folder with a configuration and packs, the real commands run in it as processes, and eyes to see what they do.
+"""A folder with a configuration and packs, in which the real commands run as processes, and means to observe them.
 
-What is seen is seen from outside: RabbitMQ by pika, MongoDB by pymongo, the embedded files by sqlite3.
+Everything is observed from outside: RabbitMQ with pika, MongoDB with pymongo, the embedded files with sqlite3.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Workspace:
         self.state = folder / "state"
         self.config = folder / "st2.conf"
         self.warnings = "error"
-        """What becomes of warnings in commands; eventlet warns of itself."""
+        """How commands treat warnings; eventlet itself raises some."""
         self.packs.mkdir()
         self.temporary = folder / "tmp"
         """Where containers and their sensors make temporary files."""
@@ -118,7 +118,7 @@ class Workspace:
         self.config.write_text(self.configuration(extra))
 
     def configuration(self, extra: str, *, state: str = "state") -> str:
-        """An st2.conf on this workspace's backends and packs.
+        """Return an st2.conf with this workspace's backends and packs.
 
         :param extra: lines of [sensorcontainer]; :param state: the state directory.
         """
@@ -134,7 +134,7 @@ class Workspace:
         )
 
     def make_key(self) -> Path:
-        """Make the key that secrets are encrypted under."""
+        """Make the key that encrypts secrets."""
         path = self.folder / "datastore_key.json"
         done = self.run("st2-generate-symmetric-crypto-key", "--key-path", str(path))
         assert done.returncode == 0, done.stderr
@@ -154,7 +154,7 @@ class Workspace:
         (self.packs / name).symlink_to(ROOT / "packs" / name)
 
     def add_sensor(self, pack: str, class_name: str, code: str, **metadata: Any) -> Path:
-        """Add a sensor's two files; returns the Python file. Methods that the code leaves away are filled in."""
+        """Add a sensor's two files, and return the Python file. Methods that the code lacks are filled in."""
         sensors = self.add_pack(pack) / "sensors"
         module = class_name.lower()
         metadata = {"class_name": class_name, "entry_point": f"{module}.py", **metadata}
@@ -177,7 +177,7 @@ class Workspace:
         return self.run("st2ctl", "--config-file", str(self.config), "reload", *(arguments or ["--register-all"]))
 
     def reload_well(self, *arguments: str) -> str:
-        """Register, and insist that nothing failed."""
+        """Register, and fail if anything could not be registered."""
         done = self.reload(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -185,9 +185,9 @@ class Workspace:
     def start(
         self, *arguments: str, within: Path | None = None, config: Path | None = None, prefix: Sequence[str] = ()
     ) -> Container:
-        """:param within: a control group; :param config: another st2.conf, whose name the log gets, too.
+        """:param within: a control group; :param config: another st2.conf, after which the log is also named.
 
-        :param prefix: what the command begins with.
+        :param prefix: the words before the command.
         """
         container = Container(self, arguments, within, config or self.config, prefix)
         self._containers.append(container)
@@ -196,13 +196,13 @@ class Workspace:
     # Eyes.
 
     def listen(self) -> Listener:
-        """See every trigger instance from now on."""
+        """Observe every trigger instance from now on."""
         listener = (_LocalListener if self.messaging.startswith("local") else _RabbitListener)(self)
         self._listeners.append(listener)
         return listener
 
     def documents(self, collection: str) -> list[dict[str, Any]]:
-        """A collection's documents as they are stored, without ids."""
+        """Return a collection's documents as they are stored, without ids."""
         if self.database.startswith("mongodb"):
             with pymongo.MongoClient[dict[str, Any]](self.database) as client:
                 return list(client[self.name][collection].find({}, {"_id": 0}))
@@ -279,12 +279,12 @@ class Container:
         eventually(f"{count} x {text!r} in the log", look, timeout)
 
     def wrappers(self) -> dict[str, psutil.Process]:
-        """The live wrappers by sensor reference, as their titles tell it."""
+        """Return the live wrappers by the sensor references in their titles."""
         titles = [(title.partition(": "), process) for title, process in self._titles()]
         return {ref: process for (kind, _, ref), process in titles if kind == "st2sensor"}
 
     def zygotes(self) -> list[psutil.Process]:
-        """The live zygotes."""
+        """Return the live zygotes."""
         return [process for title, process in self._titles() if title == "st2sensor zygote"]
 
     def _titles(self) -> Iterator[tuple[str, psutil.Process]]:
@@ -293,7 +293,7 @@ class Container:
                 yield " ".join(child.cmdline()), child
 
     def stop(self, timeout: float = SOON) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM, and return the exit code."""
         self.process.terminate()
         return self.process.wait(timeout)
 
@@ -308,7 +308,7 @@ class Container:
 
 
 class Listener:
-    """Trigger instances in the order in which they came."""
+    """Trigger instances in the order of arrival."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -319,7 +319,7 @@ class Listener:
         return [message for message in list(self.seen) if message.trigger == trigger]
 
     def wait_for(self, trigger: str, count: int = 1, timeout: float = SOON) -> list[Seen]:
-        """Wait for so many instances of a trigger."""
+        """Wait for this number of instances of a trigger."""
         return eventually(
             f"{count} x {trigger}", lambda: found if len(found := self.of(trigger)) >= count else [], timeout
         )
@@ -404,7 +404,7 @@ class _LocalListener(Listener):
 
 @functools.cache
 def forks() -> Forks:
-    """What runs commands for this process, started when it is first asked for."""
+    """Return the process that runs commands for this one; it is started at the first call."""
     started = Forks(environment())
     atexit.register(started.close)
     return started
@@ -420,7 +420,7 @@ def run(
 
 
 def printed_by(words: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
-    """Run one of the product's commands; returns its exit code and all that it prints."""
+    """Run one of the product's commands, and return its exit code and all its output."""
     with tempfile.TemporaryFile("w+") as output:
         return _run(words, cwd, env, output, output, AT_LAST), output.read()
 
@@ -438,13 +438,13 @@ def _run(
 
 
 def environment(warnings: str = "error") -> dict[str, str]:
-    """What commands are run with: this checkout's code, from any folder, and no setting of a developer's shell."""
+    """Return the variables for commands: this checkout's code in any folder, and no setting of a developer's shell."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": warnings, "COLUMNS": "200"}
 
 
 def complete(code: str) -> str:
-    """A sensor's code with an import of the API in front, and empty methods for those it does not define."""
+    """Return a sensor's code with an import of the API in front, and an empty version of each method that it lacks."""
     code = textwrap.dedent(code)
     missing = [name for name in METHODS if f"def {name}(" not in code]
     if "(PollingSensor)" in code and "run" in missing:
@@ -454,10 +454,10 @@ def complete(code: str) -> str:
 
 
 def sample(path: str) -> Any:
-    """A sample of what StackStorm writes, from tests/samples."""
+    """Return a sample of StackStorm's output, from tests/samples."""
     return json.loads((ROOT / "tests" / "samples" / path).read_text())
 
 
 def sample_body(name: str) -> bytes:
-    """The body of a sample message."""
+    """Return the body of a sample message."""
     return base64.b64decode(sample(f"messages/{name}.json")["body_base64"])

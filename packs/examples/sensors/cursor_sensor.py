@@ -4,7 +4,7 @@ from st2reactor.sensor.base import PollingSensor
 
 
 class CursorSensor(PollingSensor):
-    """Keeps where it is in the datastore, so that a restart neither skips nor forgets."""
+    """Keeps its position in the datastore, so that it continues from there after a restart."""
 
     def setup(self):
         self._logger = self.sensor_service.get_logger(name=self.__class__.__name__)

@@ -7,10 +7,10 @@ from followed_file import FollowedFile
 from st2reactor.sensor.base import Sensor
 
 LOOK_INTERVAL = 0.2
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 
 SAVE_INTERVAL = 1.0
-"""Seconds between two notes of how far the files were read."""
+"""Seconds between two saves of the positions in the files."""
 
 
 class Watch:
@@ -31,8 +31,8 @@ class Watch:
 class FileWatchSensor(Sensor):
     """Emits a trigger for each line appended to the files that rules ask for.
 
-    How far each file was read is kept in the datastore, so that lines written while the sensor is down are seen. While
-    the datastore is away, files that are new wait for it, and all others go on.
+    The position in each file is kept in the datastore, so that lines written while the sensor is down are not missed.
+    While the datastore is away, new files wait for it, and all others are still followed.
     """
 
     def setup(self):
@@ -42,7 +42,7 @@ class FileWatchSensor(Sensor):
         self._datastore_away = False
 
     def run(self):
-        # In a thread of its own, because its calls wait for a datastore that is away.
+        # In a separate thread, because its calls wait while the datastore is away.
         threading.Thread(target=self._keep_positions, daemon=True).start()
         while True:
             with self._lock:
@@ -101,7 +101,7 @@ class FileWatchSensor(Sensor):
             watch.problem = problem
 
     def _use_datastore(self, watches):
-        """Look up where to resume, and note how far each file was read. What cannot be done now is done later."""
+        """Look up where to resume, and save the position in each file. A failure is tried again later."""
         try:
             for watch in watches:
                 if not watch.resumed:

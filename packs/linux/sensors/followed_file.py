@@ -1,4 +1,4 @@
-"""Follows one growing file, over rotation and truncation."""
+"""Follows one growing file through rotation and truncation."""
 
 import os
 
@@ -10,7 +10,7 @@ ABSENT = [0, 0]
 
 
 class FollowedFile:
-    """The lines appended to a file from now on, or from a position that was noted earlier.
+    """The lines appended to a file from now on, or from a position that was saved earlier.
 
     :param path: need not exist yet; a file that appears later is read from its start.
     """
@@ -26,13 +26,13 @@ class FollowedFile:
             self._offset = os.fstat(self._file.fileno()).st_size
 
     def position(self):
-        """Where the next line starts: inode and offset."""
+        """Return where the next line starts: inode and offset."""
         if self._file is None:
             return ABSENT
         return [os.fstat(self._file.fileno()).st_ino, self._offset]
 
     def resume(self, position):
-        """Go on at a position that `position()` gave before; a file that was replaced since is read from its start."""
+        """Continue from an earlier result of `position()`. A file that was replaced since is read from its start."""
         if self._file is not None:
             status = os.fstat(self._file.fileno())
             same = position[0] == status.st_ino and position[1] <= status.st_size
@@ -41,13 +41,13 @@ class FollowedFile:
     def lines(self):
         """Yield the lines that are complete by now, without their newline.
 
-        A line counts as read when the next one is asked for: who stops in between gets it again.
+        A line counts as read once the next one is requested: a caller that stops in between gets it again.
         """
         while True:
             yield from self._appended()
             if not self._replaced():
                 return
-            # The rotated file may have grown between the last read and the look at the path.
+            # The rotated file may have grown between the last read and the check of the path.
             yield from self._appended()
             self.close()
             self._open()
@@ -82,7 +82,7 @@ class FollowedFile:
                 self._offset += len(line) + 1
 
     def _replaced(self):
-        """Whether the path names another file than the open one."""
+        """Return whether the path names another file than the open one."""
         try:
             status = os.stat(self._path)
         except OSError as error:

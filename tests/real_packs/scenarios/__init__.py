@@ -1,4 +1,4 @@
-"""How sensors of real packs are brought to dispatch, by the name of the pack's folder. Everything is on loopback."""
+"""Scenarios that make sensors of real packs dispatch, by the name of the pack's folder. Everything is on loopback."""
 
 from __future__ import annotations
 

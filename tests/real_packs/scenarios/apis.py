@@ -1,4 +1,4 @@
-"""Sensors that ask an HTTP API, or a git repository, for what is new."""
+"""Sensors that ask an HTTP API, or a git repository, for news."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.real_packs.web import Api
 from tests.support.servers.certificate import make_certificate
 
 CERTIFICATE = "certificate.pem"
-"""Where an API puts what its clients must trust."""
+"""Folder of the certificate that an API's clients must trust."""
 
 CREATED = "2020-01-01T00:00:00.000Z"
 
@@ -28,11 +28,11 @@ for step in range(-3600, 3600):
     if 40 < (sun["sunrise"] - now).total_seconds() < 58:
         sys.exit(str(step / 20))
 """
-"""Ends with a longitude where the sun rises within the minute."""
+"""The script exits with a longitude where the sun rises within the minute."""
 
 
 def git(stage: Stage) -> Play:
-    """A repository with a commit, and another commit when the first was noticed."""
+    """A repository with a commit, and another commit once the first is noticed."""
     repository = stage.folder / "repository"
     subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", str(repository)], check=True)
     _commit(repository, "first")
@@ -93,7 +93,7 @@ def github(stage: Stage) -> Play:
 
 
 def jira(stage: Stage) -> Play:
-    """What is dispatched does not fit the sensor's own schema: versions are a list, and a text is declared."""
+    """The payload does not fit the sensor's own schema: versions are a list, but a text is declared."""
     key, _ = make_certificate(stage.folder)
     asked: list[str] = []
 
@@ -137,7 +137,7 @@ def jira(stage: Stage) -> Play:
 
 
 def _new_issues(jql: str, *, first: bool) -> list[int]:
-    """There is one issue at first, and another one later; the newest come first."""
+    """There is one issue at first, and another one later; the newest comes first."""
     newest = 1 if first else 2
     since = re.search(r"id > (\d+)", jql)
     return list(range(newest, int(since.group(1)) if since else 0, -1))
@@ -151,7 +151,7 @@ def _issue(number: int, url: str) -> dict[str, Any]:
 def docker(**options: Any) -> Scenario:
     """A container that starts, and is gone later.
 
-    :param options: of the listing of containers, that not every version of the sensor has.
+    :param options: options for listing containers that not every version of the sensor has.
     """
 
     def scenario(stage: Stage) -> Play:
@@ -183,9 +183,9 @@ def docker(**options: Any) -> Scenario:
 
 
 def octopusdeploy(port: Callable[[int], int | str]) -> Scenario:
-    """When a release or a deployment is known, the sensors format its date wrongly, and dispatch nothing.
+    """Once a release or a deployment exists, the sensors format its date wrongly, and dispatch nothing.
 
-    :param port: into what the sensor's schema wants it to be.
+    :param port: converts the port to the type in the sensor's schema.
     """
 
     def scenario(stage: Stage) -> Play:
@@ -227,7 +227,7 @@ def cohesity(stage: Stage) -> Play:
 
 
 def openstack(stage: Stage) -> Play:  # noqa: ARG001
-    """The sensor fails before it asks anything: one of its options is not in the pack's schema."""
+    """The sensor fails before its first request: one of its options is not in the pack's schema."""
     login = {"OS_USERNAME": "user", "OS_PASSWORD": "password", "OS_AUTH_URL": "http://127.0.0.1:1/v3"}
     return Play(
         sensors={"MessageQueueSensor": 1},
@@ -238,7 +238,7 @@ def openstack(stage: Stage) -> Play:  # noqa: ARG001
 
 
 def astral(stage: Stage) -> Play:
-    """A place on the equator where the sun is about to rise."""
+    """The location is on the equator, where the sun is about to rise."""
     python = environments.interpreter(stage.pack, stage.workspace)
     found = subprocess.run([python, "-I", "-c", RISING], capture_output=True, text=True, check=False).stderr.split()
     longitude = float(found[-1]) if len(found) == 1 else 0.0

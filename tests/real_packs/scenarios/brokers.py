@@ -1,4 +1,4 @@
-"""Sensors of servers that are other programs: MQTT, IMAP, Amazon's queues."""
+"""Sensors that use servers in other programs: MQTT, IMAP, Amazon's queues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUEUED = "aws.sqs_new_message"
 REGION = "us-east-1"
 
 ACCOUNT = "123456789012"
-"""The account that moto's queues are in."""
+"""The account that owns moto's queues."""
 
 
 def mqtt(stage: Stage) -> Play:
@@ -31,7 +31,7 @@ def mqtt(stage: Stage) -> Play:
 
 
 def monitor_mqtt(stage: Stage) -> Play:
-    """The host's name is put together of two options; what comes is evaluated as Python."""
+    """The host's name consists of two options; messages are evaluated as Python."""
     own = {"tenant_id": "127", "hostname": "0.0.1", "client_id": "sample", "userdata": "sample", "protocol": "MQTTv311"}
     return _mqtt(stage, "MQTTSensor", "monitor_mqtt.message", own)
 
@@ -47,7 +47,7 @@ def _mqtt(stage: Stage, sensor: str, trigger: str, config: dict[str, Any]) -> Pl
 
 
 def _retain(port: int, topic: bytes, message: bytes) -> None:
-    """Publish a message that new subscribers get, too, by MQTT 3.1.1."""
+    """Publish a retained message, which new subscribers also get, with MQTT 3.1.1."""
 
     def text(content: bytes) -> bytes:
         return len(content).to_bytes(2, "big") + content
@@ -64,7 +64,7 @@ def _retain(port: int, topic: bytes, message: bytes) -> None:
 def email(stage: Stage) -> Play:
     """A mailbox with mail, and a sensor that listens for SMTP, whose code Python 3 cannot call.
 
-    What the sensors are told they are told in the words of both their versions.
+    The configuration has the options of both versions of the sensors.
     """
     imap, smtp = free_port(), free_port()
     only_imap = [f"--no-service={service}" for service in ("managesieve", "admin")]
@@ -108,7 +108,7 @@ def kafka(stage: Stage) -> Play:  # noqa: ARG001
 
 
 def old_email(stage: Stage) -> Play:
-    """The older sensor of mailboxes cannot read mail on Python 3 either."""
+    """The older sensor for mailboxes cannot read mail on Python 3 either."""
     play = email(stage)
     return replace(
         play,
@@ -119,7 +119,7 @@ def old_email(stage: Stage) -> Play:
 
 
 def old_aws(stage: Stage) -> Play:
-    """The older sensor of queues dispatches a text where it declares an object."""
+    """The older sensor for queues dispatches a text although it declares an object."""
     play = aws(stage)
     if "AWSSQSSensor" not in play.sensors:
         return play
@@ -132,7 +132,7 @@ def old_aws(stage: Stage) -> Play:
 
 
 def aws(stage: Stage) -> Play:
-    """Notifications, and a queue of moto's server where that is installed."""
+    """Notifications, and a queue on moto's server if that is installed."""
     notifications = service_notifications(stage)
     try:
         server = find("moto_server")
@@ -158,7 +158,7 @@ def aws(stage: Stage) -> Play:
 
 
 def _ask_queues(url: str, **parameters: str) -> None:
-    """The server tells by the credential which service is meant."""
+    """Ask the server, which recognizes the service by the credential."""
     credential = f"AWS4-HMAC-SHA256 Credential=id/20200101/{REGION}/sqs/aws4_request, SignedHeaders=host, Signature=0"
     headers = {"Authorization": credential, "Content-Type": "application/x-www-form-urlencoded"}
     send(url, urlencode(parameters).encode(), headers)

@@ -57,7 +57,7 @@ def smartthings(stage: Stage) -> Play:  # noqa: ARG001
 
 
 def ghost2logger(stage: Stage) -> Play:
-    """One sensor listens, the other asks two APIs and dispatches nothing."""
+    """One sensor listens; the other asks two APIs and dispatches nothing."""
 
     def answer(method: str, path: str, body: bytes) -> Any:  # noqa: ARG001
         return {"host": "GUID", "pattern": ["1"]} if path == "/v1/guid" else []
@@ -89,7 +89,7 @@ def ghost2logger(stage: Stage) -> Play:
 
 
 def service_notifications(stage: Stage) -> Play:  # noqa: ARG001
-    """Amazon SNS sends JSON in JSON, as text."""
+    """Amazon SNS sends JSON within JSON, as text."""
     port = free_port()
     record = {
         "eventTime": "2020-01-01T00:00:00.000Z",
@@ -118,7 +118,7 @@ def service_notifications(stage: Stage) -> Play:  # noqa: ARG001
 
 
 def newrelic(sensor: str) -> Scenario:
-    """Alerts that open are dispatched at once, those that close when the API says that all is well.
+    """Opened alerts are dispatched at once, closed ones when the API says that all is well.
 
     :param sensor: class name; both listen on one port.
     """

@@ -6,7 +6,7 @@ from tests.real_packs.stage import Play, Running, Scenario, Stage
 from tests.support.workspace import Workspace
 
 COUNT = 41
-"""Already in the datastore, where a sensor goes on from it."""
+"""The count in the datastore, from which a sensor continues."""
 
 
 def system_monitoring(stage: Stage) -> Play:  # noqa: ARG001
@@ -16,7 +16,7 @@ def system_monitoring(stage: Stage) -> Play:  # noqa: ARG001
 def counter(key: str, trigger: str) -> Scenario:
     """A sensor that counts in the datastore.
 
-    :param key: the counter's.
+    :param key: the counter's key.
     """
 
     def scenario(stage: Stage) -> Play:  # noqa: ARG001

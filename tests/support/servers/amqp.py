@@ -1,4 +1,4 @@
-"""A broker that says what AMQP wants, up to where a test has it fall silent, trickle, or go mad."""
+"""A broker that follows AMQP up to the point where a test makes it fall silent, trickle, or send nonsense."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPLIES: dict[tuple[int, int], tuple[tuple[int, int], str, tuple[object, ...]]] 
     (60, 20): ((60, 21), "s", ("tag",)),
     (85, 10): ((85, 11), "", ()),
 }
-"""What is answered to a method."""
+"""The answer to each method."""
 
 METHODS = {
     "connect": None,
@@ -41,15 +41,15 @@ METHODS = {
     "confirm": (85, 10),
     "publish": (60, 40),
 }
-"""Where it may fall silent, by a name for tests; (10, 0) stands for the protocol's header."""
+"""Points where the broker may fall silent, by a name for tests; (10, 0) stands for the protocol's header."""
 
 
 class FakeBroker:
-    """:param silent: the name of the method that is not answered, nor anything after it.
+    """:param silent: the name of a method; neither it nor anything after it is answered.
 
-    :param trickle: answers that method with a byte a second of its answer, and never all of it.
-    :param noise: sends a heartbeat again and again, so that it never looks dead.
-    :param context: to speak TLS in.
+    :param trickle: whether that method's answer is sent at one byte a second, and never completely.
+    :param noise: whether heartbeats are sent continuously, so that the broker never looks dead.
+    :param context: for TLS.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class FakeBroker:
         self._channel = 0
         """The channel of the newest request."""
         self.greeting = b""
-        """Sent before anything else."""
+        """Bytes sent before anything else."""
         self._closing = threading.Event()
         self._sockets: list[socket.socket] = []
         self.say: Callable[[Callable[..., None]], None] = lambda _: None
-        """Called with a function that sends a method, before a publish is answered."""
+        """Called before a publish is answered, with a function that sends a method."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class FakeBroker:
             each.close()
 
     def speak(self, method: tuple[int, int], form: str, values: tuple[object, ...], channel: int = 0) -> None:
-        """Say something on the newest connection."""
+        """Send a method on the newest connection."""
         _send(self._sockets[-1], channel, method, form, values)
 
     def deliver(self, exchange: str, body: bytes) -> None:
@@ -146,7 +146,7 @@ class FakeBroker:
         values: tuple[object, ...],
         channel: int = 0,
     ) -> bool:
-        """Answer, unless this is where it falls silent."""
+        """Answer, unless the broker is to fall silent here."""
         if asked != self._silent:
             _send(peer, channel, method, form, values)
             return True

@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def make_certificate(folder: Path, name: str = "IP:127.0.0.1") -> tuple[Path, Path]:
-    """Make a key and a certificate, which is its own authority; returns both files.
+    """Make a key and a self-signed certificate; return both files.
 
-    :param name: of the host that it is for, as in DNS:a.example.
+    :param name: the certificate's host, as in DNS:a.example.
     """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(

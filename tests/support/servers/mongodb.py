@@ -1,4 +1,4 @@
-"""A private mongod on a free port, from the test dependency that carries one."""
+"""A private mongod on a free port, from the test dependency that contains one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.support.servers.waiting import eventually
 
 
 def executable() -> Path | None:
-    """A mongod, or None."""
+    """Return the path of a mongod, or None."""
     found = shutil.which("mongod")
     if found:
         return Path(found)
-    # Its package must not be imported: it looks for more than is installed.
+    # Its package must not be imported, because it requires more than is installed.
     spec = importlib.util.find_spec("fiftyone")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         mongod = Path(folder) / "db" / "bin" / "mongod"
@@ -38,9 +38,10 @@ def executable() -> Path | None:
 
 class MongoDB:
     """:param folder: holds data and log.
-    :param options: of the command line, beside those that make it private.
-    :param client: how pymongo is to ask whether it answers.
-    :param within: what the command begins with, as one that enters a namespace; :param address: to listen on.
+
+    :param options: command-line options besides those that make the server private.
+    :param client: options with which pymongo checks whether the server answers.
+    :param within: a prefix of the command, for example to enter a namespace; :param address: to listen on.
     """
 
     def __init__(

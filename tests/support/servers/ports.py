@@ -6,11 +6,11 @@ import random
 import socket
 
 RANGE = range(20000, 32000)
-"""Below the ports that the kernel gives to outgoing connections, which could take one between a choice and its use."""
+"""Ports below those that the kernel gives to outgoing connections, which could take a port before it is used."""
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """Return a port that nothing listens on now."""
     while True:
         port = random.choice(RANGE)
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""A server's process group, which another process than the one that started it can end, too."""
+"""A server's process group, which processes other than the one that started it can also end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NOTHING = [
     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
     (os.POSIX_SPAWN_DUP2, 1, 2),
 ]
-"""Where a server reads and writes: it has a log."""
+"""Standard streams of a server, all of them empty: it writes a log of its own."""
 
 
 class Server:
-    """Started in a session of its own. It can be pickled."""
+    """A process in a session of its own. The object can be pickled."""
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str], folder: Path) -> None:
         command = ["env", "-C", str(folder), *command]
@@ -38,7 +38,7 @@ class Server:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs: one that was not collected yet does not."""
+    """Return whether a process is running; a zombie is not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -46,7 +46,7 @@ def alive(pid: int) -> bool:
 
 
 def rest(process: psutil.Process) -> None:
-    """Wait until a process sleeps at five looks in a row, which one in a busy loop never does."""
+    """Wait until a process is asleep in five checks in a row; a process in a busy loop never is."""
     asleep = 0
 
     def look() -> bool:
@@ -54,4 +54,4 @@ def rest(process: psutil.Process) -> None:
         asleep = asleep + 1 if process.status() == psutil.STATUS_SLEEPING else 0
         return asleep == 5
 
-    eventually("it sleeps each time that one looks", look)
+    eventually("it sleeps in each of five checks", look)

@@ -13,7 +13,7 @@ from tests.plugins.patience import SOON
 class Proxy:
     """Forwards from `port` to another port of this machine, in a thread of its own.
 
-    :param port: 0 for any that is free.
+    :param port: 0 for any free port.
     """
 
     def __init__(self, target: int, port: int = 0) -> None:
@@ -30,11 +30,11 @@ class Proxy:
         assert self._started.wait(SOON), "the proxy has not started"
 
     def stall(self) -> None:
-        """From now on bytes of every connection are taken, and go nowhere; no connection is closed."""
+        """From now on, read the bytes of every connection and drop them; close no connection."""
         self._stalled.set()
 
     def resume(self) -> None:
-        """New connections are forwarded again; the bytes that went nowhere stay lost."""
+        """Forward new connections again; the dropped bytes stay lost."""
         self._stalled.clear()
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from tests.support.servers.waiting import eventually
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 UNREACHABLE = (AMQPError, OSError, ValueError)
-"""What pika raises while there is no server; ValueError if it goes just as the socket was connected."""
+"""Exceptions that pika raises while there is no server; ValueError if the server ends right after the connect."""
 
 
 CONTROL_SCRIPT = """\
@@ -43,14 +43,14 @@ sys.exit(done.returncode)
 
 
 def executable() -> str | None:
-    """The server's start script, or None."""
+    """Return the server's start script, or None."""
     return shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
 class RabbitMQ:
     """:param folder: holds database, log and cookie; :param config: lines of rabbitmq.conf.
 
-    :param within: what commands begin with, as one that enters a namespace; :param address: to listen on.
+    :param within: a prefix of commands, for example to enter a namespace; :param address: to listen on.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RabbitMQ:
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            # The distribution and the port mapper listen on loopback too.
+            # The distribution and the port mapper also listen on loopback.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "ERL_CRASH_DUMP": str(folder / "erl_crash.dump"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -100,7 +100,7 @@ class RabbitMQ:
         eventually("RabbitMQ answers", self._answers, LATER)
 
     def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl; returns what it prints."""
+        """Run rabbitmqctl, and return its output."""
         script = Path(_real_script(executable() or "")).with_name("rabbitmqctl")
         command = [*self._within, str(script), "--node", self._environment["RABBITMQ_NODENAME"], *arguments]
         done = subprocess.run(
@@ -109,9 +109,9 @@ class RabbitMQ:
         return done.stdout
 
     def control_script(self, prefix: str) -> str:
-        """A rabbitmqctl for this node, in which exchanges and queues of a prefix have StackStorm's.
+        """Make a rabbitmqctl for this node that shows exchanges and queues of a prefix with StackStorm's prefix.
 
-        :param prefix: what their names really begin with.
+        :param prefix: the real beginning of their names.
         """
         script = str(Path(_real_script(executable() or "")).with_name("rabbitmqctl"))
         command = [*self._within, script, "--node", self._environment["RABBITMQ_NODENAME"]]
@@ -124,7 +124,7 @@ class RabbitMQ:
         )
 
     def stop(self) -> None:
-        """An orderly stop: SIGTERM to the Erlang machine."""
+        """Stop cleanly: send SIGTERM to the Erlang virtual machine."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -154,7 +154,7 @@ class RabbitMQ:
 
 
 def parameters(url: str) -> pika.ConnectionParameters:
-    """What pika needs to connect; in a kombu URL a path of two slashes is the virtual host `/`."""
+    """Return pika's connection parameters; in a kombu URL a path of two slashes is the virtual host `/`."""
     split = urlsplit(url)
     return pika.ConnectionParameters(
         host=split.hostname, port=split.port, socket_timeout=SOON, stack_timeout=SOON, heartbeat=0
@@ -162,7 +162,7 @@ def parameters(url: str) -> pika.ConnectionParameters:
 
 
 def _real_script(wrapper: str) -> str:
-    """The server's own script: Debian's wrapper would become another user."""
+    """Return the server's own script, because Debian's wrapper would switch to another user."""
     for candidate in sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server")):
         return str(candidate)
     return wrapper

@@ -11,14 +11,14 @@ from tests.plugins.patience import SOON
 R = TypeVar("R")
 
 LOOK_EVERY = 0.02
-"""Seconds between two looks, at least."""
+"""Minimum seconds between two checks."""
 
 REST = 4
-"""The rest after a look, as a multiple of the time that it took: looking takes at most a fifth of a core."""
+"""The pause after a check, as a multiple of the check's duration: checks use at most a fifth of a core."""
 
 
 def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
-    """Look until the result is true, and return it. Fails with `what` after timeout seconds."""
+    """Call `look` until its result is true, and return the result. Fails with `what` after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:
         began = time.monotonic()
