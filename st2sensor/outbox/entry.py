@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-REASON_LIMIT = 500
-"""Characters of a dead letter's reason."""
-
 ROW_OVERHEAD = 200
 """Approximate bytes of a row without its body and the name of its trigger."""
 
@@ -76,8 +73,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def in_short(reason: str) -> str:
-    """Return a reason, cut to REASON_LIMIT characters."""
-    return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of
-from st2sensor.outbox.entry import Entry, in_short, size_of
+from st2sensor.outbox.entry import Entry, size_of
+from st2sensor.schemas import objection
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
@@ -72,8 +73,8 @@ class DeadTable:
         if not entries and not any(item.reason for item in settled):
             return
         now = self._now()
-        dead = [(*columns_of(entry), in_short(entry.reason or ""), now) for entry in entries]
-        moved = [(in_short(item.reason), now, item.id) for item in settled if item.reason is not None]
+        dead = [(*columns_of(entry), objection.bounded(entry.reason or ""), now) for entry in entries]
+        moved = [(objection.bounded(item.reason), now, item.id) for item in settled if item.reason is not None]
         self._connection.executemany(BURY, dead)
         self._connection.executemany(MOVE, moved)
         self.prune()
