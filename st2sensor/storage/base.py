@@ -148,7 +148,7 @@ class Leases(Protocol):
         """Return the leases that have no holder, or one of the given dead members."""
 
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
-        """Let a member take leases, except those that have changed since they were read. Returns those that it now holds."""
+        """Let a member take leases that are unchanged since they were read. Returns those of them it now holds."""
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
         """Release those of a member's leases that it still holds under the given fences."""

@@ -124,7 +124,7 @@ def test_a_bad_entry_is_refused_alone_and_the_others_need_not_wait() -> None:
     bench.disk.bad = {"2"}
     bench.commits.commit([bench.submitted(1), bench.submitted(2), bench.submitted(3)])
     assert set(bench.answers) == {"2"}
-    assert "does not take this trigger: IntegrityError: refused" in str(bench.answers["2"])
+    assert "does not accept this trigger: IntegrityError: refused" in str(bench.answers["2"])
     assert [item.entry.body for item in bench.waiting.held] == ["1", "3"]
     assert bench.commits.has_more
     assert not bench.commits.is_failing
@@ -139,7 +139,7 @@ def test_a_database_that_takes_nothing_refuses_all_and_does_not_wait() -> None:
     assert set(bench.answers) == {"1", "2"}
     assert not bench.waiting.held
     assert not bench.commits.is_failing
-    assert bench.commits.problem == "the outbox outbox.db takes nothing: no such table: outbox"
+    assert bench.commits.problem == "the outbox outbox.db accepts nothing: no such table: outbox"
 
 
 def test_an_entry_whose_lease_ends_during_its_commit_is_removed_before_delivery_sees_it() -> None:

@@ -72,7 +72,7 @@ def test_files_that_are_deleted_under_an_outbox_come_back_with_all_that_waits(
         put(outbox, entry(1), entry(2), entry(9, reason="dead"))
         harm(path)
         put(outbox, entry(3))
-        eventually("it is back", lambda: "is back, with all" in caplog.text)
+        eventually("it is back", lambda: "was restored with all" in caplog.text)
         assert "was deleted or replaced while in use" in caplog.text
         put(outbox, entry(4))
         # Also for a process that looks now, and for one after a crash.

@@ -372,7 +372,7 @@ def test_dead_letters_are_bounded_by_number_and_bytes_and_the_oldest_go_first(tm
         assert [body[0] for body in on_disk(path, "dead_letters")] == ["b", "c"]
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         outbox.submit(replace(entry(1, reason="too large"), body="d" * 6000), answers.put)
-        assert "larger than all dead letters may be" in str(answers.get(timeout=SOON))
+        assert "larger than the limit for all dead letters together" in str(answers.get(timeout=SOON))
         # What another process deletes is not counted any more.
         DeadLetters(path).remove([letter.id for letter in DeadLetters(path).all()])
         for letter in "ef":
@@ -515,7 +515,7 @@ def test_what_a_sensor_that_stops_waits_with_for_room_is_never_sent(tmp_path: Pa
         outbox.withdraw("p.S")
         error = mine.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "is full, and p.S stops: this trigger is not sent" in str(error)
+        assert "is full, and p.S is stopping: this trigger will not be sent" in str(error)
         assert isinstance(waiting(outbox, 4).get(timeout=SOON), OutboxError)
         outbox.welcome("p.S")
         again = waiting(outbox, 5)
@@ -548,7 +548,7 @@ def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path
         outbox.withdraw("p.S")
         error = mine.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "disk is full, and p.S stops: this trigger is not sent" in str(error)
+        assert "disk is full, and p.S is stopping: this trigger will not be sent" in str(error)
         assert other.empty()
         writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
         assert other.get(timeout=SOON) is None
@@ -564,7 +564,7 @@ def test_who_waits_for_a_disk_that_is_full_is_told_when_the_container_stops(tmp_
         outbox.give_up_waiting()
         error = answers.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "disk is full, and the container stops" in str(error)
+        assert "disk is full, and the container is stopping" in str(error)
 
 
 def test_more_than_one_commit_takes_is_committed_though_nothing_more_comes(tmp_path: Path) -> None:
@@ -604,7 +604,7 @@ def test_an_entry_that_is_no_good_is_refused_to_its_sender_alone(tmp_path: Path,
             outbox.submit(item, answers[-1].put)
         told = [answer.get(timeout=SOON) for answer in answers]
         assert [told[0], told[3]] == [None, None]
-        assert "the outbox does not take this trigger" in str(told[1])
+        assert "the outbox does not accept this trigger" in str(told[1])
         assert isinstance(told[2], OutboxError)
         assert outbox.wait_empty(SOON)
         assert not outbox.problem
@@ -635,11 +635,11 @@ def test_an_outbox_that_takes_nothing_and_cannot_heal_says_so_and_raises(
         for number in range(3):
             with pytest.raises(OutboxError, match="no such table"):
                 outbox.put([entry(number)])
-        assert "takes nothing" in outbox.problem
+        assert "accepts nothing" in outbox.problem
         writer_of(outbox).execute("ALTER TABLE elsewhere RENAME TO outbox")
         put(outbox, entry(4))
         eventually("it takes something", lambda: not outbox.problem)
-    assert caplog.text.count("takes nothing") == 1
+    assert caplog.text.count("accepts nothing") == 1
 
 
 def test_a_full_outbox_is_one_of_too_many_bytes_too_but_one_entry_always_fits(tmp_path: Path) -> None:

@@ -480,7 +480,7 @@ def test_a_jump_of_the_wall_clock_makes_a_holder_renew_before_it_acts(
         assert not one.turn().evicted
         assert one.holdings.is_held("p.S1", 1)
     assert not doubts
-    assert caplog.text.count("the wall clock was set, or this host was paused") == 4
+    assert caplog.text.count("the wall clock was changed, or this host was paused") == 4
     assert "by -10800.0 s" in caplog.text
 
 
@@ -577,7 +577,7 @@ def test_of_two_that_run_from_one_memory_one_stops_and_joins_again(
     assert "another container runs under this one's identity" in twin.turn().evicted
     assert not world.doubles()
     assert "a clone" not in caplog.text
-    assert "this machine was cloned, or restored from a snapshot; it joins again" in caplog.text
+    assert "this machine was cloned, or restored from a snapshot; this container joins again" in caplog.text
     # The one that goes on was not evicted, and both renew from now on.
     world.turns(one, twin, seconds=3 * LEASE)
     alive = [member for member in one.view.members if not member.dead]

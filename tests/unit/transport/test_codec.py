@@ -96,7 +96,7 @@ def body(payload: Any, *, trigger: Any = "p.t", trace: Any = None) -> str:
         (nested(254, dict), "nested more than 254 levels deep$"),
         (nested(254, list), "nested more than 254 levels deep$"),
         (nested(600, dict), "nested more than 254 levels deep$"),
-        ("é" * (8 * 1024 * 1024), "of which 16,777,216 fit into a document$"),
+        ("é" * (8 * 1024 * 1024), "but only 16,777,216 fit into a document$"),
     ],
     ids=range(8),
 )

@@ -153,7 +153,7 @@ def test_a_broker_that_blocks_is_waited_for_and_told_until_it_unblocks(
     assert not thread.is_alive()
     assert made.health.ok
     assert "blocks its publishers" in caplog.text
-    assert "takes messages again" in caplog.text
+    assert "accepts messages again" in caplog.text
     made.close()
 
 
