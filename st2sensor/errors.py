@@ -1,7 +1,7 @@
 """All errors of st2sensor in one tree. Each has the exit code of a command that fails with it.
 
     St2SensorError                      1
-    ├── ConfigError                     78   a configuration file or option is invalid
+    ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; the message names file, place and remedy
     ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
     ├── RecordingError                  1    a file of recorded triggers is wrong; the message names the line

@@ -72,8 +72,8 @@ class Hang:
 class SensorReport:
     """One sensor.
 
-    :param state: the state of its process, for example `running`; or one of: `disabled`; `elsewhere`: another node runs it;
-        `waiting`: its turn has not come, or no node holds it; `refused`: its content was never accepted; `down`: no
+    :param state: the state of its process, for example `running`; or one of: `disabled`; `elsewhere`: another node runs
+        it; `waiting`: its turn has not come, or no node holds it; `refused`: its content was never accepted; `down`: no
         container runs.
     :param node: the node that holds it; None if none does, or sensors are not shared.
     :param fence: fence of its lease; None if `node` is None.

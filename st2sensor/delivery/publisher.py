@@ -82,7 +82,7 @@ class PublisherThread:
         self.held_back = Health(reason="")
         """Health of the routing keys; replaced by the publisher's thread, read by any thread."""
         self.held_by_sensor: Mapping[str, str] = {}
-        """Texts that describe the messages held back, by sensor; replaced by the publisher's thread, read by any thread."""
+        """Texts that describe the messages held back, by sensor. The publisher's thread replaces the mapping."""
         self._restricted: frozenset[Lane] = frozenset()
         self._report_at = 0.0
         """When `held_back` and `held_by_sensor` are updated next, on the monotonic clock."""

@@ -1,5 +1,5 @@
-"""Publishes one window of rows: makes their messages, counts them, and turns those that can never be published into dead
-letters. For the publisher's thread.
+"""Publishes one window of rows: makes their messages, counts them, and turns those that can never be published into
+dead letters. For the publisher's thread.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Catalogue:
         return next((self._refusals[name] for name in names if name in self._refusals), None)
 
     def _candidates(self, trigger: Mapping[str, object]) -> Iterator[str]:
-        """Yield the references of types or triggers that a trigger's fields may refer to. The fields may hold anything."""
+        """Yield the references of types or triggers that a trigger's fields may mean. A field may hold any value."""
         identifier = trigger.get("id")
         named = (
             trigger.get("type"),

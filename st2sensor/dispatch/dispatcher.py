@@ -1,4 +1,4 @@
-"""Takes events from a sensor's dispatch() to the outbox: finds their trigger type, and rejects those that do not fit it.
+"""Takes events from a sensor's dispatch() to the outbox: finds their trigger types, and rejects those that do not fit.
 
 An event that cannot be published is kept as a dead letter, with the reason, so that nothing is lost silently. As in
 StackStorm, the sensor is not notified. The work done here does not depend on the payload: the sensor itself or a worker

@@ -87,7 +87,7 @@ class Traffic:
         self._observer = observer
 
     def refused(self, entry: Entry) -> None:
-        """Count an entry that has become a dead letter because the broker refused it, or because it cannot be encoded."""
+        """Count an entry that has become a dead letter because the broker refused it, or encoding it failed."""
         self._refused[entry.sensor] += 1
 
     def published(self, seconds: float) -> None:

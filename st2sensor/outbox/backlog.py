@@ -132,6 +132,6 @@ class Backlog:
             return {settled.id for settled in self._settled}
 
     def wait_empty(self, until: float) -> bool:
-        """Wait until a time on the monotonic clock for the broker to get everything. Return whether it has everything."""
+        """Wait until the broker has everything, or until a time on the monotonic clock. Return whether it has."""
         with self.changed:
             return self.changed.wait_for(lambda: self.depth == 0, max(0.0, until - time.monotonic()))

@@ -99,7 +99,7 @@ class Outbox:
         """Submit an entry. From any thread.
 
         :param done: called once the entry is on disk, or never will be.
-        :param still: returns whether the entry may be accepted; otherwise `done` gets LeaseLost. None accepts it always.
+        :param still: returns whether the entry may be accepted; otherwise `done` gets LeaseLost. None: always accept.
         """
         self._writer.incoming.put(Submitted(entry, done, still))
 

@@ -207,7 +207,8 @@ class Writer:
             self._is_full = True
             of = f" of {room.size} bytes"
             LOG.warning(
-                "the outbox %s is full with %d triggers%s: dispatch() waits in %s until the broker accepts some of them",
+                "the outbox %s is full with %d triggers%s: dispatch() waits in %s "
+                "until the broker accepts some of them",
                 *(self._store.path, room.depth + len(batch), "" if room.depth + len(batch) >= room.max_depth else of),
                 ", ".join(self.waiting.sensors()),
             )

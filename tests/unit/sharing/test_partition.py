@@ -1,4 +1,4 @@
-"""Which sensors are a node's own."""
+"""The sensors that belong to a node."""
 
 from __future__ import annotations
 

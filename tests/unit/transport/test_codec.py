@@ -23,7 +23,7 @@ from tests.support.workspace import sample, sample_body
 
 
 def encoded(instance: TriggerInstance, serializer: str) -> Message:
-    """As the container encodes it, by way of the outbox."""
+    """Encode it as the container does, by way of the outbox."""
     return codec.trigger_message(
         event_of(instance).body(),
         tagged=instance.tagged,
@@ -134,7 +134,7 @@ def test_neither_are_a_trigger_and_a_trace_that_it_would_drop(other: dict[str, A
 
 
 class Stand(pickle.Unpickler):
-    """Reads pickles as StackStorm does: of its own classes there is a stand-in each; `bson` is there."""
+    """Reads pickles as StackStorm does, with stand-ins for its own classes. `bson` is available."""
 
     def __init__(self, body: bytes, *modules: str) -> None:
         super().__init__(io.BytesIO(body))
