@@ -132,6 +132,9 @@ class Backlog:
             return {settled.id for settled in self._settled}
 
     def wait_empty(self, until: float) -> bool:
-        """Wait until the broker has everything, or until a time on the monotonic clock. Return whether it has."""
+        """Wait until the broker has everything, or until a time on the monotonic clock.
+
+        Return whether the broker has everything.
+        """
         with self.changed:
             return self.changed.wait_for(lambda: self.depth == 0, max(0.0, until - time.monotonic()))

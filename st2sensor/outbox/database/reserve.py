@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 LARGEST, SMALLEST = 8 << 20, 512 << 10
-"""Minimum and maximum size of the reserve in bytes."""
+"""Maximum and minimum size of the reserve, in bytes."""
 
 SHARE = 8
 """Number by which the free space is divided to get the size of the reserve."""

@@ -58,7 +58,7 @@ def on_disk(path: Path, table: str = "outbox") -> list[str]:
 
 
 def writer_of(outbox: Outbox) -> sqlite3.Connection:
-    """Deadline for operations of a disk."""
+    """Return the connection for writing, with which a test can imitate a disk."""
     connection = outbox._store._writer
     assert connection is not None
     return connection

@@ -31,7 +31,7 @@ STEPS = st.lists(
 
 
 class Clocks:
-    """A world whose machines are paused while boot clocks continue or stand still, and whose wall clocks are changed."""
+    """A world whose machines are paused while boot clocks continue or stand still, and wall clocks are changed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
