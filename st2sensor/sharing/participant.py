@@ -1,5 +1,4 @@
-"""One container's part in sharing sensors: it renews its lease, watches other members, and takes, moves and releases
-sensors.
+"""One container's part in sharing sensors: it renews its lease, watches others, and takes, moves and releases sensors.
 
 See docs/sharing.md for the protocol. The container calls `turn` repeatedly, in a separate thread.
 """
@@ -172,9 +171,7 @@ class Participant:
             if member.id == self._presence.id:
                 continue
             if self._leases.evict(member.id, member.counter):
-                LOG.warning(
-                    "%s has not renewed its lease: it counts as dead, and its sensors are taken over", member.node
-                )
+                LOG.warning("%s has not renewed its lease, so it counts as dead: others take its sensors", member.node)
             # Even if another member was faster.
             self._see_members()
         if self._boottime() >= self._read_all_at or situation.wanted.keys() - self._view.leases.keys():
