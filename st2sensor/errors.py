@@ -1,4 +1,4 @@
-"""All errors of st2sensor in one tree, each with the exit code of a command that ends with it.
+"""All errors of st2sensor in one tree. Each has the exit code of a command that fails with it.
 
     St2SensorError                      1
     ├── ConfigError                     78   a configuration file or option is wrong
@@ -13,7 +13,7 @@
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
     ├── ContainerForbidden              77   a container may be listening, but this user may not connect to it
-    ├── LeaseLost                       75   this container may not run the sensor any more
+    ├── LeaseLost                       75   this container may no longer run the sensor
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is not a database, or is damaged
     ├── WorkFailed                      70   a worker process did not do its task
@@ -28,7 +28,7 @@
     │   └── MessageRefused              69   the broker will never accept a message
     │       └── Undeliverable           69   its consumers cannot accept it
     ├── RpcError                        70   the container refused a sensor's request
-    │   ├── SensorStops                 70   the sensor must stop, so its call does not wait any longer
+    │   ├── SensorStops                 70   the sensor must stop, so its call no longer waits
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
     │   └── ContainerGone               70   the connection to the container is lost
     └── DatastoreError                  69   a datastore call of a sensor failed
@@ -55,7 +55,7 @@ class ContentError(St2SensorError):
     """A file of a pack is wrong.
 
     :param message: the problem and the remedy.
-    :param file: path of the file, as the user knows it.
+    :param file: path of the file, as it is shown to the user.
     :param line: line in the file, counted from 1; None if unknown.
     """
 
@@ -73,7 +73,7 @@ class ContentError(St2SensorError):
 
 
 def _readable(text: str) -> str:
-    """Return a text fit for terminals and databases: bytes of file names that are not UTF-8 are escaped."""
+    """Return a text for terminals and databases: bytes of file names that are not UTF-8 are escaped."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
@@ -130,7 +130,7 @@ class LeaseLost(St2SensorError):
     exit_code = 75
 
     def __init__(self, sensor: str) -> None:
-        super().__init__(f"{sensor} is not held by this container any more: another container may run it")
+        super().__init__(f"this container no longer holds {sensor}: another container may be running it")
 
 
 class OutboxError(St2SensorError):

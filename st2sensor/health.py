@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether it works, and since when.
+    """Whether the thing works, and since when.
 
     :param reason: why it does not work, in words; empty if it works.
-    :param since: when that began, in seconds since the epoch.
+    :param since: when this state began, in seconds since the epoch.
     """
 
     reason: str

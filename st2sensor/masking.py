@@ -9,7 +9,7 @@ MASK = "********"
 """Stands for the value of a secret, as in StackStorm."""
 
 SHORTEST_SECRET = 4
-"""Characters of the shortest secret that is masked. Shorter ones occur in ordinary words."""
+"""Number of characters of the shortest secret that is masked. Shorter secrets occur in ordinary words."""
 
 
 def masked(text: str, secrets: frozenset[str]) -> str:
@@ -20,12 +20,12 @@ def masked(text: str, secrets: frozenset[str]) -> str:
 
 
 def lines(secrets: Iterable[str]) -> frozenset[str]:
-    """Return the lines of secrets, because a log is written line by line."""
+    """Return the lines of all secrets, because a log is written line by line."""
     return frozenset(line for secret in secrets for line in secret.splitlines() if len(line) >= SHORTEST_SECRET)
 
 
 def forms(secrets: Iterable[str]) -> frozenset[str]:
-    """Return secrets as they are, and as Python's and JSON's messages show them."""
+    """Return secrets as they are, and in the forms in which messages of Python and JSON show them."""
     return frozenset(
         form
         for secret in secrets

@@ -1,4 +1,4 @@
-"""Reports of the container on itself and its sensors, for commands and pages. Times are seconds since the epoch."""
+"""The container's reports about itself and its sensors, for commands and pages. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CONTROL_SOCKET = "control.sock"
 """The file in a state directory through which commands reach its container."""
 
 PAGE = 1000
-"""Most sensors in one answer of the control socket."""
+"""Maximum number of sensors in one answer of the control socket."""
 
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
 """States of sensors that have no process."""
@@ -34,7 +34,7 @@ STATES = (
 class Notice:
     """An incident of a sensor.
 
-    :param text: the incident in words; an error's traceback included.
+    :param text: the incident in words, including an error's traceback.
     """
 
     at: float
@@ -46,7 +46,7 @@ class Poll:
     """The newest poll().
 
     :param at: when it began.
-    :param seconds: its duration, so far if it is running.
+    :param seconds: its duration, or its duration so far if it is running.
     """
 
     at: float
@@ -56,9 +56,9 @@ class Poll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
-    """A slow method of a sensor, or a slow call that it makes. That alone is no failure.
+    """A slow method of a sensor, or a slow call that it makes. A hang by itself is not a failure.
 
-    :param what: the method or call, as in `poll()`.
+    :param what: the method or call, for example `poll()`.
     :param since: when it began.
     :param heard: when the sensor's process last sent a message; None for never.
     """
@@ -72,32 +72,33 @@ class Hang:
 class SensorReport:
     """One sensor.
 
-    :param state: the state of its process, as in `running`; or one of: `disabled`; `elsewhere`: another node runs it;
-        `waiting`: its turn has not come, or no node holds it; `refused`: its content was never accepted; `down`: no
+    :param state: the state of its process, for example `running`; or one of: `disabled`; `elsewhere`: another node runs
+        it; `waiting`: its turn has not come, or no node holds it; `refused`: its content was never accepted; `down`: no
         container runs.
     :param node: the node that holds it; None if none does, or sensors are not shared.
-    :param fence: fence of its lease; None as for `node`.
-    :param since: when it entered that state; None if unknown.
-    :param reason: why it entered that state, in words.
+    :param fence: fence of its lease; None if `node` is None.
+    :param since: when it entered this state; None if unknown.
+    :param reason: why it entered this state, in words.
     :param restarts: number of times its process was started again since the container started.
     :param failures: number of failed exits in a row.
-    :param failing: whether these are enough to need attention, and the sensor has not dispatched since.
+    :param failing: whether that is enough to need attention, and the sensor has not dispatched since.
     :param hang: a call that takes longer than 10 seconds and three poll intervals; None for none.
     :param next_start: when it starts again after a failure.
     :param refused: why the newest content on disk was refused, so that older content runs, or none.
-    :param refused_types: why some of its trigger types were refused, with one reason each.
+    :param refused_types: why some of its trigger types were refused, one reason for each.
     :param held_back: number of its triggers that wait because the broker refuses their routing key, in words; empty
         for none.
     :param dropped: lines of its log that were dropped because they exceeded [sensorcontainer] output_rate.
     :param polls: number of polls since the container started.
-    :param poll_seconds: duration of these polls together.
+    :param poll_seconds: total duration of these polls.
     :param trigger: reference of the newest trigger's type.
     :param triggers_per_minute: triggers in the last minute.
     :param recent: triggers in each span of 10 seconds, oldest first.
     :param dispatched: triggers since the container started.
     :param invalid: triggers that failed validation.
-    :param last_invalid: the newest of these, and why it failed.
-    :param dead: invalid triggers, and those that the broker rejected.
+    :param last_invalid: the newest invalid trigger, and why it failed.
+    :param dead: triggers that became dead letters: invalid ones, those that the broker refused, and those that could
+        not be encoded.
     :param memory: bytes, as of the last sample.
     :param cpu: seconds of processor time, as of the last sample.
     :param digest: digest of the code, metadata and configuration that run.
@@ -160,11 +161,11 @@ class SharingReport:
 
     :param nodes: number of nodes by state.
     :param drained: whether this node is drained.
-    :param sensors: number of sensors that some node is to run.
-    :param held: number of these that this node holds.
-    :param unheld: number of these that no node holds.
+    :param sensors: number of sensors that should run on some node.
+    :param held: number of those that this node holds.
+    :param unheld: number of those that no node holds.
     :param lease_left: seconds until this node's sensors stop, unless it renews its leases.
-    :param takeovers: number of leases taken from dead containers.
+    :param takeovers: number of leases taken over from dead containers.
     :param moves: number of leases handed over.
     :param losses: number of times that all leases were lost because they were not renewed in time.
     """
@@ -188,15 +189,15 @@ class NodeReport:
     :param source: the configuration files.
     :param summary: number of sensors in each state, in words.
     :param outbox_depth: number of triggers that wait for the broker.
-    :param outbox_size: most triggers that may wait.
+    :param outbox_size: maximum number of triggers that may wait.
     :param outbox_bytes: bytes of the triggers that wait.
-    :param outbox_max_bytes: most bytes that may wait.
+    :param outbox_max_bytes: maximum number of bytes that may wait.
     :param outbox_oldest: when the oldest waiting trigger was dispatched; None if none waits.
     :param latencies: number of publishing rounds by upper bounds of their duration.
     :param latency_sum: duration of all rounds, in seconds.
     :param memory: bytes of the container's own process.
     :param cpu: seconds of processor time of that process.
-    :param notes: problems that affect nothing the container needs.
+    :param notes: problems that do not affect anything the container needs.
     :param sharing: its part in sharing sensors; None if they are not shared.
     """
 

@@ -22,15 +22,15 @@ NO, YES = ("false", "0", "no", "off"), ("true", "1", "yes", "on")
 CERTIFICATES = {"none": "none", "optional": "optional", "required": "required"} | {
     f"cert_{name}": name for name in ("none", "optional", "required")
 }
-"""Our values of ssl_cert_reqs, by kombu's."""
+"""Our values of ssl_cert_reqs, by the values that kombu uses."""
 
 MECHANISMS = ("PLAIN", "AMQPLAIN", "EXTERNAL", "GSSAPI")
 
 LONGEST_TIMEOUT = 15.0
-"""Most seconds of a URL's connect_timeout."""
+"""Maximum of a URL's connect_timeout, in seconds."""
 
 LONGEST_HEARTBEAT = 60.0
-"""Most seconds of a URL's heartbeat."""
+"""Maximum of a URL's heartbeat, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +94,14 @@ def warnings(messaging: Messaging) -> Iterator[str]:
             )
         elif tls is not None and not tls.check_hostname:
             yield (
-                f"[messaging] {shown(url)}: the host's name in the broker's certificate is not checked, so any host"
+                f"[messaging] {shown(url)}: the host name in the broker's certificate is not checked, so any host"
                 " with a certificate of the same authority can read the password and all triggers; set"
                 " ssl_check_hostname = true"
             )
 
 
 def broker_url(url: str, tls: Tls | None, login_method: str | None, *, key: str = "[messaging] url") -> BrokerUrl:
-    """Return one broker. Its URL's options win over those of `[messaging]`.
+    """Return one broker. Options in its URL take precedence over those of `[messaging]`.
 
     Raises ValueError naming the key, and no password.
     """
@@ -198,11 +198,11 @@ OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": _seconds(LONGEST_TIMEOUT),
     "heartbeat": _seconds(LONGEST_HEARTBEAT),
 }
-"""The function that reads each of kombu's options in URLs."""
+"""The functions that read kombu's options in URLs, by option."""
 
 
 def _tls_of(url: str, scheme: str, options: Mapping[str, Any], tls: Tls | None, key: str) -> Tls | None:
-    """Return how to use TLS with one broker. The URL's options win over `[messaging]`. Raises ValueError."""
+    """Return how to use TLS with one broker. Options in the URL override `[messaging]`. Raises ValueError."""
     detailed = any(name.startswith("ssl_") for name in options)
     everywhere = tls is not None and tls.everywhere
     is_wanted = options.get("ssl", everywhere or scheme == "amqps" or detailed)

@@ -62,7 +62,7 @@ def _sharing(group: cfg.ConfigOpts.GroupAttr) -> Sharing | None:
 
 
 def _node_name(group: cfg.ConfigOpts.GroupAttr) -> str:
-    """Return this node's name. Among nodes that share sensors, StackStorm's default would be the name of each."""
+    """Return this node's name. If sensors are shared, StackStorm's default would name every node alike."""
     is_default = group.sensor_node_name == STACKSTORM_NODE_NAME
     shares = group.partition_provider.get("name") == SHARED
     return socket.gethostname() if shares and is_default else str(group.sensor_node_name)

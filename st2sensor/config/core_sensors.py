@@ -11,11 +11,11 @@ from oslo_config import cfg
 from st2sensor.settings import Timers, Webhooks
 
 SENSORS = {"webhook_sensor": "webhooks", "timer_sensor": "timers"}
-"""The sections that enable sensors, by the sensors' metadata files without suffix."""
+"""The sections that enable sensors, by the names of the sensors' metadata files without suffix."""
 
 
 def enabled_sensors(options: cfg.ConfigOpts) -> tuple[str, ...]:
-    """Return the enabled sensors, by their metadata files without suffix."""
+    """Return the enabled sensors, named by their metadata files without suffix."""
     return tuple(name for name, group in SENSORS.items() if options[group].enable)
 
 
@@ -46,5 +46,5 @@ def _zone(name: str | None) -> str | None:
         return name and ZoneInfo(name).key
     except (LookupError, ValueError, OSError) as exception:
         raise ValueError(
-            f"[timers] local_timezone: there is no time zone {name}; write it as in Europe/Berlin, or remove the key"
+            f"[timers] local_timezone: there is no time zone {name}; write one such as Europe/Berlin, or remove the key"
         ) from exception

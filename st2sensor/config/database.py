@@ -30,16 +30,16 @@ def database(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path], st
 
 
 def ignored_certificate(group: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
-    """Yield a warning if the client's certificate is set by keys that have no effect any more."""
+    """Yield a warning if the client's certificate is set by keys that no longer have an effect."""
     if group.connection is None and (group.ssl_keyfile or group.ssl_certfile) and not group.tls_certificate_key_file:
         yield (
-            "[database] ssl_keyfile and ssl_certfile have no effect, as in StackStorm since 3.9: put certificate and "
-            "key into one file, and set tls_certificate_key_file to it"
+            "[database] ssl_keyfile and ssl_certfile have no effect, as in StackStorm since 3.9: put the certificate "
+            "and the key into one file, and set tls_certificate_key_file to its path"
         )
 
 
 def _client(group: cfg.ConfigOpts.GroupAttr) -> dict[str, Any]:
-    """Return the options for pymongo's client. A login in the URL wins over that of the keys."""
+    """Return the options for pymongo's client. A login in the URL takes precedence over the keys."""
     options: dict[str, Any] = {}
     if group.username and "@" not in group.host:
         options |= {"username": group.username, "password": group.password}

@@ -1,4 +1,4 @@
-"""Reads configuration files, and the variables that win over them, with oslo.config. Finds misspelt keys."""
+"""Reads configuration files, and the variables that override them, with oslo.config. Finds misspelt keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOSE = 0.8
 
 
 def files_of(path: str) -> list[str]:
-    """Return a configuration file, or a folder's files by name. Raises ConfigError."""
+    """Return a configuration file, or a folder's files in order of their names. Raises ConfigError."""
     try:
         if os.path.isdir(path):
             return sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".conf") and entry.is_file())
@@ -52,7 +52,7 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
 
 
 def misspelt(files: Sequence[str]) -> Iterator[str]:
-    """Yield a warning for each section and key that resembles one of ours, unless StackStorm knows it."""
+    """Yield a warning for each unknown section and key that resembles one of ours, unless StackStorm knows it."""
     for path in files:
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()

@@ -1,7 +1,7 @@
 """Reads configuration files into Settings.
 
 Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder that
-contains the last of the named configuration files, or folders of such files. So a checkout can be moved.
+contains the last configuration file that was named, or the last folder of such files. So a checkout can be moved.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
 
 def load(config_files: Sequence[str]) -> Settings:
-    """Read configuration files, and `ST2_<SECTION>__<KEY>` variables. Later files win, and variables win over files.
+    """Read configuration files, and `ST2_<SECTION>__<KEY>` variables.
 
-    A folder stands for its *.conf files, by name. If no file is named, `$ST2_CONF` or /etc/st2/st2.conf is read first.
-    Raises ConfigError naming file, key and remedy.
+    Later files override earlier ones, and variables override files.
+
+    A folder stands for its *.conf files, in order of their names. If no file is named, `$ST2_CONF` or
+    /etc/st2/st2.conf is read first.
+    Raises ConfigError, which names the file, the key and the remedy.
     """
     default = os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
     given = [os.path.abspath(path) for path in config_files] or [default]
@@ -51,7 +54,7 @@ def load_if_any(config_files: Sequence[str]) -> Settings | None:
 
 
 def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Settings:
-    """:param folder: the folder that relative paths are relative to."""
+    """:param folder: the base of relative paths."""
 
     def resolve(path: str) -> Path:
         return Path(os.path.normpath(folder / os.path.expanduser(path)))
@@ -109,7 +112,7 @@ def _content(options: cfg.ConfigOpts, resolve: Callable[[str], Path]) -> Content
     base_path = resolve(options.system.base_path)
     user_paths = [path for path in options.content.packs_base_paths.split(":") if path.strip()]
     return Content(
-        # The order is StackStorm's. A default path that is also written out occurs twice.
+        # The order is the same as in StackStorm. A default path that is also written out would occur twice.
         pack_paths=tuple(dict.fromkeys(map(resolve, [options.content.system_packs_base_path, *user_paths]))),
         configs_path=base_path / "configs",
         virtualenvs_path=base_path / "virtualenvs",

@@ -12,26 +12,27 @@ from st2sensor.config.options import GROUPS, STACKSTORMS
 HEAD = """\
 # Configuration reference
 
-Every section and key of `st2.conf`. This page is made from the options by `make docs`; `conf/st2.conf` shows the same
-keys as a file. StackStorm's keys have its names, defaults and meaning.
+This page lists every section and key of `st2.conf`. `make docs` generates it from the options; `conf/st2.conf` shows
+the same keys as a file. StackStorm's keys keep their names, defaults and meaning.
 
-- The file is `--config-file FILE`, else `$ST2_CONF`, else `/etc/st2/st2.conf`. The option may be repeated; later files
-  win. `--config-dir FOLDER` reads the `*.conf` files of a folder by name; they win over files named before.
-- `ST2_<SECTION>__<KEY>` in the environment wins over all files, as in `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`. An empty
-  variable counts as unset.
-- A relative path is relative to the folder of the file that is named last. In a value, `$section.key` stands for the
-  value of another key, and `$$` for a `$`.
+- The file is `--config-file FILE`, or else `$ST2_CONF`, or else `/etc/st2/st2.conf`. The option may be repeated; later
+  files override earlier ones. `--config-dir FOLDER` reads the `*.conf` files of a folder in order of their names; they
+  override files named before.
+- An environment variable `ST2_<SECTION>__<KEY>`, such as `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`, overrides all files.
+  An empty variable counts as unset.
+- A relative path is relative to the folder of the last file that is named. In a value, `$section.key` stands for the
+  value of another key, and `$$` for a single `$`.
 - Items of a list are separated by commas; a mapping is written `key:value, key:value`.
-- An invalid value is refused: the message names file and key, and the exit code is 78. A key that resembles one of
-  these causes a warning by each command, and in the container's log.
+- An invalid value is refused: the message names the file and the key, and the exit code is 78. For an unknown key that
+  resembles one of these, each command prints a warning, and the container logs one.
 - Commands and the container read all keys when they start: restart the container after a change.
 """
 
 TAIL = """\
 ## Keys that have no effect
 
-StackStorm knows these keys, and st2sensor ignores them silently. They include those for retries, because st2sensor
-retries brokers and databases forever. Sections of other StackStorm services are also ignored.
+These keys exist in StackStorm; st2sensor silently ignores them. They include the limits on retries, because st2sensor
+keeps trying to reach brokers and databases without a limit. Sections of other StackStorm services are also ignored.
 """
 
 TYPES: dict[type[cfg.Opt], str] = {

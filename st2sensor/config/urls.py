@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 MONGODB = ("mongodb", "mongodb+srv")
 
 FILES = ("sqlite", "local")
-"""Schemes whose URLs name a file, and never hold a password."""
+"""Schemes of URLs that name a file and never contain a password."""
 
 HIDDEN = "***"
 """Stands for text that may be a password."""
@@ -79,12 +79,12 @@ def parts_of(url: str) -> Parts | None:
 
 
 def separated(text: str) -> list[str]:
-    """Return the URLs of a list, which may be separated by commas, semicolons or white space."""
+    """Return the URLs of a list. They may be separated by commas, semicolons or white space."""
     return [piece.strip(" \t\r\n,;") for piece in SEPARATOR.split(text) if piece.strip(" \t\r\n,;")]
 
 
 def shown(*urls: str, login: bool = True) -> str:
-    """Return URLs as they may be shown. They may be malformed. Options are omitted, because they may hold passwords.
+    """Return URLs, perhaps malformed ones, in a form that may be shown. Options are omitted: they may hold passwords.
 
     :param login: whether to show the user of the login.
     """
@@ -111,7 +111,7 @@ def _shown(url: str, login: bool) -> str:
 
 
 def without_secrets(text: str, urls: Iterable[str]) -> str:
-    """Return the message of a library or a server without the passwords of URLs it may quote."""
+    """Remove the passwords of URLs from the message of a library or a server, which may quote them."""
     for url in urls:
         parts = parts_of(url)
         if parts is None:
@@ -123,7 +123,7 @@ def without_secrets(text: str, urls: Iterable[str]) -> str:
 
 
 def _spellings(password: str) -> Iterator[str]:
-    """Yield the ways to quote a password: as it is, decoded, encoded, or with the escapes of Python or JSON."""
+    """Yield forms in which a password may be quoted: as it is, decoded, encoded, or escaped as in Python or JSON."""
     for plain in (password, unquote(password)):
         yield plain
         yield quote(plain, safe="")
@@ -147,7 +147,7 @@ def database_url(url: str, resolve: Callable[[str], Path], state_dir: Path) -> s
 
 
 def mongodb_url(hosts: str, port: int) -> str:
-    """Return the URL of hosts separated by commas. Those without a port get the given one."""
+    """Return the URL of hosts separated by commas. Hosts without a port get the given one."""
     found = []
     for host in filter(None, map(str.strip, hosts.split(","))):
         is_bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
@@ -164,7 +164,7 @@ def checked(key: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
     except ValueError:
-        # Its text would quote what may be a password.
+        # The text of this exception would quote a possible password.
         raise ValueError(f"{key} = {shown(url)}: this is not a URL; {ENCODED}") from None
     if parts.scheme not in FILES and "@" in f"{parts.path}{parts.query}":
         raise ValueError(f"{key} = {shown(url)}: there is an @ after the host; {ENCODED}")
@@ -177,7 +177,7 @@ def checked(key: str, url: str) -> SplitResult:
 
 
 def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
-    """Return host and port of HOST:PORT; an IPv6 address is in brackets. Raises ValueError naming the key.
+    """Return host and port of HOST:PORT; an IPv6 address must be in brackets. Raises ValueError naming the key.
 
     :param token: token that visitors need; required beyond loopback.
     """
@@ -185,9 +185,9 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
         parts = urlsplit(f"//{address}")
         port = parts.port
     except ValueError as exception:
-        raise ValueError(f"{key} = {address}: {exception}; write HOST:PORT, as in 127.0.0.1:9105") from exception
+        raise ValueError(f"{key} = {address}: {exception}; write HOST:PORT, for example 127.0.0.1:9105") from exception
     if not parts.hostname or not port or parts.path or parts.username is not None:
-        raise ValueError(f"{key} = {address}: write HOST:PORT, as in 127.0.0.1:9105")
+        raise ValueError(f"{key} = {address}: write HOST:PORT, for example 127.0.0.1:9105")
     if not token and not _is_loopback(parts.hostname):
         raise ValueError(f"{key} = {address} is beyond loopback: also set http_token, or use 127.0.0.1")
     return parts.hostname, port
@@ -201,7 +201,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def api_url(url: str | None) -> str | None:
-    """Return the URL of StackStorm's API. Raises ValueError without the URL, because it may hold a password."""
+    """Return the URL of StackStorm's API. Raises ValueError that does not quote the URL, which may hold a password."""
     if not url:
         return None
     try:
@@ -213,6 +213,7 @@ def api_url(url: str | None) -> str | None:
         is_valid = False
     if not is_valid:
         raise ValueError(
-            "[sensorcontainer] api_url: this is not an http:// or https:// URL; write it as in http://127.0.0.1:9101/v1"
+            "[sensorcontainer] api_url: this is not an http:// or https:// URL; "
+            "write one such as http://127.0.0.1:9101/v1"
         )
     return url

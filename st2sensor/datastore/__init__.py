@@ -1,1 +1,1 @@
-"""The datastore: keys, their values, secrets, and the triggers that announce their changes."""
+"""The datastore: keys, their values, secrets, and the triggers that announce changes."""

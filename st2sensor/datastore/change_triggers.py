@@ -15,7 +15,7 @@ CREATE, UPDATE, VALUE_CHANGE, DELETE = (
 
 
 def triggers_of(change: Change) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield references and payloads of a change's triggers, in StackStorm's order."""
+    """Yield the references and payloads of a change's triggers, in the same order as StackStorm."""
     old, new = change.old, change.new
     if new is None:
         if old is not None:

@@ -1,4 +1,4 @@
-"""The keys of secrets: the current one encrypts, and earlier ones still decrypt."""
+"""The keys for secrets: the current key encrypts, and earlier keys still decrypt."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OPTION = "[keyvalue] encryption_key_path"
 PREVIOUS = "[keyvalue] previous_key_paths"
 
 _Version = tuple[int, int, int]
-"""Numbers of which at least one changes when a file is replaced or written."""
+"""Attributes of a file, at least one of which changes when the file is replaced or written."""
 
 
 class Keyring:
-    """Reads key files when they are needed, and again after they have changed. For any thread."""
+    """Reads key files when they are needed, and again after a change. For any thread."""
 
     def __init__(self, settings: KeyValues) -> None:
         self._settings = settings
@@ -52,19 +52,19 @@ class Keyring:
             except NotCiphertext as exception:
                 raise DatastoreError(f"the secret {name} cannot be decrypted: {exception}") from exception
             except DatastoreError as exception:
-                # This matters only if no other key fits.
+                # This matters only if no other key can decrypt the secret.
                 unusable.append(exception)
             except OtherKey:
                 continue
         if unusable:
             raise unusable[0]
         raise DatastoreError(
-            f"the secret {name} cannot be decrypted: it was encrypted under another key than those of {OPTION} and "
-            f"{PREVIOUS}, or it was changed since"
+            f"the secret {name} cannot be decrypted: it was encrypted with a key other than those of {OPTION} and "
+            f"{PREVIOUS}, or was changed later"
         )
 
     def is_current(self, ciphertext: str) -> bool:
-        """Return whether a value is encrypted under the current key. Raises DatastoreError if that cannot be used."""
+        """Return whether a value is encrypted with the current key. Raises DatastoreError if the key cannot be used."""
         try:
             self._key(self._settings.encryption_key_path, OPTION).decrypt(ciphertext)
         except (NotCiphertext, OtherKey):
@@ -92,5 +92,5 @@ class Keyring:
         except (BadKey, UnicodeDecodeError) as exception:
             reason = exception if isinstance(exception, BadKey) else "it is not text"
             raise DatastoreError(
-                f"{option}: {path} is no key: {reason}; make one with st2-generate-symmetric-crypto-key"
+                f"{option}: {path} is not a key: {reason}; make one with st2-generate-symmetric-crypto-key"
             ) from exception

@@ -1,4 +1,4 @@
-"""The datastore as operators see it: every key of a scope, under its stored name."""
+"""The datastore as operators see it: every key in a scope, under the name that is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from st2sensor.storage.base import Storage
 class OperatorKeys:
     """Reads and writes any key. Calls block.
 
-    Each raises StorageError if the database fails, and ValueError or TypeError for an invalid argument.
+    Every method raises StorageError if the database fails, and ValueError or TypeError for an invalid argument.
     """
 
     def __init__(self, storage: Storage, keyring: Keyring, now: Callable[[], datetime] = utc_now) -> None:
@@ -43,7 +43,7 @@ class OperatorKeys:
         return entry
 
     def decrypted(self, entry: KeyValue) -> KeyValue:
-        """Return an entry with its secret decrypted, if it is one. Raises DatastoreError."""
+        """Return an entry, decrypted if it is a secret. Raises DatastoreError."""
         return replace(entry, value=self._keyring.decrypt(entry.name, entry.value)) if entry.secret else entry
 
     def entry(
@@ -78,9 +78,9 @@ class OperatorKeys:
         return Change(old=removed, new=None)
 
     def reencrypt(self) -> Iterator[tuple[KeyValue, bool | DatastoreError]]:
-        """Encrypt every secret under the current key.
+        """Encrypt every secret with the current key.
 
-        Yields each secret with whether it was changed, or with the reason why it could not be.
+        Yields each secret, and either whether it was changed, or the error that prevented it.
         """
         for scope in SCOPES["all"]:
             for entry in self.list(scope):
@@ -95,7 +95,7 @@ class OperatorKeys:
         except DatastoreError as error:
             return error
         renewed = replace(entry, value=self._keyring.encrypt(text))
-        # If someone changes the secret meanwhile, that encrypts it under the current key.
+        # If someone else changes the secret meanwhile, that change encrypts it with the current key.
         return self._storage.swap_value(renewed, entry.value, self._now(), secret=True) is not None
 
 

@@ -37,7 +37,7 @@ class Found:
 class SensorKeys:
     """Reads and writes keys for sensors. Calls block.
 
-    Each raises StorageUnavailable if the database cannot be reached, StorageError if it refuses, ValueError or
+    Every method raises StorageUnavailable if the database cannot be reached, StorageError if it refuses, ValueError or
     TypeError for an invalid name, value, ttl or scope, and DatastoreRefused if the sensor lacks the permission.
 
     :param now: returns the time that decides which entries have expired.
@@ -49,7 +49,7 @@ class SensorKeys:
         self._now = now
 
     def get(self, asker: Asker, name: str, *, local: bool, scope: str, decrypt: bool) -> Found | None:
-        """Return an entry, or None if there is none.
+        """Return an entry, or None if it does not exist.
 
         :param local: whether the key is the sensor's own.
         :param decrypt: whether to decrypt a secret.
@@ -86,9 +86,9 @@ class SensorKeys:
     def compare_and_set(
         self, asker: Asker, name: str, expected: str | None, value: str, *, local: bool, ttl: float | None
     ) -> Change | None:
-        """Replace a value. Returns None, and does nothing, if the current value is not the expected one.
+        """Replace a value. Returns None, and does nothing, if the current value is not `expected`.
 
-        :param expected: the current value; None if there must be no entry.
+        :param expected: the required current value; None if the entry must not exist.
         """
         stored = own_name(asker, name, local, SYSTEM_SCOPE)
         check_expected(expected)
@@ -103,18 +103,18 @@ class SensorKeys:
         return [Found(entry=entry, encrypted=entry.secret) for entry in found]
 
     def delete(self, asker: Asker, name: str, *, local: bool, scope: str) -> Change | None:
-        """Delete an entry. Returns None if there was none."""
+        """Delete an entry. Returns None if it did not exist."""
         stored = own_name(asker, name, local, scope)
         removed = self._storage.remove_value(SYSTEM_SCOPE, stored, self._now())
         return None if removed is None else Change(old=removed, new=None)
 
     def begin(self, asker: Asker, draft: Batch, *, local: bool, is_expected: bool) -> Batch | None:
-        """Store a batch. It is always carried out afterwards. May be repeated.
+        """Store a batch, which is then always carried out. The call may be repeated.
 
         Returns the stored batch. If another batch must be carried out first, returns that one instead. Returns None,
         and stores nothing, if the current value is not the expected one.
 
-        :param draft: the batch, with `name` as the sensor knows it.
+        :param draft: the batch, with the `name` that the sensor uses.
         :param is_expected: whether the current value must be the draft's `expected`.
         """
         stored = own_name(asker, draft.name, local, SYSTEM_SCOPE)
@@ -132,9 +132,9 @@ class SensorKeys:
         return self._storage.put_batch(batch) or batch
 
     def finish(self, batch: Batch) -> Change | None:
-        """Set the key of a batch whose events are dispatched, and delete the batch. May be repeated.
+        """Set the key of a batch whose events are dispatched, and delete the batch. The call may be repeated.
 
-        If someone else has changed the key meanwhile, their value stays. Returns the change, or None if there was none.
+        A value that someone else has set meanwhile is kept. Returns the change, or None if nothing was changed.
         """
         entry = KeyValue(name=batch.name, value=batch.value)
         change = self._storage.swap_value(entry, batch.expected, self._now())
@@ -142,5 +142,5 @@ class SensorKeys:
         return change
 
     def unfinished(self, sensor: str) -> list[Batch]:  # type: ignore[valid-type]
-        """Return a sensor's batches that are still to be carried out."""
+        """Return a sensor's batches that must still be carried out."""
         return self._storage.batches(sensor)

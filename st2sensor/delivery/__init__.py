@@ -1,1 +1,1 @@
-"""From the outbox to the broker."""
+"""Delivers events from the outbox to the broker."""

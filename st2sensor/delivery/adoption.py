@@ -1,9 +1,9 @@
 """Adopts the entries of outboxes that containers of single sensors have left behind.
 
 A container of one sensor (`--sensor-ref`) has its own state directory below the daemon's. It may end before the broker
-has everything, and no later container would use that directory. So the daemon adopts such entries when it starts. It
-does so in a separate thread, because a full outbox makes it wait for room. New events of the same sensor wait behind
-the adopted ones.
+has everything, and no later container would use that directory. So the daemon adopts such entries when it starts, in a
+separate thread, because adoption has to wait while the outbox is full. New events of the same sensor wait behind the
+adopted ones.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LOG = logging.getLogger("st2sensor.delivery")
 
 
 def start(state_dir: Path, outbox: Outbox) -> None:
-    """Start moving the entries of abandoned outboxes below state_dir into an open one. Call it before sensors start.
+    """Start moving the entries of abandoned outboxes below state_dir into an open one. Call this before sensors start.
 
-    A crash during the move sends some of them twice, with the same message_id.
+    After a crash during the move some entries are sent twice, with the same message_id.
     """
     found = [(path, stack) for path in sorted(state_dir.glob("*/outbox.db")) if (stack := _held(path)) is not None]
     for path, _ in found:
@@ -40,7 +40,7 @@ def start(state_dir: Path, outbox: Outbox) -> None:
 
 
 def _held(path: Path) -> ExitStack | None:
-    """Lock an outbox's directory; None when its container is running."""
+    """Lock an outbox's directory. Returns None if its container is running."""
     with ExitStack() as stack:
         try:
             lock = stack.enter_context((path.parent / "lock").open("a"))
@@ -88,7 +88,7 @@ def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbo
 
 
 def _good(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries that can be stored. A repaired file may hold others, which are dropped."""
+    """Return the entries that can be stored. A repaired file may hold other entries, which are dropped."""
     good = []
     for entry in entries:
         flaw = flaw_of(entry)

@@ -1,6 +1,6 @@
-"""Checks that the serializer fits the consumers of the rules engine's queue. In the publisher's thread.
+"""Checks that the serializer fits the consumers of the rules engine's queue. For the publisher's thread.
 
-StackStorm's rules engine accepts only pickles. It drops everything else, with an error in its own log. No other
+StackStorm's rules engine accepts only pickles. It drops all other messages, with an error in its own log. No other
 consumer accepts pickles.
 """
 
@@ -20,11 +20,11 @@ INTERVAL = 15.0
 
 
 def misfit(serializer: str, queue: str, consumers: int | None) -> str:
-    """Return how the serializer does not fit the consumers of a queue, with the remedy; empty when it fits.
+    """Describe how the serializer does not fit the consumers of a queue, with the remedy. Empty if it fits.
 
     :param serializer: `pickle` or `json`.
     :param queue: the rules engine's queue.
-    :param consumers: the number of its consumers; None where it is unknown.
+    :param consumers: the number of its consumers; None if it is unknown.
     """
     if consumers is None:
         return ""
@@ -37,7 +37,7 @@ def misfit(serializer: str, queue: str, consumers: int | None) -> str:
     if serializer == "pickle" and not consumers:
         return (
             f"[messaging] serializer = pickle does not fit: nobody consumes {queue}, and only StackStorm's rules "
-            "engine takes pickles; start it, or set serializer = json"
+            "engine accepts pickles; start it, or set serializer = json"
         )
     return ""
 
@@ -45,7 +45,7 @@ def misfit(serializer: str, queue: str, consumers: int | None) -> str:
 class Audience:
     """Remembers the result of the last check.
 
-    :ivar health: whether the serializer fits; replaced by the publisher's thread, read by any.
+    :ivar health: whether the serializer fits; replaced by the publisher's thread, read by any thread.
     """
 
     def __init__(self, serializer: str, queue: str, clock: Callable[[], float] = time.monotonic) -> None:

@@ -15,10 +15,10 @@ from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
 from st2sensor.outbox.entry import Entry
 
 BUSY_TIMEOUT = 30.0
-"""Seconds to wait for the container's commits."""
+"""Maximum number of seconds to wait for the container's commits."""
 
 AT_ONCE = 500
-"""Letters that are deleted in one commit. The container's commits wait for it."""
+"""Number of letters that are deleted in one commit. The container's commits wait for it."""
 
 SELECT = f"SELECT id, reason, {COLUMNS} FROM dead_letters"
 
@@ -36,7 +36,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of an outbox. Methods raise OutboxError when the database cannot be used.
+    """The dead letters of an outbox. Methods raise OutboxError if the database cannot be used.
 
     :param path: the outbox database.
     """
@@ -49,11 +49,11 @@ class DeadLetters:
         return self.after(0)
 
     def get(self, identifiers: Sequence[int]) -> list[DeadLetter]:
-        """Return letters by id, oldest first. Raises OutboxError, which names the id, for a missing one."""
+        """Return letters by id, oldest first. Raises OutboxError, which names the id, if one is missing."""
         return [letter for item in self.known(identifiers) for letter in self._read(f"{SELECT} WHERE id = ?", (item,))]
 
     def known(self, identifiers: Sequence[int]) -> list[int]:
-        """Return ids in order, without repeats. Raises OutboxError, which names the id, for a missing one."""
+        """Return ids in order, without repeats. Raises OutboxError, which names the id, if a letter is missing."""
         wanted = sorted(set(identifiers))
         with self._open() as connection:
             query = "SELECT 1 FROM dead_letters WHERE id = ?"
@@ -63,7 +63,7 @@ class DeadLetters:
         return wanted
 
     def after(self, identifier: int) -> Iterator[DeadLetter]:
-        """Iterate over the letters after one, oldest first. They are read in pages, so that the container never waits
+        """Iterate over the letters after an id, oldest first. They are read in pages, so that the container never waits
         for the reader."""
         while letters := self._next(identifier):
             yield from letters
@@ -77,13 +77,13 @@ class DeadLetters:
     def ids(self, older_than: float | None = None) -> list[int]:
         """Return the ids of all letters.
 
-        :param older_than: return only those kept for more than this number of days while containers ran.
+        :param older_than: return only letters that were kept for more than this number of days while containers ran.
         """
         with self._open() as connection:
             if older_than is None:
                 rows = connection.execute("SELECT id FROM dead_letters ORDER BY id")
             elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'run_clock'").fetchone():
-                # The file is of an earlier version, whose letters have no age.
+                # The file was written by an earlier version, whose letters have no age.
                 return []
             else:
                 through = run_clock(connection) - older_than * DAY
@@ -98,9 +98,9 @@ class DeadLetters:
                 connection.executemany("DELETE FROM dead_letters WHERE id = ?", part)
 
     def give_back(self) -> None:
-        """Give the room of deleted letters back to the disk."""
+        """Give the space of deleted letters back to the disk."""
         with self._open() as connection, suppress(sqlite3.OperationalError):
-            # Where a running container prevents it, that container does the same a little later.
+            # If a running container prevents this, that container does the same a little later.
             connection.isolation_level = None
             while shrink(connection) >= STEP:
                 pass

@@ -1,4 +1,4 @@
-"""Holds back messages whose routing key the broker refuses. They wait in order, and all others go on. For the
+"""Holds back messages whose routing key the broker refuses. They wait in order, and all others are sent. For the
 publisher's thread.
 """
 
@@ -16,13 +16,13 @@ from st2sensor.outbox.waiting import HELD_SHARE
 from st2sensor.settings import Outbox as Options
 
 PERMISSION_RETRY, PERMISSION_RETRY_MAX = 30.0, 300.0
-"""Seconds until a refused routing key is retried, and the limit up to which they double."""
+"""Seconds until a refused routing key is retried, and the limit up to which this time doubles."""
 
 COMPACT = 4096
 """Number of used ids at the front after which their memory is freed."""
 
 NAMED = 3
-"""The most routing keys that a message names."""
+"""The maximum number of routing keys that a text names."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Key:
 
     :ivar due: the time of the next attempt, on the monotonic clock.
     :ivar wait: seconds until the attempt after the next one.
-    :ivar is_open: whether the broker takes the key again, and the messages only have to catch up.
+    :ivar is_open: whether the broker accepts the key again, so that the messages only have to catch up.
     :ivar singly: the number of messages to publish singly, because one of them was refused.
     :ivar lanes: the number of messages by sensor and trigger type.
     :ivar size: bytes of the messages.
@@ -60,7 +60,7 @@ class Key:
         return self._ids[self._start : self._start + limit]
 
     def left(self, rows: Sequence[Row]) -> None:
-        """Forget rows that are settled; they are among those that `first` has returned."""
+        """Forget settled rows. `first` must have returned them."""
         gone = {row.id for row in rows}
         kept: list[int] = []
         after = self._start
@@ -88,7 +88,7 @@ class Key:
 class HeldBack:
     """The messages held back, by routing key.
 
-    :param limits: limits of the outbox, of which they may take a share.
+    :param limits: limits of the outbox. The messages held back may fill a share of it.
     """
 
     def __init__(self, limits: Options, clock: Callable[[], float] = time.monotonic) -> None:
@@ -118,7 +118,7 @@ class HeldBack:
         return False
 
     def next(self) -> tuple[str, Key] | None:
-        """Return a key that is due for another attempt, or that has to catch up; None when there is none."""
+        """Return a key that is due for another attempt, or that has to catch up; None if there is none."""
         now = self._clock()
         for key, held in self._keys.items():
             if held.is_open or held.due <= now:
@@ -133,7 +133,7 @@ class HeldBack:
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether the broker takes a key again whose messages still wait."""
+        """Whether messages are still waiting although the broker accepts their key again."""
         return any(held.is_open for held in self._keys.values())
 
     def too_many(self) -> frozenset[Lane]:
@@ -144,7 +144,7 @@ class HeldBack:
         return frozenset(lane for held in self._keys.values() for lane, count in held.lanes.items() if count > 0)
 
     def told(self) -> str:
-        """Say what is held back; empty when nothing is."""
+        """Describe the messages held back. Empty if there are none."""
         keys = sorted(key for key, held in self._keys.items() if not held.is_open)
         if not keys:
             return ""
@@ -152,11 +152,11 @@ class HeldBack:
         one = len(keys) == 1
         return (
             f"the broker refuses the routing {'key' if one else 'keys'} {named}: {len(self)} triggers wait for a topic "
-            "permission (rabbitmqctl set_topic_permissions), and all others go on"
+            "permission (rabbitmqctl set_topic_permissions), and all others are sent"
         )
 
     def by_sensor(self) -> Mapping[str, str]:
-        """Return texts that say what is held back, by sensor."""
+        """Return texts that describe the messages held back, by sensor."""
         found: dict[str, str] = {}
         for key, held in sorted(self._keys.items()):
             counts: Counter[str] = Counter()

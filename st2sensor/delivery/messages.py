@@ -1,4 +1,4 @@
-"""Makes the message that consumers get from an entry of the outbox."""
+"""Turns an entry of the outbox into the message that consumers get."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ FENCE = "st2sensor-fence"
 """Header of a shared sensor's messages: the fence of the lease under which the event was dispatched."""
 
 LATE = "st2sensor-late"
-"""Header of a shared sensor's messages: set when that lease was over at the time of publishing."""
+"""Header of a shared sensor's messages: set if that lease was over at the time of publishing."""
 
 ROUTING_KEY_LIMIT = 255
-"""Bytes that AMQP takes of a routing key."""
+"""Maximum size of a routing key in AMQP, in bytes."""
 
 
 def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
     """Return the message that consumers get for an outbox entry.
 
-    :param late: whether another container may run the sensor by now.
-    :param encode: encodes the body somewhere else, for example in a worker process.
+    :param late: whether another container may be running the sensor by now.
+    :param encode: function that encodes the body elsewhere, for example in a worker process.
 
-    Raises ValueError for a body that is not JSON, and Undeliverable for one that consumers cannot take.
+    Raises ValueError for a body that is not JSON, and Undeliverable for a body that consumers cannot accept.
     """
     headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
     return trigger_message(
@@ -42,7 +42,7 @@ def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode
 
 
 def _type_key(entry: Entry) -> str:
-    """Return the reference of the trigger type, cut where it is longer than AMQP allows."""
+    """Return the reference of the trigger type, cut if it is longer than AMQP allows."""
     return entry.trigger_type.encode()[:ROUTING_KEY_LIMIT].decode(errors="ignore")
 
 

@@ -1,4 +1,4 @@
-"""Publishes the outbox: one thread, in order, forever. While the broker is away the outbox only grows.
+"""Publishes the outbox: one thread, in order, without an end. While the broker is away, the outbox only grows.
 
 Messages whose routing key the broker refuses are held back, in order. All others are still published.
 """
@@ -27,13 +27,13 @@ from st2sensor.transport.base import Message, Publisher, Transport
 LOG = logging.getLogger("st2sensor.delivery")
 
 WINDOW = 500
-"""Messages that are published before their confirms are awaited."""
+"""Number of messages that are published before their confirms are awaited."""
 
 STOP_TIMEOUT = 2.0
 """Seconds that `close` waits for a broker that does not answer. Unconfirmed messages are sent at the next start."""
 
 FEW = 100
-"""Messages in a window; after a smaller one the next window is delayed by LINGER, so that it holds more."""
+"""Number of messages in a window. After a smaller window the next one is delayed by LINGER, so that it holds more."""
 
 LINGER = 0.01
 """Seconds."""
@@ -48,9 +48,9 @@ class PublisherThread:
     :param encode: makes the message of an outbox entry.
     :param retry_wait: the longest time in seconds between two attempts to reach the broker.
     :param metrics: notified of each window of messages that the broker has confirmed.
-    :param traffic: counts confirmed messages, and dead letters that are made here.
-    :param readable: masks a sensor's secrets in a reason. A property's name may be one.
-    :param audience: checks who consumes the messages; None for no check.
+    :param traffic: counts confirmed messages, and dead letters that this thread makes.
+    :param readable: masks a sensor's secrets in a reason, because a property's name may be a secret.
+    :param audience: checks the consumers of the messages; None for no check.
     """
 
     def __init__(
@@ -77,29 +77,29 @@ class PublisherThread:
         self._cursor = outbox.cursor
         """Id of the last row that is settled or held back."""
         self._suspects = 0
-        """Number of rows to publish singly, because the broker refused one of them."""
+        """Number of rows to publish singly, because the broker has refused one of them."""
         self._held = HeldBack(outbox.limits)
         self.held_back = Health(reason="")
-        """Health of the routing keys; replaced by the publisher's thread, read by any."""
+        """Health of the routing keys; replaced by the publisher's thread, read by any thread."""
         self.held_by_sensor: Mapping[str, str] = {}
-        """Texts that say what is held back, by sensor; replaced by the publisher's thread, read by any."""
+        """Texts that describe the messages held back, by sensor. The publisher's thread replaces the mapping."""
         self._restricted: frozenset[Lane] = frozenset()
         self._report_at = 0.0
-        """When `held_back` and `held_by_sensor` are renewed, on the monotonic clock."""
+        """When `held_back` and `held_by_sensor` are updated next, on the monotonic clock."""
         self._failures = 0
-        """Attempts in a row that delivered nothing."""
+        """Number of attempts in a row that delivered nothing."""
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     @property
     def health(self) -> Health:
-        """Health of the broker: whether it can be reached, and takes messages."""
+        """Health of the broker: whether it can be reached, and accepts messages."""
         return self._publisher.health if self._health.ok else self._health
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop once the messages on their way are confirmed, or after STOP_TIMEOUT."""
+        """Stop once the messages in transit are confirmed, or after STOP_TIMEOUT."""
         self._closing.set()
         self._outbox.wake()
         self._thread.join(STOP_TIMEOUT)
@@ -146,7 +146,7 @@ class PublisherThread:
             try:
                 taken = self._publish_next(publisher, rows)
             except MessageNotTaken:
-                # Singly from now on, so that the messages behind it do not overtake it again.
+                # Publish singly from now on, so that the messages behind it do not overtake it again.
                 self._suspects = len(rows)
                 raise
             except (MessageRefused, BrokerUnavailable, OutboxError):
@@ -160,7 +160,7 @@ class PublisherThread:
             self._cursor = rows[-1].id
             self._outbox.confirm(self._cursor, taken)
             if len(rows) < FEW and not self._held.is_catching_up:
-                # A lone sensor waits for each of its commits: publishing each message at once would slow it down.
+                # A lone sensor waits for each of its commits. Publishing each message at once would slow it down.
                 self._closing.wait(LINGER)
 
     def _publish_next(self, publisher: Publisher, rows: Sequence[Row]) -> int:
@@ -180,7 +180,7 @@ class PublisherThread:
                 left = [row for index, row in enumerate(left) if index not in taken]
                 self._forbidden(refusal)
             except MessageRefused as refusal:
-                # Publish singly until the refused message is found; it becomes a dead letter.
+                # Publish singly until the refused message is found, which then becomes a dead letter.
                 if len(left) > 1:
                     self._suspects = len(left)
                 else:
@@ -204,15 +204,15 @@ class PublisherThread:
 
     def _forbidden(self, refusal: RoutingKeyForbidden) -> None:
         if self._held.refused(refusal.routing_key):
-            LOG.warning("%s; triggers with this key are held back, and all others go on", refusal)
+            LOG.warning("%s; triggers with this key are held back, and all others are sent", refusal)
             self._report_at = 0.0
 
     def _retry(self, publisher: Publisher, key: str, held: Key) -> None:
-        """Publish the first message that a key holds back, or a window once the broker takes the key again."""
+        """Publish the first message that a key holds back, or a window if the broker accepts the key again."""
         rows = self._outbox.read_back(held.first(WINDOW if held.is_open and not held.singly else 1))
         messages = self._sender.messages(rows, were_held=True)
         left = [row for row in rows if row.id in messages]
-        # The others are dead letters by now, whatever becomes of this attempt.
+        # The others are dead letters by now, even if this attempt fails.
         held.left([row for row in rows if row.id not in messages])
         try:
             self._sender.publish(publisher, left, messages)
@@ -238,7 +238,7 @@ class PublisherThread:
         if not rows:
             held.skip(1)
         if not held.is_open:
-            LOG.info("the broker takes the routing key %s again", key)
+            LOG.info("the broker accepts the routing key %s again", key)
             held.is_open = True
             self._report_at = 0.0
         if not len(held):

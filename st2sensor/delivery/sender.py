@@ -1,5 +1,5 @@
-"""Publishes one window of rows: makes their messages, counts them, and buries those that can never be published. For
-the publisher's thread.
+"""Publishes one window of rows: makes their messages, counts them, and turns those that can never be published into
+dead letters. For the publisher's thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from st2sensor.transport.base import Message, Publisher
 LOG = logging.getLogger("st2sensor.delivery")
 
 UNEXPECTED_LIMIT = 3
-"""Attempts after which a message that makes the publisher fail unexpectedly becomes a dead letter."""
+"""Number of attempts after which a message that makes the publisher fail unexpectedly becomes a dead letter."""
 
 
 class Sender:
@@ -29,7 +29,7 @@ class Sender:
     :param encode: makes the message of an outbox entry.
     :param metrics: notified of each window of messages that the broker has confirmed.
     :param traffic: counts confirmed messages, and dead letters.
-    :param readable: masks a sensor's secrets in a reason. A property's name may be one.
+    :param readable: masks a sensor's secrets in a reason, because a property's name may be a secret.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Sender:
         self._traffic = traffic
         self._readable = readable
         self._unexpected = 0
-        """Unexpected failures of the publisher in a row."""
+        """Number of unexpected failures of the publisher in a row."""
 
     def messages(self, rows: Sequence[Row], *, were_held: bool = False) -> dict[int, Message]:
-        """Return the messages of rows by id. Rows that have none become dead letters.
+        """Return the messages of rows by id. Rows that cannot be encoded become dead letters.
 
         :param were_held: whether the rows were held back.
         """

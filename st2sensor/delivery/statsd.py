@@ -26,7 +26,7 @@ class Metrics(Protocol):
         """Report messages that were published together.
 
         :param count: the number of messages.
-        :param seconds: the time until the broker had confirmed them.
+        :param seconds: the time that the broker took to confirm them.
         """
 
 
@@ -48,7 +48,7 @@ class _Echo:
 
 
 class _Statsd:
-    """Sends one datagram for each metric. As usual with statsd, one that no server receives is lost."""
+    """Sends one datagram for each metric. As usual with statsd, a datagram that no server receives is lost."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class _Statsd:
             return
         try:
             if self._client is None:
-                # The client looks its host up, which may take long.
+                # The client looks up its host, which may take a long time.
                 self._look_up_at = time.monotonic() + LOOK_UP_AGAIN
                 self._client = StatsClient(host=self._settings.host, port=self._settings.port)
                 self._look_up_at = 0.0

@@ -1,4 +1,4 @@
-"""Knows the registered trigger types and triggers. In the container."""
+"""The registered trigger types and triggers. Used by the container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Catalogue:
     def learn(
         self, types: Iterable[TriggerType], triggers: Collection[Trigger], refusals: Iterable[Refusal] = ()
     ) -> None:
-        """Replace types, triggers and refusals. Digests and programs of unchanged schemas are kept."""
+        """Replace types, triggers and refusals. Keep digests and programs of unchanged schemas."""
         self._types = {item.ref: item for item in types}
         self._type_of_trigger = {item.ref: item.type for item in triggers}
         self._type_of_id = {item.id: item.type for item in triggers if item.id is not None}
@@ -40,19 +40,19 @@ class Catalogue:
         self._programs = {digest: program for digest, program in self._programs.items() if digest in current}
 
     def type_of(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
-        """Return the type of a trigger named by reference, or described by its fields; None if not registered."""
+        """Return the type of a trigger, given by reference or by its fields; None if it is not registered."""
         if isinstance(trigger, str):
             return self._types.get(self._type_of_trigger.get(trigger, trigger))
         found = (self.type_of(ref) for ref in self._candidates(trigger))
         return next((item for item in found if item is not None), None)
 
     def refusal_of(self, trigger: str | Mapping[str, object]) -> Refusal | None:
-        """Return the refusal of a trigger's declaration; None when there is none."""
+        """Return the refusal of a trigger's declaration; None if there is none."""
         names = [trigger] if isinstance(trigger, str) else self._candidates(trigger)
         return next((self._refusals[name] for name in names if name in self._refusals), None)
 
     def _candidates(self, trigger: Mapping[str, object]) -> Iterator[str]:
-        """Yield the references of types or triggers that a trigger's fields may mean. The fields may hold anything."""
+        """Yield the references of types or triggers that a trigger's fields may mean. A field may hold any value."""
         identifier = trigger.get("id")
         named = (
             trigger.get("type"),
@@ -77,7 +77,7 @@ class Catalogue:
     def program_of(self, trigger_type: TriggerType) -> str | None:
         """Return the program with which a sensor checks payloads of a type.
 
-        None where only the container can check them, and where there is nothing to check.
+        None if only the container can check them, or if there is nothing to check.
         """
         digest = self.digest_of(trigger_type)
         if digest != NO_SCHEMA and digest not in self._programs:
@@ -86,7 +86,7 @@ class Catalogue:
 
 
 def name_of(trigger: str | Mapping[str, object]) -> str:
-    """Return a trigger's reference for people, or the best substitute among its fields."""
+    """Return a trigger's reference for display, or the best substitute among its fields."""
     if isinstance(trigger, str):
         return trigger
     named = ("ref", "type", "name", "uid", "id")

@@ -1,7 +1,7 @@
-"""Has worker processes check events, each within a time limit. In the container.
+"""Checks events in worker processes, each within a time limit. Used by the container.
 
 A check first runs among the quick ones, for a short time. If it takes longer, it starts again among the slow ones. So
-sensors with costly schemas wait for each other, and no other sensor waits for them.
+sensors with costly schemas wait only for each other, and no other sensor waits for them.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from st2sensor.workers.pool import Pool
 FUNCTIONS = {"check": "st2sensor.schemas.checks:check"}
 
 PROCESSES = 2
-"""Worker processes for quick checks. There are as many for slow ones."""
+"""Number of worker processes for quick checks. The number for slow checks is the same."""
 
 QUICK = 0.25
 """Seconds that a quick check may take."""
 
 KINDS = {b"[": "array", b'"': "string", b"t": "boolean", b"f": "boolean", b"n": "null"}
-"""JSON's types by the first byte of a text; any other begins a number."""
+"""JSON's types by the first byte of a text. Any other byte begins a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The result of a check that an event has not passed.
+    """The result of a check that an event has failed.
 
     :param reason: why the event must not be published, without quoting its payload.
-    :param is_final: whether it must not be published even where invalid payloads are.
+    :param is_final: whether it must not be published even if invalid payloads are published.
     """
 
     reason: str
@@ -46,7 +46,7 @@ class Problem:
 
 
 class Checker:
-    """Checks the events of all sensors. For the loop's thread. The first check starts the first worker process."""
+    """Checks the events of all sensors. For the loop's thread. The first worker process starts with the first check."""
 
     def __init__(self, catalogue: Catalogue, payloads: Payloads) -> None:
         self._catalogue = catalogue
@@ -57,9 +57,9 @@ class Checker:
         """Pairs of sensor and trigger type whose last check was slow."""
 
     def first_problem(self, event: Event, trigger_type: TriggerType | None) -> str | None:
-        """Return what is wrong with an event as far as that is known without decoding its payload, or None.
+        """Return a problem of an event that can be found without decoding the payload, or None.
 
-        :param trigger_type: the event's type; None for one that is not registered.
+        :param trigger_type: the event's type; None if it is not registered.
         """
         payload, limit = event.payload, self._payloads.max_size
         if trigger_type is None:
@@ -76,14 +76,14 @@ class Checker:
         return None
 
     def is_due(self, event: Event, trigger_type: TriggerType) -> bool:
-        """Return whether the payload must be checked: the sender has not checked it, or not with the current schema."""
+        """Return whether the payload must be checked, because the sender has not checked it with the current schema."""
         digest = self._catalogue.digest_of(trigger_type)
         return event.schema != digest and (digest != NO_SCHEMA or event.tagged)
 
     async def problem(self, sensor: str, event: Event, trigger_type: TriggerType) -> Problem | None:
-        """Have a worker process check the payload. Return what is wrong, or None.
+        """Check the payload in a worker process. Return the problem, or None.
 
-        A check that cannot be completed is a problem as well.
+        A check that cannot be completed also counts as a problem.
         """
         ref = trigger_type.ref
         check = _Check(ref, self._catalogue.digest_of(trigger_type), trigger_type.payload_schema, event)
@@ -148,7 +148,7 @@ class _Check:
 
 
 class _Lane:
-    """A pool of worker processes, with one thread for each that waits for its result."""
+    """A pool of worker processes. For each of them, a thread waits for its result."""
 
     def __init__(self, name: str) -> None:
         self._pool = Pool(FUNCTIONS, processes=PROCESSES)

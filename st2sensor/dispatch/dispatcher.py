@@ -1,8 +1,8 @@
-"""Takes events from a sensor's dispatch() to the outbox: finds their trigger type, and rejects what does not fit it.
+"""Takes events from a sensor's dispatch() to the outbox: finds their trigger types, and rejects those that do not fit.
 
-An event that cannot be published is kept as a dead letter, with the reason. The sensor does not learn of it, as in
-StackStorm, and nothing is lost silently. The work done here does not depend on the payload: the sensor itself checks
-it, or a worker process does. Meanwhile the events of one sensor keep their order.
+An event that cannot be published is kept as a dead letter, with the reason, so that nothing is lost silently. As in
+StackStorm, the sensor is not notified. The work done here does not depend on the payload: the sensor itself or a worker
+process checks it. Meanwhile the events of one sensor keep their order.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Arrived:
     """An event that waits until earlier ones are checked.
 
     :ivar body: its JSON form.
-    :ivar problem: what is wrong with it, as far as that is known without looking into its payload; None for nothing.
+    :ivar problem: a problem that was found without decoding the payload; None if there is none.
     :ivar fence: the fence under which it was dispatched.
     :ivar at: the time of its dispatch, in seconds since the epoch.
     """
@@ -60,7 +60,7 @@ class Dispatcher:
     """Dispatches for all sensors. For the supervisor's thread.
 
     :param traffic: counts dispatched events.
-    :param validate: keep invalid payloads out of the exchange; otherwise publish them with a warning.
+    :param validate: whether to keep invalid payloads out of the exchange; if not, they are published with a warning.
     :param tenure: says for which sensors this container may act.
     """
 
@@ -82,7 +82,7 @@ class Dispatcher:
         self._tenure = tenure or Unshared()
         self._secrets: dict[str, frozenset[str]] = {}
         self._waiting: dict[str, deque[_Arrived]] = {}
-        """Waiting events by sensor. The first of each is being checked."""
+        """Waiting events by sensor. The first event of each sensor is being checked."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
@@ -94,7 +94,7 @@ class Dispatcher:
         return objection.bounded(masked(valid(reason), self._secrets.get(sensor, frozenset())))
 
     def type_of(self, trigger: str | Mapping[str, object]) -> TriggerType | None:
-        """Return the type of a trigger named by reference, or described by its fields; None if not registered."""
+        """Return the type of a trigger, given by reference or by its fields; None if it is not registered."""
         return self._catalogue.type_of(trigger)
 
     def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None = None) -> None:
@@ -102,7 +102,7 @@ class Dispatcher:
 
         :param sensor: the reference of the sensor that dispatches, or `core` for the container itself.
         :param done: called once the event, or its dead letter, is on disk.
-        :param known: the event's trigger type when the caller has just looked it up; None to look it up here.
+        :param known: the event's trigger type if the caller has just looked it up; None to look it up here.
 
         Raises LeaseLost, and UnicodeDecodeError for a payload that is not UTF-8.
         """
@@ -117,25 +117,25 @@ class Dispatcher:
             self.submit(self._entry(sensor, arrived, arrived.problem), done)
 
     def withdraw(self, sensor: str) -> None:
-        """Drop the events of a stopping sensor that wait for their check; their dispatch() raises."""
+        """Drop the events of a stopping sensor that are waiting for their check; their dispatch() raises an error."""
         for arrived in self._waiting.get(sensor, ()):
-            arrived.done(OutboxError(f"sensor {sensor} stops: the event is not dispatched"))
+            arrived.done(OutboxError(f"sensor {sensor} is stopping: the event is not dispatched"))
         self._waiting.get(sensor, deque()).clear()
 
     @property
     def has_room(self) -> bool:
-        """Whether an event that is dispatched now need not wait."""
+        """Whether an event that is dispatched now would not have to wait."""
         return self._outbox.has_room
 
     def submit(self, entry: Entry, done: OnDone) -> None:
-        """Submit to the outbox an entry that `entry` has made, now or earlier."""
+        """Submit an entry, which `entry` has made now or earlier, to the outbox."""
         self._traffic.dispatched(entry)
-        # A dead letter is not published: it does not matter which container holds the sensor.
+        # A dead letter is not published, so it does not matter which container holds the sensor.
         needs_lease = entry.fence is not None and entry.reason is None
         self._outbox.submit(entry, done, self._is_held if needs_lease else None)
 
     def adopted(self, entry: Entry, sensor: str) -> Entry:
-        """Return an entry that was stored earlier, perhaps by another container, with the fence of this one.
+        """Return an entry that was stored earlier, perhaps by another container, with this container's fence.
 
         :param sensor: the sensor that submits the entry. An entry of another sensor needs no lease.
 
@@ -144,7 +144,7 @@ class Dispatcher:
         return replace(entry, fence=self.fence_of(sensor) if entry.sensor == sensor else None)
 
     def fence_of(self, sensor: str) -> int | None:
-        """Return the fence under which a sensor dispatches now; None where it needs none. Raises LeaseLost."""
+        """Return the fence under which a sensor dispatches now; None if it needs none. Raises LeaseLost."""
         return None if sensor == CORE_PACK else self._tenure.fence_of(sensor)
 
     async def put(self, entry: Entry) -> None:
@@ -168,11 +168,11 @@ class Dispatcher:
         return self._entry(sensor, arrived, await self._reason(sensor, arrived))
 
     def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
-        """Return what a sensor needs to check payloads itself: `digest` and `program`.
+        """Return the `digest` and `program` with which a sensor can check payloads itself.
 
         :param known: the digest that the sensor knows.
 
-        None for a trigger that is not registered, and where the sensor's digest is current.
+        Returns None if the trigger is not registered, or if the sensor's digest is current.
         """
         if trigger_type is None or self._catalogue.digest_of(trigger_type) == known:
             return None
@@ -182,7 +182,7 @@ class Dispatcher:
         }
 
     async def finish(self) -> None:
-        """Wait for the checks of dispatched events, up to LAST_CHECKS_TIMEOUT, and withdraw the rest."""
+        """Wait up to LAST_CHECKS_TIMEOUT for the checks of dispatched events, and withdraw the remaining events."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_CHECKS_TIMEOUT)
         for sensor in list(self._waiting):
@@ -203,7 +203,7 @@ class Dispatcher:
         )
 
     def _unchecked(self, sensor: str, event: Event) -> TriggerType | None:
-        """Return a type without a schema for one that was refused. Used where invalid payloads are published."""
+        """Return a type without a schema in place of a refused one. Used if invalid payloads are published."""
         refusal = self._catalogue.refusal_of(event.trigger)
         if refusal is None:
             return None
@@ -222,7 +222,7 @@ class Dispatcher:
             while waiting:
                 arrived = waiting[0]
                 reason = await self._reason(sensor, arrived)
-                # It may have been withdrawn meanwhile.
+                # The event may have been withdrawn meanwhile.
                 if waiting and waiting[0] is arrived:
                     waiting.popleft()
                     self.submit(self._entry(sensor, arrived, reason), arrived.done)

@@ -1,4 +1,4 @@
-"""Counts what sensors have dispatched since the container started, and how fast the broker takes it."""
+"""Counts the events that sensors have dispatched since the container started, and times the broker's confirms."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 class Flow:
     """Counts of one sensor.
 
-    :ivar dispatched: trigger instances that went into the outbox.
-    :ivar invalid: trigger instances that became dead letters at once.
-    :ivar last_invalid: why the newest of these did.
+    :ivar dispatched: number of trigger instances that went into the outbox.
+    :ivar invalid: number of trigger instances that became dead letters at once.
+    :ivar last_invalid: the newest of these, and the reason.
     :ivar last_trigger: reference of the newest instance's type; None before the first.
     :ivar last_at: time of the newest instance, in seconds since the epoch.
     """
@@ -70,9 +70,9 @@ class Traffic:
         self._flows: dict[str, Flow] = {}
         self._refused: Counter[str] = Counter()
         self.latencies = [0] * (len(LATENCIES) + 1)
-        """Windows of messages by LATENCIES. The last number counts those that took longer."""
+        """Number of windows of messages, by LATENCIES. The last number counts windows that took longer."""
         self.latency_sum = 0.0
-        """Seconds of all windows together."""
+        """Total duration of all windows, in seconds."""
 
     def dispatched(self, entry: Entry) -> None:
         """Count an entry that a sensor has dispatched."""
@@ -83,15 +83,18 @@ class Traffic:
         self._observer(entry)
 
     def watch(self, observer: Callable[[Entry], None]) -> None:
-        """Have a function called with each dispatched entry from now on."""
+        """Call a function with each dispatched entry from now on."""
         self._observer = observer
 
     def refused(self, entry: Entry) -> None:
-        """Count an entry that has become a dead letter because the broker refused it, or it cannot be encoded."""
+        """Count an entry that has become a dead letter because the broker refused it, or encoding it failed."""
         self._refused[entry.sensor] += 1
 
     def published(self, seconds: float) -> None:
-        """Count a window of messages, which the broker has confirmed in some seconds."""
+        """Count a window of messages.
+
+        :param seconds: how long the broker took to confirm it.
+        """
         self.latencies[bisect_left(LATENCIES, seconds)] += 1
         self.latency_sum += seconds
 
@@ -108,5 +111,8 @@ class Traffic:
 
 
 def per_minute(recent: Sequence[int]) -> int:
-    """Return the number of trigger instances of the last minute, or of up to one slot less."""
+    """Return the number of trigger instances in the last minute.
+
+    The current slot may be incomplete, so up to one slot of that minute may be missing.
+    """
     return sum(recent[-int(MINUTE / SLOT) :])

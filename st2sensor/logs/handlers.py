@@ -1,4 +1,4 @@
-"""Handlers and formatters of the log: those that StackStorm's logging.conf files name, and JSON."""
+"""Handlers and formatters of the log: those named in StackStorm's logging.conf files, and one for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSLOG = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 
 
 
 class FormatNamedFileHandler(logging.handlers.RotatingFileHandler):
-    """Writes a file, and rotates it if maxBytes is given. Its name may hold {timestamp}, {ts} (ISO 8601) and {pid}."""
+    """Writes a file, and rotates it if maxBytes is given. The name may hold {timestamp}, {ts} (ISO 8601) and {pid}."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The names of the container's loggers. Operators filter by them, so they must not change when modules move."""
+"""The names of the container's loggers. Operators filter by these names, so they must not change when modules move."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ OLD = {
     "broker": "transport.amqp.connection transport.amqp.consumer transport.amqp.publisher",
     "http": "doors status.feed status.server visitors",
 }
-"""Names up to version 0.1, when loggers were named after modules."""
+"""Names of loggers up to version 0.1, in which they were named after modules."""
 
 RENAMED = {f"st2sensor.{old}": f"st2sensor.{new}" for new, olds in OLD.items() for old in olds.split()}
 
 
 def current(name: str) -> str:
-    """Return the current name of a logger, of which a logging.conf may use the old one."""
+    """Return the current name of a logger, given a name from a logging.conf, which may be an old one."""
     return RENAMED.get(name, name)

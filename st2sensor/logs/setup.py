@@ -19,22 +19,22 @@ from st2sensor.settings import Log
 LOG = logging.getLogger("st2sensor.logs")
 
 SENSOR = "sensor"
-"""Attribute of log records that holds the reference of their sensor, if they have one."""
+"""Attribute of a log record that holds the reference of its sensor, if it has one."""
 
 FORMAT = "%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s"
 
 AUDIT = logging.CRITICAL + 10
-"""StackStorm's highest level, which its logging.conf files name."""
+"""StackStorm's highest level, which is used in its logging.conf files."""
 
 GELF = "st2common.logging.formatters.GelfLogFormatter"
-"""A formatter of StackStorm: each record is one line of JSON."""
+"""A formatter of StackStorm that writes each record as one line of JSON."""
 
 STACKSTORMS = {
     "st2common.log.FormatNamedFileHandler": handlers.FormatNamedFileHandler,
     "st2common.logging.formatters.ConsoleLogFormatter": handlers.ConsoleLogFormatter,
     GELF: handlers.GelfLogFormatter,
 }
-"""Our classes, by StackStorm's names for them in logging.conf files."""
+"""Our classes, by the names that StackStorm's logging.conf files use."""
 
 SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
 """A handler of StackStorm that sends to the address in `[syslog]`."""
@@ -55,7 +55,7 @@ def of_sensor(ref: str) -> dict[str, str]:
 
 
 def configure(*, debug: bool = False, quiet: bool = False) -> None:
-    """Log to stderr: everything if `debug`, only warnings if `quiet`, else one line per state change."""
+    """Log to stderr: everything if `debug`, only warnings if `quiet`, otherwise one line per state change."""
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(stream=sys.stderr, level=level, format=FORMAT, force=True)
     _quieten_libraries(debug)
@@ -96,14 +96,14 @@ def set_level(level: str) -> None:
 
 
 def reopen() -> None:
-    """Open all log files again by their names, because logrotate may have renamed them."""
+    """Reopen all log files by name, because logrotate may have renamed them."""
     for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
             try:
                 handlers.reopen(handler)
             except OSError as exception:
                 LOG.warning(
-                    "%s cannot be opened again: %s; the log goes on in the old file", handler.baseFilename, exception
+                    "%s cannot be opened again: %s; logging continues in the old file", handler.baseFilename, exception
                 )
 
 
@@ -141,7 +141,7 @@ def _quieten_libraries(debug: bool) -> None:
 
 
 def _contain(handler: logging.Handler) -> None:
-    """Keep a handler's errors away from its callers: any code may log, and must go on. Only the record is lost."""
+    """Hide a handler's errors from its callers: any code may log, and must continue. Only the record is lost."""
     handle, warned = handler.handle, False
 
     def contained(record: logging.LogRecord) -> Any:

@@ -1,4 +1,4 @@
-"""The system's nouns as frozen values: sensor types, triggers, rules, keys, leases. They only name themselves."""
+"""The system's nouns as frozen values: sensor types, triggers, rules, keys, leases. Their only logic is their names."""
 
 from st2sensor.models.datastore import SYSTEM_SCOPE, USER_SCOPE, Batch, Change, KeyValue
 from st2sensor.models.entities import Entity

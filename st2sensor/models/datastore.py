@@ -34,7 +34,7 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An entry before and after a change; None where there was or is none."""
+    """An entry before and after a change. None means that there was, or is, no entry."""
 
     old: KeyValue | None
     new: KeyValue | None
@@ -44,7 +44,7 @@ class Change:
 class Batch:
     """Events and a datastore entry that take effect together. A stored batch is always carried out.
 
-    Any container may carry it out, and do so more than once.
+    Any container may carry it out, more than once.
 
     :param id: unique id of the batch.
     :param sensor: reference of the sensor.

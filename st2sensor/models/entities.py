@@ -1,4 +1,4 @@
-"""The values that storage keeps by their reference."""
+"""The values that storage keeps under their reference."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ CORE_PACK = "core"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pack:
-    """A pack's folder, and the reference under which its content is registered."""
+    """The folder of a pack, and the reference under which its content is registered."""
 
     ref: str
     path: Path

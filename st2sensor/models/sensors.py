@@ -1,4 +1,4 @@
-"""Registered sensors, and what operators override for them."""
+"""Registered sensors, and operators' overrides for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class SensorType:
     :param artifact_uri: `file://` and the absolute path of the sensor's Python file.
     :param entry_point: `sensors.<module>.<Class>`.
     :param trigger_types: references of the trigger types that it emits.
-    :param poll_interval: seconds between two polls; None and 0 leave it to the class, as in StackStorm.
+    :param poll_interval: seconds between two polls; if None or 0, the class decides, as in StackStorm.
     """
 
     pack: str
@@ -41,18 +41,18 @@ class SensorType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """An operator's settings for one sensor, beyond its metadata; None leaves one to the container.
+    """An operator's settings for one sensor, in addition to its metadata. For None, the container's setting applies.
 
-    :param start_timeout: seconds until setup() must be entered.
+    :param start_timeout: seconds within which setup() must be called.
     :param setup_timeout: seconds that setup() may take.
-    :param poll_timeout: seconds that a poll() may take.
-    :param trigger_timeout: seconds that add_trigger() and the like may take.
+    :param poll_timeout: seconds that poll() may take.
+    :param trigger_timeout: seconds that a call such as add_trigger() may take.
     :param memory: bytes that the sensor may use, together with the processes it has started.
     :param open_files: number of files it may have open.
     :param processes: number of processes and threads that the sensor may have in all.
-    :param nice: steps by which its priority is below the container's.
+    :param nice: number by which its niceness exceeds the container's.
     :param run_as: the user it runs as.
-    :param log_level: the least severe level of its log records that is logged, as in `DEBUG`.
+    :param log_level: the least severe level of its log records that is logged, for example `DEBUG`.
     :param global_write: `allow` or `deny`: whether it may change the keys that all sensors share.
     :param decrypt_global: `allow` or `deny`: whether it may decrypt the keys that all sensors share.
     :param runs_on: labels that a node must have to run it, if nodes share sensors.
@@ -75,7 +75,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """The registry's knowledge of a sensor, beyond StackStorm's document.
+    """What the registry knows about a sensor, in addition to StackStorm's document.
 
     :param digest: digest of metadata, configuration and code as last registered; None before the first success.
     :param error: why the newest content was refused; None if it was accepted.

@@ -13,17 +13,17 @@ class Member:
     :param node: the node's name.
     :param host: name of the host it runs on.
     :param pid: id of its process.
-    :param started: when it joined, in seconds since the epoch; shown to people only.
-    :param seen: when it last renewed, in seconds since the epoch; shown to people only.
+    :param started: when it joined, in seconds since the epoch; only for display.
+    :param seen: when it last renewed, in seconds since the epoch; only for display.
     :param capacity: its share of the sensors, relative to the other members' capacities.
-    :param labels: properties that sensors may need.
-    :param lease: seconds within which its sensors run elsewhere after its death.
+    :param labels: properties that sensors may require.
+    :param lease: seconds after its death within which its sensors run elsewhere.
     :param counter: grows with each renewal.
     :param token: random text that only the author of the last renewal knows.
     :param sensors: number of sensors it holds.
     :param handing: whether it is about to hand sensors over.
     :param leaving: whether it is about to hand over all of them.
-    :param dead: whether it was evicted, so that it holds nothing any more.
+    :param dead: whether it was evicted, so that it no longer holds anything.
     """
 
     id: str

@@ -13,7 +13,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerType:
-    """A kind of trigger that a sensor can emit. A schema is None if it was not declared."""
+    """A kind of trigger that a sensor can emit. An undeclared schema is None."""
 
     pack: str
     name: str
@@ -72,7 +72,7 @@ class TriggerInstance:
     """One event.
 
     :param trigger: a trigger's reference, or its fields as a mapping.
-    :param tagged: whether the payload has the form made by `payload.pack`, because JSON cannot express all of it.
+    :param tagged: whether the payload has the form made by `payload.pack`, because JSON cannot express it completely.
     """
 
     trigger: str | Mapping[str, Any]
@@ -83,7 +83,7 @@ class TriggerInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule that was registered here, with the trigger it asked for.
+    """A rule that was registered by st2sensor, with the trigger it asked for.
 
     :param trigger_type: reference of the trigger type that it names.
     :param trigger: reference of the trigger that it asked for.

@@ -1,4 +1,4 @@
-"""The rows that wait for the broker, shared by the writer's thread and the publisher's."""
+"""The rows that wait for the broker. The writer's and the publisher's threads share them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from st2sensor.outbox.tail import Row, Tail
 
 
 class Settled(NamedTuple):
-    """A row that is to be deleted.
+    """A row that must be deleted.
 
     :param reason: why it becomes a dead letter; None when the broker has it.
     """
@@ -26,7 +26,7 @@ class Backlog:
     :param cursor: where delivery starts: the id before the first waiting row.
     :param last_id: the last id ever used; only the writer changes it.
     :param depth: the number of waiting rows.
-    :param size: their bytes.
+    :param size: the number of bytes of the waiting rows.
     """
 
     def __init__(self, *, cursor: int, last_id: int, depth: int, size: int) -> None:
@@ -42,7 +42,7 @@ class Backlog:
         self._given: dict[int, int] = {}
         """Sizes of the rows that the last `read` returned, by id, until they are settled or held back."""
         self._gone: set[int] = set()
-        """Ids of rows that are settled or held back, and that `read` may meet again."""
+        """Ids of rows that are settled or held back, but that `Outbox.read` may still find."""
         self._settled: list[Settled] = []
 
     def accept(self, rows: Sequence[Row]) -> None:
@@ -57,7 +57,7 @@ class Backlog:
             self.changed.notify_all()
 
     def next(self, after: int, limit: int, timeout: float) -> list[Row] | None:
-        """Wait for rows with a greater id, and return them from memory; None when the disk has to be read."""
+        """Wait for rows with a greater id, and return them from memory; None if the disk must be read."""
         with self.changed:
             self._tail.forget(after)
             if self._gone:
@@ -76,7 +76,7 @@ class Backlog:
         return given
 
     def confirm(self, through: int, count: int) -> None:
-        """Settle the rows given last, up to an id. The broker has `count` of them."""
+        """Settle the rows that `give` last returned, up to an id. The broker has `count` of them."""
         with self.changed:
             ids = [number for number in self._given if number <= through]
             self.size -= sum(self._given.pop(number) for number in ids)
@@ -99,7 +99,7 @@ class Backlog:
             self.changed.notify_all()
 
     def hold_back(self, rows: Iterable[Row]) -> None:
-        """Keep rows although later ones are confirmed."""
+        """Keep rows even after later rows are confirmed."""
         with self.changed:
             for row in rows:
                 del self._given[row.id]
@@ -114,16 +114,16 @@ class Backlog:
 
     @property
     def to_delete(self) -> int:
-        """Number of settled rows, which are to be deleted."""
+        """Number of settled rows, which must be deleted."""
         return len(self._settled)
 
     def deleted(self, count: int) -> None:
-        """Forget the first settled rows: they are deleted."""
+        """Forget the first settled rows, because they have been deleted."""
         with self.changed:
             del self._settled[:count]
 
     def oldest_in_memory(self) -> Row | None:
-        """Return the row that has waited longest; None when only the disk knows."""
+        """Return the row that has waited longest; None if it can only be read from disk."""
         with self.changed:
             return self._tail.first if len(self._tail) == self.depth else None
 
@@ -132,6 +132,9 @@ class Backlog:
             return {settled.id for settled in self._settled}
 
     def wait_empty(self, until: float) -> bool:
-        """Wait until the broker has everything, or until a time on the monotonic clock. Return whether it has."""
+        """Wait until the broker has everything, or until a time on the monotonic clock.
+
+        Return whether the broker has everything.
+        """
         with self.changed:
             return self.changed.wait_for(lambda: self.depth == 0, max(0.0, until - time.monotonic()))

@@ -1,7 +1,7 @@
-"""The commits of the outbox: what a batch becomes when the disk takes it, and when it does not.
+"""Commits batches to the outbox, and handles failures.
 
-An error of the disk is retried. An entry that the database refuses is refused alone, with the error going to its
-submitter. For the writer's thread.
+A commit that fails because of the disk is retried. If the database refuses an entry, only that entry is refused, and
+its submitter gets the error. For the writer's thread.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from st2sensor.outbox.waiting import Waiting, tell, tell_all
 LOG = logging.getLogger("st2sensor.outbox")
 
 DELETED_AT_ONCE = 2000
-"""Settled rows that one commit deletes, at most."""
+"""Maximum number of settled rows that one commit deletes."""
 
 DELETED_ALONE = 20
-"""Settled rows that one commit deletes, at most, when a full disk has no room for deleting DELETED_AT_ONCE."""
+"""Maximum number of settled rows that one commit deletes if a full disk lacks the space to delete DELETED_AT_ONCE."""
 
 DISK_RETRY = 1.0
 """Seconds before a failed commit is retried."""
@@ -49,16 +49,16 @@ class Commits:
         self.problem = ""
         """Why nothing can be written, or why entries are refused; empty while all is well. Read by any thread."""
         self.is_failing = False
-        """Whether commits wait for the disk."""
+        """Whether commits are waiting for the disk."""
         self.retry_at = 0.0
         """The time on the clock at which a failed commit is retried."""
         self.has_more = False
-        """Whether the last commit has left work that need not wait."""
+        """Whether the last commit left work that need not wait."""
         self._is_full = False
-        """Whether the disk fails because it is full."""
+        """Whether the disk is failing because it is full."""
 
     def commit(self, batch: list[Submitted]) -> None:
-        """Commit a batch and the deletions that are due. When the disk fails the batch waits again, in front."""
+        """Commit a batch, and the deletions that are due. If the disk fails, the batch waits again, at the front."""
         self.has_more = False
         batch = _still_wanted(batch)
         if not batch and not self._backlog.to_delete:
@@ -69,7 +69,7 @@ class Commits:
             self._settle_failure(exception, batch)
 
     def failed(self, exception: Exception) -> None:
-        """Have commits wait for the disk, which has failed with an exception."""
+        """Make commits wait for the disk, which has failed with an exception."""
         problem = f"cannot write the outbox {self._store.path}: {exception}"
         if not self.problem:
             LOG.error("%s; dispatch() waits until it can be written", problem)
@@ -133,26 +133,26 @@ class Commits:
         ]
 
     def _settle_failure(self, exception: Exception, batch: list[Submitted]) -> None:
-        """Retry a batch later when the disk has failed; otherwise refuse the entries that are at fault."""
+        """Retry a batch later if the disk has failed; otherwise refuse the entries that are at fault."""
         if heals(exception):
             self._waiting.put_back(batch)
             self.failed(exception)
             return
         try:
             flawed = self._flawed(exception, batch)
-        except Exception as another:  # noqa: BLE001 (the disk fails now)
+        except Exception as another:  # noqa: BLE001 (the disk is failing now)
             self._waiting.put_back(batch)
             self.failed(another)
             return
         if not flawed or any(map(is_of_file, flawed.values())):
-            # No single entry is at fault: nothing can be taken now, and waiting does not help.
+            # No single entry is at fault: nothing can be accepted now, and waiting does not help.
             flawed = dict.fromkeys(range(len(batch)), exception)
             if not self.problem:
-                LOG.error("the outbox %s takes nothing: %s; dispatch() raises", self._store.path, exception)
-            self.problem = f"the outbox {self._store.path} takes nothing: {exception}"
+                LOG.error("the outbox %s accepts nothing: %s; dispatch() raises an error", self._store.path, exception)
+            self.problem = f"the outbox {self._store.path} accepts nothing: {exception}"
         for number, error in flawed.items():
             text = f"{type(error).__name__}: {error}"
-            tell(batch[number].done, OutboxError(f"the outbox does not take this trigger: {text}"))
+            tell(batch[number].done, OutboxError(f"the outbox does not accept this trigger: {text}"))
         self._waiting.put_back([item for number, item in enumerate(batch) if number not in flawed])
         self.has_more = True
 
@@ -164,7 +164,7 @@ class Commits:
 
 
 def _still_wanted(batch: list[Submitted]) -> list[Submitted]:
-    """Return the items that may still be taken; submitters of the others get LeaseLost."""
+    """Return the items that may still be accepted; the submitters of the others get LeaseLost."""
     wanted = []
     for item in batch:
         if item.still is None or item.still(item.entry):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-REASON_LIMIT = 500
-"""Characters of a dead letter's reason."""
-
 ROW_OVERHEAD = 200
 """Approximate bytes of a row without its body and the name of its trigger."""
 
@@ -20,14 +17,14 @@ INTEGERS = range(-(1 << 63), 1 << 63)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A trigger instance that is to be published, or a dead letter.
+    """A trigger instance to be published, or a dead letter.
 
-    :param trigger: the trigger's reference, for people.
+    :param trigger: the trigger's reference, for display.
     :param trigger_type: the reference of the trigger's type.
     :param created: the time of dispatch, in seconds since the epoch.
     :param body: the trigger instance as JSON.
     :param tagged: whether the payload holds more than JSON.
-    :param reason: why it must not be published; None when it may be.
+    :param reason: why it must not be published; None if it may be.
     :param fence: the fence of the lease under which it was dispatched; None where sensors are not shared.
     """
 
@@ -43,13 +40,13 @@ class Entry:
 
 
 def size_of(entry: Entry) -> int:
-    """Return roughly the bytes that an entry takes on disk."""
+    """Return approximately how many bytes an entry takes on disk."""
     body = entry.body
     return (len(body) if body.isascii() else len(body.encode())) + len(entry.trigger) + ROW_OVERHEAD
 
 
 def flaw_of(entry: Entry) -> str:
-    """Return why an entry cannot be stored, without quoting its values; empty when it can.
+    """Return why an entry cannot be stored, without quoting its values; empty if it can.
 
     The fields may hold values of any type.
     """
@@ -60,7 +57,7 @@ def flaw_of(entry: Entry) -> str:
         if not text.isascii() and not _is_encodable(text):
             return f"its {name} holds lone surrogates"
     if type(entry.created) not in (float, int) or not math.isfinite(entry.created):
-        return "its created is not a number of seconds"
+        return "its `created` is not a finite number of seconds"
     if entry.fence is None and entry.reason is None:
         return ""
     if entry.fence is not None and (type(entry.fence) is not int or entry.fence not in INTEGERS):
@@ -76,8 +73,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def in_short(reason: str) -> str:
-    """Return a reason, cut to REASON_LIMIT characters."""
-    return reason if len(reason) <= REASON_LIMIT else f"{reason[: REASON_LIMIT - 3]}..."

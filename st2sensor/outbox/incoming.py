@@ -15,7 +15,7 @@ OnDone = Callable[[Exception | None], None]
 raise or wait."""
 
 StillWanted = Callable[[Entry], bool]
-"""Called in the writer's thread before an entry's commit and after it; returns whether the entry may be taken."""
+"""Called in the writer's thread before an entry's commit and after it; returns whether the entry may be accepted."""
 
 Lane = tuple[str, str]
 """A sensor and a trigger type."""
@@ -36,14 +36,14 @@ class Submitted(NamedTuple):
 class Signal(enum.Enum):
     """Items without content."""
 
-    SETTLED = "rows wait to be deleted"
-    GIVE_UP = "submitters that wait for room get an error"
-    CLOSE = "commit what is left and end"
+    SETTLED = "rows are waiting to be deleted"
+    GIVE_UP = "submitters that are waiting for room get an error"
+    CLOSE = "commit the remaining entries and end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """A sensor stops; `over`: it may start again."""
+    """A sensor is stopping, or, if `over`, has stopped and starts again."""
 
     sensor: str
     over: bool = False
@@ -51,7 +51,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect:
-    """Entries that a sensor has left in another outbox come first; `over`: they are here."""
+    """New entries of a sensor must wait for those that it left in another outbox. `over`: those have arrived."""
 
     sensor: str
     over: bool = False

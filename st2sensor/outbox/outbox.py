@@ -30,11 +30,11 @@ LOG = logging.getLogger("st2sensor.outbox")
 
 
 class Outbox:
-    """Holds at most `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for room.
+    """Holds up to `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for room.
 
     :param path: the database file.
 
-    Raises OutboxError when the file cannot be used.
+    Raises OutboxError if the file cannot be used.
     """
 
     def __init__(self, path: Path, options: Options | None = None) -> None:
@@ -75,7 +75,7 @@ class Outbox:
         return self._options
 
     def oldest(self) -> float | None:
-        """Return when the longest waiting entry was created, in seconds since the epoch; None when none waits.
+        """Return when the longest waiting entry was created, in seconds since the epoch; None if none waits.
 
         May read the disk. Raises OutboxError.
         """
@@ -91,7 +91,7 @@ class Outbox:
 
     @property
     def has_room(self) -> bool:
-        """Whether an entry that is submitted now need not wait for the broker or the disk."""
+        """Whether an entry that is submitted now would not have to wait for the broker or the disk."""
         room = room_of(self._backlog, self._options)
         return not self._writer.waiting.held and room.depth < room.max_depth and room.size < room.max_size
 
@@ -99,12 +99,12 @@ class Outbox:
         """Submit an entry. From any thread.
 
         :param done: called once the entry is on disk, or never will be.
-        :param still: returns whether the entry may be taken; otherwise `done` gets LeaseLost. None takes it always.
+        :param still: returns whether the entry may be accepted; otherwise `done` gets LeaseLost. None: always accept.
         """
         self._writer.incoming.put(Submitted(entry, done, still))
 
     def put(self, entries: Sequence[Entry], *, is_left: bool = False) -> None:
-        """Submit entries, and return once all are on disk. Raises OutboxError when one cannot be.
+        """Submit entries, and return once all are on disk. Raises OutboxError if one of them is refused.
 
         :param is_left: whether they come from an abandoned outbox, and precede entries that wait for them: see
             `expect`.
@@ -117,7 +117,7 @@ class Outbox:
                 raise error
 
     def expect(self, sensor: str) -> None:
-        """Have a sensor's new entries wait until `arrived`: those that it left in another outbox come first."""
+        """Make a sensor's new entries wait until `arrived`: entries that it left in another outbox come first."""
         self._writer.incoming.put(Expect(sensor=sensor))
 
     def arrived(self, sensor: str) -> None:
@@ -125,7 +125,7 @@ class Outbox:
         self._writer.incoming.put(Expect(sensor=sensor, over=True))
 
     def restrict(self, lanes: frozenset[Lane]) -> None:
-        """Have the entries of some lanes wait from now on. Entries of other lanes no longer wait."""
+        """Make the entries of these lanes wait from now on. Entries of other lanes no longer wait."""
         self._writer.incoming.put(Restrict(lanes=lanes))
 
     def read(self, after: int, limit: int, timeout: float) -> list[Row]:
@@ -134,7 +134,7 @@ class Outbox:
 
         :param timeout: seconds to wait for the first one.
 
-        Raises OutboxError when the file cannot be read.
+        Raises OutboxError if the file cannot be read.
         """
         while True:
             rows = self._backlog.next(after, limit, timeout)
@@ -146,7 +146,7 @@ class Outbox:
             after = rows[-1].id
 
     def read_back(self, ids: Sequence[int]) -> list[Row]:
-        """Return the first of some rows that were held back. Raises OutboxError."""
+        """Return rows that were held back, as many as a window holds. Raises OutboxError."""
         return self._store.rows(ids)
 
     def wake(self) -> None:
@@ -169,7 +169,7 @@ class Outbox:
         self._writer.incoming.put(Signal.SETTLED)
 
     def hold_back(self, rows: Iterable[Row]) -> None:
-        """Keep rows although later ones are confirmed. For other lanes they never fill more than HELD_SHARE of the
+        """Keep rows even after later rows are confirmed. For other lanes they never fill more than HELD_SHARE of the
         outbox."""
         self._backlog.hold_back(rows)
 
@@ -185,19 +185,19 @@ class Outbox:
         return committed.wait(timeout)
 
     def give_up_waiting(self) -> None:
-        """Refuse entries instead of having them wait for room or for the disk: dispatch() raises, so that a waiting
+        """Refuse entries instead of making them wait for room or for the disk: dispatch() raises, so that a waiting
         sensor can stop."""
         self._writer.closing.set()
         self._writer.incoming.put(Signal.GIVE_UP)
 
     def withdraw(self, sensor: str) -> None:
-        """Refuse the waiting entries of a sensor that stops. They are never sent, and their submitters get an
+        """Refuse the waiting entries of a sensor that is stopping. They are never sent, and their submitters get an
         OutboxError. Later entries of the sensor are refused instead of waiting, until `welcome`. From any thread.
         """
         self._writer.incoming.put(Stop(sensor=sensor))
 
     def welcome(self, sensor: str) -> None:
-        """Let the entries of a sensor wait again: it was stopped, and starts again."""
+        """Let the entries of a sensor wait again: it was stopped and is starting again."""
         self._writer.incoming.put(Stop(sensor=sensor, over=True))
 
     def close(self) -> None:

@@ -11,10 +11,10 @@ from itertools import islice
 from st2sensor.outbox.entry import Entry
 
 TAIL, TAIL_BYTES = 2000, 8_000_000
-"""The most rows, and the most bytes, that are kept in memory."""
+"""The maximum numbers of rows and of bytes that are kept in memory."""
 
 WINDOW_BYTES = 4_000_000
-"""The most bytes of one window, unless it is a single row."""
+"""The maximum size of one window, in bytes, unless it is a single row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Row:
     """An entry in the outbox.
 
     :param id: counts up in the order of delivery.
-    :param size: bytes.
+    :param size: its size in bytes.
     """
 
     id: int
@@ -60,7 +60,7 @@ class Tail:
             self._forget_first()
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """Return rows with a greater id, as many as a window takes."""
+        """Return rows with a greater id, as many as a window holds."""
         start = bisect_right(self._rows, identifier, key=lambda row: row.id)
         return window(islice(self._rows, start, start + limit))
 
@@ -69,7 +69,7 @@ class Tail:
 
 
 def window(rows: Iterable[Row]) -> list[Row]:
-    """Return the first rows that take at most WINDOW_BYTES together, and at least one."""
+    """Return the first rows that together do not exceed WINDOW_BYTES, and at least one row."""
     found: list[Row] = []
     size = 0
     for row in rows:

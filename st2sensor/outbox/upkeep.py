@@ -1,4 +1,4 @@
-"""Looks after the outbox's file while it is open: keeps it in place, and keeps it small. For the writer's thread."""
+"""Keeps the outbox's open file in its place, and small. For the writer's thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from st2sensor.outbox.database.store import Store
 LOG = logging.getLogger("st2sensor.outbox")
 
 SHRINK_TIME = 0.05
-"""Seconds that one check spends on giving room back to the disk. Commits wait meanwhile."""
+"""Maximum number of seconds that one check spends on giving space back to the disk. Commits wait meanwhile."""
 
 
 class Upkeep:
-    """Checks the file. Its owner calls `check` every second or so.
+    """Checks the file. The owner of this object calls `check` every second or so.
 
-    :param commits: wait while the file cannot be put back.
+    :param commits: the commits, which wait while the file cannot be put back.
     """
 
     def __init__(self, store: Store, backlog: Backlog, commits: Commits) -> None:
@@ -31,7 +31,7 @@ class Upkeep:
         """Whether the file is missing and could not be put back yet."""
 
     def check(self) -> None:
-        """Put the file back if it was deleted or replaced, prune dead letters, and give room back to the disk."""
+        """Put the file back if it was deleted or replaced, prune dead letters, and give space back to the disk."""
         if not self._store.is_in_place:
             self._restore()
         if self._commits.is_failing:
@@ -44,7 +44,7 @@ class Upkeep:
                 if time.monotonic() >= until:
                     break
         except (sqlite3.Error, OSError, OutboxError) as exception:
-            LOG.debug("the outbox %s gives no room back: %s", self._store.path, exception)
+            LOG.debug("the outbox %s cannot give space back to the disk: %s", self._store.path, exception)
 
     def _restore(self) -> None:
         path = self._store.path
@@ -58,4 +58,4 @@ class Upkeep:
             return
         self._is_away = False
         kept = f"; the file that had replaced it is kept as {aside}" if aside else ""
-        LOG.warning("%s is back, with all %d waiting triggers%s", path, self._backlog.depth, kept)
+        LOG.warning("%s was restored with all %d waiting triggers%s", path, self._backlog.depth, kept)

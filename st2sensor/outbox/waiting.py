@@ -1,5 +1,5 @@
 """Submitted entries that are not on disk yet. They wait for their commit, for room, for the disk, or for entries that
-come first. For the writer's thread.
+must go first. For the writer's thread.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from st2sensor.settings import Outbox as Options
 LOG = logging.getLogger("st2sensor.outbox")
 
 HELD_SHARE = 0.5
-"""The largest share of the outbox that rows held back may fill."""
+"""The maximum share of the outbox that rows held back may fill."""
 
 BATCH = 1000
-"""The most entries of one commit."""
+"""The maximum number of entries in one commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """Contents and limits of the outbox, in entries and in bytes.
 
-    :param commit: the most bytes of one commit, unless it is a single entry.
+    :param commit: the maximum size of one commit, in bytes, unless it is a single entry.
     """
 
     depth: int
@@ -37,13 +37,13 @@ class Room:
     commit: int
 
     def fits(self, entries: int, size: int) -> bool:
-        """Return whether more entries fit. A single entry always fits when nothing waits."""
+        """Return whether more entries fit. A single entry always fits if nothing is waiting."""
         alone = self.depth == 0 and entries == 1
         return alone or (self.depth + entries <= self.max_depth and self.size + size <= self.max_size)
 
 
 def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
-    """Return the room that there is now. Rows held back count as HELD_SHARE of the limit, at most."""
+    """Return the current room. Rows held back count as no more than HELD_SHARE of the limit."""
     return Room(
         depth=backlog.depth - max(0, backlog.held - int(HELD_SHARE * options.max_size)),
         size=backlog.size - max(0, backlog.held_size - int(HELD_SHARE * options.max_bytes)),
@@ -61,9 +61,9 @@ class Waiting:
         self.dead: deque[Submitted] = deque()
         """Dead letters, which need no room."""
         self.is_full = False
-        """Whether entries that `take` has left wait for room."""
+        """Whether entries that `take` has left are waiting for room."""
         self.has_more = False
-        """Whether entries that `take` has left wait only for the next commit."""
+        """Whether entries that `take` has left are waiting only for the next commit."""
         self._parked: dict[str | Lane, list[Submitted]] = {}
         """Entries that wait for others to go first, by their sensor or their lane."""
         self._expected: set[str] = set()
@@ -78,12 +78,12 @@ class Waiting:
             self.held.append(item)
 
     def put_back(self, batch: Sequence[Submitted]) -> None:
-        """Put entries that could not be committed back in front."""
+        """Put entries that could not be committed back at the front."""
         self.held.extendleft(item for item in reversed(batch) if item.entry.reason is None)
         self.dead.extendleft(item for item in reversed(batch) if item.entry.reason is not None)
 
     def expect(self, sensor: str) -> None:
-        """Have a sensor's new entries wait for those that it left elsewhere."""
+        """Make a sensor's new entries wait for those that it left elsewhere."""
         self._expected.add(sensor)
 
     def arrived(self, sensor: str) -> None:
@@ -93,14 +93,14 @@ class Waiting:
             self.add(item)
 
     def restrict(self, lanes: frozenset[Lane]) -> None:
-        """Have the entries of these lanes wait from now on, and release those of all other lanes."""
+        """Make the entries of these lanes wait from now on, and release those of all other lanes."""
         self._restricted = lanes
         for lane in [key for key in self._parked if isinstance(key, tuple) and key not in lanes]:
             for item in self._parked.pop(lane):
                 self.add(item)
 
     def take(self, room: Room) -> list[Submitted]:
-        """Take the entries that are to be committed next."""
+        """Take the entries to commit next."""
         batch: list[Submitted] = []
         size = 0
         self.is_full, self.has_more = False, True
@@ -144,7 +144,7 @@ class Waiting:
             waiting.extend(kept)
 
     def sensors(self) -> list[str]:
-        """Return the sensors that wait for room."""
+        """Return the sensors that are waiting for room."""
         return sorted({item.entry.sensor for item in self.held})
 
     def _waits_for(self, item: Submitted) -> str | Lane | None:
@@ -156,7 +156,7 @@ class Waiting:
 
 
 def tell(done: OnDone, error: Exception | None) -> None:
-    """Notify a submitter. An exception of its own is logged."""
+    """Notify a submitter. An exception that it raises is logged."""
     try:
         done(error)
     except Exception:

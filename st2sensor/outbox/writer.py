@@ -1,4 +1,4 @@
-"""The thread that writes the outbox. It commits together all entries that came in since the last commit, and notifies
+"""The thread that writes the outbox. It commits all entries that arrived since the last commit together, and notifies
 each submitter.
 """
 
@@ -24,24 +24,24 @@ from st2sensor.settings import Outbox as Options
 LOG = logging.getLogger("st2sensor.outbox")
 
 ROOM_AGAIN = 0.9
-"""Share of its limit below which an outbox that was full counts as having room again."""
+"""Share of the limit below which an outbox that was full counts as having room again."""
 
 BATCH_DELAY = 0.0003
-"""Seconds that a commit waits for more entries when the last one had several, but fewer than CROWD."""
+"""Seconds that a commit waits for more entries if the last commit had several, but fewer than CROWD."""
 
 CROWD = 32
-"""Entries that make a commit worth its cost without waiting for more."""
+"""Number of entries that make a commit worth its cost without waiting for more."""
 
 LAZY_DELETE = 0.2
 """Seconds that settled rows may wait to share a commit with new entries."""
 
 DELETED_TOGETHER = 200
-"""Settled rows that are worth a commit of their own."""
+"""Number of settled rows that are worth a commit of their own."""
 
 FILE_CHECK_INTERVAL = 1.0
 """Seconds between two checks of the file."""
 
-TOO_LARGE = "it is larger than all dead letters may be ([outbox] dead_letters_max_size)"
+TOO_LARGE = "it is larger than the limit for all dead letters together ([outbox] dead_letters_max_size)"
 """Why a dead letter is refused."""
 
 
@@ -59,11 +59,11 @@ class Writer:
         self._upkeep = Upkeep(store, backlog, self._commits)
         self._check_at = time.monotonic() + FILE_CHECK_INTERVAL
         self._has_more = False
-        """Whether the last turn has left work that need not wait."""
+        """Whether the last turn left work that need not wait."""
         self._is_full = False
         """Whether the log says that the outbox is full."""
         self._together = 0
-        """Number of items that the last turn took."""
+        """Number of items in the last turn."""
         self._stopping: set[str] = set()
         """Sensors whose entries are refused instead of waiting."""
         self._has_stopping = False
@@ -126,10 +126,10 @@ class Writer:
             commits.commit(batch)
             self._has_more = self._has_more or commits.has_more
 
-    # Items that come in.
+    # Incoming items.
 
     def _next_items(self) -> list[Item]:
-        """Wait for entries, for room, or until something is due, and take all items that are there."""
+        """Wait for entries, for room, or until something is due, and return all items in the queue."""
         due = self._due()
         items: list[Item] = []
         try:
@@ -144,7 +144,7 @@ class Writer:
                 else:
                     due = min(due, time.monotonic() + LAZY_DELETE)
             if 1 < self._together < CROWD:
-                # Several threads dispatch at the same time: entries that are about to come may share this commit.
+                # Several threads are dispatching at once: entries that are about to arrive may share this commit.
                 time.sleep(BATCH_DELAY)
             while len(items) < BATCH:
                 item = self.incoming.get_nowait()
@@ -156,7 +156,7 @@ class Writer:
         return items
 
     def _due(self) -> float:
-        """Return the time of the next turn if nothing comes in, on the monotonic clock."""
+        """Return the time of the next turn if nothing arrives, on the monotonic clock."""
         now = time.monotonic()
         if self._commits.is_failing:
             return min(self._commits.retry_at, self._check_at)
@@ -187,7 +187,7 @@ class Writer:
         if not flaw and item.entry.reason is not None and not item.is_left:
             flaw = "it cannot be delivered, and " + TOO_LARGE if self._store.graveyard.is_too_large(item.entry) else ""
         if flaw:
-            tell(item.done, OutboxError(f"the outbox does not take this trigger: {flaw}"))
+            tell(item.done, OutboxError(f"the outbox does not accept this trigger: {flaw}"))
             return
         self.waiting.add(item)
         self._has_stopping = self._has_stopping or item.entry.sensor in self._stopping
@@ -196,10 +196,10 @@ class Writer:
         return self.problem or f"the outbox {self._store.path} is full"
 
     def _why_stopping(self, sensor: str) -> OutboxError:
-        return OutboxError(f"{self._why()}, and {sensor} stops: this trigger is not sent")
+        return OutboxError(f"{self._why()}, and {sensor} is stopping: this trigger will not be sent")
 
     def _admitted(self) -> list[Submitted]:
-        """Take the waiting entries for which there is room."""
+        """Take the waiting entries that fit."""
         room = room_of(self._backlog, self._options, self._store.largest_commit)
         batch = self.waiting.take(room)
         self._has_more = self.waiting.has_more
@@ -207,7 +207,8 @@ class Writer:
             self._is_full = True
             of = f" of {room.size} bytes"
             LOG.warning(
-                "the outbox %s is full with %d triggers%s: dispatch() waits in %s until the broker takes some",
+                "the outbox %s is full with %d triggers%s: dispatch() waits in %s "
+                "until the broker accepts some of them",
                 *(self._store.path, room.depth + len(batch), "" if room.depth + len(batch) >= room.max_depth else of),
                 ", ".join(self.waiting.sensors()),
             )

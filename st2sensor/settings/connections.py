@@ -14,7 +14,7 @@ class Database:
 
     :param url: `mongodb://...` or `sqlite:///<absolute path>`.
     :param name: MongoDB's database, unless the URL names one.
-    :param connection_timeout: milliseconds until a server counts as unreachable.
+    :param connection_timeout: milliseconds after which a server counts as unreachable.
     :param client: options for pymongo's client besides the URL: TLS, login, compression.
     """
 
@@ -45,14 +45,14 @@ class Tls:
 class Messaging:
     """`[messaging]`.
 
-    :param urls: `amqp://...` brokers to try in order, or `local://` alone.
+    :param urls: URLs of the brokers, `amqp://...`, to try in order; or `local://` alone.
     :param prefix: first part of every exchange's name.
     :param serializer: format of trigger instances: `pickle` or `json`.
     :param routing_key: of trigger instances: `trigger_instance`, or `trigger` for the trigger type's reference.
     :param tls: how to use TLS; None leaves it to the URLs.
     :param login_method: SASL mechanism; None leaves it to the broker.
     :param compression: of bodies: `zstd`, `lzma`, `bz2` or `gzip`; None for no compression.
-    :param retry_wait: most seconds between two attempts to reach the broker.
+    :param retry_wait: maximum number of seconds between two attempts to reach the broker.
     :param local_path: database file behind `local://`.
     """
 

@@ -12,9 +12,9 @@ class Restarts:
     """`[sensorcontainer] restart_*`: when a failed sensor starts again. The container never gives up.
 
     :param delay: seconds after the first failure; doubled after each further failure.
-    :param delay_max: most seconds between two starts.
+    :param delay_max: maximum number of seconds between two starts.
     :param jitter: share of the delay by which it is shortened or lengthened at random.
-    :param healthy_after: seconds after which a run counts as healthy, so that the next failure counts as the first.
+    :param healthy_after: seconds after which a run counts as healthy: the next failure then counts as the first.
     :param failing_after: failures in a row after which a sensor counts as failing.
     """
 
@@ -32,7 +32,7 @@ class Sharing:
     :param lease: seconds within which the sensors of a dead container run elsewhere.
     :param capacity: this container's share of the sensors, relative to the other containers' capacities.
     :param labels: this container's properties that sensors may need.
-    :param moves_at_once: most sensors that are handed over at the same time to balance the containers.
+    :param moves_at_once: maximum number of sensors that are handed over at the same time to balance containers.
     """
 
     lease: float = 10.0
@@ -46,25 +46,25 @@ class Container:
     """`[sensorcontainer]`.
 
     :param state_dir: folder of the outbox, the wrappers' socket and the embedded database.
-    :param resync_interval: seconds between two reads of the database without an announcement.
-    :param start_timeout: seconds until setup() must be entered.
+    :param resync_interval: seconds between two reads of the database if no change is announced.
+    :param start_timeout: seconds within which setup() must be called.
     :param setup_timeout: seconds that setup() may take; None for no limit.
     :param poll_timeout: seconds that poll() may take; None for no limit.
-    :param trigger_timeout: seconds that add_trigger() and the like may take; None for no limit.
+    :param trigger_timeout: seconds that a call such as add_trigger() may take; None for no limit.
     :param stop_timeout: seconds that all stopping sensors have together before they are killed.
     :param restarts: when a failed sensor starts again.
-    :param changes_at_once: most sensors that are started or restarted at the same time.
-    :param output_rate: lines per second of one sensor that go to the log; 0 for all.
+    :param changes_at_once: maximum number of sensors that are started or restarted at the same time.
+    :param output_rate: maximum number of lines per second from one sensor that go to the log; 0 for no limit.
     :param private_environment: name patterns of environment variables that sensors do not inherit.
-    :param eventlet: `auto`, `always` or `never`: which sensors start with eventlet's patches.
+    :param eventlet: `auto`, `always` or `never`: which sensors start with eventlet's monkey patches.
     :param sensor_ref: the only sensor to run; None for all.
     :param single_sensor_mode: whether `sensor_ref` is required.
     :param node_name: this node's name among those that divide the sensors among themselves.
-    :param partition_provider: how they divide them: `name`, and the options of that provider.
-    :param sharing: how they share them by leases; None if they do not.
+    :param partition_provider: how these nodes divide the sensors: `name`, and the options of that provider.
+    :param sharing: how nodes share the sensors by leases; None if they do not.
     :param control_group: group that may use the control socket, if such a group exists.
     :param api_url: URL of StackStorm's API that is passed to sensors; None for none.
-    :param api_token_file: file of a token for that API; None for none.
+    :param api_token_file: file with a token for that API; None for none.
     :param http: host and port of the status page; None for no page.
     :param http_token: token that visitors of the page need; None for none.
     """

@@ -11,12 +11,12 @@ class Content:
     """`[content]`, `[packs]` and `[system] base_path`.
 
     :param pack_paths: folders that hold packs, in order; a pack hides packs of the same name in later folders.
-    :param configs_path: folder of the configuration files `<pack>.yaml`.
+    :param configs_path: folder of the packs' configuration files, `<pack>.yaml`.
     :param virtualenvs_path: folder of the packs' virtualenvs.
     :param overrides_path: folder of the operators' overrides, `_global.yaml` and `<pack>.yaml`.
     :param enable_common_libs: whether a pack's lib/ is importable.
     :param shadow_stackstorm: whether our modules hide a StackStorm that a pack's interpreter can import.
-    :param core_sensors: enabled sensors of the bundled pack `core`, by their metadata files without suffix.
+    :param core_sensors: enabled sensors of the bundled pack `core`, named by their metadata files without suffix.
     """
 
     pack_paths: tuple[Path, ...]

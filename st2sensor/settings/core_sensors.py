@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class Webhooks:
     """`[webhooks]`, without `enable`: settings of core.WebhookSensor.
 
-    :param max_size: most bytes of a body.
-    :param timeout: seconds until a request's head must have arrived, and again for its body.
-    :param rate_limit: requests per second that one URL accepts; 0 for no limit.
+    :param max_size: maximum size of a request's body, in bytes.
+    :param timeout: seconds within which a request's head must arrive, and then the same time for its body.
+    :param rate_limit: maximum number of requests per second that one URL accepts; 0 for no limit.
     :param require_key: `auto`, `always` or `never`: whether senders need an API key.
     :param tls_certificate_file: file of the certificate and its chain; None for HTTP without TLS.
     """
@@ -31,8 +31,9 @@ class Timers:
     """`[timers]`, without `enable`: settings of core.TimerSensor.
 
     :param local_timezone: time zone of timers that name none; None for this host's.
-    :param missed: which missed times fire later: none (`skip`), one for all (`once`), or each (`all`).
-    :param max_missed: most missed times that fire for one timer.
+    :param missed: what to do about missed times later: fire for none of them (`skip`), once for all of them (`once`),
+        or for each of them (`all`).
+    :param max_missed: maximum number of missed times that fire for one timer.
     """
 
     local_timezone: str | None = None

@@ -24,7 +24,7 @@ class KeyValues:
 class Datastore:
     """`[datastore]`.
 
-    :param timeout: seconds that a sensor's call waits while the database is away.
+    :param timeout: seconds that a sensor's call waits while the database is unreachable.
     :param global_write: `allow` or `deny`: whether sensors may change the keys that all sensors share.
     :param decrypt_global: `allow` or `deny`: whether sensors may decrypt the keys that all sensors share.
     :param emit_triggers: whether changes are announced as core.st2.key_value_pair.* triggers.

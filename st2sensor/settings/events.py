@@ -1,4 +1,4 @@
-"""Settings of the way that events take through the container."""
+"""Settings of the path of events through the container."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Outbox:
     """`[outbox]`.
 
     :param durability: `full`: on disk before dispatch() returns; `process`: survives kill -9, but not power loss.
-    :param max_size: most trigger instances that wait; then dispatch() waits.
-    :param max_bytes: most bytes of waiting trigger instances; then dispatch() waits.
+    :param max_size: maximum number of waiting trigger instances; when it is reached, dispatch() blocks.
+    :param max_bytes: maximum size of all waiting trigger instances, in bytes; when it is reached, dispatch() blocks.
     :param dead_letters_max_age: days after which dead letters are deleted.
-    :param dead_letters_max_number: number of dead letters that are kept, newest first.
-    :param dead_letters_max_size: bytes of dead letters that are kept, newest first.
+    :param dead_letters_max_number: maximum number of dead letters; the newest are kept.
+    :param dead_letters_max_size: maximum size of all dead letters, in bytes; the newest are kept.
     """
 
     durability: str = "full"
@@ -31,7 +31,7 @@ class Payloads:
 
     :param validate: `validate_trigger_payload`; if false, a payload that breaks its schema is published with a warning.
     :param validation_timeout: seconds that checking one payload may take.
-    :param max_size: `max_payload`, in bytes of JSON.
+    :param max_size: `max_payload`: maximum size of a payload, in bytes of JSON.
     """
 
     validate: bool = True

@@ -14,13 +14,13 @@ class Log:
     :param stream: `stderr` or `stdout`.
     :param format: `text` or `json`.
     :param level: the least severe level that is logged.
-    :param excludes: loggers that are not logged, by the start of their names.
+    :param excludes: loggers to leave out, named by the start of their names.
     :param redirect_stderr: whether the container's output to stderr becomes log records.
     :param mask_secrets: whether secrets of the packs' configurations are masked in the log.
-    :param secret_keys: keys of configurations that are secret regardless of the schema.
+    :param secret_keys: keys of configurations whose values are secret regardless of the schema.
     :param syslog_address: host and port.
-    :param syslog_facility: name of the facility, as in `local7`.
-    :param syslog_socket: kind of the socket, as the socket module numbers them.
+    :param syslog_facility: name of the facility, such as `local7`.
+    :param syslog_socket: type of the socket, one of the socket module's constants.
     :param debug: `[system] debug`: log everything, regardless of all levels.
     """
 
@@ -42,9 +42,9 @@ class Log:
 class Metrics:
     """`[metrics]`.
 
-    :param driver: `noop`, `echo` for the log, or `statsd`.
+    :param driver: `noop`, `echo` (writes to the log), or `statsd`.
     :param prefix: text before each metric's name; None for no prefix.
-    :param sample_rate: share of the metrics that is sent.
+    :param sample_rate: share of the metrics that are sent.
     """
 
     driver: str = "noop"

@@ -19,7 +19,7 @@ class Settings:
 
     :param source: the configuration files that were read, for messages.
     :param system_user: `[system_user] user`.
-    :param warnings: messages about suspicious settings, such as misspelt keys.
+    :param warnings: warnings about suspicious settings, such as misspelt keys.
     """
 
     source: str

@@ -1,9 +1,9 @@
 """Two clocks of a host, because one alone may miss a pause.
 
 CLOCK_BOOTTIME keeps counting while the host is suspended. But it may stand still while a hypervisor pauses the machine,
-and it goes back when a snapshot is restored. The wall clock is corrected afterwards, but may also be set at any other
-time. So the faster of the two clocks measures a span of time. If they disagree by more than small corrections, the span
-is in doubt.
+and it goes back when a snapshot is restored. The wall clock is corrected after a pause, but may also be set at any
+other time. So a span of time is measured with the faster of the two clocks. If the clocks disagree by more than small
+corrections, the span is in doubt.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 AT_ONCE = 0.001
-"""Most seconds between two reads that count as simultaneous."""
+"""Maximum number of seconds between two reads that count as simultaneous."""
 
 ATTEMPTS = 5
-"""Most attempts to read both clocks simultaneously."""
+"""Maximum number of attempts to read both clocks simultaneously."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ Clock = Callable[[], Moment]
 
 
 def boottime() -> float:
-    """Return the seconds since this host started, time in suspend included."""
+    """Return the seconds since this host started, including those in which it was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -61,7 +61,7 @@ class Term:
 
     :param since: its beginning.
     :param seconds: its length.
-    :param tolerance: most seconds by which the clocks may disagree before it is in doubt.
+    :param tolerance: number of seconds by which the clocks may disagree before the term is in doubt.
     """
 
     since: Moment
@@ -70,19 +70,19 @@ class Term:
 
     @property
     def end(self) -> Moment:
-        """The moment at which it is over, as soon as one clock reaches it."""
+        """The moment at which the term is over, as soon as one clock reaches it."""
         return self.since.after(self.seconds)
 
     def left(self, moment: Moment) -> float:
-        """Return the seconds until it is over by the faster clock, or 0 if it is over."""
+        """Return the seconds until the term is over by the faster clock, or 0 if it is over."""
         return max(0.0, min(self.end.boot - moment.boot, self.end.wall - moment.wall))
 
     def jump(self, moment: Moment) -> float:
-        """Return the seconds that the wall clock has gained on the boot clock since the beginning."""
+        """Return the seconds that the wall clock has gained on the boot clock since the term began."""
         return (moment.wall - self.since.wall) - (moment.boot - self.since.boot)
 
     def is_certain(self, moment: Moment) -> bool:
-        """Return whether the clocks agree about it."""
+        """Return whether the clocks agree about the term."""
         return abs(self.jump(moment)) <= self.tolerance
 
 

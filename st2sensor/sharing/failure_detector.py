@@ -1,4 +1,4 @@
-"""Detects dead members. It compares no clocks: a member is alive while its counter grows."""
+"""Detects dead members. Clocks are not compared: a member is alive as long as its counter grows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class FailureDetector:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Member, float]] = {}
-        """Members by id, with the time since which each has kept its present counter, or has been dead."""
+        """Members by id, each with the time at which its counter reached its current value, or at which it died."""
 
     def observe(self, members: Iterable[Member], now: float) -> None:
         """Take note of all members.
@@ -27,15 +27,15 @@ class FailureDetector:
             self._seen[member.id] = (member, since if is_same else now)
 
     def silent(self, now: float) -> list[Member]:
-        """Return living members that have not renewed for so long that, unless they have since, they hold nothing."""
+        """Return living members whose terms must be over, unless they have renewed since they were read."""
         return [member for member, since in self._alive() if now - since >= times_of(member.lease).silence]
 
     def next_silent(self) -> float | None:
-        """Return when the next member becomes silent unless it renews; None if no member is alive."""
+        """Return when the next member becomes silent if it does not renew; None if no member is alive."""
         return min((since + times_of(member.lease).silence for member, since in self._alive()), default=None)
 
     def long_dead(self, now: float, seconds: float) -> list[str]:
-        """Return the ids of members that have been dead for at least some seconds."""
+        """Return the ids of members that have been dead for at least the given number of seconds."""
         return [member.id for member, since in self._seen.values() if member.dead and now - since >= seconds]
 
     def _alive(self) -> list[tuple[Member, float]]:

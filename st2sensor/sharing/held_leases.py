@@ -1,4 +1,4 @@
-"""The leases that this container holds, with their fences and common term. Its threads check them before they act."""
+"""The leases that this container holds, with their fences and common term. Threads check them before they act."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from st2sensor.sharing.clocks import OVER, Clock, Moment, Term, now
 
 
 class Tenure(Protocol):
-    """Whether a container may act for a sensor. For any thread."""
+    """Says whether a container may act for a sensor. For any thread."""
 
     def fence_of(self, sensor: str) -> int | None:
-        """Return the fence to act under; None if sensors are not shared. Raises LeaseLost if it may not act."""
+        """Return the fence to act under; None if sensors are not shared. Raises LeaseLost if acting is not allowed."""
 
     def is_held(self, sensor: str, fence: int | None) -> bool:
-        """Return whether it may act now under this fence (None: no lease needed)."""
+        """Return whether the container may act now under this fence (None: no lease is needed)."""
 
 
 class Unshared:
@@ -32,7 +32,7 @@ class Unshared:
 class HeldLeases:
     """For any thread; only one may change it.
 
-    :ivar doubted: called in any thread if the clocks disagree about the term, so that it must be renewed now.
+    :ivar doubted: called in any thread if the clocks disagree about the term, which must then be renewed at once.
     """
 
     def __init__(self, clock: Clock = now) -> None:
@@ -43,7 +43,7 @@ class HeldLeases:
 
     @property
     def fences(self) -> Mapping[str, int]:
-        """The fences of all leases by sensor, even if the term is over."""
+        """The fences of all leases, by sensor, even if the term is over."""
         return self._fences
 
     @property

@@ -1,7 +1,7 @@
-"""Remembers a container's member id in its state directory, so that its successor need not wait for the old lease.
+"""Remembers a container's member id in its state directory, so that its successor need not wait for the lease to end.
 
-The container that has locked the state directory knows that its predecessor is dead, but only if both ran on this very
-host: after a copy of the folder, or of the whole host, both may be alive.
+A container that has locked the state directory knows that its predecessor is dead, but only if both ran on the same
+host: if the folder, or the whole host, was copied, both may be alive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Identity:
         self._path = path
 
     def earlier(self) -> list[str]:
-        """Return the ids of this container's predecessor if it is certainly dead; else none."""
+        """Return the ids of this container's predecessor if it is certainly dead; otherwise an empty list."""
         try:
             noted = json.loads(self._path.read_text())
             return list(map(str, noted["ids"])) if noted["place"] == self._place() else []
@@ -36,11 +36,14 @@ class Identity:
     def note(self, members: Sequence[str]) -> None:
         """Store this container's ids for its successor. There are several while a new id replaces another."""
         try:
-            # The file is written in place. A copy has another inode, and after another boot the host may be another.
+            # The file is written in place. A copy has a different inode, and after a
+            # reboot this may be a different host.
             self._path.touch()
             self._path.write_text(json.dumps({"ids": list(members), "place": self._place()}))
         except OSError as exception:
-            LOG.warning("%s; a container that starts again after a crash waits for its own lease", exception)
+            LOG.warning(
+                "%s; after a crash, the next container has to wait until this one's lease has run out", exception
+            )
 
     def _place(self) -> list[object]:
         status = self._path.stat()

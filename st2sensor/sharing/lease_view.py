@@ -1,4 +1,4 @@
-"""The members and leases as one container has last read them. Pure: it is given what was read, and reads nothing."""
+"""The members and leases as one container has last read them. Pure: callers pass the data that they have read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class LeaseView:
 
     def __init__(self) -> None:
         self.members: Sequence[Member] = ()
-        """All known members, dead ones included."""
+        """All known members, including dead ones."""
         self.dead: frozenset[str] = frozenset()
-        """Ids of members that hold nothing any more."""
+        """Ids of members that no longer hold anything."""
         self.drained: frozenset[str] = frozenset()
         """Names of drained nodes."""
         self.placement = Placement(())
@@ -25,7 +25,7 @@ class LeaseView:
         """Leases that no living member holds, by sensor."""
 
     def see_members(self, members: Sequence[Member], drained: frozenset[str]) -> bool:
-        """Take over all members as they were read. Returns whether those that may run sensors have changed."""
+        """Record all members as they were read. Returns whether the members that may run sensors have changed."""
         self.members, self.drained = members, drained
         self.dead = frozenset(member.id for member in members if member.dead)
         before = self.placement
@@ -34,14 +34,14 @@ class LeaseView:
         )
         if self.placement.candidates != before.candidates:
             return True
-        # Equal candidates have equal targets, and this one has already computed some.
+        # Equal candidates have equal targets, and the old placement has already computed some.
         self.placement = before
         return False
 
     def see_leases(self, leases: Iterable[Lease], wanted: Collection[str]) -> None:
-        """Take over all leases as they were read; `find_free` is to follow.
+        """Record all leases as they were read. Call `find_free` afterwards.
 
-        :param wanted: sensors, of which some may never have had a lease.
+        :param wanted: sensors, some of which may never have had a lease.
         """
         self.leases = {ref: Lease(sensor=ref) for ref in wanted} | {lease.sensor: lease for lease in leases}
 
@@ -51,14 +51,14 @@ class LeaseView:
         return holders.difference(member.id for member in self.members)
 
     def find_free(self) -> None:
-        """Find the free leases among all. A holder that is not among the members counts as dead."""
+        """Find the free leases. A holder that is not among the members counts as dead."""
         self.dead = self.dead.union(self.strangers())
         self.free = {
             ref: lease for ref, lease in self.leases.items() if lease.holder is None or lease.holder in self.dead
         }
 
     def see_free_leases(self, leases: Iterable[Lease], held: Collection[str]) -> bool:
-        """Take over the free leases as they were read. Returns whether another member has taken some.
+        """Record the free leases as they were read. Returns whether another member has taken some.
 
         :param held: the sensors of this member.
         """
@@ -73,9 +73,9 @@ class LeaseView:
         return {ref: lease.fence for ref, lease in self.leases.items() if lease.holder == member}
 
     def due(self, member: str, wanted: Mapping[str, tuple[str, ...]], busy: Collection[str]) -> list[Lease]:
-        """Return the free leases that a member is to take.
+        """Return the free leases that a member should take.
 
-        :param wanted: sensors that some member is to run, with the labels they need.
+        :param wanted: sensors that some member should run, with the labels they need.
         :param busy: sensors that still have a process here.
         """
         return [
@@ -85,7 +85,7 @@ class LeaseView:
         ]
 
     def take(self, leases: Iterable[Lease]) -> int:
-        """Take over leases that a member has just taken. Returns how many of them a dead member held before."""
+        """Record leases that a member has just taken. Returns how many of them a dead member held before."""
         taken = {lease.sensor: lease for lease in leases}
         from_the_dead = sum(self.free[ref].holder is not None for ref in taken)
         self.leases |= taken
@@ -93,9 +93,9 @@ class LeaseView:
         return from_the_dead
 
     def release(self, fences: Mapping[str, int]) -> None:
-        """Take over that leases have just been released.
+        """Record that leases have just been released.
 
-        :param fences: by sensor.
+        :param fences: their fences, by sensor.
         """
         freed = {sensor: Lease(sensor=sensor, fence=fence) for sensor, fence in fences.items()}
         self.leases |= freed

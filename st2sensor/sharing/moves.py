@@ -1,4 +1,4 @@
-"""Chooses the sensors that a member hands over, so that each gets to its place. Few move at a time, and none while
+"""Chooses the sensors that a member hands over, so that each reaches its target. Few move at a time, and none while
 members come and go."""
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from st2sensor.sharing.placement import Placement
 class Moves:
     """For one thread.
 
-    :param at_once: most sensors that move at the same time.
+    :param at_once: maximum number of sensors that move at the same time.
     """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self.chosen: frozenset[str] = frozenset()
-        """Sensors to hand over, until other members have taken them."""
+        """Sensors to hand over. Each stays here until another member has taken it."""
 
     def choose(
         self,
@@ -32,10 +32,10 @@ class Moves:
         """Choose again.
 
         :param me: id of the member that hands over.
-        :param held: its sensors.
+        :param held: the sensors that this member holds.
         :param free: sensors that no member holds.
-        :param wanted: sensors that some member is to run, with the labels they need.
-        :param calm: whether the members have not changed for a while. A sensor that may not stay moves regardless.
+        :param wanted: sensors that some member should run, with the labels they need.
+        :param calm: whether the members have not changed for a while. A sensor that may not stay moves in any case.
         """
         targets = {ref: placement.target(ref, wanted.get(ref, ())) for ref in self.chosen.union(held)}
         misplaced = [ref for ref, target in targets.items() if target != me]

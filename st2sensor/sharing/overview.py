@@ -1,4 +1,4 @@
-"""The state of the nodes that share sensors, for people. No decision depends on it."""
+"""The state of the nodes that share sensors, for display. No decision depends on it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ UP, LEAVING, DRAINED, SILENT, DEAD = STATES = ("up", "leaving", "drained", "sile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Members and leases, read at one time.
+    """Members and leases, read at the same time.
 
-    :param members: all known members, dead ones included.
+    :param members: all known members, including dead ones.
     :param drained: names of drained nodes.
     :param leases: leases by sensor.
     """
@@ -28,7 +28,7 @@ class Overview:
     def state_of(self, member: Member, now: float | None = None) -> str:
         """Return a member's state, one of STATES.
 
-        :param now: time by the wall clock, to recognize a silent member; None to rely on the members that evict it.
+        :param now: time by the wall clock, to recognize a silent member; None to wait until others have evicted it.
         """
         if member.dead:
             return DEAD
@@ -39,7 +39,7 @@ class Overview:
         return DRAINED if member.node in self.drained else UP
 
     def nodes(self) -> list[Member]:
-        """Return members by name. A dead one is omitted, unless its node has no other, or it still holds a lease."""
+        """Return members by name. A dead member is omitted, unless its node has no other, or it still holds a lease."""
         holders = {lease.holder for lease in self.leases.values()}
         dead_first = sorted(self.members, key=lambda member: (not member.dead, member.started))
         newest = {member.node: member.id for member in dead_first}
@@ -51,14 +51,14 @@ class Overview:
         return sorted(shown, key=lambda member: (member.node, member.started))
 
     def holder(self, sensor: str) -> Member | None:
-        """Return the member that holds a sensor; None if none does, or a dead one."""
+        """Return the living member that holds a sensor; None if there is none."""
         lease = self.leases.get(sensor)
         if lease is None or lease.holder is None:
             return None
         return next((member for member in self.members if member.id == lease.holder and not member.dead), None)
 
     def may_run(self, needs: Sequence[str]) -> bool:
-        """Return whether some node may run a sensor that needs these labels."""
+        """Return whether any node may run a sensor that needs these labels."""
         return any(member.node not in self.drained for member in self._able(needs))
 
     def why_nobody(self, needs: Sequence[str]) -> str:

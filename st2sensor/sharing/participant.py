@@ -1,6 +1,6 @@
-"""One container's part among those that share sensors: it renews, watches the others, takes, moves and releases.
+"""One container's part in sharing sensors: it renews its lease, watches others, and takes, moves and releases sensors.
 
-See docs/sharing.md for the protocol. The container calls `turn` repeatedly, in a thread of its own.
+See docs/sharing.md for the protocol. The container calls `turn` repeatedly, in a separate thread.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from st2sensor.storage.base import Leases
 LOG = logging.getLogger("st2sensor.sharing")
 
 FORGOTTEN_AFTER = 60
-"""Leases after which an evicted member is forgotten, if it holds nothing."""
+"""Number of lease times after which an evicted member is forgotten, if it holds nothing."""
 
 TAKEN_AT_ONCE = 1000
-"""Most leases taken in one turn."""
+"""Maximum number of leases taken in one turn."""
 
 SOON = 1.0
 """Seconds until all leases are read again after another member has taken some."""
@@ -37,9 +37,9 @@ SOON = 1.0
 class TurnInput:
     """The container's state before a turn.
 
-    :param wanted: the sensors that some container is to run, with the labels they need.
+    :param wanted: the sensors that some container should run, with the labels they need.
     :param busy: sensors that have a process here, or may get one during the turn.
-    :param leaving: whether the container stops.
+    :param leaving: whether the container is stopping.
     """
 
     wanted: Mapping[str, tuple[str, ...]]
@@ -51,12 +51,12 @@ class TurnInput:
 class TurnResult:
     """The result of a turn.
 
-    :param members: all known members, dead ones included.
+    :param members: all known members, including dead ones.
     :param drained: names of drained nodes.
-    :param leases: by sensor, as of the last time that all were read.
+    :param leases: leases by sensor, as of the last time that all were read.
     :param moving: sensors that this container must stop so that others can take them.
     :param wait: seconds until the next turn.
-    :param announced: whether every member knows that this container leaves.
+    :param announced: whether every member knows that this container is leaving.
     :param evicted: why all leases were lost, in words; empty unless that happened in this turn.
     :param takeovers: number of leases taken from dead members.
     :param moves: number of leases handed over.
@@ -79,7 +79,7 @@ class Participant:
     """For one thread.
 
     :param profile: the member as it joins, without an id.
-    :param moves_at_once: most sensors that are handed over at the same time.
+    :param moves_at_once: maximum number of sensors that are handed over at the same time.
     :param settle: returns whether all dispatched events are on disk; leases are released only then.
     """
 
@@ -110,11 +110,11 @@ class Participant:
         self._settled_at = 0.0
         """When the members that may run sensors last changed."""
         self._moving: frozenset[str] = frozenset()
-        """Sensors that the container was told to stop so that others can take them."""
+        """Sensors that the container must stop so that other members can take them."""
         self._released: dict[str, int] = {}
-        """Fences to release, by sensor. They are never used again: a release whose answer is lost may come later."""
+        """Fences to release, by sensor. They are never used again: a release without an answer may happen later."""
         self._has_more = False
-        """Whether more leases are to be taken, after the next renewal."""
+        """Whether more leases must be taken after the next renewal."""
         self._namesakes = 0
         """Number of other members seen under this node's name."""
         self._takeovers = self._handed_over = 0
@@ -122,9 +122,9 @@ class Participant:
     def turn(self, situation: TurnInput, extended: Callable[[], None] = lambda: None) -> TurnResult:
         """Take one turn.
 
-        Raises StorageError. The changes may have been made all the same; the next turn reads them.
+        Raises StorageError. The changes may have been made nevertheless; the next turn reads them.
 
-        :param extended: called as soon as the leases held have another end.
+        :param extended: called as soon as the end of the held leases changes.
         """
         self._presence.extended = extended
         try:
@@ -141,7 +141,7 @@ class Participant:
         evicted = self._stay(situation)
         self._look(situation)
         self._has_more = False
-        # Renew again if that is due, because the reads may have taken long.
+        # Renew again if a renewal is due: the reads may have taken long.
         lost = self._stay(situation)
         if not lost:
             self._release(situation)
@@ -153,7 +153,7 @@ class Participant:
         return self._result(situation, lost or evicted)
 
     def _stay(self, situation: TurnInput) -> str:
-        """Stay a member. Returns why all leases were lost, in words; empty when they were not."""
+        """Stay a member. Returns why all leases were lost, in words; empty if they were not."""
         before = self._presence.id
         lost = self._presence.stay(self._announcement(situation))
         if self._presence.id != before:
@@ -171,14 +171,14 @@ class Participant:
             if member.id == self._presence.id:
                 continue
             if self._leases.evict(member.id, member.counter):
-                LOG.warning("%s has not renewed its lease: it counts as dead, and its sensors are taken", member.node)
-            # Also when another member was faster.
+                LOG.warning("%s has not renewed its lease, so it counts as dead: others take its sensors", member.node)
+            # Even if another member was faster.
             self._see_members()
         if self._boottime() >= self._read_all_at or situation.wanted.keys() - self._view.leases.keys():
             self._read_all_at = self._boottime() + self._lease
             self._see_leases(situation)
         elif self._view.see_free_leases(self._leases.free(self._view.dead), self.holdings.fences.keys()):
-            # The new holders are shown to people only, so that is not urgent.
+            # The new holders are only displayed, so reading them is not urgent.
             self._read_all_at = min(self._read_all_at, self._boottime() + SOON)
 
     def _see_members(self) -> None:
@@ -193,12 +193,12 @@ class Participant:
         view, me = self._view, self._presence.id
         view.see_leases(self._leases.leases(), situation.wanted.keys())
         if view.strangers():
-            # They have joined or left since. A lease whose holder is not there even now is free.
+            # They have joined or left since. If the holder of a lease is still not there, the lease is free.
             self._see_members()
         view.find_free()
         mine = view.held_by(me)
         self._released = {ref: fence for ref, fence in self._released.items() if mine.get(ref) == fence}
-        # This includes leases that were taken although the answer was lost.
+        # This includes leases that this container has taken although the answer was lost.
         self.holdings.hold({ref: fence for ref, fence in mine.items() if ref not in self._released})
         self.holdings.drop(self.holdings.fences.keys() - mine.keys())
         for member in self._detector.long_dead(self._boottime(), FORGOTTEN_AFTER * self._lease):
@@ -245,7 +245,7 @@ class Participant:
         self._takeovers += self._view.take(taken)
         self.holdings.hold({lease.sensor: lease.fence for lease in taken})
         if taken:
-            LOG.info("takes %d sensors: %s", len(taken), _some(sorted(lease.sensor for lease in taken)))
+            LOG.info("took %d sensors: %s", len(taken), _some(sorted(lease.sensor for lease in taken)))
         if len(taken) < len(due):
             # Another member was faster. Find out which one.
             self._read_all_at = self._boottime()
@@ -255,7 +255,7 @@ class Participant:
         view, held = self._view, self.holdings.fences
         self._moves.choose(self._presence.id, held, view.free, situation.wanted, view.placement, calm=calm)
 
-    # Telling.
+    # Reporting.
 
     def _result(self, situation: TurnInput, evicted: str) -> TurnResult:
         return TurnResult(
@@ -290,7 +290,7 @@ class Participant:
     def _boottime(self) -> float:
         """Return the time by the boot clock.
 
-        Other members are observed by this clock alone. While it stands still, they are only given more time.
+        Other members are observed by this clock alone. If it stands still, they merely get more time.
         """
         return self._clock().boot
 

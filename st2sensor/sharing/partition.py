@@ -1,6 +1,6 @@
-"""StackStorm's static partitions of the sensors, with its names, options and hash.
+"""Static partitions of the sensors, with the names, options and hash that StackStorm uses.
 
-If sensors are shared by leases, every node may run each of them.
+If sensors are shared by leases, every node may run every sensor.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ BITS = 32
 """Bits of a sensor's hash."""
 
 BOUNDS = {"MIN": 0, "MAX": 2**BITS}
-"""Words for the bounds of all hashes."""
+"""Words for the smallest and the largest hash."""
 
 Owns = Callable[[str], bool]
-"""Tells whether a sensor, by its reference, belongs to this node."""
+"""Returns whether a sensor, given by its reference, belongs to this node."""
 
 Provider = Callable[[Storage], Owns]
-"""Reads which sensors belong to this node. Blocks. Raises StorageError, and ConfigError if they are not listed."""
+"""Reads which sensors belong to this node. Blocks. Raises StorageError, and ConfigError if there is no list."""
 
 
 def provider_of(options: Mapping[str, str], node: str) -> Provider:
     """Return the configured provider. Raises ConfigError.
 
-    :param options: `name`, and the options of that provider, as in `name:hash, hash_ranges:0..100|200..MAX`.
+    :param options: `name`, and the options of that provider, for example `name:hash, hash_ranges:0..100|200..MAX`.
     :param node: `[sensorcontainer] sensor_node_name`.
     """
     name = options.get("name", "default")
@@ -68,7 +68,7 @@ def _range(text: str) -> range:
         return range(_bound(start), _bound(end))
     except ValueError as exception:
         raise ConfigError(
-            f"{OPTION}: hash_ranges: {text!r} is not a range; write it as MIN..1024 or 1024..MAX"
+            f"{OPTION}: hash_ranges: {text!r} is not a range; write one such as MIN..1024 or 1024..MAX"
         ) from exception
 
 
@@ -108,7 +108,7 @@ def _by_key(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
 
 def _needed(options: Mapping[str, str], name: str, example: str) -> str:
     if not options.get(name):
-        raise ConfigError(f"{OPTION} = name:{options['name']}: {name} is missing; add it, as in {name}:{example}")
+        raise ConfigError(f"{OPTION} = name:{options['name']}: {name} is missing; add it, for example {name}:{example}")
     return options[name]
 
 

@@ -1,4 +1,4 @@
-"""Chooses the member that is to run a sensor, by weighted rendezvous hashing. Pure: all members get the same result.
+"""Chooses the member that should run a sensor, by weighted rendezvous hashing. Pure: all members get the same result.
 
 Each member draws a number for each sensor, and the smallest number wins. So when a member joins, sensors move only to
 it, and when a member leaves, only its sensors move.
@@ -39,14 +39,14 @@ class Placement:
         self._targets: dict[tuple[str, tuple[str, ...]], str | None] = {}
 
     def target(self, sensor: str, needs: tuple[str, ...] = ()) -> str | None:
-        """Return the id of the member that is to run a sensor; None if no member may.
+        """Return the id of the member that should run a sensor; None if no member may run it.
 
         :param needs: labels that the member must have. A node's name is one of its labels.
         """
         key = (sensor, needs)
         if key not in self._targets:
             seed = hash_of(sensor)
-            # Two members of one name draw equal numbers, and then the id decides.
+            # Two members with the same node name draw the same number; then the id decides.
             drawn = ((draw(seed, item.hash, item.capacity), item.id) for item in self.candidates if _may(item, needs))
             self._targets[key] = min(drawn, default=(0.0, None))[1]
         return self._targets[key]
@@ -57,7 +57,9 @@ class Placement:
 
 
 def draw(sensor: int, node: int, capacity: float) -> float:
-    """Draw an exponentially distributed number. Each node has the smallest as often as its share of the capacity.
+    """Draw an exponentially distributed number.
+
+    The probability that a node draws the smallest number equals its share of the total capacity.
 
     :param sensor: hash of the sensor's reference.
     :param node: hash of the node's name.
@@ -74,7 +76,7 @@ def mixed(value: int) -> int:
 
 
 def hash_of(name: str) -> int:
-    """Return a hash of 64 bits that is the same on every host."""
+    """Return a 64-bit hash that is the same on every host."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
 
 

@@ -1,4 +1,4 @@
-"""One container's membership: it joins, renews its lease in time, and joins again when it has lost that lease."""
+"""One container's membership: it joins, renews its lease in time, and joins again if it has lost the lease."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from st2sensor.storage.base import Leases
 LOG = logging.getLogger("st2sensor.sharing")
 
 UNANSWERED = 100
-"""Most tokens remembered of renewals without an answer: as many as are tried within four leases."""
+"""Maximum number of tokens of unanswered renewals that are remembered: as many as are sent within four leases."""
 
 NOTICE = 1.5
-"""Ticks until every member has seen an announcement."""
+"""Number of ticks after which every member has seen an announcement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Presence:
     """For one thread.
 
     :param profile: the member as it joins, without an id.
-    :ivar extended: called as soon as the leases held have another end.
+    :ivar extended: called as soon as the end of the held leases changes.
     """
 
     def __init__(self, leases: Leases, profile: Member, holdings: HeldLeases, identity: Identity, clock: Clock) -> None:
@@ -55,7 +55,7 @@ class Presence:
         self._times = times_of(profile.lease)
         self.extended: Callable[[], None] = lambda: None
         self.id = ""
-        """The member's id; empty while this container is no member."""
+        """The member's id; empty while this container is not a member."""
         self.announced = Announcement()
         """The intentions in the last renewal."""
         self.renew_at = 0.0
@@ -71,12 +71,12 @@ class Presence:
         self._counter = 0
         """This member's counter as of its last renewal."""
         self._unanswered: deque[str] = deque(maxlen=UNANSWERED)
-        """Tokens of later renewals, each of which may have been made or not."""
+        """Tokens of renewals since then, each of which may or may not have been carried out."""
 
     def stay(self, announcement: Announcement) -> str:
-        """Join if this container is no member, and renew if that is due.
+        """Join if this container is not a member, or renew if a renewal is due.
 
-        Returns why the membership was lost, in words, after joining again; empty when it was not lost.
+        Returns why the membership was lost, in words, after joining again; empty if it was not lost.
         """
         if not self.id:
             self._join()
@@ -87,11 +87,11 @@ class Presence:
             return ""
         why = self._renew(announcement)
         if why:
-            LOG.warning("%s; it joins again", why)
+            LOG.warning("%s; this container joins again", why)
             self.losses += 1
             self._holdings.lose()
             self._holds_term = False
-            # Another container may run under this id, so this one must not evict it.
+            # Another container may be running under this id, so this one must not evict it.
             self._lost_ids.add(self.id)
             self.id = ""
             self._join()
@@ -114,11 +114,11 @@ class Presence:
         earlier = [member for member in self._identity.earlier() if member not in self._lost_ids]
         self._leases.prepare()
         new = secrets.token_hex(12)
-        # Noted before joining: if joining fails although it was carried out, the next attempt evicts this member.
+        # The id is stored first: if joining seems to fail but was carried out, the next attempt evicts this member.
         self._identity.note([*earlier, new])
         asked_at = self._clock()
         self._leases.join(replace(self._profile, id=new, started=time.time(), seen=time.time()))
-        # Evicted after joining: if others saw this node without a member, they would take its sensors.
+        # The eviction comes last: if others saw this node without a member, they would take its sensors.
         for member in earlier:
             self._leases.evict(member, None)
         self._identity.note([new])
@@ -129,7 +129,7 @@ class Presence:
         LOG.info("shares sensors as %s, with a lease of %g s", self._profile.node, self._profile.lease)
 
     def _renew(self, announcement: Announcement) -> str:
-        """Renew the lease. Returns why it is lost, in words; empty when it was renewed."""
+        """Renew the lease. Returns why it was lost, in words; empty if it was renewed."""
         while True:
             asked_at = self._clock()
             token = secrets.token_hex(8)
@@ -150,13 +150,13 @@ class Presence:
                 raise
             stored = self._leases.member(self.id)
             if stored is None or stored.dead:
-                return "this container was taken for dead, because it did not renew in time"
+                return "this container was taken for dead, because it did not renew its lease in time"
             if stored.token not in self._unanswered:
                 return (
                     "another container runs under this one's identity: this machine was cloned, or restored from a "
                     "snapshot"
                 )
-            # An earlier renewal was made, but its answer was lost. Its time is unknown, so renew once more.
+            # An earlier renewal was carried out, but its answer was lost. Its time is unknown, so renew once more.
             self._counter = stored.counter
             self._unanswered.clear()
         self._counter += 1
@@ -178,5 +178,9 @@ class Presence:
     def _warn_of_jump(self) -> None:
         if not self._has_warned_of_jump:
             jump = self._holdings.jump
-            LOG.warning("the wall clock was set, or this host was paused, by %+.1f s: the lease is renewed first", jump)
+            LOG.warning(
+                "the wall clock was changed, or this host was paused, by %+.1f s: the container renews its lease "
+                "before it does anything else",
+                jump,
+            )
         self._has_warned_of_jump = True

@@ -12,7 +12,7 @@ T = TypeVar("T", bound=Entity)
 
 
 class Storage(Protocol):
-    """Keeps entities by their reference, and the datastore's entries by scope and name. For any number of threads.
+    """Keeps entities by reference, and the datastore's entries by scope and name. For any number of threads.
 
     Every method raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses.
     """
@@ -24,25 +24,25 @@ class Storage(Protocol):
         """Return every entity of a kind, ordered by reference."""
 
     def get(self, kind: type[T], ref: str) -> T | None:
-        """Return one entity, or None if there is none."""
+        """Return an entity, or None if it does not exist."""
 
     def put(self, entity: Entity) -> None:
-        """Insert or change an entity. Unknown fields and a trigger's ref_count are kept."""
+        """Insert or change an entity. Unknown fields and a trigger's ref_count stay as they are."""
 
     def insert(self, entity: Entity) -> bool:
-        """Insert an entity. Returns False, and does nothing, if one with its reference exists."""
+        """Insert an entity. Returns False, and does nothing, if its reference is taken."""
 
     def rename_trigger(self, old_uid: str, entity: Entity) -> None:
-        """Change a trigger's parameters, and so its uid. Its id and name stay."""
+        """Change a trigger's parameters, and therefore its uid. Its id and name stay."""
 
     def replace_rule(self, known: Rule, changed: Rule | None) -> bool:
-        """Change a rule's record, or delete it with None, if it still names the same trigger as the known one.
+        """Change a rule's record, or delete it if `changed` is None.
 
-        False, and nothing done, otherwise.
+        Returns False, and does nothing, if the stored record no longer names the same trigger as `known`.
         """
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
-        """Delete an entity. Returns False if there was none."""
+        """Delete an entity. Returns False if it did not exist."""
 
     def count_reference(self, trigger_ref: str, change: int) -> None:
         """Add to a trigger's ref_count atomically. As in StackStorm, a trigger whose count falls to 0 is deleted."""
@@ -56,7 +56,7 @@ class Storage(Protocol):
     # The datastore's entries. An entry that has expired by `now` does not exist.
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """Return an entry of the datastore, or None if there is none."""
+        """Return an entry of the datastore, or None if it does not exist."""
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         """Insert or replace an entry of the datastore."""
@@ -64,9 +64,9 @@ class Storage(Protocol):
     def swap_value(
         self, entry: KeyValue, expected: str | None, now: datetime, *, secret: bool = False
     ) -> Change | None:
-        """Replace an entry whose value is `expected`; if that is None, insert an entry where there is none.
+        """Replace an entry if its value is `expected`. If `expected` is None, insert an entry that does not exist yet.
 
-        Returns None, and does nothing, if there is something else.
+        Returns None, and does nothing, if the current value is another one.
 
         :param secret: whether the expected value is encrypted.
         """
@@ -74,22 +74,22 @@ class Storage(Protocol):
     def list_values(
         self, scope: str, prefix: str, now: datetime, *, limit: int | None = None, offset: int = 0
     ) -> list[KeyValue]:
-        """Return the entries whose name starts with a prefix, by name: at most `limit`, after the first `offset`."""
+        """Return the entries whose names start with a prefix, by name: at most `limit`, after the first `offset`."""
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """Delete an entry, and return it. Returns None if there was none."""
+        """Delete an entry and return it. Returns None if it did not exist."""
 
     # Batches: at most one per name.
 
     def put_batch(self, batch: Batch) -> Batch | None:
-        """Insert a batch. It is on disk, on a majority of servers, before this returns.
+        """Insert a batch. When this returns, it is on disk on a majority of servers.
 
-        Returns None if the batch is stored, else the other batch of its name. Raises LeaseLost if the batch has another
-        fence than the sensor's lease.
+        Returns None if the batch is stored, or else the other batch that has its name. Raises LeaseLost if its fence
+        differs from that of the sensor's lease.
         """
 
     def batches(self, sensor: str | None = None) -> list[Batch]:
-        """Return the batches of a sensor, or all."""
+        """Return the batches of one sensor, or of all."""
 
     def remove_batch(self, batch: Batch) -> None:
         """Delete a batch, if it still exists."""
@@ -108,7 +108,7 @@ class Leases(Protocol):
     """Keeps the members that share sensors, and their leases. For one thread.
 
     A write is never undone, and a read never returns data that is undone later, even if servers die. Every method
-    raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses. The method may have
+    raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses. The operation may have
     been carried out nevertheless.
     """
 
@@ -125,10 +125,10 @@ class Leases(Protocol):
         """
 
     def member(self, member: str) -> Member | None:
-        """Return one member, or None if there is none."""
+        """Return a member, or None if it does not exist."""
 
     def members(self) -> list[Member]:
-        """Return every member, dead ones included."""
+        """Return every member, including dead ones."""
 
     def evict(self, member: str, counter: int | None) -> bool:
         """Declare a member dead, unless it has renewed since its counter was read.
@@ -148,10 +148,10 @@ class Leases(Protocol):
         """Return the leases that have no holder, or one of the given dead members."""
 
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
-        """Let a member take leases that are unchanged since they were read. Returns those of them that it now holds."""
+        """Let a member take leases that are unchanged since they were read. Returns those of them it now holds."""
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
-        """Release a member's leases, as far as it holds them under the given fences."""
+        """Release those of a member's leases that it still holds under the given fences."""
 
     def drained(self) -> frozenset[str]:
         """Return the names of drained nodes."""

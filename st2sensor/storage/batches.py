@@ -1,4 +1,4 @@
-"""Batches to and from documents. They are part of their sensor's lease. Reading raises Misfit if a field is wrong."""
+"""Converts batches to documents, which are parts of leases, and back. Reading raises Misfit for a wrong field."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from st2sensor.storage.entities import document_of, entity_of
 from st2sensor.storage.fields import Document
 
 STACKSTORM_RULES = "rule_d_b"
-"""StackStorm's own rules, each with the reference of the trigger it asks for. They are counted, and never changed."""
+"""StackStorm's own rules, each with the reference of the trigger it asks for. They are only counted, never changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Collection:
     ours: bool = False
 
     def to_document(self, entity: Entity) -> Document:
-        """Return an entity's document, without its id; a field that must be absent is None."""
+        """Return an entity's document, without its id. None marks a field that must be absent."""
         return document_of(entity)
 
     def from_document(self, document: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Entities to and from StackStorm's documents: the fields of each, and how they are read.
+"""Converts entities to StackStorm's documents and back: defines the fields of each, and how they are read.
 
 Reading accepts documents that StackStorm wrote, and raises Misfit for those in which a field is wrong.
 """
@@ -32,7 +32,7 @@ PERMISSIONS = ("allow", "deny")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 Fields = dict[str, Callable[[Mapping[str, Any], str], Any]]
-"""How each field of an entity is read: given a document and the field's name."""
+"""Reads a field of an entity, given a document and the field's name."""
 
 OVERRIDES: Fields = {
     "start_timeout": partial(number, above=0),
@@ -52,7 +52,7 @@ OVERRIDES: Fields = {
 
 
 def _overrides(document: Mapping[str, Any], name: str) -> Overrides:
-    """Read a registration's overrides. Those that a later version has added are ignored."""
+    """Read a registration's overrides. Overrides that a later version has added are ignored."""
     overrides = document.get(name)
     if overrides is None:
         return Overrides()
@@ -74,7 +74,7 @@ def _count(document: Mapping[str, Any], name: str) -> int:
 
 IDENTITY: Fields = {"pack": identity, "name": identity}
 IN_PATHS: Fields = {"pack": partial(identity, in_paths=True), "name": partial(identity, in_paths=True)}
-"""Of sensors: files and folders are named after them."""
+"""Fields of sensors after which files and folders are named."""
 
 FIELDS: dict[type[Any], Fields] = {
     SensorType: {
@@ -115,19 +115,19 @@ def entity_of(kind: type[Any], document: Mapping[str, Any]) -> Any:
 
 
 def document_of(entity: Entity) -> Document:
-    """Return an entity's document, without its id; a field that must be absent is None."""
+    """Return an entity's document, without its id. None marks a field that must be absent."""
     document: Document = {"ref": entity.ref}
     if isinstance(entity, SensorType | TriggerType | Trigger):
         document["uid"] = entity.uid
     document |= {name: _plain(getattr(entity, name)) for name in FIELDS[type(entity)]}
     if isinstance(entity, Trigger) and not entity.parameters:
-        # As in StackStorm; a rule's parameters are there even when they are empty.
+        # As in StackStorm. A rule's parameters are present even when they are empty.
         document["parameters"] = None
     return document
 
 
 def _plain(value: Any) -> Any:
-    """Return a field's value as documents have it."""
+    """Return the form in which documents hold a field's value."""
     if isinstance(value, Overrides):
         return {name: setting for name, setting in asdict(value).items() if setting is not None}
     if isinstance(value, tuple):

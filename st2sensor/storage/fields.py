@@ -1,6 +1,6 @@
-"""Reads fields of documents, which any program may have written. A wrong field makes its document odd.
+"""Reads fields of documents, which any program may have written. A wrong field makes its document malformed.
 
-Backends pass JSON's values as they are, times as datetime, and everything else as Foreign.
+Backends pass values of JSON as they are, times as datetime, and everything else as Foreign.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from st2sensor.portable import isotime
 Document = dict[str, Any]
 
 LONGEST_NAME = 255
-"""Most characters of a name that becomes part of a file name."""
+"""Maximum number of characters of a name that becomes part of a file name."""
 
 DEEPEST = 200
-"""Most levels of nesting. MongoDB stores fewer."""
+"""Maximum number of levels of nesting. MongoDB stores fewer."""
 
 BROKEN = "\0broken"
 """Key in the stand-in for an unreadable document. Its value is the reason."""
 
 
 class Misfit(ValueError):
-    """A document is odd.
+    """A document is malformed.
 
     :param field: name of the wrong field.
-    :param problem: what is wrong with it, without its value.
+    :param problem: the problem, in words that follow the name; its value is not quoted.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -40,7 +40,7 @@ class Misfit(ValueError):
 class Foreign:
     """A value that JSON cannot express.
 
-    :param kind: description of its type, for messages.
+    :param kind: description of its type, for messages, with an article.
     :param shown: value that replaces it in JSON.
     """
 
@@ -75,7 +75,7 @@ def text(document: Mapping[str, Any], name: str) -> str:
     """Return a required text. Raises Misfit."""
     value = _present(document, name)
     if type(value) is not str:
-        raise Misfit(name, f"is {kind_of(value)}, and must be text")
+        raise Misfit(name, f"is {kind_of(value)}, but must be text")
     if not value.isascii() and not is_utf8(value):
         raise Misfit(name, "is not valid UTF-8")
     return value
@@ -110,7 +110,7 @@ def flag(document: Mapping[str, Any], name: str, default: bool | None) -> Any:
     if value is None:
         return default
     if type(value) is not bool:
-        raise Misfit(name, f"is {kind_of(value)}, and must be true or false")
+        raise Misfit(name, f"is {kind_of(value)}, but must be true or false")
     return value
 
 
@@ -126,7 +126,7 @@ def number(
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Misfit(name, f"is {kind_of(value)}, and must be a number")
+        raise Misfit(name, f"is {kind_of(value)}, but must be a number")
     if not math.isfinite(value):
         raise Misfit(name, "is not a finite number")
     if value <= above or value < least:
@@ -147,7 +147,7 @@ def whole(document: Mapping[str, Any], name: str, *, least: int | None = None, m
 
 
 def choice(document: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str | None:
-    """Return one of some words, or None if it is missing or null. Raises Misfit."""
+    """Return a text that must be one of some words, or None if it is missing or null. Raises Misfit."""
     value = optional_text(document, name)
     if value is not None and value not in choices:
         raise Misfit(name, f"must be one of {', '.join(choices)}")
@@ -181,7 +181,7 @@ def mapping(document: Mapping[str, Any], name: str) -> Document | None:
     except RecursionError as exception:
         raise Misfit(name, f"is nested more than {DEEPEST} levels deep") from exception
     if value is not None and not isinstance(value, dict):
-        raise Misfit(name, f"is {kind_of(value)}, and must be an object")
+        raise Misfit(name, f"is {kind_of(value)}, but must be an object")
     return value
 
 
@@ -191,14 +191,16 @@ def moment(document: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime):
-        raise Misfit(name, f"is {kind_of(value)}, and must be a date")
+        raise Misfit(name, f"is {kind_of(value)}, but must be a date")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
 def json_form(value: Any, depth: int = 0) -> Any:
-    """Return a value as JSON. As in StackStorm, times and ids become text. A number that JSON cannot express is null.
+    """Return a value as JSON.
 
-    Raises RecursionError beyond DEEPEST.
+    As in StackStorm, times and ids become text. A number that JSON cannot express becomes null.
+
+    Raises RecursionError for more than DEEPEST levels.
 
     :param depth: levels of nesting above the value.
     """
@@ -220,7 +222,7 @@ def json_form(value: Any, depth: int = 0) -> Any:
 
 
 def is_utf8(value: str) -> bool:
-    """Return whether UTF-8 can encode a text. No database accepts half of a surrogate pair."""
+    """Return whether UTF-8 can encode a text. No database accepts half a surrogate pair."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -240,5 +242,5 @@ def _items(document: Mapping[str, Any], name: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, (list, tuple)):
-        raise Misfit(name, f"is {kind_of(value)}, and must be a list")
+        raise Misfit(name, f"is {kind_of(value)}, but must be a list")
     return list(value)

@@ -1,4 +1,4 @@
-"""Entries of the datastore to and from documents. Reading raises Misfit if a field is wrong."""
+"""Converts entries of the datastore to documents and back. Reading raises Misfit for a wrong field."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def key_value(document: Mapping[str, Any]) -> KeyValue:
 
 
 def end_of_prefix(prefix: str) -> str | None:
-    """Return the first text, in the order of code points, after all that begin with a prefix; None if there is none."""
+    """Return the first text, in the order of code points, after all texts with a prefix; None if there is none."""
     kept = prefix.rstrip(LAST_CHARACTER)
     if not kept:
         return None
     following = ord(kept[-1]) + 1
-    # Surrogates are no characters: no stored text holds one.
+    # Surrogates are not characters: no stored text contains one.
     return kept[:-1] + chr(AFTER_SURROGATES if following == FIRST_SURROGATE else following)

@@ -1,4 +1,4 @@
-"""Members that share sensors, and their leases, to and from documents. Reading raises Misfit if a field is wrong."""
+"""Converts members that share sensors, and leases, to documents and back. Reading raises Misfit for a wrong field."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from st2sensor.models import Lease, Member
 from st2sensor.storage.fields import Document, flag, number, optional_text, text, texts, whole
 
 MEMBERS = "st2sensor_members"
-"""The containers that share sensors, by id."""
+"""Collection of the containers that share sensors, by id."""
 
 LEASES = "st2sensor_leases"
-"""The leases, with their batches, by the sensor's reference."""
+"""Collection of the leases, with their batches, by the sensor's reference."""
 
 NODES = "st2sensor_nodes"
-"""Operators' settings for nodes, by name."""
+"""Collection of operators' settings for nodes, by name."""
 
 
 def member_document(member: Member) -> Document:

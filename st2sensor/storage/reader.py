@@ -1,4 +1,4 @@
-"""Reads documents. Odd ones are skipped, with one warning each."""
+"""Reads documents. Malformed ones are skipped, with one warning each."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from st2sensor.storage.members import LEASES
 LOG = logging.getLogger("st2sensor.storage")
 
 REMEMBERED = 10_000
-"""Most odd documents that are remembered. If there are more, warnings are repeated."""
+"""Maximum number of malformed documents that are remembered. If there are more, warnings are repeated."""
 
 LONGEST_ID = 200
-"""Most characters of a document's id in a warning."""
+"""Maximum number of characters of a document's id in a warning."""
 
 R = TypeVar("R")
 
 Fetch = Callable[[int, int | None], Iterable[Mapping[str, Any]]]
-"""Reads documents, given the number to skip and the most to read."""
+"""Reads documents, given the number to skip and the maximum number to read."""
 
 
 class Reader:
@@ -36,7 +36,7 @@ class Reader:
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
         self._odd_keys = False
-        """Whether any entry of the datastore was odd."""
+        """Whether any entry of the datastore was malformed."""
 
     def read(self, kind: type[T], documents: Iterable[Mapping[str, Any]]) -> list[T]:
         """Return the entities in documents of one kind."""
@@ -46,7 +46,7 @@ class Reader:
     def sound(
         self, collection: str, parse: Callable[[Mapping[str, Any]], R], documents: Iterable[Mapping[str, Any]]
     ) -> Iterator[R]:
-        """Yield the values that `parse` returns for documents. Odd documents are skipped."""
+        """Yield the values that `parse` returns for documents. Malformed documents are skipped."""
         for document in documents:
             try:
                 if BROKEN in document:
@@ -60,11 +60,11 @@ class Reader:
                 self._warn(collection, document, f"{exception.args[0]} is missing")
 
     def live(self, document: Mapping[str, Any] | None, now: datetime) -> KeyValue | None:
-        """Return the entry in a document; None if it is odd or has expired, which databases notice a little later."""
+        """Return the entry in a document. None if it is malformed or has expired: databases delete those later."""
         return next(self._live([] if document is None else [document], now), None)
 
     def removed(self, document: Mapping[str, Any] | None, scope: str, name: str, now: datetime) -> KeyValue | None:
-        """Return a deleted entry; None if there was none, or it had expired. If it was odd, its value is empty."""
+        """Return a deleted entry; None if there was none, or it had expired. A malformed entry gets an empty value."""
         if document is None:
             return None
         for entry in self.sound(KEY_VALUES, key_value, [document]):
@@ -72,13 +72,13 @@ class Reader:
         return KeyValue(scope=scope, name=name, value="")
 
     def page(self, fetch: Fetch, now: datetime, limit: int | None, offset: int) -> list[KeyValue]:
-        """Return entries that are neither odd nor expired: at most `limit`, after the first `offset`."""
+        """Return entries that are neither malformed nor expired: at most `limit`, after the first `offset`."""
         if not self._odd_keys:
             documents = list(fetch(offset, limit))
             found = list(self._live(documents, now))
             if len(found) == len(documents):
                 return found
-            # The database counts odd entries too, so from now on the entries are counted here.
+            # The database also counts malformed entries, so from now on the entries are counted here.
             self._odd_keys = True
         return list(islice(self._live(fetch(0, None), now), offset, None if limit is None else offset + limit))
 

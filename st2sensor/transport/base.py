@@ -20,7 +20,7 @@ class Message:
     """A message on an exchange.
 
     :param id: unique, and the same for repeats, so that consumers can drop duplicates.
-    :param mandatory: whether at least one queue must take the message. Other messages may have no listener.
+    :param mandatory: whether at least one queue must receive the message. Other messages may have no listener.
     """
 
     exchange: str
@@ -37,17 +37,17 @@ class Publisher(Protocol):
     """A connection for publishing. Methods raise BrokerUnavailable when it is lost."""
 
     health: Health
-    """Whether the connected broker takes messages; replaced by the publisher's thread, read by any."""
+    """Whether the connected broker accepts messages; replaced by the publisher's thread, read by any."""
 
     def connect(self) -> None:
-        """Connect, also again, and declare the exchanges and queues without which messages would be lost."""
+        """Connect or reconnect, and declare the exchanges and queues without which messages would be lost."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish messages in order; return once the broker has taken responsibility for all of them.
 
-        After BrokerUnavailable each message may or may not have been taken: publish all of them again. Raises
-        MessageRefused when the broker will never take one of them; publish singly to find it. Raises
-        RoutingKeyForbidden, which lists the confirmed messages, when the user may not publish under one routing key;
+        After BrokerUnavailable each message may or may not have been accepted: publish all of them again. Raises
+        MessageRefused if the broker will never accept one of them; publish singly to find it. Raises
+        RoutingKeyForbidden, which lists the confirmed messages, if the user may not publish under one routing key;
         the publisher stays connected.
         """
 
@@ -62,10 +62,10 @@ class Publisher(Protocol):
 
 
 class Subscription(Protocol):
-    """Receives messages that are published to some exchanges after `connect`. Methods raise BrokerUnavailable."""
+    """Receives messages that are published to certain exchanges after `connect`. Methods raise BrokerUnavailable."""
 
     def connect(self) -> None:
-        """Connect, also again. Messages that are published from now on are received."""
+        """Connect or reconnect. Messages that are published from now on are received."""
 
     def receive(self, timeout: float) -> list[Message]:
         """Wait up to `timeout` seconds for messages. Return an empty list when there are none."""
@@ -88,4 +88,4 @@ class Transport(Protocol):
         """
 
     def subscription(self, exchanges: Sequence[str]) -> Subscription:
-        """Return a subscription to every routing key of some exchanges. It is not connected yet."""
+        """Return a subscription to every routing key of the given exchanges. It is not connected yet."""

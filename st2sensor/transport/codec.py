@@ -1,4 +1,4 @@
-"""Encodes message bodies: trigger instances and announcements as StackStorm's pickles or as JSON.
+"""Encodes the bodies of trigger instances and announcements, as StackStorm's pickles or as JSON.
 
 Pickles of plain data are written, because StackStorm's consumers accept nothing else. No pickle is ever read.
 """
@@ -27,7 +27,7 @@ JSON_TYPE = "application/json"
 PICKLE_TYPE = "application/x-python-serialize"
 
 Encode = Callable[[str, str, bool], bytes]
-"""Encodes a body, given the serializer, the body, and whether it is tagged."""
+"""Function that encodes a body, given the serializer, the body, and whether it is tagged."""
 
 OBJECT_ID = re.compile("[0-9a-f]{24}")
 """Matches the id of a document as text."""
@@ -65,7 +65,7 @@ def trigger_message(
     :param body: the trigger instance as JSON.
     :param tagged: whether the payload holds more than JSON.
     :param serializer: `pickle` or `json`.
-    :param encode: encodes the body somewhere else, for example in a worker process.
+    :param encode: function that encodes the body elsewhere, for example in a worker process.
     """
     _, content_type, content_encoding = SERIALIZERS[serializer]
     return Message(
@@ -81,7 +81,7 @@ def trigger_message(
 
 
 def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Message:
-    """Return an announcement that something has changed. Receivers read the change from the database.
+    """Return an announcement that something has changed. Receivers read the change itself from the database.
 
     :param event: `create`, `update` or `delete`.
     """
@@ -92,7 +92,7 @@ def announcement(exchange: str, event: str, fields: Mapping[str, str]) -> Messag
 def database_announcement(
     exchange: str, event: str, *, module: str, name: str, document: Mapping[str, Any], identifier: str | None
 ) -> Message:
-    """Return an announcement in the form that StackStorm's services accept: the object itself, of a database class.
+    """Return an announcement in the form that StackStorm's services accept: an object of a database class.
 
     :param event: `create`, `update` or `delete`.
     :param module: the module of the class.
@@ -154,7 +154,7 @@ def _encode_pickle(body: str, tagged: bool) -> bytes:
     except json.JSONDecodeError:
         raise
     except ValueError as error:
-        # Python does not read integers of thousands of digits.
+        # Python refuses to read integers with thousands of digits.
         raise rules_engine.refused("payload", "has a value that cannot be read") from error
     rules_engine.check(decoded)
     trace = decoded["trace_context"]

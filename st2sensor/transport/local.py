@@ -1,4 +1,4 @@
-"""The bus without a broker: an ordered table in the embedded database, with a cursor for each reader.
+"""The bus without a broker: an ordered table in the embedded database. Each reader has a cursor.
 
 Readers in other processes see a message within POLL_INTERVAL. The table keeps the newest KEPT messages; a reader that
 falls further behind misses the oldest.
@@ -26,13 +26,13 @@ KEPT = 100_000
 """The number of messages that the table keeps."""
 
 PRUNED_EVERY = 1_000
-"""The number of messages after which the oldest ones are deleted."""
+"""The number of new messages after which the oldest ones are deleted."""
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's write."""
 
 PAGE = 500
-"""The most messages that are read at a time."""
+"""The maximum number of messages that are read at a time."""
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS st2sensor_bus (
@@ -135,7 +135,7 @@ class LocalSubscription:
                 time.sleep(min(POLL_INTERVAL, remaining))
 
     def _read(self, connection: sqlite3.Connection) -> tuple[list[Message], bool]:
-        """Return the subscribed messages of the next page, and whether there may be another page."""
+        """Return the subscribed messages of the next page, and whether another page may follow."""
         query = f"SELECT position, {COLUMNS} FROM st2sensor_bus WHERE position > ? ORDER BY position LIMIT {PAGE}"
         rows = connection.execute(query, (self._cursor,)).fetchall()
         if rows:
@@ -153,7 +153,7 @@ def _open(path: Path) -> sqlite3.Connection:
         create(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
         connection.execute("PRAGMA journal_mode = WAL")
-        # The outbox deletes a message once it is here, so it must be on disk.
+        # The outbox deletes a message once it is in the table, so it must be on disk.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(TABLE)
         _add_headers(connection)

@@ -1,6 +1,6 @@
-"""Checks that StackStorm's rules engine can store a trigger instance. It acknowledges and drops all others.
+"""Checks that StackStorm's rules engine can store a trigger instance. The engine acknowledges and drops all others.
 
-It writes the payload with orjson into a document of MongoDB. The check uses the same library.
+The engine writes the payload with orjson into a document in MongoDB. The check uses the same library.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from st2sensor.errors import Undeliverable
 from st2sensor.schemas import objection
 
 LARGEST = 16 * 1024 * 1024
-"""The most bytes of a document in MongoDB."""
+"""The maximum size of a document in MongoDB, in bytes."""
 
 REST = 4096
-"""The most bytes of a document besides trigger and payload."""
+"""The maximum size of a document without its trigger and payload, in bytes."""
 
 DEEPEST = 254
-"""The most levels of objects and arrays that orjson writes."""
+"""The maximum number of levels of objects and arrays that orjson writes."""
 
 TOO_DEEP = f"is nested more than {DEEPEST} levels deep"
 
@@ -29,7 +29,7 @@ LEAST, MOST = -(2**63), 2**64 - 1
 """The smallest and the largest integer that orjson writes."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""Matches half of a surrogate pair, which UTF-8 cannot encode."""
+"""Matches half a surrogate pair, which UTF-8 cannot encode."""
 
 PARTS = {"payload": "payload", "trigger": "trigger", "trace_context": "trace context"}
 """Names of a body's parts, for people."""
@@ -47,14 +47,14 @@ def check(body: dict[str, Any]) -> None:
         except TypeError:
             raise refused(name, problem(body[part])) from None
     if size > LARGEST:
-        raise refused("payload", f"takes {size:,} bytes, of which {LARGEST:,} fit into a document")
+        raise refused("payload", f"takes {size:,} bytes, but only {LARGEST:,} fit into a document")
 
 
 def refused(name: str, problem: str) -> Undeliverable:
     """Return the exception for a part of a body that cannot be stored.
 
     :param name: the name of the part.
-    :param problem: a predicate that says what is wrong, for example `is too large`.
+    :param problem: a predicate that describes the problem, for example `is too large`.
     """
     return Undeliverable(objection.bounded(f"StackStorm's rules engine cannot store the {name}: it {problem}"))
 
@@ -75,7 +75,7 @@ def problem(value: Any) -> str:
 
 
 def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
-    """Yield all values in a value, each with its place and its depth in objects and arrays, itself included."""
+    """Yield a value and all values in it, each with its place and its depth in objects and arrays."""
     stack: list[tuple[tuple[str | int, ...], Any, int]] = [((), value, 1)]
     while stack:
         place, item, depth = stack.pop()
@@ -87,7 +87,7 @@ def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
 
 
 def _list(value: Any) -> list[Any]:
-    """Return a set as a list, as the rules engine writes it."""
+    """Return a set as a list, because the rules engine writes it as one."""
     if isinstance(value, (set, frozenset)):
         return list(value)
     raise TypeError

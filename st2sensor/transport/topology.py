@@ -10,7 +10,7 @@ CREATE, UPDATE, DELETE = "create", "update", "delete"
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Names under one `[messaging] prefix`."""
+    """Names that start with one `[messaging] prefix`."""
 
     prefix: str
 
@@ -36,5 +36,5 @@ class Topology:
 
     @property
     def exchanges(self) -> tuple[str, str, str]:
-        """Every exchange, all of them durable topics."""
+        """Every exchange. All are durable topic exchanges."""
         return (self.dispatch, self.triggers, self.sensors)

@@ -110,7 +110,7 @@ def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: Rabb
             assert code in (0, 69), said
         alarmed.control("set_vm_memory_high_watermark", "0.6")
         eventually("the broker is well again", lambda: ready(port)[1]["ok"], LATER)
-        container.wait_for_log("takes messages again")
+        container.wait_for_log("accepts messages again")
         assert run(workspace, "st2sensor", "list").stderr == ""
         assert container.stop() == 0
 

@@ -207,7 +207,7 @@ def test_an_odd_key_is_none_until_it_is_set_again(beside: Workspace, database: D
     command = ("st2sensor", "--config-file", str(beside.config), "key")
     missing = beside.run(*command, "get", "k")
     assert missing.returncode == 66
-    assert "(k): value is a number, and must be text; it is skipped" in missing.stderr
+    assert "(k): value is a number, but must be text; it is skipped" in missing.stderr
     assert beside.run(*command, "set", "k", "v").returncode == 0
     assert '"value": "v"' in beside.run(*command, "get", "k", "--json").stdout
 

@@ -280,7 +280,7 @@ def test_an_outbox_that_is_deleted_under_the_container_comes_back(folder: Path, 
         stream.wait_for(50)
         for path in [*workspace.state.glob("outbox.db*"), *workspace.state.glob("*.sock")]:
             path.unlink()
-        container.wait_for_log("is back, with all")
+        container.wait_for_log("was restored with all")
         container.wait_for_log("control.sock was deleted or replaced while in use; it is being created again")
         container.wait_for_log("wrapper.sock was deleted or replaced while in use; it is being created again")
         stream.wait_for(50)

@@ -457,9 +457,9 @@ def test_without_a_usable_key_the_error_names_option_and_remedy(
     sees = Sees(SensorKeys(storage, keyring(path), clock))
     for text, reason in [
         (None, r"there is no key at .*; make one with st2-generate-symmetric-crypto-key --key-path"),
-        ("", "is no key: it is not JSON"),
+        ("", "is not a key: it is not JSON"),
         ("{}", "aesKeyString, mode or hmacKey with hmacKeyString is missing"),
-        ("\xff", "is no key"),
+        ("\xff", "is not a key"),
     ]:
         if text is not None:
             path.write_bytes(text.encode("latin-1"))

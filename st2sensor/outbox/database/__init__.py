@@ -1,1 +1,1 @@
-"""The outbox's file: an SQLite database that survives a full disk, a deleted file, and a damaged page."""
+"""The outbox's file: an SQLite database. A full disk, a deleted file and a damaged page are handled."""

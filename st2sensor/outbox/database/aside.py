@@ -18,9 +18,9 @@ JOURNALS = ("-wal", "-shm")
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a damaged outbox, with its journal. Return the new name, or None when the outbox is sound.
+    """Rename a damaged outbox, with its journal. Return the new name, or None if the outbox is sound.
 
-    Raises OutboxError when the file cannot be used for another reason.
+    Raises OutboxError if the file cannot be used for another reason.
     """
     finish(path)
     try:
@@ -46,12 +46,12 @@ def rename(path: Path, why: str) -> Path:
 
 
 def finish(path: Path) -> None:
-    """Complete a move that a crash has interrupted. Call it before the outbox is opened, while no process uses it."""
+    """Complete a move that a crash has interrupted. Call this before the outbox is opened, while no process uses it."""
     marker = with_suffix(path, "-aside")
     if not marker.exists():
         return
     aside = path.with_name(marker.read_text())
-    # The database is moved first: as long as it is in its old place, its journals are too.
+    # The database is moved first: while it is in its old place, so are its journals.
     for suffix in JOURNALS if aside.exists() else ():
         old, new = with_suffix(path, suffix), with_suffix(aside, suffix)
         if old.exists() and not new.exists():
@@ -66,7 +66,7 @@ def with_suffix(path: Path, suffix: str) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
+    """Flush a file, or the list of names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
 """The dead letters of an open outbox, limited in number, bytes and age.
 
-Their age is the time that containers have run since. It is measured by a clock that continues from one container to
-the next, and that does not depend on the time of day. For the writer's thread.
+The age of a letter is the time for which containers have run since its burial. It is measured by a clock that
+continues from one container to the next, and that does not depend on the time of day. For the writer's thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of
-from st2sensor.outbox.entry import Entry, in_short, size_of
+from st2sensor.outbox.entry import Entry, size_of
+from st2sensor.schemas import objection
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
@@ -23,7 +24,7 @@ DAY = 86400.0
 """Seconds."""
 
 PRUNE_INTERVAL = 600.0
-"""Seconds between two prunings when no new letter comes. The clock is stored at the same time."""
+"""Seconds between two prunings if no new letter arrives. Each pruning also stores the clock."""
 
 BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 MOVE = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) SELECT {COLUMNS}, ?, ? FROM outbox WHERE id = ?"
@@ -31,7 +32,7 @@ NEWER = f"SELECT id, {SIZE}, buried FROM dead_letters WHERE id > ? ORDER BY id"
 
 
 def boot_time() -> float:
-    """Return the seconds since the machine started, including those in which it slept."""
+    """Return the seconds since the machine started, including those in which it was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -44,7 +45,7 @@ def run_clock(connection: sqlite3.Connection) -> float:
 class DeadTable:
     """The dead letters of one connection.
 
-    Calls that write need a transaction. They raise sqlite3.Error; after a rollback call `forget`.
+    Methods that write need a transaction. They raise sqlite3.Error; after a rollback call `forget`.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class DeadTable:
         return self._clock() >= self.due
 
     def bury(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> None:
-        """Store entries that were never in the outbox, and move settled rows here that have a reason."""
+        """Store entries that were never in the outbox, and move settled rows that have a reason here."""
         if not entries and not any(item.reason for item in settled):
             return
         now = self._now()
-        dead = [(*columns_of(entry), in_short(entry.reason or ""), now) for entry in entries]
-        moved = [(in_short(item.reason), now, item.id) for item in settled if item.reason is not None]
+        dead = [(*columns_of(entry), objection.bounded(entry.reason or ""), now) for entry in entries]
+        moved = [(objection.bounded(item.reason), now, item.id) for item in settled if item.reason is not None]
         self._connection.executemany(BURY, dead)
         self._connection.executemany(MOVE, moved)
         self.prune()
@@ -81,7 +82,7 @@ class DeadTable:
     def prune(self) -> int:
         """Delete the oldest letters until all limits hold. Return the number of letters that are left.
 
-        A single letter that is larger than the limit stays until the next one comes.
+        A single letter that exceeds the limit of size stays until the next letter arrives.
         """
         self._learn()
         now, through = self._now(), 0
@@ -101,7 +102,7 @@ class DeadTable:
         return len(self._letters)
 
     def forget(self) -> None:
-        """Forget what is in memory after a rollback, and read the file again."""
+        """Discard the state in memory after a rollback, so that the file is read again."""
         self._version = None
 
     def is_too_large(self, entry: Entry) -> bool:
@@ -112,7 +113,7 @@ class DeadTable:
         return self._before + max(0.0, self._clock() - self._began)
 
     def _learn(self) -> None:
-        """Read new letters, or all of them when another process has changed the file."""
+        """Read new letters, or all letters if another process has changed the file."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._letters.clear()

@@ -28,7 +28,7 @@ def heals(exception: Exception) -> bool:
 
 
 def is_of_file(exception: Exception) -> bool:
-    """Return whether the file itself is broken or was changed, rather than the entry being bad."""
+    """Return whether the file itself is broken or was changed; otherwise the entry is bad."""
     if isinstance(exception, OutboxDamaged) or _code(exception) in DAMAGED:
         return True
     return isinstance(exception, sqlite3.OperationalError) and not heals(exception)

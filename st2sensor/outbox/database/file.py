@@ -37,7 +37,7 @@ ADDED = (
 
 
 def open_file(path: Path, durability: str) -> sqlite3.Connection:
-    """Open the file; create it and its tables when missing.
+    """Open the file. Create it and its tables if they are missing.
 
     Raises OutboxError, and OutboxDamaged for a file that is not a database.
     """
@@ -47,10 +47,10 @@ def open_file(path: Path, durability: str) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as exception:
         raise _unusable(path, exception) from exception
     try:
-        # This works for a new file; one of an earlier version is converted when it is small.
+        # This works for a new file. A file of an earlier version is converted while it is small.
         connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
-        # Some builds overwrite deleted rows: deleting would then take as much room as it frees.
+        # Some builds overwrite deleted rows: deleting would then take as much space as it frees.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
@@ -76,7 +76,7 @@ def _add_columns(connection: sqlite3.Connection) -> None:
 
 
 def check(path: Path) -> None:
-    """Find damage at the start rather than when a damaged page is read. Nothing is changed.
+    """Find damage at the start, before a damaged page is read. The file is not changed.
 
     Raises OutboxDamaged.
     """

@@ -1,6 +1,6 @@
-"""Puts an outbox's file back when someone has deleted or replaced it under the running container.
+"""Puts an outbox's file back if someone has deleted or replaced it while the container is running.
 
-The open connections still reach the deleted files, which vanish with the process. So their contents are copied to a
+The open connections can still read the deleted files, which vanish with the process. So the contents are copied to a
 new file, which is renamed into place.
 """
 
@@ -56,9 +56,9 @@ def copy(connection: sqlite3.Connection, path: Path) -> None:
 def put_in_place(path: Path, ours: Identity | None) -> Path | None:
     """Rename the copy into place. No process may have the files open.
 
-    Return the new name of another database that was in the place, or None. Raises OSError.
+    Return the new name of another database that was in its place, or None. Raises OSError.
 
-    :param ours: identity of the files that were copied; they are not kept.
+    :param ours: identity of the files that were copied, which are not kept.
     """
     found = identity(path)
     is_ours = found[0] is None or (ours is not None and found[0] == ours[0])

@@ -1,7 +1,7 @@
-"""A file that reserves room on the disk. It is given up when the disk is full, because deleting rows needs room.
+"""A file that reserves space on the disk. It is given up when the disk is full, because deleting rows needs space.
 
-A deletion is written to the journal first. The journal is then written to the database, which may grow by its size.
-The journal is kept smaller than the reserve, so that there is always room for that.
+A deletion is written to the journal first. The journal is then written to the database, which may grow by as much as
+the journal's size. The journal is kept smaller than the reserve, so that there is always enough space for that.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 
 LARGEST, SMALLEST = 8 << 20, 512 << 10
-"""Limits of the reserve in bytes."""
+"""Maximum and minimum size of the reserve, in bytes."""
 
 SHARE = 8
-"""The free room is divided by this to get the size of the reserve."""
+"""Number by which the free space is divided to get the size of the reserve."""
 
 
 class Reserve:
@@ -36,7 +36,7 @@ class Reserve:
 
     @property
     def commit(self) -> int:
-        """Bytes of entries in one commit. The commit takes more room in the journal, which holds whole pages."""
+        """Bytes of entries in one commit. The commit takes more space in the journal, which holds whole pages."""
         return self.size // 4
 
     @property
@@ -44,7 +44,7 @@ class Reserve:
         return self._held() >= self.size
 
     def take(self, more: int = 0) -> None:
-        """Reserve the room, and `more` bytes for an unusually large commit. Raises OSError when there is no room."""
+        """Reserve the space, and `more` bytes for an unusually large commit. Raises OSError if the disk lacks space."""
         wanted = self.size + more
         if self._held() == wanted:
             return
@@ -62,7 +62,7 @@ class Reserve:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Give the room up."""
+        """Give up the reserved space."""
         self._path.unlink(missing_ok=True)
 
     def _held(self) -> int:

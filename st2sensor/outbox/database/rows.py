@@ -14,11 +14,11 @@ SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
 """SQL expression for `size_of` of a row."""
 
 PAGE, PAGE_BYTES = 500, 4_000_000
-"""The most rows, and the most bytes, that are read at a time; a single row may be larger."""
+"""The maximum numbers of rows and of bytes that are read at a time; a single row may be larger."""
 
 
 def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
-    """Return the ids of the next rows of a table, as many as fit into memory together, and at least one."""
+    """Return the ids of the next rows of a table: as many as should be in memory together, and at least one."""
     found: list[int] = []
     size = 0
     query = f"SELECT id, {SIZE} FROM {table} WHERE id > ? ORDER BY id LIMIT {PAGE}"

@@ -1,4 +1,4 @@
-"""Gives room back to the disk once a file holds less than before: after an outage, or a purge of dead letters."""
+"""Gives space back to the disk once a file holds less than before: after an outage, or a purge of dead letters."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from contextlib import contextmanager
 from st2sensor.outbox.database.file import INCREMENTAL
 
 KEPT = 1024
-"""Free pages that a file keeps for later use."""
+"""Number of free pages that a file keeps for later use."""
 
 STEP = 256
-"""The most pages that one commit gives back. They fit into SQLite's cache, and need not be written."""
+"""The maximum number of pages that one commit gives back. They fit into SQLite's cache, and need not be written."""
 
 SMALL = 2048
-"""The most used pages of an earlier version's file that is rewritten as a whole, so that it can give pages back."""
+"""The maximum number of used pages of an earlier version's file that is rewritten so that it can give pages back."""
 
 BUSY_TIMEOUT = 100
 """Milliseconds that emptying the journal waits for readers."""
 
 
 def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -> int:
-    """Give free pages back, and return their number. When it is `step` or more, there may be more of them.
+    """Give free pages back, and return their number. If it is `step` or more, there may be more free pages.
 
     The file becomes smaller once the journal is emptied. Raises sqlite3.Error.
 
     :param kept: the number of free pages to keep.
-    :param step: the most pages to give back in this commit.
+    :param step: the maximum number of pages to give back in this commit.
     """
     free, pages = _number(connection, "freelist_count"), _number(connection, "page_count")
     if _number(connection, "auto_vacuum") == INCREMENTAL:
@@ -45,7 +45,7 @@ def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -
 
 
 def empty_journal(connection: sqlite3.Connection) -> bool:
-    """Write the journal to the database, and truncate it. Return False while another connection reads.
+    """Write the journal to the database, and truncate it. Return False while another connection is reading.
 
     Raises sqlite3.Error.
     """

@@ -1,6 +1,6 @@
 """The open database of an outbox, with one connection for writing and one for reading.
 
-It copes with a full disk, gives room back, and restores files that are deleted under it.
+It copes with a full disk, gives space back, and restores its files if they are deleted.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PAGE = 4096
 """Bytes of SQLite's pages."""
 
 VARIABLES = 500
-"""The most ids in one query."""
+"""The maximum number of ids in one query."""
 
 
 class Store:
     """The database. Its methods raise sqlite3.Error, OSError or OutboxError. All except those that read are for the
     writer's thread.
 
-    Raises OutboxError when the file cannot be used.
+    Raises OutboxError if the file cannot be used.
     """
 
     def __init__(self, path: Path, options: Options) -> None:
@@ -53,7 +53,7 @@ class Store:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._has_shrunk = False
-        """Whether pages were given back that the file keeps until the journal is emptied."""
+        """Whether pages were given back. The file shrinks only when the journal is emptied."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             place.prepare(path)
@@ -65,12 +65,12 @@ class Store:
         check(path)
         self._open()
         with suppress(OSError):
-            # Without the reserve no entry is committed until there is room.
+            # Without the reserve no entry is committed until there is enough space.
             self._reserve.take()
 
     @property
     def largest_commit(self) -> int:
-        """The most bytes of entries in one commit, unless it is a single entry."""
+        """The maximum number of bytes of entries in one commit, unless it is a single entry."""
         return self._reserve.commit
 
     def _open(self) -> sqlite3.Connection:
@@ -83,7 +83,7 @@ class Store:
                 reader = open_file(self.path, self._options.durability)
                 # A repaired file may hold anything.
                 reader.text_factory = lambda raw: raw.decode(errors="replace")
-                # The journal is never larger than the room that the database may grow by on a full disk.
+                # The journal is never larger than the space by which the database can grow on a full disk.
                 writer.execute(f"PRAGMA wal_autocheckpoint = {self._reserve.journal // PAGE}")
                 writer.execute(f"PRAGMA journal_size_limit = {self._reserve.journal}")
                 self.graveyard = DeadTable(writer, self._options)
@@ -103,7 +103,7 @@ class Store:
             self._writer = self._reader = None
 
     def contents(self) -> tuple[int, int, int, int]:
-        """Return the id before the first waiting row, the last id ever used, and number and bytes of the waiting rows.
+        """Return the id before the first waiting row, the last id ever used, and the number and bytes of waiting rows.
 
         A repaired file may have gaps, and may have lost the last id.
         """
@@ -117,7 +117,7 @@ class Store:
     # Writing.
 
     def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
-        """Store rows and dead letters, and delete settled rows, all or nothing."""
+        """Store rows and dead letters, and delete settled rows, in one transaction."""
         connection = self._open()
         if rows or dead:
             # Every committed row can later be deleted, and the journal written, even on a full disk.
@@ -147,7 +147,7 @@ class Store:
         return found
 
     def make_room(self, settled: Sequence[Settled]) -> None:
-        """Delete settled rows although the disk is full."""
+        """Delete settled rows while the disk is full."""
         connection = self._open()
         self._reserve.release()
         with self._transaction(connection):
@@ -169,7 +169,7 @@ class Store:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether room for deletions on a full disk is reserved."""
+        """Whether space is reserved for deletions on a full disk."""
         return self._reserve.is_held
 
     @contextmanager
@@ -185,7 +185,7 @@ class Store:
                     connection.execute("ROLLBACK")
             raise
 
-    # Looking after the file.
+    # Upkeep of the file.
 
     def prune(self) -> int:
         """Delete dead letters that exceed a limit. Return the number of those that are left."""
@@ -194,7 +194,7 @@ class Store:
             return self.graveyard.prune()
 
     def shrink(self) -> bool:
-        """Give some room back to the disk. Return whether there is more to give."""
+        """Give some space back to the disk. Return whether there is more to give."""
         connection = self._open()
         given = shrink(connection)
         self._has_shrunk = self._has_shrunk or given > 0
@@ -205,7 +205,7 @@ class Store:
         return given >= STEP
 
     def _is_journal_large(self) -> bool:
-        """Return whether the journal has outgrown its limit, as it does while another connection reads for long."""
+        """Return whether the journal has outgrown its limit. It does during a long read of another connection."""
         return os.stat(f"{self.path}-wal").st_size > 2 * self._reserve.journal
 
     @property
@@ -216,7 +216,7 @@ class Store:
     def restore(self) -> Path | None:
         """Copy the open files back into place.
 
-        Return the new name of another database that was in the place, or None.
+        Return the new name of another database that was in its place, or None.
         """
         assert self._writer is not None
         self._reserve.release()
@@ -231,15 +231,15 @@ class Store:
             self._reserve.take()
         return aside
 
-    # Reading: from any thread. Raises OutboxError.
+    # Reading, from any thread. These methods raise OutboxError.
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """Return rows with a greater id, in order, as many as a window takes."""
+        """Return rows with a greater id, in order, as many as a window holds."""
         with self._read() as reader:
             return window(map(_row, reader.execute(AFTER, (identifier, limit))))
 
     def rows(self, ids: Sequence[int]) -> list[Row]:
-        """Return the rows with these ids, in order, as many as a window takes."""
+        """Return the rows with these ids, in order, as many as a window holds."""
         marks = ", ".join("?" * len(ids[:VARIABLES]))
         query = f"SELECT id, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
         with self._read() as reader:

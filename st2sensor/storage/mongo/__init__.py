@@ -1,4 +1,4 @@
-"""Storage in MongoDB, with StackStorm's collections, documents and indexes. Both may use one database."""
+"""Storage in MongoDB, with StackStorm's collections, documents and indexes. StackStorm may use the same database."""
 
 from __future__ import annotations
 

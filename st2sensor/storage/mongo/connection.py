@@ -27,7 +27,7 @@ FILES = {
 """Our keys for the client's options that name files. The options are in lower case."""
 
 CONFIRMED_IN = 0.9
-"""Share of the answer timeout after which the server itself reports that a majority has not confirmed a write."""
+"""Share of the answer timeout after which the server itself reports that no majority has confirmed a write."""
 
 
 class Connection:
@@ -36,7 +36,7 @@ class Connection:
     :param url: `mongodb://...`.
     :param database: name of the database, unless the URL names one, as in StackStorm.
     :param timeout: seconds to find a server.
-    :param answer_timeout: seconds that a server has to answer.
+    :param answer_timeout: seconds within which a server must answer.
     :param client: pymongo's options besides those in the URL.
     """
 
@@ -68,7 +68,7 @@ class Connection:
         self._address = _without_password(url)
 
     def safe(self, name: str) -> Collection[Document]:
-        """Return a collection with majority read and write concern, so that no server's death undoes anything."""
+        """Return a collection with majority read and write concern: nothing is undone if a server dies."""
         return self.database.get_collection(
             name,
             read_concern=ReadConcern("majority"),
@@ -89,7 +89,7 @@ class Connection:
 
 
 def _unreadable(url: str, client: Mapping[str, Any]) -> str | None:
-    """Return which of the files for TLS cannot be used, and why, or None."""
+    """Say which file for TLS cannot be used, and why. None if all can be used."""
     named = {name.lower(): value for name, value in client.items()}
     with suppress(ValueError):
         named |= {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
@@ -108,7 +108,7 @@ def _unreadable(url: str, client: Mapping[str, Any]) -> str | None:
 def _load(option: str, path: str, password: str) -> None:
     """Try to load a file for TLS. Raises OSError."""
     with open(path, "rb"):
-        # This fails first with a clearer reason than OpenSSL's.
+        # This fails first, with a clearer reason than OpenSSL gives.
         pass
     context = ssl.create_default_context()
     if option == "tlscertificatekeyfile":

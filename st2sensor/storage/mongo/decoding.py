@@ -1,4 +1,4 @@
-"""Decodes any BSON into the values that documents are read from."""
+"""Decodes any BSON into values that `fields` can read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Int64):
         return int(value)
     if isinstance(value, DBRef):
-        # In JSON this is an object with $ref and $id, most often a schema.
+        # In JSON this is an object with $ref and $id, usually a schema.
         return _plain(value.as_doc())
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}

@@ -1,4 +1,4 @@
-"""Turns MongoDB's errors into ours. They tell whether a retry may help, and whether the operation may be done."""
+"""Turns MongoDB's errors into ours, which show whether a retry may help, and whether the operation may be done."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from st2sensor.errors import StorageError, StorageUnavailable
 PASSING = frozenset(
     {
         *(6, 7, 89, 9001),  # Unreachable or unknown host, network timeout, socket error.
-        *(91, 11600),  # The server shuts down.
+        *(91, 11600),  # The server is shutting down.
         *(189, 10058, 10107, 11602, 13435, 13436),  # The primary has changed, or there is none.
-        *(50, 202, 262, 11601, 175, 237, 43),  # Timed out, interrupted, or its cursor is gone.
+        *(50, 202, 262, 11601, 175, 237, 43),  # The operation timed out, was interrupted, or its cursor is gone.
         *(24, 46, 112, 251),  # Locks and conflicting writes.
-        *(63, 133, 134, 150, 13388, 234),  # Moving shards, members that are catching up.
-        *(64, 100),  # Not enough members have confirmed it, or exist.
+        *(63, 133, 134, 150, 13388, 234),  # Shards are moving, or members are catching up.
+        *(64, 100),  # Not enough members exist, or have confirmed the write.
     }
 )
 """Codes of errors that pass by themselves."""
 
 NOT_SENT = (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError)
-"""Errors before the request was sent: no server was found, or no connection was free."""
+"""Errors that occur before a request is sent: no server was found, or no connection was free."""
 
 FOREIGN = (errors.PyMongoError, BSONError, OverflowError, UnicodeError, RecursionError)
 """Errors that the client raises. The last four mean that BSON cannot express a value."""
 
 
 def as_ours(exception: Exception, address: str) -> StorageError:
-    """Return our error for one of the client's.
+    """Return our error for one of the client's errors.
 
-    :param address: the database's URL, without password.
+    :param address: the database's URL, without a password.
     """
     reason = reason_of(exception)
     if isinstance(exception, (errors.ConnectionFailure, errors.ProtocolError, errors.InvalidOperation)):
@@ -66,14 +66,14 @@ def is_passing(exception: Exception) -> bool:
 
 
 def reason_of(exception: Exception) -> str:
-    """Describe an error in one line, without the documents' content."""
+    """Describe an error in one line, without any content of documents."""
     if isinstance(exception, RecursionError):
         return "it is nested too deeply"
     if isinstance(exception, UnicodeEncodeError):
         return f"UTF-8 cannot encode its text: {exception.reason}"
     if isinstance(exception, errors.DuplicateKeyError):
         return _duplicate(exception.details or {})
-    # Server selection errors continue with timeouts and the whole topology, encoding errors with the value.
+    # Server selection errors end with timeouts and the whole topology, and encoding errors with the value.
     lines = str(exception).splitlines() or [type(exception).__name__]
     text = lines[0].split(" (configured timeouts")[0].split(", Timeout: ")[0].split(", full error:")[0]
     return text.split("cannot encode object:")[0] + "BSON cannot encode a value" if "cannot encode" in text else text

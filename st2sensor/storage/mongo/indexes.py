@@ -1,8 +1,8 @@
 """Creates the indexes of StackStorm's collections and our own, and copes with those that cannot be created.
 
-Reading needs no index. A unique index cannot be created if others have left duplicate documents, or have created it
-with other options. Then a document without a duplicate can still be changed, and a document with one cannot. A new
-document gets an id derived from its name, so that it cannot be inserted twice.
+Reading needs no index. A unique index cannot be created if other programs have left duplicate documents, or have
+created it with other options. In that case a document can be changed only if it has no duplicate. A new document gets
+an id derived from its name, so that it cannot be inserted twice.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Indexes:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._missing: dict[str, str] = {}
-        """Why a collection lacks the index that prevents duplicates, by its name."""
+        """Why a collection lacks the index that prevents duplicates, by the collection's name."""
         self._failed: dict[str, list[str]] = {}
         """Indexes that could not be created, by reason."""
 
     def create(self) -> None:
-        """Create missing indexes, and warn of those that cannot be created."""
+        """Create missing indexes, and warn about those that cannot be created."""
         self._failed.clear()
         self._create_all()
         for reason, failed in self._failed.items():
-            LOG.warning("indexes cannot be created: %s; reads go on without them: %s", reason, ", ".join(failed))
+            LOG.warning("indexes cannot be created: %s; reading works without them: %s", reason, ", ".join(failed))
 
     def _create_all(self) -> None:
         for collection in COLLECTIONS.values():
@@ -75,7 +75,7 @@ class Indexes:
                 self._missing[name] = f"its unique index of {fields} cannot be created: {reason}"
 
     def identifier(self, collection: Collection[Document], key: Mapping[str, str]) -> Document:
-        """Return the `_id` of a new document if nothing else prevents duplicates; else an empty document.
+        """Return the `_id` of a new document if nothing else prevents duplicates; otherwise an empty document.
 
         Raises StorageError if the key has duplicates already.
         """

@@ -1,4 +1,4 @@
-"""Members and leases in MongoDB. A majority acknowledges every write, and has all data that is read."""
+"""Members and leases in MongoDB. A majority of servers acknowledges every write, and has all data that is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BRIEF = {"holder": 1, "fence": 1, "batches._id": 1}
 
 
 class MongoLeases:
-    """Leases, see the protocol.
+    """Implements the Leases protocol.
 
     :param connection: connection to use; `close` closes it.
     """
@@ -119,7 +119,7 @@ class MongoLeases:
 
 
 def _taking(lease: Lease, member: str) -> UpdateOne:
-    """Return the update that takes a lease. A lease that was never taken may have no document, or no fence."""
+    """Return the update that takes a lease. A lease that was never taken may lack a document, or a fence."""
     expected = {"$in": [0, None]} if lease.fence == 0 else lease.fence
     key = {"_id": lease.sensor, "holder": lease.holder, "fence": expected}
     return UpdateOne(key, {"$set": {"holder": member}, "$inc": {"fence": 1}}, upsert=lease.fence == 0)

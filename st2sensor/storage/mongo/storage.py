@@ -29,10 +29,10 @@ from st2sensor.storage.reader import Reader
 R = TypeVar("R")
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds that a server has to answer. A hanging server counts as unreachable."""
+"""Seconds within which a server must answer. A hanging server counts as unreachable."""
 
 UPSERTS = 100
-"""Most attempts of an upsert that loses races."""
+"""Maximum number of attempts for an upsert that loses races."""
 
 BARRIER = "st2sensor_barrier"
 """Collection of one document. It is written before reads that must not miss a write still waiting for its majority."""
@@ -42,11 +42,11 @@ WELL_FORMED: Document = {
     "secret": {"$in": [True, False, None]},
     "$or": [{"expire_timestamp": None}, {"expire_timestamp": {"$type": "date"}}],
 }
-"""Query for entries of the datastore that are not odd."""
+"""Query for well-formed entries of the datastore."""
 
 
 class MongoStorage:
-    """Storage, see the protocol. Raises ConfigError.
+    """Implements the Storage protocol. Raises ConfigError.
 
     :param url: `mongodb://...`.
     :param database: name of the database, unless the URL names one, as in StackStorm.
@@ -61,7 +61,7 @@ class MongoStorage:
         self._client, self._database = self._connection.client, self._connection.database
         self._failures = self._connection.failures
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
-        # A batch is deleted after its key is set, so that write must not be lost.
+        # A batch is deleted once its key has been set, so the write that sets the key must not be lost.
         self._safe_entries = self._connection.safe(KEY_VALUES).with_options(read_concern=ReadConcern())
         self._leases = self._connection.safe(LEASES)
         self._barriers = self._connection.safe(BARRIER)
@@ -158,7 +158,7 @@ class MongoStorage:
     ) -> Change | None:
         key: Document = {"scope": entry.scope, "name": entry.name}
         if expected is None:
-            # An expired or odd document is replaced.
+            # An expired or malformed document is replaced.
             key["$or"] = [{"expire_timestamp": {"$lte": now}}, {"$nor": [WELL_FORMED]}]
         else:
             key |= {"value": expected, "secret": True if secret else {"$ne": True}, **_unexpired(now)}
@@ -217,8 +217,8 @@ class MongoStorage:
                     if found.name == batch.name:
                         return None if found.id == batch.id else found
         raise StorageError(
-            f"{batch.name} is contended, or the document of {batch.sensor} in {LEASES} is odd: "
-            "triggers and cursor could not be stored"
+            f"{batch.name} is contended, or the document of {batch.sensor} in {LEASES} is malformed: "
+            "the triggers and the cursor could not be stored"
         )
 
     def _push_batch(self, batch: Batch) -> bool:
@@ -226,8 +226,8 @@ class MongoStorage:
         lease = self._leases.find_one({"_id": batch.sensor}, {"fence": 1, "stored": 1}) or {}
         if batch.fence not in (None, lease.get("fence")):
             raise LeaseLost(batch.sensor)
-        # Batches are counted. So a late attempt is refused if another attempt has stored the batch, and it was carried
-        # out.
+        # Counting batches makes the database refuse a late attempt whose batch was already stored by another attempt
+        # and carried out since.
         key: Document = {
             "_id": batch.sensor,
             "stored": lease.get("stored"),
@@ -247,12 +247,12 @@ class MongoStorage:
         with self._failures():
             if sensor is None:
                 return self._find_batches({"batches._id": {"$exists": True}})
-            # The count also makes a batch that is still on its way to the server come too late.
+            # Incrementing the count also makes a batch that is still on its way to the server come too late.
             self._upsert(lambda: self._leases.update_one({"_id": sensor}, {"$inc": {"stored": 1}}, upsert=True))
             return self._find_batches({"_id": sensor, "batches._id": {"$exists": True}})
 
     def _find_batches(self, query: Document) -> list[Batch]:
-        """Return batches. All of them are safe, and no write that waits for its majority is missed."""
+        """Return batches. A majority has all of them, and no write that is waiting for its majority is missed."""
         with self._client.start_session() as session:
             # A majority confirms this write after all earlier ones on the primary, and the session sees them.
             self._barriers.update_one({"_id": BARRIER}, {"$inc": {"passed": 1}}, upsert=True, session=session)
@@ -276,8 +276,8 @@ class MongoStorage:
 
     def _upsert(self, update: Callable[[], R]) -> R:
         for _ in range(UPSERTS):
-            # If two upserts of one new key race, one inserts and the other is refused. The latter finds the document
-            # at its next attempt, unless it was deleted meanwhile.
+            # If two upserts of one new key race, one inserts it, and the other is refused. The latter finds the
+            # document at its next attempt, unless it was deleted meanwhile.
             with suppress(errors.DuplicateKeyError):
                 return update()
         return update()

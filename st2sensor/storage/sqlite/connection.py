@@ -20,7 +20,7 @@ from st2sensor.storage.reader import broken
 from st2sensor.system.private_file import create
 
 BUSY_TIMEOUT = 5.0
-"""Most seconds to wait for another process's write."""
+"""Maximum number of seconds to wait for another process's write."""
 
 SPACE = ""
 """Space of documents whose names are unique by themselves."""
@@ -85,30 +85,34 @@ class Connection:
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Run a transaction.
 
-        :param durable: whether to survive power loss at once; other transactions do so a little later.
+        :param durable: whether it survives power loss as soon as it is committed; others do a little later.
         """
         with self.locked() as connection:
             if durable:
                 connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-            if durable:
-                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    # SQLite rolls some failures back by itself.
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            finally:
+                if durable:
+                    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def find(connection: sqlite3.Connection, table: str, space: str, name: str) -> Document | None:
-    """Return one document, or None if there is none."""
+    """Return a document, or None if it does not exist."""
     query = f"SELECT {ROW} FROM {table} WHERE space = ? AND name = ?"
     return next(documents_of(connection.execute(query, (space, name))), None)
 
 
 def find_all(connection: sqlite3.Connection, table: str) -> list[Document]:
-    """Return all documents of a table, by space and name."""
+    """Return all documents of a table, ordered by space and name."""
     return list(documents_of(connection.execute(f"SELECT {ROW} FROM {table} ORDER BY space, name")))
 
 
@@ -151,5 +155,5 @@ def store(connection: sqlite3.Connection, table: str, space: str, name: str, doc
 
 
 def delete(connection: sqlite3.Connection, table: str, space: str, name: str) -> bool:
-    """Delete a document. Returns False if there was none."""
+    """Delete a document. Returns False if it did not exist."""
     return connection.execute(f"DELETE FROM {table} WHERE space = ? AND name = ?", (space, name)).rowcount == 1

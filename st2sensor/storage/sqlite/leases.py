@@ -1,4 +1,4 @@
-"""Members and leases in the embedded database, for containers of one host that share its file."""
+"""Members and leases in the embedded database, for containers on one host that share its file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from st2sensor.storage.sqlite.connection import SPACE, Connection, delete, find,
 
 
 class SqliteLeases:
-    """Leases, see the protocol.
+    """Implements the Leases protocol.
 
     :param connection: connection to use; `close` closes it.
     """

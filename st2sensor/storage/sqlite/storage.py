@@ -36,14 +36,14 @@ SWEEP_EVERY = 60.0
 """Seconds between two deletions of expired entries."""
 
 LIVE = "CASE WHEN json_valid(document) THEN coalesce(json_extract(document, '$.expire_timestamp') > ?, 1) ELSE 1 END"
-"""Condition that an entry has not expired at a time in seconds since the epoch. Odd entries fulfil it."""
+"""Condition that an entry has not expired at a time in seconds since the epoch. Malformed entries meet it."""
 
 WITH_BATCHES = "CASE WHEN json_valid(document) THEN json_type(document, '$.batches') IS NOT NULL ELSE 0 END"
 """Condition that a lease may hold batches."""
 
 
 class SqliteStorage:
-    """Storage, see the protocol. Raises StorageUnavailable if the file cannot be opened.
+    """Implements the Storage protocol. Raises StorageUnavailable if the file cannot be opened.
 
     :param path: the database file. Its folder is created if it is missing.
     """

@@ -12,7 +12,7 @@ class Confirms:
         self.sent = 0
         """The newest tag."""
         self.problem = ""
-        """Why the broker did not take a message since `begin`; empty when it took all."""
+        """Why the broker has not accepted a message since `begin`; empty if it has accepted all."""
         self._waiting: set[int] = set()
         self._began = self._moved = 0.0
 
@@ -35,7 +35,7 @@ class Confirms:
         self._moved = now
 
     def ack(self, delivery_tag: int, multiple: bool) -> None:
-        """Note that a message is confirmed; `multiple`: and all earlier ones."""
+        """Note that a message is confirmed and, if `multiple`, all earlier ones as well."""
         if multiple:
             self._waiting = {tag for tag in self._waiting if tag > delivery_tag}
         else:
@@ -50,7 +50,7 @@ class Confirms:
         return now - self._moved
 
     def split(self, before: int) -> tuple[tuple[int, ...], Sequence[int]]:
-        """Return the indexes of the messages sent after the first `before`: the confirmed ones, and the others."""
+        """Return the indexes of the messages sent after the first `before`: those confirmed, and the others."""
         sent = range(self.sent - before)
         confirmed = tuple(index for index in sent if before + index + 1 not in self._waiting)
         return confirmed, [index for index in sent if before + index + 1 in self._waiting]

@@ -24,16 +24,16 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to connect to a broker and to log in."""
 
 DECLARE_TIMEOUT = 15.0
-"""Seconds to declare everything, once logged in."""
+"""Seconds to declare everything after logging in."""
 
 HEARTBEAT = 10.0
-"""Seconds between heartbeats. A broker that is silent for two intervals is gone."""
+"""Seconds between heartbeats. A broker that is silent for two intervals counts as gone."""
 
 LONGEST_REASON = 500
-"""The most characters of an error text from a broker or a library."""
+"""The maximum number of characters of an error text from a broker or a library."""
 
 REFUSALS = (amqp.exceptions.PreconditionFailed, amqp.exceptions.ContentTooLarge)
-"""Errors of a broker that will never take a message."""
+"""Errors of a broker that will never accept a message."""
 
 VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -62,7 +62,7 @@ class Broker:
     def opened(self, topology: Topology, seconds: float | None = None, **options: Any) -> Wire:
         """Connect to the first member that answers, and declare everything. Each member is tried once.
 
-        :param seconds: the time limit for all of this; None for the usual limits of each member.
+        :param seconds: the time limit for all members together; None for the usual limits of each member.
         :param options: further options of py-amqp's connection.
 
         Raises the exceptions of py-amqp.
@@ -91,14 +91,14 @@ class Broker:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Turn all exceptions of py-amqp into BrokerUnavailable, also those for answers that are not AMQP."""
+        """Turn all exceptions of py-amqp into BrokerUnavailable, including those for answers that are not AMQP."""
         try:
             yield
         except St2SensorError:
             raise
         except amqp.exceptions.ChannelError as exception:
             reason = self.said(exception)
-            raise BrokerUnavailable(f"the broker at {self.address} answers, and refuses: {reason}") from exception
+            raise BrokerUnavailable(f"the broker at {self.address} answers but refuses: {reason}") from exception
         except Exception as exception:
             raise BrokerUnavailable(
                 f"cannot reach the broker at {self.address}: {self.said(exception)}; "
@@ -184,7 +184,7 @@ def _exists(wire: Wire, declaration: str, *arguments: str) -> bool:
 
 
 def consumers(wire: Wire, queue: str) -> int | None:
-    """Return the number of a queue's consumers; None when the broker does not say."""
+    """Return the number of a queue's consumers; None if the broker does not report it."""
     channel = wire.channel()
     try:
         count: int = channel.queue_declare(queue, passive=True).consumer_count

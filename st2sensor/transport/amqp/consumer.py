@@ -16,7 +16,7 @@ from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
 LONGEST_ANNOUNCEMENT = 1_048_576
-"""The most bytes of an announcement. After a longer one the listener reconnects and reads storage, missing nothing."""
+"""The maximum size of an announcement, in bytes. After a larger one the listener reconnects and reads the storage."""
 
 LOG = logging.getLogger("st2sensor.broker")
 
@@ -86,12 +86,12 @@ class AmqpSubscription:
 
 
 def _decompressed(body: bytes, kind: str | None) -> bytes:
-    """Return the decompressed body, or the body itself if that fails: other programs may publish anything."""
+    """Return the decompressed body, or the given body if that fails: other programs may publish anything."""
     if kind is None:
         return body
     try:
         decompressed: bytes = decompress(body, kind)
     except Exception as exception:  # noqa: BLE001 (each library has its own errors)
-        LOG.warning("a message claims to be compressed with %s, and is not: %r", kind, exception)
+        LOG.warning("a message claims to be compressed with %s, but is not: %r", kind, exception)
         return body
     return decompressed

@@ -1,7 +1,7 @@
-"""Sends many small AMQP frames with few system calls, and keeps reading while the broker takes none.
+"""Sends many small AMQP frames with few system calls, and keeps reading while the broker accepts none.
 
 py-amqp passes the frames of each message to its transport at once, with one write for each message. Between `hold` and
-`release` these writes are collected. The frame writer itself is py-amqp's.
+`release` these writes are collected. py-amqp's own frame writer is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from amqp.method_framing import frame_writer
 
 PAUSE = 1.0
-"""Seconds that a write waits for room before it reads what the broker has sent."""
+"""Seconds that a write waits for room in the socket's buffer before data from the broker is read."""
 
 
 class FrameBuffer:
@@ -30,7 +30,7 @@ class FrameBuffer:
         return frame_writer(connection, self)
 
     def write(self, data: Any) -> None:
-        """Write or collect data. The frame writer calls this; data is a view of a buffer that it reuses."""
+        """Write or collect data. The frame writer calls this; `data` is a view of a buffer that the writer reuses."""
         if self._held is None:
             self._transport.write(data)
         else:
@@ -45,9 +45,9 @@ class FrameBuffer:
         self._held = None
 
     def release(self, waiting: Callable[[int], None]) -> None:
-        """Send the collected data, and all that is written meanwhile.
+        """Send the collected data, and all data written meanwhile.
 
-        :param waiting: called every PAUSE seconds with the bytes taken since the last call; raises to give up.
+        :param waiting: called every PAUSE seconds with the number of bytes sent since the last call; raises to give up.
         """
         try:
             taken, looked = 0, time.monotonic()

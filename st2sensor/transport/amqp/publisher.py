@@ -1,4 +1,4 @@
-"""Publishes with pipelined publisher confirms: a batch is sent at once, and counts once the broker has confirmed it."""
+"""Publishes with pipelined publisher confirms: sends a batch at once, then waits until the broker has confirmed it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ STALL_CHECK_INTERVAL = 1.0
 """Seconds between two checks of the broker's progress."""
 
 CONFIRM_LIMIT = 10.0
-"""Seconds that a message may stay unconfirmed before that is reported."""
+"""Seconds that a message may stay unconfirmed before a problem is reported."""
 
 STUCK = 30.0
-"""Seconds without progress, of a broker that does not block its publishers, after which it is given up."""
+"""Seconds without progress after which the connection is given up, unless the broker is blocking its publishers."""
 
 PROGRESS = 1000
-"""The fewest bytes that a broker must take between two checks to count as making progress."""
+"""The minimum number of bytes that a broker must accept between two checks to count as making progress."""
 
 PERMITTED = 10_000
-"""The most routing keys that are remembered as permitted. Beyond that, each is tried again."""
+"""The maximum number of routing keys that are remembered as permitted. Beyond it, all are tried again."""
 
 TOPIC_REFUSED = "access to topic '"
-"""RabbitMQ's words before a refused routing key. Its refusal of a whole exchange speaks of an exchange instead."""
+"""RabbitMQ's words before a refused routing key. For a whole exchange it says `exchange` instead of `topic`."""
 
 COMPRESSIONS = {"bz2": "bzip2"}
 """kombu's names of compressions for which StackStorm has another name."""
@@ -109,7 +109,7 @@ class AmqpPublisher:
 
     @contextmanager
     def _in_time(self, wire: Wire) -> Iterator[None]:
-        """Limit the time when there is a patience."""
+        """Limit the time if a patience is set."""
         if self._patience is None:
             yield
             return
@@ -119,7 +119,7 @@ class AmqpPublisher:
 
     @contextmanager
     def _failures(self, wire: Wire) -> Iterator[None]:
-        """Turn failures into BrokerUnavailable. It says so when the broker blocks its publishers."""
+        """Turn failures into BrokerUnavailable, whose message says if the broker is blocking its publishers."""
         try:
             with self._broker.failures():
                 yield
@@ -132,7 +132,7 @@ class AmqpPublisher:
         """Yield the messages in order, in runs. Each run is confirmed before the next one is sent.
 
         A refused routing key ends the channel, and with it the confirms of earlier messages. So the first message of
-        each key is sent alone: if it is refused, all earlier ones are confirmed, and none is repeated.
+        each key is sent alone: if it is refused, all earlier messages are confirmed already, and none is repeated.
         """
         run: list[Message] = []
         for message in messages:
@@ -168,7 +168,7 @@ class AmqpPublisher:
     def _check(self, wire: Wire, timeout: float, taken: int = 0) -> None:
         """Read what the broker has sent, and report its progress. Raises OSError to give it up.
 
-        :param taken: bytes that it has taken since the last check.
+        :param taken: bytes that the broker has accepted since the last check.
         """
         waiting = len(self._confirms)
         if timeout:
@@ -193,14 +193,14 @@ class AmqpPublisher:
     def _blocked(self, reason: str) -> str:
         return (
             f"the broker at {self._broker.address} blocks its publishers ({self._broker.said(OSError(reason))}): it has"
-            " raised a memory or disk alarm, and takes messages again once that is over"
+            " raised a memory or disk alarm, and will accept messages again when the alarm is over"
         )
 
     def _report(self, reason: str) -> None:
         if reason and self.health.ok:
             LOG.warning("%s", reason)
         elif not reason and not self.health.ok:
-            LOG.info("the broker at %s takes messages again", self._broker.address)
+            LOG.info("the broker at %s accepts messages again", self._broker.address)
         self.health = changed(self.health, reason)
 
     @contextmanager
@@ -241,7 +241,7 @@ class AmqpPublisher:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
         with self._broker.failures():
             wire.service()
-            # A broker that blocks its publishers does not read their requests.
+            # A broker that is blocking its publishers does not read their requests.
             return None if wire.blocked is not None else consumers(wire, self._topology.rules_engine)
 
     def keep_alive(self) -> None:
@@ -259,7 +259,7 @@ class AmqpPublisher:
         self._confirms.ack(delivery_tag, multiple)
 
     def _on_nack(self, delivery_tag: int, multiple: bool) -> None:
-        self._confirms.problem = "could not take a message"
+        self._confirms.problem = "could not accept a message"
         self._confirms.ack(delivery_tag, multiple)
 
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
@@ -268,7 +268,7 @@ class AmqpPublisher:
 
 
 def _is_named(key: str, rest: str) -> bool:
-    """Return whether a refusal names a routing key. RabbitMQ cuts a long one.
+    """Return whether a refusal names a routing key. RabbitMQ truncates a long key.
 
     :param rest: the text after TOPIC_REFUSED.
     """
@@ -277,7 +277,7 @@ def _is_named(key: str, rest: str) -> bool:
 
 
 def _compressed(message: Message, compression: str | None) -> Message:
-    """Compress a message in kombu's way, which StackStorm understands. Announcements are too small for that."""
+    """Compress a message as kombu does, so that StackStorm understands it. Announcements are too small for that."""
     if compression is None or message.id is None:
         return message
     body, kind = compress(message.body, COMPRESSIONS.get(compression, compression))

@@ -1,7 +1,7 @@
 """py-amqp's sockets, with a deadline for every wait.
 
-py-amqp limits single system calls, and most of them not at all. A peer that sends nothing, or one byte now and then,
-keeps it waiting forever. Here each call ends at `until`, whatever the peer does.
+py-amqp limits only single system calls, and most of them not at all. A peer that sends nothing, or one byte now and
+then, keeps it waiting forever. Here each call ends at `until`, whatever the peer does.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any
 from amqp.transport import SSLTransport, TCPTransport, _AbstractTransport
 
 READ_AHEAD = 8192
-"""The fewest bytes that are requested in one read. The rest that is copied stays small."""
+"""The minimum number of bytes to request in one read. It keeps the unread rest, which is copied, small."""
 
 PIECE = 65536
-"""The most bytes of one write."""
+"""The maximum number of bytes in one write."""
 
 LONGEST_FRAME = 1_048_576
-"""The most bytes of a frame. A peer that announces more does not follow the agreed protocol."""
+"""The maximum size of a frame, in bytes. A peer that announces a larger one breaks the agreed protocol."""
 
 RATE = 50_000
-"""Bytes a second below which a write counts as stuck."""
+"""Bytes per second below which a write counts as stuck."""
 
 NOT_NOW = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -38,7 +38,7 @@ Addresses = list[tuple[Any, ...]]
 
 
 class Silent(OSError):
-    """The broker has not done in time what it was asked to do."""
+    """The broker has not carried out an operation in time."""
 
 
 class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
@@ -60,7 +60,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
 
     @contextmanager
     def having_timeout(self, timeout: float | None) -> Iterator[Any]:
-        """Limit the time for one frame, however many pieces it comes in. py-amqp calls this."""
+        """Limit the time for one frame, regardless of the number of pieces. py-amqp calls this."""
         until = self.until if math.isfinite(self.until) else time.monotonic() + self.usual
         self._call_until = until if timeout is None else time.monotonic() + timeout
         try:
@@ -84,7 +84,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         raise last or OSError(f"{host} has no address")
 
     def _left(self, most: float) -> float:
-        """Return the seconds until the operation's deadline. Raises Silent when it has passed."""
+        """Return the seconds until the operation's deadline. Raises Silent if the deadline has passed."""
         left = min(most, self.until - time.monotonic())
         if left <= 0:
             raise self._silent()
@@ -97,11 +97,11 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         self._read_buffer = b""
 
     def _shutdown_transport(self) -> None:
-        """Do nothing: a broker that is gone would never answer a TLS goodbye."""
+        """Do nothing: a broker that is gone would never answer the end of a TLS session."""
 
     def _read(self, n: int, initial: bool = False) -> bytes:  # noqa: ARG002 (py-amqp's)
         if n > LONGEST_FRAME:
-            raise OSError(f"it announces a frame of {n} bytes, and {LONGEST_FRAME} are the limit")
+            raise OSError(f"it announces a frame of {n} bytes, but the limit is {LONGEST_FRAME}")
         pieces = [self._read_buffer]
         size = len(self._read_buffer)
         try:
@@ -114,7 +114,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         return found
 
     def _received(self, wanted: int) -> bytes:
-        """Wait for data, and return it. Raises TimeoutError when the call's time is over, and Silent."""
+        """Wait for data, and return it. Raises TimeoutError if the call's time is over, and Silent."""
         now = time.monotonic()
         if now >= self.until:
             raise self._silent()
@@ -131,7 +131,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
         return data
 
     def _write(self, data: Any) -> None:
-        """Write all data, not slower than RATE. Raises Silent."""
+        """Write all data. Raises Silent if that is slower than RATE."""
         view = memoryview(data).cast("B")
         limit = time.monotonic() + self.usual + len(view) / RATE
         while view:
@@ -140,7 +140,7 @@ class BoundedSocket(_AbstractTransport):  # type: ignore[misc]
                 raise self._silent()
 
     def some(self, data: memoryview, timeout: float) -> int:
-        """Write as much as there is room for within `timeout` seconds. Return the number of bytes taken."""
+        """Write as much as possible within `timeout` seconds. Return the number of bytes written."""
         self.sock.settimeout(max(0.0, timeout))
         try:
             sent: int = self.sock.send(data[:PIECE])
@@ -175,9 +175,9 @@ class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
 
 
 def resolved(host: str, port: int, timeout: float) -> Addresses:
-    """Return the addresses of a host. Raises OSError, also when the resolver does not answer in time.
+    """Return the addresses of a host. Raises OSError, even if the resolver does not answer in time.
 
-    Resolvers have no deadline of their own. One that hangs is left behind in its thread.
+    Resolvers have no deadline of their own. A resolver that hangs is left behind in its thread.
     """
     with suppress(ValueError):
         ip_address(host.partition("%")[0])
@@ -194,7 +194,7 @@ def resolved(host: str, port: int, timeout: float) -> Addresses:
     try:
         answer = answers.get(timeout=timeout)
     except queue.Empty:
-        raise Silent(f"the address of {host} is not known in time; does the name server answer?") from None
+        raise Silent(f"the address of {host} was not found in time; does the name server answer?") from None
     if isinstance(answer, OSError):
         raise answer
     return answer

@@ -14,7 +14,7 @@ from st2sensor.transport.topology import Topology
 class AmqpTransport:
     """Makes publishers and subscriptions.
 
-    :param compression: the compression of trigger instances' bodies; None for no compression.
+    :param compression: the compression method for trigger instances' bodies; None for no compression.
     """
 
     def __init__(self, broker: Broker, topology: Topology, compression: str | None = None) -> None:

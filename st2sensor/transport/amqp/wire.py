@@ -1,4 +1,4 @@
-"""py-amqp's connection, with a deadline for every wait, a limit for every buffer, and a note of being blocked."""
+"""py-amqp's connection, with a deadline for every wait, a limit for every buffer, and a record of being blocked."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ ANSWER = 10.0
 """Seconds that a broker may take to answer one request on an open connection."""
 
 FRAME = 131_072
-"""The most bytes of a frame, whatever the broker proposes. It is RabbitMQ's own limit."""
+"""The maximum size of a frame, in bytes, whatever the broker proposes. RabbitMQ has the same limit."""
 
 SMALLEST_FRAME = 4096
-"""The fewest bytes of a frame that AMQP allows as a limit."""
+"""The smallest limit for frames that AMQP allows, in bytes."""
 
 LONGEST_BODY = 64 * 2**20
-"""The most bytes of a received message, unless a lower limit is given."""
+"""The maximum size of a received message, in bytes, unless a lower limit is given."""
 
 HEADER = 2
 """The type of the frame that gives the length of a message."""
 
 AT_A_TIME = 100
-"""Frames that are read without a pause. A broker that never stops sending blocks no other work."""
+"""The number of frames to read without a pause. So a broker that never stops sending does not block other work."""
 
 
 def bounded(longest: int) -> Callable[..., Any]:
     """Return a factory for py-amqp's frame handler that refuses a long message before it is read.
 
-    :param longest: the most bytes of a message's body.
+    :param longest: the maximum size of a message's body, in bytes.
     """
 
     def factory(connection: Any, callback: Any) -> Any:
@@ -46,7 +46,7 @@ def bounded(longest: int) -> Callable[..., Any]:
             if frame[0] == HEADER:
                 (size,) = unpack_from(">Q", frame[2], 4)
                 if size > longest:
-                    raise OSError(f"it sends a message of {size} bytes, and {longest} are the limit")
+                    raise OSError(f"it sends a message of {size} bytes, but the limit is {longest}")
             return handle(frame)
 
         return on_frame
@@ -55,7 +55,7 @@ def bounded(longest: int) -> Callable[..., Any]:
 
 
 class WireChannel(amqp.Channel):  # type: ignore[misc]
-    """A channel whose requests have a deadline. A missed one ends the connection."""
+    """A channel whose requests have a deadline. Missing it ends the connection."""
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         if self.connection is None:
@@ -67,8 +67,8 @@ class WireChannel(amqp.Channel):  # type: ignore[misc]
 class Wire(amqp.Connection):  # type: ignore[misc]
     """A connection to one broker. For one thread.
 
-    :param longest: the most bytes of a received message's body.
-    :ivar blocked: the broker's reason for taking no messages for now; None when it takes them.
+    :param longest: the maximum size of a received message's body, in bytes.
+    :ivar blocked: the broker's reason for accepting no messages now; None if it accepts them.
     """
 
     Channel = WireChannel
@@ -139,14 +139,14 @@ class Wire(amqp.Connection):  # type: ignore[misc]
         self.heartbeat_tick()
 
     def drop(self) -> None:
-        """Close the socket without a goodbye, which a blocked or vanished broker would never answer."""
+        """Close the socket without a handshake, which a blocked or vanished broker would never answer."""
         if self._transport is not None:
             self.collect()
 
     def _on_tune(self, channel_max: int, frame_max: int, server_heartbeat: int, argsig: str = "BlB") -> None:
         agreed = min(frame_max or FRAME, FRAME)
         if agreed < SMALLEST_FRAME:
-            raise OSError(f"it proposes frames of {frame_max} bytes, and {SMALLEST_FRAME} are the least")
+            raise OSError(f"it proposes frames of {frame_max} bytes, but the minimum is {SMALLEST_FRAME}")
         super()._on_tune(channel_max, agreed, server_heartbeat, argsig)
 
     def _on_blocked(self, reason: str = "") -> None:

@@ -38,7 +38,7 @@ def test_a_certificate_s_files_are_relative_to_the_configuration(tmp_path: Path)
         ("[webhooks]\ntls_key_file = k.pem\n", "tls_key_file: tls_certificate_file is missing; set it"),
         (
             "[timers]\nlocal_timezone = Mars/Phobos\n",
-            "local_timezone: there is no time zone Mars/Phobos; write it as in",
+            "local_timezone: there is no time zone Mars/Phobos; write one such as",
         ),
         ("[timers]\nlocal_timezone = ../etc/passwd\n", "local_timezone: there is no time zone ../etc/passwd"),
     ],

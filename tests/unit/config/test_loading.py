@@ -70,7 +70,7 @@ def test_what_mongodbs_client_is_told(tmp_path: Path, text: str, client: dict[st
 
 def test_older_keys_of_mongodbs_certificate_are_warned_of(tmp_path: Path) -> None:
     (warning,) = load(tmp_path, "[database]\nssl_keyfile = k.pem\nssl_certfile = c.pem\n").warnings
-    assert "put certificate and key into one file, and set tls_certificate_key_file" in warning
+    assert "put the certificate and the key into one file, and set tls_certificate_key_file" in warning
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""URLs of brokers and databases: what they mean, and that people never see a password."""
+"""URLs of brokers and databases: their meaning, and that no password is ever shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from st2sensor.transport.amqp.connection import Broker
 from tests.unit.config.test_loading import load
 
 MARK = "HUNTER"
-"""No URL of the tests has it outside of its password."""
+"""No URL in the tests contains it outside of its password."""
 
 PASSWORDS = st.text("ab1:@/?#[]%&=;, +\\'\"\té", max_size=12).map(lambda text: f"{MARK}{text}{MARK}")
 HOSTS = st.sampled_from(["127.0.0.1", "rabbit", "a.example:5671", "[::1]:5672", "[::1]"])
@@ -45,12 +45,12 @@ def test_no_password_is_ever_shown(drawn: tuple[list[str], str]) -> None:
     whole = separator.join(found)
     assert MARK not in shown(whole)
     assert MARK not in shown(*found)
-    # As oslo cuts a list.
+    # As oslo.config splits a list.
     assert MARK not in shown(*whole.split(","))
 
 
 def loaded(file: Path) -> tuple[Settings | None, str]:
-    """The settings, or why there are none."""
+    """Return the settings, or why there are none."""
     try:
         return config.load([str(file)]), ""
     except ConfigError as error:
@@ -173,7 +173,7 @@ def test_tls_that_checks_nothing_is_warned_about_for_each_url(tmp_path: Path) ->
     (warning,) = load(
         tmp_path, "[messaging]\nurl = amqps://a\nssl_cert_reqs = required\nssl_check_hostname = no\n"
     ).warnings
-    assert "host's name" in warning
+    assert "the host name in the broker's certificate is not checked" in warning
 
 
 def test_parts_of_a_url_are_decoded() -> None:

@@ -1,4 +1,4 @@
-"""What a change of the datastore is announced as."""
+"""The triggers that announce a change of the datastore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the serializer fits those who take triggers."""
+"""Whether the serializer fits the consumers of triggers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_json_fits_nobody_on_the_queue_and_pickle_somebody(serializer: str, cons
 
 
 class Consumed(Broker):
-    """:ivar consuming: how many take from the queue."""
+    """:ivar consuming: the number of the queue's consumers."""
 
     consuming: int | None = 0
 
@@ -56,6 +56,6 @@ def test_it_is_told_once_and_again_when_it_fits(caplog: pytest.LogCaptureFixture
     assert looked(0) == ([], False)
     assert audience.health.since == since
     assert looked(1) == (["INFO"], True)
-    # Not more often than that.
+    # The consumers are not counted more often than that.
     assert looked(0, after=INTERVAL / 2) == ([], True)
     assert looked(0, after=INTERVAL / 2) == (["WARNING"], False)

@@ -1,4 +1,4 @@
-"""What the broker refuses because of its routing key waits, in order, and nothing else does."""
+"""Messages whose routing key the broker refuses wait, in order, and no others do."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def delivered(broker: Permitting, kind: str) -> list[str]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is held back is tried again at once."""
+    """Messages held back are retried at once."""
     monkeypatch.setattr(held_back, "PERMISSION_RETRY", 0.01)
     monkeypatch.setattr(held_back, "PERMISSION_RETRY_MAX", 0.05)
 
@@ -88,7 +88,7 @@ def test_a_refused_routing_key_holds_back_its_own_messages_alone(
         eventually("and so they go on", lambda: delivered(broker, "good")[-1] == "good20")
     assert broker.refusals == 1
     assert caplog.text.count("p.bad is refused") == 1
-    # A restart repeats nothing, and tries them again.
+    # A restart repeats nothing, and retries the messages held back.
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
         delivery.start()
         put(outbox, of("good", 21))
@@ -229,7 +229,7 @@ def test_a_dead_letter_among_messages_held_back_is_kept_once_whatever_happens_to
         return encode(item)
 
     class Wavering(Permitting):
-        """Goes away in the middle of the first window that it is given again."""
+        """Goes away in the middle of the first window that is published again."""
 
         def publish(self, messages: Sequence[Message]) -> None:
             if len(messages) > 1 and is_strict[0] and not raised:

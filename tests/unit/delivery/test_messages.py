@@ -46,7 +46,7 @@ def test_headers_tell_the_fence_and_whether_its_lease_was_over(
         ("trigger_instance", "p.t", "trigger_instance"),
         ("trigger", "p.t", "p.t"),
         ("trigger", "p." + "x" * 300, "p." + "x" * (ROUTING_KEY_LIMIT - 2)),
-        # No half of a character stays.
+        # No half character remains.
         ("trigger", "p." + "x" * 252 + "\N{SNOWMAN}", "p." + "x" * 252),
     ],
 )

@@ -1,4 +1,4 @@
-"""What consumers cannot take becomes a dead letter with a reason that shows no secret, and holds nothing back."""
+"""A message that consumers cannot accept becomes a dead letter, whose reason shows no secret, and delays no others."""
 
 from __future__ import annotations
 

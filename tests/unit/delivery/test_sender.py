@@ -1,4 +1,4 @@
-"""One window of rows on its way, with a publisher and an outbox that a test commands."""
+"""The delivery of one window of rows, with a publisher and an outbox that a test controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.outbox.test_outbox import encode, entry
 
 
 class Ledger:
-    """Stands for the outbox: what became of rows."""
+    """Stands in for the outbox: records the fate of rows."""
 
     def __init__(self) -> None:
         self.settled: list[tuple[int, str | None, bool]] = []
@@ -109,7 +109,7 @@ def test_a_single_message_that_always_fails_unexpectedly_counts_as_refused(sende
         fails(KeyError)
     publisher.publish.side_effect = None
     sender.publish(publisher, window, messages)
-    # A success in between counts again from the start.
+    # After a success, counting starts again.
     for _ in range(UNEXPECTED_LIMIT - 1):
         fails(KeyError)
     fails(MessageRefused)

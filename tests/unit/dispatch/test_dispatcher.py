@@ -39,14 +39,14 @@ TYPES = [
 TRIGGERS = [Trigger(pack="p", name="a-uuid", type="p.strict", parameters={"x": 1}, id="6b098552fd47b32bd437da91")]
 REFUSED = Refusal(pack="p", name="refused", metadata_file="sensors/s.yaml", error="s.yaml:6: payload_schema is wrong")
 CATASTROPHE = {"s": "a" * 50 + "!"}
-"""The pattern takes longer on it than anybody waits."""
+"""Matching the pattern against it takes longer than anybody waits."""
 
 MAX_PAYLOAD = 10_000
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`finish` waits for checks on a slow machine as well."""
+    """Make `finish` wait for checks even on a slow machine."""
     monkeypatch.setattr(dispatcher_module, "LAST_CHECKS_TIMEOUT", SOON)
 
 
@@ -80,7 +80,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 def outcome(
     outbox: Outbox, catalogue: Catalogue, checker: Checker, tmp_path: Path, dispatched: Event, *, validate: bool = True
 ) -> tuple[int, list[str]]:
-    """How many are to be published, and the reasons of the dead letters."""
+    """Return the number of entries to be published, and the reasons of the dead letters."""
     dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=validate)
 
     async def dispatch() -> None:
@@ -187,7 +187,7 @@ def test_without_validation_an_invalid_payload_is_published_with_a_warning(
 
 
 class Refusing(Checker):
-    """Finds everything wrong, when it is let."""
+    """Rejects everything, once a test lets it answer."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue, Payloads())

@@ -1,4 +1,4 @@
-"""Handlers of the log that raise."""
+"""Handlers of the log that raise errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Raises(logging.Handler):
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger, which is as before afterwards."""
+    """The root logger, which is restored afterwards."""
     logger = logging.getLogger()
     handlers, level = list(logger.handlers), logger.level
     yield logger

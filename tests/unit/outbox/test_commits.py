@@ -1,4 +1,4 @@
-"""What the outbox does with a batch when the disk takes it, and when it does not, with a disk that a test commands."""
+"""Commits of batches to the outbox, successful or not, with a disk that a test controls."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.unit.outbox.test_outbox import entry
 
 
 def disk_error(code: int, text: str = "no") -> sqlite3.Error:
-    """An exception as SQLite raises it."""
+    """Return an exception like those that SQLite raises."""
     error = sqlite3.OperationalError(text)
     error.sqlite_errorcode = code
     return error
 
 
 class Disk:
-    """Keeps rows in memory; fails when a test says so."""
+    """Keeps rows in memory, and fails when a test demands it."""
 
     path = Path("outbox.db")
 
@@ -41,7 +41,7 @@ class Disk:
         self.bad: set[str] = set()
         """Bodies that the database refuses."""
         self.room = DELETED_AT_ONCE
-        """The most rows that a full disk has room to delete in one commit."""
+        """The maximum number of rows that a full disk has space to delete in one commit."""
         self.is_reserved = True
         self.on_commit: Callable[[], None] = lambda: None
 
@@ -70,7 +70,7 @@ class Disk:
 
 
 class Bench:
-    """Commits on a disk and a clock that a test commands."""
+    """Commits with a disk and a clock that a test controls."""
 
     def __init__(self, settled: int = 0) -> None:
         self.disk = Disk()
@@ -124,7 +124,7 @@ def test_a_bad_entry_is_refused_alone_and_the_others_need_not_wait() -> None:
     bench.disk.bad = {"2"}
     bench.commits.commit([bench.submitted(1), bench.submitted(2), bench.submitted(3)])
     assert set(bench.answers) == {"2"}
-    assert "does not take this trigger: IntegrityError: refused" in str(bench.answers["2"])
+    assert "does not accept this trigger: IntegrityError: refused" in str(bench.answers["2"])
     assert [item.entry.body for item in bench.waiting.held] == ["1", "3"]
     assert bench.commits.has_more
     assert not bench.commits.is_failing
@@ -139,7 +139,7 @@ def test_a_database_that_takes_nothing_refuses_all_and_does_not_wait() -> None:
     assert set(bench.answers) == {"1", "2"}
     assert not bench.waiting.held
     assert not bench.commits.is_failing
-    assert bench.commits.problem == "the outbox outbox.db takes nothing: no such table: outbox"
+    assert bench.commits.problem == "the outbox outbox.db accepts nothing: no such table: outbox"
 
 
 def test_an_entry_whose_lease_ends_during_its_commit_is_removed_before_delivery_sees_it() -> None:

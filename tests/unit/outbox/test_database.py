@@ -1,4 +1,4 @@
-"""What happens to the files behind an outbox: deleted, replaced, damaged, too large, on a disk that is full."""
+"""An outbox whose files are deleted, replaced, damaged, too large, or on a full disk."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def test_files_that_are_deleted_under_an_outbox_come_back_with_all_that_waits(
         put(outbox, entry(1), entry(2), entry(9, reason="dead"))
         harm(path)
         put(outbox, entry(3))
-        eventually("it is back", lambda: "is back, with all" in caplog.text)
+        eventually("it is back", lambda: "was restored with all" in caplog.text)
         assert "was deleted or replaced while in use" in caplog.text
         put(outbox, entry(4))
-        # Also for a process that looks now, and for one after a crash.
+        # This also holds for a process that reads the file now, and for one after a crash.
         assert on_disk(path) == ["1", "2", "3", "4"]
         rows = outbox.read(0, 10, SOON)
         assert [row.entry.body for row in rows] == ["1", "2", "3", "4"]
@@ -95,7 +95,7 @@ def test_files_that_cannot_come_back_make_dispatch_wait_until_they_can(tmp_path:
     with closing(Outbox(path)) as outbox:
         put(outbox, entry(1))
         delete_folder(path)
-        # Nothing can be made there.
+        # No file can be created there.
         path.parent.write_text("")
         eventually("it is told", lambda: "cannot be copied back" in outbox.problem)
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
@@ -104,7 +104,7 @@ def test_files_that_cannot_come_back_make_dispatch_wait_until_they_can(tmp_path:
         assert answers.empty()
         path.parent.unlink()
         assert answers.get(timeout=SOON) is None
-        # The writer answers first, then it takes the problem back.
+        # The writer answers first, and clears the problem afterwards.
         eventually("nothing is wrong any more", lambda: not outbox.problem)
     assert on_disk(path) == ["1", "2"]
 
@@ -114,7 +114,7 @@ class Cut(Exception):
 
 
 def cut_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Crash instead of the next step that changes names, after so many."""
+    """Crash instead of a step that changes names, after the given number of such steps."""
     count = itertools.count()
     rename, unlink = Path.rename, Path.unlink
 
@@ -144,7 +144,7 @@ def test_a_damaged_outbox_is_never_parted_from_its_journal(
         cut_after(patch, steps)
         with suppress(Cut):
             set_aside(path)
-    # It is still there as it was, or it is away as a whole before anything is opened.
+    # It is still there as it was, or it was moved away completely before anything is opened.
     try:
         with closing(Outbox(path)) as outbox:
             assert outbox.depth == 0
@@ -165,7 +165,7 @@ def test_a_copy_that_was_cut_in_two_loses_nothing(tmp_path: Path, steps: int, mo
     outbox._writer.closing.set()
     store = outbox._store
     with monkeypatch.context() as patch:
-        # The journal is gone, the database is not: so what the copy has and the file has not is lost without it.
+        # The journal is gone, but the database is not: without the copy, rows that only the copy has are lost.
         delete_journal(path)
         cut_after(patch, steps)
         with suppress(Cut):
@@ -303,7 +303,7 @@ print("well")
 def test_a_disk_that_an_outage_has_filled_frees_itself_and_nothing_is_repeated(
     tmp_path: Path, megabytes: int, size: int
 ) -> None:
-    """On a small file system of its own."""
+    """Tests on a small, separate file system."""
     if os.getuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
         pytest.skip("needs root, to mount a small file system where nobody else sees it")
     disk = tmp_path / "disk"

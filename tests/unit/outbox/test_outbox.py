@@ -44,7 +44,7 @@ def entry(number: int, reason: str | None = None) -> Entry:
 
 
 def put(outbox: Outbox, *entries: Entry) -> None:
-    """Submit, and wait until all is on disk."""
+    """Submit entries, and wait until all are on disk."""
     answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     for item in entries:
         outbox.submit(item, answers.put)
@@ -58,14 +58,14 @@ def on_disk(path: Path, table: str = "outbox") -> list[str]:
 
 
 def writer_of(outbox: Outbox) -> sqlite3.Connection:
-    """For what a disk does."""
+    """Return the connection for writing, with which a test can imitate a disk."""
     connection = outbox._store._writer
     assert connection is not None
     return connection
 
 
 class Broker:
-    """A transport whose broker can be away; it is its own publisher."""
+    """A transport whose broker can be away. It is its own publisher."""
 
     address = "test://"
 
@@ -372,8 +372,8 @@ def test_dead_letters_are_bounded_by_number_and_bytes_and_the_oldest_go_first(tm
         assert [body[0] for body in on_disk(path, "dead_letters")] == ["b", "c"]
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         outbox.submit(replace(entry(1, reason="too large"), body="d" * 6000), answers.put)
-        assert "larger than all dead letters may be" in str(answers.get(timeout=SOON))
-        # What another process deletes is not counted any more.
+        assert "larger than the limit for all dead letters together" in str(answers.get(timeout=SOON))
+        # Letters that another process deletes no longer count.
         DeadLetters(path).remove([letter.id for letter in DeadLetters(path).all()])
         for letter in "ef":
             put(outbox, replace(entry(1, reason="large"), body=letter * 2000))
@@ -388,12 +388,12 @@ def test_the_age_of_a_dead_letter_is_the_time_in_which_containers_have_run(tmp_p
 
     with closing(open_file(path, "full")) as connection:
         first = graveyard()
-        # The time of day was wrong when they were made.
+        # The time of day was wrong when the letters were made.
         for created in (0.0, 4e9):
             first.bury([replace(entry(1, reason="odd"), created=created)], ())
         now[0] += 0.6 * DAY
         assert first.prune() == 2
-        # Another boot: the machine's own clock starts again.
+        # After a reboot, the machine's own clock starts again.
         now[0] = 5.0
         second = graveyard()
         second.bury([entry(2, reason="new")], ())
@@ -451,7 +451,7 @@ def test_a_file_that_is_no_database_is_refused_with_a_remedy(tmp_path: Path) -> 
 
 
 def submit(outbox: Outbox, number: int, *verdicts: bool) -> queue.SimpleQueue[Exception | None]:
-    """Submit an entry that may be taken as long as the verdicts say so, the last one from then on."""
+    """Submit an entry that may be accepted according to the verdicts, in order. The last verdict holds from then on."""
     answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     left = list(verdicts)
     outbox.submit(entry(number), answers.put, lambda _: left.pop(0) if len(left) > 1 else left[0])
@@ -470,7 +470,7 @@ def test_what_was_committed_too_late_is_taken_back_and_its_neighbours_are_delive
     broker.away.set()
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
         put(outbox, entry(0))
-        # Submitted while the writer waits for a lock on the file, so that one commit takes them all.
+        # Submitted while the writer waits for a lock on the file, so that one commit contains them all.
         with closing(sqlite3.connect(tmp_path / "outbox.db")) as blocker:
             blocker.execute("BEGIN IMMEDIATE")
             first = submit(outbox, 1, True)
@@ -515,7 +515,7 @@ def test_what_a_sensor_that_stops_waits_with_for_room_is_never_sent(tmp_path: Pa
         outbox.withdraw("p.S")
         error = mine.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "is full, and p.S stops: this trigger is not sent" in str(error)
+        assert "is full, and p.S is stopping: this trigger will not be sent" in str(error)
         assert isinstance(waiting(outbox, 4).get(timeout=SOON), OutboxError)
         outbox.welcome("p.S")
         again = waiting(outbox, 5)
@@ -548,7 +548,7 @@ def test_what_a_sensor_that_stops_waits_with_for_the_disk_is_never_sent(tmp_path
         outbox.withdraw("p.S")
         error = mine.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "disk is full, and p.S stops: this trigger is not sent" in str(error)
+        assert "disk is full, and p.S is stopping: this trigger will not be sent" in str(error)
         assert other.empty()
         writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
         assert other.get(timeout=SOON) is None
@@ -564,7 +564,7 @@ def test_who_waits_for_a_disk_that_is_full_is_told_when_the_container_stops(tmp_
         outbox.give_up_waiting()
         error = answers.get(timeout=SOON)
         assert isinstance(error, OutboxError)
-        assert "disk is full, and the container stops" in str(error)
+        assert "disk is full, and the container is stopping" in str(error)
 
 
 def test_more_than_one_commit_takes_is_committed_though_nothing_more_comes(tmp_path: Path) -> None:
@@ -604,7 +604,7 @@ def test_an_entry_that_is_no_good_is_refused_to_its_sender_alone(tmp_path: Path,
             outbox.submit(item, answers[-1].put)
         told = [answer.get(timeout=SOON) for answer in answers]
         assert [told[0], told[3]] == [None, None]
-        assert "the outbox does not take this trigger" in str(told[1])
+        assert "the outbox does not accept this trigger" in str(told[1])
         assert isinstance(told[2], OutboxError)
         assert outbox.wait_empty(SOON)
         assert not outbox.problem
@@ -635,11 +635,11 @@ def test_an_outbox_that_takes_nothing_and_cannot_heal_says_so_and_raises(
         for number in range(3):
             with pytest.raises(OutboxError, match="no such table"):
                 outbox.put([entry(number)])
-        assert "takes nothing" in outbox.problem
+        assert "accepts nothing" in outbox.problem
         writer_of(outbox).execute("ALTER TABLE elsewhere RENAME TO outbox")
         put(outbox, entry(4))
         eventually("it takes something", lambda: not outbox.problem)
-    assert caplog.text.count("takes nothing") == 1
+    assert caplog.text.count("accepts nothing") == 1
 
 
 def test_a_full_outbox_is_one_of_too_many_bytes_too_but_one_entry_always_fits(tmp_path: Path) -> None:

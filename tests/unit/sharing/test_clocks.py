@@ -1,4 +1,4 @@
-"""Whatever becomes of clocks, machines and the database: no sensor is held twice, and all are held in the end."""
+"""Whatever happens to clocks, machines and the database: no sensor is held twice, and all are held in the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STEPS = st.lists(
 
 
 class Clocks:
-    """A world whose machines are paused, with boot clocks that go on or stand still, and whose wall clocks are set."""
+    """A world whose machines are paused while boot clocks continue or stand still, and wall clocks are changed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -52,7 +52,7 @@ class Clocks:
             self.paused.discard(node)
             self.frozen.discard(node)
         elif what == "set" and node not in self.paused and not node.leases.is_away:
-            # It has renewed since it was paused: nothing can tell a clock set back by just a pause.
+            # It has renewed since it was paused: a clock set back by exactly one pause cannot be detected.
             self.turn(node)
             node.set_by += amount
             self.check()

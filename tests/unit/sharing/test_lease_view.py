@@ -56,7 +56,7 @@ def test_free_leases_that_are_gone_were_taken_by_another_unless_this_member_hold
     assert not view.see_free_leases([], {"p.A"})
     view = view_of(gone)
     assert view.see_free_leases([], {"p.B"})
-    # Those that were never taken have no document that could be read.
+    # Leases that were never taken have no document to read.
     assert view.free.keys() == {"p.B", "p.C"}
 
 

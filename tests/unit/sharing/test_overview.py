@@ -39,7 +39,7 @@ def test_a_dead_member_is_shown_while_it_holds_a_lease_or_is_the_newest_of_its_n
     assert [member.id for member in overview(alone, again, dead).nodes()] == ["2", "3"]
     held = Lease(sensor="p.S", holder="1", fence=1)
     assert [member.id for member in overview(alone, again, dead, leases=(held,)).nodes()] == ["1", "2", "3"]
-    # A living member stands for its node even if a dead one was started later.
+    # A living member represents its node even if a dead member was started later.
     late = replace(dead, id="4", started=30.0)
     assert [member.id for member in overview(again, late).nodes()] == ["2"]
 
@@ -56,7 +56,7 @@ def test_why_nobody_holds_a_sensor() -> None:
     other = Member(id="2", node="b")
     assert overview(replace(MEMBER, leaving=True)).why_nobody(()) == "no node is up"
     assert overview(MEMBER, other).why_nobody(("gpu", "dmz")) == "no node has the labels dmz"
-    # Each label is there, but not on one node.
+    # Each label exists, but no node has both.
     assert overview(MEMBER, other).why_nobody(("gpu", "b")) == "no node has the labels gpu, b"
     assert overview(MEMBER, other, drained="a").why_nobody(("gpu",)) == "all nodes that may run it are drained: a"
     assert overview(MEMBER, other, drained="a").why_nobody(()) == "no node has taken it yet"

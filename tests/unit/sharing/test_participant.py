@@ -1,4 +1,4 @@
-"""Containers that share sensors, on a clock that stands still unless it is moved; the leases are real."""
+"""Containers that share sensors, with a clock that stands still unless a test moves it. The leases are real."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Away(SqliteLeases):
     is_away = False
 
     loses_answer = False
-    """Whether what is renewed next is renewed, but not answered."""
+    """Whether the next renewal is carried out, but not answered."""
 
     def renew(self, member: str, renewal: Renewal) -> bool:
         if self.is_away:
@@ -42,7 +42,7 @@ class Away(SqliteLeases):
 
 
 class Node:
-    """A container whose sensors start and stop at once, when it takes a turn."""
+    """A container whose sensors start and stop immediately when it takes a turn."""
 
     def __init__(self, world: World, name: str, folder: Path, **profile: object) -> None:
         self.world = world
@@ -51,7 +51,7 @@ class Node:
         self.uncounted = 0.0
         """Seconds of pauses that its boot clock has missed."""
         self.set_by = 0.0
-        """Seconds that its wall clock was set forward."""
+        """Seconds by which its wall clock was set forward."""
         self.leases = Away(Connection(folder / "st2.db"))
         self.holdings = HeldLeases(self.moment)
         self.settled = 0
@@ -101,7 +101,7 @@ class World:
         return self.nodes[-1]
 
     def turns(self, *nodes: Node, seconds: float = 0.0) -> None:
-        """The nodes take turns as often as they ask for them; a last one is at the end."""
+        """Let the nodes take turns as often as they request, and a last one at the end."""
         until = self.now + seconds
         while True:
             wait = min(node.turn().wait for node in nodes)
@@ -111,7 +111,7 @@ class World:
             self.now = min(until, self.now + max(0.001, wait))
 
     def doubles(self) -> set[str]:
-        """Sensors that two nodes may act for at this moment."""
+        """Return the sensors for which two nodes may act at this moment."""
         acting = [
             {ref for ref, fence in n.holdings.fences.items() if n.holdings.is_held(ref, fence)} for n in self.nodes
         ]
@@ -480,7 +480,7 @@ def test_a_jump_of_the_wall_clock_makes_a_holder_renew_before_it_acts(
         assert not one.turn().evicted
         assert one.holdings.is_held("p.S1", 1)
     assert not doubts
-    assert caplog.text.count("the wall clock was set, or this host was paused") == 4
+    assert caplog.text.count("the wall clock was changed, or this host was paused") == 4
     assert "by -10800.0 s" in caplog.text
 
 
@@ -526,7 +526,7 @@ def test_what_the_wall_clock_counts_uses_the_term_up(world: World) -> None:
     one.turn()
     one.leases.is_away = True
     for _ in range(20):
-        # Each step is small, and within the tolerance of who has renewed just before.
+        # Each step is small, and within the tolerance of a member that has just renewed.
         one.set_by += TIMES.tolerance / 20
         world.now += 0.3
     assert world.now - 1000.0 < TIMES.term
@@ -548,7 +548,7 @@ def test_while_the_database_is_away_a_jump_keeps_a_holder_from_acting_until_it_i
 
 
 def twin_of(world: World, one: Node) -> Node:
-    """A container that runs from the memory of another, as after a clone of its machine."""
+    """Return a container that runs from a copy of another's memory, as after cloning its machine."""
     twin = world.node(one.name)
     own = ("_leases", "_identity", "_settle", "_clock", "holdings", "_holdings", "extended", "_presence")
     pairs = (
@@ -577,8 +577,8 @@ def test_of_two_that_run_from_one_memory_one_stops_and_joins_again(
     assert "another container runs under this one's identity" in twin.turn().evicted
     assert not world.doubles()
     assert "a clone" not in caplog.text
-    assert "this machine was cloned, or restored from a snapshot; it joins again" in caplog.text
-    # The one that goes on was not evicted, and both renew from now on.
+    assert "this machine was cloned, or restored from a snapshot; this container joins again" in caplog.text
+    # The container that continues was not evicted, and both renew from now on.
     world.turns(one, twin, seconds=3 * LEASE)
     alive = [member for member in one.view.members if not member.dead]
     assert len(alive) == 2
@@ -593,7 +593,7 @@ def test_one_that_is_restored_from_a_snapshot_stops_at_its_first_renewal(world: 
     snapshot = world.now
     world.nodes.remove(one)
     world.turns(one, two, seconds=10 * LEASE)
-    # Its clocks go back with it, until the wall clock is set right.
+    # Its clocks go back as well, until the wall clock is corrected.
     restored.clock = lambda: world.now - 10 * LEASE
     assert restored.holdings.is_held("p.S1", 1) == ("p.S1" in held(restored))
     restored.set_by = 10 * LEASE

@@ -1,4 +1,4 @@
-"""Which sensors are a node's own."""
+"""The sensors that belong to a node."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_ranges_that_meet_give_each_sensor_to_one_node(storage: SqliteStorage) -
     ("options", "reason"),
     [
         ({"name": "shard"}, "this provider does not exist; use one of default, shared, kvstore, file, hash"),
-        ({"name": "hash"}, "hash_ranges is missing; add it, as in hash_ranges:"),
+        ({"name": "hash"}, "hash_ranges is missing; add it, for example hash_ranges:"),
         ({"name": "hash", "hash_ranges": "5"}, "'5' is not a range"),
         ({"name": "hash", "hash_ranges": "a..b"}, "'a..b' is not a range"),
         ({"name": "file"}, "partition_file is missing"),

@@ -1,4 +1,4 @@
-"""A member's life, on a clock that stands still unless it is moved; the leases are real."""
+"""The life of a member, with a clock that stands still unless a test moves it. The leases are real."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING = Announcement()
 
 
 class Life:
-    """A presence with all that it needs."""
+    """A presence with everything it needs."""
 
     def __init__(self, folder: Path) -> None:
         self.now = Moment(1000.0, 5000.0)
@@ -85,7 +85,8 @@ def test_clocks_that_disagree_cause_a_renewal_at_once_and_one_warning(
     assert life.member().counter == 1
     assert life.holdings.is_certain
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "the wall clock was set, or this host was paused, by +60.0 s: the lease is renewed first"
+        "the wall clock was changed, or this host was paused, by +60.0 s: the container renews its lease before it "
+        "does anything else"
     ]
 
 
@@ -98,7 +99,7 @@ def test_an_evicted_member_loses_all_and_joins_under_another_id(life: Life) -> N
     assert life.presence.id != before
     assert not life.holdings.fences
     assert life.presence.losses == 1
-    # The lost id is not evicted again: another container may run under it.
+    # The lost id is not evicted again: another container may be running under it.
     assert [member.dead for member in life.leases.members() if member.id == before] == [True]
 
 

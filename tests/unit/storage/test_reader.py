@@ -1,4 +1,4 @@
-"""Documents that anybody may have written: one that is odd is skipped with one warning, and stops nobody else."""
+"""Documents that any program may have written: a malformed one is skipped with one warning, and affects no others."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ VALUES = st.recursive(
 
 
 def stored(document: dict[str, Any]) -> dict[str, Any]:
-    """A document as it comes back from MongoDB."""
+    """Return a document as it comes back from MongoDB."""
     found = plain(bson.decode(bson.encode(document), TOLERANT))
     assert found is not None
     return found
@@ -125,7 +125,7 @@ def test_any_value_in_any_field_stops_no_other_document(entity: Any, data: st.Da
     assert found[-1] == entity
     assert len(found) <= 2
     for item in found:
-        # It can be told to a wrapper, noted in a file, and compared.
+        # It can be sent to a wrapper, stored in a file, and compared.
         json.dumps(json.loads(json.dumps(collection.to_document(item), allow_nan=False)))
         assert item.ref
         hash(item.ref)
@@ -189,17 +189,17 @@ def test_a_warning_names_collection_document_and_field_once(caplog: pytest.LogCa
 @pytest.mark.parametrize(
     ("field", "value", "problem"),
     [
-        ("trigger_types", 5, "trigger_types is a number, and must be a list"),
-        ("trigger_types", [{"a": 1}], "trigger_types is an object, and must be text"),
-        ("poll_interval", "abc", "poll_interval is text, and must be a number"),
+        ("trigger_types", 5, "trigger_types is a number, but must be a list"),
+        ("trigger_types", [{"a": 1}], "trigger_types is an object, but must be text"),
+        ("poll_interval", "abc", "poll_interval is text, but must be a number"),
         ("poll_interval", float("nan"), "poll_interval is not a finite number"),
         ("poll_interval", -1, "poll_interval must be at least 0"),
         ("pack", "../..", "pack cannot be the name of a file"),
         ("name", "X/../y", "name cannot be the name of a file"),
         ("name", "a\nb", "name contains characters that cannot be printed"),
-        ("name", ObjectId(), "name is a value of type ObjectId, and must be text"),
-        ("enabled", "yes", "enabled is text, and must be true or false"),
-        ("description", DatetimeMS(2**62), "description is a date out of range, and must be text"),
+        ("name", ObjectId(), "name is a value of type ObjectId, but must be text"),
+        ("enabled", "yes", "enabled is text, but must be true or false"),
+        ("description", DatetimeMS(2**62), "description is a date out of range, but must be text"),
         ("entry_point", None, "entry_point is null"),
         ("artifact_uri", odd_text(), "artifact_uri is not valid UTF-8"),
     ],
@@ -319,7 +319,7 @@ ODD_ROWS = [
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[SqliteStorage]:
-    """An embedded database with odd rows in each table."""
+    """An embedded database with malformed rows in each table."""
     storage = SqliteStorage(tmp_path / "st2.db")
     storage.prepare()
     with closing(sqlite3.connect(tmp_path / "st2.db")) as connection, connection:

@@ -78,6 +78,6 @@ def test_a_token_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["st2.example.com", "ftp://x", "http://", "http://u:5ecre7@x:port/", "https://[5ecre7"])
 def test_a_url_of_the_api_that_is_none_is_refused_and_not_quoted(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match=r"api_url: this is not an http:// or https:// URL; write it as in") as caught:
+    with pytest.raises(ConfigError, match=r"api_url: this is not an http:// or https:// URL; write one such") as caught:
         configured(tmp_path, f"api_url = {url}")
     assert "5ecre7" not in str(caught.value)

@@ -23,7 +23,7 @@ from tests.support.workspace import sample, sample_body
 
 
 def encoded(instance: TriggerInstance, serializer: str) -> Message:
-    """As the container encodes it, by way of the outbox."""
+    """Encode it as the container does, by way of the outbox."""
     return codec.trigger_message(
         event_of(instance).body(),
         tagged=instance.tagged,
@@ -96,7 +96,7 @@ def body(payload: Any, *, trigger: Any = "p.t", trace: Any = None) -> str:
         (nested(254, dict), "nested more than 254 levels deep$"),
         (nested(254, list), "nested more than 254 levels deep$"),
         (nested(600, dict), "nested more than 254 levels deep$"),
-        ("é" * (8 * 1024 * 1024), "of which 16,777,216 fit into a document$"),
+        ("é" * (8 * 1024 * 1024), "but only 16,777,216 fit into a document$"),
     ],
     ids=range(8),
 )
@@ -134,7 +134,7 @@ def test_neither_are_a_trigger_and_a_trace_that_it_would_drop(other: dict[str, A
 
 
 class Stand(pickle.Unpickler):
-    """Reads pickles as StackStorm does: of its own classes there is a stand-in each; `bson` is there."""
+    """Reads pickles as StackStorm does, with stand-ins for its own classes. `bson` is available."""
 
     def __init__(self, body: bytes, *modules: str) -> None:
         super().__init__(io.BytesIO(body))

@@ -1,4 +1,4 @@
-"""Which of MongoDB's errors may pass, and leave open whether an operation was carried out."""
+"""MongoDB's errors that may pass by themselves, and that leave open whether an operation was carried out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose certificate a broker may show."""
+"""Certificates that a broker may present."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.servers.certificate import make_certificate
 
 @pytest.fixture(scope="module", params=["IP:127.0.0.1", "DNS:localhost", "DNS:other.example"])
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, int]]:
-    """A broker's certificate: for whom it is, its file, and the broker's port."""
+    """A broker's certificate: the name for which it was issued, its file, and the broker's port."""
     key, certificate = make_certificate(tmp_path_factory.mktemp("tls"), request.param)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -45,7 +45,7 @@ def test_the_name_in_the_certificate_has_to_be_the_urls(shown: tuple[str, Path, 
     tls = Tls(key_file=None, certificate_file=None, ca_file=str(certificate), verify=verify)
     for host in ("127.0.0.1", "localhost"):
         assert connects((f"amqp://{host}:{port}//",), tls) is name.endswith(f":{host}")
-    # Each member of a cluster is asked for its own name.
+    # Each member of a cluster is checked for its own name.
     both = (f"amqp://127.0.0.1:{port}//", f"amqps://localhost:{port}//")
     assert connects(both, tls) is (name != "DNS:other.example")
     assert connects(tuple(reversed(both)), tls) is (name != "DNS:other.example")

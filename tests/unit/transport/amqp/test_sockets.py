@@ -1,4 +1,4 @@
-"""A broker may fall silent at any step, trickle, or send what is no AMQP: each is given up, and told."""
+"""A broker that falls silent at any step, trickles, or does not speak AMQP is given up, with a message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = [name for name in METHODS if name not in ("consume", "connect")]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines as short as a test wants them."""
+    """Set short deadlines for a test."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.5)
     monkeypatch.setattr(connection, "DECLARE_TIMEOUT", 0.5)
     monkeypatch.setattr(wire, "ANSWER", 0.5)
@@ -48,7 +48,7 @@ def message(body: bytes = b"{}") -> Message:
 
 
 def ended(work: Any) -> BaseException:
-    """What some work raises, within the patience of tests."""
+    """Return the error that some work raises within the patience of tests."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -153,7 +153,7 @@ def test_a_broker_that_blocks_is_waited_for_and_told_until_it_unblocks(
     assert not thread.is_alive()
     assert made.health.ok
     assert "blocks its publishers" in caplog.text
-    assert "takes messages again" in caplog.text
+    assert "accepts messages again" in caplog.text
     made.close()
 
 
