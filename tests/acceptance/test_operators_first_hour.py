@@ -96,7 +96,7 @@ def test_a_pack_that_is_gone_from_disk_is_reported_until_it_is_pruned(embedded: 
     embedded.add_sensor("q", "Waits", WAITS)
     embedded.reload_well()
     shutil.rmtree(embedded.packs / "q")
-    gone = "warning: pack q is not on this host, and q.Waits stay registered: put the pack back, or unregister"
+    gone = "warning: pack q is not on this host, but these sensors are still registered: q.Waits; put the pack back"
     assert gone in embedded.reload("--register-sensors").stderr
     assert gone not in embedded.reload("--register-pack", "packs/p").stderr
     assert gone not in embedded.reload("--prune").stderr

@@ -212,6 +212,6 @@ def vanished(sensors: Iterable[SensorType], content: Content) -> Iterator[str]:
         refs = [sensor.ref for sensor in found]
         more = f" and {len(refs) - NAMED_SENSORS} more" if len(refs) > NAMED_SENSORS else ""
         yield (
-            f"pack {pack} is not on this host, and {', '.join(refs[:NAMED_SENSORS])}{more} stay registered: put the "
-            "pack back, or unregister its sensors with st2ctl reload --prune"
+            f"pack {pack} is not on this host, but these sensors are still registered: "
+            f"{', '.join(refs[:NAMED_SENSORS])}{more}; put the pack back, or unregister them with st2ctl reload --prune"
         )
