@@ -17,7 +17,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import TransportError
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
-from st2sensor.packs.registrable import ANEW, KINDS
+from st2sensor.packs.registrable import KINDS, RECREATE
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result, failures
 from st2sensor.packs.registration.registry import Registry
@@ -89,7 +89,7 @@ def register(
     """Register content and show the results; return 1 if anything failed. Raises ConfigError, StorageError.
 
     :param kinds: some of KINDS; `all`, or nothing, means every kind.
-    :param virtualenvs: the virtualenvs to build first: `missing`, or `anew` for all.
+    :param virtualenvs: the virtualenvs to build first: `missing`, or `recreate` for all.
     :param lenient: return 0 even if something failed.
     :param elsewhere: options for content that is left to StackStorm.
     :param only: folder of the one pack to register; None for all packs.
@@ -136,7 +136,7 @@ def _set_up_virtualenvs(registry: Registry, which: str) -> list[Outcome]:
             else:
                 terminal.print(line, soft_wrap=True)
 
-        return registry.set_up_virtualenvs(anew=which == ANEW, progress=progress)
+        return registry.set_up_virtualenvs(recreate=which == RECREATE, progress=progress)
 
 
 def _registered(registry: Registry, kinds: Sequence[str], *, prune: bool) -> list[Outcome]:

@@ -5,5 +5,5 @@ from __future__ import annotations
 SENSORS, TRIGGERS, RULES = "sensors", "triggers", "rules"
 KINDS = (TRIGGERS, SENSORS, RULES)
 
-MISSING, ANEW = "missing", "anew"
+MISSING, RECREATE = "missing", "recreate"
 """The virtualenvs to make."""

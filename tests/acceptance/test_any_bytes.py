@@ -43,7 +43,7 @@ JSON = st.recursive(
 METHOD_NAMES = """
     hello assignment dispatch schema user.info listen subscribe ready set_up poll ending hear log datastore.get
     datastore.set datastore.list datastore.delete datastore.compare_and_set datastore.dispatch_and_set node sensors
-    sensor logs restart log_level refresh follow beside
+    sensor logs restart log_level refresh follow neighbour
 """
 PARAMETER_NAMES = """
     trigger payload trace_context tagged schema texts events name value ttl local scope encrypt decrypt expected

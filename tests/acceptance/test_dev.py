@@ -184,9 +184,9 @@ def runs(process: psutil.Process) -> bool:
 
 def save(path: Path, text: str) -> None:
     """As editors do: nobody sees half a file."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text)
-    beside.replace(path)
+    copy = path.with_name(f".{path.name}.new")
+    copy.write_text(text)
+    copy.replace(path)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ Docs = Database[dict[str, Any]]
 
 
 @pytest.fixture
-def beside(folder: Path, mongo_server: MongoDB) -> Iterator[Workspace]:
+def with_database(folder: Path, mongo_server: MongoDB) -> Iterator[Workspace]:
     """A workspace on MongoDB, with a bus of its own."""
     found = Workspace(folder, database=mongo_server.url, messaging="local://")
     yield found
@@ -67,9 +67,9 @@ def beside(folder: Path, mongo_server: MongoDB) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def database(beside: Workspace) -> Iterator[Docs]:
-    with pymongo.MongoClient[dict[str, Any]](beside.database) as client:
-        yield client[beside.name]
+def database(with_database: Workspace) -> Iterator[Docs]:
+    with pymongo.MongoClient[dict[str, Any]](with_database.database) as client:
+        yield client[with_database.name]
 
 
 def odd_documents() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,11 +113,11 @@ def broken_documents(collection: str, document: dict[str, Any], field: str) -> I
     yield RawBSONDocument(far[:place] + b"\x09" + far[place + 1 :])
 
 
-def test_hundreds_of_odd_documents_harm_nobody_else(beside: Workspace, database: Docs) -> None:
-    beside.add_sensor("p", "Healthy", POLLS.format("Healthy"), poll_interval=0.2, trigger_types=SEEN)
-    beside.reload_well()
-    command = ("st2sensor", "--config-file", str(beside.config))
-    assert beside.run(*command, "key", "set", "sound", "v").returncode == 0
+def test_hundreds_of_odd_documents_harm_nobody_else(with_database: Workspace, database: Docs) -> None:
+    with_database.add_sensor("p", "Healthy", POLLS.format("Healthy"), poll_interval=0.2, trigger_types=SEEN)
+    with_database.reload_well()
+    command = ("st2sensor", "--config-file", str(with_database.config))
+    assert with_database.run(*command, "key", "set", "sound", "v").returncode == 0
     for collection, document in odd_documents():
         database[collection].insert_one(document)
     entry = {"scope": "st2kv.system", "secret": False}
@@ -128,17 +128,17 @@ def test_hundreds_of_odd_documents_harm_nobody_else(beside: Workspace, database:
     trigger = {"pack": "p", "name": "foreign", "ref": "p.foreign", "uid": "f", "type": "p.seen", "parameters": foreign}
     database["trigger_d_b"].insert_one(trigger)
 
-    listener = beside.listen()
-    beside.configure("resync_interval = 0.5")
-    container = beside.start()
+    listener = with_database.listen()
+    with_database.configure("resync_interval = 0.5")
+    container = with_database.start()
     listener.wait_for("p.seen")
     container.wait_for_log("heard p.foreign")
     assert "'when': '2024-01-02T00:00:00.000000Z'" in container.log
     assert "'ref': {'$ref': 'users', '$id': 7}" in container.log
     container.wait_for_log("collection sensor_type_d_b, document ")
     # What comes later is learned, too.
-    beside.add_sensor("late", "Late", POLLS.format("Late").replace("p.seen", "late.seen"), trigger_types=SEEN)
-    done = beside.reload()
+    with_database.add_sensor("late", "Late", POLLS.format("Late").replace("p.seen", "late.seen"), trigger_types=SEEN)
+    done = with_database.reload()
     assert done.returncode == 0, done.stdout + done.stderr
     listener.wait_for("late.seen")
     odd = database["sensor_type_d_b"].find_one({"trigger_types": 7})
@@ -146,11 +146,11 @@ def test_hundreds_of_odd_documents_harm_nobody_else(beside: Workspace, database:
     assert container.log.count(f"document {odd['_id']} (odd.{odd['name']}): trigger_types is a number") == 1
     assert "Traceback" not in container.log
 
-    listed = beside.run(*command, "key", "list", "--json")
+    listed = with_database.run(*command, "key", "list", "--json")
     assert listed.returncode == 0, listed.stderr
     assert '"sound"' in listed.stdout
-    assert beside.run(*command, "list").returncode == 0
-    assert beside.run(*command, "triggers").returncode == 0
+    assert with_database.run(*command, "list").returncode == 0
+    assert with_database.run(*command, "triggers").returncode == 0
     assert container.stop() == 0
 
 
@@ -176,40 +176,40 @@ def view(database: Docs) -> None:
 
 @pytest.mark.parametrize("seed", [trigger_types, key_values, other_index, view], ids=lambda seed: seed.__name__)
 def test_without_an_index_all_is_read_and_only_what_needs_it_is_refused(
-    beside: Workspace, database: Docs, seed: Callable[[Docs], None]
+    with_database: Workspace, database: Docs, seed: Callable[[Docs], None]
 ) -> None:
     seed(database)
-    beside.add_sensor("p", "Healthy", POLLS.format("Healthy"), poll_interval=0.2, trigger_types=SEEN)
-    beside.add_rule("p", "r", "p.seen")
-    done = beside.reload()
+    with_database.add_sensor("p", "Healthy", POLLS.format("Healthy"), poll_interval=0.2, trigger_types=SEEN)
+    with_database.add_rule("p", "r", "p.seen")
+    done = with_database.reload()
     assert "indexes cannot be created: " in done.stderr
     assert done.returncode == (1 if seed is view else 0), done.stdout + done.stderr
     if seed is view:
         assert "rules/r.yaml: its content cannot be stored: " in done.stderr
-    listener = beside.listen()
-    container = beside.start()
+    listener = with_database.listen()
+    container = with_database.start()
     listener.wait_for("p.seen")
-    command = ("st2sensor", "--config-file", str(beside.config), "key")
-    assert beside.run(*command, "set", "b", "v").returncode == 0
-    assert beside.run(*command, "set", "b", "w").returncode == 0
+    command = ("st2sensor", "--config-file", str(with_database.config), "key")
+    assert with_database.run(*command, "set", "b", "v").returncode == 0
+    assert with_database.run(*command, "set", "b", "w").returncode == 0
     assert database["key_value_pair_d_b"].count_documents({"name": "b", "value": "w"}) == 1
     if seed is key_values:
-        refused = beside.run(*command, "set", "a", "v")
+        refused = with_database.run(*command, "set", "a", "v")
         assert refused.returncode == 69
         assert "has st2kv.system.a twice" in refused.stderr
     assert "Traceback" not in container.log
     assert container.stop() == 0
 
 
-def test_an_odd_key_is_none_until_it_is_set_again(beside: Workspace, database: Docs) -> None:
+def test_an_odd_key_is_none_until_it_is_set_again(with_database: Workspace, database: Docs) -> None:
     odd = {"scope": "st2kv.system", "name": "k", "uid": "key_value_pair:st2kv.system:k", "value": 5}
     database["key_value_pair_d_b"].insert_one(odd)
-    command = ("st2sensor", "--config-file", str(beside.config), "key")
-    missing = beside.run(*command, "get", "k")
+    command = ("st2sensor", "--config-file", str(with_database.config), "key")
+    missing = with_database.run(*command, "get", "k")
     assert missing.returncode == 66
     assert "(k): value is a number, but must be text; it is skipped" in missing.stderr
-    assert beside.run(*command, "set", "k", "v").returncode == 0
-    assert '"value": "v"' in beside.run(*command, "get", "k", "--json").stdout
+    assert with_database.run(*command, "set", "k", "v").returncode == 0
+    assert '"value": "v"' in with_database.run(*command, "get", "k", "--json").stdout
 
 
 def test_a_file_for_tls_that_is_missing_is_named_with_its_key(folder: Path) -> None:

@@ -146,8 +146,8 @@ def test_a_process_that_got_away_and_floods_does_not_hold_the_container(embedded
     )
     embedded.add_sensor(
         "s",
-        "Beside",
-        "class Beside(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {})\n",
+        "Next",
+        "class Next(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {})\n",
         poll_interval=0.1,
         trigger_types=UP,
     )

@@ -235,7 +235,7 @@ def test_a_restart_reaches_a_sensor_that_waits_and_nothing_of_it_is_sent_later(e
         container.wait_for_log(f"s.{name} started", count + 1)
     assert container.stop(LATER) == 0
     assert "did not stop within" not in container.log
-    # What was dispatched before is there once, and nothing beside it.
+    # What was dispatched before is there once, and nothing else.
     assert waiting(embedded.state) == before
 
 

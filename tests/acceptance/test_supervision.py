@@ -655,13 +655,13 @@ def test_a_sensor_runs_as_another_user_and_cannot_read_what_is_the_containers(em
 
 def test_an_override_that_cannot_be_had_stops_that_sensor_alone(embedded: Workspace) -> None:
     embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)
-    embedded.add_sensor("t", "Beside", SLEEPER.format(name="Beside"))
+    embedded.add_sensor("t", "Next", SLEEPER.format(name="Next"))
     override(embedded, "s", run_as="nobody-at-all")
     embedded.reload_well()
     listener = embedded.listen()
     container = embedded.start()
     container.wait_for_log("s.Other cannot be started: run_as = nobody-at-all: there is no such user on this host")
-    assert listener.wait_for("s.up")[0].payload == {"name": "Beside"}
+    assert listener.wait_for("s.up")[0].payload == {"name": "Next"}
 
 
 @pytest.fixture
@@ -732,8 +732,8 @@ def test_a_flood_is_rate_limited_with_a_count_and_harms_nobody(embedded: Workspa
     embedded.add_sensor("s", "Logs", code.format("Logs", "self.sensor_service.get_logger('x').info('flood')"))
     embedded.add_sensor(
         "s",
-        "Beside",
-        "class Beside(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {})\n",
+        "Next",
+        "class Next(PollingSensor):\n    def poll(self):\n        self.sensor_service.dispatch('s.up', {})\n",
         trigger_types=UP,
         poll_interval=0.1,
     )

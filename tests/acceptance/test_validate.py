@@ -44,7 +44,7 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pack `p` without mistakes, beside which the command runs."""
+    """A pack `p` without mistakes, in the folder in which the command runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ST2_CONF", raising=False)
     monkeypatch.setattr(loading, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))

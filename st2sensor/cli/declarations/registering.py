@@ -10,7 +10,7 @@ import click
 
 from st2sensor.cli.declarations.accepted import warned
 from st2sensor.cli.invocation import VERBOSE
-from st2sensor.packs.registrable import ANEW, MISSING, RULES, SENSORS, TRIGGERS
+from st2sensor.packs.registrable import MISSING, RECREATE, RULES, SENSORS, TRIGGERS
 
 ELSEWHERE = tuple(f"--register-{what}" for what in ("actions", "aliases", "policies", "runners"))
 """Options of StackStorm's command for content that sensors do not need."""
@@ -47,7 +47,10 @@ def flags(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--register-fail-on-failure", "strict", is_flag=True, hidden=True, expose_value=False),
         click.option(
-            "--register-recreate-virtualenvs", "virtualenvs", flag_value=ANEW, help="First rebuild every virtualenv."
+            "--register-recreate-virtualenvs",
+            "virtualenvs",
+            flag_value=RECREATE,
+            help="First rebuild every virtualenv.",
         ),
         click.option(
             "--register-setup-virtualenvs",

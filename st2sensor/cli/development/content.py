@@ -160,7 +160,7 @@ class Content:
         if not self._virtualenvs:
             return []
         with registry_of(self._settings, self._storage, self._announcements) as registry:
-            return registry.set_up_virtualenvs(anew=False, progress=self._progress)
+            return registry.set_up_virtualenvs(recreate=False, progress=self._progress)
 
     def _progress(self, line: str) -> None:
         ref, _, text = line.partition(": ")

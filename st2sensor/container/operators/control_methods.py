@@ -57,7 +57,7 @@ class Control:
             "log_level": self._log_level,
             "refresh": operations.refresh,
             "dispatch": self._dispatch,
-            "beside": self._beside,
+            "neighbour": self._neighbour,
         }
 
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
@@ -139,8 +139,8 @@ class Control:
     async def _restart(self, ref: str) -> None:
         self._operations.restart(ref)
 
-    async def _beside(self, ref: str, process: int) -> int | None:
-        return self._operations.beside(ref, process)
+    async def _neighbour(self, ref: str, process: int) -> int | None:
+        return self._operations.neighbour(ref, process)
 
     async def _log_level(self, level: str, ref: str | None = None) -> None:
         if level not in LEVELS:

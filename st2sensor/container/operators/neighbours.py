@@ -71,7 +71,7 @@ async def _other(path: Path, ref: str) -> int | None:
     """
     reader, writer = await asyncio.open_unix_connection(path)
     try:
-        writer.write(rpc.request(1, "beside", {"ref": ref, "process": os.getpid()}))
+        writer.write(rpc.request(1, "neighbour", {"ref": ref, "process": os.getpid()}))
         answer = rpc.answer_of(rpc.decode(await reader.readline()))
     finally:
         writer.close()

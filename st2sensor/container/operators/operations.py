@@ -56,7 +56,7 @@ class Operations:
         elif state is not State.STOPPING:
             self._children.start_now(ref)
 
-    def beside(self, ref: str, process: int) -> int | None:
+    def neighbour(self, ref: str, process: int) -> int | None:
         """Note that another container is starting a sensor. Returns this process if the sensor should also run here.
 
         :param process: the other container's process id.

@@ -76,17 +76,17 @@ def mark(virtualenvs: Path, pack: str) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
+def set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress) -> bool:
     """Make a pack's virtualenv and install its requirements. Return False if there was nothing to do.
 
     As in StackStorm, an existing virtualenv is kept. Packs without requirements get none. Raises ContentError with the
     output of pip, and records it for `check`.
 
-    :param anew: make an existing virtualenv again; if that fails, the old one stays.
+    :param recreate: make an existing virtualenv again; if that fails, the old one stays.
     """
     note = failure_note(virtualenvs, pack.ref)
     try:
-        is_made = _set_up(pack, virtualenvs, anew=anew, progress=progress)
+        is_made = _set_up(pack, virtualenvs, recreate=recreate, progress=progress)
     except ContentError as error:
         with suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
         return None
 
 
-def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) -> bool:
+def _set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress) -> bool:
     wanted = requirements(pack.path)
     python = _python(pack)
     if not wanted and python == sys.executable:
@@ -119,10 +119,10 @@ def _set_up(pack: Pack, virtualenvs: Path, *, anew: bool, progress: Progress) ->
     home = virtualenvs / pack.ref
     stamp = hashlib.sha256(f"{python}\n{wanted}".encode()).hexdigest()
     exists = interpreter(virtualenvs, pack.ref).is_relative_to(home)
-    if exists and not anew and mark(virtualenvs, pack.ref).startswith(stamp):
+    if exists and not recreate and mark(virtualenvs, pack.ref).startswith(stamp):
         return False
     previous = virtualenvs / f".{pack.ref}.previous"
-    is_aside = anew and home.exists()
+    is_aside = recreate and home.exists()
     try:
         shutil.rmtree(previous, ignore_errors=True)
         if is_aside:

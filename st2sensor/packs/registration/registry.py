@@ -71,14 +71,14 @@ class Registry:
             outcomes += self._rules(context, prune)
         return outcomes
 
-    def set_up_virtualenvs(self, *, anew: bool, progress: virtualenv.Progress) -> list[Outcome]:
+    def set_up_virtualenvs(self, *, recreate: bool, progress: virtualenv.Progress) -> list[Outcome]:
         """Make the virtualenvs that packs need.
 
-        :param anew: also make existing ones again.
+        :param recreate: also make existing ones again.
         :param progress: receives one line at a time.
         """
         packs, outcomes = self._packs()
-        return outcomes + virtualenvs.set_up(packs, self.content.virtualenvs_path, anew=anew, progress=progress)
+        return outcomes + virtualenvs.set_up(packs, self.content.virtualenvs_path, recreate=recreate, progress=progress)
 
     def _packs(self) -> tuple[list[Pack], list[Outcome]]:
         packs, errors = find_packs(self.content.pack_paths) if self.only is None else pack_at(self.only)

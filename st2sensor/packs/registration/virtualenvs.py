@@ -18,11 +18,11 @@ MAX_PARALLEL = 8
 """Virtualenvs made at the same time, on any number of processors, because each pip takes 100 MB."""
 
 
-def set_up(packs: Sequence[Pack], folder: Path, *, anew: bool, progress: Progress) -> list[Outcome]:
+def set_up(packs: Sequence[Pack], folder: Path, *, recreate: bool, progress: Progress) -> list[Outcome]:
     """Make the virtualenvs that packs need. A failure does not stop the others.
 
     :param folder: the folder of all virtualenvs.
-    :param anew: also make existing ones again.
+    :param recreate: also make existing ones again.
     :param progress: receives one line at a time.
     """
     lock = Lock()
@@ -35,7 +35,7 @@ def set_up(packs: Sequence[Pack], folder: Path, *, anew: bool, progress: Progres
 
     def set_up_one(pack: Pack) -> list[Outcome]:
         nonlocal done
-        outcomes = _of(pack, folder, anew, say)
+        outcomes = _of(pack, folder, recreate, say)
         if (pack.path / REQUIREMENTS).exists():
             with lock:
                 done += 1
@@ -52,11 +52,11 @@ def set_up(packs: Sequence[Pack], folder: Path, *, anew: bool, progress: Progres
         pool.shutdown(cancel_futures=True)
 
 
-def _of(pack: Pack, folder: Path, anew: bool, progress: Progress) -> list[Outcome]:
+def _of(pack: Pack, folder: Path, recreate: bool, progress: Progress) -> list[Outcome]:
     """Return the outcome for one pack; nothing for a pack that needs no virtualenv and has none."""
     exists = (folder / pack.ref).exists()
     try:
-        made = virtualenv.set_up(pack, folder, anew=anew, progress=progress)
+        made = virtualenv.set_up(pack, folder, recreate=recreate, progress=progress)
     except ContentError as error:
         return [failed("virtualenv", pack.ref, error)]
     result = Result.UNCHANGED if not made else Result.CHANGED if exists else Result.CREATED

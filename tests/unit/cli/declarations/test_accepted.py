@@ -49,7 +49,7 @@ REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ("--register-policies", {"elsewhere": ("--register-policies",)}),
     ("--register-actions --register-aliases", {"elsewhere": ("--register-actions", "--register-aliases")}),
     ("--register-setup-virtualenvs", {"virtualenvs": "missing"}),
-    ("--register-recreate-virtualenvs", {"virtualenvs": "anew"}),
+    ("--register-recreate-virtualenvs", {"virtualenvs": "recreate"}),
     ("--register-all --register-setup-virtualenvs", {"kinds": ("all",), "virtualenvs": "missing"}),
     ("--register-no-fail-on-failure", {"lenient": True}),
     ("--register-fail-on-failure", {}),
@@ -63,7 +63,7 @@ REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "--register-pack=/opt/stackstorm/packs/linux --register-recreate-virtualenvs --register-no-fail-on-failure",
-        {"pack": Path("/opt/stackstorm/packs/linux"), "virtualenvs": "anew", "lenient": True},
+        {"pack": Path("/opt/stackstorm/packs/linux"), "virtualenvs": "recreate", "lenient": True},
     ),
 ]
 

@@ -129,10 +129,10 @@ def test_another_container_is_told_of_a_sensor_that_should_also_run_here(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = Node(folder, A=State.RUNNING)
-    assert node.operations.beside("p.A", 77) == os.getpid()
-    assert node.operations.beside("p.A", 77) == os.getpid()
+    assert node.operations.neighbour("p.A", 77) == os.getpid()
+    assert node.operations.neighbour("p.A", 77) == os.getpid()
     assert caplog.text.count("p.A also runs in the container of process 77") == 1
-    assert node.operations.beside("p.None", 77) is None
+    assert node.operations.neighbour("p.None", 77) is None
 
 
 def test_storage_is_read_for_an_unknown_trigger_and_an_invalid_event_is_refused(folder: Path) -> None:

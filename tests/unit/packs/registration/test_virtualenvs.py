@@ -40,7 +40,7 @@ def test_virtualenvs_are_made_at_the_same_time_and_each_is_told(
     monkeypatch.setattr(virtualenv, "set_up", set_up)
     packs = [pack(tmp_path, "a"), pack(tmp_path, "b"), pack(tmp_path, "d", None)]
     lines: list[str] = []
-    outcomes = virtualenvs.set_up(packs, tmp_path / "virtualenvs", anew=False, progress=lines.append)
+    outcomes = virtualenvs.set_up(packs, tmp_path / "virtualenvs", recreate=False, progress=lines.append)
     assert [(outcome.ref, outcome.result) for outcome in outcomes] == [("a", Result.CREATED), ("b", Result.FAILED)]
     assert [line.partition(",")[0] for line in lines] == ["virtualenvs: 1 of 2", "virtualenvs: 2 of 2"]
     assert sorted(line.partition(", ")[2] for line in lines) == ["a created", "b failed"]
@@ -53,7 +53,7 @@ def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path:
         virtualenv.check(home, "p", wanted.path)
     (wanted.path / "pack.yaml").write_text("name: p\npython_versions: ['3.2']\n")
     with pytest.raises(ContentError) as failure:
-        virtualenv.set_up(wanted, home, anew=False, progress=lambda _: None)
+        virtualenv.set_up(wanted, home, recreate=False, progress=lambda _: None)
     with pytest.raises(ContentError) as missed:
         virtualenv.check(home, "p", wanted.path)
     assert str(missed.value) == str(failure.value)
@@ -61,7 +61,7 @@ def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path:
 
     (wanted.path / "requirements.txt").write_text("")
     (wanted.path / "pack.yaml").write_text("name: p\n")
-    assert not virtualenv.set_up(wanted, home, anew=False, progress=lambda _: None)
+    assert not virtualenv.set_up(wanted, home, recreate=False, progress=lambda _: None)
     assert not list(home.iterdir())
 
 
