@@ -1,4 +1,4 @@
-"""Every command line that StackStorm's documents give for programs that st2sensor also has: each is accepted as it is
+"""Every command line in StackStorm's documentation for programs that st2sensor also has: each is accepted as it is
 written, runs the right function, and warns if an option has no effect."""
 
 from __future__ import annotations
