@@ -1,4 +1,4 @@
-"""Publishes the outbox: one thread, in order, without an end. While the broker is away, the outbox only grows.
+"""Publishes the outbox: one thread, in order, without an end. While the broker is unreachable, the outbox only grows.
 
 Messages whose routing key the broker refuses are held back, in order. All others are still published.
 """
