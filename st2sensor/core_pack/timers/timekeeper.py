@@ -84,7 +84,7 @@ class Timekeeper:
     :param clock: returns the time in UTC.
     :param zone: the time zone of triggers that name none; None for this host's.
     :param policy: the name of a policy for missed times.
-    :param most: the most missed times that are fired.
+    :param most: maximum number of missed times that are fired.
     """
 
     def __init__(
