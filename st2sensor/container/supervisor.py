@@ -166,7 +166,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         membership = self._targets.membership
         if membership is not None:
-            # If another container learns of it late, it only takes the sensors later; they still have to stop in time.
+            # A container that learns of this late only takes the sensors later. The sensors still have to stop in time.
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANNOUNCE_TIMEOUT):
                     await membership.announce()

@@ -120,7 +120,7 @@ class Pool:
                 if worker.is_alive:
                     self._busy.add(worker)
                     return worker
-                # Another program has killed it.
+                # Another program has killed the worker.
                 worker.kill()
         worker = Worker(self._functions, self._limits)
         with self._changed:
