@@ -90,7 +90,7 @@ def assemble(
         ended=wake.set,
         clock=clock,
     )
-    # Files are read in a thread of their own: the threads for storage may all be waiting for a database that is away.
+    # Files are read in a thread of their own: all threads for storage may be waiting for an unreachable database.
     file_threads = Threads(1, "files")
     blocking = _in_threads(file_threads)
 

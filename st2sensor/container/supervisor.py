@@ -22,7 +22,7 @@ from st2sensor.logs import setup as logs
 LOG = logging.getLogger("st2sensor.container")
 
 RETRY_INTERVAL = 1.0
-"""Seconds until the next turn, even if nothing happens, while actions are put off."""
+"""Seconds until the next turn, even if nothing happens, while actions are postponed."""
 
 ANNOUNCE_TIMEOUT = 1.0
 """Seconds that announcing this container's departure to the other containers may take."""
@@ -31,7 +31,7 @@ KILL_TIMEOUT = 3.0
 """Seconds that killed processes have to end."""
 
 WAKE_DELAY = 0.02
-"""Seconds for which changes are gathered before the next turn, while actions are put off."""
+"""Seconds for which changes are gathered before the next turn, while actions are postponed."""
 
 
 class Supervisor:
@@ -46,7 +46,7 @@ class Supervisor:
         self._lifetime = parts.lifetime
         self._wake = parts.wake
         self._put_off = False
-        """Whether some actions are put off because too many sensors are changing, or because a turn has failed."""
+        """Whether some actions are postponed because too many sensors are changing, or because a turn has failed."""
         self._last_failure = ""
         """The unexpected error of the last turn."""
         parts.targets.listen(self._learned)
@@ -166,7 +166,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         membership = self._targets.membership
         if membership is not None:
-            # If another container learns of it late, it only takes the sensors later; they still have to stop in time.
+            # A container that learns of this late only takes the sensors later. The sensors still have to stop in time.
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANNOUNCE_TIMEOUT):
                     await membership.announce()

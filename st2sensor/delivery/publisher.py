@@ -1,4 +1,4 @@
-"""Publishes the outbox: one thread, in order, without an end. While the broker is away, the outbox only grows.
+"""Publishes the outbox: one thread, in order, without an end. While the broker is unreachable, the outbox only grows.
 
 Messages whose routing key the broker refuses are held back, in order. All others are still published.
 """
@@ -46,7 +46,7 @@ class PublisherThread:
     """Owns the thread.
 
     :param encode: makes the message of an outbox entry.
-    :param retry_wait: the longest time in seconds between two attempts to reach the broker.
+    :param retry_wait: maximum number of seconds between two attempts to reach the broker.
     :param metrics: notified of each window of messages that the broker has confirmed.
     :param traffic: counts confirmed messages, and dead letters that this thread makes.
     :param readable: masks a sensor's secrets in a reason, because a property's name may be a secret.

@@ -128,7 +128,7 @@ def _read(file: Path, settings: Log) -> None:
                 parser[name]["class"] = "handlers.SysLogHandler"
                 parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
         logging.config.fileConfig(parser, disable_existing_loggers=False)
-    # Its classes and arguments are evaluated, so any error is possible.
+    # The file's classes and arguments are evaluated, so any error is possible.
     except Exception as exception:
         raise ConfigError(
             f"[sensorcontainer] logging: {file}: {type(exception).__name__}: {exception}; correct it, or remove the key"
@@ -175,7 +175,7 @@ class _LoggedLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if self._is_writing:
-            # A failing handler writes here. Logging that would make it fail again.
+            # A failing handler writes here. Logging the text would make the handler fail again.
             return len(text)
         self._is_writing = True
         try:

@@ -75,7 +75,7 @@ class Outbox:
         return self._options
 
     def oldest(self) -> float | None:
-        """Return when the longest waiting entry was created, in seconds since the epoch; None if none waits.
+        """Return when the oldest waiting entry was created, in seconds since the epoch; None if none waits.
 
         May read the disk. Raises OutboxError.
         """

@@ -15,7 +15,7 @@ INTEGERS = range(-(2**63), 2**63)
 """The whole numbers of 8 bytes."""
 
 DEEPEST = 100
-"""The most levels of nesting."""
+"""Maximum number of levels of nesting."""
 
 HALF = "half of a surrogate pair, which UTF-8 cannot represent; write the character itself"
 

@@ -18,7 +18,7 @@ METADATA = (".yaml", ".yml")
 SUFFIXES = (*METADATA, ".json")
 
 LARGEST = 16_000_000
-"""The most characters of a file, counted with its aliases expanded."""
+"""Maximum number of characters of a file, counted with its aliases expanded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

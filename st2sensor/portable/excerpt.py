@@ -1,4 +1,4 @@
-"""Limits texts in bytes. A long text loses its middle, because the point of a traceback is at its end.
+"""Limits the length of texts, in bytes. A long text loses its middle, because the point of a traceback is at its end.
 
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -9,7 +9,10 @@ LONGEST_RECORD = 65536
 """Maximum number of bytes of a log record, as UTF-8."""
 
 SEAM = 200
-"""Characters around a cut that are searched for a blank. No part of a word stays: it may be part of a secret."""
+"""How many characters next to a cut are searched for a blank.
+
+No part of a word is kept, because it may be part of a secret.
+"""
 
 
 def shortened(text: str, longest: int = LONGEST_RECORD) -> str:

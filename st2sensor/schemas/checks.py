@@ -13,7 +13,7 @@ from st2sensor.schemas.dialect import Compiled
 from st2sensor.schemas.objection import kind_of
 
 KEPT = 200
-"""The most compiled schemas that are kept."""
+"""Maximum number of compiled schemas that are kept."""
 
 UNKNOWN_SCHEMA = {"unknown": True}
 """Result that asks for the schema itself."""

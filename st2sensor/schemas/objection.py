@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import jsonschema
 
 LONGEST_NAME = 60
-"""The most characters of a property's name."""
+"""Maximum number of characters of a property's name."""
 
 MOST_NAMES = 3
-"""The most names in a list, and the most steps at each end of a path."""
+"""Maximum number of names in a list, and of steps at each end of a path."""
 
 LONGEST = 500
-"""The most characters of a reason."""
+"""Maximum number of characters of a reason."""
 
 KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 """JSON's names for Python's types."""

@@ -34,10 +34,10 @@ COSTLY = frozenset(
 """Keywords whose check takes more than linear time, or that a program does not support."""
 
 MAX_SCHEMAS = 200
-"""The most subschemas and enum values together. Each may be applied to each part of a payload."""
+"""Maximum number of subschemas and enum values, counted together. Each may be applied to each part of a payload."""
 
 MAX_PROGRAM = 100_000
-"""The most characters of a program."""
+"""Maximum number of characters of a program."""
 
 BEGIN = "NoneType = type(None)"
 """The first line of a generated program after its imports."""

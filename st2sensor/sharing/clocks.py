@@ -31,7 +31,7 @@ class Moment:
     wall: float
 
     def after(self, seconds: float) -> Moment:
-        """Return a later moment, provided that no clock is set meanwhile."""
+        """Return the moment `seconds` later, assuming that no clock is set in between."""
         return Moment(self.boot + seconds, self.wall + seconds)
 
 
@@ -49,7 +49,7 @@ def now() -> Moment:
     for _ in range(ATTEMPTS):
         wall = time.clock_gettime(time.CLOCK_REALTIME)
         before, boot = boot, boottime()
-        # If not, another process has run between the reads.
+        # A longer time means that another process ran between the reads: try again.
         if boot - before < AT_ONCE:
             break
     return Moment(boot, wall)
@@ -70,7 +70,7 @@ class Term:
 
     @property
     def end(self) -> Moment:
-        """The moment at which the term is over, as soon as one clock reaches it."""
+        """The end of the term, which is over as soon as either clock reaches this moment."""
         return self.since.after(self.seconds)
 
     def left(self, moment: Moment) -> float:

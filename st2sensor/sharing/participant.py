@@ -193,7 +193,7 @@ class Participant:
         view, me = self._view, self._presence.id
         view.see_leases(self._leases.leases(), situation.wanted.keys())
         if view.strangers():
-            # They have joined or left since. If the holder of a lease is still not there, the lease is free.
+            # These members have joined or left since. If the holder of a lease is still not there, the lease is free.
             self._see_members()
         view.find_free()
         mine = view.held_by(me)

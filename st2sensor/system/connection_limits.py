@@ -65,7 +65,7 @@ class ConnectionLimits:
     """The connections to one port or socket.
 
     :param where: the name of the port or socket, for the log.
-    :param limit: the most connections at the same time.
+    :param limit: maximum number of connections at the same time.
     :param patience: seconds that each has for its first request.
     """
 

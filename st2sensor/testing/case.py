@@ -56,7 +56,7 @@ def _as_it_travels(sent: Any) -> Any:
     try:
         return payload_forms.objects(payload_forms.pack(sent))
     except (TypeError, payload_forms.TooDeep):
-        # It holds an object that only serves for comparisons, such as mock.ANY.
+        # The payload holds an object that only serves for comparisons, such as mock.ANY.
         return sent
 
 

@@ -12,7 +12,7 @@ from st2sensor.wrapper.service import SensorService
 class MemorySensorService(SensorService):
     """The service of a sensor in a test, with methods for the test itself.
 
-    :param sensor: its reference, PACK.CLASS, with which its keys and loggers begin.
+    :param sensor: its reference, PACK.CLASS; the names of the sensor's keys and loggers start with it.
     """
 
     def __init__(self, sensor: str = "tests.Sensor") -> None:
@@ -26,11 +26,11 @@ class MemorySensorService(SensorService):
         return self._container.dispatched
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for keys with a ttl. It does not pass in any other way."""
+        """Let time pass for keys with a ttl. For these keys, time passes only when this is called."""
         self._container.advance(seconds)
 
     def wait_for(self, count: int, timeout: float = 30) -> List[Dispatched]:
-        """Wait for `count` dispatched triggers, and return them: for sensors with threads.
+        """Wait until `count` triggers have been dispatched, and return them. Use this for sensors with threads.
 
         :param timeout: seconds, after which AssertionError is raised.
         """

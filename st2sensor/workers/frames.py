@@ -26,7 +26,7 @@ class TooLong(Exception):
 
 
 def send(line: socket.socket, message: bytes, until: float | None = None) -> None:
-    """Send one message. Raises TimeoutError, and OSError when the other side is gone.
+    """Send one message. Raises TimeoutError, and OSError when the other side has closed.
 
     :param until: the deadline on the monotonic clock; None for no deadline.
     """
@@ -40,7 +40,7 @@ def send(line: socket.socket, message: bytes, until: float | None = None) -> Non
 def receive(line: socket.socket, longest: int, until: float | None = None) -> bytes | None:
     """Receive one message; None when the other side has closed. Raises TooLong, TimeoutError and OSError.
 
-    :param longest: the most bytes of a message.
+    :param longest: maximum number of bytes of a message.
     :param until: as in `send`.
     """
     header = _exactly(line, LENGTH.size, until)

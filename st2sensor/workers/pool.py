@@ -28,9 +28,9 @@ class Pool:
 
     :param functions: functions by name, as `package.module:function`. Each is written as one literal, so that
         tests/test_layers.py sees it. They take and return JSON values, and must not catch MemoryError.
-    :param processes: the number of tasks that run at the same time.
-    :param waiting: the number of tasks that may wait for their turn.
-    :param patience: seconds that a task waits for its turn.
+    :param processes: maximum number of tasks that run at the same time.
+    :param waiting: maximum number of tasks that may wait for their turn.
+    :param patience: maximum number of seconds that a task waits for its turn.
     :param idle_timeout: seconds without a task after which a process is ended.
     """
 
@@ -120,7 +120,7 @@ class Pool:
                 if worker.is_alive:
                     self._busy.add(worker)
                     return worker
-                # Another program has killed it.
+                # Another program has killed the worker.
                 worker.kill()
         worker = Worker(self._functions, self._limits)
         with self._changed:

@@ -1,6 +1,7 @@
 """A worker process. It does one task after another, until its parent closes the socket or ends.
 
-It imports a function's module at the first call. Later calls find the state that the module keeps.
+It imports a function's module at the first call. The module stays loaded, so later calls see any state that it
+keeps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from st2sensor.workers.frames import TooLong, receive, send
 PR_SET_DUMPABLE = 4
 
 LONGEST_NAME = 100
-"""The most bytes of a function's name."""
+"""Maximum length of a function's name, in bytes."""
 
 FIRST_TO_GO = b"1000"
 """The score of the process that the kernel kills first when the host runs out of memory."""
@@ -62,7 +63,7 @@ def _serve(line: socket.socket, settings: dict[str, Any]) -> None:
 
 
 def _call(function: Callable[..., Any], line: socket.socket, settings: dict[str, Any]) -> bytes:
-    """Return the answer to one call. After an exceeded limit the pool ends this process."""
+    """Return the answer to one call. If a limit was exceeded, the pool then ends this process."""
     try:
         request = receive(line, settings["request"])
         arguments = json.loads(request or b"[]")
@@ -83,7 +84,8 @@ def _answer(kind: str, detail: str) -> bytes:
 
 
 def _protect() -> None:
-    """Ignore signals for the container, hide memory from other processes, and become the kernel's first victim."""
+    """Ignore signals that are meant for the container, hide memory from other processes, and become the process that
+    the kernel kills first when the host runs out of memory."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -103,7 +105,7 @@ def _limit_memory(most: int) -> None:
 def _die_with_parent(life: int) -> None:
     """Have the kernel end this process when the last writer of a pipe is gone, whatever runs here at that time.
 
-    PDEATHSIG would not work: it is sent when the thread ends that has started this process.
+    PDEATHSIG would not work: it is sent as soon as the thread that started this process ends.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())

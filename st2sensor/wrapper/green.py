@@ -37,6 +37,6 @@ class GreenConnection:
     def _mine(self) -> Connection:
         ident = self._ident()
         if ident not in self._connections:
-            # It is kept when the thread ends, and used by a later thread that gets the same number from the system.
+            # The connection is kept when the thread ends. A later thread with the same number uses it again.
             self._connections[ident] = self._connect()
         return self._connections[ident]

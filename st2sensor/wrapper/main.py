@@ -84,7 +84,7 @@ def _begin(birth: Birth, wrapper: Wrapper) -> NoReturn:
         sys.stderr.write(f"cannot start {birth.ref} with {birth.interpreter}: {error}\n")
         sys.stderr.flush()
         os._exit(CANNOT_EXECUTE)
-    # If a sensor executes its own command line, that must start a wrapper.
+    # If a sensor re-executes itself with sys.argv or sys.orig_argv, that must start a wrapper again.
     sys.argv, sys.orig_argv = command[1:], command
     if birth.interpreter != sys.executable:
         environment.activate(birth.interpreter)

@@ -80,7 +80,8 @@ class Stop:
             try:
                 raise stop
             finally:
-                # Its traceback holds this frame. A reference from here would keep it alive after it was swallowed.
+                # The exception's traceback holds this frame. A reference from here would keep the exception alive after
+                # it was swallowed.
                 del stop
 
     def __enter__(self) -> None:
@@ -106,7 +107,7 @@ class Stop:
         try:
             self.over()
         except StopSensor:
-            # It is not raised again while it is being handled.
+            # StopSensor is not raised again while it is being handled.
             self.over()
             return True
         return False

@@ -121,7 +121,7 @@ def _event(letter: DeadLetter) -> Event:
 
 
 def _body(letter: DeadLetter) -> dict[str, Any]:
-    """Return the dispatched trigger, without its payload if that is not JSON or is nested too deeply to be read."""
+    """Return the dispatched trigger. If it is not JSON, or is nested too deeply to be read, omit its payload."""
     try:
         body: dict[str, Any] = json.loads(letter.entry.body)
     except (ValueError, RecursionError):

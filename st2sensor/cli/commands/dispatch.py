@@ -51,7 +51,7 @@ def _payload(text: str) -> dict[str, Any]:
 def _event(trigger: str, payload: dict[str, Any], trace_tag: str | None) -> Event:
     """Return the event to dispatch.
 
-    Raises BadParameter for numbers that JSON lacks, and for payloads that are too long or nested too deeply.
+    Raises BadParameter for numbers that JSON cannot represent, and for payloads that are too long or nested too deeply.
     """
     try:
         body = rpc.body(payload)

@@ -151,7 +151,7 @@ def _keys(settings: Settings) -> Iterator[OperatorKeys]:
 
 @contextmanager
 def _mistakes_reported() -> Iterator[None]:
-    """Turn a value that cannot be stored into an error of the command line."""
+    """Report a value that cannot be stored as a command-line error."""
     try:
         yield
     except (TypeError, ValueError) as exception:
@@ -211,7 +211,7 @@ def _entry(settings: Settings, keys: OperatorKeys, item: Mapping[str, Any]) -> K
 
 
 def _moment(name: str, text: str) -> datetime:
-    """Return a time; without a zone it is UTC. Raises ValueError."""
+    """Parse a time; a time without a zone is taken as UTC. Raises ValueError."""
     try:
         return isotime.parse(text)
     except ValueError as exception:
@@ -223,7 +223,10 @@ def _is_over(entry: KeyValue) -> bool:
 
 
 def _announce(settings: Settings, changes: Sequence[Change]) -> None:
-    """Emit the triggers that announce changes. The changes are stored, so an unreachable broker is only a warning."""
+    """Emit the triggers that announce changes.
+
+    The changes are already stored, so an unreachable broker causes only a warning.
+    """
     triggers = [trigger for change in changes for trigger in triggers_of(change)]
     if not settings.datastore.emit_triggers or not triggers:
         return

@@ -37,7 +37,8 @@ class Row:
 
     :param sensors: number of sensors that the node holds.
     :param lease: seconds that the node's leases last without renewal.
-    :param started: seconds since the epoch; `seen` likewise, when the node last renewed its leases.
+    :param started: when the node started, in seconds since the epoch.
+    :param seen: when the node last renewed its leases, in seconds since the epoch.
     """
 
     node: str

@@ -26,10 +26,10 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 SENSOR = "replay"
-"""Name in place of the sensor's, which a recording does not have."""
+"""Name used instead of the sensor's, because a recording does not contain that."""
 
 HEARTBEAT = 1.0
-"""Longest time without a sign of life to the broker (seconds)."""
+"""Maximum number of seconds between two heartbeats to the broker."""
 
 
 def replay(

@@ -35,7 +35,7 @@ class Accepted:
     :param at: seconds since the epoch.
     :param trigger: reference of the trigger type.
     :param body: JSON, as it goes to the broker.
-    :param tagged: whether the payload has tags for values that JSON does not have, such as times.
+    :param tagged: whether the payload uses tags for values that JSON cannot represent, such as times.
     """
 
     at: float

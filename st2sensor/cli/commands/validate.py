@@ -97,6 +97,6 @@ def _fields(finding: Finding) -> dict[str, Any]:
 
 
 def _shown(finding: Finding) -> str:
-    """Return the path of the file, relative to the working directory if it is in there."""
+    """Return the path of the file, relative to the working directory if the file is inside it."""
     here = os.getcwd()
     return os.path.relpath(finding.file) if Path(finding.file).is_relative_to(here) else finding.file

@@ -68,9 +68,10 @@ def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) 
 
 
 def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
-    """Do something to services; return the exit code.
+    """Perform an operation on services; return the exit code.
 
-    :param ours: does it to the container if systemd is not running.
+    :param action: the command of systemctl that performs it.
+    :param ours: performs it on the container if systemd is not running.
     """
     if services.BOOTED.exists():
         return services.each(components, lambda: systemctl(action, SERVICE), action)

@@ -14,14 +14,17 @@ BOOTED = Path("/run/systemd/system")
 """A folder that exists if systemd is running."""
 
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
-"""Arguments of systemctl that make a service reopen its log files. Its child processes could die of the signal."""
+"""Arguments of systemctl that make a service reopen its log files.
+
+Only the main process gets the signal, which could kill the child processes.
+"""
 
 
 def each(named: Sequence[str], ours: Callable[[], int], *verb: str) -> int:
-    """Do something to the named services, or to our container if none is named. Return the highest exit code.
+    """Perform an operation on the named services, or to our container if none is named. Return the highest exit code.
 
-    :param ours: does it to our container.
-    :param verb: arguments of systemctl that do it to a service of StackStorm.
+    :param ours: performs the operation on our container.
+    :param verb: arguments of systemctl that perform it on a service of StackStorm.
     """
     return max([ours() if name == SERVICE else _of_stackstorm(name, *verb) for name in named or (SERVICE,)])
 

@@ -88,7 +88,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     # Loop, writer and publisher share one interpreter. With short turns, a burst in one does not delay the others.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    # After a large payload, its memory must not stay with this process.
+    # After a large payload has been handled, its memory must go back to the system.
     map_large_blocks()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Each sensor needs four file descriptors in this process.
@@ -165,8 +165,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         delivery.start()
         stack.callback(delivery.close)
         LOG.info("configured by %s", settings.source)
-        # Imported objects stay until the end. Unless they are frozen, the collector puts off a full collection until
-        # there are a quarter as many new objects.
+        # Imported objects stay until the end. Unless they are frozen, the collector postpones a full collection until
+        # the number of new objects is a quarter of theirs.
         gc.collect()
         gc.freeze()
         code = loop.run_until_complete(supervise())

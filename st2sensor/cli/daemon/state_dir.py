@@ -31,7 +31,7 @@ def held(state_dir: Path) -> Iterator[None]:
     with lock:
         until = time.monotonic() + LOCK_TIMEOUT
         while not (taken := _take(lock, fcntl.LOCK_EX)) and time.monotonic() < until:
-            # A process that checks who holds the lock takes it for a moment.
+            # A process that checks whether the lock is held takes it for a moment.
             time.sleep(LOCK_RETRY)
         if not taken:
             raise StateDirectoryBusy(

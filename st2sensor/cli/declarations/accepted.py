@@ -25,7 +25,7 @@ VALUES = {"--eventlet-blocking-detection-resolution": FLAGS["--enable-eventlet-b
 def warned(reason: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """Return a callback that warns when an option without effect is given.
 
-    :param reason: why the option has none, or the alternative.
+    :param reason: why the option has no effect, or what to use instead.
     """
 
     def warn(context: click.Context, parameter: click.Parameter, value: Any) -> None:

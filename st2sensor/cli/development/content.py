@@ -58,7 +58,7 @@ def parse_trigger(text: str) -> WantedTrigger:
 
 
 class Content:
-    """The registered content. Safe for several threads.
+    """The registered content. Thread-safe.
 
     :param triggers: the triggers to add.
     :param virtualenvs: install the requirements of packs.
@@ -141,7 +141,8 @@ class Content:
             outcomes = registry.register(KINDS)
         own = str(self._settings.content.overrides_path)
         for warning in registry.warnings:
-            # This command has written the overrides: a class named by --sensor is not in every pack.
+            # Skip warnings about the overrides: this command wrote them, and a class named by --sensor need not be in
+            # every pack.
             if warning not in self._failing and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
         self._failing |= set(registry.warnings)

@@ -1,4 +1,4 @@
-"""Run `st2sensor dev`: a container with its own folder, and the output about it."""
+"""Run `st2sensor dev`: run a container with its own folder, and show what it does."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
         content.start(options.sensors)
         log = Log(folder, screen)
         outbox = settings.container.state_dir / "outbox.db"
-        # Create the outbox here: the container does that in several steps, and this process reads it meanwhile.
+        # Create the outbox here: the container would create it in several steps, and this process might read it between
+        # them.
         open_file(outbox, settings.outbox.durability).close()
         triggers = Triggers(storage, outbox, screen, record)
         container = child_process.start([str(folder.config_file)], subprocess.PIPE)

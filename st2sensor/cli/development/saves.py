@@ -18,7 +18,7 @@ from st2sensor.packs.yaml_files import SUFFIXES
 CODE = (".py", *SUFFIXES)
 
 SAVES_DELAY, SETTLE = 100, 50
-"""Maximum number of milliseconds during which saves are collected, and milliseconds that must pass without a save."""
+"""Milliseconds for which saves are collected at most, and milliseconds without a save after which they are reported."""
 
 UNDECODABLE = "Unable to decode path"
 """Message of the watcher about a file name that is not UTF-8, after which it ends."""
@@ -29,7 +29,7 @@ class Watched:
     """A watched folder.
 
     :param root: the folder.
-    :param given: the folder as messages name it.
+    :param given: the folder as it appears in messages.
     :param only: the only file that counts; None for all files of a pack, including subfolders.
     """
 
@@ -47,7 +47,7 @@ class Watched:
         return inner.suffix in CODE or inner.name == REQUIREMENTS
 
     def name(self, path: str) -> str:
-        """Return a path as messages name it."""
+        """Return a path as it appears in messages."""
         return str(self.given / Path(path).relative_to(self.root))
 
 
@@ -113,6 +113,6 @@ def _watch(
                 )
             was_reported = True
         except OSError as exception:
-            # For example, the system has no more inotify watches.
+            # For example, the system has run out of inotify watches.
             failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")
             return

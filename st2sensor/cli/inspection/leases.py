@@ -17,7 +17,7 @@ LEASES_TIMEOUT = 10.0
 """Seconds that the database has to answer."""
 
 NAMED = 3
-"""Number of sensors that a line names; it only counts the rest."""
+"""Maximum number of sensors that a line names; the others are only counted."""
 
 
 @contextmanager

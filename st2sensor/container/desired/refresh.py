@@ -1,4 +1,4 @@
-"""Keeps the container's snapshot in line with storage, and keeps the last snapshot while storage is away."""
+"""Keeps the container's snapshot in line with storage, and keeps the last snapshot while storage is unreachable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from st2sensor.health import Health, changed
 LOG = logging.getLogger("st2sensor.storage")
 
 STORAGE_RETRY = 1.0
-"""Seconds between two attempts to read a database that is away."""
+"""Seconds between two attempts to read a database that is unreachable."""
 
 
 class Reader(Protocol):
@@ -143,7 +143,7 @@ class Refresh:
             self._learned(known)
 
     def _consequence(self) -> str:
-        """Return the consequence of the database being away, in words."""
+        """Return the consequence of the database being unreachable, in words."""
         if self._known is None:
             return "no sensor can start before it answers"
         if self._reader.is_prepared:

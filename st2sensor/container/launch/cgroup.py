@@ -66,7 +66,7 @@ class Cgroup:
 
 
 class Cgroups:
-    """The delegated group. Moves this process into a child of it, next to those of its sensors.
+    """The delegated group. Moves this process into a child group, next to the groups of its sensors.
 
     :param home: the folder of the delegated group.
     :ivar prefix: the beginning of the paths of this container's sensors; other containers may have groups next to them.

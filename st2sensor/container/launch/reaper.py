@@ -35,7 +35,7 @@ class Owner(Protocol):
 
     @property
     def is_starting(self) -> bool:
-        """Whether a process whose id is not known yet is on its way."""
+        """Whether a process whose id is not known yet is being started."""
 
     @property
     def own_processes(self) -> Container[int]:
@@ -82,14 +82,14 @@ class Reaper:
     def _reap(self) -> bool:
         """Collect the orphans that have ended. Returns False if some cannot be distinguished from wrappers yet."""
         if self._owner.is_starting:
-            # A process that has ended while a wrapper is on its way may be that wrapper.
+            # A process that has ended while a wrapper is being started may be that wrapper.
             return False
         wrappers, own = self._wrappers(), self._owner.own_processes
         for pid in self._ended():
             if pid in wrappers or pid in own:
-                # Its owner collects it in a moment.
+                # The process's owner collects it in a moment.
                 return False
-            # It may be a wrapper whose start failed, and its id may soon belong to another process.
+            # The process may be a wrapper whose start failed, and its id may soon belong to another process.
             self._owner.disown(pid)
             self._collect(pid)
         return True

@@ -44,7 +44,7 @@ class LaunchSpec:
         wrapper before anything else. None leaves the sensor unpatched.
     :param cgroup: the sensor's own control group; None if there are no control groups.
     :param limits: limits that the wrapper applies before it runs the sensor.
-    :param variables: environment variables in addition to the inherited ones and those that make it a wrapper.
+    :param variables: environment variables in addition to the inherited ones and those that make the process a wrapper.
     """
 
     ref: str

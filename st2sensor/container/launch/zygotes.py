@@ -89,7 +89,7 @@ class Zygotes:
 
     @property
     def is_starting(self) -> bool:
-        """Whether a process whose id is not known yet is on its way."""
+        """Whether a process whose id is not known yet is being started."""
         return self._starting > 0
 
     @property

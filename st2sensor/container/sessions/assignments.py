@@ -31,7 +31,7 @@ CONFIG_TIMEOUT = 20.0
 """Maximum number of seconds that rendering a configuration may take while the database answers."""
 
 CONFIG_RETRY = 0.25
-"""Seconds between two attempts while the database is away."""
+"""Seconds between two attempts while the database is unreachable."""
 
 
 class Assignments:
@@ -57,7 +57,7 @@ class Assignments:
         self._threads = Threads(MOST_RENDERINGS, "configurations")
         self._blocking = blocking
         self._entries: dict[tuple[str, str], KeyValue | None] = {}
-        """Datastore entries that configurations have used, for starts while the database is away."""
+        """Datastore entries that configurations have used, for starts while the database is unreachable."""
 
     def close(self) -> None:
         """Stop rendering. Does not wait."""

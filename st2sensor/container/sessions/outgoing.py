@@ -47,7 +47,7 @@ class Outgoing:
         return len(self._unsent) > CONGESTED_BYTES
 
     def send(self, data: bytes) -> None:
-        """Send bytes now, or when the socket has room. Does nothing when the other side has hung up."""
+        """Send bytes now, or when the socket has room. Does nothing if the other side has closed the connection."""
         with self._lock:
             waits = bool(self._unsent)
             sent = 0 if waits else self._try_to_send(data)
@@ -67,7 +67,7 @@ class Outgoing:
             self._socket.close()
 
     def _try_to_send(self, data: bytes | memoryview) -> int:
-        """Return how many bytes the socket took. If the other side has hung up, they all count as sent."""
+        """Return how many bytes the socket took. If the other side has closed, all count as sent."""
         try:
             return self._socket.send(data)
         except BlockingIOError:

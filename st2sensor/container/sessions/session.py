@@ -129,7 +129,7 @@ class Session:
                 self._released.add(identifier)
 
     def answer(self, identifier: int | None, value: Any) -> None:
-        """Answer a request, or refuse it if the answer is too long. Does nothing when the wrapper has hung up."""
+        """Answer a request, or refuse it if the answer is too long. Does nothing if the session is closed."""
         if self._settle(identifier):
             return
         try:
@@ -140,7 +140,7 @@ class Session:
         self._answered(identifier)
 
     def refuse(self, identifier: int | None, exception: Exception, code: int = rpc.APPLICATION_ERROR) -> None:
-        """Answer a request with an error. Does nothing when the wrapper has hung up."""
+        """Answer a request with an error. Does nothing if the wrapper has closed the session."""
         if self._settle(identifier):
             return
         self._outgoing.send(rpc.error(identifier, exception, code))
@@ -175,7 +175,7 @@ class Session:
             self._take_turn()
 
     def _receive(self) -> bool:
-        """Read a chunk. Returns False when there is nothing to read now, or the wrapper has hung up."""
+        """Read a chunk. Returns False when there is nothing to read now, or the wrapper has closed the session."""
         try:
             data = self._socket.recv(CHUNK)
         except BlockingIOError:

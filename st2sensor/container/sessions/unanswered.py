@@ -8,7 +8,7 @@ MOST_REQUESTS = 256
 """Maximum number of unanswered requests before the next one has to wait."""
 
 MOST_BYTES = 20_000_000
-"""Largest size of all unanswered requests before the next one has to wait. A single request may be larger."""
+"""Maximum total size, in bytes, of the unanswered requests before the next one has to wait. One may be larger."""
 
 
 class Unanswered:

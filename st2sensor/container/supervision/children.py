@@ -255,7 +255,7 @@ class Children:
 
         This is the only event handler that acts, because a pidfd stays readable until the process is collected.
         """
-        # Processes that it left behind must not send any more. Its own last messages may still be on their way.
+        # Processes that it left behind must not send any more. Its own last messages may not have arrived yet.
         self._table.runs[ref].process.kill()
         try:
             self._sessions.hang_up(ref)

@@ -16,7 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 TICK = timedelta(microseconds=1)
 
 SPAN = timedelta(hours=3)
-"""The longest time before or after a clock change in which the change matters."""
+"""Maximum time before or after a clock change for which the change matters."""
 
 STRIDE = timedelta(days=7)
 """Clocks change at most once within this time."""

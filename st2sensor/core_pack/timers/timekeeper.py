@@ -22,7 +22,7 @@ PREFIX = "cursor."
 """Start of a cursor's key; the trigger's name follows."""
 
 WAKE_INTERVAL = 1.0
-"""The most seconds between two looks at the clock, because the clock may have been changed."""
+"""Maximum number of seconds between two looks at the clock, because the clock may have been changed."""
 
 DATASTORE_RETRY = 2.0
 """Seconds until the next try after a failure of the datastore."""
@@ -84,7 +84,7 @@ class Timekeeper:
     :param clock: returns the time in UTC.
     :param zone: the time zone of triggers that name none; None for this host's.
     :param policy: the name of a policy for missed times.
-    :param most: the most missed times that are fired.
+    :param most: maximum number of missed times that are fired.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Timekeeper:
         for trigger in new:
             timer, is_known = self._timer(trigger)
             with self._lock:
-                # It may have been removed or changed in the meantime.
+                # The trigger may have been removed or changed in the meantime.
                 if self._new.get(trigger["id"]) is not trigger:
                     continue
                 del self._new[trigger["id"]]

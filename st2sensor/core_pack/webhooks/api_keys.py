@@ -135,7 +135,7 @@ class ApiKeys:
         """Tell whether a key is valid. Raises Refusal while the keys are unknown."""
         identifier, _, secret = shown.partition(".")
         if identifier not in self._seen():
-            # It may be a new key.
+            # The key may be new.
             await self.refresh()
         key = self._seen().get(identifier)
         return key is not None and key.opens(secret)

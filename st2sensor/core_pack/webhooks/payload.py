@@ -20,7 +20,7 @@ CREDENTIALS = frozenset({"st2-api-key", "x-auth-token", "cookie"})
 """Headers that are kept out of payloads, as in StackStorm."""
 
 FIELDS = 10_000
-"""The most fields of a form."""
+"""Maximum number of fields of a form."""
 
 SCHEMA = Compiled(next(item.payload_schema or {} for item in core_trigger_types() if item.ref == TYPE))
 

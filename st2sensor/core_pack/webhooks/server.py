@@ -30,13 +30,13 @@ PATHS = ("/api/v1/webhooks/", "/v1/webhooks/")
 """The paths of StackStorm's proxy and of its API."""
 
 MAX_DISPATCHES = 32
-"""Dispatches that wait for the disk at the same time. They share a commit."""
+"""Maximum number of dispatches that wait for the disk at the same time. They share a commit."""
 
 CLIENT_TIMEOUT = 30.0
 """Seconds that a request waits for its events to be on disk."""
 
 MAX_CONNECTIONS = 4096
-"""Connections at the same time."""
+"""Maximum number of open connections."""
 
 KEYS_TIMEOUT = 3.0
 """Seconds to wait for the datastore's API keys. After that, the last known keys are used."""

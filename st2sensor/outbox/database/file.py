@@ -87,7 +87,7 @@ def check(path: Path) -> None:
         try:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.OperationalError:
-            # The first write reports it.
+            # The first write reports the error.
             return
         except sqlite3.DatabaseError as exception:
             raise _damaged(path, exception) from exception

@@ -71,7 +71,7 @@ def requirements(folder: Path) -> str:
 
 
 def mark(virtualenvs: Path, pack: str) -> str:
-    """Return a text that changes whenever `set_up` makes a pack's virtualenv or installs something into it."""
+    """Return a text that changes whenever `set_up` creates a pack's virtualenv or installs something into it."""
     path = virtualenvs / pack / MARK
     return path.read_text() if path.exists() else ""
 
@@ -82,7 +82,7 @@ def set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress)
     As in StackStorm, an existing virtualenv is kept. Packs without requirements get none. Raises ContentError with the
     output of pip, and records it for `check`.
 
-    :param recreate: make an existing virtualenv again; if that fails, the old one stays.
+    :param recreate: recreate an existing virtualenv; if that fails, the old one is kept.
     """
     note = failure_note(virtualenvs, pack.ref)
     try:

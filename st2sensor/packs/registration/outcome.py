@@ -56,7 +56,7 @@ def result_of(known: object | None, declared: object) -> Result:
 def blaming(file: str) -> Iterator[None]:
     """Blame a file for content that the database refuses, so that only this file fails.
 
-    Raises ContentError, and StorageUnavailable when the database is away.
+    Raises ContentError, and StorageUnavailable when the database is unreachable.
     """
     try:
         yield

@@ -74,7 +74,7 @@ class Registry:
     def set_up_virtualenvs(self, *, recreate: bool, progress: virtualenv.Progress) -> list[Outcome]:
         """Make the virtualenvs that packs need.
 
-        :param recreate: also make existing ones again.
+        :param recreate: also recreate existing ones.
         :param progress: receives one line at a time.
         """
         packs, outcomes = self._packs()

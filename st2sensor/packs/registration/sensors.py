@@ -23,7 +23,7 @@ from st2sensor.settings import Content
 from st2sensor.transport.topology import CREATE, DELETE, UPDATE
 
 NAMED_SENSORS = 3
-"""The most sensors that a warning names."""
+"""Maximum number of sensors that a warning names."""
 
 
 @dataclass(slots=True)

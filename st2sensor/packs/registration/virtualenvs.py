@@ -15,14 +15,14 @@ from st2sensor.packs.code.virtualenv import REQUIREMENTS, Progress
 from st2sensor.packs.registration.outcome import Outcome, Result, failed
 
 MAX_PARALLEL = 8
-"""Virtualenvs made at the same time, on any number of processors, because each pip takes 100 MB."""
+"""Maximum number of virtualenvs created at the same time, on any number of processors: each pip takes 100 MB."""
 
 
 def set_up(packs: Sequence[Pack], folder: Path, *, recreate: bool, progress: Progress) -> list[Outcome]:
     """Make the virtualenvs that packs need. A failure does not stop the others.
 
     :param folder: the folder of all virtualenvs.
-    :param recreate: also make existing ones again.
+    :param recreate: also recreate existing ones.
     :param progress: receives one line at a time.
     """
     lock = Lock()

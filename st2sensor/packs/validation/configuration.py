@@ -61,7 +61,7 @@ def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = Fal
     except ContentError as error:
         yield error
         return
-    # A datastore without keys.
+    # Stands for a datastore without keys.
     unknown = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "", workers)
     yield from _bad_expressions(source, source.values, (), unknown)
     if source.schema is None:

@@ -19,10 +19,10 @@ from st2sensor.packs.validation.program import (
 )
 
 MOST = 16
-"""The most possible values that are followed for one expression."""
+"""Maximum number of possible values that are followed for one expression."""
 
 DEPTH = 20
-"""The most steps that are followed from a name to its value."""
+"""Maximum number of steps that are followed from a name to its value."""
 
 Values = tuple[Any, ...]
 """All possible values of an expression."""

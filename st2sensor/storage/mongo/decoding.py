@@ -23,7 +23,7 @@ TOLERANT: CodecOptions[Document] = CodecOptions(
 
 
 def plain(document: Mapping[str, Any] | None) -> Document | None:
-    """Convert a decoded document to values of JSON, datetime and Foreign."""
+    """Convert a decoded document to JSON values, datetimes and Foreign objects."""
     return None if document is None else {name: _plain(value) for name, value in document.items()}
 
 

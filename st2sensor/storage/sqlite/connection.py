@@ -85,7 +85,7 @@ class Connection:
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Run a transaction.
 
-        :param durable: whether it survives power loss as soon as it is committed; others do a little later.
+        :param durable: whether the transaction survives power loss once it is committed; others do a little later.
         """
         with self.locked() as connection:
             if durable:

@@ -24,7 +24,7 @@ OLDEST_GLIBC = (2, 25)
 """Older versions cached the process id: a process that glibc had not forked itself took its parent's id for its own."""
 
 REFUSALS = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
-"""Errors of clone if it is not allowed."""
+"""Errors from clone which mean that it cannot be used."""
 
 
 class Calls(NamedTuple):
@@ -36,7 +36,7 @@ class Calls(NamedTuple):
 
 
 CALLS = {"x86_64": Calls(56, 273, 274), "aarch64": Calls(220, 99, 100)}
-"""The numbers on machines where the arguments are the same. On other machines, processes fork twice."""
+"""The numbers on machines where clone takes the arguments used here. On other machines, processes fork twice."""
 
 
 class Siblings:
@@ -55,7 +55,7 @@ class Siblings:
         if calls is not None and place is not None and len(os.listdir("/proc/self/task")) == 1:
             flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD
             # The place is the fourth argument or, as on ARM, the fifth; the other one is ignored. All objects are made
-            # once: objects that are made between two forks are memory that a child does not share.
+            # once: each object created between two forks would use memory that the children cannot share.
             self._clone = _prepared(calls.clone, flags, 0, 0, place, place)
             self._register = _registration_of_robust_locks(calls)
 
@@ -96,7 +96,7 @@ def _place_of_thread_id() -> Optional[int]:
     place = ctypes.c_void_p()
     if LIBC.prctl(PR_GET_TID_ADDRESS, ctypes.byref(place), None, None, None) != 0 or not place.value:
         return None
-    # Another libc than glibc keeps something else at this place.
+    # A libc other than glibc keeps something else here.
     return place.value if ctypes.c_int.from_address(place.value).value == os.getpid() else None
 
 

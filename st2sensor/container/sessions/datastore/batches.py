@@ -73,7 +73,7 @@ class Batches:
     async def finish_all(self, ref: str, *, patient: bool = True) -> None:
         """Carry out all batches of a sensor, if it may have any.
 
-        :param patient: whether to wait for a database that is away.
+        :param patient: whether to wait for a database that is unreachable.
 
         Raises DatastoreError, LeaseLost and OutboxError; then the sensor's next call has to try again.
         """

@@ -1,7 +1,7 @@
-"""Makes the datastore's calls, and holds them while the database is away.
+"""Makes the datastore's calls, and holds them while the database is unreachable.
 
 A call that fails because the database cannot be reached is repeated when the database answers again, until the call's
-deadline. While the database is away, only one probe tries to reach it, so that calls do not queue up behind each
+deadline. While the database is unreachable, only one probe tries to reach it, so that calls do not queue up behind each
 other's timeouts. Each sensor has only a few threads at a time, so that its slow calls delay only its own later calls.
 """
 
@@ -21,7 +21,7 @@ from st2sensor.system.event_loop import call_in_loop
 LOG = logging.getLogger("st2sensor.datastore")
 
 PROBE_INTERVAL = 0.25
-"""Seconds between two probes of a database that is away."""
+"""Seconds between two probes of a database that is unreachable."""
 
 OVERDUE_CHECK_INTERVAL = 1.0
 """Seconds between two checks for calls without an answer, and for threads that could not be started."""
@@ -32,7 +32,7 @@ R = TypeVar("R")
 class DatabaseCalls:
     """For the loop's thread.
 
-    :param ping: sends the database any request, and raises StorageUnavailable if it is away.
+    :param ping: sends the database any request, and raises StorageUnavailable if it is unreachable.
     :param timeout: seconds until a call is given up.
     """
 
@@ -68,7 +68,7 @@ class DatabaseCalls:
         `done` gets errors as sensors see them: DatastoreUnavailable, DatastoreError, or the error that the call raised.
 
         :param writes: whether the call changes a key.
-        :param patient: whether the call waits for a database that is away.
+        :param patient: whether the call waits for a database that is unreachable.
         """
         if patient:
             self._impatient.discard(owner)

@@ -16,7 +16,7 @@ class LeasedCalls:
     """For the loop's thread.
 
     Each call fails with LeaseLost if, when its turn comes, the sensor is no longer held under the fence that it had
-    when the call was submitted. A sensor that is stopping does not wait for a database that is away.
+    when the call was submitted. A sensor that is stopping does not wait for a database that is unreachable.
 
     :param tenure: says for which sensors this container may act.
     """
@@ -40,7 +40,7 @@ class LeasedCalls:
     async def run(self, ref: str, call: Callable[[], Any], *, writes: bool = False, patient: bool = True) -> Any:
         """Make a call that may be repeated, and return its result.
 
-        :param patient: whether the call waits for a database that is away.
+        :param patient: whether the call waits for a database that is unreachable.
 
         Raises LeaseLost, DatastoreError, or the error that the call raised.
         """
