@@ -56,14 +56,18 @@ class Node:
         self._is_shared = is_shared
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, ContentError and DatastoreError."""
+        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, LeaseLost, ContentError and
+        DatastoreError.
+        """
         sensor = self._targets.sensor(ref)
         if sensor is None:
             raise SensorNotFound(f"sensor {ref} is not registered any more")
         assignment, secrets = await self._assignments.of(sensor)
         self._table.conceal(ref, secrets)
         self._dispatcher.conceal(ref, secrets)
-        return assignment | {"log_level": self._table.log_level(ref), "fence": self._tenure.fence_of(ref)}
+        # Both may have changed while the configuration was rendered.
+        fence = self._tenure.fence_of(ref)
+        return assignment | {"log_level": self._table.log_level(ref), "fence": fence}
 
     def may_have_batches(self, ref: str) -> bool:
         """Return whether a sensor may have unfinished batches, begun here or in its last container."""

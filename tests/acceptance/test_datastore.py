@@ -387,7 +387,7 @@ def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
     new = embedded.make_key()
     failed = key(embedded, "get", "a", "--decrypt")
     assert failed.returncode == 69
-    assert "the secret a cannot be decrypted: it was encrypted under another key" in failed.stderr
+    assert "the secret a cannot be decrypted: it was encrypted with a key other than those" in failed.stderr
     failed = key(embedded, "reencrypt")
     assert failed.returncode == 1
     assert failed.stdout == "0 encrypted again, 0 already current\n"

@@ -227,7 +227,7 @@ def test_an_expression_that_python_stumbles_over_harms_its_own_pack_alone(embedd
     done = embedded.reload()
     assert done.returncode == 1
     assert "bad.yaml:1: k: {{ 5 | dictsort }} cannot be rendered: AttributeError" in done.stderr
-    assert "config.schema.yaml:1: is not a valid JSON schema: patternProperties: [ is no regular" in done.stderr
+    assert "config.schema.yaml:1: is not a valid JSON schema: patternProperties: [ is not a regular" in done.stderr
     assert len(done.stderr.splitlines()) == 2
     embedded.start()
     assert shown(embedded, "G") == {"size": 1}

@@ -178,7 +178,7 @@ def test_one_that_starts_again_after_a_kill_has_its_sensors_back_before_its_leas
     one.process.kill()
     one.process.wait()
     again = nodes.start("one", lease=10 * AT_LAST)
-    again.wait_for_log("takes 9 sensors")
+    again.wait_for_log("took 9 sensors")
     eventually("it runs them all", lambda: set(again.wrappers()) == REFS)
     assert "counts as dead" not in again.log
     assert again.stop() == 0

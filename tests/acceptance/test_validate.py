@@ -257,7 +257,10 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(
     ("code", "expected"),
     [
         ("import no_such_module", "p/sensors/s.py:1: error: cannot be imported: No module named 'no_such_module'"),
-        ("import urllib2", "p/sensors/s.py:1: error: cannot be imported: No module named 'urllib2'; that is a module"),
+        (
+            "import urllib2",
+            "p/sensors/s.py:1: error: cannot be imported: No module named 'urllib2'; that is a Python 2 module",
+        ),
         ("x = 1\n1 / 0", "p/sensors/s.py:2: error: cannot be imported: ZeroDivisionError: division by zero"),
         ("print 'x'", "p/sensors/s.py:1: error: syntax error: Missing parentheses"),
         ("class S:\n    pass", "p/sensors/s.py:1: error: class S does not derive from Sensor or PollingSensor"),

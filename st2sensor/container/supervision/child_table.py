@@ -10,6 +10,7 @@ from st2sensor.container.sessions.activity import Activity
 from st2sensor.container.supervision.child import ALIVE, Child, State
 from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.container.supervision.run import Run
+from st2sensor.errors import SensorNotFound
 from st2sensor.models import Overrides
 
 
@@ -55,8 +56,11 @@ class ChildTable:
         return child is not None and child.state is State.STOPPING
 
     def log_level(self, ref: str) -> int:
-        """Return the minimum level of a sensor's records that are logged."""
-        name = self.overrides[ref].log_level
+        """Return the minimum level of a sensor's records that are logged. Raises SensorNotFound for one that is gone."""
+        overrides = self.overrides.get(ref)
+        if overrides is None:
+            raise SensorNotFound(f"sensor {ref} should no longer run here")
+        name = overrides.log_level
         return logging.getLogger().getEffectiveLevel() if name is None else logging.getLevelNamesMapping()[name]
 
     def with_process(self) -> list[str]:

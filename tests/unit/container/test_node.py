@@ -107,6 +107,20 @@ def test_a_sensor_that_is_not_registered_has_no_assignment() -> None:
     asyncio.run(main())
 
 
+def test_a_sensor_that_is_forgotten_while_its_configuration_is_rendered_has_no_assignment() -> None:
+    async def main() -> None:
+        world = World()
+        world.targets.learn(Snapshot(sensors={REF: sensor_type()}))
+        del world.table.overrides[REF]
+        with pytest.raises(SensorNotFound, match=r"p\.S should no longer run here"):
+            await world.node.assignment(REF)
+        world.fence = "lost"
+        with pytest.raises(LeaseLost):
+            await world.node.assignment(REF)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("is_shared", "batches", "may_have"),
     [
