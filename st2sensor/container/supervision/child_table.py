@@ -56,7 +56,7 @@ class ChildTable:
         return child is not None and child.state is State.STOPPING
 
     def log_level(self, ref: str) -> int:
-        """Return the minimum level of a sensor's records that are logged. Raises SensorNotFound for one that is gone."""
+        """Return the minimum level of a sensor's records that are logged. Raises SensorNotFound if it is forgotten."""
         overrides = self.overrides.get(ref)
         if overrides is None:
             raise SensorNotFound(f"sensor {ref} should no longer run here")
