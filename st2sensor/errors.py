@@ -16,6 +16,9 @@
     ├── LeaseLost                       75   this container may no longer run the sensor
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is not a database, or is damaged
+    ├── HistoryError                    74   the history of events cannot be read
+    │   ├── HistoryCut                  74   the events after a cursor are no longer kept
+    │   └── EventNotFound               66   no event has this id or trace tag
     ├── WorkFailed                      70   a worker process did not do its task
     │   ├── WorkExceeded                70  the task exceeded its limit of time, memory or bytes
     │   └── WorkersBusy                 75  no worker process became free in time
@@ -139,6 +142,22 @@ class OutboxError(St2SensorError):
 
 class OutboxDamaged(OutboxError):
     pass
+
+
+class HistoryError(St2SensorError):
+    exit_code = 74
+
+
+class HistoryCut(HistoryError):
+    """:param oldest: the cursor before the oldest event that is kept."""
+
+    def __init__(self, message: str, *, oldest: str) -> None:
+        super().__init__(message)
+        self.oldest = oldest
+
+
+class EventNotFound(HistoryError):
+    exit_code = 66
 
 
 class WorkFailed(St2SensorError):

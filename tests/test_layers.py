@@ -29,6 +29,7 @@ ORDER = {
         packs
         sharing
         outbox
+        history
         dispatch
         delivery
         wrapper

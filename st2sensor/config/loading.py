@@ -19,7 +19,7 @@ from st2sensor.config.database import database, ignored_certificate
 from st2sensor.config.files import files_of, misspelt, parse
 from st2sensor.config.log import log
 from st2sensor.errors import ConfigError
-from st2sensor.settings import Content, Datastore, KeyValues, Metrics, Outbox, Payloads, Settings
+from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, Outbox, Payloads, Settings
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
@@ -74,6 +74,12 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
             dead_letters_max_age=options.outbox.dead_letters_max_age,
             dead_letters_max_number=options.outbox.dead_letters_max_number,
             dead_letters_max_size=options.outbox.dead_letters_max_size,
+        ),
+        history=History(
+            enable=options.history.enable,
+            max_age=options.history.max_age,
+            max_bytes=options.history.max_bytes,
+            payloads=options.history.payloads,
         ),
         content=_content(options, resolve),
         container=container(options.sensorcontainer, state_dir, resolve),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from st2sensor.config.container_options import SENSORCONTAINER
+from st2sensor.config.observing_options import LOG, METRICS, SYSLOG
 
 DATABASE = [
     cfg.StrOpt("connection", help="mongodb://... or sqlite:///FILE; unset: host, port and db_name below"),
@@ -112,6 +113,22 @@ OUTBOX = [
         default=100_000_000,
         min=0,
         help="maximum size of all dead letters, in bytes; the newest are kept",
+    ),
+]
+HISTORY = [
+    cfg.BoolOpt("enable", default=True, help="whether events are kept after the broker has them"),
+    cfg.FloatOpt("max_age", default=7.0, min=0, help="days after which a running container deletes events"),
+    cfg.IntOpt(
+        "max_bytes",
+        default=1_000_000_000,
+        min=1_000_000,
+        help="maximum size of the history's file, in bytes; the newest events are kept",
+    ),
+    cfg.StrOpt(
+        "payloads",
+        default="full",
+        choices=["full", "none"],
+        help="whether events are kept with their payloads; a pack's override takes precedence",
     ),
 ]
 CONTENT = [
@@ -223,51 +240,12 @@ TIMERS = [
     ),
 ]
 SYSTEM_USER = [cfg.StrOpt("user", default="stanley", help="name of the user on whose behalf sensors act")]
-LOG = [
-    cfg.StrOpt(
-        "format", default="text", choices=["text", "json"], help="format of log lines, unless a logging file is read"
-    ),
-    cfg.StrOpt(
-        "stream",
-        default="stderr",
-        choices=["stderr", "stdout"],
-        help="destination of log lines, unless a logging file is read",
-    ),
-    cfg.StrOpt(
-        "level",
-        default="INFO",
-        choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
-        help="least severe level that is logged, unless a logging file is read",
-    ),
-    cfg.ListOpt("excludes", default=[], help="loggers to leave out, named by the start of their names"),
-    cfg.BoolOpt("redirect_stderr", default=False, help="turn output to stderr into log records"),
-    cfg.BoolOpt("mask_secrets", default=True, help="mask secrets of packs' configurations in the log"),
-    cfg.ListOpt(
-        "mask_secrets_blacklist", default=[], help="further keys of packs' configurations whose values are secret"
-    ),
-]
-SYSLOG = [
-    cfg.StrOpt(
-        "host", default="127.0.0.1", help="host of the syslog server, for StackStorm's ConfigurableSyslogHandler"
-    ),
-    cfg.PortOpt("port", default=514, help="port of the syslog server"),
-    cfg.StrOpt("facility", default="local7", help="name of the syslog facility"),
-    cfg.StrOpt("protocol", default="udp", choices=["udp", "tcp"], help="protocol of the syslog server"),
-]
-METRICS = [
-    cfg.StrOpt(
-        "driver", default="noop", choices=["noop", "echo", "statsd"], help="destination of metrics; echo: the log"
-    ),
-    cfg.StrOpt("host", default="127.0.0.1", help="host of statsd"),
-    cfg.PortOpt("port", default=8125, help="port of statsd"),
-    cfg.StrOpt("prefix", help="text before each metric's name"),
-    cfg.FloatOpt("sample_rate", default=1.0, min=0, max=1, help="share of the metrics that are sent"),
-]
 
 GROUPS = {
     "database": DATABASE,
     "messaging": MESSAGING,
     "outbox": OUTBOX,
+    "history": HISTORY,
     "content": CONTENT,
     "packs": PACKS,
     "system": SYSTEM,

@@ -55,6 +55,7 @@ class Overrides:
     :param log_level: the least severe level of its log records that is logged, for example `DEBUG`.
     :param global_write: `allow` or `deny`: whether it may change the keys that all sensors share.
     :param decrypt_global: `allow` or `deny`: whether it may decrypt the keys that all sensors share.
+    :param payloads: `full` or `none`: whether the history keeps its events with their payloads.
     :param runs_on: labels that a node must have to run it, if nodes share sensors.
     """
 
@@ -70,6 +71,7 @@ class Overrides:
     log_level: str | None = None
     global_write: str | None = None
     decrypt_global: str | None = None
+    payloads: str | None = None
     runs_on: tuple[str, ...] | None = None
 
 

@@ -37,3 +37,19 @@ class Payloads:
     validate: bool = True
     validation_timeout: float = 2.0
     max_size: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """`[history]`.
+
+    :param enable: whether events are kept after they have left the outbox.
+    :param max_age: days for which events are kept.
+    :param max_bytes: maximum size of the history's file, in bytes; the newest events are kept.
+    :param payloads: `full`: events are kept with their payloads; `none`: without.
+    """
+
+    enable: bool = True
+    max_age: float = 7.0
+    max_bytes: int = 1_000_000_000
+    payloads: str = "full"

@@ -9,7 +9,7 @@ from st2sensor.settings.container import Container
 from st2sensor.settings.content import Content
 from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
-from st2sensor.settings.events import Outbox, Payloads
+from st2sensor.settings.events import History, Outbox, Payloads
 from st2sensor.settings.observing import Log, Metrics
 
 
@@ -26,6 +26,7 @@ class Settings:
     database: Database
     messaging: Messaging
     outbox: Outbox
+    history: History
     content: Content
     container: Container
     key_values: KeyValues

@@ -29,6 +29,7 @@ from st2sensor.storage.fields import (
 )
 
 PERMISSIONS = ("allow", "deny")
+PAYLOADS = ("full", "none")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 Fields = dict[str, Callable[[Mapping[str, Any], str], Any]]
@@ -47,6 +48,7 @@ OVERRIDES: Fields = {
     "log_level": partial(choice, choices=LEVELS),
     "global_write": partial(choice, choices=PERMISSIONS),
     "decrypt_global": partial(choice, choices=PERMISSIONS),
+    "payloads": partial(choice, choices=PAYLOADS),
     "runs_on": optional_texts,
 }
 
