@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import click
 
-from st2sensor.cli.declarations import authoring, changes, completion, inspection, keys, stored
+from st2sensor.cli.declarations import authoring, changes, completion, events, inspection, keys, stored
 from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke
 
-SECTIONS = tuple(module.section for module in (authoring, inspection, changes, stored, keys, completion))
+SECTIONS = tuple(module.section for module in (authoring, inspection, events, changes, stored, keys, completion))
 """Groups of commands, in the order of the help. Each is a heading there; its name is not part of any command line."""
 
 

@@ -15,10 +15,12 @@ TRACE = ',"trace_context":'
 
 
 class State(StrEnum):
-    """How an event left the outbox."""
+    """Where an event is, or how it left the outbox."""
 
+    WAITING = "waiting"
+    """It is in the outbox. Such an event is not in the history yet."""
     CONFIRMED = "confirmed"
-    """The broker has it, and put it into at least one queue, or told nothing else."""
+    """The broker has it."""
     UNROUTED = "unrouted"
     """The broker has no queue for it."""
     DEAD = "dead"
@@ -53,7 +55,8 @@ class Outcome:
 class Recorded:
     """An event as the history holds it. Times are in seconds since the epoch.
 
-    :param seq: counts up in the order in which events left the outbox; never used again.
+    :param seq: counts up in the order in which events left the outbox; never used again. 0 while it waits there.
+    :param settled: when it left the outbox; None while it waits there.
     :param body: the trigger instance as JSON; None if payloads are not kept.
     :param reason: why it is a dead letter; empty otherwise.
     :param node: name of the container's node.
@@ -68,7 +71,7 @@ class Recorded:
     trigger_type: str
     created: float
     committed: float | None
-    settled: float
+    settled: float | None
     state: State
     reason: str
     node: str

@@ -125,9 +125,22 @@ class Filters:
             parts.append(f"{plus}created < ?")
             values.append(int(self.until * MICROSECONDS))
         if self.states:
-            numbers = [STATES.index(state) for state in sorted(self.states)]
+            numbers = [number for number, state in enumerate(STATES) if state in self.states]
             parts.append(f"state IN ({', '.join(map(str, numbers))})")
         return " AND ".join(parts) or "1", values
+
+    def accepts(self, event: Recorded) -> bool:
+        """Return whether they accept an event that is not in the history."""
+        return (
+            self.message_id in ("", event.message_id)
+            and self.sensor in ("", event.sensor)
+            and (not self.triggers or bool(self.triggers & {event.trigger, event.trigger_type}))
+            and self.trace_tag in ("", event.trace_tag)
+            and (self.since is None or event.created >= self.since)
+            and (self.until is None or event.created < self.until)
+            and (not self.states or event.state in self.states)
+            and self.holds(event)
+        )
 
     def holds(self, event: Recorded) -> bool:
         """Return whether the conditions hold, which SQLite does not check."""

@@ -1,0 +1,117 @@
+"""`st2sensor events`: show the events that sensors have dispatched, and where they are now."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import click
+
+from st2sensor.cli.configuration import configured
+from st2sensor.cli.events import history as shown
+from st2sensor.cli.events.masking import Masks
+from st2sensor.cli.text import units
+from st2sensor.cli.text.console import console
+from st2sensor.cli.text.moments import moment
+from st2sensor.errors import HistoryError
+from st2sensor.history.event import Recorded, State
+from st2sensor.history.file import NAME
+from st2sensor.history.filters import Filters, condition
+from st2sensor.history.reader import Gap, History
+from st2sensor.history.waiting import waiting
+from st2sensor.settings import Settings
+
+POLL_INTERVAL = 0.5
+"""Seconds between two looks at the history while following it."""
+
+
+def events(
+    config_files: Sequence[str],
+    *,
+    sensor: str | None,
+    triggers: tuple[str, ...],
+    trace: str | None,
+    since: str | None,
+    until: str | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    limit: int,
+    follow: bool,
+    json_output: bool,
+) -> int:
+    """Print the newest events that the options accept; return the exit code. Raises ConfigError, HistoryError."""
+    settings = configured(config_files)
+    filters = Filters(
+        sensor=sensor or "",
+        triggers=frozenset(triggers),
+        trace_tag=trace or "",
+        since=moment(since),
+        until=moment(until),
+        states=frozenset(map(State, states)),
+        conditions=tuple(map(condition, where)),
+    )
+    masks = Masks(settings)
+    with closing(history_of(settings)) as history:
+        if follow:
+            _follow(history, filters, _printer(masks, json_output=json_output))
+            return 0
+        waits = [event for event in waiting(settings.container.state_dir / "outbox.db") if filters.accepts(event)]
+        found = sorted([*history.newest(filters, limit), *waits], key=lambda event: event.created)[-limit:]
+        if json_output:
+            click.echo(json.dumps([shown.fields(event, masks) for event in found]))
+            return 0
+        _print(found, masks, history.gaps(), limit)
+    return 0
+
+
+def history_of(settings: Settings) -> History:
+    """Return the history of this state_dir. Raises HistoryError if it is switched off."""
+    if not settings.history.enable:
+        raise HistoryError("no events are kept: set [history] enable = true, and restart the container")
+    return History(settings.container.state_dir / NAME)
+
+
+def _print(found: Sequence[Recorded], masks: Masks, gaps: Sequence[Gap], limit: int) -> None:
+    out = console()
+    if found:
+        table = shown.table()
+        for event in found:
+            table.add_row(*shown.row(event, masks))
+        out.print(table)
+    first = found[0].created if len(found) == limit else 0.0
+    for gap in gaps:
+        if gap.at >= first:
+            click.echo(f"{units.clock(gap.at)}: {units.count(gap.number, 'event')} not kept: {gap.reason}", err=True)
+    more = f"; --limit shows more than {limit}" if len(found) == limit else ""
+    out.print(f"{units.count(len(found), 'event')}{more}")
+
+
+def _printer(masks: Masks, *, json_output: bool) -> Callable[[Recorded], None]:
+    out = console()
+
+    def print_(event: Recorded) -> None:
+        if json_output:
+            click.echo(json.dumps(shown.fields(event, masks)))
+        else:
+            out.print(shown.line(event, masks), soft_wrap=True)
+
+    return print_
+
+
+def _follow(history: History, filters: Filters, print_: Callable[[Recorded], None]) -> None:
+    """Print events as they leave the outbox, until SIGINT or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        cursor = history.end()
+        while True:
+            page = history.page(cursor, filters)
+            cursor = page.cursor
+            for event in page.events:
+                print_(event)
+            if not page.has_more:
+                time.sleep(POLL_INTERVAL)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,80 @@
+"""The commands of `st2sensor` for the history of events."""
+
+from __future__ import annotations
+
+import click
+
+from st2sensor.cli.declarations.shared import Function, as_json, examples
+from st2sensor.cli.invocation import completed, runs
+
+section = click.Group("Events")
+
+
+def filters(function: Function) -> Function:
+    """Add the options that choose events."""
+    for option in reversed(
+        (
+            click.option(
+                "--sensor",
+                metavar="PACK.CLASS",
+                shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
+                help="Only events of this sensor.",
+            ),
+            click.option(
+                "--trigger",
+                "triggers",
+                multiple=True,
+                metavar="REF",
+                help="Only events of this trigger or type. May be repeated.",
+            ),
+            click.option("--trace", metavar="TAG", help="Only events with this trace tag."),
+            click.option("--since", metavar="TIME", help="Only events from then on: 10m, 2h, 14:30 or ISO 8601."),
+            click.option("--until", metavar="TIME", help="Only events before then."),
+            click.option(
+                "--where",
+                multiple=True,
+                metavar="CONDITION",
+                help="Only events for which this holds, as in payload.disk.percent>90. May be repeated.",
+            ),
+            click.option(
+                "--state",
+                "states",
+                multiple=True,
+                type=click.Choice(["waiting", "confirmed", "unrouted", "dead"]),
+                help="Only events in this state. May be repeated.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@section.command(
+    epilog=examples(
+        "st2sensor events --since 1h --state dead",
+        "st2sensor events --trigger linux.file_watch.line --where 'payload.line~error'",
+        "st2sensor events -f --sensor linux.FileWatchSensor",
+    )
+)
+@filters
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most this many.")
+@click.option("-f", "--follow", is_flag=True, help="Show events as they leave the outbox, until Ctrl-C.")
+@as_json
+@runs("st2sensor.cli.commands.events:events")
+def events() -> None:
+    """Show the newest events, and where they are now.
+
+    An event is waiting (in the outbox), confirmed (the broker has it), unrouted (no queue takes it) or dead (it cannot
+    be delivered). [history] in st2.conf says how long events are kept.
+    """
+
+
+@section.command(epilog=examples("st2sensor event 3f2c1d0e"))
+@click.argument("identifier", metavar="ID")
+@as_json
+@runs("st2sensor.cli.commands.event:event")
+def event() -> None:
+    """Show one event with everything that happened to it.
+
+    ID is its message_id, or the beginning of it.
+    """

@@ -1,0 +1,103 @@
+"""Masks secrets in payloads that are shown. What is replayed or consumed is never masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from typing import Any
+
+from st2sensor.datastore.keyring import Keyring
+from st2sensor.errors import St2SensorError, StorageError
+from st2sensor.history.event import Recorded
+from st2sensor.masking import MASK, masked
+from st2sensor.models import SensorType, TriggerType
+from st2sensor.packs.code.location import located
+from st2sensor.packs.configuration import pack_config
+from st2sensor.packs.configuration import source as pack_source
+from st2sensor.packs.configuration.pack_config import SECRET_KEYS
+from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
+from st2sensor.settings import Settings
+from st2sensor.storage import open_storage
+from st2sensor.storage.base import Storage
+from st2sensor.workers.pool import Pool
+
+
+class Masks:
+    """Masks the properties that a trigger type's schema marks with `secret: true`, values of keys such as `password`,
+    and the secrets in the configuration of the sensor's pack.
+
+    :param settings: if `[log] mask_secrets` is false, nothing is masked.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._schemas: Mapping[str, Mapping[str, Any]] | None = None
+        self._secrets: dict[str, frozenset[str]] = {}
+
+    def payload(self, event: Recorded) -> Any:
+        """Return an event's payload as it may be shown; None if it was not kept, or cannot be read.
+
+        If the database cannot be reached, it is not known what is secret, and nothing is shown.
+        """
+        try:
+            payload = event.payload
+        except (ValueError, RecursionError):
+            return None
+        if payload is None or not self._settings.log.mask_secrets:
+            return payload
+        try:
+            schema = self._schema(event.trigger_type)
+            secrets = self._secrets_of(event.sensor)
+        except StorageError:
+            return MASK
+        shown = _shown(payload, schema, SECRET_KEYS | self._settings.log.secret_keys)
+        return json.loads(masked(json.dumps(shown, ensure_ascii=False), secrets)) if secrets else shown
+
+    def _schema(self, trigger_type: str) -> Mapping[str, Any]:
+        if self._schemas is None:
+            with closing(open_storage(self._settings.database)) as storage:
+                storage.prepare()
+                self._schemas = {item.ref: item.payload_schema or {} for item in storage.all(TriggerType)}
+        return self._schemas.get(trigger_type, {})
+
+    def _secrets_of(self, sensor: str) -> frozenset[str]:
+        """Return the secrets in the configuration of a sensor's pack, as they stand in JSON texts."""
+        pack = sensor.partition(".")[0]
+        if pack not in self._secrets:
+            with closing(open_storage(self._settings.database)) as storage, closing(Pool(FUNCTIONS)) as workers:
+                storage.prepare()
+                self._secrets[pack] = frozenset(
+                    json.dumps(secret, ensure_ascii=False)[1:-1] for secret in self._read(sensor, storage, workers)
+                )
+        return self._secrets[pack]
+
+    def _read(self, sensor: str, storage: Storage, workers: Pool) -> frozenset[str]:
+        """Return the secrets; none if the configuration cannot be read, as the sensor then cannot, either."""
+        with suppress(St2SensorError):
+            known = storage.get(SensorType, sensor)
+            if known is None:
+                return frozenset()
+            code = located(known, self._settings.content)
+            source = pack_source.load(self._settings.content.configs_path, known.pack, code.pack)
+            templates = Templates.of(storage, Keyring(self._settings.key_values), self._settings.system_user, workers)
+            if not source.is_empty:
+                return pack_config.render(source, templates).secrets
+        return frozenset()
+
+
+def _shown(value: Any, schema: Any, keys: frozenset[str]) -> Any:
+    """Return a value with the parts masked that its schema or its keys call secret."""
+    schema = schema if isinstance(schema, Mapping) else {}
+    if schema.get("secret") is True and value is not None:
+        return MASK
+    if isinstance(value, Mapping):
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        return {
+            key: MASK if key in keys and part is not None else _shown(part, properties.get(key), keys)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_shown(part, schema.get("items"), keys) for part in value]
+    return value
