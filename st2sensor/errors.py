@@ -206,12 +206,16 @@ class RoutingKeyForbidden(BrokerUnavailable):
     :param routing_key: the refused key.
     :param confirmed: ascending indexes of the messages in the batch that the broker has confirmed. All others,
         including the refused one, must be published again.
+    :param unrouted: ascending indexes of the confirmed messages that no queue has taken.
     """
 
-    def __init__(self, message: str, *, routing_key: str, confirmed: tuple[int, ...]) -> None:
+    def __init__(
+        self, message: str, *, routing_key: str, confirmed: tuple[int, ...], unrouted: tuple[int, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.routing_key = routing_key
         self.confirmed = confirmed
+        self.unrouted = unrouted
 
 
 class MessageRefused(TransportError):

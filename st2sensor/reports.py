@@ -99,6 +99,7 @@ class SensorReport:
     :param last_invalid: the newest invalid trigger, and why it failed.
     :param dead: triggers that became dead letters: invalid ones, those that the broker refused, and those that could
         not be encoded.
+    :param unrouted: triggers that no queue has taken.
     :param memory: bytes, as of the last sample.
     :param cpu: seconds of processor time, as of the last sample.
     :param digest: digest of the code, metadata and configuration that run.
@@ -133,6 +134,7 @@ class SensorReport:
     invalid: int = 0
     last_invalid: Notice | None = None
     dead: int = 0
+    unrouted: int = 0
     memory: int | None = None
     cpu: float | None = None
     digest: str | None = None

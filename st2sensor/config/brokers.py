@@ -68,16 +68,18 @@ def messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path, resolve: Callab
     if "local" not in schemes:
         for url in urls:
             broker_url(url, tls, group.login_method, key=key)
+    serializer = group.serializer or ("json" if "local" in schemes else "pickle")
     return Messaging(
         urls=urls,
         prefix=group.prefix,
-        serializer=group.serializer or ("json" if "local" in schemes else "pickle"),
+        serializer=serializer,
         routing_key=group.routing_key,
         tls=tls,
         login_method=group.login_method,
         compression=group.compression,
         retry_wait=group.connection_retry_wait / 1000,
         local_path=local_path,
+        unrouted=group.unrouted or ("settle" if serializer == "json" else "keep"),
     )
 
 

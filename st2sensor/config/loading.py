@@ -74,6 +74,9 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
             dead_letters_max_age=options.outbox.dead_letters_max_age,
             dead_letters_max_number=options.outbox.dead_letters_max_number,
             dead_letters_max_size=options.outbox.dead_letters_max_size,
+            unrouted_max_age=options.outbox.unrouted_max_age,
+            unrouted_max_number=options.outbox.unrouted_max_number,
+            unrouted_max_size=options.outbox.unrouted_max_size,
         ),
         history=History(
             enable=options.history.enable,

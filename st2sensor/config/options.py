@@ -5,6 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from st2sensor.config.container_options import SENSORCONTAINER
+from st2sensor.config.delivery_options import HISTORY, MESSAGING, OUTBOX
 from st2sensor.config.observing_options import LOG, METRICS, SYSLOG
 
 DATABASE = [
@@ -40,96 +41,6 @@ DATABASE = [
         help="compression methods for the connection, from zstd, zlib and snappy; they must be installed",
     ),
     cfg.IntOpt("zlib_compression_level", min=-1, max=9, help="zlib's compression level, from -1 to 9"),
-]
-MESSAGING = [
-    cfg.StrOpt(
-        "url",
-        default="amqp://guest:guest@127.0.0.1:5672//",
-        help="URL of the broker: amqp://..., amqps://... or local://",
-    ),
-    cfg.ListOpt("cluster_urls", default=[], help="brokers of one cluster, separated by commas; replaces url"),
-    cfg.StrOpt("prefix", default="st2", help="first part of every exchange's name"),
-    cfg.StrOpt(
-        "serializer",
-        choices=["pickle", "json"],
-        help="format of trigger instances; unset: pickle (which StackStorm requires) on amqp://, json on local://",
-    ),
-    cfg.StrOpt(
-        "routing_key",
-        default="trigger_instance",
-        choices=["trigger_instance", "trigger"],
-        help="routing key of trigger instances; trigger: the reference of the trigger type",
-    ),
-    cfg.BoolOpt("ssl", default=False, help="use TLS with the broker"),
-    cfg.StrOpt("ssl_keyfile", help="file with the client's private key"),
-    cfg.StrOpt("ssl_certfile", help="file with the client's certificate"),
-    cfg.StrOpt("ssl_ca_certs", help="file of trusted certificates"),
-    cfg.StrOpt(
-        "ssl_cert_reqs",
-        choices=["none", "optional", "required"],
-        help="whether the broker must show a trusted certificate",
-    ),
-    cfg.BoolOpt(
-        "ssl_check_hostname",
-        default=True,
-        help="whether the broker's certificate must name the host in the URL; false: accept any trusted certificate",
-    ),
-    cfg.StrOpt("login_method", help="SASL mechanism, for example PLAIN, AMQPLAIN or EXTERNAL"),
-    cfg.StrOpt("compression", choices=["zstd", "lzma", "bz2", "gzip"], help="compression of trigger instances"),
-    cfg.IntOpt(
-        "connection_retry_wait",
-        default=10000,
-        min=1,
-        help="maximum number of milliseconds between two attempts to connect",
-    ),
-]
-OUTBOX = [
-    cfg.StrOpt(
-        "durability",
-        default="full",
-        choices=["full", "process"],
-        help="full: on disk before dispatch() returns; process: survives kill -9, but not power loss",
-    ),
-    cfg.IntOpt(
-        "max_size",
-        default=1_000_000,
-        min=1,
-        help="maximum number of waiting triggers; when it is reached, dispatch() blocks",
-    ),
-    cfg.IntOpt(
-        "max_bytes",
-        default=4_000_000_000,
-        min=1,
-        help="maximum size of all waiting triggers, in bytes; when it is reached, dispatch() blocks",
-    ),
-    cfg.FloatOpt(
-        "dead_letters_max_age", default=30.0, min=0, help="days after which a running container deletes dead letters"
-    ),
-    cfg.IntOpt(
-        "dead_letters_max_number", default=10_000, min=0, help="maximum number of dead letters; the newest are kept"
-    ),
-    cfg.IntOpt(
-        "dead_letters_max_size",
-        default=100_000_000,
-        min=0,
-        help="maximum size of all dead letters, in bytes; the newest are kept",
-    ),
-]
-HISTORY = [
-    cfg.BoolOpt("enable", default=True, help="whether events are kept after the broker has them"),
-    cfg.FloatOpt("max_age", default=7.0, min=0, help="days after which a running container deletes events"),
-    cfg.IntOpt(
-        "max_bytes",
-        default=1_000_000_000,
-        min=1_000_000,
-        help="maximum size of the history's file, in bytes; the newest events are kept",
-    ),
-    cfg.StrOpt(
-        "payloads",
-        default="full",
-        choices=["full", "none"],
-        help="whether events are kept with their payloads; a pack's override takes precedence",
-    ),
 ]
 CONTENT = [
     cfg.StrOpt("system_packs_base_path", default="$system.base_path/packs", help="folder of the packs"),

@@ -71,15 +71,20 @@ def _adopt_one(path: Path, outbox: Outbox) -> int:
     prepare(path)
     with closing(open_file(path, "full")) as connection:
         connection.text_factory = lambda raw: raw.decode(errors="replace")
-        return _move(connection, "outbox", "NULL", outbox) + _move(connection, "dead_letters", "reason", outbox)
+        return _move(connection, "outbox", "NULL, 0", outbox) + _move(
+            connection, "dead_letters", "reason, unrouted", outbox
+        )
 
 
-def _move(connection: sqlite3.Connection, table: str, reason: str, outbox: Outbox) -> int:
+def _move(connection: sqlite3.Connection, table: str, fate: str, outbox: Outbox) -> int:
     moved, after = 0, 0
     while ids := page(connection, table, after):
         first, after = ids[0], ids[-1]
-        query = f"SELECT {reason}, {COLUMNS} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"
-        entries = [entry_of(row[1:], reason=row[0]) for row in connection.execute(query, (first, after))]
+        query = f"SELECT {fate}, {COLUMNS} FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id"
+        entries = [
+            entry_of(row[2:], reason=row[0], is_unrouted=bool(row[1]))
+            for row in connection.execute(query, (first, after))
+        ]
         good = _good(entries)
         outbox.put(good, is_left=True)
         connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (first, after))

@@ -20,7 +20,10 @@ BUSY_TIMEOUT = 30.0
 AT_ONCE = 500
 """Number of letters that are deleted in one commit. The container's commits wait for it."""
 
-SELECT = f"SELECT id, reason, {COLUMNS} FROM dead_letters"
+TABLE_INFO = "PRAGMA table_info(dead_letters)"
+
+DEAD, UNROUTED = STATES = "dead", "unrouted"
+"""The states of a letter: it cannot be published, or no queue has taken it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,10 @@ class DeadLetter:
     id: int
     entry: Entry
 
+    @property
+    def state(self) -> str:
+        return UNROUTED if self.entry.is_unrouted else DEAD
+
 
 class DeadLetters:
     """The dead letters of an outbox. Methods raise OutboxError if the database cannot be used.
@@ -44,13 +51,16 @@ class DeadLetters:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def all(self) -> Iterator[DeadLetter]:
-        """Iterate over all letters, oldest first, without reading them all at once."""
-        return self.after(0)
+    def all(self, state: str | None = None) -> Iterator[DeadLetter]:
+        """Iterate over all letters, oldest first, without reading them all at once.
+
+        :param state: one of STATES, to return only these letters; None for all.
+        """
+        return (letter for letter in self.after(0) if state in (None, letter.state))
 
     def get(self, identifiers: Sequence[int]) -> list[DeadLetter]:
         """Return letters by id, oldest first. Raises OutboxError, which names the id, if one is missing."""
-        return [letter for item in self.known(identifiers) for letter in self._read(f"{SELECT} WHERE id = ?", (item,))]
+        return [letter for item in self.known(identifiers) for letter in self._read("id = ?", (item,))]
 
     def known(self, identifiers: Sequence[int]) -> list[int]:
         """Return ids in order, without repeats. Raises OutboxError, which names the id, if a letter is missing."""
@@ -72,23 +82,25 @@ class DeadLetters:
     def _next(self, after: int) -> list[DeadLetter]:
         with self._open() as connection:
             ids = page(connection, "dead_letters", after)
-        return self._read(f"{SELECT} WHERE id BETWEEN ? AND ? ORDER BY id", (ids[0], ids[-1])) if ids else []
+        return self._read("id BETWEEN ? AND ? ORDER BY id", (ids[0], ids[-1])) if ids else []
 
-    def ids(self, older_than: float | None = None) -> list[int]:
+    def ids(self, older_than: float | None = None, state: str | None = None) -> list[int]:
         """Return the ids of all letters.
 
+        :param state: as for `all`.
         :param older_than: return only letters that were kept for more than this number of days while containers ran.
         """
         with self._open() as connection:
             if older_than is None:
-                rows = connection.execute("SELECT id FROM dead_letters ORDER BY id")
+                rows = connection.execute(f"SELECT id, {_unrouted(connection)} FROM dead_letters ORDER BY id")
             elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'run_clock'").fetchone():
                 # The file was written by an earlier version, whose letters have no age.
                 return []
             else:
                 through = run_clock(connection) - older_than * DAY
-                rows = connection.execute("SELECT id FROM dead_letters WHERE buried < ? ORDER BY id", (through,))
-            return [row[0] for row in rows]
+                query = f"SELECT id, {_unrouted(connection)} FROM dead_letters WHERE buried < ? ORDER BY id"
+                rows = connection.execute(query, (through,))
+            return [identifier for identifier, unrouted in rows if state in (None, UNROUTED if unrouted else DEAD)]
 
     def remove(self, identifiers: Sequence[int]) -> None:
         """Delete letters."""
@@ -106,11 +118,12 @@ class DeadLetters:
                 pass
             empty_journal(connection)
 
-    def _read(self, query: str, values: tuple[int, ...]) -> list[DeadLetter]:
+    def _read(self, where: str, values: tuple[int, ...]) -> list[DeadLetter]:
         with self._open() as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
+            query = f"SELECT id, {_unrouted(connection)}, reason, {COLUMNS} FROM dead_letters WHERE {where}"
             rows = connection.execute(query, values).fetchall()
-        return [DeadLetter(id=row[0], entry=entry_of(row[2:], reason=row[1])) for row in rows]
+        return [DeadLetter(id=row[0], entry=entry_of(row[3:], reason=row[2], is_unrouted=bool(row[1]))) for row in rows]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -122,3 +135,8 @@ class DeadLetters:
                 yield connection
         except sqlite3.Error as exception:
             raise OutboxError(f"cannot use the outbox {self._path}: {exception}") from exception
+
+
+def _unrouted(connection: sqlite3.Connection) -> str:
+    """Return the SQL expression for whether a letter is unrouted. The file of an earlier version has no such column."""
+    return "unrouted" if any(row[1] == "unrouted" for row in connection.execute(TABLE_INFO)) else "0"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from st2sensor import backoff
 from st2sensor.delivery.audience import Audience
 from st2sensor.delivery.held_back import HeldBack, Key
-from st2sensor.delivery.sender import Sender
+from st2sensor.delivery.sender import Outcome, Sender
 from st2sensor.delivery.statsd import NONE, Metrics
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError, RoutingKeyForbidden
@@ -95,6 +95,11 @@ class PublisherThread:
         """Health of the broker: whether it can be reached, and accepts messages."""
         return self._publisher.health if self._health.ok else self._health
 
+    @property
+    def unrouted_keys(self) -> Sequence[str]:
+        """The routing keys that no queue takes now."""
+        return self._sender.unrouted.keys
+
     def start(self) -> None:
         self._thread.start()
 
@@ -158,37 +163,33 @@ class PublisherThread:
             self._failures = 0
             self._suspects = max(0, self._suspects - len(rows))
             self._cursor = rows[-1].id
-            self._outbox.confirm(self._cursor, taken)
+            self._sender.leave(taken, Outcome.CONFIRMED, are_window=True)
             if len(rows) < FEW and not self._held.is_catching_up:
                 # A lone sensor waits for each of its commits. Publishing each message at once would slow it down.
                 self._closing.wait(LINGER)
 
-    def _publish_next(self, publisher: Publisher, rows: Sequence[Row]) -> int:
+    def _publish_next(self, publisher: Publisher, rows: Sequence[Row]) -> Sequence[Row]:
         """Publish rows, except those that are held back or become dead letters.
 
-        Return the number of rows that the broker has and that are not settled yet.
+        Return the rows that a queue has taken and that are not settled yet.
         """
         messages = self._sender.messages(rows)
         left = [row for row in rows if row.id in messages]
         while True:
             left = self._not_held(left, messages)
             try:
-                self._sender.publish(publisher, left, messages)
+                return self._sender.publish(publisher, left, messages)
             except RoutingKeyForbidden as refusal:
-                taken = set(refusal.confirmed)
-                self._outbox.settle([left[index] for index in taken])
-                left = [row for index, row in enumerate(left) if index not in taken]
+                left = self._not_confirmed(left, messages, refusal)
                 self._forbidden(refusal)
             except MessageRefused as refusal:
                 # Publish singly until the refused message is found, which then becomes a dead letter.
                 if len(left) > 1:
                     self._suspects = len(left)
                 else:
-                    self._sender.bury(left, str(refusal))
+                    self._sender.leave(left, Outcome.DEAD, str(refusal))
                     self._suspects = max(0, self._suspects - 1)
                 raise
-            else:
-                return len(left)
 
     # Messages that are held back.
 
@@ -201,6 +202,23 @@ class PublisherThread:
             self._outbox.hold_back(held)
             self._restrict()
         return [row for row in rows if messages[row.id].routing_key not in self._held]
+
+    def _not_confirmed(
+        self,
+        rows: Sequence[Row],
+        messages: Mapping[int, Message],
+        refusal: RoutingKeyForbidden,
+        *,
+        were_held: bool = False,
+    ) -> list[Row]:
+        """Take the rows that were confirmed before a refusal out of the outbox, and return the others."""
+        confirmed = set(refusal.confirmed)
+        done = [index for index in range(len(rows)) if index in confirmed]
+        unrouted = set(refusal.unrouted)
+        places = [place for place, index in enumerate(done) if index in unrouted]
+        taken = self._sender.routed([rows[index] for index in done], places, messages, were_held=were_held)
+        self._sender.leave(taken, Outcome.CONFIRMED, were_held=were_held)
+        return [row for index, row in enumerate(rows) if index not in confirmed]
 
     def _forbidden(self, refusal: RoutingKeyForbidden) -> None:
         if self._held.refused(refusal.routing_key):
@@ -215,24 +233,23 @@ class PublisherThread:
         # The others are dead letters by now, even if this attempt fails.
         held.left([row for row in rows if row.id not in messages])
         try:
-            self._sender.publish(publisher, left, messages)
+            taken = self._sender.publish(publisher, left, messages, were_held=True)
         except RoutingKeyForbidden as refusal:
-            taken = len(refusal.confirmed)
-            self._outbox.settle(left[:taken], were_held=True)
-            held.left(left[:taken])
+            self._not_confirmed(left, messages, refusal, were_held=True)
+            held.left([left[index] for index in refusal.confirmed])
             self._forbidden(refusal)
             return
         except MessageRefused as refusal:
             if len(left) > 1:
                 held.singly = len(left)
             else:
-                self._sender.bury(left, str(refusal), were_held=True)
+                self._sender.leave(left, Outcome.DEAD, str(refusal), were_held=True)
                 held.left(left)
             raise
         except BrokerUnavailable:
             held.singly = len(left)
             raise
-        self._outbox.settle(left, were_held=True)
+        self._sender.leave(taken, Outcome.CONFIRMED, were_held=True)
         held.left(left)
         held.singly = max(0, held.singly - len(rows))
         if not rows:

@@ -1,14 +1,16 @@
-"""Publishes one window of rows: makes their messages, counts them, and turns those that can never be published into
-dead letters. For the publisher's thread.
+"""Publishes one window of rows: makes their messages, and takes the rows out of the outbox once their outcome is known.
+For the publisher's thread.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from st2sensor.delivery.statsd import Metrics
+from st2sensor.delivery.unrouted import Unrouted
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import BrokerUnavailable, MessageRefused, Undeliverable
 from st2sensor.logs.setup import of_sensor
@@ -21,6 +23,14 @@ LOG = logging.getLogger("st2sensor.delivery")
 
 UNEXPECTED_LIMIT = 3
 """Number of attempts after which a message that makes the publisher fail unexpectedly becomes a dead letter."""
+
+
+class Outcome(enum.Enum):
+    """What has become of a row."""
+
+    CONFIRMED = "the broker has it"
+    UNROUTED = "the broker has dropped it, because no queue takes it"
+    DEAD = "it can never be published"
 
 
 class Sender:
@@ -46,6 +56,7 @@ class Sender:
         self._metrics = metrics
         self._traffic = traffic
         self._readable = readable
+        self.unrouted = Unrouted()
         self._unexpected = 0
         """Number of unexpected failures of the publisher in a row."""
 
@@ -59,21 +70,27 @@ class Sender:
             try:
                 messages[row.id] = self._encode(row.entry)
             except Undeliverable as error:
-                self.bury([row], self._readable(row.entry.sensor, str(error)), were_held=were_held)
+                reason = self._readable(row.entry.sensor, str(error))
+                self.leave([row], Outcome.DEAD, reason, were_held=were_held)
             except Exception as error:  # noqa: BLE001 (a wrapper may send anything: it must not stop later entries)
-                self.bury([row], f"it cannot be encoded: {type(error).__name__}", were_held=were_held)
+                reason = f"it cannot be encoded: {type(error).__name__}"
+                self.leave([row], Outcome.DEAD, reason, were_held=were_held)
         return messages
 
-    def publish(self, publisher: Publisher, rows: Sequence[Row], messages: Mapping[int, Message]) -> None:
-        """Publish rows in order; return once the broker has all of them. Raises what Publisher.publish raises.
+    def publish(
+        self, publisher: Publisher, rows: Sequence[Row], messages: Mapping[int, Message], *, were_held: bool = False
+    ) -> Sequence[Row]:
+        """Publish rows in order; return those that a queue has taken. The others have left the outbox as unrouted.
+
+        Raises what Publisher.publish raises.
 
         A single message that makes the publisher fail unexpectedly UNEXPECTED_LIMIT times counts as refused.
         """
         if not rows:
-            return
+            return rows
         began = time.monotonic()
         try:
-            publisher.publish([messages[row.id] for row in rows])
+            unrouted = publisher.publish([messages[row.id] for row in rows])
         except (BrokerUnavailable, MessageRefused):
             raise
         except Exception as exception:
@@ -86,14 +103,53 @@ class Sender:
         seconds = time.monotonic() - began
         self._metrics.published(messages[rows[0].id].exchange, len(rows), seconds)
         self._traffic.published(seconds)
+        return self.routed(rows, unrouted, messages, were_held=were_held)
 
-    def bury(self, rows: Sequence[Row], reason: str, *, were_held: bool = False) -> None:
-        """Make rows dead letters.
+    def routed(
+        self,
+        rows: Sequence[Row],
+        unrouted: Sequence[int],
+        messages: Mapping[int, Message],
+        *,
+        were_held: bool = False,
+    ) -> Sequence[Row]:
+        """Take unrouted rows out of the outbox, and return the others.
 
-        :param were_held: whether the rows were held back.
+        :param rows: rows that the broker has confirmed.
+        :param unrouted: indexes of those that no queue has taken.
         """
-        for row in rows:
+        if unrouted:
+            dropped = [rows[index] for index in unrouted]
+            self.leave(dropped, Outcome.UNROUTED, self.unrouted.returned(dropped, messages), were_held=were_held)
+            gone = set(unrouted)
+            rows = [row for index, row in enumerate(rows) if index not in gone]
+        self.unrouted.taken(messages[row.id].routing_key for row in rows)
+        return rows
+
+    def leave(
+        self,
+        rows: Sequence[Row],
+        outcome: Outcome,
+        reason: str | None = None,
+        *,
+        were_held: bool = False,
+        are_window: bool = False,
+    ) -> None:
+        """Take rows out of the outbox. Every row leaves through this method.
+
+        :param reason: why they are kept as dead letters or as unrouted; None for confirmed rows.
+        :param were_held: whether the rows were held back.
+        :param are_window: whether these are all rows that `Outbox.read` last returned and that have not left yet.
+        """
+        if not rows:
+            return
+        for row in rows if outcome is Outcome.DEAD else ():
             entry, sensor = row.entry, of_sensor(row.entry.sensor)
             self._traffic.refused(entry)
             LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, reason, extra=sensor)
-        self._outbox.settle(rows, reason, were_held=were_held)
+        for row in rows if outcome is Outcome.UNROUTED else ():
+            self._traffic.unrouted(row.entry)
+        if are_window and outcome is Outcome.CONFIRMED:
+            self._outbox.confirm(rows[-1].id, len(rows))
+        else:
+            self._outbox.settle(rows, reason, were_held=were_held, is_unrouted=outcome is Outcome.UNROUTED)

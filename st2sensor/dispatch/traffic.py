@@ -62,13 +62,16 @@ class Flow:
 
 
 class Traffic:
-    """Counts of all sensors. For the loop's thread, except `refused` and `published`, which are for the publisher's."""
+    """Counts of all sensors. For the loop's thread, except `refused`, `unrouted` and `published`, which are for the
+    publisher's.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._observer: Callable[[Entry], None] = lambda _: None
         self._flows: dict[str, Flow] = {}
         self._refused: Counter[str] = Counter()
+        self._unrouted: Counter[str] = Counter()
         self.latencies = [0] * (len(LATENCIES) + 1)
         """Number of windows of messages, by LATENCIES. The last number counts windows that took longer."""
         self.latency_sum = 0.0
@@ -90,6 +93,10 @@ class Traffic:
         """Count an entry that has become a dead letter because the broker refused it, or encoding it failed."""
         self._refused[entry.sensor] += 1
 
+    def unrouted(self, entry: Entry) -> None:
+        """Count an entry that no queue has taken."""
+        self._unrouted[entry.sensor] += 1
+
     def published(self, seconds: float) -> None:
         """Count a window of messages.
 
@@ -105,6 +112,10 @@ class Traffic:
     def dead(self, sensor: str) -> int:
         """Return the number of a sensor's trigger instances that have become dead letters."""
         return self.of(sensor).invalid + self._refused[sensor]
+
+    def not_routed(self, sensor: str) -> int:
+        """Return the number of a sensor's trigger instances that no queue has taken."""
+        return self._unrouted[sensor]
 
     def recent(self, sensor: str) -> list[int]:
         return self.of(sensor).recent(self._clock())

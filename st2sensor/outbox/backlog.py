@@ -14,10 +14,12 @@ class Settled(NamedTuple):
     """A row that must be deleted.
 
     :param reason: why it becomes a dead letter; None when the broker has it.
+    :param is_unrouted: whether that is only because no queue has taken it.
     """
 
     id: int
     reason: str | None = None
+    is_unrouted: bool = False
 
 
 class Backlog:
@@ -85,7 +87,7 @@ class Backlog:
             self._tail.forget(through)
             self.changed.notify_all()
 
-    def settle(self, rows: Iterable[Row], reason: str | None, *, were_held: bool) -> None:
+    def settle(self, rows: Iterable[Row], reason: str | None, *, were_held: bool, is_unrouted: bool = False) -> None:
         """Settle rows that the broker has, or that become dead letters."""
         with self.changed:
             for row in rows:
@@ -95,7 +97,7 @@ class Backlog:
                 self.held_size -= row.size * were_held
                 self.depth -= 1
                 self.size -= row.size
-                self._settled.append(Settled(id=row.id, reason=reason))
+                self._settled.append(Settled(row.id, reason, is_unrouted))
             self.changed.notify_all()
 
     def hold_back(self, rows: Iterable[Row]) -> None:

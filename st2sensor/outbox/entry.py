@@ -26,6 +26,7 @@ class Entry:
     :param tagged: whether the payload holds more than JSON.
     :param reason: why it must not be published; None if it may be.
     :param fence: the fence of the lease under which it was dispatched; None where sensors are not shared.
+    :param is_unrouted: whether it has a reason only because no queue has taken it.
     """
 
     message_id: str
@@ -37,6 +38,7 @@ class Entry:
     tagged: bool = False
     reason: str | None = None
     fence: int | None = None
+    is_unrouted: bool = False
 
 
 def size_of(entry: Entry) -> int:

@@ -53,12 +53,13 @@ class Outbox:
 
     def _report_dead_letters(self) -> None:
         try:
-            dead = self._store.prune()
+            self._store.prune()
         except (sqlite3.Error, OSError) as exception:
             LOG.warning("cannot prune the dead letters in %s for now: %s", self._store.path, exception)
             return
-        if dead:
-            LOG.warning("%s keeps %d dead letters: st2sensor dead-letters list shows them", self._store.path, dead)
+        for number, kind in ((self._store.graveyard.dead, "dead letters"), (self.unrouted, "unrouted triggers")):
+            if number:
+                LOG.warning("%s keeps %d %s: st2sensor dead-letters list shows them", self._store.path, number, kind)
 
     @property
     def depth(self) -> int:
@@ -69,6 +70,11 @@ class Outbox:
     def size(self) -> int:
         """Bytes of the entries that wait for the broker."""
         return self._backlog.size
+
+    @property
+    def unrouted(self) -> int:
+        """Number of entries that are kept because no queue took them. A purge is noticed within a second."""
+        return self._store.graveyard.unrouted
 
     @property
     def limits(self) -> Options:
@@ -159,13 +165,21 @@ class Outbox:
         self._backlog.confirm(through, count)
         self._writer.incoming.put(Signal.SETTLED)
 
-    def settle(self, rows: Iterable[Row], reason: str | None = None, *, were_held: bool = False) -> None:
+    def settle(
+        self,
+        rows: Iterable[Row],
+        reason: str | None = None,
+        *,
+        were_held: bool = False,
+        is_unrouted: bool = False,
+    ) -> None:
         """Settle rows that the broker has. They are deleted soon.
 
         :param reason: why the rows become dead letters instead.
         :param were_held: whether they were held back.
+        :param is_unrouted: whether they become dead letters only because no queue has taken them.
         """
-        self._backlog.settle(rows, reason, were_held=were_held)
+        self._backlog.settle(rows, reason, were_held=were_held, is_unrouted=is_unrouted)
         self._writer.incoming.put(Signal.SETTLED)
 
     def hold_back(self, rows: Iterable[Row]) -> None:

@@ -54,6 +54,8 @@ class Messaging:
     :param compression: of bodies: `zstd`, `lzma`, `bz2` or `gzip`; None for no compression.
     :param retry_wait: maximum number of seconds between two attempts to reach the broker.
     :param local_path: database file behind `local://`.
+    :param unrouted: what happens to a trigger instance that no queue takes: `settle` keeps it among the dead letters,
+        `keep` in the outbox.
     """
 
     urls: tuple[str, ...]
@@ -65,3 +67,4 @@ class Messaging:
     compression: str | None = None
     retry_wait: float = 10.0
     local_path: Path
+    unrouted: str = "keep"

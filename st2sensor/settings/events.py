@@ -15,6 +15,9 @@ class Outbox:
     :param dead_letters_max_age: days after which dead letters are deleted.
     :param dead_letters_max_number: maximum number of dead letters; the newest are kept.
     :param dead_letters_max_size: maximum size of all dead letters, in bytes; the newest are kept.
+    :param unrouted_max_age: days after which trigger instances that no queue took are deleted.
+    :param unrouted_max_number: maximum number of these; the newest are kept.
+    :param unrouted_max_size: maximum size of all of these, in bytes; the newest are kept.
     """
 
     durability: str = "full"
@@ -23,6 +26,9 @@ class Outbox:
     dead_letters_max_age: float = 30.0
     dead_letters_max_number: int = 10_000
     dead_letters_max_size: int = 100_000_000
+    unrouted_max_age: float = 7.0
+    unrouted_max_number: int = 100_000
+    unrouted_max_size: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

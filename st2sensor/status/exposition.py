@@ -35,6 +35,7 @@ COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
         "Triggers that became dead letters: invalid ones, and those that the broker refused.",
         lambda report: report.dead,
     ),
+    "st2sensor_triggers_unrouted": ("Triggers that no queue has taken.", lambda report: report.unrouted),
 }
 """Counters for each sensor, with help and value."""
 

@@ -42,8 +42,11 @@ class Publisher(Protocol):
     def connect(self) -> None:
         """Connect or reconnect, and declare the exchanges and queues without which messages would be lost."""
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Sequence[int]:
         """Publish messages in order; return once the broker has taken responsibility for all of them.
+
+        Return the indexes of mandatory messages that the broker has dropped because no queue takes them, in ascending
+        order. A publisher that keeps such messages raises MessageNotTaken instead.
 
         After BrokerUnavailable each message may or may not have been accepted: publish all of them again. Raises
         MessageRefused if the broker will never accept one of them; publish singly to find it. Raises

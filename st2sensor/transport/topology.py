@@ -10,9 +10,13 @@ CREATE, UPDATE, DELETE = "create", "update", "delete"
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Names that start with one `[messaging] prefix`."""
+    """Names that start with one `[messaging] prefix`.
+
+    :param feeds_stackstorm: whether the messages are for StackStorm, so that the rules engine's queue is declared.
+    """
 
     prefix: str
+    feeds_stackstorm: bool = True
 
     @property
     def dispatch(self) -> str:

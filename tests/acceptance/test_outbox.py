@@ -496,6 +496,41 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(workspace: Workspace)
     assert dead_letters(workspace) == []
 
 
+def test_what_no_queue_takes_is_kept_shown_and_replayed_once_a_queue_is_bound(
+    workspace: Workspace, rabbit_server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "declare_queue", lambda: None)
+    stream = Stream(workspace)
+    container = workspace.start()
+    stream.wait_for(20)
+    stream.end()
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return workspace.run("st2sensor", "--config-file", str(workspace.config), *arguments)
+
+    def unrouted() -> list[int]:
+        letters = [item for item in dead_letters(workspace) if item["trigger"] == "stream.number"]
+        assert {letter["state"] for letter in letters} <= {"unrouted"}
+        return [letter["payload"]["n"] for letter in letters]
+
+    expected = stream.accepted()
+    eventually("all are kept", lambda: unrouted() == expected)
+    (listed,) = json.loads(command("list", "--json").stdout)
+    assert listed["unrouted"] == len(expected)
+    assert "unrouted" in command("list").stdout
+    assert container.log.count("takes the routing key trigger_instance: these triggers") == 1
+    assert command("dead-letters", "list", "--state", "dead").stdout.startswith("0 dead letters")
+    refused = command("dead-letters", "replay", "--all", "--state", "unrouted")
+    assert refused.returncode == 1
+    assert "no queue takes it; declare a durable queue" in refused.stderr
+
+    Workspace.declare_queue(workspace)
+    done = command("dead-letters", "replay", "--all", "--state", "unrouted")
+    assert done.returncode == 0, done.stderr
+    assert dead_letters(workspace) == []
+    assert drain(rabbit_server, workspace) == expected
+
+
 def test_a_daemon_delivers_what_a_container_of_one_sensor_left_behind(
     folder: Path, rabbit_server: RabbitMQ, mongo_server: MongoDB
 ) -> None:

@@ -6,11 +6,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import pika
 import pytest
 
-from st2sensor.errors import BrokerUnavailable, RoutingKeyForbidden
+from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbidden
 from st2sensor.transport import local
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
@@ -18,7 +20,7 @@ from st2sensor.transport.base import Message, Subscription, Transport
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
 from tests.plugins.patience import SOON
-from tests.support.servers.rabbitmq import RabbitMQ
+from tests.support.servers.rabbitmq import RabbitMQ, parameters
 
 TOPOLOGY = Topology(f"t{uuid.uuid4().hex[:8]}")
 
@@ -196,3 +198,37 @@ def test_a_refused_exchange_is_an_outage(limited_url: str) -> None:
         with pytest.raises(BrokerUnavailable) as caught:
             publisher.publish([message(1, CLOSED.dispatch, "good")])
         assert not isinstance(caught.value, RoutingKeyForbidden)
+
+
+LONELY = Topology(f"lonely{uuid.uuid4().hex[:8]}", feeds_stackstorm=False)
+
+
+def test_messages_that_no_queue_takes_are_reported_and_the_others_arrive(rabbit_server: RabbitMQ) -> None:
+    transport = AmqpTransport(Broker(urls=(rabbit_server.url,)), LONELY, drops_unrouted=True)
+    with closing(transport.publisher()) as publisher:
+        publisher.connect()
+        batch = [
+            replace(message(number, LONELY.dispatch, key), mandatory=True, body=b"x" * 20_000)
+            for number in range(200)
+            for key in ("wanted", "lost")
+        ]
+        assert list(publisher.publish(batch)) == list(range(400))
+        with pika.BlockingConnection(parameters(rabbit_server.url)) as connection:
+            channel = connection.channel()
+            with pytest.raises(pika.exceptions.ChannelClosedByBroker):
+                channel.queue_declare(LONELY.rules_engine, passive=True)
+            channel = connection.channel()
+            queue = channel.queue_declare("", exclusive=True).method.queue
+            channel.queue_bind(queue, LONELY.dispatch, "wanted")
+            assert list(publisher.publish(batch)) == list(range(1, 400, 2))
+            arrived = [channel.basic_get(queue, auto_ack=True)[1].message_id for _ in range(200)]
+            assert arrived == [f"m{number}" for number in range(200)]
+        assert publisher.health.ok
+
+
+def test_a_publisher_that_keeps_unrouted_messages_reports_a_problem(rabbit_server: RabbitMQ) -> None:
+    transport = AmqpTransport(Broker(urls=(rabbit_server.url,)), LONELY)
+    with closing(transport.publisher()) as publisher:
+        publisher.connect()
+        with pytest.raises(MessageNotTaken, match="has no queue for lost"):
+            publisher.publish([replace(message(1, LONELY.dispatch, "lost"), mandatory=True)])

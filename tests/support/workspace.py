@@ -189,11 +189,30 @@ class Workspace:
 
         :param prefix: the words before the command.
         """
+        self.declare_queue()
         container = Container(self, arguments, within, config or self.config, prefix)
         self._containers.append(container)
         return container
 
     # Eyes.
+
+    def declare_queue(self) -> None:
+        """Declare a durable queue for all triggers, as a consumer of JSON does before the container starts.
+
+        It has the name of StackStorm's queue, which a container declares only for StackStorm. Does nothing while the
+        broker is away.
+        """
+        if self.serializer != "json" or not self.messaging.startswith("amqp://"):
+            return
+        with (
+            contextlib.suppress(pika.exceptions.AMQPError, OSError),
+            pika.BlockingConnection(parameters(self.messaging)) as connection,
+        ):
+            channel = connection.channel()
+            exchange = f"{self.prefix}.trigger_instances_dispatch"
+            channel.exchange_declare(exchange, "topic", durable=True)
+            channel.queue_declare(f"{exchange}.rules_engine", durable=True)
+            channel.queue_bind(f"{exchange}.rules_engine", exchange, "#")
 
     def listen(self) -> Listener:
         """Observe every trigger instance from now on."""

@@ -12,7 +12,7 @@ import click
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.events.publishing import objections
+from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line, printable
@@ -27,9 +27,9 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 
-def list_(config_files: Sequence[str], *, json_output: bool) -> None:
+def list_(config_files: Sequence[str], *, state: str | None, json_output: bool) -> None:
     settings = configured(config_files)
-    letters = _letters(settings).all()
+    letters = _letters(settings).all(state)
     if json_output:
         _echo_list(letters)
         return
@@ -63,10 +63,12 @@ def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output
         click.echo(json.dumps(item, indent=2))
 
 
-def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, force: bool) -> int:
+def replay(
+    config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, state: str | None, force: bool
+) -> int:
     settings = configured(config_files)
     dead = _letters(settings)
-    letters = list(dead.all()) if everything else dead.get(identifiers)
+    letters = list(dead.all(state)) if everything or state else dead.get(identifiers)
     refused = {} if force else _objections(settings, letters)
     for letter in letters:
         if letter.id in refused:
@@ -80,26 +82,35 @@ def replay(config_files: Sequence[str], *, identifiers: Sequence[int], everythin
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
-    """Publish a letter and delete it. It is kept if the broker refuses it, or if it cannot be encoded."""
+    """Publish a letter and delete it. It stays if the broker refuses it, no queue takes it, or it cannot be encoded."""
     try:
         # Connect for each letter: a broker closes the channel when it refuses a message.
         publisher.connect()
-        publisher.publish([message_of(letter.entry, settings.messaging)])
+        unrouted = publisher.publish([message_of(letter.entry, settings.messaging)])
     except BrokerUnavailable:
         raise
     except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
         click.echo(f"{letter.id} stays: {printable(str(problem))}", err=True)
+        return False
+    if unrouted:
+        click.echo(f"{letter.id} stays: no queue takes it; {REMEDY}", err=True)
         return False
     dead.remove([letter.id])
     return True
 
 
 def purge(
-    config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, older_than: float | None
+    config_files: Sequence[str],
+    *,
+    identifiers: Sequence[int],
+    everything: bool,
+    state: str | None,
+    older_than: float | None,
 ) -> None:
     settings = configured(config_files)
     dead = _letters(settings)
-    chosen = dead.ids(older_than) if everything or older_than is not None else dead.known(identifiers)
+    by_kind = everything or state is not None or older_than is not None
+    chosen = dead.ids(older_than, state) if by_kind else dead.known(identifiers)
     dead.remove(chosen)
     dead.give_back()
     click.echo(f"{len(chosen)} deleted")
@@ -136,6 +147,7 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
         "time": _time(entry.created),
         "sensor": entry.sensor,
         "trigger": body["trigger"],
+        "state": letter.state,
         "reason": entry.reason,
         "payload": plain(body["payload"]) if entry.tagged else body["payload"],
         "trace_context": body["trace_context"],

@@ -14,11 +14,11 @@ import click
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
 from st2sensor.cli.events.instance import Instance
-from st2sensor.cli.events.publishing import objections
+from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.text.printable import printable
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
-from st2sensor.errors import MessageRefused
+from st2sensor.errors import MessageNotTaken, MessageRefused
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import isotime, rpc
 from st2sensor.settings import Settings
@@ -59,7 +59,8 @@ def replay(
         publisher.connect()
         for line, instance in _paced(accepted, publisher, None if at_once else speed):
             try:
-                publisher.publish([message_of(_entry(instance, keep_ids), settings.messaging)])
+                if publisher.publish([message_of(_entry(instance, keep_ids), settings.messaging)]):
+                    raise MessageNotTaken(f"{file}:{line}: no queue takes it; {REMEDY}")
                 published += 1
             except MessageRefused as problem:
                 click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import sensors
+from st2sensor.cli.inspection.sensor_table import unrouted
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line, printable
@@ -124,6 +125,8 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
     ]
     if report.held_back:
         found.append(("held back", Text(report.held_back, "red")))
+    if report.unrouted:
+        found.append(("unrouted", Text(unrouted(report), "red")))
     hang = report.hang
     if hang:
         found.append(("hangs", Text(f"{units.hang(hang)}; it began at {units.clock(hang.since)}", "yellow")))

@@ -141,6 +141,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             broker=lambda: delivery.health,
             held_back=lambda: delivery.held_back,
             held_of=lambda: delivery.held_by_sensor,
+            unrouted_keys=lambda: delivery.unrouted_keys,
             audience=lambda: audience.health,
         )
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)

@@ -11,6 +11,11 @@ section = click.Group("Triggers, rules and dead letters")
 
 chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
 every = click.option("--all", "everything", is_flag=True, help="Choose all of them.")
+in_state = click.option(
+    "--state",
+    type=click.Choice(["dead", "unrouted"]),
+    help="Choose those that cannot be published, or that no queue took.",
+)
 
 
 @section.group(
@@ -74,11 +79,12 @@ def rules() -> None:
 def dead_letters() -> None:
     """Show, replay and delete triggers that failed to publish.
 
-    Their types were unknown, their payloads were invalid, or the broker refused them.
+    Their types were unknown, their payloads were invalid, the broker refused them, or no queue took them.
     """
 
 
 @dead_letters.command("list", epilog=examples("st2sensor dead-letters list", "st2sensor dead-letters list --json"))
+@in_state
 @as_json
 @runs("st2sensor.cli.commands.dead_letters:list_")
 def list_() -> None:
@@ -96,6 +102,7 @@ def show() -> None:
 @dead_letters.command(epilog=examples("st2sensor dead-letters replay 7 8", "st2sensor dead-letters replay --all"))
 @chosen
 @every
+@in_state
 @click.option("--force", is_flag=True, help="Publish letters that are still unknown or invalid as well.")
 @runs("st2sensor.cli.commands.dead_letters:replay")
 def replay() -> None:
@@ -109,6 +116,7 @@ def replay() -> None:
 @dead_letters.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
 @chosen
 @every
+@in_state
 @click.option(
     "--older-than",
     type=float,

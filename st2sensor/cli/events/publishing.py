@@ -12,12 +12,16 @@ from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.event import Event
+from st2sensor.errors import MessageNotTaken
 from st2sensor.models import CORE_PACK, Refusal, Trigger, TriggerType
 from st2sensor.outbox.entry import Entry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND
+
+REMEDY = "declare a durable queue, and bind it to the exchange of triggers"
+"""What to do about triggers that no queue takes."""
 
 
 def registered(settings: Settings) -> Catalogue:
@@ -43,14 +47,16 @@ def objections(settings: Settings, events: Sequence[Event], catalogue: Catalogue
 
 
 def publish(settings: Settings, events: Sequence[Event], catalogue: Catalogue | None = None) -> None:
-    """Publish events in order, straight to the broker. Raises TransportError.
+    """Publish events in order, straight to the broker. Raises TransportError, also if no queue takes an event.
 
     :param catalogue: the registered types; without it each event must name its type.
     """
     entries = [_entry(event, catalogue) for event in events]
     with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         publisher.connect()
-        publisher.publish([message_of(entry, settings.messaging) for entry in entries])
+        unrouted = publisher.publish([message_of(entry, settings.messaging) for entry in entries])
+    if unrouted:
+        raise MessageNotTaken(f"no queue takes {len(unrouted)} of {len(entries)} triggers; {REMEDY}")
 
 
 def _entry(event: Event, catalogue: Catalogue | None) -> Entry:

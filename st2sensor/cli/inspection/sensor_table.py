@@ -57,11 +57,16 @@ def why(report: SensorReport) -> str:
     if hang:
         return hang
     if not report.failing:
-        return report.held_back
+        return report.held_back or unrouted(report)
     ended, error = report.last_exit, report.last_error
     if ended is not None and (error is None or error.at < ended.at):
         return ended.text.partition("\n")[0]
     return "" if error is None else error.text.rstrip().rpartition("\n")[2]
+
+
+def unrouted(report: SensorReport) -> str:
+    """Return a line about triggers that no queue has taken; empty if there are none."""
+    return f"{units.count(report.unrouted, 'trigger')} unrouted: no queue takes them" if report.unrouted else ""
 
 
 def _state(report: SensorReport) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from st2sensor.dispatch.dispatcher import Dispatcher
@@ -18,6 +18,7 @@ class Pipeline:
     :param broker: returns the health of the broker.
     :param held_back: returns the health of routing keys, which is bad while the broker refuses any.
     :param held_of: returns a text for each sensor whose triggers are waiting for that reason.
+    :param unrouted_keys: returns the routing keys that no queue takes now.
     :param audience: returns whether the consumers of triggers can read the serializer.
     """
 
@@ -27,4 +28,5 @@ class Pipeline:
     broker: Callable[[], Health]
     held_back: Callable[[], Health]
     held_of: Callable[[], Mapping[str, str]]
+    unrouted_keys: Callable[[], Sequence[str]]
     audience: Callable[[], Health]

@@ -19,6 +19,7 @@ from st2sensor.container.operators.usage import Blocking, Sampler
 from st2sensor.container.supervision.child import Child, State, is_healthy, summary
 from st2sensor.container.supervision.children import Children
 from st2sensor.container.supervision.recorder import Recorder
+from st2sensor.delivery.unrouted import told
 from st2sensor.dispatch.traffic import per_minute
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
@@ -158,7 +159,8 @@ class Reporter:
     def notes(self) -> tuple[str, ...]:
         """Return remarks about problems that do not keep the container from working."""
         hanging = summary_of_hangs(self._sources.hangs.all())
-        return tuple(filter(None, (hanging, self._pipeline.audience().reason)))
+        unrouted = told(self._outbox.unrouted, self._pipeline.unrouted_keys())
+        return tuple(filter(None, (hanging, self._pipeline.audience().reason, unrouted)))
 
     def _leases(self) -> Iterable[Check]:
         membership = self._sources.membership()
@@ -237,6 +239,7 @@ class Reporter:
             invalid=flow.invalid,
             last_invalid=flow.last_invalid,
             dead=self._traffic.dead(ref),
+            unrouted=self._traffic.not_routed(ref),
             memory=round(usage.memory, -5) if usage else None,
             cpu=round(usage.cpu, 2) if usage else None,
             digest=child.digest if child else None,

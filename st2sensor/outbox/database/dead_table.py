@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of
@@ -26,9 +26,12 @@ DAY = 86400.0
 PRUNE_INTERVAL = 600.0
 """Seconds between two prunings if no new letter arrives. Each pruning also stores the clock."""
 
-BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-MOVE = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried) SELECT {COLUMNS}, ?, ? FROM outbox WHERE id = ?"
-NEWER = f"SELECT id, {SIZE}, buried FROM dead_letters WHERE id > ? ORDER BY id"
+MARKS = ", ".join("?" * (COLUMNS.count(",") + 1))
+BURY = f"INSERT INTO dead_letters ({COLUMNS}, reason, buried, unrouted) VALUES ({MARKS}, ?, ?, ?)"
+MOVE = (
+    f"INSERT INTO dead_letters ({COLUMNS}, reason, buried, unrouted) SELECT {COLUMNS}, ?, ?, ? FROM outbox WHERE id = ?"
+)
+NEWER = f"SELECT id, {SIZE}, buried, unrouted FROM dead_letters WHERE id > ? ORDER BY id"
 
 
 def boot_time() -> float:
@@ -42,8 +45,43 @@ def run_clock(connection: sqlite3.Connection) -> float:
     return float(row[0]) if row else 0.0
 
 
+class Kept:
+    """The letters of one state, and their limits.
+
+    :param number: the maximum number.
+    :param size: the maximum number of bytes. A single letter that is larger stays until the next letter arrives.
+    :param age: the maximum age, in seconds. 0 keeps none.
+    """
+
+    def __init__(self, *, number: int, size: int, age: float) -> None:
+        self._number, self._size, self._age = number, size, age
+        self._letters: deque[tuple[int, int, float]] = deque()
+        """Id, size and time of burial of each letter, in the order of ids."""
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def add(self, identifier: int, size: int, buried: float) -> None:
+        self._letters.append((identifier, size, buried))
+        self._bytes += size
+
+    def surplus(self, now: float) -> Iterator[int]:
+        """Drop the oldest letters until all limits hold, and yield their ids."""
+        letters = self._letters
+        while letters and (
+            len(letters) > self._number
+            or (self._bytes > self._size and len(letters) > 1)
+            or now - letters[0][2] > self._age
+            or self._age == 0
+        ):
+            identifier, size, _ = letters.popleft()
+            self._bytes -= size
+            yield identifier
+
+
 class DeadTable:
-    """The dead letters of one connection.
+    """The dead letters of one connection. Those that no queue took have limits of their own.
 
     Methods that write need a transaction. They raise sqlite3.Error; after a rollback call `forget`.
     """
@@ -56,9 +94,10 @@ class DeadTable:
         self._clock = clock
         self._before = run_clock(connection)
         self._began = clock()
-        self._letters: deque[tuple[int, int, float]] = deque()
-        """Id, size and time of burial of each letter, in the order of ids."""
-        self._bytes = 0
+        self._last = 0
+        """The newest id that is known."""
+        self._kept: tuple[Kept, Kept] = self._none()
+        """Dead letters, and unrouted ones."""
         self._version: int | None = None
         """SQLite's data_version, which changes when another process changes the file."""
         self.due = clock() + PRUNE_INTERVAL
@@ -66,40 +105,44 @@ class DeadTable:
 
     @property
     def is_due(self) -> bool:
-        return self._clock() >= self.due
+        return self._clock() >= self.due or self._has_changed()
+
+    @property
+    def dead(self) -> int:
+        """Number of dead letters that are not unrouted. For any thread."""
+        return len(self._kept[0])
+
+    @property
+    def unrouted(self) -> int:
+        """Number of letters that no queue took. For any thread."""
+        return len(self._kept[1])
 
     def bury(self, entries: Sequence[Entry], settled: Sequence[Settled]) -> None:
         """Store entries that were never in the outbox, and move settled rows that have a reason here."""
         if not entries and not any(item.reason for item in settled):
             return
         now = self._now()
-        dead = [(*columns_of(entry), objection.bounded(entry.reason or ""), now) for entry in entries]
-        moved = [(objection.bounded(item.reason), now, item.id) for item in settled if item.reason is not None]
+        dead = [
+            (*columns_of(entry), objection.bounded(entry.reason or ""), now, entry.is_unrouted) for entry in entries
+        ]
+        moved = [
+            (objection.bounded(item.reason), now, item.is_unrouted, item.id)
+            for item in settled
+            if item.reason is not None
+        ]
         self._connection.executemany(BURY, dead)
         self._connection.executemany(MOVE, moved)
         self.prune()
 
-    def prune(self) -> int:
-        """Delete the oldest letters until all limits hold. Return the number of letters that are left.
-
-        A single letter that exceeds the limit of size stays until the next letter arrives.
-        """
+    def prune(self) -> None:
+        """Delete the oldest letters until all limits hold."""
         self._learn()
-        now, through = self._now(), 0
-        options = self._options
-        while self._letters and (
-            len(self._letters) > options.dead_letters_max_number
-            or (self._bytes > options.dead_letters_max_size and len(self._letters) > 1)
-            or now - self._letters[0][2] > options.dead_letters_max_age * DAY
-            or options.dead_letters_max_age == 0
-        ):
-            through, size, _ = self._letters.popleft()
-            self._bytes -= size
-        if through:
-            self._connection.execute("DELETE FROM dead_letters WHERE id <= ?", (through,))
+        now = self._now()
+        surplus = [(identifier,) for kept in self._kept for identifier in kept.surplus(now)]
+        if surplus:
+            self._connection.executemany("DELETE FROM dead_letters WHERE id = ?", surplus)
         self._connection.execute("UPDATE run_clock SET seconds = ?", (now,))
         self.due = self._clock() + PRUNE_INTERVAL
-        return len(self._letters)
 
     def forget(self) -> None:
         """Discard the state in memory after a rollback, so that the file is read again."""
@@ -112,14 +155,34 @@ class DeadTable:
     def _now(self) -> float:
         return self._before + max(0.0, self._clock() - self._began)
 
+    def _none(self) -> tuple[Kept, Kept]:
+        options = self._options
+        return (
+            Kept(
+                number=options.dead_letters_max_number,
+                size=options.dead_letters_max_size,
+                age=options.dead_letters_max_age * DAY,
+            ),
+            Kept(
+                number=options.unrouted_max_number, size=options.unrouted_max_size, age=options.unrouted_max_age * DAY
+            ),
+        )
+
+    def _has_changed(self) -> bool:
+        """Return whether another process has changed the file since `prune`."""
+        return self._version is not None and self._read_version() != self._version
+
+    def _read_version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def _learn(self) -> None:
         """Read new letters, or all letters if another process has changed the file."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        version = self._read_version()
         if version != self._version:
-            self._letters.clear()
-            self._bytes = 0
+            self._kept = self._none()
+            self._last = 0
             self._version = version
-        last = self._letters[-1][0] if self._letters else 0
-        for letter in self._connection.execute(NEWER, (last,)):
-            self._letters.append(letter)
-            self._bytes += letter[1]
+        for identifier, size, buried, unrouted in self._connection.execute(NEWER, (self._last,)):
+            self._kept[bool(unrouted)].add(identifier, size, buried)
+            self._last = identifier

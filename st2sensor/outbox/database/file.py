@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
     trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL,
-    reason TEXT NOT NULL, fence INTEGER, buried REAL NOT NULL DEFAULT 0
+    reason TEXT NOT NULL, fence INTEGER, buried REAL NOT NULL DEFAULT 0, unrouted INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS run_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL);
 INSERT OR IGNORE INTO run_clock VALUES (1, 0);
@@ -32,6 +32,7 @@ ADDED = (
     ("outbox", "fence", "INTEGER"),
     ("dead_letters", "fence", "INTEGER"),
     ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
+    ("dead_letters", "unrouted", "INTEGER NOT NULL DEFAULT 0"),
 )
 """Columns that the tables of earlier versions lack."""
 

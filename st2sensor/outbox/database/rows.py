@@ -44,7 +44,7 @@ def columns_of(entry: Entry) -> tuple[object, ...]:
     )
 
 
-def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
+def entry_of(columns: Sequence[Any], reason: str | None = None, *, is_unrouted: bool = False) -> Entry:
     """Return the entry with these values of COLUMNS."""
     message_id, sensor, trigger, trigger_type, created, tagged, body, fence = columns
     return Entry(
@@ -57,4 +57,5 @@ def entry_of(columns: Sequence[Any], reason: str | None = None) -> Entry:
         body=body,
         reason=reason,
         fence=fence,
+        is_unrouted=is_unrouted,
     )

@@ -187,11 +187,11 @@ class Store:
 
     # Upkeep of the file.
 
-    def prune(self) -> int:
-        """Delete dead letters that exceed a limit. Return the number of those that are left."""
+    def prune(self) -> None:
+        """Delete dead letters that exceed a limit."""
         connection = self._open()
         with self._transaction(connection):
-            return self.graveyard.prune()
+            self.graveyard.prune()
 
     def shrink(self) -> bool:
         """Give some space back to the disk. Return whether there is more to give."""

@@ -157,14 +157,17 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 def declare(wire: Wire, topology: Topology) -> None:
-    """Create StackStorm's exchanges, and the rules engine's queue, so that the first messages are kept.
+    """Create StackStorm's exchanges and, for StackStorm, the rules engine's queue, so that the first messages are kept.
 
-    Existing ones are left as they are: operators may have given the queue another type or a policy.
+    Without StackStorm nothing would ever empty that queue. Existing ones are left as they are: operators may have given
+    the queue another type or a policy.
     """
     for exchange in topology.exchanges:
         if not _exists(wire, "exchange_declare", exchange, "topic"):
             with wire.channel() as channel:
                 channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+    if not topology.feeds_stackstorm:
+        return
     if not _exists(wire, "queue_declare", topology.rules_engine):
         with wire.channel() as channel:
             channel.queue_declare(topology.rules_engine, durable=True, auto_delete=False, exclusive=False)

@@ -6,25 +6,22 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import amqp
 from amqp import spec
-from kombu.compression import compress
 
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbidden
 from st2sensor.health import Health, changed
 from st2sensor.transport.amqp.confirms import Confirms
 from st2sensor.transport.amqp.connection import Broker, consumers
+from st2sensor.transport.amqp.envelope import amqp_message, compressed
 from st2sensor.transport.amqp.frames import FrameBuffer
+from st2sensor.transport.amqp.returned import Returned
 from st2sensor.transport.amqp.wire import Wire
 from st2sensor.transport.base import Message
 from st2sensor.transport.topology import Topology
 
 LOG = logging.getLogger("st2sensor.broker")
-
-PERSISTENT = 2
-"""AMQP's delivery mode for messages that survive a restart of the broker."""
 
 STALL_CHECK_INTERVAL = 1.0
 """Seconds between two checks of the broker's progress."""
@@ -44,30 +41,36 @@ PERMITTED = 10_000
 TOPIC_REFUSED = "access to topic '"
 """RabbitMQ's words before a refused routing key. For a whole exchange it says `exchange` instead of `topic`."""
 
-COMPRESSIONS = {"bz2": "bzip2"}
-"""kombu's names of compressions for which StackStorm has another name."""
-
 
 class AmqpPublisher:
     """A connection with one channel in confirm mode. For one thread, except `health`.
 
     :param patience: seconds that connecting and the first `publish` may take together, and each further `publish`;
         None to wait as long as the broker shows that it is alive.
+    :param drops_unrouted: whether the broker may drop messages that no queue takes; `publish` reports them.
     """
 
     def __init__(
-        self, broker: Broker, topology: Topology, compression: str | None = None, patience: float | None = None
+        self,
+        broker: Broker,
+        topology: Topology,
+        compression: str | None = None,
+        patience: float | None = None,
+        *,
+        drops_unrouted: bool = False,
     ) -> None:
         self._broker = broker
         self._compression = compression
         self._topology = topology
         self._patience = patience
+        self._drops_unrouted = drops_unrouted
         self._until: float | None = None
         """When connecting and the first `publish` are given up, on the monotonic clock."""
         self._frames = FrameBuffer()
         self._wire: Wire | None = None
         self._channel: amqp.Channel | None = None
         self._confirms = Confirms()
+        self._returned = Returned(())
         self._permitted: set[tuple[str, str]] = set()
         """Pairs of exchange and routing key under which this connection's user may publish."""
         self.health = Health(reason="")
@@ -95,17 +98,19 @@ class AmqpPublisher:
         channel.events["basic_return"].add(self._on_return)
         return channel
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Sequence[int]:
         wire = self._wire
         if wire is None:
             raise BrokerUnavailable(f"not connected to the broker at {self._broker.address}")
         with self._failures(wire), self._in_time(wire):
             channel = self._channel = self._channel or self._open_channel(wire)
-            with self._broker.refusals(), self._forbidden(messages, self._confirms.sent):
+            returned = self._returned = Returned(messages)
+            with self._broker.refusals(), self._forbidden(messages, self._confirms.sent, returned):
                 for run in self._runs(messages):
                     self._publish(wire, channel, run)
         self._report("")
         self._until = None
+        return returned.indexes
 
     @contextmanager
     def _in_time(self, wire: Wire) -> Iterator[None]:
@@ -204,7 +209,7 @@ class AmqpPublisher:
         self.health = changed(self.health, reason)
 
     @contextmanager
-    def _forbidden(self, messages: Sequence[Message], before: int) -> Iterator[None]:
+    def _forbidden(self, messages: Sequence[Message], before: int, returned: Returned) -> Iterator[None]:
         """Turn the refusal of a routing key into RoutingKeyForbidden. The next `publish` opens a new channel.
 
         :param before: the number of messages sent on this channel before these.
@@ -225,6 +230,7 @@ class AmqpPublisher:
                 " for it (rabbitmqctl set_topic_permissions)",
                 routing_key=key,
                 confirmed=confirmed,
+                unrouted=returned.indexes,
             ) from refusal
 
     def _send(self, channel: amqp.Channel, message: Message) -> None:
@@ -232,7 +238,7 @@ class AmqpPublisher:
         # Not basic_publish(), which polls the socket before each message.
         arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
         channel.send_method(
-            spec.Basic.Publish, "Bssbb", arguments, _amqp_message(_compressed(message, self._compression))
+            spec.Basic.Publish, "Bssbb", arguments, amqp_message(compressed(message, self._compression))
         )
 
     def consumers(self) -> int | None:
@@ -263,8 +269,12 @@ class AmqpPublisher:
         self._confirms.ack(delivery_tag, multiple)
 
     def _on_return(self, exception: Exception, exchange: str, routing_key: str, message: amqp.Message) -> None:  # noqa: ARG002
-        # A return precedes the confirm of the same message. Reconnecting declares the queue.
-        self._confirms.problem = f"has no queue for {routing_key} on {exchange}"
+        # A return precedes the confirm of the same message.
+        if self._drops_unrouted:
+            self._returned.add(message.properties.get("message_id"), routing_key)
+        else:
+            # Reconnecting declares StackStorm's queue.
+            self._confirms.problem = f"has no queue for {routing_key} on {exchange}"
 
 
 def _is_named(key: str, rest: str) -> bool:
@@ -274,23 +284,3 @@ def _is_named(key: str, rest: str) -> bool:
     """
     cut = rest.removesuffix("...")
     return rest.startswith(f"{key}'") or ("'" not in cut and key.startswith(cut))
-
-
-def _compressed(message: Message, compression: str | None) -> Message:
-    """Compress a message as kombu does, so that StackStorm understands it. Announcements are too small for that."""
-    if compression is None or message.id is None:
-        return message
-    body, kind = compress(message.body, COMPRESSIONS.get(compression, compression))
-    return replace(message, body=body, headers={**message.headers, "compression": kind})
-
-
-def _amqp_message(message: Message) -> amqp.Message:
-    return amqp.Message(
-        message.body,
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
-        application_headers=message.headers,
-        delivery_mode=PERSISTENT,
-        priority=0,
-        **({} if message.id is None else {"message_id": message.id}),
-    )

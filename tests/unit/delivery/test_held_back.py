@@ -31,7 +31,7 @@ class Permitting(Broker):
         self.forbidden = set(forbidden)
         self.refusals = 0
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Sequence[int]:
         for index, message in enumerate(messages):
             if self.away.is_set():
                 raise BrokerUnavailable("away")
@@ -41,6 +41,7 @@ class Permitting(Broker):
                     f"{message.routing_key} is refused", routing_key=message.routing_key, confirmed=tuple(range(index))
                 )
             self.taken.append(message.body.decode())
+        return ()
 
 
 def of(kind: str, number: int) -> Entry:
@@ -122,10 +123,11 @@ def test_an_outage_in_between_neither_repeats_nor_loses_what_is_held_back(tmp_pa
     path = tmp_path / "outbox.db"
 
     class Lost(Permitting):
-        def publish(self, messages: Sequence[Message]) -> None:
-            super().publish(messages[:3])
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+            unrouted = super().publish(messages[:3])
             if len(messages) > 3:
                 raise BrokerUnavailable("lost")
+            return unrouted
 
     broker = Lost("p.bad")
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.01)) as delivery:
@@ -231,11 +233,11 @@ def test_a_dead_letter_among_messages_held_back_is_kept_once_whatever_happens_to
     class Wavering(Permitting):
         """Goes away in the middle of the first window that is published again."""
 
-        def publish(self, messages: Sequence[Message]) -> None:
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
             if len(messages) > 1 and is_strict[0] and not raised:
                 raised.append(len(messages))
                 raise BrokerUnavailable("away")
-            super().publish(messages)
+            return super().publish(messages)
 
     broker = Wavering("p.bad")
     with (

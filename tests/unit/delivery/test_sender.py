@@ -24,7 +24,15 @@ class Ledger:
     def __init__(self) -> None:
         self.settled: list[tuple[int, str | None, bool]] = []
 
-    def settle(self, rows: Iterable[Row], reason: str | None = None, *, were_held: bool = False) -> None:
+    def settle(
+        self,
+        rows: Iterable[Row],
+        reason: str | None = None,
+        *,
+        were_held: bool = False,
+        is_unrouted: bool = False,
+    ) -> None:
+        assert not is_unrouted
         self.settled += [(row.id, reason, were_held) for row in rows]
 
 
@@ -75,7 +83,7 @@ def test_rows_without_a_message_become_dead_letters_that_show_no_secret(
 
 
 def test_a_confirmed_window_is_counted_once(sender: Sender, metrics: Mock, traffic: Traffic) -> None:
-    publisher: Any = Mock()
+    publisher: Any = Mock(publish=Mock(return_value=()))
     window = rows(1, 4)
     sender.publish(publisher, window, sender.messages(window))
     ((messages,), _) = publisher.publish.call_args
@@ -86,7 +94,7 @@ def test_a_confirmed_window_is_counted_once(sender: Sender, metrics: Mock, traff
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("away"), MessageRefused("too large"), KeyError("x")])
 def test_a_window_that_fails_is_not_counted(sender: Sender, metrics: Mock, traffic: Traffic, error: Exception) -> None:
-    publisher: Any = Mock()
+    publisher: Any = Mock(publish=Mock(return_value=()))
     publisher.publish.side_effect = error
     window = rows(1, 4)
     with pytest.raises(type(error)):
@@ -96,7 +104,7 @@ def test_a_window_that_fails_is_not_counted(sender: Sender, metrics: Mock, traff
 
 
 def test_a_single_message_that_always_fails_unexpectedly_counts_as_refused(sender: Sender) -> None:
-    publisher: Any = Mock()
+    publisher: Any = Mock(publish=Mock(return_value=()))
     window = rows(1)
     messages = sender.messages(window)
 
@@ -116,7 +124,7 @@ def test_a_single_message_that_always_fails_unexpectedly_counts_as_refused(sende
 
 
 def test_several_messages_that_fail_unexpectedly_are_never_refused_together(sender: Sender) -> None:
-    publisher: Any = Mock()
+    publisher: Any = Mock(publish=Mock(return_value=()))
     publisher.publish.side_effect = KeyError("x")
     window = rows(1, 4)
     messages = sender.messages(window)

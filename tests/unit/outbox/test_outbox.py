@@ -85,12 +85,13 @@ class Broker:
         if self.away.is_set():
             raise BrokerUnavailable("away")
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Sequence[int]:
         for message in messages:
             if self.away.is_set():
                 raise BrokerUnavailable("away")
             self.taken.append(message.body.decode())
         self.batches.append(len(messages))
+        return ()
 
     def consumers(self) -> int | None:
         return None
@@ -183,12 +184,12 @@ def test_a_batch_the_broker_broke_off_is_published_again_whole(tmp_path: Path) -
     path, broker = tmp_path / "outbox.db", Broker()
 
     class Flaky(Broker):
-        def publish(self, messages: Sequence[Message]) -> None:
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
             if not self.batches:
                 self.taken.append(messages[0].body.decode())
                 self.batches.append(0)
                 raise BrokerUnavailable("lost")
-            super().publish(messages)
+            return super().publish(messages)
 
     broker = Flaky()
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
@@ -229,10 +230,10 @@ def test_an_entry_that_cannot_be_encoded_is_a_dead_letter_and_stops_nobody(tmp_p
 
 def test_a_message_the_broker_refuses_for_good_is_found_and_becomes_a_dead_letter(tmp_path: Path) -> None:
     class Picky(Broker):
-        def publish(self, messages: Sequence[Message]) -> None:
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
             if any(message.body == b"3" for message in messages):
                 raise MessageRefused("too large")
-            super().publish(messages)
+            return super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Picky()
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
@@ -249,11 +250,11 @@ def test_an_unexpected_error_of_the_publisher_is_logged_and_survived(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Odd(Broker):
-        def publish(self, messages: Sequence[Message]) -> None:
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
             if not self.batches:
                 self.batches.append(0)
                 raise ZeroDivisionError("odd")
-            super().publish(messages)
+            return super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Odd()
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:
@@ -392,15 +393,18 @@ def test_the_age_of_a_dead_letter_is_the_time_in_which_containers_have_run(tmp_p
         for created in (0.0, 4e9):
             first.bury([replace(entry(1, reason="odd"), created=created)], ())
         now[0] += 0.6 * DAY
-        assert first.prune() == 2
+        first.prune()
+        assert first.dead == 2
         # After a reboot, the machine's own clock starts again.
         now[0] = 5.0
         second = graveyard()
         second.bury([entry(2, reason="new")], ())
         now[0] += 0.3 * DAY
-        assert second.prune() == 3
+        second.prune()
+        assert second.dead == 3
         now[0] += 0.2 * DAY
-        assert second.prune() == 1
+        second.prune()
+        assert second.dead == 1
     assert on_disk(path, "dead_letters") == ["2"]
     assert DeadLetters(path).ids(older_than=0.4) == [3]
     assert DeadLetters(path).ids(older_than=0.6) == []
@@ -673,10 +677,10 @@ def test_the_bytes_that_wait_are_known_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_message_that_the_publisher_always_fails_over_becomes_a_dead_letter(tmp_path: Path) -> None:
     class Poisoned(Broker):
-        def publish(self, messages: Sequence[Message]) -> None:
+        def publish(self, messages: Sequence[Message]) -> Sequence[int]:
             if any(message.body == b"3" for message in messages):
                 raise ZeroDivisionError("odd")
-            super().publish(messages)
+            return super().publish(messages)
 
     path, broker = tmp_path / "outbox.db", Poisoned()
     with closing(Outbox(path)) as outbox, closing(PublisherThread(outbox, broker, encode, retry_wait=0.05)) as delivery:

@@ -54,6 +54,7 @@ COUNTED = (
     "st2sensor_triggers_dispatched",
     "st2sensor_triggers_invalid",
     "st2sensor_triggers_dead",
+    "st2sensor_triggers_unrouted",
     "st2sensor_nodes",
     "st2sensor_leases_renewed",
     "st2sensor_lease_takeovers",

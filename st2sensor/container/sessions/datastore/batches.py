@@ -11,7 +11,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -108,7 +107,7 @@ class Batches:
             name=name,
             expected=expected,
             value=value,
-            events=tuple(asdict(entry) for entry in entries),
+            events=tuple(map(_event, entries)),
             fence=self._calls.fence_of(ref),
         )
         asker = self._node.asker(ref)
@@ -166,6 +165,11 @@ class Batches:
 
     def _lock(self, ref: str) -> asyncio.Lock:
         return self._locks.setdefault(ref, asyncio.Lock())
+
+
+def _event(entry: Entry) -> dict[str, Any]:
+    """Return an entry in the form in which it is stored. What becomes of it later is no part of it."""
+    return {name: getattr(entry, name) for name in ENTRY_FIELDS}
 
 
 def _entry(event: Mapping[str, Any]) -> Entry:

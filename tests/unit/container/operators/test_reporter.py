@@ -63,6 +63,7 @@ class Parts:
                 broker=lambda: self.broker,
                 held_back=lambda: Health(reason=""),
                 held_of=lambda: {"p.A": "3 wait"},
+                unrouted_keys=lambda: ("trigger_instance",),
                 audience=lambda: Health(reason="nobody reads pickle"),
             ),
             self.blocking,
@@ -82,6 +83,8 @@ class Parts:
         return self
 
     restarts, node_name, max_size, max_bytes = RESTARTS, "n1", 10, 1000
+
+    unrouted = 0
 
     # The children, hangs, the sampler and the outbox.
 
@@ -250,6 +253,8 @@ def test_remarks_are_no_checks() -> None:
     assert parts.reporter.notes() == ("nobody reads pickle",)
     parts.hangs["p.A"] = Hang(what="poll()", since=1.0, heard=None)
     assert parts.reporter.notes() == ("p.A hangs; st2sensor show p.A says where", "nobody reads pickle")
+    parts.unrouted = 3
+    assert "no queue took 3 triggers (routing key trigger_instance)" in parts.reporter.notes()[-1]
     assert all(check.ok for check in parts.reporter.checks())
 
 
