@@ -9,7 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from st2sensor.config.options import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
+from st2sensor.config.options.sections import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
 from st2sensor.errors import ConfigError
 
 CLOSE = 0.8

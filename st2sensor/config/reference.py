@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from oslo_config import cfg
 
-from st2sensor.config.options import GROUPS, STACKSTORMS
+from st2sensor.config.options.sections import GROUPS, STACKSTORMS
 
 HEAD = """\
 # Configuration reference

@@ -193,5 +193,7 @@ class Supervisor:
         )
         self._parts.methods.tell_triggers()
         self._parts.interface.keep_only(frozenset(snapshot.sensors))
+        private = [ref for ref in snapshot.sensors if self._targets.overrides_of(ref).payloads == "none"]
+        self._parts.pipeline.history.keep_private(frozenset(private))
         for ref in self._children.states:
             self._parts.operations.override(ref, self._targets.overrides_of(ref))

@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from st2sensor import backoff
 from st2sensor.delivery.audience import Audience
+from st2sensor.delivery.courses import Courses
 from st2sensor.delivery.held_back import HeldBack, Key
-from st2sensor.delivery.sender import Outcome, Sender
+from st2sensor.delivery.sender import Sender
 from st2sensor.delivery.statsd import NONE, Metrics
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import BrokerUnavailable, MessageNotTaken, MessageRefused, OutboxError, RoutingKeyForbidden
 from st2sensor.health import Health, changed
+from st2sensor.history.event import State
+from st2sensor.history.writer import Record
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.incoming import Lane
 from st2sensor.outbox.outbox import Outbox
@@ -51,6 +54,7 @@ class PublisherThread:
     :param traffic: counts confirmed messages, and dead letters that this thread makes.
     :param readable: masks a sensor's secrets in a reason, because a property's name may be a secret.
     :param audience: checks the consumers of the messages; None for no check.
+    :param history: records messages that leave the outbox; None to record none.
     """
 
     def __init__(
@@ -64,12 +68,15 @@ class PublisherThread:
         traffic: Traffic | None = None,
         readable: Callable[[str, str], str] = lambda _, reason: reason,
         audience: Audience | None = None,
+        history: Record | None = None,
     ) -> None:
         self._outbox = outbox
         self._transport = transport
         self._retry_wait = retry_wait
         self._audience = audience
-        self._sender = Sender(outbox, encode, metrics=metrics, traffic=traffic or Traffic(), readable=readable)
+        self._sender = Sender(
+            outbox, encode, metrics=metrics, traffic=traffic or Traffic(), readable=readable, courses=Courses(history)
+        )
         self._health = Health(reason="the broker has not been reached yet")
         """Health of the connection; replaced by the publisher's thread."""
         self._publisher = transport.publisher()
@@ -163,7 +170,7 @@ class PublisherThread:
             self._failures = 0
             self._suspects = max(0, self._suspects - len(rows))
             self._cursor = rows[-1].id
-            self._sender.leave(taken, Outcome.CONFIRMED, are_window=True)
+            self._sender.leave(taken, State.CONFIRMED, are_window=True)
             if len(rows) < FEW and not self._held.is_catching_up:
                 # A lone sensor waits for each of its commits. Publishing each message at once would slow it down.
                 self._closing.wait(LINGER)
@@ -187,7 +194,7 @@ class PublisherThread:
                 if len(left) > 1:
                     self._suspects = len(left)
                 else:
-                    self._sender.leave(left, Outcome.DEAD, str(refusal))
+                    self._sender.leave(left, State.DEAD, str(refusal))
                     self._suspects = max(0, self._suspects - 1)
                 raise
 
@@ -217,7 +224,7 @@ class PublisherThread:
         unrouted = set(refusal.unrouted)
         places = [place for place, index in enumerate(done) if index in unrouted]
         taken = self._sender.routed([rows[index] for index in done], places, messages, were_held=were_held)
-        self._sender.leave(taken, Outcome.CONFIRMED, were_held=were_held)
+        self._sender.leave(taken, State.CONFIRMED, were_held=were_held)
         return [row for index, row in enumerate(rows) if index not in confirmed]
 
     def _forbidden(self, refusal: RoutingKeyForbidden) -> None:
@@ -243,13 +250,13 @@ class PublisherThread:
             if len(left) > 1:
                 held.singly = len(left)
             else:
-                self._sender.leave(left, Outcome.DEAD, str(refusal), were_held=True)
+                self._sender.leave(left, State.DEAD, str(refusal), were_held=True)
                 held.left(left)
             raise
         except BrokerUnavailable:
             held.singly = len(left)
             raise
-        self._sender.leave(taken, Outcome.CONFIRMED, were_held=True)
+        self._sender.leave(taken, State.CONFIRMED, were_held=True)
         held.left(left)
         held.singly = max(0, held.singly - len(rows))
         if not rows:

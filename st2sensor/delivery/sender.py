@@ -4,15 +4,16 @@ For the publisher's thread.
 
 from __future__ import annotations
 
-import enum
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from st2sensor.delivery.courses import Courses
 from st2sensor.delivery.statsd import Metrics
 from st2sensor.delivery.unrouted import Unrouted
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import BrokerUnavailable, MessageRefused, Undeliverable
+from st2sensor.history.event import State
 from st2sensor.logs.setup import of_sensor
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
@@ -25,14 +26,6 @@ UNEXPECTED_LIMIT = 3
 """Number of attempts after which a message that makes the publisher fail unexpectedly becomes a dead letter."""
 
 
-class Outcome(enum.Enum):
-    """What has become of a row."""
-
-    CONFIRMED = "the broker has it"
-    UNROUTED = "the broker has dropped it, because no queue takes it"
-    DEAD = "it can never be published"
-
-
 class Sender:
     """Publishes rows.
 
@@ -40,6 +33,7 @@ class Sender:
     :param metrics: notified of each window of messages that the broker has confirmed.
     :param traffic: counts confirmed messages, and dead letters.
     :param readable: masks a sensor's secrets in a reason, because a property's name may be a secret.
+    :param courses: records the rows that leave the outbox.
     """
 
     def __init__(
@@ -50,12 +44,14 @@ class Sender:
         metrics: Metrics,
         traffic: Traffic,
         readable: Callable[[str, str], str],
+        courses: Courses,
     ) -> None:
         self._outbox = outbox
         self._encode = encode
         self._metrics = metrics
         self._traffic = traffic
         self._readable = readable
+        self._courses = courses
         self.unrouted = Unrouted()
         self._unexpected = 0
         """Number of unexpected failures of the publisher in a row."""
@@ -71,10 +67,11 @@ class Sender:
                 messages[row.id] = self._encode(row.entry)
             except Undeliverable as error:
                 reason = self._readable(row.entry.sensor, str(error))
-                self.leave([row], Outcome.DEAD, reason, were_held=were_held)
+                self.leave([row], State.DEAD, reason, were_held=were_held)
             except Exception as error:  # noqa: BLE001 (a wrapper may send anything: it must not stop later entries)
                 reason = f"it cannot be encoded: {type(error).__name__}"
-                self.leave([row], Outcome.DEAD, reason, were_held=were_held)
+                self.leave([row], State.DEAD, reason, were_held=were_held)
+        self._courses.made(messages)
         return messages
 
     def publish(
@@ -91,9 +88,11 @@ class Sender:
         began = time.monotonic()
         try:
             unrouted = publisher.publish([messages[row.id] for row in rows])
-        except (BrokerUnavailable, MessageRefused):
+        except (BrokerUnavailable, MessageRefused) as exception:
+            self._courses.failed(rows, exception)
             raise
         except Exception as exception:
+            self._courses.failed(rows, exception)
             self._unexpected += 1
             if len(rows) > 1 or self._unexpected < UNEXPECTED_LIMIT:
                 raise
@@ -120,7 +119,7 @@ class Sender:
         """
         if unrouted:
             dropped = [rows[index] for index in unrouted]
-            self.leave(dropped, Outcome.UNROUTED, self.unrouted.returned(dropped, messages), were_held=were_held)
+            self.leave(dropped, State.UNROUTED, self.unrouted.returned(dropped, messages), were_held=were_held)
             gone = set(unrouted)
             rows = [row for index, row in enumerate(rows) if index not in gone]
         self.unrouted.taken(messages[row.id].routing_key for row in rows)
@@ -129,7 +128,7 @@ class Sender:
     def leave(
         self,
         rows: Sequence[Row],
-        outcome: Outcome,
+        state: State,
         reason: str | None = None,
         *,
         were_held: bool = False,
@@ -143,13 +142,15 @@ class Sender:
         """
         if not rows:
             return
-        for row in rows if outcome is Outcome.DEAD else ():
+        for row in rows if state is State.DEAD else ():
             entry, sensor = row.entry, of_sensor(row.entry.sensor)
             self._traffic.refused(entry)
             LOG.warning("%s of %s is kept as a dead letter: %s", entry.trigger, entry.sensor, reason, extra=sensor)
-        for row in rows if outcome is Outcome.UNROUTED else ():
+        for row in rows if state is State.UNROUTED else ():
             self._traffic.unrouted(row.entry)
-        if are_window and outcome is Outcome.CONFIRMED:
-            self._outbox.confirm(rows[-1].id, len(rows))
+        first = self._courses.ended(rows, state, reason)
+        if are_window and state is State.CONFIRMED:
+            self._outbox.confirm(rows[-1].id, len(rows), first)
         else:
-            self._outbox.settle(rows, reason, were_held=were_held, is_unrouted=outcome is Outcome.UNROUTED)
+            is_unrouted = state is State.UNROUTED
+            self._outbox.settle(rows, reason, were_held=were_held, is_unrouted=is_unrouted, first=first)

@@ -33,6 +33,7 @@ class Outcome:
 
     :param settled: when that happened, in seconds since the epoch.
     :param committed: when the outbox had it on disk, in seconds since the epoch; None if it never was in the outbox.
+    :param reason: why it is a dead letter, or unrouted; empty if it is confirmed.
     :param exchange: name of the exchange; empty if it was never published.
     :param routing_key: the message's routing key; empty if it was never published.
     :param attempts: number of times it was sent to the broker.
@@ -44,6 +45,7 @@ class Outcome:
     state: State
     settled: float
     committed: float | None = None
+    reason: str = ""
     exchange: str = ""
     routing_key: str = ""
     attempts: int = 0
@@ -58,7 +60,6 @@ class Recorded:
     :param seq: counts up in the order in which events left the outbox; never used again. 0 while it waits there.
     :param settled: when it left the outbox; None while it waits there.
     :param body: the trigger instance as JSON; None if payloads are not kept.
-    :param reason: why it is a dead letter; empty otherwise.
     :param node: name of the container's node.
 
     The other parameters are those of `Entry` and `Outcome`.

@@ -50,7 +50,7 @@ def row_of(outcome: Outcome, names: Names, node: str, *, with_body: bool) -> tup
         outcome.is_late,
         entry.tagged,
         trace_tag_of(entry.body),
-        entry.reason,
+        outcome.reason or None,
         outcome.problem or None,
         entry.body if with_body else None,
     )

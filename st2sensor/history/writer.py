@@ -47,6 +47,16 @@ class Record(Protocol):
         :param done: called once they are on disk, or never will be.
         """
 
+    def offer(self, outcomes: Sequence[Outcome]) -> None:
+        """Record events without waiting: they are dropped, and a gap counts them, if too many wait. From any thread."""
+
+    def keep_private(self, sensors: frozenset[str]) -> None:
+        """Keep no payloads of these sensors from now on. From any thread."""
+
+    @property
+    def problem(self) -> str:
+        """Why the history cannot be written; empty while it can."""
+
     def close(self) -> None:
         """Record what has been submitted, and end."""
 
@@ -56,6 +66,16 @@ class NoHistory:
 
     def record(self, outcomes: Sequence[Outcome], done: Callable[[], None]) -> None:  # noqa: ARG002 (as in Record)
         done()
+
+    def offer(self, outcomes: Sequence[Outcome]) -> None:
+        """Drop them."""
+
+    def keep_private(self, sensors: frozenset[str]) -> None:
+        """Keep none anyway."""
+
+    @property
+    def problem(self) -> str:
+        return ""
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -96,16 +116,21 @@ class HistoryWriter:
         self._private: frozenset[str] | None = None
         """Sensors whose payloads are not kept; None until they are known."""
         self._private_changed = False
-        self.problem = ""
-        """Why the history cannot be written; empty while it can. Read by any thread."""
+        self._problem = ""
         self._upkeep_at = 0.0
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
     def record(self, outcomes: Sequence[Outcome], done: Callable[[], None]) -> None:
+        self._submit(outcomes, done, RECORD_TIMEOUT)
+
+    def offer(self, outcomes: Sequence[Outcome]) -> None:
+        self._submit(outcomes, _ignore, 0.0)
+
+    def _submit(self, outcomes: Sequence[Outcome], done: Callable[[], None], timeout: float) -> None:
         size = sum(size_of(outcome.entry) for outcome in outcomes)
         with self._room:
-            if self._room.wait_for(self._has_room, RECORD_TIMEOUT):
+            if self._room.wait_for(self._has_room, timeout):
                 self._waiting += size
                 self._batches.put(_Batch(outcomes, done, size))
                 return
@@ -114,11 +139,14 @@ class HistoryWriter:
         done()
 
     def keep_private(self, sensors: frozenset[str]) -> None:
-        """Keep no payloads of these sensors from now on. From any thread. The file remembers them, because events that
-        a crash has left behind are recorded before the sensors are known."""
         with self._room:
+            # The file remembers them: events that a crash has left behind are recorded before the sensors are known.
             self._private_changed = self._private_changed or sensors != self._private
             self._private = sensors
+
+    @property
+    def problem(self) -> str:
+        return self._problem
 
     def close(self) -> None:
         self._batches.put(None)
@@ -164,9 +192,9 @@ class HistoryWriter:
         except (sqlite3.Error, OSError) as exception:
             self._failed(exception, len(outcomes))
         else:
-            if self.problem:
+            if self._problem:
                 LOG.warning("the history %s can be written again", self._store.path)
-            self.problem = ""
+            self._problem = ""
         self._keep_limits()
 
     def _commit(self, outcomes: Sequence[Outcome]) -> None:
@@ -182,9 +210,9 @@ class HistoryWriter:
 
     def _failed(self, exception: sqlite3.Error | OSError, dropped: int) -> None:
         path = self._store.path
-        if not self.problem:
+        if not self._problem:
             LOG.error("cannot write the history %s: %s; events are delivered all the same", path, exception)
-        self.problem = f"cannot write the history {path}: {exception}"
+        self._problem = f"cannot write the history {path}: {exception}"
         with self._room:
             self._missing += dropped
             self._missing_reason = str(exception)
@@ -201,3 +229,7 @@ class HistoryWriter:
             self._store.keep_limits()
         except (sqlite3.Error, OSError) as exception:
             LOG.debug("the history %s cannot be kept within its limits: %s", self._store.path, exception)
+
+
+def _ignore() -> None:
+    """Nobody waits for it."""

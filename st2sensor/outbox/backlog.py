@@ -45,6 +45,8 @@ class Backlog:
         """Sizes of the rows that the last `read` returned, by id, until they are settled or held back."""
         self._gone: set[int] = set()
         """Ids of rows that are settled or held back, but that `Outbox.read` may still find."""
+        self._leaving: set[int] = set()
+        """Ids of rows that are settled, but that must not be deleted yet."""
         self._settled: list[Settled] = []
 
     def accept(self, rows: Sequence[Row]) -> None:
@@ -77,18 +79,25 @@ class Backlog:
             self._given = {row.id: row.size for row in given}
         return given
 
-    def confirm(self, through: int, count: int) -> None:
-        """Settle the rows that `give` last returned, up to an id. The broker has `count` of them."""
+    def confirm(self, through: int, count: int) -> list[Settled]:
+        """Settle the rows that `give` last returned, up to an id. The broker has `count` of them.
+
+        Return them for `may_delete`.
+        """
         with self.changed:
             ids = [number for number in self._given if number <= through]
             self.size -= sum(self._given.pop(number) for number in ids)
             self.depth -= count
-            self._settled.extend(map(Settled, ids))
+            self._leaving.update(ids)
             self._tail.forget(through)
             self.changed.notify_all()
+        return list(map(Settled, ids))
 
-    def settle(self, rows: Iterable[Row], reason: str | None, *, were_held: bool, is_unrouted: bool = False) -> None:
-        """Settle rows that the broker has, or that become dead letters."""
+    def settle(
+        self, rows: Iterable[Row], reason: str | None, *, were_held: bool, is_unrouted: bool = False
+    ) -> list[Settled]:
+        """Settle rows that the broker has, or that become dead letters. Return them for `may_delete`."""
+        settled: list[Settled] = []
         with self.changed:
             for row in rows:
                 if self._given.pop(row.id, None) is not None:
@@ -97,8 +106,16 @@ class Backlog:
                 self.held_size -= row.size * were_held
                 self.depth -= 1
                 self.size -= row.size
-                self._settled.append(Settled(row.id, reason, is_unrouted))
+                self._leaving.add(row.id)
+                settled.append(Settled(row.id, reason, is_unrouted))
             self.changed.notify_all()
+        return settled
+
+    def may_delete(self, settled: Sequence[Settled]) -> None:
+        """Let the writer delete settled rows, or make them dead letters."""
+        with self.changed:
+            self._settled.extend(settled)
+            self._leaving.difference_update(item.id for item in settled)
 
     def hold_back(self, rows: Iterable[Row]) -> None:
         """Keep rows even after later rows are confirmed."""
@@ -131,7 +148,7 @@ class Backlog:
 
     def settled_ids(self) -> set[int]:
         with self.changed:
-            return {settled.id for settled in self._settled}
+            return self._leaving.union(settled.id for settled in self._settled)
 
     def wait_empty(self, until: float) -> bool:
         """Wait until the broker has everything, or until a time on the monotonic clock.

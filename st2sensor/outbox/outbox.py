@@ -13,12 +13,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
-from st2sensor.outbox.backlog import Backlog
-from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.backlog import Backlog, Settled
+from st2sensor.outbox.database.store import Buried, Store, nobody
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.incoming import Expect, Lane, OnDone, Restrict, Signal, StillWanted, Stop, Submitted
 from st2sensor.outbox.tail import Row
@@ -29,17 +30,27 @@ from st2sensor.settings import Outbox as Options
 LOG = logging.getLogger("st2sensor.outbox")
 
 
+First = Callable[[Callable[[], None]], None]
+"""Does something, perhaps in another thread, and then calls its argument."""
+
+
+def at_once(then: Callable[[], None]) -> None:
+    """Do nothing first."""
+    then()
+
+
 class Outbox:
     """Holds up to `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for room.
 
     :param path: the database file.
+    :param buried: told of new dead letters.
 
     Raises OutboxError if the file cannot be used.
     """
 
-    def __init__(self, path: Path, options: Options | None = None) -> None:
+    def __init__(self, path: Path, options: Options | None = None, buried: Buried = nobody) -> None:
         self._options = options or Options()
-        self._store = Store(path, self._options)
+        self._store = Store(path, self._options, buried)
         try:
             cursor, last_id, depth, size = self._store.contents()
         except sqlite3.Error as exception:
@@ -160,10 +171,12 @@ class Outbox:
         with self._backlog.changed:
             self._backlog.changed.notify_all()
 
-    def confirm(self, through: int, count: int) -> None:
-        """Settle the rows read last, up to id `through`. The broker has `count` of them. They are deleted soon."""
-        self._backlog.confirm(through, count)
-        self._writer.incoming.put(Signal.SETTLED)
+    def confirm(self, through: int, count: int, first: First = at_once) -> None:
+        """Settle the rows read last, up to id `through`. The broker has `count` of them. They are deleted soon.
+
+        :param first: what to do before they may be deleted.
+        """
+        first(partial(self._delete, self._backlog.confirm(through, count)))
 
     def settle(
         self,
@@ -172,14 +185,20 @@ class Outbox:
         *,
         were_held: bool = False,
         is_unrouted: bool = False,
+        first: First = at_once,
     ) -> None:
         """Settle rows that the broker has. They are deleted soon.
 
         :param reason: why the rows become dead letters instead.
         :param were_held: whether they were held back.
         :param is_unrouted: whether they become dead letters only because no queue has taken them.
+        :param first: as for `confirm`.
         """
-        self._backlog.settle(rows, reason, were_held=were_held, is_unrouted=is_unrouted)
+        settled = self._backlog.settle(rows, reason, were_held=were_held, is_unrouted=is_unrouted)
+        first(partial(self._delete, settled))
+
+    def _delete(self, settled: Sequence[Settled]) -> None:
+        self._backlog.may_delete(settled)
         self._writer.incoming.put(Signal.SETTLED)
 
     def hold_back(self, rows: Iterable[Row]) -> None:

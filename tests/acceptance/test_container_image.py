@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from st2sensor.config.options import GROUPS
+from st2sensor.config.options.sections import GROUPS
 from tests.plugins.patience import LATER, SOON
 from tests.support.containerfile import Build, can_chroot, installed_here, parsed
 from tests.support.servers.ports import free_port

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jsonschema
 
-from st2sensor.config.options import GROUPS
+from st2sensor.config.options.sections import GROUPS
 from st2sensor.container.supervision.child import State
 from st2sensor.delivery.messages import FENCE, LATE
 from st2sensor.sharing.times import times_of

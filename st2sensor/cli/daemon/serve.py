@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from st2sensor.container.parts import Setup
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.delivery import adoption
 from st2sensor.delivery.audience import Audience
+from st2sensor.delivery.courses import buried
 from st2sensor.delivery.messages import message_of
 from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.delivery.statsd import open_metrics
@@ -36,8 +38,11 @@ from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.encoder import Encoder
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import SensorNotFound
+from st2sensor.history.file import NAME
+from st2sensor.history.writer import HistoryWriter, NoHistory, Record
 from st2sensor.models import Member
 from st2sensor.outbox.database.aside import set_aside
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.settings import Container, Settings, Sharing
 from st2sensor.sharing.held_leases import HeldLeases, Tenure, Unshared
@@ -105,7 +110,12 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         stack.callback(threads.shutdown)
         loop = uvloop.new_event_loop()
         stack.callback(loop.close)
-        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox)))
+
+        def record_dead(entries: Sequence[Entry]) -> None:
+            history.offer(buried(entries))
+
+        outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox, record_dead)))
+        history = stack.enter_context(closing(_history(settings, state_dir)))
         catalogue = Catalogue()
         traffic = Traffic()
         sharing = None if only else settings.container.sharing
@@ -133,6 +143,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             traffic=traffic,
             readable=dispatcher.readable,
             audience=audience,
+            history=history,
         )
         pipeline = Pipeline(
             dispatcher=dispatcher,
@@ -143,6 +154,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             held_of=lambda: delivery.held_by_sensor,
             unrouted_keys=lambda: delivery.unrouted_keys,
             audience=lambda: audience.health,
+            history=history,
         )
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
         make_page = _page(settings.container)
@@ -201,6 +213,14 @@ def _participant(
         moves_at_once=sharing.moves_at_once,
         settle=lambda: outbox.wait_committed(times.tick),
     )
+
+
+def _history(settings: Settings, state_dir: Path) -> Record:
+    options = settings.history
+    if not options.enable:
+        return NoHistory()
+    node = settings.container.node_name
+    return HistoryWriter(state_dir / NAME, options, durability=settings.outbox.durability, node=node)
 
 
 def _page(settings: Container) -> MakePage | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.health import Health
+from st2sensor.history.writer import Record
 from st2sensor.outbox.outbox import Outbox
 
 
@@ -19,6 +20,7 @@ class Pipeline:
     :param held_back: returns the health of routing keys, which is bad while the broker refuses any.
     :param held_of: returns a text for each sensor whose triggers are waiting for that reason.
     :param unrouted_keys: returns the routing keys that no queue takes now.
+    :param history: records events that leave the outbox.
     :param audience: returns whether the consumers of triggers can read the serializer.
     """
 
@@ -30,3 +32,4 @@ class Pipeline:
     held_of: Callable[[], Mapping[str, str]]
     unrouted_keys: Callable[[], Sequence[str]]
     audience: Callable[[], Health]
+    history: Record

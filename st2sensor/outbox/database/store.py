@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,29 @@ VARIABLES = 500
 """The maximum number of ids in one query."""
 
 
+Buried = Callable[[Sequence[Entry]], None]
+"""Is told of entries that became dead letters without having been in the outbox. In the writer's thread; must not wait
+or raise."""
+
+
+def nobody(entries: Sequence[Entry]) -> None:
+    """Tell nobody of dead letters."""
+
+
 class Store:
-    """The database. Its methods raise sqlite3.Error, OSError or OutboxError. All except those that read are for the
+    """The database.
+
+    :param buried: told of new dead letters.
+
+    Its methods raise sqlite3.Error, OSError or OutboxError. All except those that read are for the
     writer's thread.
 
     Raises OutboxError if the file cannot be used.
     """
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: Options, buried: Buried = nobody) -> None:
         self.path = path
+        self._buried = buried
         self._options = options
         self._reading = threading.Lock()
         self._writer: sqlite3.Connection | None = None
@@ -128,6 +142,8 @@ class Store:
             connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
             self.graveyard.bury(dead, settled)
             connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
+        if dead:
+            self._buried(dead)
 
     def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:
         """Return the errors of the entries that the database refuses, by their index. Nothing is stored."""

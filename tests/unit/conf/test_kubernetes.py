@@ -14,7 +14,7 @@ import yaml
 
 import st2sensor
 from st2sensor import config
-from st2sensor.config.options import GROUPS
+from st2sensor.config.options.sections import GROUPS
 from st2sensor.sharing.partition import provider_of
 from st2sensor.status.server import Server
 from st2sensor.storage import open_storage

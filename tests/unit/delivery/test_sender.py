@@ -8,11 +8,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from st2sensor.delivery.courses import Courses
 from st2sensor.delivery.sender import UNEXPECTED_LIMIT, Sender
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import BrokerUnavailable, MessageRefused, Undeliverable
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.outbox import Outbox
+from st2sensor.outbox.outbox import First, Outbox, at_once
 from st2sensor.outbox.tail import Row
 from st2sensor.transport.base import Message
 from tests.unit.outbox.test_outbox import encode, entry
@@ -31,8 +32,10 @@ class Ledger:
         *,
         were_held: bool = False,
         is_unrouted: bool = False,
+        first: First = at_once,
     ) -> None:
         assert not is_unrouted
+        first(lambda: None)
         self.settled += [(row.id, reason, were_held) for row in rows]
 
 
@@ -71,6 +74,7 @@ def sender(ledger: Ledger, metrics: Mock, traffic: Traffic) -> Sender:
         metrics=metrics,
         traffic=traffic,
         readable=lambda sensor, reason: f"{sensor}: {reason.replace('5ecre7', '***')}",
+        courses=Courses(),
     )
 
 

@@ -50,7 +50,7 @@ def test_filters_choose_events(path: Path, history: History) -> None:
             of(outcome(2), sensor="linux.Other"),
             of(outcome(3), trigger_type="linux.second", trigger="linux.some-uuid"),
             outcome(4, state=State.UNROUTED),
-            of(outcome(5, state=State.DEAD), reason="it does not fit"),
+            outcome(5, state=State.DEAD, reason="it does not fit"),
         ],
     )
 

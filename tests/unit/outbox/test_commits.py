@@ -78,7 +78,7 @@ class Bench:
         self.backlog = Backlog(cursor=0, last_id=settled, depth=settled, size=0)
         if settled:
             rows = [Row(id=number, entry=entry(number), size=0) for number in range(1, settled + 1)]
-            self.backlog.settle(self.backlog.give(rows), None, were_held=False)
+            self.backlog.may_delete(self.backlog.settle(self.backlog.give(rows), None, were_held=False))
         self.waiting = Waiting()
         self.commits = Commits(cast(Store, self.disk), self.backlog, self.waiting, clock=lambda: self.now)
         self.answers: dict[str, Exception | None] = {}

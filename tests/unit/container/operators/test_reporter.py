@@ -19,6 +19,7 @@ from st2sensor.container.supervision.past_runs import PastRuns
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health
+from st2sensor.history.writer import NoHistory
 from st2sensor.models import Registration, SensorType
 from st2sensor.outbox.entry import Entry
 from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, Hang, SensorReport
@@ -65,6 +66,7 @@ class Parts:
                 held_of=lambda: {"p.A": "3 wait"},
                 unrouted_keys=lambda: ("trigger_instance",),
                 audience=lambda: Health(reason="nobody reads pickle"),
+                history=NoHistory(),
             ),
             self.blocking,
             lambda: self.now,

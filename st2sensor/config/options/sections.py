@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from st2sensor.config.container_options import SENSORCONTAINER
-from st2sensor.config.delivery_options import HISTORY, MESSAGING, OUTBOX
-from st2sensor.config.observing_options import LOG, METRICS, SYSLOG
+from st2sensor.config.options.container import SENSORCONTAINER
+from st2sensor.config.options.delivery import HISTORY, MESSAGING, OUTBOX
+from st2sensor.config.options.observing import LOG, METRICS, SYSLOG
 
 DATABASE = [
     cfg.StrOpt("connection", help="mongodb://... or sqlite:///FILE; unset: host, port and db_name below"),
