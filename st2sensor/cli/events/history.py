@@ -55,7 +55,7 @@ def table() -> Table:
     found = Table(box=None, pad_edge=False, expand=True)
     for name in ("time", "state", "id"):
         found.add_column(name, no_wrap=True)
-    found.add_column("trigger", no_wrap=True, overflow="ellipsis", max_width=30)
+    found.add_column("trigger", no_wrap=True, overflow="ellipsis", max_width=24)
     found.add_column("payload", no_wrap=True, overflow="ellipsis", ratio=1)
     return found
 

@@ -25,7 +25,7 @@ def moment(text: str | None) -> float | None:
         return None
     stripped = text.strip()
     if match := AGO.fullmatch(stripped):
-        return time.time() - float(match["number"]) * SECONDS[match["unit"]]
+        return max(0.0, time.time() - float(match["number"]) * SECONDS[match["unit"]])
     try:
         if re.fullmatch(r"\d\d?:\d\d(:\d\d)?", stripped, re.ASCII):
             stripped = f"{time.strftime('%Y-%m-%d')}T{stripped.zfill(5)}"
