@@ -17,6 +17,7 @@
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is not a database, or is damaged
     ├── HistoryError                    74   the history of events cannot be read
+    │   ├── BadCursor                   65   a text is not a cursor
     │   ├── HistoryCut                  74   the events after a cursor are no longer kept
     │   └── EventNotFound               66   no event has this id or trace tag
     ├── WorkFailed                      70   a worker process did not do its task
@@ -146,6 +147,10 @@ class OutboxDamaged(OutboxError):
 
 class HistoryError(St2SensorError):
     exit_code = 74
+
+
+class BadCursor(HistoryError):
+    exit_code = 65
 
 
 class HistoryCut(HistoryError):

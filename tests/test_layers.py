@@ -35,7 +35,8 @@ ORDER = {
         wrapper
         testing
         container
-        core_pack status
+        core_pack api
+        status
         cli
         """,
     "container": """
@@ -122,7 +123,7 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
     "jinja2": "packs.configuration.rendering",
     "packaging": "packs.validation",
     "statsd": "delivery.statsd",
-    "aiohttp": ("status", "core_pack.webhooks"),
+    "aiohttp": ("status", "api", "core_pack.webhooks"),
     "apscheduler": "core_pack.timers",
     "prometheus_client": "status",
     "uvloop": "cli",

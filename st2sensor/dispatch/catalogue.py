@@ -46,6 +46,10 @@ class Catalogue:
         found = (self.type_of(ref) for ref in self._candidates(trigger))
         return next((item for item in found if item is not None), None)
 
+    def types(self) -> list[TriggerType]:
+        """Return the registered trigger types."""
+        return list(self._types.values())
+
     def refusal_of(self, trigger: str | Mapping[str, object]) -> Refusal | None:
         """Return the refusal of a trigger's declaration; None if there is none."""
         names = [trigger] if isinstance(trigger, str) else self._candidates(trigger)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from st2sensor.errors import EventNotFound, HistoryCut, HistoryError
+from st2sensor.errors import BadCursor, EventNotFound, HistoryCut, HistoryError
 from st2sensor.history.event import Recorded
 from st2sensor.history.file import open_existing, stored_id
 from st2sensor.history.filters import Filters
@@ -118,7 +118,7 @@ class History:
         :param cursor: where to begin; None: the oldest event that is kept.
 
         Raises HistoryCut if events after the cursor are no longer kept, or if it belongs to another history; and
-        HistoryError if it is not a cursor.
+        BadCursor if it is not a cursor.
         """
         with self._read() as connection:
             identity, first, last = _bounds(connection)
@@ -214,7 +214,7 @@ class History:
     def _position(self, cursor: str, identity: str, first: int, last: int) -> int:
         name, _, number = cursor.partition(".")
         if not (number.isascii() and number.isdigit()) or not name:
-            raise HistoryError("this is not a cursor: use one that an earlier answer gave, or none")
+            raise BadCursor("this is not a cursor: use one that an earlier answer gave, or none")
         position = int(number)
         if name != identity or position < first - 1 or position > last:
             oldest = f"{identity}.{first - 1}"

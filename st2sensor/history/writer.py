@@ -118,6 +118,9 @@ class HistoryWriter:
         self._private_changed = False
         self._problem = ""
         self._upkeep_at = 0.0
+        # Readers find a file even before the first event.
+        with suppress(sqlite3.Error, OSError):
+            self._store.commit([], 0, "", None)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 

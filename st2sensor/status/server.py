@@ -1,4 +1,4 @@
-"""The read-only HTTP server of a container: status page, `/live`, `/ready`, `/metrics`, `/sensors` and `/events`."""
+"""The read-only HTTP server of a container: status page, probes, metrics, reports, and the API for consumers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
+from st2sensor.api.consumers import Consumers
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.settings import Container
@@ -60,14 +61,16 @@ class Server:
     """Serves HTTP. For the loop's thread.
 
     :param settings: `http` must be set.
+    :param consumers: answers `/v1/`.
     """
 
-    def __init__(self, settings: Container, reporter: Reporter, events: Broadcast) -> None:
+    def __init__(self, settings: Container, reporter: Reporter, events: Broadcast, consumers: Consumers) -> None:
         assert settings.http is not None
         self._host, self._port = settings.http
         self._token = settings.http_token
         self._reporter = reporter
         self._feed = Feed(reporter, events)
+        self._consumers = consumers
         self._runner: web.AppRunner | None = None
         self._doors: HttpListener | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -81,6 +84,7 @@ class Server:
         application.router.add_get("/sensors", self._sensors)
         application.router.add_get("/sensors/{ref}", self._sensor)
         application.router.add_get("/events", self._events, allow_head=False)
+        self._consumers.add_to(application.router)
         for path in FILES:
             application.router.add_get(path, self._file)
         # A malformed request is its sender's fault, and not worth a traceback in the log.
@@ -95,6 +99,7 @@ class Server:
         if self._listening is not None:
             self._listening.cancel()
         self._feed.close()
+        self._consumers.close()
         if self._doors is not None:
             self._doors.close()
         if self._runner is not None:

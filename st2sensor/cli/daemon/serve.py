@@ -18,6 +18,7 @@ from pathlib import Path
 import uvloop
 
 import st2sensor
+from st2sensor.api.feed import EventFeed
 from st2sensor.cli.daemon.state_dir import held
 from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
@@ -44,7 +45,7 @@ from st2sensor.models import Member
 from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
-from st2sensor.settings import Container, Settings, Sharing
+from st2sensor.settings import Settings, Sharing
 from st2sensor.sharing.held_leases import HeldLeases, Tenure, Unshared
 from st2sensor.sharing.identity import Identity
 from st2sensor.sharing.participant import Participant
@@ -157,7 +158,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             history=history,
         )
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
-        make_page = _page(settings.container)
+        make_page = _page(settings, catalogue, state_dir)
         participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
 
         async def supervise() -> int:
@@ -223,12 +224,15 @@ def _history(settings: Settings, state_dir: Path) -> Record:
     return HistoryWriter(state_dir / NAME, options, durability=settings.outbox.durability, node=node)
 
 
-def _page(settings: Container) -> MakePage | None:
+def _page(settings: Settings, catalogue: Catalogue, state_dir: Path) -> MakePage | None:
     """Return a function that makes the status page's server; None if there is no page.
 
     The server's libraries take 18 MB and 0.2 s to load.
     """
-    if settings.http is None:
+    container = settings.container
+    if container.http is None:
         return None
-    server = resolve("st2sensor.status.server:Server")
-    return lambda reporter, events: server(settings, reporter, events)
+    server, consumers = resolve("st2sensor.status.server:Server"), resolve("st2sensor.api.consumers:Consumers")
+    feed = EventFeed(state_dir / NAME) if settings.history.enable else None
+    api = consumers(feed, catalogue, needs_token=container.http_token is not None)
+    return lambda reporter, events: server(container, reporter, events, api)

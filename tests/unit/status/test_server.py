@@ -13,8 +13,10 @@ from typing import Any, cast
 import pytest
 
 from st2sensor import config
+from st2sensor.api.consumers import Consumers
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.reporter import Reporter
+from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.reports import Check, SensorReport
 from st2sensor.status.server import Server
 from tests.plugins.patience import SOON
@@ -70,7 +72,9 @@ def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token:
                 return error.code, error.read().decode()
 
     async def run() -> None:
-        server = Server(settings, cast(Reporter, Sensors(*checks)), Broadcast())
+        server = Server(
+            settings, cast(Reporter, Sensors(*checks)), Broadcast(), Consumers(None, Catalogue(), needs_token=False)
+        )
         await server.open()
         try:
             assert server._listening is not None

@@ -1,0 +1,1 @@
+"""The HTTP API for consumers: events as CloudEvents, and the trigger types with their schemas."""

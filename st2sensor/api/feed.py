@@ -1,0 +1,81 @@
+"""Pages of the history for consumers, read in a thread of their own. For the loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from st2sensor.api.cloudevents import cloud_event
+from st2sensor.history.event import State
+from st2sensor.history.filters import Filters
+from st2sensor.history.reader import History, Page
+from st2sensor.system.threads import Threads
+
+CONSUMED = frozenset({State.CONFIRMED, State.UNROUTED})
+"""States of the events that consumers get. Dead letters are not among them: no consumer of the broker got them."""
+
+LOOK_INTERVAL = 0.2
+"""Seconds between two looks at the history while a consumer waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Events for a consumer.
+
+    :param events: CloudEvents, as JSON, each with the cursor after it.
+    :param cursor: where to continue.
+    """
+
+    events: Sequence[tuple[str, str]]
+    cursor: str
+
+
+class EventFeed:
+    """Reads a history. Nothing is opened before the first consumer.
+
+    :param path: the history's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._history = History(path)
+        self._threads: Threads | None = None
+
+    async def end(self) -> str:
+        """Return the cursor after the newest event. Raises HistoryError."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading(), self._history.end)
+
+    async def next(self, cursor: str | None, filters: Filters, limit: int, wait: float) -> Events:
+        """Return the events after a cursor, as soon as there is one that the filters accept.
+
+        :param cursor: None: begin with the oldest event that is kept.
+        :param wait: seconds after which the answer may be empty.
+
+        Raises HistoryCut, BadCursor and HistoryError.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            page, texts = await loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
+            cursor = page.cursor
+            if texts or (not page.has_more and loop.time() >= until):
+                return Events(events=texts, cursor=page.cursor)
+            if not page.has_more:
+                await asyncio.sleep(min(LOOK_INTERVAL, max(0.0, until - loop.time())))
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        self._history.close()
+
+    def _reading(self) -> Threads:
+        if self._threads is None:
+            self._threads = Threads(1, "consumers")
+        return self._threads
+
+    def _read(self, cursor: str | None, filters: Filters, limit: int) -> tuple[Page, list[tuple[str, str]]]:
+        page = self._history.page(cursor, filters, limit)
+        identity = page.cursor.partition(".")[0]
+        return page, [(json.dumps(cloud_event(event)), f"{identity}.{event.seq}") for event in page.events]

@@ -1,0 +1,69 @@
+"""Waiting for events of a history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from st2sensor.api.feed import CONSUMED, EventFeed
+from st2sensor.errors import HistoryError
+from st2sensor.history.event import State
+from st2sensor.history.filters import Filters
+from tests.plugins.patience import SOON
+from tests.unit.history.test_writer import outcome, write
+
+CONSUMER = Filters(states=CONSUMED)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+def test_events_come_with_their_cursors(path: Path) -> None:
+    write(path, [outcome(1), outcome(2, state=State.DEAD), outcome(3, state=State.UNROUTED)])
+
+    async def consume() -> None:
+        with closing(EventFeed(path)) as feed:
+            found = await feed.next(None, CONSUMER, 100, 0)
+            assert [json.loads(text)["time"][17:19] for text, _ in found.events] == ["01", "03"]
+            assert found.cursor == found.events[-1][1] == await feed.end()
+            again = await feed.next(found.events[0][1], CONSUMER, 100, 0)
+            assert [text for text, _ in again.events] == [found.events[1][0]]
+
+    asyncio.run(consume())
+
+
+def test_a_consumer_is_answered_as_soon_as_there_is_an_event(path: Path) -> None:
+    write(path, [outcome(1)])
+
+    async def consume() -> None:
+        with closing(EventFeed(path)) as feed:
+            waiting = asyncio.ensure_future(feed.next(await feed.end(), CONSUMER, 100, SOON))
+            await asyncio.to_thread(write, path, [outcome(2)])
+            assert len((await waiting).events) == 1
+
+    asyncio.run(consume())
+
+
+def test_a_consumer_without_events_is_answered_after_its_wait(path: Path) -> None:
+    write(path, [outcome(1, state=State.DEAD)])
+
+    async def consume() -> None:
+        with closing(EventFeed(path)) as feed:
+            found = await feed.next(None, CONSUMER, 100, 0.01)
+            assert (found.events, found.cursor) == ([], await feed.end())
+
+    asyncio.run(consume())
+
+
+def test_a_missing_history_is_an_error(path: Path) -> None:
+    async def consume() -> None:
+        with closing(EventFeed(path)) as feed, pytest.raises(HistoryError):
+            await feed.next(None, CONSUMER, 100, 0)
+
+    asyncio.run(consume())
