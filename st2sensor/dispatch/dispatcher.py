@@ -12,8 +12,10 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
@@ -39,7 +41,7 @@ LAST_CHECKS_TIMEOUT = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Arrived:
-    """An event that waits until earlier ones are checked.
+    """An event with what is known about it before its payload is checked.
 
     :ivar body: its JSON form.
     :ivar problem: a problem that was found without decoding the payload; None if there is none.
@@ -53,6 +55,12 @@ class _Arrived:
     problem: str | None
     fence: int | None
     at: float
+
+
+class _Waiting(NamedTuple):
+    """Events that were dispatched together, and wait until they and earlier ones are checked."""
+
+    events: Sequence[_Arrived]
     done: OnDone
 
 
@@ -81,8 +89,8 @@ class Dispatcher:
         self._validate = validate
         self._tenure = tenure or Unshared()
         self._secrets: dict[str, frozenset[str]] = {}
-        self._waiting: dict[str, deque[_Arrived]] = {}
-        """Waiting events by sensor. The first event of each sensor is being checked."""
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        """Waiting events by sensor. The first ones of each sensor are being checked."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
@@ -106,20 +114,30 @@ class Dispatcher:
 
         Raises LeaseLost, and UnicodeDecodeError for a payload that is not UTF-8.
         """
-        arrived = self._arrived(sensor, event, done, known)
+        self.dispatch_together(sensor, [(event, known)], done)
+
+    def dispatch_together(self, sensor: str, events: Iterable[tuple[Event, TriggerType | None]], done: OnDone) -> None:
+        """Dispatch events: all are on disk or none, whatever happens. Those that do not fit become dead letters.
+
+        :param events: at least one, each with its trigger type as for `dispatch`.
+        :param done: called once all events and dead letters are on disk.
+
+        Raises LeaseLost, and UnicodeDecodeError for a payload that is not UTF-8.
+        """
+        arrived = [self._arrived(sensor, event, known) for event, known in events]
         waiting = self._waiting.get(sensor)
         if waiting is not None:
-            waiting.append(arrived)
-        elif self._is_due(arrived):
-            self._waiting[sensor] = deque([arrived])
+            waiting.append(_Waiting(arrived, done))
+        elif any(map(self._is_due, arrived)):
+            self._waiting[sensor] = deque([_Waiting(arrived, done)])
             self._spawn(self._check_in_order(sensor, self._waiting[sensor]))
         else:
-            self.submit(self._entry(sensor, arrived, arrived.problem), done)
+            self.submit([self._entry(sensor, item, item.problem) for item in arrived], done)
 
     def withdraw(self, sensor: str) -> None:
         """Drop the events of a stopping sensor that are waiting for their check; their dispatch() raises an error."""
-        for arrived in self._waiting.get(sensor, ()):
-            arrived.done(OutboxError(f"sensor {sensor} is stopping: the event is not dispatched"))
+        for waiting in self._waiting.get(sensor, ()):
+            waiting.done(OutboxError(f"sensor {sensor} is stopping: the event is not dispatched"))
         self._waiting.get(sensor, deque()).clear()
 
     @property
@@ -127,12 +145,13 @@ class Dispatcher:
         """Whether an event that is dispatched now would not have to wait."""
         return self._outbox.has_room
 
-    def submit(self, entry: Entry, done: OnDone) -> None:
-        """Submit an entry, which `entry` has made now or earlier, to the outbox."""
-        self._traffic.dispatched(entry)
+    def submit(self, entries: Sequence[Entry], done: OnDone) -> None:
+        """Submit entries, which `entries` has made now or earlier, to the outbox: all are on disk or none."""
+        for entry in entries:
+            self._traffic.dispatched(entry)
         # A dead letter is not published, so it does not matter which container holds the sensor.
-        needs_lease = entry.fence is not None and entry.reason is None
-        self._outbox.submit(entry, done, self._is_held if needs_lease else None)
+        needs_lease = any(entry.fence is not None and entry.reason is None for entry in entries)
+        self._outbox.submit_together(entries, done, self._is_held if needs_lease else None)
 
     def adopted(self, entry: Entry, sensor: str) -> Entry:
         """Return an entry that was stored earlier, perhaps by another container, with this container's fence.
@@ -147,8 +166,8 @@ class Dispatcher:
         """Return the fence under which a sensor dispatches now; None if it needs none. Raises LeaseLost."""
         return None if sensor == CORE_PACK else self._tenure.fence_of(sensor)
 
-    async def put(self, entry: Entry) -> None:
-        """Put an entry into the outbox, and wait until it is on disk. Raises OutboxError and LeaseLost."""
+    async def put(self, entries: Sequence[Entry]) -> None:
+        """Put entries into the outbox, all or none. Return once they are on disk. Raises OutboxError and LeaseLost."""
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
 
@@ -156,7 +175,7 @@ class Dispatcher:
             if not settled.done():
                 settled.set_result(None) if error is None else settled.set_exception(error)
 
-        self.submit(entry, lambda error: call_in_loop(loop, settle, error))
+        self.submit(entries, lambda error: call_in_loop(loop, settle, error))
         await settled
 
     async def entry(self, sensor: str, event: Event, known: TriggerType | None = None) -> Entry:
@@ -164,7 +183,7 @@ class Dispatcher:
 
         :param known: as in `dispatch`.
         """
-        arrived = self._arrived(sensor, event, _ignore, known)
+        arrived = self._arrived(sensor, event, known)
         return self._entry(sensor, arrived, await self._reason(sensor, arrived))
 
     def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
@@ -188,7 +207,7 @@ class Dispatcher:
         for sensor in list(self._waiting):
             self.withdraw(sensor)
 
-    def _arrived(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> _Arrived:
+    def _arrived(self, sensor: str, event: Event, known: TriggerType | None) -> _Arrived:
         trigger_type = known or self._catalogue.type_of(event.trigger)
         if trigger_type is None and not self._validate:
             trigger_type = self._unchecked(sensor, event)
@@ -199,7 +218,6 @@ class Dispatcher:
             problem=self._checker.first_problem(event, trigger_type),
             fence=self.fence_of(sensor),
             at=time.time(),
-            done=done,
         )
 
     def _unchecked(self, sensor: str, event: Event) -> TriggerType | None:
@@ -215,17 +233,17 @@ class Dispatcher:
         LOG.warning("%s dispatched %s, published all the same: %s", sensor, name, readable, extra=of_sensor(sensor))
 
     def _is_held(self, entry: Entry) -> bool:
-        return self._tenure.is_held(entry.sensor, entry.fence)
+        return entry.reason is not None or self._tenure.is_held(entry.sensor, entry.fence)
 
-    async def _check_in_order(self, sensor: str, waiting: deque[_Arrived]) -> None:
+    async def _check_in_order(self, sensor: str, waiting: deque[_Waiting]) -> None:
         try:
             while waiting:
-                arrived = waiting[0]
-                reason = await self._reason(sensor, arrived)
-                # The event may have been withdrawn meanwhile.
-                if waiting and waiting[0] is arrived:
+                first = waiting[0]
+                reasons = [await self._reason(sensor, arrived) for arrived in first.events]
+                # The events may have been withdrawn meanwhile.
+                if waiting and waiting[0] is first:
                     waiting.popleft()
-                    self.submit(self._entry(sensor, arrived, reason), arrived.done)
+                    self.submit([*map(partial(self._entry, sensor), first.events, reasons)], first.done)
         except Exception as error:
             LOG.exception("%s: an event cannot be checked", sensor)
             while waiting:
@@ -280,7 +298,3 @@ class Dispatcher:
 def _shown_name(event: Event) -> str:
     """Return the name of the event's trigger as it is stored and logged; the trigger itself may be anything."""
     return objection.bounded(valid(name_of(event.trigger)))
-
-
-def _ignore(error: Exception | None) -> None:
-    """Ignore the outcome: nobody waits for it."""

@@ -15,7 +15,6 @@ from st2sensor.errors import LeaseLost, OutboxError
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.database.failures import heals, is_full, is_of_file
 from st2sensor.outbox.database.store import Store
-from st2sensor.outbox.entry import size_of
 from st2sensor.outbox.incoming import Submitted
 from st2sensor.outbox.tail import Row
 from st2sensor.outbox.waiting import Waiting, tell, tell_all
@@ -99,11 +98,13 @@ class Commits:
     def _write(self, batch: list[Submitted]) -> None:
         settled = self._backlog.settled(DELETED_AT_ONCE)
         rows, last_id = self._rows(batch), self._backlog.last_id
-        dead = [item for item in batch if item.entry.reason is not None]
-        self._store.commit(rows, [item.entry for item in dead], settled, last_id)
+        dead = [entry for item in batch for entry in item.entries if entry.reason is not None]
+        self._store.commit(rows, dead, settled, last_id)
         self._backlog.deleted(len(settled))
-        tell_all(dead, None)
-        self._accept([item for item in batch if item.entry.reason is None], rows)
+        if dead:
+            tell_all([item for item in batch if item.is_dead], None)
+            batch = [item for item in batch if not item.is_dead]
+        self._accept(batch, rows)
         self.has_more = self.has_more or self._backlog.to_delete >= DELETED_AT_ONCE
         if self.problem:
             LOG.info("the outbox %s can be written again", self._store.path)
@@ -113,7 +114,7 @@ class Commits:
         """Hand rows that are on disk to delivery.
 
         The process may be paused at any time. An entry whose lease ran out before its commit was complete is removed
-        again before any other thread sees it.
+        again before any other thread sees it. Dead letters stay, because they are not published.
         """
         while len(wanted := _still_wanted(items)) < len(items):
             items, rows = wanted, self._rows(wanted)
@@ -126,10 +127,15 @@ class Commits:
         tell_all(items, None)
 
     def _rows(self, batch: Sequence[Submitted]) -> list[Row]:
-        accepted = (item.entry for item in batch if item.entry.reason is None)
+        accepted = (
+            (entry, size)
+            for item in batch
+            for entry, size in zip(item.entries, item.sizes, strict=True)
+            if entry.reason is None
+        )
         return [
-            Row(id=number, entry=entry, size=size_of(entry))
-            for number, entry in enumerate(accepted, start=self._backlog.last_id + 1)
+            Row(id=number, entry=entry, size=size)
+            for number, (entry, size) in enumerate(accepted, start=self._backlog.last_id + 1)
         ]
 
     def _settle_failure(self, exception: Exception, batch: list[Submitted]) -> None:
@@ -157,18 +163,20 @@ class Commits:
         self.has_more = True
 
     def _flawed(self, exception: Exception, batch: list[Submitted]) -> dict[int, Exception]:
-        """Return the errors of the entries that the database refuses, by their index in the batch."""
+        """Return the errors of the items with an entry that the database refuses, by their index in the batch."""
         if is_of_file(exception):
             return {}
-        return self._store.flawed([item.entry for item in batch], self._backlog.last_id)
+        items = [number for number, item in enumerate(batch) for _ in item.entries]
+        flawed = self._store.flawed([entry for item in batch for entry in item.entries], self._backlog.last_id)
+        return {items[place]: error for place, error in flawed.items()}
 
 
 def _still_wanted(batch: list[Submitted]) -> list[Submitted]:
     """Return the items that may still be accepted; the submitters of the others get LeaseLost."""
     wanted = []
     for item in batch:
-        if item.still is None or item.still(item.entry):
+        if item.is_wanted():
             wanted.append(item)
         else:
-            tell(item.done, LeaseLost(item.entry.sensor))
+            tell(item.done, LeaseLost(item.sensor))
     return wanted

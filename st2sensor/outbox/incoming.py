@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from st2sensor.outbox.entry import Entry
 
 OnDone = Callable[[Exception | None], None]
-"""Called in the writer's thread with None once an entry is on disk, or with the reason why it never will be. Must not
-raise or wait."""
+"""Called in the writer's thread with None once the entries are on disk, or with the reason why they never will be.
+
+Must not raise or wait.
+"""
 
 StillWanted = Callable[[Entry], bool]
 """Called in the writer's thread before an entry's commit and after it; returns whether the entry may be accepted."""
@@ -21,16 +22,34 @@ Lane = tuple[str, str]
 """A sensor and a trigger type."""
 
 
-class Submitted(NamedTuple):
-    """A submitted entry.
+@dataclass(slots=True, eq=False)
+class Submitted:
+    """Entries of one sensor that are committed together, all or none.
 
-    :param is_left: whether it comes from an abandoned outbox, and precedes new events of its sensor.
+    :param entries: at least one.
+    :param still: None if the entries are always wanted.
+    :param is_left: whether they come from an abandoned outbox, and precede new events of their sensor.
+    :ivar sizes: the bytes of each entry; set once the entries are known to be sound.
     """
 
-    entry: Entry
+    entries: Sequence[Entry]
     done: OnDone
-    still: StillWanted | None
+    still: StillWanted | None = None
     is_left: bool = False
+    sizes: Sequence[int] = ()
+
+    @property
+    def sensor(self) -> str:
+        return self.entries[0].sensor
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether all entries are dead letters, which need no room."""
+        return all(entry.reason is not None for entry in self.entries)
+
+    def is_wanted(self) -> bool:
+        """Return whether the entries may be accepted."""
+        return self.still is None or all(map(self.still, self.entries))
 
 
 class Signal(enum.Enum):

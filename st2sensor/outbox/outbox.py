@@ -118,7 +118,16 @@ class Outbox:
         :param done: called once the entry is on disk, or never will be.
         :param still: returns whether the entry may be accepted; otherwise `done` gets LeaseLost. None: always accept.
         """
-        self._writer.incoming.put(Submitted(entry, done, still))
+        self._writer.incoming.put(Submitted((entry,), done, still))
+
+    def submit_together(self, entries: Sequence[Entry], done: OnDone, still: StillWanted | None = None) -> None:
+        """Submit entries of one sensor that are committed together: all are on disk or none, whatever happens.
+
+        :param entries: at least one. Those with a reason become dead letters in the same commit.
+        :param done: as for `submit`, called once for all.
+        :param still: as for `submit`, called with each entry; if one may not be accepted, none is.
+        """
+        self._writer.incoming.put(Submitted(entries, done, still))
 
     def put(self, entries: Sequence[Entry], *, is_left: bool = False) -> None:
         """Submit entries, and return once all are on disk. Raises OutboxError if one of them is refused.
@@ -128,7 +137,7 @@ class Outbox:
         """
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         for entry in entries:
-            self._writer.incoming.put(Submitted(entry, answers.put, None, is_left))
+            self._writer.incoming.put(Submitted((entry,), answers.put, None, is_left))
         for error in [answers.get() for _ in entries]:
             if error is not None:
                 raise error

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from st2sensor.outbox.backlog import Backlog
-from st2sensor.outbox.entry import size_of
 from st2sensor.outbox.incoming import Lane, OnDone, Submitted
 from st2sensor.settings import Outbox as Options
 
@@ -20,14 +19,14 @@ HELD_SHARE = 0.5
 """The maximum share of the outbox that rows held back may fill."""
 
 BATCH = 1000
-"""The maximum number of entries in one commit."""
+"""The maximum number of entries in one commit, unless they are submitted together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """Contents and limits of the outbox, in entries and in bytes.
 
-    :param commit: the maximum size of one commit, in bytes, unless it is a single entry.
+    :param commit: the maximum size of one commit, in bytes, unless its entries are submitted together.
     """
 
     depth: int
@@ -36,10 +35,14 @@ class Room:
     max_size: int
     commit: int
 
-    def fits(self, entries: int, size: int) -> bool:
-        """Return whether more entries fit. A single entry always fits if nothing is waiting."""
-        alone = self.depth == 0 and entries == 1
-        return alone or (self.depth + entries <= self.max_depth and self.size + size <= self.max_size)
+    def fits(self, entries: int, size: int, *, is_first: bool) -> bool:
+        """Return whether more entries fit. What is submitted together always fits if nothing is waiting.
+
+        :param is_first: whether all these entries are submitted together.
+        """
+        return (is_first and self.depth == 0) or (
+            self.depth + entries <= self.max_depth and self.size + size <= self.max_size
+        )
 
 
 def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
@@ -70,7 +73,7 @@ class Waiting:
         self._restricted: frozenset[Lane] = frozenset()
 
     def add(self, item: Submitted) -> None:
-        if item.entry.reason is not None:
+        if item.is_dead:
             self.dead.append(item)
         elif (self._expected or self._restricted) and (key := self._waits_for(item)) is not None:
             self._parked.setdefault(key, []).append(item)
@@ -79,8 +82,8 @@ class Waiting:
 
     def put_back(self, batch: Sequence[Submitted]) -> None:
         """Put entries that could not be committed back at the front."""
-        self.held.extendleft(item for item in reversed(batch) if item.entry.reason is None)
-        self.dead.extendleft(item for item in reversed(batch) if item.entry.reason is not None)
+        self.held.extendleft(item for item in reversed(batch) if not item.is_dead)
+        self.dead.extendleft(item for item in reversed(batch) if item.is_dead)
 
     def expect(self, sensor: str) -> None:
         """Make a sensor's new entries wait for those that it left elsewhere."""
@@ -102,29 +105,32 @@ class Waiting:
     def take(self, room: Room) -> list[Submitted]:
         """Take the entries to commit next."""
         batch: list[Submitted] = []
-        size = 0
+        count, size = 0, 0
         self.is_full, self.has_more = False, True
-        while self.dead and len(batch) < BATCH:
-            size += size_of(self.dead[0].entry)
-            if batch and size > room.commit:
+        while self.dead and count < BATCH:
+            item = self.dead[0]
+            size += sum(item.sizes)
+            if batch and (size > room.commit or count + len(item.entries) > BATCH):
                 return batch
+            count += len(item.entries)
             batch.append(self.dead.popleft())
         entries, added = 0, 0
         has_order = bool(self._expected or self._restricted)
-        while self.held and len(batch) < BATCH:
+        while self.held and count < BATCH:
             item = self.held[0]
             if has_order and (key := self._waits_for(item)) is not None:
                 self._parked.setdefault(key, []).append(self.held.popleft())
                 continue
-            needed = size_of(item.entry)
-            if not room.fits(entries + 1, added + needed):
+            more, needed = len(item.entries), sum(item.sizes)
+            if not room.fits(entries + more, added + needed, is_first=not entries):
                 self.is_full = True
                 break
-            if batch and size + needed > room.commit:
+            if batch and (size + needed > room.commit or count + more > BATCH):
                 return batch
-            entries, added, size = entries + 1, added + needed, size + needed
+            entries, added = entries + more, added + needed
+            count, size = count + more, size + needed
             batch.append(self.held.popleft())
-        self.has_more = len(batch) >= BATCH
+        self.has_more = count >= BATCH
         return batch
 
     def refuse(self, why: Callable[[str], Exception], sensors: Set[str] | None = None) -> None:
@@ -136,8 +142,8 @@ class Waiting:
         for waiting in (self.dead, self.held, *self._parked.values()):
             kept = []
             for item in waiting:
-                if sensors is None or item.entry.sensor in sensors:
-                    tell(item.done, why(item.entry.sensor))
+                if sensors is None or item.sensor in sensors:
+                    tell(item.done, why(item.sensor))
                 else:
                     kept.append(item)
             waiting.clear()
@@ -145,14 +151,16 @@ class Waiting:
 
     def sensors(self) -> list[str]:
         """Return the sensors that are waiting for room."""
-        return sorted({item.entry.sensor for item in self.held})
+        return sorted({item.sensor for item in self.held})
 
     def _waits_for(self, item: Submitted) -> str | Lane | None:
-        sensor = item.entry.sensor
+        sensor = item.sensor
         if sensor in self._expected and not item.is_left:
             return sensor
-        lane = (sensor, item.entry.trigger_type)
-        return lane if lane in self._restricted else None
+        if not self._restricted:
+            return None
+        lanes = ((sensor, entry.trigger_type) for entry in item.entries)
+        return next((lane for lane in lanes if lane in self._restricted), None)
 
 
 def tell(done: OnDone, error: Exception | None) -> None:

@@ -15,7 +15,7 @@ from st2sensor.errors import OutboxError
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.commits import Commits
 from st2sensor.outbox.database.store import Store
-from st2sensor.outbox.entry import flaw_of
+from st2sensor.outbox.entry import flaw_of, size_of
 from st2sensor.outbox.incoming import Expect, Item, Restrict, Signal, Stop, Submitted
 from st2sensor.outbox.upkeep import Upkeep
 from st2sensor.outbox.waiting import BATCH, Room, Waiting, room_of, tell
@@ -183,14 +183,16 @@ class Writer:
                 self.waiting.restrict(item.lanes)
 
     def _add(self, item: Submitted) -> None:
-        flaw = flaw_of(item.entry)
-        if not flaw and item.entry.reason is not None and not item.is_left:
-            flaw = "it cannot be delivered, and " + TOO_LARGE if self._store.graveyard.is_too_large(item.entry) else ""
-        if flaw:
-            tell(item.done, OutboxError(f"the outbox does not accept this trigger: {flaw}"))
-            return
+        for entry in item.entries:
+            flaw = flaw_of(entry)
+            if not flaw and entry.reason is not None and not item.is_left:
+                flaw = "it cannot be delivered, and " + TOO_LARGE if self._store.graveyard.is_too_large(entry) else ""
+            if flaw:
+                tell(item.done, OutboxError(f"the outbox does not accept this trigger: {flaw}"))
+                return
+        item.sizes = [size_of(entry) for entry in item.entries]
         self.waiting.add(item)
-        self._has_stopping = self._has_stopping or item.entry.sensor in self._stopping
+        self._has_stopping = self._has_stopping or item.sensor in self._stopping
 
     def _why(self) -> str:
         return self.problem or f"the outbox {self._store.path} is full"

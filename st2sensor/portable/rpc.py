@@ -55,7 +55,10 @@ def request(identifier: int, method: str, params: Message, bodies: Sequence[byte
         return data
     if len(bodies) > MAX_BODIES:
         raise ValueError(f"{len(bodies)} events are too many for one request; the limit is {MAX_BODIES}")
-    data = b"\n".join([encode({**message, "bodies": len(bodies)})[:-1], *bodies, b""])
+    line = encode({**message, "bodies": len(bodies)})[:-1]
+    # The container ends a session that sends a longer line.
+    _check_length(line, MAX_REQUEST_BYTES)
+    data = b"\n".join([line, *bodies, b""])
     _check_length(data, MAX_REQUEST_TOTAL_BYTES)
     return data
 

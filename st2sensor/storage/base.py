@@ -23,6 +23,9 @@ class Storage(Protocol):
     def all(self, kind: type[T]) -> list[T]:
         """Return every entity of a kind, ordered by reference."""
 
+    def size(self, kind: type[Entity]) -> int:
+        """Return the number of stored entities of a kind, including malformed ones, in constant time or nearly so."""
+
     def get(self, kind: type[T], ref: str) -> T | None:
         """Return an entity, or None if it does not exist."""
 

@@ -47,6 +47,7 @@ class MemoryContainer:
             "user.info": self._user_info,
             "schema": lambda asker, trigger: {"digest": "", "program": None},  # noqa: ARG005 (any payload fits)
             "dispatch": self._dispatch,
+            "dispatch_many": self._dispatch_many,
             "datastore.get": self._datastore.get,
             "datastore.list": self._datastore.list,
             "datastore.set": self._datastore.set,
@@ -99,6 +100,9 @@ class MemoryContainer:
     def _dispatch(self, asker: Asker, **event: Any) -> None:  # noqa: ARG002
         self._keep([_dispatched(event)])
 
+    def _dispatch_many(self, asker: Asker, events: List[Dict[str, Any]]) -> None:  # noqa: ARG002
+        self._keep([_dispatched(event) for event in events])
+
     def _dispatch_and_set(
         self,
         asker: Asker,
@@ -148,7 +152,8 @@ def _parameters(message: rpc.Message) -> Dict[str, Any]:
     if message["method"] == "dispatch":
         return {**params, "payload": payloads[0]}
     if "events" in params:
-        params["events"] = [{**event, "payload": payload} for event, payload in zip(params["events"], payloads)]
+        declared = [event for event in params["events"] for _ in range(event.get("times", 1))]
+        params["events"] = [{**event, "payload": payload} for event, payload in zip(declared, payloads)]
     return {**params, **texts}
 
 

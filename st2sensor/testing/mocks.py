@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 from unittest.mock import Mock
 
 from st2sensor.portable.trace import TraceContext
@@ -72,6 +72,11 @@ class MockSensorService:
         trace_context: Any = None,
     ) -> None:
         self.dispatched_triggers.append({"trigger": trigger, "payload": payload, "trace_context": trace_context})
+
+    def dispatch_many(self, triggers: Sequence[Sequence[Any]]) -> None:
+        """Keep triggers, each `(trigger, payload)` or `(trigger, payload, trace_tag)`. Beyond StackStorm."""
+        for trigger in triggers:
+            self.dispatch(*trigger)
 
     def list_values(
         self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0

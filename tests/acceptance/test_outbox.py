@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -494,6 +495,61 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(workspace: Workspace)
     assert command("purge", "--older-than", "1").stdout == "0 deleted\n"
     assert "deleted" in command("purge", "--all").stdout
     assert dead_letters(workspace) == []
+
+
+POLLS = """
+import os
+import time
+
+FOLDER = {folder!r}
+
+
+class Polls(Sensor):
+    def run(self):
+        number = int(time.time() * 1000)
+        with open(os.path.join(FOLDER, "accepted"), "a") as accepted:
+            while not os.path.exists(os.path.join(FOLDER, "enough")):
+                # Every third event does not fit its schema.
+                events = [("polls.event", {{"poll": number, "n": str(n) if n % 3 == 2 else n}}) for n in range({many})]
+                self.sensor_service.dispatch_many(events)
+                accepted.write(f"{{number}}\\n")
+                accepted.flush()
+                number += 1
+        time.sleep(1000)
+"""
+
+MANY = 60
+
+
+@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.soak(minutes=3))])
+def test_a_container_that_is_killed_leaves_all_events_of_a_call_or_none(
+    folder: Path, mongo_server: MongoDB, kills: int
+) -> None:
+    workspace = Workspace(folder, database=mongo_server.url, messaging="amqp://guest:guest@127.0.0.1:1//")
+    schema = {"properties": {"n": {"type": "integer"}}}
+    try:
+        workspace.configure("[outbox]\ndead_letters_max_number = 1000000")
+        code = POLLS.format(folder=str(folder), many=MANY)
+        workspace.add_sensor("polls", "Polls", code, trigger_types=[{"name": "event", "payload_schema": schema}])
+        workspace.reload_well()
+        path, accepted = folder / "accepted", 0
+        for kill in range(kills):
+            container = workspace.start()
+            grown("accepted", lambda: len(path.read_text().splitlines()) if path.exists() else 0, accepted + 5)
+            # The moment of the kill differs: a commit takes some milliseconds.
+            time.sleep(kill * 0.0007)
+            container.process.kill()
+            container.process.wait(SOON)
+            accepted = len(path.read_text().splitlines())
+        with closing(sqlite3.connect(workspace.state / "outbox.db")) as connection:
+            counts: Counter[int] = Counter()
+            for table in ("outbox", "dead_letters"):
+                query = f"SELECT body FROM {table} WHERE trigger = 'polls.event'"
+                counts.update(json.loads(body)["payload"]["poll"] for (body,) in connection.execute(query))
+        assert set(counts.values()) == {MANY}
+        assert {int(line) for line in path.read_text().splitlines()} <= set(counts)
+    finally:
+        workspace.close()
 
 
 def test_what_no_queue_takes_is_kept_shown_and_replayed_once_a_queue_is_bound(

@@ -77,9 +77,9 @@ class Dying:
 
 
 class DyingDispatcher(Dispatcher):
-    def submit(self, entry, done):
+    def submit(self, entries, done):
         die_in_time()
-        super().submit(entry, done)
+        super().submit(entries, done)
 
 
 class Node:
@@ -218,19 +218,14 @@ def test_killed_at_every_step_it_is_done_wholly_or_not_at_all(
         else:
             # Again or not, in order, and by their ids each of them once.
             assert list(dict(events).values()) == list(range(EVENTS))
-            assert [n for _, n in events] in ([*range(EVENTS)], [*range(EVENTS), *range(EVENTS)], *prefixes())
+            assert [n for _, n in events] in ([*range(EVENTS)], [*range(EVENTS), *range(EVENTS)])
         outcomes.append(cursor(storage))
         if killed.returncode != -signal.SIGKILL:
             assert (killed.returncode, killed.stdout) == (0, "true\n"), killed.stderr
             break
-    assert step > 10
+    assert step > 8
     assert outcomes == sorted(outcomes, reverse=True)
     assert {"old", "new"} == set(outcomes)
-
-
-def prefixes() -> list[list[int]]:
-    """What is dispatched when the first attempt came so far."""
-    return [[*range(count), *range(EVENTS)] for count in range(EVENTS)]
 
 
 def test_killed_while_it_carries_out_what_another_has_begun_it_loses_nothing(

@@ -39,13 +39,14 @@ from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable import crypto
 from st2sensor.portable.keyspace import NAME_LIMIT, VALUE_LIMIT, Asker
 from st2sensor.portable.payload import objects
+from st2sensor.portable.sending import LARGEST
 from st2sensor.settings import KeyValues, Payloads
 from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.testing import Dispatched
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
 from st2sensor.wrapper.connection import Connection
-from st2sensor.wrapper.service import LARGEST, SensorService
+from st2sensor.wrapper.service import SensorService
 from tests.plugins.patience import SOON
 
 
@@ -295,6 +296,46 @@ def test_what_cannot_travel_raises_type_error_and_leaves_no_trace(
         a.dispatch("p.t", circular)
     assert container.dispatched() == []
     assert a.get_value("cursor") is None
+
+
+def test_many_events_are_dispatched_in_order_and_in_one_commit(container: Container, a: SensorService) -> None:
+    a.dispatch_many([])
+    assert container.dispatched() == []
+    a.dispatch_many(
+        [("p.t", {"n": 1}), ("p.t", {"n": 2}), ("p.t", {"n": {3}}, "tag"), ("p.t", None), ["p.t", {"n": 5}]]
+    )
+    assert container.dispatched() == [
+        Dispatched("p.t", {"n": 1}),
+        Dispatched("p.t", {"n": 2}),
+        Dispatched("p.t", {"n": {3}}, "tag"),
+        Dispatched("p.t", {}),
+        Dispatched("p.t", {"n": 5}),
+    ]
+
+
+def test_many_events_are_bounded_and_one_that_cannot_travel_refuses_all(container: Container, a: SensorService) -> None:
+    with pytest.raises(TypeError, match="payload"):
+        a.dispatch_many([("p.t", {}), ("p.t", {"x": object()})])
+    with pytest.raises(ValueError, match="dispatch them in parts"):
+        a.dispatch_many([("p.t", {})] * 10_001)
+    with pytest.raises(ValueError, match="dispatch them in parts"):
+        a.dispatch_many([("p.t", {"x": "y" * (LARGEST // 2)})] * 2)
+    # Each has a trace of its own, so their parameters alone are too long for one line.
+    with pytest.raises(ValueError, match="too many for one message"):
+        a.dispatch_many([("p.t", {}, f"{number} ".ljust(200, "x")) for number in range(9000)])
+    assert container.dispatched() == []
+    a.dispatch_many([("p.t", {"n": 1})])
+    assert container.dispatched() == [Dispatched("p.t", {"n": 1})]
+
+
+def test_an_invalid_event_among_many_becomes_a_dead_letter(container: Container, a: SensorService) -> None:
+    a.dispatch_many([("p.t", {"n": 1}), ("p.nothing", {"n": 2}), ("p.t", [3]), ("p.t", {"n": 4})])
+    if isinstance(container, Real):
+        assert container.dispatched() == [Dispatched("p.t", {"n": 1}), Dispatched("p.t", {"n": 4})]
+        assert container.reasons() == [
+            "trigger p.nothing is not registered",
+            "the payload is of type array, not object",
+        ]
 
 
 def test_the_user_is_told_as_stackstorm_does(a: SensorService) -> None:

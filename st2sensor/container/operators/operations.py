@@ -96,7 +96,7 @@ class Operations:
         entry = await self._dispatcher.entry(sensor, event, trigger_type)
         if entry.reason is not None:
             raise ValueError(entry.reason)
-        await self._dispatcher.put(entry)
+        await self._dispatcher.put([entry])
 
     def _state_of(self, ref: str) -> State:
         child = self._children.states.get(ref)

@@ -1,9 +1,10 @@
-"""The `dispatch` and `schema` methods of the wrapper protocol."""
+"""The `dispatch`, `dispatch_many` and `schema` methods of the wrapper protocol."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from st2sensor.container.sessions.node import Node
 from st2sensor.container.sessions.session import Session
@@ -29,11 +30,13 @@ class EventMethods:
     def dispatch(self, session: Session, identifier: int | None, params: dict[str, Any], bodies: list[bytes]) -> None:
         """Dispatch an event, and answer once it is on disk. Raises LeaseLost, KeyError, TypeError and ValueError."""
         event = _event_of(params, bodies[0] if bodies else None)
-        trigger_type = self._dispatcher.type_of(event.trigger)
-        if trigger_type is not None:
-            self._accept(session, identifier, event, trigger_type)
-        else:
-            self._tasks.start(self._dispatch_unknown(session, identifier, event))
+        self._dispatch(session, identifier, [_Run(event.trigger, [event])], self._answer_of_one)
+
+    def dispatch_many(
+        self, session: Session, identifier: int | None, params: dict[str, Any], bodies: list[bytes]
+    ) -> None:
+        """Dispatch events, all or none, and answer once all are on disk. Raises as `dispatch` does."""
+        self._dispatch(session, identifier, _runs_of(params["events"], bodies), self._answer_of_many)
 
     def answer_schema(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         """Answer with the schema by which a sensor checks a trigger's payloads. Raises KeyError and TypeError."""
@@ -52,12 +55,21 @@ class EventMethods:
             await self._refresh_for(ref)
         return await self._dispatcher.entry(ref, event, trigger_type)
 
-    async def _dispatch_unknown(self, session: Session, identifier: int | None, event: Event) -> None:
-        """Read storage first, because the trigger may have been registered a moment ago, then dispatch the event."""
+    def _dispatch(self, session: Session, identifier: int | None, runs: Sequence[_Run], answer: Answer) -> None:
+        types = [self._dispatcher.type_of(run.trigger) for run in runs]
+        if None not in types:
+            self._accept(session, identifier, runs, types, answer)
+        else:
+            self._tasks.start(self._dispatch_unknown(session, identifier, runs, answer))
+
+    async def _dispatch_unknown(
+        self, session: Session, identifier: int | None, runs: Sequence[_Run], answer: Answer
+    ) -> None:
+        """Read storage first, because a trigger may have been registered a moment ago, then dispatch the events."""
         assert session.ref is not None
         try:
             await self._refresh_for(session.ref)
-            self._accept(session, identifier, event, self._dispatcher.type_of(event.trigger))
+            self._accept(session, identifier, runs, [self._dispatcher.type_of(run.trigger) for run in runs], answer)
         except LeaseLost as exception:
             session.refuse(identifier, exception)
         except Exception as exception:
@@ -71,9 +83,15 @@ class EventMethods:
         if self._dispatcher.fence_of(ref) != fence:
             raise LeaseLost(ref)
 
-    def _accept(self, session: Session, identifier: int | None, event: Event, trigger_type: TriggerType | None) -> None:
-        # A sensor that has checked the payload itself is notified if the schema has changed since.
-        news = None if event.schema is None else self._dispatcher.schema_for(trigger_type, event.schema)
+    def _accept(
+        self,
+        session: Session,
+        identifier: int | None,
+        runs: Sequence[_Run],
+        types: Sequence[TriggerType | None],
+        answer: Answer,
+    ) -> None:
+        news = answer(runs, types)
         ref = session.ref
         assert ref is not None
 
@@ -86,7 +104,55 @@ class EventMethods:
                 session.refuse(identifier, error)
 
         if not session.is_released(identifier):
-            self._dispatcher.dispatch(ref, event, done, trigger_type)
+            typed = [(event, kind) for run, kind in zip(runs, types, strict=True) for event in run.events]
+            self._dispatcher.dispatch_together(ref, typed, done)
+
+    def _answer_of_one(self, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
+        return self._news_of(runs[0], types[0])
+
+    def _answer_of_many(self, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
+        """Return the new schemas, each with the index of its run; None if there are none."""
+        news = ((number, self._news_of(run, kind)) for number, (run, kind) in enumerate(zip(runs, types, strict=True)))
+        return [[number, schema] for number, schema in news if schema is not None] or None
+
+    def _news_of(self, run: _Run, trigger_type: TriggerType | None) -> dict[str, str | None] | None:
+        """Return the schema if it has changed since the sensor checked payloads of this type itself."""
+        schema = run.events[0].schema
+        return None if schema is None else self._dispatcher.schema_for(trigger_type, schema)
+
+
+class _Run(NamedTuple):
+    """Events in a row that differ in nothing but their payloads.
+
+    :param events: at least one.
+    """
+
+    trigger: str | Mapping[str, Any]
+    events: Sequence[Event]
+
+
+Answer = Callable[[Sequence[_Run], Sequence[TriggerType | None]], Any]
+"""Function that makes the answer to a request, given its runs of events and their types."""
+
+
+def _runs_of(declared: list[dict[str, Any]], bodies: list[bytes]) -> list[_Run]:
+    """Return the events of a `dispatch_many`. Raises KeyError, TypeError and ValueError.
+
+    :param declared: the parameters of a `dispatch` for each run, with the number of its events as `times`.
+    """
+    runs, start = [], 0
+    for params in declared:
+        times = params.get("times", 1)
+        if type(times) is not int or times < 1:
+            raise ValueError("times must be a number from 1")
+        payloads = bodies[start : start + times]
+        if len(payloads) < times:
+            break
+        runs.append(_Run(params["trigger"], [_event_of(params, payload) for payload in payloads]))
+        start += times
+    if not runs or len(runs) < len(declared) or start != len(bodies):
+        raise ValueError("there must be one payload for each event, and at least one event")
+    return runs
 
 
 def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:

@@ -110,6 +110,8 @@ class WrapperMethods:
     ) -> None:
         if session.ref is not None and method == "dispatch":
             self._events.dispatch(session, identifier, params, bodies)
+        elif session.ref is not None and method == "dispatch_many":
+            self._events.dispatch_many(session, identifier, params, bodies)
         elif session.ref is not None and method == "schema":
             self._events.answer_schema(session, identifier, params)
         elif method == "hello":

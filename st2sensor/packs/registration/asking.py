@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from st2sensor.errors import TriggerRefused, WorkFailed
@@ -29,15 +29,16 @@ def ask(
     """
     refusal = storage.get(Refusal, trigger_type)
     found = fitting(trigger_type, storage.get(TriggerType, trigger_type), parameters, refusal, checker)
-    return counted(found, parameters, storage, announcements)
+    return counted(found, parameters, storage, announcements, Triggers(storage))
 
 
-def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> None:
+def withdraw(trigger: str, storage: Storage, announcements: Announcements, triggers: Triggers | None = None) -> None:
     """Give back a reference to a trigger, which is deleted with the last one.
 
     A trigger without parameters belongs to its type, and stays.
 
     :param trigger: the trigger's reference.
+    :param triggers: learns of the removal; None if nothing is looked up afterwards.
     """
     known = storage.get(Trigger, trigger)
     if known is None or not known.parameters:
@@ -45,6 +46,8 @@ def withdraw(trigger: str, storage: Storage, announcements: Announcements) -> No
     storage.count_reference(trigger, -1)
     if storage.get(Trigger, trigger) is None:
         announcements.add(known, DELETE, storage)
+        if triggers is not None:
+            triggers.removed()
 
 
 def fitting(
@@ -97,25 +100,86 @@ def _violation(ref: str, trigger_type: TriggerType, parameters: Mapping[str, Any
     return f"{place}: {message}" if place else message
 
 
-def find(trigger_type: str, parameters: Mapping[str, Any], storage: Storage) -> Trigger | None:
-    """Return the trigger of a type that has these parameters, or None."""
-    for trigger in storage.all(Trigger):
-        if trigger.type == trigger_type and dict(trigger.parameters) == dict(parameters):
-            return trigger
-    return None
+class Triggers:
+    """Finds the triggers of a storage by their parameters.
+
+    It reads all triggers once, and again only if another process has added or removed some, so that many rules can be
+    registered in little time.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._refs: dict[Hashable, str] = {}
+        """References of triggers by type and parameters."""
+        self._size: int | None = None
+        """The number of triggers in the storage, as far as it is known here."""
+
+    def find(self, trigger_type: str, parameters: Mapping[str, Any]) -> Trigger | None:
+        """Return the trigger of a type that has these parameters, or None."""
+        if self._storage.size(Trigger) != self._size:
+            self._read()
+        ref = self._refs.get(_key(trigger_type, parameters))
+        trigger = None if ref is None else self._storage.get(Trigger, ref)
+        if ref is not None and (trigger is None or dict(trigger.parameters) != dict(parameters)):
+            # Another process has just removed or changed it.
+            self._read()
+            ref = self._refs.get(_key(trigger_type, parameters))
+            trigger = None if ref is None else self._storage.get(Trigger, ref)
+        return trigger
+
+    def added(self, trigger: Trigger) -> None:
+        """Note that this process has added a trigger."""
+        self._refs[_key(trigger.type, trigger.parameters)] = trigger.ref
+        if self._size is not None:
+            self._size += 1
+
+    def removed(self) -> None:
+        """Note that this process has removed a trigger. `find` does not return a trigger that is gone."""
+        if self._size is not None:
+            self._size -= 1
+
+    def renamed(self, trigger: Trigger) -> None:
+        """Note that this process has given a trigger these parameters."""
+        self._refs[_key(trigger.type, trigger.parameters)] = trigger.ref
+
+    def _read(self) -> None:
+        # Counted first: a trigger that is added in between is read twice rather than never.
+        self._size = self._storage.size(Trigger)
+        self._refs = {}
+        for trigger in self._storage.all(Trigger):
+            self._refs.setdefault(_key(trigger.type, trigger.parameters), trigger.ref)
+
+
+def _key(trigger_type: str, parameters: Mapping[str, Any]) -> Hashable:
+    return trigger_type, _hashable(parameters)
+
+
+def _hashable(value: Any) -> Hashable:
+    """Return a value that equals another one's exactly if the values are equal."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(item)) for name, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
+    found: Hashable = value
+    return found
 
 
 def counted(
-    trigger_type: TriggerType, parameters: Mapping[str, Any], storage: Storage, announcements: Announcements
+    trigger_type: TriggerType,
+    parameters: Mapping[str, Any],
+    storage: Storage,
+    announcements: Announcements,
+    triggers: Triggers,
 ) -> Trigger:
     """Count a reference to a trigger, which is created if it is missing."""
     while True:
-        trigger = find(trigger_type.ref, parameters, storage)
+        trigger = triggers.find(trigger_type.ref, parameters)
         is_new = trigger is None
         if trigger is None:
             name = str(uuid.uuid4()) if parameters else trigger_type.name
             trigger = Trigger(pack=trigger_type.pack, name=name, type=trigger_type.ref, parameters=parameters)
             storage.put(trigger)
+            triggers.added(trigger)
         if parameters:
             storage.count_reference(trigger.ref, 1)
             if storage.get(Trigger, trigger.ref) is None:

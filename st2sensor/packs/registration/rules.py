@@ -39,6 +39,8 @@ def register_files(
         yield from _left_to_stackstorm(files, storage, announcements)
         return
     declared: dict[str, str] = {}
+    triggers, rules = asking.Triggers(storage), {rule.ref: rule for rule in storage.all(Rule)}
+    types = {item.ref: item for item in storage.all(TriggerType)}
     unreadable: set[tuple[str, str]] = set()
     for pack, path in files:
         ref = f"{pack.ref}: {path.name}"
@@ -53,11 +55,12 @@ def register_files(
                 continue
             declared[ref] = str(path)
             with blaming(str(path)):
-                problem = waiting(declaration, storage)
-                if problem is not None:
+                if declaration.trigger_type not in types:
+                    problem = unknown_type(declaration, storage.get(Refusal, declaration.trigger_type))
                     yield Outcome(kind="rule", ref=ref, result=Result.WAITING, message=str(problem))
                     continue
-                result = register(declaration, storage, announcements, checker)
+                trigger_type = _type_for(declaration, types[declaration.trigger_type], None, checker)
+                result = register(declaration, trigger_type, rules.get(ref), storage, announcements, triggers)
         except ContentError as error:
             unreadable.add((pack.ref, str(path.relative_to(pack.path))))
             yield failed("rule", ref, error)
@@ -99,28 +102,35 @@ def _unregistered(rule: Rule, storage: Storage, announcements: Announcements, re
     return Outcome(kind="rule", ref=rule.ref, result=result)
 
 
-def register(declared: RuleDeclaration, storage: Storage, announcements: Announcements, checker: Checker) -> Result:
+def register(
+    declared: RuleDeclaration,
+    trigger_type: TriggerType,
+    known: Rule | None,
+    storage: Storage,
+    announcements: Announcements,
+    triggers: asking.Triggers,
+) -> Result:
     """Count the trigger that a rule asks for, instead of the one it asked for before. Raises ContentError.
 
     Several hosts may register one rule at a time. The rule's record says which reference is counted for it, so only the
     host that changes the record keeps the reference it counted; the others give theirs back.
+
+    :param known: the rule's record; None if there was none.
     """
-    trigger_type = _type_for(declared, storage.get(TriggerType, declared.trigger_type), None, checker)
-    known = storage.get(Rule, f"{declared.pack}.{declared.name}")
     if known is not None and _same(known, declared) and _stands(known, storage):
         return Result.UNCHANGED
-    own = None if known is None else _own(known, declared, storage, announcements)
+    own = None if known is None else _own(known, declared, storage, announcements, triggers)
     if known is not None and own is not None:
         storage.replace_rule(known, _rule(declared, own.ref))
         return Result.CHANGED
-    trigger = asking.counted(trigger_type, declared.parameters, storage, announcements)
+    trigger = asking.counted(trigger_type, declared.parameters, storage, announcements, triggers)
     rule = _rule(declared, trigger.ref)
     if not (_added(rule, storage) if known is None else storage.replace_rule(known, rule)):
-        asking.withdraw(trigger.ref, storage, announcements)
+        asking.withdraw(trigger.ref, storage, announcements, triggers)
         return Result.UNCHANGED
     if known is None:
         return Result.CREATED
-    asking.withdraw(known.trigger, storage, announcements)
+    asking.withdraw(known.trigger, storage, announcements, triggers)
     return Result.CHANGED
 
 
@@ -130,18 +140,10 @@ def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> No
         asking.withdraw(rule.trigger, storage, announcements)
 
 
-def waiting(declared: RuleDeclaration, storage: Storage) -> ContentError | None:
-    """Return why a rule's trigger type is not registered, with the place in the rule's file, or None when it is.
-
-    This is not a failure: StackStorm also accepts a rule before its trigger type.
-    """
-    if storage.get(TriggerType, declared.trigger_type) is not None:
-        return None
-    return unknown_type(declared, storage.get(Refusal, declared.trigger_type))
-
-
 def unknown_type(declared: RuleDeclaration, refusal: Refusal | None = None) -> ContentError:
-    """Return the error for a rule whose trigger type is not known.
+    """Return the error for a rule whose trigger type is not known, with the place in its file.
+
+    At its registration this is not a failure: StackStorm also accepts a rule before its trigger type.
 
     :param refusal: the refusal of that type's declaration, if there is one.
     """
@@ -203,14 +205,20 @@ def _rule(declared: RuleDeclaration, trigger: str) -> Rule:
     )
 
 
-def _own(known: Rule, declared: RuleDeclaration, storage: Storage, announcements: Announcements) -> Trigger | None:
+def _own(
+    known: Rule,
+    declared: RuleDeclaration,
+    storage: Storage,
+    announcements: Announcements,
+    triggers: asking.Triggers,
+) -> Trigger | None:
     """Return the trigger that a rule has already counted, with the parameters it wants now; None when it needs another.
 
     A trigger that only this rule uses changes in place, so that the sensor gets an update.
     """
     if known.trigger_type != declared.trigger_type or not declared.parameters:
         return None
-    existing = asking.find(declared.trigger_type, declared.parameters, storage)
+    existing = triggers.find(declared.trigger_type, declared.parameters)
     if existing is not None:
         return existing if existing.ref == known.trigger else None
     current = storage.get(Trigger, known.trigger)
@@ -218,5 +226,6 @@ def _own(known: Rule, declared: RuleDeclaration, storage: Storage, announcements
         return None
     changed = replace(current, parameters=declared.parameters)
     storage.rename_trigger(current.uid, changed)
+    triggers.renamed(changed)
     announcements.add(changed, UPDATE, storage)
     return changed

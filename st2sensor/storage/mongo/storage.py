@@ -78,6 +78,10 @@ class MongoStorage:
             found = self._database[collection.name].find(sort=[("pack", 1), ("name", 1)])
             return self._reader.read(kind, all_plain(found))
 
+    def size(self, kind: type[Entity]) -> int:
+        with self._failures():
+            return self._database[COLLECTIONS[kind].name].estimated_document_count()
+
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._failures():
@@ -136,7 +140,8 @@ class MongoStorage:
         key = _key(trigger_ref)
         with self._failures():
             triggers.update_one(key, {"$inc": {"ref_count": change}})
-            triggers.delete_one(key | {"ref_count": {"$lte": 0}, "parameters": {"$exists": True}})
+            if change < 0:
+                triggers.delete_one(key | {"ref_count": {"$lte": 0}, "parameters": {"$exists": True}})
 
     def stackstorm_rules(self, trigger: str | None = None) -> int:
         with self._failures():

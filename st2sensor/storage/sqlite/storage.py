@@ -69,6 +69,11 @@ class SqliteStorage:
             found = find_all(connection, collection.name)
         return self._reader.read(kind, found)
 
+    def size(self, kind: type[Entity]) -> int:
+        with self._locked() as connection:
+            (count,) = connection.execute(f"SELECT count(*) FROM {COLLECTIONS[kind].name}").fetchone()
+        return int(count)
+
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,10 +14,10 @@ from st2sensor.errors import LeaseLost, OutboxError
 from st2sensor.outbox.backlog import Backlog, Settled
 from st2sensor.outbox.commits import DELETED_ALONE, DELETED_AT_ONCE, DISK_RETRY, Commits
 from st2sensor.outbox.database.store import Store
-from st2sensor.outbox.entry import Entry
+from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.incoming import StillWanted, Submitted
 from st2sensor.outbox.tail import Row
-from st2sensor.outbox.waiting import Waiting
+from st2sensor.outbox.waiting import BATCH, Room, Waiting
 from tests.unit.outbox.test_outbox import entry
 
 
@@ -85,7 +86,13 @@ class Bench:
 
     def submitted(self, number: int, reason: str | None = None, still: StillWanted | None = None) -> Submitted:
         item = entry(number, reason)
-        return Submitted(item, lambda error: self.answers.update({item.body: error}), still)
+        return Submitted([item], lambda error: self.answers.update({item.body: error}), still, sizes=[size_of(item)])
+
+    def together(self, *items: Entry, still: StillWanted | None = None) -> Submitted:
+        """Entries that are submitted together; the answer is kept under the bodies."""
+        name = "+".join(item.body for item in items)
+        sizes = [size_of(item) for item in items]
+        return Submitted(items, lambda error: self.answers.update({name: error}), still, sizes=sizes)
 
     @property
     def delivered(self) -> list[str]:
@@ -109,7 +116,7 @@ def test_a_disk_that_fails_answers_nobody_and_is_retried_in_order(code: int) -> 
     bench.disk.failures = [disk_error(code, "the disk's words")]
     bench.commits.commit([bench.submitted(1), bench.submitted(2)])
     assert not bench.answers
-    assert [item.entry.body for item in bench.waiting.held] == ["1", "2", "3"]
+    assert [item.entries[0].body for item in bench.waiting.held] == ["1", "2", "3"]
     assert bench.commits.is_failing
     assert bench.commits.retry_at == 50.0 + DISK_RETRY
     assert bench.commits.problem == "cannot write the outbox outbox.db: the disk's words"
@@ -125,10 +132,75 @@ def test_a_bad_entry_is_refused_alone_and_the_others_need_not_wait() -> None:
     bench.commits.commit([bench.submitted(1), bench.submitted(2), bench.submitted(3)])
     assert set(bench.answers) == {"2"}
     assert "does not accept this trigger: IntegrityError: refused" in str(bench.answers["2"])
-    assert [item.entry.body for item in bench.waiting.held] == ["1", "3"]
+    assert [item.entries[0].body for item in bench.waiting.held] == ["1", "3"]
     assert bench.commits.has_more
     assert not bench.commits.is_failing
     assert bench.commits.problem == ""
+
+
+def test_entries_that_belong_together_are_committed_at_once_with_their_dead_letters() -> None:
+    bench = Bench()
+    bench.commits.commit([bench.together(entry(1), entry(2, "wrong"), entry(3)), bench.together(entry(4, "wrong"))])
+    assert bench.answers == {"1+2+3": None, "4": None}
+    assert bench.delivered == ["1", "3"]
+    assert [item.body for item in bench.disk.dead] == ["2", "4"]
+
+
+def test_one_bad_entry_refuses_all_that_belong_to_it_and_no_others() -> None:
+    bench = Bench()
+    bench.disk.bad = {"2"}
+    bench.commits.commit([bench.submitted(0), bench.together(entry(1), entry(2), entry(3)), bench.submitted(4)])
+    assert set(bench.answers) == {"1+2+3"}
+    assert isinstance(bench.answers["1+2+3"], OutboxError)
+    assert [item.entries[0].body for item in bench.waiting.held] == ["0", "4"]
+    assert bench.delivered == []
+
+
+def test_a_lease_that_ends_meanwhile_removes_all_that_belong_together() -> None:
+    bench = Bench()
+    lost: set[str] = set()
+    bench.disk.on_commit = lambda: lost.add("2")
+    bench.commits.commit([bench.submitted(1), bench.together(entry(2), entry(3), still=lambda _: "2" not in lost)])
+    assert isinstance(bench.answers["2+3"], LeaseLost)
+    assert bench.answers["1"] is None
+    assert bench.delivered == ["1"]
+    assert [row.entry.body for row in bench.disk.rows] == ["1"]
+
+
+def test_entries_that_belong_together_wait_for_room_together_and_fit_an_empty_outbox() -> None:
+    bench = Bench()
+    many = bench.together(*(entry(number) for number in range(5)))
+
+    def room(depth: int) -> Room:
+        return Room(depth=depth, size=0, max_depth=4, max_size=10**6, commit=10**6)
+
+    bench.waiting.add(many)
+    assert bench.waiting.take(room(1)) == []
+    assert bench.waiting.is_full
+    assert bench.waiting.take(room(0)) == [many]
+
+
+def test_a_commit_is_not_made_longer_by_entries_that_belong_together() -> None:
+    bench = Bench()
+    first, many = bench.submitted(1), bench.together(*(entry(number) for number in range(BATCH)))
+    room = Room(depth=0, size=0, max_depth=10**6, max_size=10**9, commit=10**9)
+    for item in (first, many):
+        bench.waiting.add(item)
+    assert bench.waiting.take(room) == [first]
+    assert bench.waiting.has_more
+    assert bench.waiting.take(room) == [many]
+
+
+def test_entries_that_belong_together_wait_for_a_restricted_lane_of_any_of_them() -> None:
+    bench = Bench()
+    other = replace(entry(2), trigger_type="p.other")
+    many = bench.together(entry(1), other)
+    room = Room(depth=0, size=0, max_depth=10, max_size=10**6, commit=10**6)
+    bench.waiting.restrict(frozenset({(other.sensor, other.trigger_type)}))
+    bench.waiting.add(many)
+    assert bench.waiting.take(room) == []
+    bench.waiting.restrict(frozenset())
+    assert bench.waiting.take(room) == [many]
 
 
 def test_a_database_that_takes_nothing_refuses_all_and_does_not_wait() -> None:

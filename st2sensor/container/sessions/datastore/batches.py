@@ -158,7 +158,8 @@ class Batches:
             raise DatastoreError(
                 f"a batch of {batch.sensor} was written by another version of st2sensor: {exception}"
             ) from None
-        await asyncio.gather(*[self._dispatcher.put(entry) for entry in entries])
+        if entries:
+            await self._dispatcher.put(entries)
         change = await self._calls.run(ref, partial(self._keys.finish, batch))
         if change is not None:
             self._announcer.announce(change)

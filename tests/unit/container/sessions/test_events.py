@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import pytest
@@ -28,6 +28,7 @@ class FakeDispatcher:
         self.error: Exception | None = None
         self.outcome: Exception | None = None
         self.dispatched: list[Event] = []
+        self.types: list[str | None] = []
 
     def type_of(self, trigger: str) -> TriggerType | None:
         self.look_ups += 1
@@ -44,11 +45,12 @@ class FakeDispatcher:
             raise LeaseLost(sensor)
         return self.fence
 
-    def dispatch(self, sensor: str, event: Event, done: OnDone, known: TriggerType | None) -> None:  # noqa: ARG002
+    def dispatch_together(self, sensor: str, events: Sequence[tuple[Event, TriggerType | None]], done: OnDone) -> None:
         assert sensor == "p.S"
         if self.error is not None:
             raise self.error
-        self.dispatched.append(event)
+        self.dispatched += [event for event, _ in events]
+        self.types += [None if known is None else known.ref for _, known in events]
         done(self.outcome)
 
     async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> tuple[str, Event]:  # noqa: ARG002
@@ -178,5 +180,47 @@ def test_a_schema_is_answered() -> None:
         container.events.answer_schema(container.session, 1, {"trigger": "p.t"})
         container.events.answer_schema(container.session, 2, {"trigger": "p.none"})
         assert container.session.answers == [(1, {"digest": "new", "program": "..."}), (2, None)]
+
+    run(test)
+
+
+def many(container: Container, *events: dict[str, Any], bodies: int) -> None:
+    params = {"events": [{"trigger": "p.t", **event} for event in events]}
+    container.events.dispatch_many(container.session, 4, params, [b"%d" % number for number in range(bodies)])
+
+
+def test_events_of_one_request_are_dispatched_together_with_one_look_up_for_each_run() -> None:
+    async def test(container: Container) -> None:
+        many(container, {"times": 3, "schema": "old"}, {"times": 1, "schema": "new", "tagged": True}, bodies=4)
+        assert container.dispatcher.look_ups == 2
+        assert [event.payload for event in container.dispatcher.dispatched] == [b"0", b"1", b"2", b"3"]
+        assert [event.tagged for event in container.dispatcher.dispatched] == [False, False, False, True]
+        assert container.session.answers == [(4, [[0, {"digest": "new", "program": "..."}]])]
+
+    run(test)
+
+
+def test_one_unknown_trigger_among_many_has_storage_read_once() -> None:
+    async def test(container: Container) -> None:
+        container.node.refreshed = lambda: container.dispatcher.digests.update({"p.late": "newest"})
+        many(container, {"times": 2}, {"trigger": "p.late"}, {"trigger": "p.never"}, bodies=4)
+        assert container.dispatcher.dispatched == []
+        await until(lambda: bool(container.session.answers))
+        assert container.node.refreshes == 1
+        assert container.dispatcher.types == ["p.t", "p.t", "p.late", None]
+        assert container.session.answers == [(4, None)]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("events", "bodies"),
+    [([], 0), ([{"times": 2}], 1), ([{"times": 1}], 2), ([{"times": 0}], 0), ([{"times": True}], 1), ([{}, {}], 1)],
+)
+def test_events_and_payloads_that_do_not_match_are_refused(events: list[dict[str, Any]], bodies: int) -> None:
+    async def test(container: Container) -> None:
+        with pytest.raises(ValueError, match=r"event|times"):
+            many(container, *events, bodies=bodies)
+        assert container.dispatcher.dispatched == []
 
     run(test)

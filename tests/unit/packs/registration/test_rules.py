@@ -215,3 +215,36 @@ def test_a_schema_that_takes_too_long_fails_its_rule_alone(
     assert hangs.endswith("; simplify the schema")
     assert "parameters do not fit trigger type other.costly: path: 'b' does not match '^(a+)+$'" in wrong
     assert counts(storage) == [1, 1]
+
+
+class Counting(Shared):
+    """Counts how often all triggers are read."""
+
+    reads = 0
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        self.reads += kind is Trigger
+        return super().all(kind)
+
+
+def test_many_rules_on_one_type_read_all_triggers_once(tmp_path: Path, pack: Pack) -> None:
+    with closing(Counting(tmp_path / "counted.db")) as storage:
+        storage.prepare()
+        storage.put(LINE)
+        files = [write(pack, f"r{number}", path=f"/{number}", odd=[1, {"a": None}]) for number in range(30)]
+        assert set(results(register(storage, *files)).values()) == {Result.CREATED}
+        assert storage.reads == 1
+        assert len(storage.all(Trigger)) == 30
+        assert set(results(register(storage, *files)).values()) == {Result.UNCHANGED}
+
+
+def test_a_trigger_that_another_host_adds_meanwhile_is_found(storage: Shared, pack: Pack) -> None:
+    triggers = asking.Triggers(storage)
+    assert triggers.find(LINE.ref, {"path": 1}) is None
+    register(storage, write(pack, "a", path=1))
+    (trigger,) = storage.all(Trigger)
+    # Equal values are the same parameter, as in Python.
+    assert triggers.find(LINE.ref, {"path": 1.0}) == trigger
+    assert triggers.find("linux.other", {"path": 1}) is None
+    rules.unregister(storage.all(Rule)[0], storage, Announcements(Topology("st2")))
+    assert triggers.find(LINE.ref, {"path": 1}) is None

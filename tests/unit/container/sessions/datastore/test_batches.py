@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -91,11 +91,11 @@ class Parts:
     def adopted(self, entry: Entry, sensor: str) -> Entry:
         return replace(entry, fence=self.fence if entry.sensor == sensor else None)
 
-    async def put(self, entry: Entry) -> None:
+    async def put(self, entries: Sequence[Entry]) -> None:
         await self.may_put.wait()
         if self.put_error is not None:
             raise self.put_error
-        self.steps.append(("put", entry.message_id, entry.fence))
+        self.steps += [("put", entry.message_id, entry.fence) for entry in entries]
 
     # The announcer.
 
