@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Api:
             with error:
                 return error.code, json.load(error)
 
-    def follow(self, **parameters: object) -> Iterator[tuple[str, Any]]:
+    def follow(self, **parameters: object) -> Generator[tuple[str, Any], None, None]:
         """Yield the id and the data of server-sent events."""
         request = urllib.request.Request(self.url("/v1/events", **parameters), headers={"Accept": "text/event-stream"})
         with urllib.request.urlopen(request, timeout=SOON) as answer:

@@ -729,3 +729,34 @@ def test_the_outbox_of_a_container_that_has_ended_is_adopted_in_order(tmp_path: 
     assert broker.taken == (["5"] if is_running else ["0", "1", "2", "3", "4", "5"])
     assert on_disk(tmp_path / "outbox.db", "dead_letters") == ([] if is_running else ["9"])
     assert on_disk(left) == (["0", "1", "2", "3", "4"] if is_running else [])
+
+
+@pytest.mark.parametrize("how", ["confirm", "settle"])
+def test_a_row_stays_on_disk_until_it_may_be_deleted(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "outbox.db"
+    allow: list[Callable[[], None]] = []
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1), entry(2))
+        first, second = outbox.read(0, 10, SOON)
+        if how == "confirm":
+            outbox.confirm(second.id, 2, allow.append)
+        else:
+            outbox.settle([first, second], first=allow.append)
+        assert (outbox.depth, outbox.oldest()) == (0, None)
+        put(outbox, entry(3))
+        assert on_disk(path) == ["1", "2", "3"]
+        [allowed] = allow
+        allowed()
+        eventually("the rows are deleted", lambda: on_disk(path) == ["3"])
+
+
+def test_new_dead_letters_are_told_of_once_they_are_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    told: list[tuple[str, list[str]]] = []
+
+    def buried(entries: Sequence[Entry]) -> None:
+        told.extend((item.body, on_disk(path, "dead_letters")) for item in entries)
+
+    with closing(Outbox(path, None, buried)) as outbox:
+        put(outbox, entry(1, "it does not fit"), entry(2))
+    assert told == [("1", ["1"])]
