@@ -17,6 +17,10 @@ PAYLOAD, ITEM = "trigger", "item"
 
 MISSING = "the payload has no such key"
 
+NO_OPERATOR, NO_TYPE, NO_PATTERN = "there is no operator", "the criterion has no type", "the criterion has no pattern"
+NOT_RENDERED, NOT_COMPARABLE = "its pattern cannot be rendered", "the two cannot be compared"
+"""Beginnings of the problems of comparisons."""
+
 
 class NotRendered(Exception):
     """The expressions of a pattern cannot be rendered.
@@ -72,18 +76,18 @@ def _compared(
 
     name, pattern, value = "", None, None
     if not isinstance(criterion, Mapping) or not isinstance(criterion.get("type"), str):
-        return result(False, "the criterion has no type; name an operator, for example type: equals")
+        return result(False, f"{NO_TYPE}; name an operator, for example type: equals")
     name, pattern = criterion["type"], criterion.get("pattern")
     try:
         found = paths.values(key, context)
         pattern = render(pattern, context) if isinstance(pattern, str) else pattern
-    except paths.BadPath as problem:
-        return result(None, str(problem))
-    except NotRendered as problem:
-        return result(None if problem.is_ours else False, f"its pattern cannot be rendered: {problem}")
+    except paths.BadPath as bad:
+        return result(None, str(bad))
+    except NotRendered as failure:
+        return result(None if failure.is_ours else False, f"{NOT_RENDERED}: {failure}")
     value = found[0] if found else None
     if name.lower() not in NAMES:
-        return result(False, f"there is no operator {name}; use one of {', '.join(sorted(NAMES))}")
+        return result(False, f"{NO_OPERATOR} {name}; use one of {', '.join(sorted(NAMES))}")
     missing = "" if found else MISSING
     try:
         if name == SEARCH:
@@ -91,14 +95,14 @@ def _compared(
             return result(matched, missing or problem, "must have items that match")
         used = known[name.lower()]
         if used.needs_pattern and pattern is None:
-            return result(False, "the criterion has no pattern", used.words)
+            return result(False, NO_PATTERN, used.words)
         matched = bool(used.test(value, pattern))
         return result(matched, "" if matched else missing, used.words)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 (any value may meet any pattern)
         words = known[name.lower()].words if name.lower() in known else ""
-        return result(False, missing or f"the two cannot be compared: {type(error).__name__}: {error}", words)
+        return result(False, missing or f"{NOT_COMPARABLE}: {type(error).__name__}: {error}", words)
 
 
 def _searched(

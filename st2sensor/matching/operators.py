@@ -69,7 +69,7 @@ def _age(test: Test, now: Callable[[], float]) -> Test:
 
 def _moment(text: str) -> float:
     """Return a time in any usual notation, in seconds since the epoch. A time without a zone is in UTC."""
-    found = parser.parse(text)
+    found: datetime = parser.parse(text)
     return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).timestamp()
 
 

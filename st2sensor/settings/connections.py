@@ -54,6 +54,7 @@ class Messaging:
     :param compression: of bodies: `zstd`, `lzma`, `bz2` or `gzip`; None for no compression.
     :param retry_wait: maximum number of seconds between two attempts to reach the broker.
     :param local_path: database file behind `local://`.
+    :param management_url: URL of RabbitMQ's management API, `http://USER:PASSWORD@HOST:15672`; None not to use it.
     """
 
     urls: tuple[str, ...]
@@ -65,3 +66,4 @@ class Messaging:
     compression: str | None = None
     retry_wait: float = 10.0
     local_path: Path
+    management_url: str | None = None

@@ -58,11 +58,15 @@ def _rendering(render: Callable[[str, Mapping[str, Any]], str]) -> Callable[[Any
             return pattern
         try:
             plain = render(pattern, context)
-        except Exception as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 (any expression)
             problem = f"{type(error).__name__}: {error}"
             raise NotRendered(problem, is_ours=bool(OURS.search(problem))) from None
         try:
             return json.loads(render(EXPRESSION.sub(r"{{ (\1) | to_complex }}", pattern), context))
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001 (any expression: what is no JSON stays text)
             return plain
 
