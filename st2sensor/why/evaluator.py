@@ -18,7 +18,10 @@ from st2sensor.workers.pool import Pool
 FUNCTIONS = {"the criteria": "st2sensor.why.evaluating:evaluated"}
 
 TIMEOUT = 2.0
-"""Seconds that the criteria of one rule may take."""
+"""Seconds that one evaluation of a rule's criteria may take."""
+
+ALL = 10.0
+"""Seconds that all evaluations of a rule may take: each key of the datastore needs another one."""
 
 KEYS = 100
 """Maximum number of keys of the datastore that one rule may use."""
@@ -73,9 +76,9 @@ class Evaluator:
         return judged(rule, [values.shown(item, schema) for item in found])
 
     def _compared(self, criteria: Mapping[str, Any], payload: Mapping[str, Any], values: _Values) -> list[Comparison]:
-        starts, until = {SYSTEM_SCOPE: ""}, time.monotonic() + TIMEOUT
+        starts, until = {SYSTEM_SCOPE: ""}, time.monotonic() + ALL
         for _ in range(KEYS):
-            left = max(0.01, until - time.monotonic())
+            left = max(0.01, min(TIMEOUT, until - time.monotonic()))
             arguments = [criteria, payload, self._clock(), starts, {SYSTEM_SCOPE: values.texts}, values.plains]
             answer = self._workers.run("the criteria", arguments, left)
             if "results" in answer:

@@ -52,6 +52,8 @@ class Facts:
     :param checks: the checks of this host's container; None if none is running.
     :param route: the broker's answers; None if it has no queues, or was not reached.
     :param verdicts: the rules of the event's type, and others with a similar one.
+    :param is_registry_known: whether the registered types could be read.
+    :param are_rules_known: whether the rules could be read.
     :param unread: what could not be read, in words.
     :param now: seconds since the epoch.
     """
@@ -69,6 +71,8 @@ class Facts:
     route: Route | None = None
     engine: EngineFacts | None = None
     verdicts: Sequence[Verdict] = ()
+    is_registry_known: bool = True
+    are_rules_known: bool = True
     unread: Sequence[str] = ()
 
     @property

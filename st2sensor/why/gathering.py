@@ -103,7 +103,8 @@ class Gathering:
     def facts(self, asked: str) -> Facts:
         """Return what is known about a message_id, trace tag, trigger, trigger type, or trigger instance's id."""
         sources = self._sources
-        registered = self._read(self._registered, _Registered())
+        nothing = _Registered()
+        registered = self._read(self._registered, nothing)
         has_engine = sources.engine is not None and self._read(sources.engine.is_there, False)
         engine = sources.engine if has_engine else None
         lives = self._lives(asked, engine, registered)
@@ -111,6 +112,7 @@ class Gathering:
         ref = lives[0].trigger_type if lives else registered.type_of(asked)
         life = lives[0] if lives else None
         in_engine = self._engine_facts(engine, life)
+        verdicts, are_rules_known = self._verdicts(engine, life, ref, registered)
         return Facts(
             asked=asked,
             now=self._now,
@@ -124,7 +126,9 @@ class Gathering:
             checks=self._read(sources.checks, None) if life is not None and life.is_waiting else None,
             route=self._read(sources.probe, None),
             engine=in_engine if sources.engine is not None else None,
-            verdicts=self._verdicts(engine, life, ref, registered),
+            verdicts=verdicts,
+            is_registry_known=registered is not nothing,
+            are_rules_known=are_rules_known,
             unread=tuple(self._unread),
         )
 
@@ -211,8 +215,12 @@ class Gathering:
 
     def _verdicts(
         self, engine: RulesEngineRecords | None, life: EventLife | None, ref: str, registered: _Registered
-    ) -> list[Verdict]:
-        rules = self._many(self._rules(engine, registered))
+    ) -> tuple[list[Verdict], bool]:
+        """Return the verdicts on the rules that matter, and whether the rules could be read."""
+        none: Sequence[RuleContent] | None = None
+        rules = self._read(self._rules(engine, registered), none)
+        if rules is None:
+            return [], False
         types = {rule.trigger_type or rule.trigger or "" for rule in rules} - {ref}
         similar = set(get_close_matches(ref, types, n=3, cutoff=SIMILAR))
         missing = {rule.trigger for rule in rules if rule.trigger_type is None}
@@ -229,15 +237,16 @@ class Gathering:
             # There is nothing to compare.
             chosen = [replace(rule, criteria={}) for rule in chosen]
         elif life.payload is None:
-            return [
-                Verdict(rule=rule, outcome=UNCLEAR, detail="the payload of the event was not kept") for rule in chosen
-            ]
+            detail = "the payload of the event was not kept"
+            return [Verdict(rule=rule, outcome=UNCLEAR, detail=detail) for rule in chosen], True
         found: list[Verdict] = []
         for rule in chosen[:MOST_RULES]:
             found += self._many(partial(self._verdict, rule, subject, schema))
-        return settled(found)
+        return settled(found), True
 
-    def _rules(self, engine: RulesEngineRecords | None, registered: _Registered) -> Callable[[], Sequence[RuleContent]]:
+    def _rules(
+        self, engine: RulesEngineRecords | None, registered: _Registered
+    ) -> Callable[[], Sequence[RuleContent] | None]:
         return self._sources.rules if engine is None else partial(engine.rules, registered.triggers)
 
     def _verdict(self, rule: RuleContent, subject: Subject, schema: Schema | None) -> list[Verdict]:

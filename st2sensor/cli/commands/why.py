@@ -35,7 +35,7 @@ from st2sensor.workers.pool import Pool
 def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
     """Print what became of an event, and why a rule did not fire. Raises ConfigError."""
     settings = configured(config_files)
-    with _sources(settings) as sources:
+    with sources_of(settings) as sources:
         facts = Gathering(sources, settings.messaging, time.time()).facts(asked)
     found = findings(facts)
     if json_output:
@@ -45,11 +45,15 @@ def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
 
 
 @contextmanager
-def _sources(settings: Settings) -> Iterator[Sources]:
+def sources_of(settings: Settings) -> Iterator[Sources]:
+    """Open everything that knows some about events. Raises ConfigError, StorageUnavailable."""
     with ExitStack() as stack:
         storage = stack.enter_context(closing(open_storage(settings.database)))
         engine = open_rules_engine(settings.database)
-        if engine is not None:
+        if engine is None:
+            # A new embedded database has no tables yet.
+            storage.prepare()
+        else:
             stack.enter_context(closing(engine))
         workers = stack.enter_context(closing(Pool(FUNCTIONS)))
         datastore = stack.enter_context(closing(Datastore(settings)))

@@ -45,7 +45,7 @@ def of_type(facts: Facts) -> Iterator[Finding]:
             f"the declaration of trigger type {ref} was refused: {facts.refusal.error}",
             "correct it, and run st2ctl reload",
         )
-    elif facts.trigger_type is None and (life is not None or facts.is_trigger):
+    elif facts.is_registry_known and facts.trigger_type is None and (life is not None or facts.is_trigger):
         yield cause(
             "type-unknown",
             f"trigger type {ref} is not registered",

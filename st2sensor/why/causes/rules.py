@@ -80,7 +80,7 @@ def of_rules(facts: Facts) -> Iterator[Finding]:
     for item in enforced.values():
         yield _enforced(item, facts.engine)
     asking = [found for found in facts.verdicts if found.outcome != rules.OTHER_TYPE]
-    if not asking and not enforced and (facts.life is not None or facts.is_trigger):
+    if facts.are_rules_known and not asking and not enforced and (facts.life is not None or facts.is_trigger):
         ref = facts.life.trigger_type if facts.life is not None else facts.asked
         yield cause("no-rule", f"no rule asks for {ref}", "write one, and register it; st2sensor rules lists them")
     # A rule of a similar type matters if it may be a slip.
