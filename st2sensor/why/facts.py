@@ -51,6 +51,7 @@ class Facts:
     :param sensors: reports on the sensors that emit the type.
     :param checks: the checks of this host's container; None if none is running.
     :param route: the broker's answers; None if it has no queues, or was not reached.
+    :param broker_problem: why the broker was not reached; empty if it was.
     :param verdicts: the rules of the event's type, and others with a similar one.
     :param is_registry_known: whether the registered types could be read.
     :param are_rules_known: whether the rules could be read.
@@ -69,6 +70,7 @@ class Facts:
     sensors: Sequence[SensorReport] = ()
     checks: Sequence[Check] | None = None
     route: Route | None = None
+    broker_problem: str = ""
     engine: EngineFacts | None = None
     verdicts: Sequence[Verdict] = ()
     is_registry_known: bool = True

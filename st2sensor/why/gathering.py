@@ -112,6 +112,7 @@ class Gathering:
         ref = lives[0].trigger_type if lives else registered.type_of(asked)
         life = lives[0] if lives else None
         in_engine = self._engine_facts(engine, life)
+        route, broker_problem = self._route()
         verdicts, are_rules_known = self._verdicts(engine, life, ref, registered)
         return Facts(
             asked=asked,
@@ -124,7 +125,8 @@ class Gathering:
             objection=self._objection(life, registered),
             sensors=self._emitting(ref) if is_trigger or life is None else (),
             checks=self._read(sources.checks, None) if life is not None and life.is_waiting else None,
-            route=self._read(sources.probe, None),
+            route=route,
+            broker_problem=broker_problem,
             engine=in_engine if sources.engine is not None else None,
             verdicts=verdicts,
             is_registry_known=registered is not nothing,
@@ -192,6 +194,13 @@ class Gathering:
             event = Event(trigger=life.trigger_type, payload=rpc.body(dict(life.payload)))
             return self._read(lambda: self._sources.objection(event, registered.catalogue), None)
         return None
+
+    def _route(self) -> tuple[Route | None, str]:
+        """Return the route, or why the broker was not reached."""
+        try:
+            return self._sources.probe(), ""
+        except St2SensorError as error:
+            return None, str(error)
 
     def _emitting(self, ref: str) -> Sequence[SensorReport]:
         found = self._many(self._sources.sensors)

@@ -15,13 +15,16 @@ from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events.publishing import objections
-from st2sensor.cli.events.stored import Datastore, lives, rules_of_packs
+from st2sensor.cli.events.stored import Datastore, lives
 from st2sensor.cli.inspection import sensors
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
+from st2sensor.matching.rules import RuleContent
 from st2sensor.settings import Settings
 from st2sensor.storage import open_rules_engine, open_storage
+from st2sensor.storage.base import Storage
+from st2sensor.system.lazy import resolve
 from st2sensor.transport import probe
 from st2sensor.why.causes.explanation import findings
 from st2sensor.why.evaluator import FUNCTIONS, Evaluator
@@ -63,11 +66,17 @@ def sources_of(settings: Settings) -> Iterator[Sources]:
             lives=lives(settings),
             evaluator=Evaluator(workers, datastore.look_up, datastore.decrypt),
             probe=lambda: probe(settings.messaging),
-            rules=lambda: rules_of_packs(settings, storage),
+            rules=lambda: _rules_of_packs(settings, storage),
             objection=lambda event, catalogue: objections(settings, [event], catalogue)[0],
             sensors=lambda: sensors.every(settings),
             checks=lambda: sensors.checks_of(settings),
         )
+
+
+def _rules_of_packs(settings: Settings, storage: Storage) -> Sequence[RuleContent]:
+    """Read the packs' files. Their code is loaded only here, where StackStorm has no rules."""
+    found: Sequence[RuleContent] = resolve("st2sensor.cli.events.pack_rules:rules_of_packs")(settings, storage)
+    return found
 
 
 def _fields(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:

@@ -1,23 +1,19 @@
-"""Events, rules and keys that are stored on this host or in its database, for commands that explain them."""
+"""Events and keys that are stored on this host or in its database, for commands that explain them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.delivery.dead_letters import DeadLetters
-from st2sensor.errors import ContentError, DatastoreError, OutboxError, StorageError
-from st2sensor.matching.rules import RuleContent
-from st2sensor.models import KeyValue, Rule, Schema, TriggerType
-from st2sensor.packs.discovery import find_packs
+from st2sensor.errors import DatastoreError, OutboxError, StorageError
+from st2sensor.models import KeyValue, Schema, TriggerType
 from st2sensor.portable.isotime import utc_now
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
 from st2sensor.why.life import EventLife
 from st2sensor.why.local_lives import LocalLives, life_of
-from st2sensor.why.rule_files import rule_in
 
 
 class StoredEvents:
@@ -70,17 +66,6 @@ class Datastore:
     def close(self) -> None:
         if self._storage is not None:
             self._storage.close()
-
-
-def rules_of_packs(settings: Settings, storage: Storage) -> Sequence[RuleContent]:
-    """Return the registered rules whose files are on this host, with their criteria. Raises StorageError."""
-    packs = {pack.ref: pack.path for pack in find_packs(settings.content.pack_paths)[0]}
-    found = []
-    for rule in storage.all(Rule):
-        if rule.pack in packs:
-            with suppress(ContentError):
-                found.append(rule_in(packs[rule.pack] / rule.metadata_file))
-    return found
 
 
 def schema_of(settings: Settings, ref: str) -> Schema | None:

@@ -16,6 +16,12 @@ BACKLOG = 1000
 def of_route(facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with the way of events through the broker."""
     route, publishing = facts.route, facts.publishing
+    if facts.broker_problem:
+        yield cause(
+            "broker-unreachable",
+            facts.broker_problem,
+            "start it, or correct [messaging] url: host, password and virtual host",
+        )
     if route is None:
         return
     if not route.exists:

@@ -26,6 +26,12 @@ def codes(*queues: QueueState, serializer: str = "pickle", key: str = "trigger_i
     return [finding.code for finding in of_route(Facts(asked="x", now=1.0, publishing=publishing, route=route))]
 
 
+def test_a_broker_that_is_not_reached_is_a_cause() -> None:
+    publishing = Publishing(serializer="json", routing_key="x", prefix="st2")
+    facts = Facts(asked="x", now=1.0, publishing=publishing, broker_problem="cannot reach the broker")
+    assert [finding.code for finding in of_route(facts)] == ["broker-unreachable"]
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
