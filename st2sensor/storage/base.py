@@ -117,7 +117,7 @@ class RulesEngineRecords(Protocol):
         """Return whether StackStorm uses this database."""
 
     def rules(self, triggers: Mapping[str, Trigger]) -> list[RuleContent]:
-        """Return StackStorm's rules, at most a thousand.
+        """Return StackStorm's rules, at most ten thousand.
 
         :param triggers: the registered triggers by reference.
         """

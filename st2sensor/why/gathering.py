@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,17 +24,12 @@ from st2sensor.reports import Check, SensorReport
 from st2sensor.settings import Messaging
 from st2sensor.storage.base import RulesEngineRecords, Storage
 from st2sensor.transport.route import Route
+from st2sensor.why import instances
 from st2sensor.why.evaluator import Evaluator
 from st2sensor.why.facts import EngineFacts, Facts, Publishing
 from st2sensor.why.life import EventLife, Lives
 
 R = TypeVar("R")
-
-EARLIER = 5.0
-"""Seconds by which StackStorm's clock may be behind."""
-
-INSTANCE = re.compile(r"[0-9a-f]{24}")
-"""The form of the ids of StackStorm's trigger instances."""
 
 SIMILAR = 0.8
 """How similar the references of two types must be to be taken for a slip, from 0 to 1."""
@@ -162,8 +156,8 @@ class Gathering:
                 return list(found)
         if engine is None:
             return []
-        stored = self._many(lambda: _stored(engine, asked))
-        return [_life(item, registered, self._now) for item in stored]
+        stored = self._many(lambda: instances.stored(engine, asked))
+        return [instances.life_of(item, registered.type_of(item.trigger), self._now) for item in stored]
 
     @staticmethod
     def _is_of(life: EventLife, asked: str) -> bool:
@@ -209,7 +203,10 @@ class Gathering:
     def _engine_facts(self, engine: RulesEngineRecords | None, life: EventLife | None) -> EngineFacts:
         if engine is None or life is None:
             return EngineFacts(is_there=engine is not None)
-        candidates = self._many(lambda: _candidates(engine, life))
+        unknown: Sequence[InstanceRecord] | None = None
+        candidates = self._read(lambda: instances.candidates(engine, life), unknown)
+        if candidates is None:
+            return EngineFacts(is_there=False)
         if not candidates:
             return EngineFacts(is_there=True)
         enforced = self._many(lambda: engine.enforcements(candidates[0].id))
@@ -263,44 +260,3 @@ class Gathering:
             detail = f"its trigger {rule.trigger} is not registered any more"
             return [Verdict(rule=rule, outcome=OTHER_TYPE, detail=detail)]
         return [self._sources.evaluator.verdict(rule, subject, schema)]
-
-
-def _stored(engine: RulesEngineRecords, asked: str) -> list[InstanceRecord]:
-    """Return the trigger instances in StackStorm that a question names."""
-    if INSTANCE.fullmatch(asked):
-        found = engine.instance(asked)
-        return [] if found is None else [found]
-    traced = engine.traced(asked)
-    if traced:
-        return traced
-    latest = engine.latest(asked)
-    return [] if latest is None else [latest]
-
-
-def _candidates(engine: RulesEngineRecords, life: EventLife) -> list[InstanceRecord]:
-    """Return the trigger instances that may be an event: StackStorm stores no message_id."""
-    if life.instance is not None:
-        found = engine.instance(life.instance)
-        return [] if found is None else [found]
-    if life.payload is None or life.is_waiting:
-        return []
-    wanted = _canonical(life.payload)
-    stored = engine.traced(life.trace_tag) if life.trace_tag else engine.instances(life.trigger, life.created - EARLIER)
-    return [item for item in stored if item.trigger == life.trigger and _canonical(item.payload) == wanted]
-
-
-def _canonical(payload: Mapping[str, Any] | None) -> str:
-    return json.dumps(payload, sort_keys=True, default=str)
-
-
-def _life(found: InstanceRecord, registered: _Registered, now: float) -> EventLife:
-    return EventLife(
-        message_id="",
-        sensor="",
-        trigger=found.trigger,
-        trigger_type=registered.type_of(found.trigger),
-        created=found.at or now,
-        payload=found.payload,
-        source="StackStorm",
-        instance=found.id,
-    )

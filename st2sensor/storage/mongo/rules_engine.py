@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from bson import ObjectId
@@ -24,6 +25,9 @@ ANSWER_TIMEOUT = 5.0
 
 MOST = 1000
 """Maximum number of documents of one query."""
+
+MOST_RULES = 10_000
+"""Maximum number of rules that are read."""
 
 
 class MongoRulesEngine:
@@ -46,7 +50,8 @@ class MongoRulesEngine:
             return bool(self._database.list_collection_names(filter={"name": {"$in": list(names)}}))
 
     def rules(self, triggers: Mapping[str, Trigger]) -> list[RuleContent]:
-        return self._found(rules_engine.RULES, {}, lambda document: rules_engine.rule(document, triggers))
+        parse = partial(rules_engine.rule, triggers=triggers)
+        return self._found(rules_engine.RULES, {}, parse, most=MOST_RULES)
 
     def instance(self, identifier: str) -> InstanceRecord | None:
         return next(iter(self._by_id(rules_engine.INSTANCES, [identifier], rules_engine.instance)), None)
