@@ -23,7 +23,7 @@ ORDER = {
         errors
         portable
         models settings sensor reports health backoff masking system
-        config logs schemas workers
+        config logs matching schemas workers
         storage transport
         datastore
         packs
@@ -32,6 +32,7 @@ ORDER = {
         history
         dispatch
         delivery
+        why
         wrapper
         testing
         container

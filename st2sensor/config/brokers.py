@@ -15,6 +15,8 @@ from st2sensor.settings import Messaging, Tls
 
 SCHEMES = ("amqp", "amqps", "pyamqp")
 
+WEB = ("http", "https")
+
 PORT, TLS_PORT = 5672, 5671
 
 NO, YES = ("false", "0", "no", "off"), ("true", "1", "yes", "on")
@@ -69,6 +71,8 @@ def messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path, resolve: Callab
         for url in urls:
             broker_url(url, tls, group.login_method, key=key)
     serializer = group.serializer or ("json" if "local" in schemes else "pickle")
+    if group.management_url and checked("[messaging] management_url", group.management_url).scheme not in WEB:
+        raise ValueError(f"[messaging] management_url = {shown(group.management_url)}: write http://HOST:15672")
     return Messaging(
         urls=urls,
         prefix=group.prefix,
@@ -80,6 +84,7 @@ def messaging(group: cfg.ConfigOpts.GroupAttr, local_path: Path, resolve: Callab
         retry_wait=group.connection_retry_wait / 1000,
         local_path=local_path,
         unrouted=group.unrouted or ("settle" if serializer == "json" else "keep"),
+        management_url=group.management_url or None,
     )
 
 

@@ -56,6 +56,7 @@ class Messaging:
     :param local_path: database file behind `local://`.
     :param unrouted: what happens to a trigger instance that no queue takes: `settle` keeps it among the dead letters,
         `keep` in the outbox.
+    :param management_url: URL of RabbitMQ's management API, `http://USER:PASSWORD@HOST:15672`; None not to use it.
     """
 
     urls: tuple[str, ...]
@@ -68,3 +69,4 @@ class Messaging:
     retry_wait: float = 10.0
     local_path: Path
     unrouted: str = "keep"
+    management_url: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from st2sensor.settings import Database
-from st2sensor.storage.base import Leases, Storage
+from st2sensor.storage.base import Leases, RulesEngineRecords, Storage
 from st2sensor.system.lazy import resolve
 
 STORAGES = {
@@ -19,6 +19,8 @@ LEASES = {
     "sqlite": "st2sensor.storage.sqlite:open_leases",
 }
 """Functions that open a backend, by the scheme of the database's URL."""
+RULES_ENGINE = dict.fromkeys(("mongodb", "mongodb+srv"), "st2sensor.storage.mongo.rules_engine:open_rules_engine")
+"""Functions that open the records of StackStorm's rules engine, which only uses MongoDB."""
 
 
 def open_storage(settings: Database) -> Storage:
@@ -38,4 +40,11 @@ def open_leases(settings: Database, timeout: float) -> Leases:
     :param timeout: seconds until a server counts as unreachable or hanging.
     """
     opened: Leases = resolve(LEASES[urlsplit(settings.url).scheme])(settings, timeout)
+    return opened
+
+
+def open_rules_engine(settings: Database) -> RulesEngineRecords | None:
+    """Open the records of StackStorm's rules engine; None if it cannot use this database. Raises ConfigError."""
+    name = RULES_ENGINE.get(urlsplit(settings.url).scheme)
+    opened: RulesEngineRecords | None = None if name is None else resolve(name)(settings)
     return opened

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member, Renewal, Rule
+from st2sensor.matching.rules import RuleContent
+from st2sensor.models import Batch, Change, Entity, KeyValue, Lease, Member, Renewal, Rule, Trigger
+from st2sensor.models.rules_engine import EnforcementRecord, ExecutionRecord, InstanceRecord
 
 T = TypeVar("T", bound=Entity)
 
@@ -105,6 +107,47 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Close all connections. The storage cannot be used afterwards."""
+
+
+class RulesEngineRecords(Protocol):
+    """Reads what StackStorm's rules engine keeps. For one thread.
+
+    Documents that cannot be read are skipped, with a warning each. Every method raises StorageUnavailable if the
+    database cannot be reached in a few seconds, and StorageError if it refuses.
+    """
+
+    def is_there(self) -> bool:
+        """Return whether StackStorm uses this database."""
+
+    def rules(self, triggers: Mapping[str, Trigger]) -> list[RuleContent]:
+        """Return StackStorm's rules, at most ten thousand.
+
+        :param triggers: the registered triggers by reference.
+        """
+
+    def instance(self, identifier: str) -> InstanceRecord | None:
+        """Return a trigger instance by its id, or None."""
+
+    def instances(self, trigger: str, since: float) -> list[InstanceRecord]:
+        """Return the first instances of a trigger since a time, at most a thousand, oldest first.
+
+        :param since: seconds since the epoch.
+        """
+
+    def latest(self, trigger: str) -> InstanceRecord | None:
+        """Return the newest instance of a trigger, or None."""
+
+    def traced(self, tag: str) -> list[InstanceRecord]:
+        """Return the instances with a trace tag."""
+
+    def enforcements(self, instance: str) -> list[EnforcementRecord]:
+        """Return the enforcements of rules for an instance."""
+
+    def executions(self, identifiers: Sequence[str]) -> list[ExecutionRecord]:
+        """Return executions by id."""
+
+    def close(self) -> None:
+        """Close all connections. This object cannot be used afterwards."""
 
 
 class Leases(Protocol):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -21,8 +22,16 @@ import time
 
 class Idle(Sensor):
     def run(self):
+        self.sensor_service.dispatch("bench.event", {"n": "many"})
         time.sleep(1000)
 """
+EVENT = {"name": "event", "payload_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+RULE = {
+    "name": "large",
+    "enabled": True,
+    "trigger": {"type": "bench.event"},
+    "criteria": {"trigger.n": {"type": "regex", "pattern": "^{{ trigger.n }}s$"}},
+}
 
 CODE = """
 import json, os, sys
@@ -43,6 +52,7 @@ COMPLETING = {"_ST2SENSOR_COMPLETE": "bash_complete", "COMP_WORDS": "st2sensor l
 
 HELP = (0.08, 22.0)
 LOOK = (0.2, 36.0)
+WHY = (1.0, 80.0)
 """Goals: seconds of processor time, and MB."""
 
 
@@ -56,12 +66,15 @@ class Cost:
 
 def report(workspace: Workspace) -> None:
     """Print a table."""
-    workspace.add_sensor("bench", "Idle", SENSOR)
+    workspace.add_sensor("bench", "Idle", SENSOR, trigger_types=[EVENT])
+    (workspace.packs / "bench" / "rules" / "large.yaml").write_text(yaml.safe_dump(RULE))
     workspace.reload_well()
     workspace.start()
     configured = ("--config-file", str(workspace.config))
     running = ("st2sensor", *configured, "list", "--state", "running", "--json")
     eventually("the sensor runs", lambda: "bench.Idle" in workspace.run(*running).stdout, timeout=60)
+    why = ("why", "bench.event")
+    eventually("why explains", lambda: "must match" in workspace.run("st2sensor", *configured, *why).stdout, timeout=60)
     table = Table("command", "CPU", "goal", "RSS", "goal", title=f"commands, least of {TIMES} runs")
     for name, arguments, variables, goal in (
         ("python -c pass", ("-c", "pass"), {}, None),
@@ -71,6 +84,7 @@ def report(workspace: Workspace) -> None:
         ("st2sensor list --help", program("list", "--help"), {}, HELP),
         ("completion of st2sensor li", program(), COMPLETING, HELP),
         ("st2sensor list", program(*configured, "list"), {}, LOOK),
+        ("st2sensor why", program(*configured, *why), {}, WHY),
         ("st2sensor show", program(*configured, "show", "bench.Idle"), {}, LOOK),
     ):
         cost = measured([sys.executable, *arguments], variables)

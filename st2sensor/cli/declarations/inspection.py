@@ -78,6 +78,26 @@ def logs() -> None:
 
 @section.command(
     epilog=examples(
+        "st2sensor why linux.file_watch.line",
+        "st2sensor why a0f2e5c332024c34b2dc0fbf30024ea5",
+        "st2sensor why deploy-4711 --json",
+    )
+)
+@click.argument("asked", metavar="ID|TRACE|TRIGGER")
+@as_json
+@runs("st2sensor.cli.commands.why:why")
+def why() -> None:
+    """Explain why a rule did not fire for an event.
+
+    This follows the event from its sensor to the broker, to StackStorm's rules and their actions.
+
+    ID is a message_id, the number of a dead letter, or the id of a trigger instance in StackStorm. TRACE is a trace
+    tag. For a TRIGGER or trigger type, this explains its newest event, or why there is none. It only reads.
+    """
+
+
+@section.command(
+    epilog=examples(
         "st2sensor --config-file conf/st2.dev.conf tail",
         "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
         "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from st2sensor.cli.declarations.shared import as_json, examples
@@ -60,11 +62,39 @@ def remove() -> None:
     """Withdraw a trigger. It is deleted once no rule and no other user needs it."""
 
 
-@section.command(epilog=examples("st2sensor rules", "st2sensor rules --json"))
+@section.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "st2sensor rules", "st2sensor rules --json", "st2sensor rules test rules/full.yaml --event seen.jsonl"
+    ),
+)
 @as_json
 @runs("st2sensor.cli.commands.rules:rules")
 def rules() -> None:
-    """Show the rules, and the trigger that each one needs."""
+    """Show the rules and their triggers; test a rule."""
+
+
+@rules.command(
+    epilog=examples(
+        "st2sensor rules test rules/full.yaml --event seen.jsonl",
+        "st2sensor rules test rules/full.yaml --event a0f2e5c332024c34b2dc0fbf30024ea5",
+    )
+)
+@click.argument("file", metavar="RULE.yaml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--event",
+    required=True,
+    metavar="ID|FILE",
+    help="message_id or trace tag of an event that is kept here, number of a dead letter, or a file that "
+    "st2sensor tail --record wrote.",
+)
+@as_json
+@runs("st2sensor.cli.commands.rules:test")
+def test() -> None:
+    """Evaluate a rule against events, as StackStorm would.
+
+    No server is needed, unless a pattern reads the datastore. The exit code is 1 if any event does not match.
+    """
 
 
 @section.group(

@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from st2sensor.cli.inspection.control_client import ControlClient, all_reached, reached
 from st2sensor.cli.inspection.reports import node_of, sensor_of, sensors_of
 from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
-from st2sensor.reports import NodeReport, SensorReport
+from st2sensor.reports import Check, NodeReport, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
@@ -46,6 +46,15 @@ def troubles_of(settings: Settings) -> list[str]:
                 if not check.ok and check.name not in OF_SENSORS:
                     found[f"{check.name}: {check.reason}"] = None
     return list(found)
+
+
+def checks_of(settings: Settings) -> list[Check] | None:
+    """Return the checks of this host's containers; None if none is running. Raises ContainerForbidden."""
+    found: list[Check] | None = None
+    for path in all_reached(settings.container.state_dir):
+        with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
+            found = [*(found or []), *node_of(container).checks]
+    return found
 
 
 def one(settings: Settings, ref: str) -> tuple[SensorReport, NodeReport | None]:

@@ -43,6 +43,7 @@ MESSAGING = [
         default=True,
         help="whether the broker's certificate must name the host in the URL; false: accept any trusted certificate",
     ),
+    cfg.StrOpt("management_url", help="URL of RabbitMQ's management API, which st2sensor why asks for bindings"),
     cfg.StrOpt("login_method", help="SASL mechanism, for example PLAIN, AMQPLAIN or EXTERNAL"),
     cfg.StrOpt("compression", choices=["zstd", "lzma", "bz2", "gzip"], help="compression of trigger instances"),
     cfg.IntOpt(

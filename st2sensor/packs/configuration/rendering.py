@@ -18,8 +18,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 PARENT_SCOPE = "st2kv"
 
 
-class _Needs(BaseException):
-    """A request for a value. Code in an expression cannot catch it."""
+class Needs(BaseException):
+    """A request for a value. Code in an expression cannot catch it.
+
+    :ivar told: the request as `rendered` returns it.
+    """
 
     def __init__(self, what: str, name: str, of: str) -> None:
         super().__init__(what)
@@ -41,8 +44,8 @@ def rendered(
     began = time.monotonic()
     told: dict[str, Any]
     try:
-        told = {"text": _render(text, starts, values, plains)}
-    except _Needs as needs:
+        told = {"text": renderer(starts, values, plains)(text, {})}
+    except Needs as needs:
         told = needs.told
     except MemoryError:
         raise
@@ -51,31 +54,44 @@ def rendered(
     return told | {"seconds": time.monotonic() - began}
 
 
-def _render(
-    text: str, starts: Mapping[str, str], values: Mapping[str, Mapping[str, str]], plains: Mapping[str, str]
-) -> str:
+def renderer(
+    starts: Mapping[str, str],
+    values: Mapping[str, Mapping[str, str]],
+    plains: Mapping[str, str],
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+) -> Callable[[str, Mapping[str, Any]], str]:
+    """Return a function that renders a text, given further names that it may use.
+
+    It raises Needs for a value that is not known, and every exception of Jinja and of its filters.
+
+    :param starts: as for `rendered`, like the next two.
+    :param filters: further filters by name.
+    """
+
     def look_up(scope: str, name: str) -> str:
         try:
             return values[scope][name]
         except KeyError:
-            raise _Needs("value", name, scope) from None
+            raise Needs("value", name, scope) from None
 
     def decrypt(value: object) -> str:
         ciphertext = str(value)
         try:
             return plains[ciphertext]
         except KeyError:
-            raise _Needs("plain", value._full_name if isinstance(value, _Key) else "", ciphertext) from None
+            raise Needs("plain", value._full_name if isinstance(value, _Key) else "", ciphertext) from None
 
     environment = _Sandbox(undefined=jinja2.StrictUndefined)
     environment.filters |= {
         "decrypt_kv": decrypt,
         "from_json_string": lambda value: json.loads(str(value)),
         "to_json_string": json.dumps,
+        **(filters or {}),
     }
     keys = {scope.removeprefix(f"{PARENT_SCOPE}."): _Key(look_up, scope, start, "") for scope, start in starts.items()}
     # The names without a parent are an older form in StackStorm.
-    return environment.from_string(text).render({PARENT_SCOPE: keys, **keys})
+    names = {PARENT_SCOPE: keys, **keys}
+    return lambda text, context: environment.from_string(text).render({**names, **context})
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

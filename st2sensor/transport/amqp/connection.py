@@ -59,9 +59,10 @@ class Broker:
         self.address = shown(*urls)
         """The URLs without passwords."""
 
-    def opened(self, topology: Topology, seconds: float | None = None, **options: Any) -> Wire:
+    def opened(self, topology: Topology | None, seconds: float | None = None, **options: Any) -> Wire:
         """Connect to the first member that answers, and declare everything. Each member is tried once.
 
+        :param topology: the names to declare; None to declare nothing.
         :param seconds: the time limit for all members together; None for the usual limits of each member.
         :param options: further options of py-amqp's connection.
 
@@ -114,7 +115,7 @@ class Broker:
             raise MessageRefused(f"the broker at {self.address} refused it: {self.said(exception)}") from exception
 
 
-def _connected(broker: BrokerUrl, topology: Topology, seconds: float | None, options: dict[str, Any]) -> Wire:
+def _connected(broker: BrokerUrl, topology: Topology | None, seconds: float | None, options: dict[str, Any]) -> Wire:
     began = time.monotonic()
     host = f"[{broker.host}]" if ":" in broker.host else broker.host
     wire = Wire(
@@ -130,8 +131,9 @@ def _connected(broker: BrokerUrl, topology: Topology, seconds: float | None, opt
     try:
         wire.open(seconds or broker.connect_timeout or CONNECT_TIMEOUT)
         left = DECLARE_TIMEOUT if seconds is None else seconds - (time.monotonic() - began)
-        with wire.within(left, "answered"):
-            declare(wire, topology)
+        if topology is not None:
+            with wire.within(left, "answered"):
+                declare(wire, topology)
     except BaseException:
         wire.drop()
         raise

@@ -1,0 +1,89 @@
+"""Everything that is known about an event when the causes are looked for. Plain values: `causes` needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from st2sensor.matching.rules import Verdict
+from st2sensor.models import Refusal, TriggerType
+from st2sensor.models.rules_engine import EnforcementRecord, ExecutionRecord, InstanceRecord
+from st2sensor.reports import Check, SensorReport
+from st2sensor.transport.route import Route
+from st2sensor.why.life import EventLife
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """How events are published.
+
+    :param serializer: `pickle` or `json`.
+    :param routing_key: of this event.
+    :param prefix: `[messaging] prefix`.
+    """
+
+    serializer: str
+    routing_key: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What StackStorm's database tells.
+
+    :param candidates: trigger instances that may be the event, oldest first.
+    :param is_there: whether StackStorm uses the database.
+    """
+
+    is_there: bool
+    candidates: Sequence[InstanceRecord] = ()
+    enforcements: Sequence[EnforcementRecord] = ()
+    executions: Mapping[str, ExecutionRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """:param asked: the words of the question.
+
+    :param lives: the events that were found, newest first. The first one is explained.
+    :param is_trigger: whether a trigger was asked for, and not an event.
+    :param objection: why the event does not fit its type's schema now; None if it fits, or cannot be checked.
+    :param sensors: reports on the sensors that emit the type.
+    :param checks: the checks of this host's container; None if none is running.
+    :param route: the broker's answers; None if it has no queues, or was not reached.
+    :param broker_problem: why the broker was not reached; empty if it was.
+    :param verdicts: the rules of the event's type, and others with a similar one.
+    :param is_registry_known: whether the registered types could be read.
+    :param are_rules_known: whether the rules could be read.
+    :param unread: what could not be read, in words.
+    :param now: seconds since the epoch.
+    """
+
+    asked: str
+    now: float
+    publishing: Publishing
+    lives: Sequence[EventLife] = ()
+    is_trigger: bool = False
+    trigger_type: TriggerType | None = None
+    refusal: Refusal | None = None
+    objection: str | None = None
+    sensors: Sequence[SensorReport] = ()
+    checks: Sequence[Check] | None = None
+    route: Route | None = None
+    broker_problem: str = ""
+    engine: EngineFacts | None = None
+    verdicts: Sequence[Verdict] = ()
+    is_registry_known: bool = True
+    are_rules_known: bool = True
+    unread: Sequence[str] = ()
+
+    @property
+    def life(self) -> EventLife | None:
+        """The event that is explained."""
+        return self.lives[0] if self.lives else None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the event is with the broker, or was."""
+        life = self.life
+        return life is not None and not life.is_waiting and not life.is_dead
