@@ -7,6 +7,9 @@ BIN := .venv/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
+# Compiled modules are kept, whatever the shell says: each worker and each of the many processes would compile them again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: install demo check test soak coverage lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed

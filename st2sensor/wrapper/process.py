@@ -61,12 +61,7 @@ class Wrapper:
         connection: Caller = own
         if "ST2SENSOR_EVENTLET" in environment and "eventlet" in sys.modules:
             connection = GreenConnection(own, connect)
-        try:
-            code = self._run(connection, connect)
-        except StopSensor:
-            code = STOPPED
-        self._stop.finish()
-        _end(code)
+        _end(self._stop.follow(lambda: self._run(connection, connect), STOPPED))
 
     def _run(self, connection: Caller, connect: Callable[[], Connection]) -> int:
         try:
@@ -109,13 +104,8 @@ def _run_sensor(assignment: Dict[str, Any], connection: Caller, notifications: C
         _end(STOPPED)
 
     stop.end_here = end_here
-    try:
-        code = life.lead()
-    except StopSensor:
-        # Any process may have sent the signal. The container knows whether it did.
-        code = STOPPED
-    if stop.finish():
-        code = STOPPED
+    # Any process may have sent the signal that stops it. The container knows whether it did.
+    code = stop.follow(life.lead, STOPPED)
     end()
     return code
 

@@ -102,12 +102,14 @@ class Stop:
         """
         self._over = True
 
-    def finish(self) -> bool:
-        """From now on, ignore stop signals. Return whether one arrived at this very moment."""
+    def follow(self, call: Callable[[], int], stopped: int) -> int:
+        """Call a function, and ignore stop signals once it has ended. Return its result, or `stopped` after a stop."""
         try:
+            code = call()
             self.over()
         except StopSensor:
-            # StopSensor is not raised again while it is being handled.
+            # After a long call of C code, two signals are handled one right after the other. The second one does
+            # nothing as long as the exception of the first one is being handled, that is, up to the end of this block.
             self.over()
-            return True
-        return False
+            return stopped
+        return code

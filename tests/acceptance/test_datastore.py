@@ -74,7 +74,7 @@ class Pages(PollingSensor):
 """
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(8, marks=pytest.mark.soak(minutes=2))])
+@pytest.mark.parametrize("rounds", [2, pytest.param(8, marks=pytest.mark.soak(minutes=2))])
 def test_cursor_and_events_stay_together_however_often_the_container_is_killed(
     workspace: Workspace, rounds: int
 ) -> None:

@@ -18,8 +18,10 @@ SOUND = [
     pytest.param(["LIVES=2", "FENCES=3"], id="a lease that is released", marks=pytest.mark.soak(minutes=6)),
     pytest.param(["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"], id="batches"),
     pytest.param(["LIVES=2", "FENCES=2", "KEEPS", "PAUSES"], id="pauses that boot clocks miss", marks=pytest.mark.soak),
-    pytest.param(["LIVES=2", "FENCES=2", "KEEPS", "TWINS"], id="two with one memory"),
-    pytest.param(["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"], id="a successor that is not paused"),
+    pytest.param(["LIVES=2", "FENCES=2", "KEEPS", "TWINS"], id="two with one memory", marks=pytest.mark.soak),
+    pytest.param(
+        ["LIVES=3", "FENCES=3", "KEEPS", "PROMPT"], id="a successor that is not paused", marks=pytest.mark.soak
+    ),
 ]
 
 BROKEN = [
@@ -33,9 +35,9 @@ BROKEN = [
     ["TAKE_BACK"],
     pytest.param(["NO_BATCH_FENCE", "BATCHES=1", "KEEPS"], marks=pytest.mark.soak),
     ["NO_BATCH_COUNT", "BATCHES=1", "KEEPS"],
-    ["NO_JUMP", "LIVES=2", "FENCES=2", "KEEPS", "PAUSES"],
-    ["NO_RENEWAL_CAS", "LIVES=2", "FENCES=1", "KEEPS", "TWINS"],
-    ["SAME_VALUES", "BATCHES=2", "LIVES=2", "FENCES=2", "KEEPS"],
+    pytest.param(["NO_JUMP", "LIVES=2", "FENCES=2", "KEEPS", "PAUSES"], marks=pytest.mark.soak),
+    pytest.param(["NO_RENEWAL_CAS", "LIVES=2", "FENCES=1", "KEEPS", "TWINS"], marks=pytest.mark.soak),
+    pytest.param(["SAME_VALUES", "BATCHES=2", "LIVES=2", "FENCES=2", "KEEPS"], marks=pytest.mark.soak),
 ]
 
 REACHED = [pytest.param(["REACH_TAKEOVER", "KEEPS"], marks=pytest.mark.soak), ["REACH_BATCH", "BATCHES=1", "KEEPS"]]

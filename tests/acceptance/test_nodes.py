@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from typing import Any
 
+import pytest
 import yaml
 from click.shell_completion import ShellComplete
 from prometheus_client.parser import text_string_to_metric_families
@@ -120,6 +121,7 @@ def test_while_no_node_is_up_that_is_told_of_all_sensors(workspace: Workspace) -
     assert {report["state"] for report in one.reports().values()} == {"down"}
 
 
+@pytest.mark.parametrize("workspace", ["served", pytest.param("embedded", marks=pytest.mark.soak)], indirect=True)
 def test_nodes_are_shown_drained_and_taken_back(workspace: Workspace) -> None:
     one, other = shared_out(workspace)
     shown = json.loads(one.told("nodes", "--json"))

@@ -70,6 +70,7 @@ def report(workspace: Workspace, ref: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("workspace", ["served", pytest.param("embedded", marks=pytest.mark.soak)], indirect=True)
 def test_sensors_are_listed_shown_restarted_and_switched(workspace: Workspace) -> None:
     prepare(workspace)
     assert states(workspace) == {"p.Counts": "down", "p.Fails": "down", "p.Waits": "down"}
@@ -152,6 +153,7 @@ def test_the_log_of_a_sensor_is_followed_and_its_level_changed(embedded: Workspa
         assert following.wait(SOON) == 0
 
 
+@pytest.mark.parametrize("workspace", ["served", pytest.param("embedded", marks=pytest.mark.soak)], indirect=True)
 def test_triggers_are_dispatched_asked_for_and_withdrawn(workspace: Workspace) -> None:
     prepare(workspace)
     listener = workspace.listen()

@@ -42,7 +42,7 @@ def workspace(folder: Path, rabbit_server: RabbitMQ, mongo_server: MongoDB) -> I
     found.close()
 
 
-@pytest.mark.parametrize("times", [4, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
 @pytest.mark.parametrize("durability", ["full", "process"])
 def test_the_container_is_killed_again_and_again_in_the_middle_of_a_stream(
     workspace: Workspace, rabbit_server: RabbitMQ, durability: str, times: int

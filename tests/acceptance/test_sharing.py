@@ -38,7 +38,7 @@ import time
 JOURNAL = {journal!r}
 
 class {name}(PollingSensor):
-    def __init__(self, sensor_service, config=None, poll_interval=0.1):
+    def __init__(self, sensor_service, config=None, poll_interval=0.3):
         super().__init__(sensor_service, config, poll_interval)
 
     def setup(self):

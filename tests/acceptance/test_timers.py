@@ -144,6 +144,7 @@ def test_a_date_fires_once_also_over_a_restart(embedded: Workspace) -> None:
     assert len(distinct(listener, ref)) == 1
 
 
+@pytest.mark.parametrize("workspace", ["served", pytest.param("embedded", marks=pytest.mark.soak)], indirect=True)
 def test_of_a_container_that_is_killed_and_started_again_each_missed_time_is_fired_once(workspace: Workspace) -> None:
     enable(workspace)
     listener = workspace.listen()

@@ -75,7 +75,7 @@ one()
         ),
         said=TOO_LONG,
     ),
-    Case(name="a payload of 30 MB", code=dispatching("{'x': 'x' * 30_000_000}"), said="max_payload", quick=True),
+    Case(name="a payload of 30 MB", code=dispatching("{'x': 'x' * 30_000_000}"), said="max_payload"),
     Case(
         name="a payload of 100 MB",
         code=dispatching("{'x': 'x' * 100_000_000}"),

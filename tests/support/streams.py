@@ -59,8 +59,12 @@ class Stream:
 
     def wait_for(self, count: int) -> None:
         """Wait until `count` more numbers are accepted."""
-        target = len(self.accepted()) + count
-        grown("accepted", lambda: len(self.accepted()), target)
+        grown("accepted", self._count, self._count() + count)
+
+    def _count(self) -> int:
+        """Return how many numbers are accepted, without reading them: this is called many times."""
+        path = self._folder / "accepted"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def end(self) -> None:
         (self._folder / "enough").touch()

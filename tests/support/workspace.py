@@ -72,8 +72,9 @@ class Seen:
     raw: bytes
     headers: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def body(self) -> dict[str, Any]:
+        """The decoded message. It is decoded once, because tests look at all messages again and again."""
         decoded: dict[str, Any] = json.loads(self.raw)
         return decoded
 
@@ -400,7 +401,7 @@ class _LocalListener(Listener):
             "WHERE position > ? AND exchange = ? ORDER BY position"
         )
         cursor = 0
-        while not self._closing.wait(0.02):
+        while not self._closing.wait(0.05):
             if not self._path.exists():
                 continue
             with contextlib.closing(sqlite3.connect(self._path, timeout=SOON)) as connection:

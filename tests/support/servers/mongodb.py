@@ -95,6 +95,9 @@ class MongoDB:
             "--wiredTigerCacheSizeGB",
             "0.25",
             "--nounixsocket",
+            # It would collect statistics once a second.
+            "--setParameter",
+            "diagnosticDataCollectionEnabled=false",
             *self._options,
         ]
         self._process = Server(command, env={**os.environ, "LC_ALL": "C"}, folder=self._folder)

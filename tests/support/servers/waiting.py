@@ -10,16 +10,20 @@ from tests.plugins.patience import SOON
 
 R = TypeVar("R")
 
-LOOK_EVERY = 0.02
-"""Minimum seconds between two checks."""
+FIRST_PAUSE, LAST_PAUSE = 0.01, 0.1
+"""Seconds between two checks: a short wait ends at once, and a long one costs little."""
 
-REST = 4
-"""The pause after a check, as a multiple of the check's duration: checks use at most a fifth of a core."""
+GROWTH = 1.25
+"""The factor by which each pause is longer than the last one."""
+
+REST = 9
+"""The pause after a check, as a multiple of the check's duration: checks use at most a tenth of a core."""
 
 
 def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
     """Call `look` until its result is true, and return the result. Fails with `what` after timeout seconds."""
     deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
     while True:
         began = time.monotonic()
         found = look()
@@ -28,7 +32,8 @@ def eventually(what: str, look: Callable[[], R], timeout: float = SOON) -> R:
         looked = time.monotonic()
         if looked > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {found!r}")
-        time.sleep(max(LOOK_EVERY, REST * (looked - began)))
+        time.sleep(max(pause, REST * (looked - began)))
+        pause = min(LAST_PAUSE, pause * GROWTH)
 
 
 def grown(what: str, count: Callable[[], int], target: int, timeout: float = SOON) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 from collections.abc import Iterator
 
@@ -137,9 +138,22 @@ def test_a_sensor_that_swallows_it_again_and_again_is_ended_where_it_is(stop: St
     assert ended == ["here"]
 
 
-def test_the_end_of_a_stop_says_whether_it_came_at_that_very_moment(
-    stop: Stop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def deliver_at_once() -> int:
+    """Have both signals arrive during one call of C code, which does not look for signals itself."""
+    both = (signal.SIGTERM, rpc.STOP_SIGNAL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    terminate(*both)
+    nothing = ctypes.create_string_buffer(128)
+    ctypes.PyDLL(None).pthread_sigmask(int(signal.SIG_SETMASK), nothing, None)
+    return 1
+
+
+def test_two_signals_that_are_handled_one_after_the_other_are_one_stop(stop: Stop) -> None:
+    assert stop.follow(deliver_at_once, 2) == 2
+    terminate()
+
+
+def test_a_stop_at_the_very_end_counts(stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
     over = stop.over
     calls: list[None] = []
 
@@ -150,7 +164,11 @@ def test_the_end_of_a_stop_says_whether_it_came_at_that_very_moment(
         over()
 
     monkeypatch.setattr(stop, "over", interrupted)
-    assert stop.finish()
+    assert stop.follow(lambda: 1, 2) == 2
     assert len(calls) == 2
     terminate()
-    assert not stop.finish()
+
+
+def test_without_a_stop_the_result_counts(stop: Stop) -> None:
+    assert stop.follow(lambda: 1, 2) == 1
+    terminate()
