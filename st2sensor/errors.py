@@ -4,15 +4,18 @@
     ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; the message names file, place and remedy
     ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
-    ├── RecordingError                  1    a file of recorded triggers is wrong; the message names the line
+    ├── RecordingError                  65   a file of recorded triggers is wrong; the message names the line
+    ├── ValueRefused                    65   a key or value cannot be stored
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── TriggerNotFound                 66   no trigger has this reference
     ├── KeyNotFound                     66   the datastore has no such key
+    ├── DeadLetterNotFound              66   the outbox has no dead letter with this id
     ├── NodeNotFound                    66   no node that shares sensors has this name
     ├── StillHeld                       75   a drained node did not hand over all sensors in time
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
-    ├── ContainerForbidden              77   a container may be listening, but this user may not connect to it
+    ├── AccessDenied                    77   this user may not read or write a file
+    │   └── ContainerForbidden          77   a container may be listening, but this user may not connect to it
     ├── LeaseLost                       75   this container may no longer run the sensor
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is not a database, or is damaged
@@ -91,7 +94,11 @@ class TriggerRefused(St2SensorError):
 
 
 class RecordingError(St2SensorError):
-    pass
+    exit_code = 65
+
+
+class ValueRefused(St2SensorError):
+    exit_code = 65
 
 
 class SensorNotFound(St2SensorError):
@@ -103,6 +110,10 @@ class TriggerNotFound(St2SensorError):
 
 
 class KeyNotFound(St2SensorError):
+    exit_code = 66
+
+
+class DeadLetterNotFound(St2SensorError):
     exit_code = 66
 
 
@@ -122,8 +133,12 @@ class ContainerAway(St2SensorError):
     exit_code = 69
 
 
-class ContainerForbidden(St2SensorError):
+class AccessDenied(St2SensorError):
     exit_code = 77
+
+
+class ContainerForbidden(AccessDenied):
+    pass
 
 
 class LeaseLost(St2SensorError):
