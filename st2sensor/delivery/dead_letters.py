@@ -125,9 +125,10 @@ class DeadLetters:
             raise self._denied() from exception
         if not is_there:
             raise OutboxError(f"there is no outbox at {self._path}: no container has run with this state_dir yet")
-        if not (os.access(self._path, os.R_OK | os.W_OK) and os.access(self._path.parent, os.W_OK)):
+        for path in (self._path, self._path.parent):
             # SQLite also creates files next to it.
-            raise self._denied()
+            if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise self._denied()
         try:
             with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT)) as connection, connection:
                 yield connection
