@@ -14,6 +14,7 @@
     ├── StillHeld                       75   a drained node did not hand over all sensors in time
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
+    ├── AlreadyThere                    73   a file that is to be made exists; it is not overwritten
     ├── AccessDenied                    77   this user may not read or write a file
     │   └── ContainerForbidden          77   a container may be listening, but this user may not connect to it
     ├── LeaseLost                       75   this container may no longer run the sensor
@@ -24,6 +25,7 @@
     │   └── WorkersBusy                 75  no worker process became free in time
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
+    │       └── StorageForbidden        77   this user may not read and write the embedded database
     ├── TransportError                  69   the broker refused an operation
     │   ├── BrokerUnavailable           69   the broker cannot be reached
     │   │   ├── MessageNotTaken         69   the broker cannot accept a message now
@@ -133,6 +135,10 @@ class ContainerAway(St2SensorError):
     exit_code = 69
 
 
+class AlreadyThere(St2SensorError):
+    exit_code = 73
+
+
 class AccessDenied(St2SensorError):
     exit_code = 77
 
@@ -182,6 +188,10 @@ class StorageUnavailable(StorageError):
     def __init__(self, message: str, *, uncertain: bool = False) -> None:
         super().__init__(message)
         self.uncertain = uncertain
+
+
+class StorageForbidden(StorageUnavailable):
+    exit_code = 77
 
 
 class TransportError(St2SensorError):
