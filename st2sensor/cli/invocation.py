@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,9 +20,6 @@ from st2sensor.system.lazy import resolve
 
 INTERNAL_ERROR, IO_ERROR, INTERRUPTED = 70, 74, 130
 """Exit codes of what has no error of ours. The last one is that of a command that Ctrl-C ends."""
-
-UNKNOWN = re.compile("No such command '([^']*)'")
-"""Click's message about a command that does not exist."""
 
 DEBUG = "st2sensor.debug"
 """Key in the meta of a click.Context: whether --debug was given."""
@@ -86,7 +82,6 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     try:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        error.message += _suggestion(error)
         error.show()
         _tell(arguments, error.exit_code, "UsageError", error.format_message())
         return error.exit_code
@@ -105,17 +100,6 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         told = f"internal error: {error!r}; run it again with --debug, and report the output"
         return _failed(arguments, name, INTERNAL_ERROR, "InternalError", told)
     return code if isinstance(code, int) else 0
-
-
-def _suggestion(error: click.ClickException) -> str:
-    """Return the end of the message about a command that does not exist; click itself suggests options."""
-    typed = UNKNOWN.match(error.message)
-    if typed is None or not isinstance(error, click.UsageError) or error.ctx is None:
-        return ""
-    group = error.ctx.command
-    known = group.list_commands(error.ctx) if isinstance(group, click.Group) else []
-    meant: str = resolve("st2sensor.cli.text.suggestions:did_you_mean")(typed[1], known)
-    return meant.replace("; did", " Did")
 
 
 def _place(error: OSError) -> str:

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -121,10 +120,10 @@ def write_pack(folder: Path) -> None:
 
 MISTAKES: list[tuple[str, int, str]] = [
     # Commands and options.
-    ("st2sensor lst", 2, "No such command 'lst'. Did you mean list"),
-    ("st2sensor dead-leters list", 2, "Did you mean dead-letters?"),
-    ("st2sensor key gett a", 2, "Did you mean get"),
-    ("st2ctl relod", 2, "Did you mean reload?"),
+    ("st2sensor lst", 2, "No such command 'lst'. Did you mean 'list'"),
+    ("st2sensor dead-leters list", 2, "Did you mean 'dead-letters'?"),
+    ("st2sensor key gett a", 2, "Did you mean 'get'"),
+    ("st2ctl relod", 2, "Did you mean 'reload'?"),
     ("st2sensor list --jsn", 2, "Did you mean '--json'?"),
     ("st2sensor show", 2, "Missing argument 'PACK.CLASS'"),
     ("st2sensor show mine.S more", 2, "unexpected extra argument (more)"),
@@ -275,7 +274,7 @@ def test_with_json_a_mistake_is_json_as_well(
     error = json.loads(stdout)["error"]
     assert (found, error["code"], error["type"]) == (code, code, kind)
     assert error["message"].strip()
-    assert error["message"] in stderr
+    assert error["message"] in " ".join(stderr.split())
 
 
 def process(site: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
@@ -289,25 +288,6 @@ def process(site: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_port_in_use_ends_no_container(site: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        place = f"127.0.0.1:{taken.getsockname()[1]}"
-        container = process(site, "st2sensorcontainer", ST2_SENSORCONTAINER__HTTP=place)
-        assert container.stderr is not None
-        told = ""
-        try:
-            while place not in told.replace("configured by", ""):
-                line = container.stderr.readline()
-                assert line, told
-                told += line
-        finally:
-            container.terminate()
-            _, rest = container.communicate(timeout=LATER)
-    assert "Traceback" not in told + rest
-
-
 FOLLOWING = [
     ("st2sensor", "tail"),
     ("st2sensor", "dev", "packs/mine", "--no-virtualenv", "--state-dir", "dev"),
@@ -319,7 +299,9 @@ FOLLOWING = [
 """Commands that take until Ctrl-C, or long."""
 
 
-@pytest.mark.parametrize("delay", [0.05, 0.4, 2.0])
+@pytest.mark.parametrize(
+    "delay", [pytest.param(0.05, marks=pytest.mark.soak), 0.4, pytest.param(2.0, marks=pytest.mark.soak)]
+)
 @pytest.mark.parametrize("words", FOLLOWING, ids=" ".join)
 def test_ctrl_c_ends_a_command_without_a_traceback(site: Path, words: tuple[str, ...], delay: float) -> None:
     times = ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z")
