@@ -4,15 +4,19 @@
     ├── ConfigError                     78   a configuration file or option is wrong
     ├── ContentError                    65   a file of a pack is wrong; the message names file, place and remedy
     ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
-    ├── RecordingError                  1    a file of recorded triggers is wrong; the message names the line
+    ├── RecordingError                  65   a file of recorded triggers is wrong; the message names the line
+    ├── ValueRefused                    65   a key or value cannot be stored
     ├── SensorNotFound                  66   no registered sensor has this reference
     ├── TriggerNotFound                 66   no trigger has this reference
     ├── KeyNotFound                     66   the datastore has no such key
+    ├── DeadLetterNotFound              66   the outbox has no dead letter with this id
     ├── NodeNotFound                    66   no node that shares sensors has this name
     ├── StillHeld                       75   a drained node did not hand over all sensors in time
     ├── StateDirectoryBusy              75   another container holds the state directory
     ├── ContainerAway                   69   no container listens on the control socket
-    ├── ContainerForbidden              77   a container may be listening, but this user may not connect to it
+    ├── AlreadyThere                    73   a file that is to be made exists; it is not overwritten
+    ├── AccessDenied                    77   this user may not read or write a file
+    │   └── ContainerForbidden          77   a container may be listening, but this user may not connect to it
     ├── LeaseLost                       75   this container may no longer run the sensor
     ├── OutboxError                     74   the outbox cannot be opened or written
     │   └── OutboxDamaged               74   its file is not a database, or is damaged
@@ -25,6 +29,7 @@
     │   └── WorkersBusy                 75  no worker process became free in time
     ├── StorageError                    69   the database refused an operation
     │   └── StorageUnavailable          69   the database cannot be reached
+    │       └── StorageForbidden        77   this user may not read and write the embedded database
     ├── TransportError                  69   the broker refused an operation
     │   ├── BrokerUnavailable           69   the broker cannot be reached
     │   │   ├── MessageNotTaken         69   the broker cannot accept a message now
@@ -95,7 +100,11 @@ class TriggerRefused(St2SensorError):
 
 
 class RecordingError(St2SensorError):
-    pass
+    exit_code = 65
+
+
+class ValueRefused(St2SensorError):
+    exit_code = 65
 
 
 class SensorNotFound(St2SensorError):
@@ -107,6 +116,10 @@ class TriggerNotFound(St2SensorError):
 
 
 class KeyNotFound(St2SensorError):
+    exit_code = 66
+
+
+class DeadLetterNotFound(St2SensorError):
     exit_code = 66
 
 
@@ -126,8 +139,16 @@ class ContainerAway(St2SensorError):
     exit_code = 69
 
 
-class ContainerForbidden(St2SensorError):
+class AlreadyThere(St2SensorError):
+    exit_code = 73
+
+
+class AccessDenied(St2SensorError):
     exit_code = 77
+
+
+class ContainerForbidden(AccessDenied):
+    pass
 
 
 class LeaseLost(St2SensorError):
@@ -191,6 +212,10 @@ class StorageUnavailable(StorageError):
     def __init__(self, message: str, *, uncertain: bool = False) -> None:
         super().__init__(message)
         self.uncertain = uncertain
+
+
+class StorageForbidden(StorageUnavailable):
+    exit_code = 77
 
 
 class TransportError(St2SensorError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import click
 
 from st2sensor.cli.text.printable import printable
-from st2sensor.errors import St2SensorError
+from st2sensor.errors import AccessDenied, St2SensorError
 from st2sensor.system.lazy import resolve
 
-INTERNAL_ERROR = 70
+INTERNAL_ERROR, IO_ERROR, INTERRUPTED = 70, 74, 130
+"""Exit codes of what has no error of ours. The last one is that of a command that Ctrl-C ends."""
 
 DEBUG = "st2sensor.debug"
 """Key in the meta of a click.Context: whether --debug was given."""
@@ -68,7 +70,11 @@ def completed(target: str) -> Completion:
 
 
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
-    """Run a command line; return the exit code. An error is printed as a line; --debug adds its traceback."""
+    """Run a command line; return the exit code.
+
+    An error is printed as a line on stderr; --debug adds its traceback. With --json, stdout gets it as an object with
+    the single key `error`, too.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that cannot be encoded must not end a command.
         sys.stdout.reconfigure(errors="replace")
@@ -77,17 +83,39 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        _tell(arguments, error.exit_code, "UsageError", error.format_message())
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except St2SensorError as error:
-        if "--debug" in arguments:
-            resolve("traceback:print_exc")()
-        click.echo(f"{name}: error: {printable(str(error))}", err=True)
-        return error.exit_code
+        return _failed(arguments, name, error.exit_code, type(error).__name__, f"error: {printable(str(error))}")
+    except PermissionError as error:
+        denied = f"error: {printable(_place(error))}: {error.strerror}; run this as a user who has access to it"
+        return _failed(arguments, name, AccessDenied.exit_code, AccessDenied.__name__, denied)
+    except OSError as error:
+        return _failed(
+            arguments, name, IO_ERROR, "OSError", f"error: {printable(_place(error))}: {error.strerror or error}"
+        )
     except Exception as error:  # noqa: BLE001 (the last resort of every command)
-        if "--debug" in arguments:
-            resolve("traceback:print_exc")()
-        click.echo(f"{name}: internal error: {error!r}; run it again with --debug, and report the output", err=True)
-        return INTERNAL_ERROR
+        told = f"internal error: {error!r}; run it again with --debug, and report the output"
+        return _failed(arguments, name, INTERNAL_ERROR, "InternalError", told)
     return code if isinstance(code, int) else 0
+
+
+def _place(error: OSError) -> str:
+    """Return the file that an error is about, or else its kind."""
+    return str(error.filename if error.filename is not None else type(error).__name__)
+
+
+def _failed(arguments: Sequence[str], name: str, code: int, kind: str, told: str) -> int:
+    if "--debug" in arguments:
+        resolve("traceback:print_exc")()
+    click.echo(f"{name}: {told}", err=True)
+    _tell(arguments, code, kind, told.removeprefix("error: "))
+    return code
+
+
+def _tell(arguments: Sequence[str], code: int, kind: str, message: str) -> None:
+    """Print an error as JSON, if the command line asks for JSON."""
+    if "--json" in arguments:
+        click.echo(json.dumps({"error": {"type": kind, "code": code, "message": message}}))

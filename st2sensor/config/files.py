@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 
 from st2sensor.config.options.sections import GROUPS, STACKSTORMS, STACKSTORMS_SECTIONS
-from st2sensor.errors import ConfigError
+from st2sensor.errors import AccessDenied, ConfigError, St2SensorError
 
 CLOSE = 0.8
 """Similarity of two words, from 0 to 1, above which one may be a misspelling of the other."""
@@ -23,9 +24,26 @@ def files_of(path: str) -> list[str]:
             return sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".conf") and entry.is_file())
     except OSError as exception:
         raise ConfigError(f"{path}: {exception.strerror}; make the folder readable") from exception
-    if not os.path.isfile(path):
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_file = False
+    except OSError as exception:
+        raise _denied(path, exception) from exception
+    if not is_file:
         raise ConfigError(f"no configuration file at {path}: name one with --config-file or $ST2_CONF")
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise _denied(path, None)
     return [path]
+
+
+def _denied(path: str, exception: OSError | None) -> St2SensorError:
+    if exception is not None and not isinstance(exception, PermissionError):
+        return ConfigError(f"{path}: {exception.strerror}; name another file with --config-file or $ST2_CONF")
+    return AccessDenied(
+        f"{path}: this user may not read it; run this as root, or as a member of the file's group, or name another "
+        "file with --config-file or $ST2_CONF"
+    )
 
 
 def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from st2sensor.errors import OutboxError
+from st2sensor.errors import AccessDenied, DeadLetterNotFound, OutboxError
 from st2sensor.outbox.database.dead_table import DAY, run_clock
 from st2sensor.outbox.database.rows import COLUMNS, entry_of, page
 from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
@@ -43,7 +44,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of an outbox. Methods raise OutboxError if the database cannot be used.
+    """The dead letters of an outbox. Methods raise OutboxError if the database cannot be used, and AccessDenied.
 
     :param path: the outbox database.
     """
@@ -59,17 +60,20 @@ class DeadLetters:
         return (letter for letter in self.after(0) if state in (None, letter.state))
 
     def get(self, identifiers: Sequence[int]) -> list[DeadLetter]:
-        """Return letters by id, oldest first. Raises OutboxError, which names the id, if one is missing."""
+        """Return letters by id, oldest first. Raises DeadLetterNotFound, which names the id, if one is missing."""
         return [letter for item in self.known(identifiers) for letter in self._read("id = ?", (item,))]
 
     def known(self, identifiers: Sequence[int]) -> list[int]:
-        """Return ids in order, without repeats. Raises OutboxError, which names the id, if a letter is missing."""
+        """Return ids in order, without repeats. Raises DeadLetterNotFound, which names the missing."""
         wanted = sorted(set(identifiers))
         with self._open() as connection:
             query = "SELECT 1 FROM dead_letters WHERE id = ?"
             missing = [item for item in wanted if connection.execute(query, (item,)).fetchone() is None]
         if missing:
-            raise OutboxError(f"there is no dead letter {', '.join(map(str, missing))} in {self._path}")
+            raise DeadLetterNotFound(
+                f"there is no dead letter {', '.join(map(str, missing))} in {self._path}; st2sensor dead-letters list "
+                "shows them"
+            )
         return wanted
 
     def after(self, identifier: int) -> Iterator[DeadLetter]:
@@ -128,13 +132,26 @@ class DeadLetters:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Open a connection with one transaction."""
-        if not self._path.is_file():
+        try:
+            is_there = self._path.is_file()
+        except PermissionError as exception:
+            raise self._denied() from exception
+        if not is_there:
             raise OutboxError(f"there is no outbox at {self._path}: no container has run with this state_dir yet")
+        for path in (self._path, self._path.parent):
+            # SQLite also creates files next to it.
+            if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+                raise self._denied()
         try:
             with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT)) as connection, connection:
                 yield connection
         except sqlite3.Error as exception:
             raise OutboxError(f"cannot use the outbox {self._path}: {exception}") from exception
+
+    def _denied(self) -> AccessDenied:
+        return AccessDenied(
+            f"{self._path}: this user may not read and write it; run this as root, or as the container's user"
+        )
 
 
 def _unrouted(connection: sqlite3.Connection) -> str:

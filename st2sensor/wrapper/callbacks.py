@@ -5,7 +5,8 @@ from __future__ import annotations
 import _thread
 import inspect
 import logging
-from typing import Any, Callable
+from contextlib import suppress
+from typing import Any, Callable, Dict, List, Tuple
 
 from st2sensor.sensor import Sensor
 from st2sensor.wrapper import logs
@@ -54,14 +55,17 @@ class Callbacks:
             name = CALLBACKS.get(message.get("method", ""), "")
             method = self._methods.get(name)
             if method is not None:
-                arguments = message["params"] if _takes_trigger(method) else {}
-                self._call(name, method, **arguments)
+                self._call(name, method, message["params"])
 
-    def _call(self, name: str, method: Callable[..., Any], **arguments: Any) -> None:
-        """Call a method of the sensor, and tell the container when the call begins and ends."""
+    def _call(self, name: str, method: Callable[..., Any], params: Dict[str, Any]) -> None:
+        """Call a method of the sensor, and tell the container when the call begins and ends.
+
+        :param params: the trigger under `trigger`; empty for triggers_known.
+        """
         self._connection.notify("hear", {"method": name, "running": True})
         try:
-            method(**arguments)
+            positional, named = _arguments(method, params)
+            method(*positional, **named)
         except (Exception, SystemExit):
             # exit() would end only this thread, and no later notification about triggers would be read.
             LOG.exception("%s() failed", name)
@@ -69,13 +73,19 @@ class Callbacks:
             self._connection.notify("hear", {"method": name, "running": False})
 
 
-def _takes_trigger(method: Callable[..., Any]) -> bool:
-    """Return whether a callback has a parameter for the trigger: some real packs omit it."""
+def _arguments(method: Callable[..., Any], params: Dict[str, Any]) -> Tuple[List[Any], Dict[str, Any]]:
+    """Return the positional and the named arguments of a callback.
+
+    As in StackStorm, the trigger is passed by its name. Some real packs call the parameter something else, and some
+    omit it.
+    """
     try:
-        inspect.signature(method).bind(trigger={})
-    except TypeError:
-        return False
-    except ValueError:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):
         # A builtin that has no signature.
-        return True
-    return True
+        return [], params
+    for positional, named in (([], params), ([*params.values()], {})):
+        with suppress(TypeError):
+            signature.bind(*positional, **named)
+            return positional, named
+    return [], {}

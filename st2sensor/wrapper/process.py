@@ -19,7 +19,7 @@ from st2sensor.wrapper.connection import Caller, Connection
 from st2sensor.wrapper.exits import FAILED
 from st2sensor.wrapper.forking.title import LIBC
 from st2sensor.wrapper.green import GreenConnection
-from st2sensor.wrapper.loading import constructor
+from st2sensor.wrapper.loading import constructor, methods
 from st2sensor.wrapper.loading.loader import LoadError, derives, load_class
 from st2sensor.wrapper.service import SensorService
 from st2sensor.wrapper.stop import Stop, StopSensor
@@ -83,6 +83,7 @@ def _run_sensor(assignment: Dict[str, Any], connection: Caller, notifications: C
     try:
         sensor_class = load_class(assignment["code"])
         constructor.check(sensor_class, assignment["poll_interval"], assignment["code"]["file"])
+        methods.check(sensor_class, assignment["code"]["file"])
     except LoadError as error:
         place = error.file if error.line is None else f"{error.file}:{error.line}"
         LOG.error("%s: %s", place, error, exc_info=error.__cause__)

@@ -486,9 +486,9 @@ def test_a_key_file_is_never_overwritten_and_nobody_elses(embedded: Workspace) -
     path = embedded.make_key()
     before = path.read_text()
     done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(path))
-    assert done.returncode == 1
+    assert done.returncode == 73
     assert "already exists" in done.stderr
     assert path.read_text() == before
     done = embedded.run("st2-generate-symmetric-crypto-key", "--key-path", str(embedded.folder / "no" / "key"))
-    assert done.returncode == 1
-    assert "cannot write" in done.stderr
+    assert done.returncode == 74
+    assert f"{embedded.folder / 'no' / 'key'}: No such file or directory" in done.stderr

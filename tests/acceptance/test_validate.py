@@ -409,3 +409,73 @@ def test_two_packs_of_one_name_are_told(pack: Path, lines: Lines) -> None:
     (other / "pack.yaml").write_text("name: q\nref: p\n")
     told = [line for line in lines("p", "q") if "[duplicate]" in line]
     assert any(line.startswith("q/pack.yaml:1: error: pack p is already in ") for line in told)
+
+
+ODD = """\
+from st2reactor.sensor.base import PollingSensor
+
+class S(PollingSensor):
+    async def setup(self): pass
+    def cleanup(): pass
+    def add_trigger(self, t): pass
+    def update_trigger(self, trigger, parameters): pass
+    async def remove_trigger(self, trigger): pass
+    def poll(self):
+        yield
+    def helper(self, *, more): pass
+"""
+
+
+def test_every_method_whose_call_cannot_work_is_told_with_its_line(pack: Path, lines: Lines) -> None:
+    (pack / "sensors" / "s.py").write_text(ODD)
+    found = [line for line in lines() if "undispatched" not in line]
+    assert [line.partition("; ")[0] for line in found] == [
+        "p/sensors/s.py:4: error: setup() of S is an async def: a call of it runs none of its code",
+        "p/sensors/s.py:5: error: cleanup() of S cannot be called with no arguments: too many positional arguments",
+        "p/sensors/s.py:7: error: update_trigger() of S cannot be called with trigger: missing a required argument: "
+        "'parameters'",
+        "p/sensors/s.py:8: error: remove_trigger() of S is an async def: a call of it runs none of its code",
+        "p/sensors/s.py:9: error: poll() of S contains yield: a call of it runs none of its code",
+    ]
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "self",
+        "self, trigger",
+        "self, t",
+        "self, t, more=None",
+        "self, *args",
+        "self, *, trigger",
+        "self, **fields",
+        "*a",
+    ],
+)
+def test_a_callback_may_take_the_trigger_in_any_way(pack: Path, lines: Lines, signature: str) -> None:
+    write_code(pack, "self.sensor_service.dispatch('p.a')")
+    file = pack / "sensors" / "s.py"
+    file.write_text(file.read_text().replace("add_trigger(self, trigger)", f"add_trigger({signature})"))
+    assert lines(code=0) == []
+
+
+@pytest.mark.parametrize("signature", ["", "*, trigger", "self, a, b", "self, a, *, b", "self, trigger, *, b"])
+def test_a_callback_that_no_call_fits_is_an_error(pack: Path, lines: Lines, signature: str) -> None:
+    write_code(pack, "self.sensor_service.dispatch('p.a')")
+    file = pack / "sensors" / "s.py"
+    file.write_text(file.read_text().replace("add_trigger(self, trigger)", f"add_trigger({signature})"))
+    (found,) = lines()
+    assert found.startswith("p/sensors/s.py:6: error: add_trigger() of S cannot be called with trigger: ")
+
+
+def test_a_constructor_that_cannot_be_called_is_told_although_the_code_does_not_load(pack: Path, lines: Lines) -> None:
+    (pack / "requirements.txt").write_text("no-such-thing-at-all\n")
+    write_code(pack, "self.sensor_service.dispatch('p.a')")
+    file = pack / "sensors" / "s.py"
+    init = "class S(Sensor):\n    def __init__(self, service, conf): super().__init__(service, conf)\n"
+    file.write_text("import no_such_thing\n" + file.read_text().replace("class S(Sensor):\n", init))
+    found = [line for line in lines() if "[constructor]" in line]
+    assert len(found) == 1
+    assert found[0].startswith(
+        "p/sensors/s.py:5: error: the constructor of S cannot be called with sensor_service, config"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
+from st2sensor.cli.text.suggestions import did_you_mean
 from st2sensor.core_pack.webhooks import api_keys
 from st2sensor.core_pack.webhooks.api_keys import ApiKey
 from st2sensor.datastore.keyring import Keyring
@@ -33,14 +35,23 @@ def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None
     settings = configured(config_files)
     made, text = api_keys.made(note, _now())
     with _keys(settings) as keys:
+        is_first = not keys.list(SYSTEM_SCOPE, STORED, limit=1)
         _put(keys, made)
+        _put_mark(keys)
+    if is_first:
+        # From now on every request needs a key: the sensor looks for the first one at least this often.
+        time.sleep(api_keys.MIN_REFRESH_INTERVAL)
     print_outcome(json_output, text, id=made.id, key=text)
 
 
 def list_(config_files: Sequence[str], *, json_output: bool) -> None:
     settings = configured(config_files)
     with _keys(settings) as keys:
-        found = [_known(entry.name, entry.value) for entry in keys.list(SYSTEM_SCOPE, STORED)]
+        found = [
+            _known(entry.name, entry.value)
+            for entry in keys.list(SYSTEM_SCOPE, STORED)
+            if entry.name != STORED + api_keys.MARK
+        ]
     if json_output:
         rows = [{"id": key.id, "note": key.note, "created": key.created, "revoked": key.revoked} for key in found]
         click.echo(json.dumps(rows))
@@ -58,10 +69,14 @@ def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -
     settings = configured(config_files)
     identifier = identifier.partition(".")[0]
     with _keys(settings) as keys:
-        try:
-            entry = keys.get(SYSTEM_SCOPE, f"{STORED}{identifier}")
-        except KeyNotFound:
-            raise KeyNotFound(f"there is no API key {identifier}; st2sensor apikey list shows them") from None
+        known = {entry.name.removeprefix(STORED): entry for entry in keys.list(SYSTEM_SCOPE, STORED)}
+        known.pop(api_keys.MARK, None)
+        entry = known.get(identifier)
+        if entry is None:
+            raise KeyNotFound(
+                f"there is no API key {identifier}; st2sensor apikey list shows them{did_you_mean(identifier, known)}"
+            )
+        _put_mark(keys)
         _put(keys, _known(entry.name, entry.value).ended(_now()))
     print_outcome(json_output, f"{identifier} is revoked", id=identifier)
 
@@ -69,6 +84,11 @@ def revoke(config_files: Sequence[str], *, identifier: str, json_output: bool) -
 def _put(keys: OperatorKeys, key: ApiKey) -> None:
     entry = keys.entry(SYSTEM_SCOPE, f"{STORED}{key.id}", key.to_text(), ttl=None, encrypt=False, is_ciphertext=False)
     keys.put(entry)
+
+
+def _put_mark(keys: OperatorKeys) -> None:
+    """Record that a key was made: deleting the last one must not open the webhooks to everybody."""
+    keys.put(keys.entry(SYSTEM_SCOPE, STORED + api_keys.MARK, "{}", ttl=None, encrypt=False, is_ciphertext=False))
 
 
 def _known(name: str, text: str) -> ApiKey:

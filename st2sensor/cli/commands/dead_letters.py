@@ -12,9 +12,12 @@ import click
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
+from st2sensor.cli.events.chosen import Filter, confirmed, filter_of, require_one_kind
 from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.json_form import moment
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery.messages import message_of
@@ -27,9 +30,19 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 
-def list_(config_files: Sequence[str], *, state: str | None, json_output: bool) -> None:
+def list_(
+    config_files: Sequence[str],
+    *,
+    sensor: str | None,
+    trigger: str | None,
+    since: str | None,
+    until: str | None,
+    state: str | None,
+    json_output: bool,
+) -> None:
+    chosen = filter_of(sensor, trigger, since, until, state)
     settings = configured(config_files)
-    letters = _letters(settings).all(state)
+    letters = chosen.letters(_letters(settings))
     if json_output:
         _echo_list(letters)
         return
@@ -37,7 +50,7 @@ def list_(config_files: Sequence[str], *, state: str | None, json_output: bool) 
     for letter in letters:
         entry = letter.entry
         outside = map(in_line, (entry.sensor, entry.trigger, entry.reason or ""))
-        table.add_row(str(letter.id), _time(entry.created), *outside)
+        table.add_row(str(letter.id), _clock(entry.created), *outside)
     out = console()
     if table.row_count:
         out.print(table)
@@ -64,21 +77,41 @@ def show(config_files: Sequence[str], *, identifiers: Sequence[int], json_output
 
 
 def replay(
-    config_files: Sequence[str], *, identifiers: Sequence[int], everything: bool, state: str | None, force: bool
+    config_files: Sequence[str],
+    *,
+    identifiers: Sequence[int],
+    everything: bool,
+    sensor: str | None,
+    trigger: str | None,
+    since: str | None,
+    until: str | None,
+    state: str | None,
+    force: bool,
+    yes: bool,
+    json_output: bool,
 ) -> int:
+    """Publish dead letters; return 1 if any is left. Raises DeadLetterNotFound, OutboxError, BrokerUnavailable."""
+    chosen = filter_of(sensor, trigger, since, until, state)
+    require_one_kind(identifiers, everything, chosen != Filter())
     settings = configured(config_files)
     dead = _letters(settings)
-    letters = list(dead.all(state)) if everything or state else dead.get(identifiers)
-    refused = {} if force else _objections(settings, letters)
+    letters = dead.get(identifiers) if identifiers else list(chosen.letters(dead))
+    if letters and not identifiers and not confirmed("Publish", len(letters), yes=yes or everything):
+        click.echo("nothing was published", err=True)
+        return 1
+    refused = {} if force or not letters else _objections(settings, letters)
     for letter in letters:
         if letter.id in refused:
             click.echo(f"{letter.id} stays: {printable(refused[letter.id])}", err=True)
     accepted = [letter for letter in letters if letter.id not in refused]
-    with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
-        published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
+    published: list[DeadLetter] = []
+    if accepted:
+        with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
+            published = [letter for letter in accepted if _published(letter, publisher, dead, settings)]
     dead.give_back()
-    click.echo(f"{len(published)} published, {len(letters) - len(published)} left")
-    return 0 if len(published) == len(letters) else 1
+    left = len(letters) - len(published)
+    print_outcome(json_output, f"{len(published)} published, {left} left", published=len(published), left=left)
+    return 0 if not left else 1
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
@@ -104,16 +137,34 @@ def purge(
     *,
     identifiers: Sequence[int],
     everything: bool,
-    state: str | None,
     older_than: float | None,
-) -> None:
+    sensor: str | None,
+    trigger: str | None,
+    since: str | None,
+    until: str | None,
+    state: str | None,
+    yes: bool,
+    json_output: bool,
+) -> int:
+    """Delete dead letters; return 1 if the user does not confirm it. Raises DeadLetterNotFound, OutboxError."""
+    chosen = filter_of(sensor, trigger, since, until, state)
+    require_one_kind(identifiers, everything, chosen != Filter() or older_than is not None)
     settings = configured(config_files)
     dead = _letters(settings)
-    by_kind = everything or state is not None or older_than is not None
-    chosen = dead.ids(older_than, state) if by_kind else dead.known(identifiers)
-    dead.remove(chosen)
+    if identifiers:
+        ids = dead.known(identifiers)
+    elif chosen == Filter():
+        ids = dead.ids(older_than)
+    else:
+        old = None if older_than is None else set(dead.ids(older_than))
+        ids = [letter.id for letter in chosen.letters(dead) if old is None or letter.id in old]
+    if ids and not identifiers and not confirmed("Delete", len(ids), yes=yes or everything):
+        click.echo("nothing was deleted", err=True)
+        return 1
+    dead.remove(ids)
     dead.give_back()
-    click.echo(f"{len(chosen)} deleted")
+    print_outcome(json_output, f"{len(ids)} deleted", deleted=len(ids))
+    return 0
 
 
 def _letters(settings: Settings) -> DeadLetters:
@@ -144,7 +195,7 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
     entry, body = letter.entry, _body(letter)
     return {
         "id": letter.id,
-        "time": _time(entry.created),
+        "time": moment(entry.created),
         "sensor": entry.sensor,
         "trigger": body["trigger"],
         "state": letter.state,
@@ -155,7 +206,7 @@ def _fields(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _time(seconds: float) -> str:
+def _clock(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
     except (OverflowError, ValueError, OSError):

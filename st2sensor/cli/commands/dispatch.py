@@ -12,7 +12,9 @@ import click
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events.publishing import objections, publish, registered
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.references import suggested_trigger
 from st2sensor.cli.text.outcome import print_outcome
+from st2sensor.cli.text.progress import waiting_for
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import ContainerAway, TriggerRefused
 from st2sensor.models import TraceContext
@@ -35,11 +37,14 @@ def dispatch(
             json_output, f"{trigger} is published; no container is running here", trigger=trigger, published=True
         )
     except ValueError as exception:
-        raise TriggerRefused(str(exception), key="payload") from exception
+        meant = suggested_trigger(settings, trigger, "TriggerType", "Trigger")
+        raise TriggerRefused(f"{exception}{meant}", key="payload") from exception
 
 
 def _payload(text: str) -> dict[str, Any]:
     try:
+        if text == "-":
+            waiting_for("the payload on standard input, which Ctrl-D ends")
         content = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as exception:
         raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
@@ -65,5 +70,7 @@ def _publish(settings: Settings, event: Event) -> None:
     catalogue = registered(settings)
     (problem,) = objections(settings, [event], catalogue)
     if problem is not None:
-        raise TriggerRefused(problem, key="payload" if catalogue.type_of(event.trigger) else "type")
+        is_known = catalogue.type_of(event.trigger) is not None
+        meant = "" if is_known else suggested_trigger(settings, str(event.trigger), "TriggerType", "Trigger")
+        raise TriggerRefused(f"{problem}{meant}", key="payload" if is_known else "type")
     publish(settings, [event], catalogue)

@@ -15,7 +15,7 @@ from st2sensor.cli.events import history as shown
 from st2sensor.cli.events.masking import Masks
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.moments import moment
+from st2sensor.cli.text.moments import moment_of
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.file import NAME
@@ -48,8 +48,8 @@ def events(
         sensor=sensor or "",
         triggers=frozenset(triggers),
         trace_tag=trace or "",
-        since=moment(since),
-        until=moment(until),
+        since=moment_of("--since", since),
+        until=moment_of("--until", until),
         states=frozenset(map(State, states)),
         conditions=tuple(map(condition, where)),
     )

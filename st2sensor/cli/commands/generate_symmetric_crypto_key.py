@@ -8,22 +8,21 @@ from pathlib import Path
 
 import click
 
+from st2sensor.errors import AlreadyThere
 from st2sensor.portable import crypto
 
 MODE = 0o600
 
 
 def generate(_config_files: Sequence[str], *, key_path: Path) -> None:
-    """Create a key file. Raises ClickException if the file exists or cannot be written."""
+    """Create a key file. Raises AlreadyThere if the file exists, and OSError if it cannot be written."""
     try:
         file = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
     except FileExistsError as exception:
-        raise click.ClickException(
+        raise AlreadyThere(
             f"{key_path} already exists, and secrets may need it; name another file, and list "
             "this one in [keyvalue] previous_key_paths"
         ) from exception
-    except OSError as exception:
-        raise click.ClickException(f"cannot write {key_path}: {exception.strerror}") from exception
     with os.fdopen(file, "w") as key:
         # os.open obeys the umask.
         os.fchmod(key.fileno(), MODE)

@@ -15,6 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from st2sensor.cli.text.console import console
+from st2sensor.errors import AlreadyThere
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 """Every pack gets the files in `pack` and those in `polling` or `passive`. In file names, PACK is the pack and NAME the
@@ -34,10 +35,7 @@ def init(_config_files: Sequence[str], *, folder: str, class_name: str | None, p
     path, kind = Path(folder), "polling" if polling else "passive"
     names = _names(path, class_name, kind)
     _refuse_what_is_there(path)
-    try:
-        made = [_write(path, file, template, names) for file, template in _files(kind, names)]
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or folder} cannot be made: {error.strerror}") from error
+    made = [_write(path, file, template, names) for file, template in _files(kind, names)]
     out = console()
     out.print(_tree(folder, made))
     shown = shlex.quote(folder)
@@ -67,7 +65,7 @@ def _refuse_what_is_there(path: Path) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
     if os.path.lexists(path):
-        raise click.ClickException(f"{path} already exists and is not overwritten; choose another name")
+        raise AlreadyThere(f"{path} already exists and is not overwritten; choose another name")
 
 
 def _files(kind: str, names: dict[str, str]) -> list[tuple[Path, Path]]:

@@ -17,12 +17,14 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.events.publishing import publish
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import printable
+from st2sensor.cli.text.suggestions import did_you_mean
 from st2sensor.datastore.change_triggers import triggers_of
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.operator_keys import OperatorKeys
 from st2sensor.dispatch.event import Event
-from st2sensor.errors import DatastoreError, TransportError
+from st2sensor.errors import DatastoreError, KeyNotFound, TransportError, ValueRefused
 from st2sensor.masking import MASK
 from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
@@ -30,6 +32,9 @@ from st2sensor.portable import isotime, rpc
 from st2sensor.portable.keyspace import SCOPES
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
+
+COMPARED = 10_000
+"""Keys that a missing one is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +81,9 @@ def get(
     config_files: Sequence[str], *, name: str, scope: str, user: str | None, decrypt: bool, json_output: bool
 ) -> None:
     settings = configured(config_files)
-    with _keys(settings) as keys, _mistakes_reported():
-        shown = _shown(keys, keys.get(*_place(settings, name, scope, user)), decrypt)
+    stored_scope, stored = _place(settings, name, scope, user)
+    with _keys(settings) as keys, _mistakes_reported(), _suggested(keys, stored_scope, stored):
+        shown = _shown(keys, keys.get(stored_scope, stored), decrypt)
     if json_output:
         click.echo(json.dumps(asdict(shown)))
         return
@@ -96,25 +102,26 @@ def set_(
     user: str | None,
     ttl: float | None,
     encrypt: bool,
+    json_output: bool,
 ) -> None:
     settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
     with _keys(settings) as keys, _mistakes_reported():
         change = keys.put(keys.entry(stored_scope, stored, value, ttl=ttl, encrypt=encrypt, is_ciphertext=False))
     _announce(settings, [change])
-    click.echo(f"{stored} is stored")
+    print_outcome(json_output, f"{stored} is stored", name=stored, scope=stored_scope)
 
 
-def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | None) -> None:
+def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | None, json_output: bool) -> None:
     settings = configured(config_files)
     stored_scope, stored = _place(settings, name, scope, user)
-    with _keys(settings) as keys, _mistakes_reported():
+    with _keys(settings) as keys, _mistakes_reported(), _suggested(keys, stored_scope, stored):
         change = keys.delete(stored_scope, stored)
     _announce(settings, [change])
-    click.echo(f"{stored} is deleted")
+    print_outcome(json_output, f"{stored} is deleted", name=stored, scope=stored_scope)
 
 
-def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
+def load(config_files: Sequence[str], *, file: Path, convert: bool, json_output: bool) -> None:
     settings = configured(config_files)
     items = [_item(item, convert) for item in validated(file, "keys.json").data or []]
     with _keys(settings) as keys, _mistakes_reported():
@@ -122,23 +129,25 @@ def load(config_files: Sequence[str], *, file: Path, convert: bool) -> None:
         living = [entry for entry in entries if not _is_over(entry)]
         changes = [keys.put(entry) for entry in living]
     _announce(settings, changes)
-    if len(living) < len(entries):
-        click.echo(f"{units.count(len(entries) - len(living), 'key')} skipped: expired", err=True)
-    click.echo(f"{units.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored")
+    expired = len(entries) - len(living)
+    if expired:
+        click.echo(f"{units.count(expired, 'key')} skipped: expired", err=True)
+    line = f"{units.count(len(changes), 'key')} {'is' if len(changes) == 1 else 'are'} stored"
+    print_outcome(json_output, line, stored=len(changes), expired=expired)
 
 
-def reencrypt(config_files: Sequence[str]) -> int:
+def reencrypt(config_files: Sequence[str], *, json_output: bool) -> int:
     settings = configured(config_files)
-    done = current = 0
-    failed = False
+    done = current = failed = 0
     with _keys(settings) as keys:
         for entry, outcome in keys.reencrypt():
             if isinstance(outcome, DatastoreError):
                 click.echo(f"{printable(entry.name)} stays: {printable(str(outcome))}", err=True)
-                failed = True
+                failed += 1
             else:
                 done, current = done + outcome, current + (not outcome)
-    click.echo(f"{done} encrypted again, {current} already current")
+    line = f"{done} encrypted again, {current} already current"
+    print_outcome(json_output, line, encrypted=done, current=current, failed=failed)
     return 1 if failed else 0
 
 
@@ -151,11 +160,21 @@ def _keys(settings: Settings) -> Iterator[OperatorKeys]:
 
 @contextmanager
 def _mistakes_reported() -> Iterator[None]:
-    """Report a value that cannot be stored as a command-line error."""
+    """Raise ValueRefused for a name or a value that cannot be stored."""
     try:
         yield
     except (TypeError, ValueError) as exception:
-        raise click.ClickException(str(exception)) from exception
+        raise ValueRefused(str(exception)) from exception
+
+
+@contextmanager
+def _suggested(keys: OperatorKeys, scope: str, name: str) -> Iterator[None]:
+    """If a key is missing, suggest what the user may have meant. Raises KeyNotFound."""
+    try:
+        yield
+    except KeyNotFound as error:
+        known = (entry.name for entry in keys.list(scope, limit=COMPARED))
+        raise KeyNotFound(f"{error}{did_you_mean(name, known)}") from error
 
 
 def _place(settings: Settings, name: str, scope: str, user: str | None) -> tuple[str, str]:
@@ -172,18 +191,16 @@ def _shown(keys: OperatorKeys, entry: KeyValue, decrypt: bool) -> Shown:
         value=shown.value,
         secret=shown.secret,
         scope=shown.scope,
-        expire_timestamp=None if expires is None else expires.isoformat(timespec="milliseconds"),
+        expire_timestamp=None if expires is None else isotime.format(expires, offset=False),
     )
 
 
 def _item(item: Mapping[str, Any], convert: bool) -> Mapping[str, Any]:
-    """Return an item of a file with its value as text. Raises ClickException."""
+    """Return an item of a file with its value as text. Raises ValueRefused."""
     if isinstance(item["value"], str):
         return item
     if not convert:
-        raise click.ClickException(
-            f"the value of {item['name']} is not text: quote it, or add --convert to store it as JSON"
-        )
+        raise ValueRefused(f"the value of {item['name']} is not text: quote it, or add --convert to store it as JSON")
     return {**item, "value": json.dumps(item["value"])}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import click
 
@@ -13,6 +12,7 @@ from st2sensor.cli.inspection import sensors
 from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 
 
@@ -25,7 +25,7 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
         if (not states or sensor.state in states) and (sensor.failing or not failing)
     ]
     if json_output:
-        click.echo(json.dumps([asdict(sensor) for sensor in found]))
+        click.echo(json.dumps([fields_of(sensor) for sensor in found]))
         return
     out = console()
     if found:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.references import sensor_named
 from st2sensor.cli.text.outcome import print_outcome
 
 
@@ -14,6 +16,8 @@ def log_level(config_files: Sequence[str], *, level: str, ref: str | None, json_
 
     :param ref: the sensor; None for the whole container.
     """
-    with reached(configured(config_files).container.state_dir, ref) as container:
+    settings = configured(config_files)
+    named = nullcontext() if ref is None else sensor_named(settings, ref)
+    with named as ref, reached(settings.container.state_dir, ref) as container:
         container.call("log_level", level=level, ref=ref)
     print_outcome(json_output, f"{ref or 'the container'} logs {level} and above", ref=ref, level=level)

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import leases
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, SILENT, UP, Overview
 
@@ -62,15 +63,18 @@ def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
     wanted = leases.wanted(settings)
     rows = rows_of(overview, wanted, time.time())
     unheld = {ref: overview.why_nobody(needs) for ref, needs in wanted.items() if overview.holder(ref) is None}
+    is_shared = bool(overview.members) or settings.container.sharing is not None
     if json_output:
+        # A container that does not share its sensors runs them all, and nobody holds any.
         fields = {
-            "nodes": [asdict(row) for row in rows],
+            "shared": is_shared,
+            "nodes": [fields_of(row) for row in rows],
             "sensors": len(wanted),
-            "unheld": [{"ref": ref, "reason": reason} for ref, reason in sorted(unheld.items())],
+            "unheld": [{"ref": ref, "reason": reason} for ref, reason in sorted(unheld.items()) if is_shared],
             "drained": sorted(overview.drained),
         }
         click.echo(json.dumps(fields))
-    elif not overview.members and settings.container.sharing is None:
+    elif not is_shared:
         click.echo(UNSHARED)
     else:
         print_nodes(console(), rows, len(wanted), unheld, overview.drained)

@@ -15,7 +15,10 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
 from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.publishing import REMEDY, objections
+from st2sensor.cli.text import units
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import printable
+from st2sensor.cli.text.progress import NOTICED
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageNotTaken, MessageRefused
@@ -41,10 +44,11 @@ def replay(
     types: Sequence[str],
     keep_ids: bool,
     force: bool,
+    json_output: bool,
 ) -> int:
     """Publish a recording; return 1 if anything was skipped.
 
-    Raises RecordingError, BrokerUnavailable, StorageError.
+    Raises RecordingError, AccessDenied, BrokerUnavailable, StorageError.
     """
     settings = configured(config_files)
     chosen = [
@@ -62,11 +66,12 @@ def replay(
                 if publisher.publish([message_of(_entry(instance, keep_ids), settings.messaging)]):
                     raise MessageNotTaken(f"{file}:{line}: no queue takes it; {REMEDY}")
                 published += 1
-            except MessageRefused as problem:
+            except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
                 click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
                 # The broker closes the channel when it refuses a message.
                 publisher.connect()
-    click.echo(f"{published} published, {len(chosen) - published} skipped")
+    skipped = len(chosen) - published
+    print_outcome(json_output, f"{published} published, {skipped} skipped", published=published, skipped=skipped)
     return 0 if published == len(chosen) else 1
 
 
@@ -90,9 +95,16 @@ def _paced(
     began = time.monotonic()
     first = None
     for line, instance in recorded:
+        if instance.time == recording.UNTIMED:
+            yield line, instance
+            continue
         moment = isotime.parse(instance.time)
         first = first or moment
-        _wait_until(began + (moment - first).total_seconds() / speed, publisher)
+        due = began + (moment - first).total_seconds() / speed
+        if due - time.monotonic() > NOTICED:
+            wait = units.span(due - time.monotonic())
+            click.echo(f"line {line} follows in {wait}; --at-once and --speed shorten this", err=True)
+        _wait_until(due, publisher)
         yield line, instance
 
 

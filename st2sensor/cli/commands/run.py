@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon.serve import serve
+from st2sensor.cli.inspection.references import sensor_named
 
 DEBUGGING_TIME = 86400.0
 """Seconds that a sensor may take to start: its author may have stopped it at a breakpoint."""
@@ -23,4 +24,5 @@ def run(config_files: Sequence[str], *, ref: str) -> int:
         trigger_timeout=None,
         http=None,
     )
-    return serve(replace(settings, container=patient), ref, foreground=True)
+    with sensor_named(settings, ref) as ref:
+        return serve(replace(settings, container=patient), ref, foreground=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -14,9 +13,11 @@ from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import sensors
+from st2sensor.cli.inspection.references import sensor_named
 from st2sensor.cli.inspection.sensor_table import unrouted
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
@@ -34,15 +35,16 @@ BARS = 30
 def show(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     """Print a sensor. Raises SensorNotFound, ContainerForbidden, StorageError."""
     settings = configured(config_files)
-    report, container = sensors.one(settings, ref)
+    with sensor_named(settings, ref) as ref:
+        report, container = sensors.one(settings, ref)
     letters = _dead_letters(settings, ref)
     gaps = _configuration_gaps(settings, ref, container)
     if json_output:
         shown = {
-            **asdict(report),
+            **fields_of(report),
             "dead_letters": len(letters),
             "configuration": gaps,
-            "container": None if container is None else asdict(container),
+            "container": None if container is None else fields_of(container),
         }
         click.echo(json.dumps(shown))
         return

@@ -100,7 +100,7 @@ def _follow_container(settings: Settings, handle: Handle) -> bool:
 def _instance(event: Accepted) -> Instance:
     body = json.loads(event.body)
     return Instance(
-        time=isotime.format(event.at),
+        time=isotime.format(event.at, offset=False),
         trigger=body["trigger"],
         trigger_type=event.trigger,
         payload=plain(body["payload"]) if event.tagged else body["payload"],

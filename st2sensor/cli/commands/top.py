@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import click
 from rich.console import Console, Group
@@ -20,6 +19,7 @@ from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.inspection.sorting import ordered
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
+from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import ContainerAway, ContainerGone
 from st2sensor.reports import NodeReport, SensorReport
@@ -41,9 +41,8 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
         try:
             if json_output:
                 node, sensors = node_of(container), sensors_of(container)
-                click.echo(
-                    json.dumps({"node": asdict(node), "sensors": [asdict(item) for item in ordered(sensors, sort, {})]})
-                )
+                shown = [fields_of(item) for item in ordered(sensors, sort, {})]
+                click.echo(json.dumps({"node": fields_of(node), "sensors": shown}))
             elif once or not out.is_terminal:
                 out.print(_screen(node_of(container), sensors_of(container), sort, out.width, {}, None))
             else:

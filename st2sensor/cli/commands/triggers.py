@@ -18,10 +18,11 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
+from st2sensor.cli.text.suggestions import did_you_mean
 from st2sensor.cli.text.units import assignments
 from st2sensor.core_pack.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
-from st2sensor.models import SensorType, Trigger, TriggerType
+from st2sensor.models import Refusal, SensorType, Trigger, TriggerType
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.registration import asking
 from st2sensor.packs.yaml_files import value
@@ -66,9 +67,15 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
     """Add a trigger. Raises TriggerRefused, StorageError."""
     settings = configured(config_files)
     values = dict(map(_parameter, parameters))
-    _check_timer(trigger_type, values)
     with changing(settings) as (storage, announcements):
-        trigger = asking.ask(trigger_type, values, storage, announcements, Checker())
+        known, refusal = storage.get(TriggerType, trigger_type), storage.get(Refusal, trigger_type)
+        if known is None and refusal is None:
+            meant = did_you_mean(trigger_type, [item.ref for item in storage.all(TriggerType)])
+            raise TriggerRefused(f"{asking.unknown(trigger_type, refusal)}{meant}", key="type")
+        # The schema comes first: it names every parameter that is missing or unknown.
+        asking.fitting(trigger_type, known, values, refusal, checker := Checker())
+        _check_timer(trigger_type, values)
+        trigger = asking.ask(trigger_type, values, storage, announcements, checker)
     print_outcome(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
 
 
@@ -78,7 +85,8 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
     with changing(settings) as (storage, announcements):
         known = storage.get(Trigger, ref)
         if known is None:
-            raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them")
+            meant = did_you_mean(ref, [item.ref for item in storage.all(Trigger)])
+            raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them{meant}")
         if not known.parameters:
             raise TriggerRefused(
                 f"{ref} has no parameters: it belongs to its type, and stays as long as the type", key="parameters"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded
+from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded, trigger_types
 from st2sensor.cli.invocation import runs
 
 section = click.Group("For authors of sensors")
@@ -152,12 +152,18 @@ def run() -> None:
 )
 @click.option("--at-once", is_flag=True, help="Publish without pauses.")
 @click.option(
-    "--to", "types", multiple=True, metavar="TYPE", help="Publish only triggers of this type. May be repeated."
+    "--to",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    shell_complete=trigger_types,
+    help="Publish only triggers of this type. May be repeated.",
 )
 @click.option(
     "--keep-ids", is_flag=True, help="Keep the recorded message_id. Consumers may then drop the messages as duplicates."
 )
 @click.option("--force", is_flag=True, help="Publish unknown and invalid triggers as well.")
+@as_json
 @runs("st2sensor.cli.commands.replay:replay")
 def replay() -> None:
     """Publish the triggers of a recording.

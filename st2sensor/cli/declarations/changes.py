@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples, named_node, named_sensor
-from st2sensor.cli.invocation import runs
+from st2sensor.cli.declarations.shared import as_json, examples, named_node, named_sensor, trigger_types
+from st2sensor.cli.invocation import completed, runs
 from st2sensor.cli.text import colours
 
 section = click.Group("Change what runs")
@@ -71,7 +71,13 @@ def undrain() -> None:
     epilog=examples("st2sensor log-level DEBUG --sensor linux.FileWatchSensor", "st2sensor log-level INFO"),
 )
 @click.argument("level", metavar="LEVEL", type=click.Choice(list(colours.OF_LEVELS), case_sensitive=False))
-@click.option("--sensor", "ref", metavar="PACK.CLASS", help="Change only this sensor's level.")
+@click.option(
+    "--sensor",
+    "ref",
+    metavar="PACK.CLASS",
+    shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
+    help="Change only this sensor's level.",
+)
 @as_json
 @runs("st2sensor.cli.commands.log_level:log_level")
 def log_level() -> None:
@@ -88,7 +94,7 @@ def log_level() -> None:
         "st2sensor dispatch examples.event - < payload.json",
     )
 )
-@click.argument("trigger")
+@click.argument("trigger", shell_complete=trigger_types)
 @click.argument("payload", default="{}")
 @click.option("--trace-tag", help="Tag of the trace that the trigger instance belongs to.")
 @as_json

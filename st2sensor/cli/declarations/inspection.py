@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded
+from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded, trigger_types
 from st2sensor.cli.inspection.sorting import SORTS
 from st2sensor.cli.invocation import runs
 from st2sensor.cli.text import colours
@@ -104,7 +104,12 @@ def why() -> None:
     )
 )
 @click.option(
-    "--trigger", "wanted", metavar="TYPE", multiple=True, help="Show only triggers of this type. May be repeated."
+    "--trigger",
+    "wanted",
+    metavar="TYPE",
+    multiple=True,
+    shell_complete=trigger_types,
+    help="Show only triggers of this type. May be repeated.",
 )
 @as_json
 @recorded

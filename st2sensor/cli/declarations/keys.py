@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from st2sensor.cli.declarations.shared import as_json, examples
-from st2sensor.cli.invocation import runs
+from st2sensor.cli.invocation import completed, runs
 from st2sensor.portable.keyspace import MOST, SCOPES
 
 section = click.Group("Keys")
 
-named = click.argument("name")
+named = click.argument("name", shell_complete=completed("st2sensor.cli.commands.completion:keys"))
 decrypt = click.option("--decrypt", is_flag=True, help="Show secrets in clear text.")
 of_user = click.option("--user", metavar="USER", help="Owner of the key in scope user. [default: [system_user] user]")
 in_scope = click.option(
@@ -71,6 +71,7 @@ def get() -> None:
     "--ttl", type=float, metavar="SECONDS", help="Time until the key expires; 0 means never. [default: never]"
 )
 @click.option("--encrypt", is_flag=True, help="Store the value encrypted, as a secret.")
+@as_json
 @runs("st2sensor.cli.commands.key:set_")
 def set_() -> None:
     """Store a value. An existing value is replaced."""
@@ -80,6 +81,7 @@ def set_() -> None:
 @named
 @in_scope
 @of_user
+@as_json
 @runs("st2sensor.cli.commands.key:delete")
 def delete() -> None:
     """Delete a key."""
@@ -88,6 +90,7 @@ def delete() -> None:
 @key.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--convert", is_flag=True, help="Store values that are not text as JSON, instead of refusing them.")
+@as_json
 @runs("st2sensor.cli.commands.key:load")
 def load() -> None:
     """Store the keys of a JSON or YAML file.
@@ -99,6 +102,7 @@ def load() -> None:
 
 
 @key.command(epilog=examples("st2sensor key reencrypt"))
+@as_json
 @runs("st2sensor.cli.commands.key:reencrypt")
 def reencrypt() -> None:
     """Encrypt every secret with the current key.
@@ -133,7 +137,7 @@ def list_apikeys() -> None:
 
 
 @apikey.command(epilog=examples("st2sensor apikey revoke 3f2c1d0e"))
-@click.argument("identifier", metavar="ID")
+@click.argument("identifier", metavar="ID", shell_complete=completed("st2sensor.cli.commands.completion:api_keys"))
 @as_json
 @runs("st2sensor.cli.commands.apikey:revoke")
 def revoke() -> None:

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples
-from st2sensor.cli.invocation import runs
+from st2sensor.cli.declarations.shared import as_json, examples, of_sensor, trigger_types, yes
+from st2sensor.cli.invocation import completed, runs
 
 section = click.Group("Triggers, rules and dead letters")
 
 chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
-every = click.option("--all", "everything", is_flag=True, help="Choose all of them.")
-in_state = click.option(
-    "--state",
-    type=click.Choice(["dead", "unrouted"]),
-    help="Choose those that cannot be published, or that no queue took.",
-)
+every = click.option("--all", "everything", is_flag=True, help="Choose all of them, without a question.")
+
+
+def filtered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose dead letters."""
+    for option in (
+        click.option(
+            "--until", metavar="TIME", help="Choose those that were dispatched before TIME; written as for --since."
+        ),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Choose those that were dispatched at TIME or later: 2026-01-31T12:00:00Z, or 2h for two hours ago.",
+        ),
+        click.option(
+            "--trigger", metavar="TYPE", shell_complete=trigger_types, help="Choose those of one trigger or type."
+        ),
+        of_sensor,
+        click.option(
+            "--state",
+            type=click.Choice(["dead", "unrouted"]),
+            help="Choose those that cannot be published, or that no queue took.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 @section.group(
@@ -43,7 +65,7 @@ def triggers() -> None:
         "st2sensor triggers add core.st2.webhook url=deploy",
     )
 )
-@click.argument("trigger_type", metavar="TYPE")
+@click.argument("trigger_type", metavar="TYPE", shell_complete=trigger_types)
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
 @as_json
 @runs("st2sensor.cli.commands.triggers:add")
@@ -55,7 +77,7 @@ def add() -> None:
 
 
 @triggers.command(epilog=examples("st2sensor triggers remove linux.3f2c1d0e-4a5b-4c6d-8e7f-90a1b2c3d4e5"))
-@click.argument("ref", metavar="REF")
+@click.argument("ref", metavar="REF", shell_complete=completed("st2sensor.cli.commands.completion:triggers"))
 @as_json
 @runs("st2sensor.cli.commands.triggers:remove")
 def remove() -> None:
@@ -103,7 +125,7 @@ def test() -> None:
         "st2sensor dead-letters list",
         "st2sensor dead-letters show 7",
         "st2sensor dead-letters replay 7 8",
-        "st2sensor dead-letters purge --older-than 7",
+        "st2sensor dead-letters purge --older-than 7 --yes",
     ),
 )
 def dead_letters() -> None:
@@ -113,12 +135,19 @@ def dead_letters() -> None:
     """
 
 
-@dead_letters.command("list", epilog=examples("st2sensor dead-letters list", "st2sensor dead-letters list --json"))
-@in_state
+@dead_letters.command(
+    "list",
+    epilog=examples(
+        "st2sensor dead-letters list",
+        "st2sensor dead-letters list --sensor linux.FileWatchSensor --since 2h",
+        "st2sensor dead-letters list --json",
+    ),
+)
+@filtered
 @as_json
 @runs("st2sensor.cli.commands.dead_letters:list_")
 def list_() -> None:
-    """List all dead letters, oldest first."""
+    """List dead letters, oldest first."""
 
 
 @dead_letters.command(epilog=examples("st2sensor dead-letters show 7"))
@@ -132,27 +161,38 @@ def show() -> None:
 @dead_letters.command(epilog=examples("st2sensor dead-letters replay 7 8", "st2sensor dead-letters replay --all"))
 @chosen
 @every
-@in_state
+@filtered
 @click.option("--force", is_flag=True, help="Publish letters that are still unknown or invalid as well.")
+@yes
+@as_json
 @runs("st2sensor.cli.commands.dead_letters:replay")
 def replay() -> None:
     """Publish dead letters now.
+
+    Without IDs, all letters that the filters choose are published, after a question.
 
     Letters that the broker accepts are deleted. A letter stays if its trigger is still unknown or invalid. Each keeps
     its message_id.
     """
 
 
-@dead_letters.command(epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7"))
+@dead_letters.command(
+    epilog=examples("st2sensor dead-letters purge 7", "st2sensor dead-letters purge --older-than 7 --yes")
+)
 @chosen
 @every
-@in_state
+@filtered
 @click.option(
     "--older-than",
     type=float,
     metavar="DAYS",
     help="Choose letters that are older; only time with a running container counts.",
 )
+@yes
+@as_json
 @runs("st2sensor.cli.commands.dead_letters:purge")
 def purge() -> None:
-    """Delete dead letters permanently."""
+    """Delete dead letters permanently.
+
+    Without IDs, all letters that the filters choose are deleted, after a question.
+    """

@@ -136,7 +136,7 @@ def opened(
     (home / "logging.conf").write_text(LOGGING)
     _make_key(home / "datastore_key.json")
     for ref, path in found.items():
-        (home / "packs" / ref).symlink_to(path.resolve())
+        (home / "packs" / ref).symlink_to(path.absolute())
         if ref in given:
             (home / "configs" / f"{ref}.yaml").symlink_to(given[ref].absolute())
         if sensors:

@@ -1,10 +1,17 @@
-"""Watch the files of packs under development, with a thread for each folder."""
+"""Watch the files of packs under development, with a thread for each folder.
+
+The kernel tells at once that something has changed below a folder. It does not tell about the targets of symbolic
+links, and tells nothing more once the folder, or one in it, is replaced by another. So the files are also compared with
+how they were, by their paths: after each hint of the kernel, and otherwise every SCAN_INTERVAL.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +26,18 @@ CODE = (".py", *SUFFIXES)
 
 SAVES_DELAY, SETTLE = 100, 50
 """Milliseconds for which saves are collected at most, and milliseconds without a save after which they are reported."""
+
+SCAN_INTERVAL = 1000
+"""Milliseconds between two comparisons without a hint."""
+
+ABSENT_INTERVAL = 0.5
+"""Seconds between two looks for a folder that is gone."""
+
+MOST_FILES = 20_000
+"""Files that are compared. A folder with more is not what a sensor is made of."""
+
+State = tuple[int, int, int, int]
+"""Device, inode, time of the last change, and size of a file."""
 
 UNDECODABLE = "Unable to decode path"
 """Message of the watcher about a file name that is not UTF-8, after which it ends."""
@@ -38,17 +57,59 @@ class Watched:
     only: str | None = None
 
     def concerns(self, change: Change, path: str) -> bool:  # noqa: ARG002 (watchfiles' signature)
-        """Return whether a file belongs to a sensor. Caches and temporary files of editors do not."""
+        """Return whether a change is a hint. One of a folder is: its files may have moved with it."""
         inner = Path(path).relative_to(self.root)
+        return str(inner) == self.only if self.only is not None else not _is_hidden(inner)
+
+    def counts(self, inner: Path) -> bool:
+        """Return whether a file belongs to a sensor. Caches and temporary files of editors do not.
+
+        :param inner: its path below the root.
+        """
         if self.only is not None:
             return str(inner) == self.only
-        if any(part.startswith(".") or part == "__pycache__" for part in inner.parts):
-            return False
-        return inner.suffix in CODE or inner.name == REQUIREMENTS
+        return not _is_hidden(inner) and (inner.suffix in CODE or inner.name == REQUIREMENTS)
+
+    def files(self) -> dict[str, State]:
+        """Return the state of each file that counts, by its path. Symbolic links are followed.
+
+        Raises OSError if the root is gone.
+        """
+        os.stat(self.root)
+        found: dict[str, State] = {}
+        for path in [str(self.root / self.only)] if self.only is not None else self._paths():
+            with suppress(OSError):
+                status = os.stat(path)
+                if stat.S_ISREG(status.st_mode):
+                    found[path] = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+            if len(found) >= MOST_FILES:
+                break
+        return found
+
+    def _paths(self) -> Iterator[str]:
+        seen: set[tuple[int, int]] = set()
+        for folder, inner, names in os.walk(self.root, followlinks=True):
+            with suppress(OSError):
+                status = os.stat(folder)
+                place = status.st_dev, status.st_ino
+                if place in seen:
+                    # A link to a folder above it.
+                    inner.clear()
+                    continue
+                seen.add(place)
+            inner[:] = [name for name in inner if not _is_hidden(Path(name))]
+            for name in names:
+                path = os.path.join(folder, name)
+                if self.counts(Path(path).relative_to(self.root)):
+                    yield path
 
     def name(self, path: str) -> str:
         """Return a path as it appears in messages."""
         return str(self.given / Path(path).relative_to(self.root))
+
+
+def _is_hidden(inner: Path) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in inner.parts)
 
 
 @contextmanager
@@ -59,8 +120,9 @@ def watching(folder: Folder, saved: Callable[[set[str]], None], failed: Callable
     :param failed: called with a folder that cannot be watched, and the reason.
     """
     stop = threading.Event()
+    # Take the first state here, so that no save is missed once this returns.
     threads = [
-        threading.Thread(target=_watch, args=(item, saved, failed, stop), name="saves", daemon=True)
+        threading.Thread(target=_watch, args=(item, item.files(), saved, failed, stop), name="saves", daemon=True)
         for item in _all(folder)
     ]
     for thread in threads:
@@ -74,45 +136,74 @@ def watching(folder: Folder, saved: Callable[[set[str]], None], failed: Callable
 
 
 def _all(folder: Folder) -> Iterator[Watched]:
-    roots = {path.resolve(): path for path in folder.packs.values()}
+    # Not resolved: a symbolic link may be pointed at another folder.
+    roots = {Path(os.path.abspath(path)): path for path in folder.packs.values()}
     for root, given in roots.items():
         yield Watched(root=root, given=given)
     for file in folder.configs.values():
         # Watch its folder: editors replace a file instead of writing to it.
-        if not any(file.resolve().is_relative_to(root) for root in roots):
-            yield Watched(root=file.parent.resolve(), given=file.parent, only=file.name)
+        path = Path(os.path.abspath(file))
+        if not any(path.is_relative_to(root) for root in roots):
+            yield Watched(root=path.parent, given=file.parent, only=file.name)
 
 
 def _watch(
     watched: Watched,
+    before: Mapping[str, State],
     saved: Callable[[set[str]], None],
     failed: Callable[[str, str], None],
     stop: threading.Event,
 ) -> None:
-    was_reported = False
+    reported: set[str] = set()
+
+    def tell_once(kind: str, problem: str) -> None:
+        if kind not in reported:
+            reported.add(kind)
+            failed(str(watched.given), problem)
+
     while not stop.is_set():
         try:
-            for changes in watch(
+            root = _identity(watched.root)
+            for _ in watch(
                 watched.root,
                 watch_filter=watched.concerns,
                 debounce=SAVES_DELAY,
                 step=SETTLE,
                 stop_event=stop,
                 recursive=watched.only is None,
+                rust_timeout=SCAN_INTERVAL,
+                yield_on_timeout=True,
             ):
-                saved({watched.name(path) for _, path in changes})
-            return
+                now = watched.files()
+                changed = {path for path in before.keys() | now.keys() if before.get(path) != now.get(path)}
+                before = now
+                if changed:
+                    saved({watched.name(path) for path in changed})
+                if _identity(watched.root) != root:
+                    # The kernel still watches the folder that was here before.
+                    break
+            else:
+                return
+            reported.discard("gone")
         except WatchfilesRustInternalError as exception:
             if UNDECODABLE not in str(exception):
-                failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")
-                return
+                tell_once("kernel", f"its changes are noticed late: {exception}")
+                stop.wait(ABSENT_INTERVAL)
+                continue
             # A file with such a name was opened. Watch the others again.
-            if not was_reported:
-                failed(
-                    str(watched.given), f"a file's name is not UTF-8: {exception}; rename it to see when it is saved"
-                )
-            was_reported = True
+            tell_once("name", f"a file's name is not UTF-8: {exception}; rename it to see when it is saved")
+        except FileNotFoundError:
+            # Tools that replace a folder remove it first.
+            if stop.wait(ABSENT_INTERVAL) or watched.root.is_dir():
+                continue
+            tell_once("gone", "it is gone; its sensors keep running, and restart once it is back")
         except OSError as exception:
             # For example, the system has run out of inotify watches.
             failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")
             return
+
+
+def _identity(root: Path) -> tuple[int, int]:
+    """Return device and inode of a folder. Raises OSError."""
+    status = os.stat(root)
+    return status.st_dev, status.st_ino

@@ -56,7 +56,7 @@ def instance_in(message: Message, storage: Storage) -> Instance | None:
     if not _is_instance(body):
         return None
     return Instance(
-        time=isotime.format(time.time()),
+        time=isotime.format(time.time(), offset=False),
         trigger=body["trigger"],
         trigger_type=_type_of(body["trigger"], storage),
         payload=body["payload"],

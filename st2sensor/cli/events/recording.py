@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from st2sensor.cli.events.instance import Instance
-from st2sensor.errors import ConfigError, RecordingError
-from st2sensor.portable import isotime
+from st2sensor.dispatch.catalogue import name_of
+from st2sensor.errors import AccessDenied, ConfigError, RecordingError
+from st2sensor.portable import isotime, rpc
 
 Record = Callable[[Instance], None]
 
 FIELDS = tuple(field.name for field in fields(Instance))
+
+NEEDED = frozenset({"trigger", "payload"})
+"""Keys without which a line cannot be published."""
+
+FORMAT = "st2sensor_recording"
+"""Key of a line that says in which version of this format the file is written. Such a line is not a trigger."""
+
+VERSION = 1
+
+LONGEST = 64 * 1024 * 1024
+"""Most characters of a line."""
 
 
 @contextmanager
@@ -41,41 +54,97 @@ def recorder(path: Path | None) -> Iterator[Record]:
 
 
 def read(path: Path) -> list[tuple[int, Instance]]:
-    """Return the recorded instances with their line numbers. Raises RecordingError if any line is malformed."""
+    """Return the recorded instances with their line numbers.
+
+    A line ends with a newline alone: JSON's texts may contain the other characters that Python's splitlines() splits
+    at. Unknown keys are ignored, and all keys but NEEDED may be absent. A byte order mark at the beginning is skipped.
+    Raises RecordingError if any line is malformed, and AccessDenied.
+    """
+    found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(_lines(file), start=1):
+                instance = _read(f"{path}:{number}", line)
+                if instance is not None:
+                    found.append((number, instance))
+    except PermissionError as exception:
+        raise AccessDenied(f"{path}: {exception.strerror}; run this as a user who may read it") from exception
     except (OSError, UnicodeDecodeError) as exception:
         raise RecordingError(f"{path} cannot be read: {exception}; name a file that --record wrote") from exception
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found.append((number, _instance(json.loads(line, parse_constant=_refuse))))
-        except (ValueError, RecursionError) as exception:
-            raise RecordingError(
-                f"{path}:{number}: {exception}; correct or remove the line. Nothing was published"
-            ) from exception
     return found
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST):
+        yield line
+
+
+def _read(place: str, line: str) -> Instance | None:
+    """Return the instance in a line; None for an empty line, or a mark. Raises RecordingError.
+
+    :param place: file and line.
+    """
+    if not line.strip():
+        return None
+    try:
+        item = json.loads(line, parse_constant=_refuse, parse_float=_finite)
+        if isinstance(item, dict) and FORMAT in item:
+            _check_version(item[FORMAT])
+            return None
+        return _instance(item)
+    except (ValueError, RecursionError, OverflowError) as exception:
+        remedy = "correct or remove the line. Nothing was published"
+        if isinstance(exception, json.JSONDecodeError) and line.strip() in ("{", "["):
+            # As jq prints without -c, and editors after formatting.
+            remedy = "write each trigger on one line, as jq -c does. Nothing was published"
+        raise RecordingError(f"{place}: {exception}; {remedy}") from exception
+
+
+def _check_version(version: Any) -> None:
+    """Raises ValueError."""
+    if version != VERSION or isinstance(version, bool):
+        raise ValueError(f"{FORMAT}: version {version!r} is not known; this st2sensor reads version {VERSION}")
 
 
 def _instance(item: Any) -> Instance:
     """Raises ValueError."""
     if not isinstance(item, dict):
         raise ValueError("the line is not a JSON object")
-    if item.keys() != set(FIELDS):
-        raise ValueError(f"the line must have exactly these keys: {', '.join(FIELDS)}")
-    for name, value in item.items():
+    missing = sorted(NEEDED - item.keys())
+    if missing:
+        raise ValueError(f"the line lacks {' and '.join(missing)}")
+    known = {name: item[name] for name in FIELDS if name in item}
+    for name, value in known.items():
         if not FITS[name](value):
             raise ValueError(f"{name}: {value!r} is not a value that --record writes")
-    isotime.parse(item["time"])
-    return Instance(**item)
+    found: dict[str, Any] = {
+        "time": UNTIMED,
+        "trigger_type": _type_of(known["trigger"]),
+        "trace_context": None,
+        "message_id": None,
+    }
+    found |= known
+    isotime.parse(found["time"])
+    instance = Instance(**found)
+    # Texts may hold half of a surrogate pair, and numbers may be too large to be sent.
+    rpc.body({"trigger": instance.trigger, "payload": instance.payload, "trace_context": instance.trace_context})
+    return instance
+
+
+def _type_of(trigger: Any) -> str:
+    """Return the type of a trigger that was written by hand. Raises ValueError."""
+    if isinstance(trigger, str):
+        return trigger
+    found = trigger.get("type") or name_of(trigger)
+    if not isinstance(found, str):
+        raise ValueError("trigger: its type is not text")
+    return found
 
 
 def _is_trace(value: Any) -> bool:
     return value is None or (
         isinstance(value, Mapping)
-        and value.keys() == {"id_", "trace_tag"}
+        and value.keys() <= {"id_", "trace_tag"}
         and all(part is None or isinstance(part, str) for part in value.values())
     )
 
@@ -91,5 +160,17 @@ FITS: dict[str, Callable[[Any], bool]] = {
 """For each field, a check of whether it may hold a value."""
 
 
+UNTIMED = "1970-01-01T00:00:00.000000Z"
+"""The time of a line that has none: it is published together with the line before it."""
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Return a number. Raises ValueError for one that only looks like JSON: a reader would take 1e999 for infinity."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is larger than any number that can be sent")
+    return number

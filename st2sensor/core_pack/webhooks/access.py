@@ -65,7 +65,7 @@ class Access:
 
     async def check_key(self, request: web.Request, url: str) -> None:
         """Check a request's API key before its body is read. Raises Refusal."""
-        if url in self._secrets or not self.asks_for_keys():
+        if url in self._secrets or not await self.asks_for_keys():
             return
         shown = (
             request.headers.get(API_KEY)
@@ -85,11 +85,11 @@ class Access:
             signed = Request(headers=request.headers, body=body, now=self._clock())
             SCHEMES[secret.scheme](signed, secret.secret, secret.header)
 
-    def asks_for_keys(self) -> bool:
+    async def asks_for_keys(self) -> bool:
         """Tell whether URLs without a secret require a key. Raises Refusal while the keys are unknown."""
         if self._requirement != "auto":
             return self._requirement == "always"
-        return not self._is_local or self._keys.is_any()
+        return not self._is_local or await self._keys.is_any()
 
 
 def _secret(url: str, item: Mapping[str, Any]) -> Secret:

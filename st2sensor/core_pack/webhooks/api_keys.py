@@ -21,6 +21,9 @@ from st2sensor.errors import St2SensorError
 PREFIX = "api_key."
 """Start of the datastore key's name; the id of the API key follows."""
 
+MARK = "made"
+"""Used like an id, for the record that a key was made at some time. It authorizes nothing, and outlives every key."""
+
 REFRESH_INTERVAL = 5.0
 """Seconds between two regular reads of the stored keys. A revoked key may be accepted for this long."""
 
@@ -91,13 +94,20 @@ class ApiKeys:
     """The keys that the sensor knows. Used by the loop's thread only.
 
     :param read: returns the stored keys, by id. While it raises St2SensorError, the last known keys are used.
+    :param mark: stores the record that a key was made.
     :param clock: returns seconds.
     """
 
     def __init__(
-        self, read: Callable[[], Awaitable[Mapping[str, str]]], logger: Logger, clock: Callable[[], float] = monotonic
+        self,
+        read: Callable[[], Awaitable[Mapping[str, str]]],
+        mark: Callable[[], Awaitable[None]],
+        logger: Logger,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._read = read
+        self._mark = mark
+        self._was_any = False
         self._logger = logger
         self._clock = clock
         self._known: dict[str, ApiKey] | None = None
@@ -119,7 +129,10 @@ class ApiKeys:
             try:
                 stored = await self._read()
                 self._known = {identifier: readable(identifier, text) for identifier, text in stored.items()}
-            except St2SensorError as error:
+                self._was_any = self._was_any or bool(stored)
+                if self._was_any and MARK not in stored:
+                    await self._mark()
+            except (St2SensorError, TimeoutError) as error:
                 if not self._is_away:
                     self._logger.warning("the last known API keys are used: %s", error)
                 self._is_away = True
@@ -127,9 +140,15 @@ class ApiKeys:
                 self._is_away = False
             self._read_at = self._clock()
 
-    def is_any(self) -> bool:
-        """Tell whether a key was ever created; revoking the last key must not admit everybody. Raises Refusal."""
-        return bool(self._seen())
+    async def is_any(self) -> bool:
+        """Tell whether a key was ever created: revoking or deleting the last key must not admit everybody.
+
+        The first key counts within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
+        """
+        if self._known is not None and not self._was_any and not self._is_away:
+            await self.refresh()
+        self._seen()
+        return self._was_any
 
     async def is_valid(self, shown: str) -> bool:
         """Tell whether a key is valid. Raises Refusal while the keys are unknown."""

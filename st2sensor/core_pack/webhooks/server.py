@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from st2sensor.core_pack.webhooks.access import Access
+from st2sensor.core_pack.webhooks.api_keys import MARK, ApiKeys
 from st2sensor.core_pack.webhooks.api_keys import PREFIX as API_KEYS
-from st2sensor.core_pack.webhooks.api_keys import ApiKeys
 from st2sensor.core_pack.webhooks.hooks import Hooks, normalised
 from st2sensor.core_pack.webhooks.openapi import document
 from st2sensor.core_pack.webhooks.payload import body_of, payload_of
@@ -94,7 +95,7 @@ class Server:
         # A thread of its own: dispatches that wait for space in the outbox must not delay the check of a key.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="keys")
         self._reading: asyncio.Future[dict[str, str]] | None = None
-        self._keys = ApiKeys(self._read_keys, logger)
+        self._keys = ApiKeys(self._read_keys, self._mark_keys, logger)
         self._answering: set[asyncio.Task[Any]] = set()
         self._doors: HttpListener | None = None
         self._access = Access(self._keys, signatures, options.require_key, options.host)
@@ -177,7 +178,7 @@ class Server:
         return web.json_response({"faultstring": reason}, status=status, headers=headers)
 
     async def _document(self, request: web.Request) -> web.Response:  # noqa: ARG002 (aiohttp hands it over)
-        needs_key = self._access.asks_for_keys()
+        needs_key = await self._access.asks_for_keys()
         return web.json_response(document(PATHS[0], needs_key=needs_key))
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -238,6 +239,11 @@ class Server:
             raise DatastoreUnavailable(f"the datastore has not answered within {KEYS_TIMEOUT:g} s")
         found, self._reading = self._reading, None
         return found.result()
+
+    async def _mark_keys(self) -> None:
+        """Record that an API key was made. Raises St2SensorError."""
+        store = partial(self._service.set_value, f"{API_KEYS}{MARK}", "{}")
+        await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._reader, store), KEYS_TIMEOUT)
 
 
 def _printable(text: str) -> str:

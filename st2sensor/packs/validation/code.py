@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.packs.code import imports
@@ -12,7 +11,7 @@ from st2sensor.packs.code.check import Problem, problem_of
 from st2sensor.packs.code.location import Code, located
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.validation import dispatches, program
-from st2sensor.packs.validation.classes import BASES, Class, class_of
+from st2sensor.packs.validation.classes import BASES, Class, Method, class_of
 from st2sensor.packs.validation.dispatches import Dispatch
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.settings import Content
@@ -86,19 +85,26 @@ def _class(sensor: SensorDeclaration, shape: Class, told: set[tuple[str, int | N
     if shape.missing and ("abstract-methods", shape.line) not in told:
         lacks = f"class {name} lacks {', '.join(shape.missing)}; define every method of its base"
         yield found(pack, ContentError(lacks, file=str(shape.file), line=shape.line), "abstract-methods")
+    refused = shape.constructor(sensor.sensor.poll_interval is not None)
+    if refused is not None and ("constructor", refused[1].line) not in told:
+        message, method = refused
+        yield found(pack, ContentError(message, file=str(method.file), line=method.line), "constructor")
+    for rule, message, method in shape.unworkable():
+        if (rule, method.line) not in told:
+            yield found(pack, ContentError(message, file=str(method.file), line=method.line), rule)
     if shape.kind == "Sensor" and sensor.sensor.poll_interval:
         message = (
             f"poll_interval has no effect: {name} derives from Sensor; derive {name} from PollingSensor, or remove "
             "poll_interval"
         )
         yield found(pack, sensor.file.error(message, ["poll_interval"]), "poll-interval", Severity.WARNING)
-    for kind, method in BASES.items():
-        place = shape.methods.get(method)
-        if kind != shape.kind and place is not None and method not in shape.names:
-            yield found(pack, _never_called(name, shape, method, place), "unused-method", Severity.WARNING)
+    for kind, work in BASES.items():
+        place = shape.methods.get(work)
+        if kind != shape.kind and place is not None and work not in shape.names:
+            yield found(pack, _never_called(name, shape, work, place), "unused-method", Severity.WARNING)
 
 
-def _never_called(name: str, shape: Class, method: str, place: tuple[Path, int]) -> ContentError:
+def _never_called(name: str, shape: Class, method: str, place: Method) -> ContentError:
     message = (
         f"{method}() is never called: {name} derives from {shape.kind}; derive {name} from PollingSensor, or remove "
         f"{method}()"
@@ -108,4 +114,4 @@ def _never_called(name: str, shape: Class, method: str, place: tuple[Path, int])
             f"run() replaces the loop that calls poll(): {name} derives from PollingSensor; derive {name} from "
             "Sensor, or remove run()"
         )
-    return ContentError(message, file=str(place[0]), line=place[1])
+    return ContentError(message, file=str(place.file), line=place.line)

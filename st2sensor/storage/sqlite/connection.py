@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import StorageError, StorageUnavailable
+from st2sensor.errors import StorageError, StorageForbidden, StorageUnavailable
 from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.fields import BROKEN, Document
 from st2sensor.storage.key_values import KEY_VALUES
@@ -54,7 +55,21 @@ class Connection:
             # Text that is not UTF-8 must not prevent reading the rest of a table.
             self._connection.text_factory = lambda text: text.decode(errors="surrogateescape")
         except (OSError, sqlite3.Error) as exception:
-            raise StorageUnavailable(f"cannot open the embedded database {path}: {exception}") from exception
+            raise self._unavailable(exception) from exception
+
+    def _unavailable(self, exception: Exception) -> StorageUnavailable:
+        """Return the error for a database that cannot be used."""
+        for path in (self._path, self._path.parent):
+            # SQLite also creates files next to it.
+            exists = os.access(path, os.F_OK, effective_ids=True)
+            if isinstance(exception, PermissionError) or (
+                exists and not os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+            ):
+                return StorageForbidden(
+                    f"the embedded database {self._path} cannot be used: this user may not read and write it; run this "
+                    "as root, or as the container's user"
+                )
+        return StorageUnavailable(f"the embedded database {self._path} cannot be used: {exception}")
 
     def prepare(self) -> None:
         """Create missing tables."""
@@ -75,7 +90,7 @@ class Connection:
             with self._lock:
                 yield self._connection
         except sqlite3.OperationalError as exception:
-            raise StorageUnavailable(f"the embedded database {self._path} cannot be used: {exception}") from exception
+            raise self._unavailable(exception) from exception
         except sqlite3.Error as exception:
             raise StorageError(f"the embedded database {self._path} refused: {exception}") from exception
         except (UnicodeEncodeError, OverflowError, RecursionError) as exception:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Dict, Optional
 
-from st2sensor.wrapper.loading import constructor
+from st2sensor.wrapper.loading import constructor, methods
 from st2sensor.wrapper.loading.loader import LoadError, load_class
 
 
@@ -21,7 +21,9 @@ def main(code: Dict[str, Any]) -> int:
     os.dup2(2, 1)
     problem: Optional[LoadError] = None
     try:
-        constructor.check(load_class(code), code["poll_interval"], code["file"])
+        found = load_class(code)
+        constructor.check(found, code["poll_interval"], code["file"])
+        methods.check(found, code["file"])
     except LoadError as error:
         problem = error
     verdict = {

@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, Dict, Optional, Type
 
+from st2sensor.portable.methods import INTERVAL, constructor_refusal
 from st2sensor.wrapper.loading.loader import LoadError, derives
-
-INTERVAL = "poll_interval"
 
 
 def arguments(
@@ -34,22 +33,12 @@ def check(sensor_class: Type[Any], poll_interval: Optional[float], file: str) ->
         signature = inspect.signature(sensor_class, follow_wrapped=False)
     except (TypeError, ValueError):
         return
-    try:
-        signature.bind(**passed)
-    except TypeError as error:
+    message = constructor_refusal(sensor_class.__name__, signature, passed)
+    if message is not None:
         code = getattr(sensor_class.__init__, "__code__", None)
         raise LoadError(
-            f"the constructor of {sensor_class.__name__} cannot be called with {', '.join(passed)}: {error}; "
-            f"{_remedy(signature, passed)}",
+            message,
             kind="constructor",
             file=file if code is None else code.co_filename,
             line=None if code is None else code.co_firstlineno,
-        ) from None
-
-
-def _remedy(signature: inspect.Signature, passed: Dict[str, Any]) -> str:
-    if INTERVAL in signature.parameters and INTERVAL not in passed:
-        return f"give {INTERVAL} a default value, or set it in the metadata"
-    optional = f", {INTERVAL}=None" if INTERVAL in passed else ""
-    remedy = f"write it as __init__(self, sensor_service, config=None{optional}), and pass these to super().__init__()"
-    return f"{remedy}, or remove {INTERVAL} from the metadata" if optional else remedy
+        )

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from st2sensor.core_pack.webhooks import api_keys
 from st2sensor.core_pack.webhooks.access import Access
-from st2sensor.core_pack.webhooks.api_keys import MIN_REFRESH_INTERVAL, REFRESH_INTERVAL, ApiKey, ApiKeys
+from st2sensor.core_pack.webhooks.api_keys import MARK, MIN_REFRESH_INTERVAL, REFRESH_INTERVAL, ApiKey, ApiKeys
 from st2sensor.core_pack.webhooks.hooks import Hooks
 from st2sensor.core_pack.webhooks.payload import FIELDS, FORM, JSON, body_of, payload_of
 from st2sensor.core_pack.webhooks.rates import Rates
@@ -98,7 +98,10 @@ def keys_of(stored: Mapping[str, str], clock: list[float] | None = None) -> ApiK
             raise DatastoreUnavailable("the database is away")
         return dict(stored)
 
-    return ApiKeys(read, LOGGER, clock=lambda: (clock or [0.0])[0])
+    async def mark() -> None:
+        stored[MARK] = "{}"  # type: ignore[index]
+
+    return ApiKeys(read, mark, LOGGER, clock=lambda: (clock or [0.0])[0])
 
 
 def test_a_key_is_stored_without_what_opens() -> None:
@@ -121,7 +124,7 @@ def test_a_key_that_cannot_be_read_opens_nothing_and_still_counts(text: str) -> 
     async def ask() -> None:
         keys = keys_of({"abc": text})
         await keys.refresh()
-        assert keys.is_any()
+        assert await keys.is_any()
         assert not await keys.is_valid("abc.")
         assert not await keys.is_valid("abc.x")
 
@@ -136,12 +139,38 @@ def test_a_new_key_counts_at_once_and_strangers_do_not_make_it_look_oftener_than
     async def ask() -> None:
         keys = keys_of(stored, clock)
         await keys.refresh()
-        assert not keys.is_any()
+        assert not await keys.is_any()
         stored[key.id] = key.to_text()
         assert not await keys.is_valid(text)
         clock[0] += MIN_REFRESH_INTERVAL
         assert await keys.is_valid(text)
         assert not await keys.is_valid(f"{text}x")
+
+    asyncio.run(ask())
+
+
+def test_the_first_key_counts_at_once_and_deleting_it_admits_nobody_not_even_after_a_restart() -> None:
+    key, text = api_keys.made("", NOW)
+    stored: dict[str, str] = {}
+    clock = [100.0]
+
+    async def ask() -> None:
+        keys = keys_of(stored, clock)
+        await keys.refresh()
+        assert not await keys.is_any()
+        stored[key.id] = key.to_text()
+        clock[0] += MIN_REFRESH_INTERVAL
+        assert await keys.is_any()
+        del stored[key.id]
+        clock[0] += REFRESH_INTERVAL
+        await keys.refresh()
+        assert await keys.is_any()
+        assert not await keys.is_valid(text)
+        again = keys_of(stored, clock)
+        await again.refresh()
+        assert await again.is_any()
+        assert not await again.is_valid(MARK)
+        assert not await again.is_valid(f"{MARK}.")
 
     asyncio.run(ask())
 

@@ -57,5 +57,5 @@ def test_a_dead_letter_that_cannot_be_read_hides_no_other(tmp_path: Path, capsys
     good = json.dumps({"trigger": "p.t", "payload": {"n": 1}, "trace_context": None})
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
         put(outbox, *(replace(entry(number, "wrong"), body=body) for number, body in enumerate([DEEP, "{no", good])))
-    dead_letters.list_([str(file)], state=None, json_output=True)
+    dead_letters.list_([str(file)], sensor=None, trigger=None, since=None, until=None, state=None, json_output=True)
     assert [letter["payload"] for letter in json.loads(capsys.readouterr().out)] == [None, None, {"n": 1}]

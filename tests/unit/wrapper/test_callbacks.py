@@ -78,3 +78,28 @@ def test_the_level_of_the_log_is_set() -> None:
         assert root.level == logging.ERROR
     finally:
         root.setLevel(before)
+
+
+class Renaming(Idle):
+    def add_trigger(self, t: dict[str, Any]) -> None:
+        self.calls.append(t)
+
+    def update_trigger(self, *args: Any) -> None:
+        self.calls.append(args)
+
+    def remove_trigger(self, *, trigger: dict[str, Any]) -> None:  # type: ignore[override]
+        self.calls.append(trigger)
+
+    def triggers_known(self) -> None:
+        self.calls.append("known")
+
+
+def test_a_callback_gets_the_trigger_whatever_its_parameter_is_called() -> None:
+    trigger = {"trigger": {"id": "1"}}
+    names = ("trigger.add", "trigger.update", "trigger.remove")
+    session = Session(
+        *({"method": name, "params": trigger} for name in names), {"method": "trigger.known", "params": {}}
+    )
+    sensor = Renaming()
+    Callbacks(sensor, cast(Connection, session))._listen()
+    assert sensor.calls == [{"id": "1"}, ({"id": "1"},), {"id": "1"}, "known"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
+from st2sensor.errors import DeadLetterNotFound
 from st2sensor.outbox.database.dead_table import BURY
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.rows import columns_of
@@ -71,3 +72,39 @@ def test_a_letter_that_is_still_unknown_stays_unless_forced(config_file: Path) -
     assert done.stderr == "1 stays: trigger p.t is not registered\n"
     assert run(config_file, "dead-letters", "replay", "--all", "--force").stdout == "1 published, 0 left\n"
     assert said(run(config_file, "dead-letters", "list")) == "0 dead letters\n"
+
+
+def test_letters_are_chosen_by_sensor_trigger_and_time(config_file: Path) -> None:
+    bury(config_file, BODY, BODY)
+    for filters, number in (
+        (["--sensor", "S"], 2),
+        (["--sensor", "p.Other"], 0),
+        (["--trigger", "p.t", "--since", "2001-09-09"], 2),
+        (["--since", "2h"], 0),
+        (["--until", "2001-09-08"], 0),
+    ):
+        found = json.loads(said(run(config_file, "dead-letters", "list", "--json", *filters)))
+        assert len(found) == number, filters
+    (first, _) = json.loads(said(run(config_file, "dead-letters", "list", "--json")))
+    assert first["time"] == "2001-09-09T01:46:40.000000Z"
+
+
+@pytest.mark.parametrize("verb", ["replay", "purge"])
+def test_without_ids_and_without_a_terminal_nothing_is_done(config_file: Path, verb: str) -> None:
+    bury(config_file, BODY, BODY)
+    for filters in ([], ["--sensor", "p.S"], ["--trigger", "p.t"]):
+        done = run(config_file, "dead-letters", verb, *filters)
+        assert "there is no terminal to confirm it at; name the ids, or add --yes" in done.stderr
+    assert said(run(config_file, "dead-letters", "list")).endswith("2 dead letters\n")
+    assert run(config_file, "dead-letters", verb, "1", "--all").exit_code == 2
+    done = run(
+        config_file, "dead-letters", verb, "--sensor", "p.S", "--yes", "--json", *["--force"][: verb == "replay"]
+    )
+    assert json.loads(done.stdout) == ({"published": 2, "left": 0} if verb == "replay" else {"deleted": 2})
+
+
+def test_a_missing_letter_is_told_with_the_command_that_lists_them(config_file: Path) -> None:
+    bury(config_file, BODY)
+    done = run(config_file, "dead-letters", "show", "7")
+    assert isinstance(done.exception, DeadLetterNotFound)
+    assert "there is no dead letter 7" in str(done.exception)

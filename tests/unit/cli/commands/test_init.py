@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) 
     (here / "file").touch()
     (here / "link").symlink_to("nowhere")
     for name in ("empty", "file", "link"):
-        assert invoke(init, [name, "--polling"], "init") == 1
+        assert invoke(init, [name, "--polling"], "init") == 73
         error = capsys.readouterr().err
         assert f"{name} already exists and is not overwritten; choose another name" in error
     assert content(here) == {**before, "file": b""}
@@ -92,5 +92,5 @@ def test_what_cannot_be_a_name_is_refused(
 
 def test_a_folder_that_cannot_be_made_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "file").touch()
-    assert invoke(init, ["file/pack"], "init") == 1
-    assert capsys.readouterr().err == "Error: file/pack cannot be made: Not a directory\n"
+    assert invoke(init, ["file/pack"], "init") == 74
+    assert capsys.readouterr().err == "init: error: file/pack: Not a directory\n"

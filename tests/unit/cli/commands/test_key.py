@@ -28,7 +28,7 @@ def test_keys_that_were_listed_can_be_loaded(config_file: Path) -> None:
             ({"expire_timestamp": "2100-01-01T00:00:00Z", "ttl": 5}, "both ttl and expire_timestamp"),
         ):
             file.write_text(json.dumps([{"name": "k", "value": "v", **item}]))
-            assert problem in run(other, "key", "load", str(file)).stderr
+            assert problem in str(run(other, "key", "load", str(file)).exception)
         file.write_text(json.dumps([{"name": "k", "value": "v", "expire_timestamp": "2000-01-01T00:00:00Z"}]))
         done = run(other, "key", "load", str(file))
         assert (done.stdout, done.stderr) == ("0 keys are stored\n", "1 key skipped: expired\n")

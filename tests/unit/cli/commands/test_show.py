@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from st2sensor.cli.text.json_form import fields_of
 from st2sensor.reports import Check, Hang, NodeReport, Notice, Poll, SensorReport
 from tests.support.control_peer import Peer, node, report, run, said
 
@@ -114,8 +114,8 @@ def test_json_has_the_whole_report(show: Callable[..., str]) -> None:
     found, here = report(pid=7, trigger_types=("p.t",)), node()
     shown = json.loads(show(found, here, "--json"))
     assert shown == {
-        **json.loads(json.dumps(asdict(found))),
+        **fields_of(found),
         "dead_letters": 0,
         "configuration": [],
-        "container": json.loads(json.dumps(asdict(here))),
+        "container": fields_of(here),
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
+import click
 import pytest
 
 from st2sensor.cli.text import moments
-from st2sensor.cli.text.moments import moment
-from st2sensor.errors import ConfigError
+from st2sensor.cli.text.moments import moment_of
 
 NOW = 1_800_000_000.0
 
@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_time_ago(text: str, seconds: float) -> None:
-    assert moment(text) == NOW - seconds
+    assert moment_of("--since", text) == NOW - seconds
 
 
 @pytest.mark.parametrize(
@@ -39,21 +39,21 @@ def test_a_time_ago(text: str, seconds: float) -> None:
     [("2026-11-27T14:30:00Z", 1795789800.0), ("2026-11-27T14:30:00+02:00", 1795782600.0)],
 )
 def test_a_time_with_a_zone(text: str, at: float) -> None:
-    assert moment(text) == at
+    assert moment_of("--since", text) == at
 
 
 def test_a_time_of_today() -> None:
-    found = moment("9:30")
+    found = moment_of("--since", "9:30")
     assert found is not None
     assert time.strftime("%H:%M:%S", time.localtime(found)) == "09:30:00"
     assert time.strftime("%Y-%m-%d", time.localtime(found)) == time.strftime("%Y-%m-%d")
 
 
 def test_none_is_no_time() -> None:
-    assert moment(None) is None
+    assert moment_of("--since", None) is None
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "10", "10x", "25:00", "-1h"])
 def test_another_text_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not a time"):
-        moment(text)
+    with pytest.raises(click.BadParameter, match="is not a time"):
+        moment_of("--since", text)

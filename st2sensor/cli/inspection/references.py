@@ -1,0 +1,71 @@
+"""References as users type them: the class of a sensor suffices where it is unique, and mistakes get a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from st2sensor.cli.inspection import sensors
+from st2sensor.cli.text.suggestions import did_you_mean
+from st2sensor.errors import SensorNotFound, St2SensorError
+from st2sensor.settings import Settings
+from st2sensor.system.lazy import resolve
+
+
+@contextmanager
+def sensor_named(settings: Settings, name: str) -> Iterator[str]:
+    """Yield the reference of a sensor. If the block raises SensorNotFound, suggest what the user may have meant.
+
+    :param name: PACK.CLASS, or the class alone if only one pack has it.
+
+    Raises SensorNotFound.
+    """
+    ref = name if "." in name else _by_class(settings, name)
+    try:
+        yield ref
+    except SensorNotFound as error:
+        raise SensorNotFound(f"{error}{did_you_mean(ref, _known(settings))}") from error
+
+
+def _by_class(settings: Settings, name: str) -> str:
+    known = [report.ref for report in sensors.every(settings)]
+    found = [ref for ref in known if ref.rpartition(".")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SensorNotFound(f"several sensors are called {name}: {', '.join(found)}; name one of them")
+    raise SensorNotFound(
+        f"sensor {name} is not registered: check the name with st2sensor list, or run st2ctl reload"
+        f"{did_you_mean(name, known)}"
+    )
+
+
+def _known(settings: Settings) -> list[str]:
+    """Return the references of all sensors; none if neither a container nor the database tells them."""
+    try:
+        return [report.ref for report in sensors.every(settings)]
+    except St2SensorError:
+        return []
+
+
+def suggested_trigger(settings: Settings, name: str, *kinds: str) -> str:
+    """Return the end of a message about an unknown trigger or type; empty if nothing is similar, or if it is known.
+
+    :param kinds: names of the models whose references are similar.
+    """
+    try:
+        known = [ref for kind in kinds for ref in stored(settings, kind)]
+    except St2SensorError:
+        return ""
+    return "" if name in known else did_you_mean(name, known)
+
+
+def stored(settings: Settings, kind: str) -> Sequence[str]:
+    """Return the sorted references of everything of one kind. Raises StorageError.
+
+    :param kind: the name of a model.
+    """
+    with closing(resolve("st2sensor.storage:open_storage")(settings.database)) as storage:
+        found: list[Any] = storage.all(resolve(f"st2sensor.models:{kind}"))
+    return sorted(item.ref for item in found)

@@ -1,0 +1,33 @@
+"""Tell on stderr what a command waits for, so that a quiet terminal does not look like a hang."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from st2sensor.cli.text.printable import in_line
+
+NOTICED = 1.0
+"""Seconds after which somebody wonders what a command does."""
+
+
+def waiting_for(what: str) -> None:
+    """Tell what a command waits for until Ctrl-C. Only for terminals: a script knows what it has started."""
+    if sys.stderr.isatty():
+        click.echo(in_line(f"waiting for {what}; Ctrl-C ends it"), err=True)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Tell what a command waits for if the block takes longer than a moment."""
+    timer = threading.Timer(NOTICED, lambda: click.echo(in_line(f"waiting for {what} ..."), err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
