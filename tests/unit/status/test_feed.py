@@ -87,7 +87,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "INTERVAL", 0.0)
 
 
-@pytest.mark.parametrize("kind", ["SensorReport", "NodeReport", "SharingReport", "Check", "Notice", "Poll", "Hang"])
+@pytest.mark.parametrize(
+    "kind", ["SensorReport", "Trouble", "NodeReport", "SharingReport", "Check", "Notice", "Poll", "Hang"]
+)
 def test_the_schema_has_just_the_fields_of_the_reports(kind: str) -> None:
     declared = getattr(reports, kind)
     assert is_dataclass(declared)
