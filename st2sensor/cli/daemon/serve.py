@@ -210,4 +210,4 @@ def _page(settings: Container) -> MakePage | None:
     if settings.http is None:
         return None
     server = resolve("st2sensor.status.server:Server")
-    return lambda reporter, events: server(settings, reporter, events)
+    return lambda sources: server(settings, sources)

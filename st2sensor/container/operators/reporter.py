@@ -137,6 +137,10 @@ class Reporter:
             sharing=self._sharing(),
         )
 
+    def throughput(self) -> tuple[int, int]:
+        """Return the number of triggers since the container started, and of those that wait in the outbox."""
+        return self._traffic.total, self._outbox.depth
+
     def checks(self) -> tuple[Check, ...]:
         """Return whether the container has everything that it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
