@@ -14,6 +14,9 @@ PAGE = 1000
 WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere", "refused", "down"
 """States of sensors that have no process."""
 
+TURN = "its turn to start has not come yet"
+"""Why a sensor is waiting that will start soon."""
+
 STATES = (
     "starting",
     "running",
@@ -69,6 +72,22 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something that is wrong with a sensor, according to st2sensor.trouble.
+
+    :param kind: for example `failing` or `dead letters`.
+    :param level: `error` or `warning`.
+    :param text: one line. It does not mention the time that has passed, so that it stays the same.
+    :param since: when it began or last happened; None if unknown.
+    """
+
+    kind: str
+    level: str
+    text: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SensorReport:
     """One sensor.
 
@@ -82,10 +101,13 @@ class SensorReport:
     :param restarts: number of times its process was started again since the container started.
     :param failures: number of failed exits in a row.
     :param failing: whether that is enough to need attention, and the sensor has not dispatched since.
-    :param hang: a call that takes longer than 10 seconds and three poll intervals; None for none.
+    :param recovering: whether it failed that often before this run, and has not run long enough since to count as well.
+    :param hang: a method that takes longer than 10 seconds and three poll intervals, or a call that waits for the
+        container for longer than 10 seconds; None for none.
     :param next_start: when it starts again after a failure.
     :param refused: why the newest content on disk was refused, so that older content runs, or none.
     :param refused_types: why some of its trigger types were refused, one reason for each.
+    :param missing_types: its trigger types that are not registered, though none was refused.
     :param held_back: number of its triggers that wait because the broker refuses their routing key, in words; empty
         for none.
     :param dropped: lines of its log that were dropped because they exceeded [sensorcontainer] output_rate.
@@ -103,6 +125,7 @@ class SensorReport:
     :param memory: bytes, as of the last sample.
     :param cpu: seconds of processor time, as of the last sample.
     :param digest: digest of the code, metadata and configuration that run.
+    :param troubles: everything that is wrong with it, the most important first.
     """
 
     ref: str
@@ -115,12 +138,14 @@ class SensorReport:
     restarts: int = 0
     failures: int = 0
     failing: bool = False
+    recovering: bool = False
     hang: Hang | None = None
     next_start: float | None = None
     last_exit: Notice | None = None
     last_error: Notice | None = None
     refused: str | None = None
     refused_types: tuple[str, ...] = ()
+    missing_types: tuple[str, ...] = ()
     held_back: str = ""
     dropped: int = 0
     last_poll: Poll | None = None
@@ -141,6 +166,7 @@ class SensorReport:
     file: str | None = None
     poll_interval: float | None = None
     trigger_types: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

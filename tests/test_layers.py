@@ -23,6 +23,7 @@ ORDER = {
         errors
         portable
         models settings sensor reports health backoff masking system
+        trouble
         config logs matching schemas workers
         storage transport
         datastore

@@ -23,7 +23,7 @@ from st2sensor.container.lifetime import Lifetime
 from st2sensor.container.node import Node
 from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.interface import MakePage, OperatorInterface, tell_dispatched
+from st2sensor.container.operators.interface import MakePage, OperatorInterface, PageSources, tell_dispatched
 from st2sensor.container.operators.neighbours import Neighbours
 from st2sensor.container.operators.operations import Operations
 from st2sensor.container.operators.pipeline import Pipeline
@@ -178,7 +178,17 @@ def assemble(
         recent_logs,
         recorder,
         control_group=settings.container.control_group,
-        page=None if make_page is None else make_page(reporter, broadcast),
+        page=None
+        if make_page is None
+        else make_page(
+            PageSources(
+                reporter=reporter,
+                events=broadcast,
+                recent_logs=recent_logs,
+                state_dir=setup.state_dir,
+                blocking=blocking,
+            )
+        ),
     )
     pipeline.traffic.watch(partial(tell_dispatched, broadcast))
     if participant is not None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 WAITING, WAITING_BYTES = 1000, 4_000_000
 """Maximum number of events waiting for one watcher, and of their bytes; a single event may be larger."""
@@ -21,6 +21,18 @@ KINDS = STATE, TRIGGER, INVALID, ERROR, LINE = "state", "trigger", "invalid", "e
 """Kinds of events."""
 
 Event = dict[str, Any]
+
+
+class Sees(Protocol):
+    """Someone who sees events.
+
+    :ivar kinds: the kinds that it sees.
+    """
+
+    kinds: frozenset[str]
+
+    def see(self, event: Event) -> None:
+        """Take an event, which others see as well: it must not be changed. Must not wait."""
 
 
 class Watcher:
@@ -73,7 +85,7 @@ class Broadcast:
     """For the loop's thread, except for `is_watched`."""
 
     def __init__(self) -> None:
-        self._watchers: set[Watcher] = set()
+        self._watchers: frozenset[Sees] = frozenset()
 
     @contextmanager
     def watched(self, kinds: Collection[str], *, bodies: bool = True) -> Iterator[Watcher]:
@@ -82,10 +94,16 @@ class Broadcast:
         :param bodies: whether the events carry their payloads.
         """
         watcher = Watcher(kinds, bodies)
+        with self.attached(watcher):
+            yield watcher
+
+    @contextmanager
+    def attached(self, watcher: Sees) -> Iterator[None]:
+        """Have a watcher of another kind see events."""
         # Replaced and not modified, because other threads read it.
         self._watchers = self._watchers | {watcher}
         try:
-            yield watcher
+            yield
         finally:
             self._watchers = self._watchers - {watcher}
 

@@ -83,6 +83,16 @@ class DeadLetters:
             yield from letters
             identifier = letters[-1].id
 
+    def newest(self, most: int, sensor: str | None = None) -> list[DeadLetter]:
+        """Return letters without their bodies, newest first.
+
+        :param most: maximum number of letters.
+        :param sensor: return only the letters of this sensor.
+        """
+        columns = COLUMNS.replace("body", "''")
+        query = f"SELECT id, reason, {columns} FROM dead_letters WHERE ? IS NULL OR sensor = ? ORDER BY id DESC LIMIT ?"
+        return self._read(query, (sensor, sensor, most))
+
     def _next(self, after: int) -> list[DeadLetter]:
         with self._open() as connection:
             ids = page(connection, "dead_letters", after)
@@ -122,7 +132,7 @@ class DeadLetters:
                 pass
             empty_journal(connection)
 
-    def _read(self, where: str, values: tuple[int, ...]) -> list[DeadLetter]:
+    def _read(self, where: str, values: tuple[int | str | None, ...]) -> list[DeadLetter]:
         with self._open() as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
             query = f"SELECT id, {_unrouted(connection)}, reason, {COLUMNS} FROM dead_letters WHERE {where}"

@@ -109,6 +109,11 @@ class Traffic:
         """Return the counts of a sensor."""
         return self._flows.get(sensor) or Flow()
 
+    @property
+    def total(self) -> int:
+        """Number of all trigger instances that went into the outbox."""
+        return sum(flow.dispatched for flow in self._flows.values())
+
     def dead(self, sensor: str) -> int:
         """Return the number of a sensor's trigger instances that have become dead letters."""
         return self.of(sensor).invalid + self._refused[sensor]

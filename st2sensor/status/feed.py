@@ -1,33 +1,38 @@
-"""The feed of the status page: sends the sensors that have changed and the new events once a second."""
+"""The feed of the status page: sends what has changed once a second, in messages of bounded size."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import orjson
 
-from st2sensor.container import broadcast
-from st2sensor.container.broadcast import Broadcast, Watcher
+from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.reporter import Reporter
-from st2sensor.reports import SensorReport
+from st2sensor.status import history
+from st2sensor.status.history import History
+from st2sensor.status.past import Past, is_failure
+from st2sensor.status.rows import Differences, Row, difference, node_row_of, row_of
 
 LOG = logging.getLogger("st2sensor.http")
 
 INTERVAL = 1.0
 """Seconds between two messages."""
 
-EVENTS_LIMIT = 50
-"""Maximum number of events in a message; the newest ones are sent."""
+MESSAGE_LIMIT = 16_384
+"""Maximum number of bytes of a message after the first. What does not fit waits for the next message."""
 
-SHOWN = (broadcast.STATE, broadcast.TRIGGER, broadcast.INVALID, broadcast.ERROR)
+EVENTS_LIMIT = 4096
+"""Maximum number of bytes of the events in a message. Failures come first, and then the newest events."""
 
 PAGES_LIMIT = 50
 """Maximum number of pages that may be open at the same time."""
 
-BACKLOG, BACKLOG_BYTES = 30, 8_000_000
-"""Maximum number of messages waiting for a slow page, and of their bytes. A page that exceeds either is closed."""
+BACKLOG = 30
+"""Maximum number of messages waiting for a slow page. A page that exceeds it is closed."""
 
 
 class Page:
@@ -35,14 +40,11 @@ class Page:
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._bytes = 0
 
     def put(self, message: bytes) -> bool:
         """Add a message. Returns whether there was room."""
-        size = self._messages.qsize()
-        if size >= BACKLOG or (size and self._bytes + len(message) > BACKLOG_BYTES):
+        if self._messages.qsize() >= BACKLOG:
             return False
-        self._bytes += len(message)
         self._messages.put_nowait(message)
         return True
 
@@ -55,73 +57,129 @@ class Page:
 
     async def get(self) -> bytes | None:
         """Wait for the next message. Returns None at the end."""
-        message = await self._messages.get()
-        self._bytes -= len(message or b"")
-        return message
+        return await self._messages.get()
 
 
 class Feed:
-    """Sends messages to pages while any are open. For the loop's thread."""
+    """Sends messages to pages while any are open, and keeps the past for pages to come. For the loop's thread."""
 
     def __init__(self, reporter: Reporter, events: Broadcast) -> None:
         self._reporter = reporter
-        self._events = events
+        self._past = Past()
+        self._history = History()
+        self._attached = ExitStack()
+        self._attached.enter_context(events.attached(self._past))
         self._pages: set[Page] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._sampling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._differences = Differences()
+        self._node: Row = {}
+        """The container as pages know it."""
+        self._told, self._sampled = 0, 0.0
+        """Number of the newest event, and time of the newest sample, that pages know."""
 
     @property
     def is_full(self) -> bool:
         return len(self._pages) >= PAGES_LIMIT
 
+    def open(self) -> None:
+        """Take samples from now on."""
+        self._sampling = asyncio.get_running_loop().create_task(self._sample())
+
     async def whole(self) -> bytes:
         """Return the reports on the container and all sensors, as JSON."""
         return orjson.dumps({"node": await self._reporter.node(), "sensors": await self._reporter.sensors()})
+
+    async def opening(self) -> bytes:
+        """Return the first message for a page: everything that it shows."""
+        rows, node = await self._rows()
+        if self._differences.is_empty:
+            self._differences.assume(rows)
+            self._node = node
+        return orjson.dumps(
+            {
+                "node": node,
+                "sensors": list(rows.values()),
+                "events": self._past.after(0),
+                "samples": self._history.after(0.0),
+            }
+        )
 
     def join(self) -> Page:
         """Add a page. It gets all changes from now on."""
         page = Page()
         self._pages.add(page)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        if self._sending is None:
+            self._differences, self._node = Differences(), {}
+            self._told, self._sampled = self._past.last, self._history.last
+            self._sending = asyncio.get_running_loop().create_task(self._send())
         return page
 
     def leave(self, page: Page) -> None:
         """Remove a page."""
         self._pages.discard(page)
-        if not self._pages and self._task is not None:
-            self._task.cancel()
-            self._task = None
+        if not self._pages and self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def close(self) -> None:
-        """End every page."""
+        """End every page, and take no more samples."""
         for page in list(self._pages):
             page.end()
             self.leave(page)
+        if self._sampling is not None:
+            self._sampling.cancel()
+        self._attached.close()
 
-    async def _run(self) -> None:
-        with self._events.watched(SHOWN, bodies=False) as events:
-            known: dict[str, SensorReport] = {}
-            while True:
-                await asyncio.sleep(INTERVAL)
-                try:
-                    known = await self._send_changes(known, events)
-                except Exception:
-                    LOG.exception("cannot send changes to the status page; trying again")
+    async def _sample(self) -> None:
+        while True:
+            self._history.add(time.time(), *self._reporter.throughput())
+            await asyncio.sleep(history.INTERVAL)
 
-    async def _send_changes(self, known: dict[str, SensorReport], events: Watcher) -> dict[str, SensorReport]:
-        reports = {report.ref: report for report in await self._reporter.sensors()}
-        happened = events.taken()
-        message = orjson.dumps(
-            {
-                "node": await self._reporter.node(),
-                "sensors": [report for ref, report in reports.items() if known.get(ref) != report],
-                "gone": [ref for ref in known if ref not in reports],
-                "events": happened[-EVENTS_LIMIT:],
-                "more": max(0, len(happened) - EVENTS_LIMIT) + events.missed(),
-            }
-        )
-        for page in list(self._pages):
-            if not page.put(message):
-                page.end()
-                self.leave(page)
-        return reports
+    async def _send(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                message = await self._message()
+            except Exception:
+                LOG.exception("cannot send changes to the status page; trying again")
+                continue
+            for page in list(self._pages):
+                if not page.put(message):
+                    page.end()
+                    self.leave(page)
+
+    async def _message(self) -> bytes:
+        rows, node = await self._rows()
+        events, more = self._events()
+        message: dict[str, Any] = {
+            "node": difference(self._node, node),
+            "sensors": [],
+            "gone": [],
+            "events": events,
+            "more": more,
+            "samples": self._history.after(self._sampled),
+            "waiting": 0,
+        }
+        self._node, self._sampled = node, self._history.last
+        room = MESSAGE_LIMIT - len(orjson.dumps(message))
+        message["sensors"], message["gone"], message["waiting"] = self._differences.take(rows, room)
+        return orjson.dumps(message)
+
+    def _events(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the events since the last message that fit, oldest first, and the number of the others."""
+        happened = self._past.after(self._told)
+        total, self._told = self._past.last - self._told, self._past.last
+        room = EVENTS_LIMIT
+        chosen: list[dict[str, Any]] = []
+        for event in sorted(happened, key=lambda item: (not is_failure(item), -int(item["id"]))):
+            room -= len(orjson.dumps(event)) + 1
+            if room < 0:
+                break
+            chosen.append(event)
+        return sorted(chosen, key=lambda item: int(item["id"])), total - len(chosen)
+
+    async def _rows(self) -> tuple[dict[str, Row], Row]:
+        """Return the rows of all sensors, by reference, and the row of the container."""
+        sensors = await self._reporter.sensors()
+        return {report.ref: row_of(report) for report in sensors}, node_row_of(await self._reporter.node(), sensors)

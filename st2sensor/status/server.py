@@ -1,4 +1,4 @@
-"""The read-only HTTP server of a container: status page, probes, metrics, reports, and the API for consumers."""
+"""The read-only HTTP server of a container: status page, health, metrics, reports, and the API for consumers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from st2sensor.api.consumers import Consumers
-from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.reporter import Reporter
+from st2sensor.container.operators.interface import PageSources
+from st2sensor.delivery.dead_letters import DeadLetters
+from st2sensor.errors import OutboxError
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
@@ -43,9 +44,18 @@ OPEN = ("/live", "/ready")
 
 FILES = {
     "/": ("page.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("page", "format", "table", "events", "charts", "panels")
+    },
 }
+
+LETTERS_LIMIT = 200
+"""Maximum number of dead letters in an answer, the newest ones."""
+
+REASON_LIMIT = 1000
+"""Maximum number of characters of the reason of each."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; frame-ancestors 'none'",
@@ -64,12 +74,15 @@ class Server:
     :param consumers: answers `/v1/`.
     """
 
-    def __init__(self, settings: Container, reporter: Reporter, events: Broadcast, consumers: Consumers) -> None:
+    def __init__(self, settings: Container, sources: PageSources, consumers: Consumers) -> None:
         assert settings.http is not None
         self._host, self._port = settings.http
         self._token = settings.http_token
-        self._reporter = reporter
-        self._feed = Feed(reporter, events)
+        self._reporter = sources.reporter
+        self._recent_logs = sources.recent_logs
+        self._letters = DeadLetters(sources.state_dir / "outbox.db")
+        self._blocking = sources.blocking
+        self._feed = Feed(sources.reporter, sources.events)
         self._consumers = consumers
         self._runner: web.AppRunner | None = None
         self._doors: HttpListener | None = None
@@ -83,6 +96,8 @@ class Server:
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/sensors", self._sensors)
         application.router.add_get("/sensors/{ref}", self._sensor)
+        application.router.add_get("/sensors/{ref}/logs", self._logs)
+        application.router.add_get("/dead-letters", self._dead_letters)
         application.router.add_get("/events", self._events, allow_head=False)
         self._consumers.add_to(application.router)
         for path in FILES:
@@ -93,6 +108,7 @@ class Server:
             application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_TIMEOUT, lingering_time=1.0
         )
         await self._runner.setup()
+        self._feed.open()
         self._listening = asyncio.get_running_loop().create_task(self._listen(self._runner))
 
     async def close(self) -> None:
@@ -195,8 +211,32 @@ class Server:
             raise web.HTTPNotFound(text=f"sensor {request.match_info['ref']} is not registered\n")
         return web.json_response(asdict(report))
 
+    async def _logs(self, request: web.Request) -> web.Response:
+        """Answer with the newest lines of a sensor's log, oldest first."""
+        return web.json_response({"lines": self._recent_logs.lines(request.match_info["ref"])})
+
+    async def _dead_letters(self, request: web.Request) -> web.Response:
+        """Answer with the newest dead letters, of all sensors or of one, without their payloads."""
+        sensor = request.query.get("sensor") or None
+        try:
+            # One more than fits, to know whether there are others.
+            found = await self._blocking(lambda: self._letters.newest(LETTERS_LIMIT + 1, sensor))
+        except OutboxError as exception:
+            raise web.HTTPServiceUnavailable(text=f"{exception}\n") from None
+        letters = [
+            {
+                "id": letter.id,
+                "at": letter.entry.created,
+                "sensor": letter.entry.sensor,
+                "trigger": letter.entry.trigger,
+                "reason": (letter.entry.reason or "")[:REASON_LIMIT],
+            }
+            for letter in found[:LETTERS_LIMIT]
+        ]
+        return web.json_response({"dead_letters": letters, "more": len(found) > LETTERS_LIMIT})
+
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Send all reports once, and then the changes, as server-sent events."""
+        """Send all rows, the past and the last hour once, and then the changes, as server-sent events."""
         if self._feed.is_full:
             raise web.HTTPServiceUnavailable(text="Too many status pages are open; close one and try again.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **HEADERS})
@@ -204,7 +244,7 @@ class Server:
         page = self._feed.join()
         # A client may disconnect at any time, and a page that does not read is dropped.
         try:
-            await _write(response, b"event: whole\ndata: " + await self._feed.whole() + b"\n\n")
+            await _write(response, b"event: whole\ndata: " + await self._feed.opening() + b"\n\n")
             while (message := await page.get()) is not None:
                 await _write(response, b"data: " + message + b"\n\n")
         except (ConnectionError, TimeoutError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from selenium.webdriver.common.keys import Keys
 
 from st2sensor.models import SensorType
+from st2sensor.status.feed import MESSAGE_LIMIT
 from st2sensor.storage.sqlite import SqliteStorage
 from tests.plugins.patience import LATER, SOON
 from tests.support.browser import Browser
@@ -39,6 +42,8 @@ FAILS = "class Fails(Sensor):\n    def run(self):\n        raise RuntimeError('<
 IDLE = "class Idle(Sensor):\n    def run(self):\n        import time\n        time.sleep(1000)\n"
 
 MANY = 1000
+
+HEADER_TOP = "return document.querySelector('thead th').getBoundingClientRect().top"
 
 
 class Page:
@@ -257,8 +262,8 @@ def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> N
     browser.wait_for("tr[data-ref='p.Counts']", "running")
     browser.wait_for("tr[data-ref='p.Fails']", "backoff")
     browser.wait_for("#events", "p.Counts: p.counted")
-    browser.wait_for("#events", "is a dead letter: the payload does not fit")
-    eventually("a sparkline", lambda: browser.all("tr[data-ref='p.Counts'] svg path[d^=M]"))
+    browser.wait_for("#failures", "is a dead letter: the payload does not fit")
+    eventually("a sparkline", lambda: browser.all("tr[data-ref='p.Counts'] svg path[d^=M]"), LATER)
 
     # What a sensor says is text, not markup.
     browser.click("tr[data-ref='p.Fails']")
@@ -271,7 +276,7 @@ def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> N
     eventually("two rows", lambda: len(browser.all("tbody tr")) == 2)
     (box,) = browser.all("#filter")
     box.send_keys("counts")
-    eventually("one row", lambda: browser.text("tbody tr").startswith("p.Counts"))
+    eventually("one row", lambda: refs(browser) == ["p.Counts"])
     box.clear()
     box.send_keys(" ")
     assert container.stop() == 0
@@ -280,6 +285,163 @@ def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> N
     embedded.start().wait_for_log("the status page is at")
     eventually("it goes on", lambda: not browser.all("#connection:not([hidden])"))
     assert [item for item in browser.complaints() if "ERR_" not in item] == []
+
+
+def test_the_page_is_used_by_keyboard_search_and_filters(embedded: Workspace, browser: Browser) -> None:
+    page = Page(embedded, "restart_delay = 100000\nrestart_delay_max = 100000\n")
+    container = started(embedded)
+    eventually(
+        "dead letters and a failure", lambda: trouble_of(page) == {"p.Counts": "dead letters", "p.Fails": "failed"}
+    )
+    browser.open(page.url)
+
+    # What happened before the page was opened is there, failures first.
+    browser.wait_for("#failures", "p.Fails: RuntimeError: <b>always</b>")
+    browser.wait_for("#failures", "p.Counts: p.counted is a dead letter")
+    browser.wait_for("#events", "p.Fails: starting")
+    (failures,), (others,) = browser.all("#failures"), browser.all("#events")
+    assert failures.rect["y"] < others.rect["y"]
+
+    # Sorting: a header is a button, and says how the table is sorted.
+    assert refs(browser) == ["p.Fails", "p.Counts"], "failures come first"
+    (button,) = browser.all("th[data-by='ref'] button")
+    button.send_keys(Keys.ENTER)
+    assert (refs(browser), sorted_by(browser)) == (["p.Counts", "p.Fails"], {"ref": "ascending"})
+    button.send_keys(Keys.SPACE)
+    assert (refs(browser), sorted_by(browser)) == (["p.Fails", "p.Counts"], {"ref": "descending"})
+    assert browser.driver.switch_to.active_element == button
+
+    # The search covers names, states and errors.
+    (box,) = browser.all("#filter")
+    for words, found in {"fails": ["p.Fails"], "running": ["p.Counts"], "n: 'no'": [], "always": ["p.Fails"]}.items():
+        box.clear()
+        box.send_keys(words)
+        assert refs(browser) == found, words
+    box.clear()
+    box.send_keys(Keys.SPACE)
+    browser.click("#states button", "in trouble")
+    assert sorted(refs(browser)) == ["p.Counts", "p.Fails"]
+
+    # Events by kind.
+    (kind,) = browser.all("#kinds button[data-kind='failure']")
+    kind.send_keys(Keys.ENTER)
+    assert not browser.all("#failures li:not([hidden])")
+    browser.click("#kinds button", "Triggers")
+    assert "p.counted" not in browser.text("#events")
+    assert "p.Fails: starting" in browser.text("#events")
+    browser.click("#kinds button", "States")
+    browser.wait_for("#quiet", "No event of these kinds.")
+
+    # A sensor, its log and its dead letters have addresses.
+    (name,) = browser.all("tr[data-ref='p.Fails'] a")
+    name.send_keys(Keys.ENTER)
+    shown = browser.wait_for("#detail dl", "RuntimeError: <b>always</b>")
+    assert shown.count("ended with exit code 1") == 1, "each thing is shown once"
+    browser.click("#detail-links a", "Log")
+    browser.wait_for("#detail .log", "RuntimeError: <b>always</b>")
+    browser.click("#detail form button")
+    eventually("closed", lambda: not browser.all("#detail[open]"))
+    browser.click("#links a", "Dead letters")
+    browser.wait_for("#detail .letters", "the payload does not fit")
+    browser.driver.back()
+    eventually("closed", lambda: not browser.all("#detail[open]"))
+    assert browser.complaints() == []
+    assert container.stop() == 0
+
+
+def trouble_of(page: Page) -> dict[str, str]:
+    reports = page.json("/sensors")["sensors"]
+    return {report["ref"]: report["troubles"][0]["kind"] for report in reports if report["troubles"]}
+
+
+def refs(browser: Browser) -> list[str]:
+    """Return the sensors of the table, in their order."""
+    script = "return [...document.querySelectorAll('#sensors tbody tr')].map(row => row.dataset.ref)"
+    found: list[str] = browser.driver.execute_script(script)
+    return found
+
+
+def sorted_by(browser: Browser) -> dict[str, str]:
+    script = "return [...document.querySelectorAll('th[aria-sort]')].map(head => [head.dataset.by, head.ariaSort])"
+    return dict(browser.driver.execute_script(script))
+
+
+def test_on_a_phone_the_state_comes_first_and_the_header_stays(embedded: Workspace, browser: Browser) -> None:
+    page = Page(embedded)
+    add_many(embedded, enabled=0)
+    container = embedded.start()
+    container.wait_for_log("the status page is at")
+    try:
+        for width in (390, 1400):
+            screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width == 390}
+            browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+            browser.open(page.url)
+            eventually("all sensors", lambda: len(refs(browser)) == MANY)
+            state, name = browser.all("tbody tr:first-child .state, tbody tr:first-child .name")
+            assert state.text == "disabled"
+            assert state.rect["x"] + state.rect["width"] <= name.rect["x"]
+            script = "scrollTo(0, arguments[0]); return [scrollY, document.documentElement.scrollWidth]"
+            scrolled, wide = browser.driver.execute_script(script, 5000)
+            assert scrolled > 1000
+            assert wide <= width, "nothing is wider than the screen"
+            eventually("the header is in sight", lambda: 0 <= browser.driver.execute_script(HEADER_TOP) < 200)
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert container.stop() == 0
+
+
+def test_the_last_hour_is_drawn(embedded: Workspace, browser: Browser) -> None:
+    page = Page(embedded, "failing_after = 100\n")
+    container = started(embedded)
+    browser.open(page.url)
+    eventually("a rate", lambda: re.match(r"[1-9]\d* now, at most", browser.text("#triggers-chart output")), LATER)
+    assert re.match(r"\d+ now", browser.text("#outbox-chart output"))
+    for chart in ("#triggers-chart", "#outbox-chart"):
+        (svg,) = browser.all(f"{chart} svg")
+        assert (svg.get_attribute("aria-label") or "").startswith("Triggers ")
+        (line,) = browser.all(f"{chart} svg path.line")
+        assert (line.get_attribute("d") or "").count("L") >= 1, "two samples at least"
+    assert browser.complaints() == []
+    assert container.stop() == 0
+
+
+@pytest.mark.parametrize("sensors", [10, pytest.param(200, marks=pytest.mark.soak(minutes=2))])
+def test_the_stream_of_the_page_is_bounded(embedded: Workspace, sensors: int) -> None:
+    page = Page(embedded, "changes_at_once = 100\n")
+    code = COUNTS.replace('else "no"', "else 0")
+    path = embedded.add_sensor("p", "Counts", code, poll_interval=1, trigger_types=[{"name": "counted"}])
+    embedded.reload_well()
+    with closing(SqliteStorage(embedded.state / "st2.db")) as storage:
+        storage.prepare()
+        for number in range(sensors - 1):
+            storage.put(
+                SensorType(
+                    pack="p",
+                    name=f"Counts{number}",
+                    artifact_uri=f"file://{path}",
+                    entry_point="sensors.counts.Counts",
+                    poll_interval=1,
+                    trigger_types=("p.counted",),
+                )
+            )
+    container = embedded.start()
+    container.wait_for_log("the status page is at")
+    eventually("all dispatch", lambda: all(item["dispatched"] for item in page.json("/sensors")["sensors"]), LATER)
+    changed: set[str] = set()
+    sizes: list[int] = []
+    with urllib.request.urlopen(f"{page.url}/events", timeout=SOON) as stream:
+        while len(sizes) <= 10 or len(changed) < sensors:
+            line = stream.readline()
+            if not line.startswith(b"data: "):
+                continue
+            message = json.loads(line.removeprefix(b"data: "))
+            check("changes" if sizes else "opening", message)
+            if sizes:
+                changed |= {item["ref"] for item in message["sensors"]}
+            sizes.append(len(line))
+    assert max(sizes[1:]) <= MESSAGE_LIMIT + len("data: \n")
+    assert sizes[0] < 10_000 + 600 * sensors
+    assert container.stop() == 0
 
 
 def add_many(workspace: Workspace, *, enabled: int) -> None:

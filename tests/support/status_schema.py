@@ -15,7 +15,7 @@ SCHEMA: dict[str, Any] = json.loads((ROOT / "tests" / "samples" / "status-page.s
 def check(kind: str, document: object) -> None:
     """Fail unless a document matches the schema.
 
-    :param kind: `whole`, `changes`, `sensor` or `ready`.
+    :param kind: `whole`, `opening`, `changes`, `sensor`, `logs`, `letters` or `ready`.
     """
     problems = list(Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{kind}"}).iter_errors(document))
     assert not problems, problems[0]

@@ -30,6 +30,7 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
     out = console()
     if found:
         out.print(table(found, out.width))
-    out.print(units.count(len(found), "sensor"))
+    troubled = sum(bool(sensor.troubles) for sensor in found)
+    out.print(units.count(len(found), "sensor") + (f", {troubled} in trouble" if troubled else ""))
     for trouble in sensors.troubles_of(settings):
         click.echo(in_line(trouble), err=True)

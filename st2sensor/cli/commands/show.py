@@ -14,7 +14,6 @@ from rich.text import Text
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import sensors
 from st2sensor.cli.inspection.references import sensor_named
-from st2sensor.cli.inspection.sensor_table import unrouted
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.json_form import fields_of
@@ -27,6 +26,14 @@ from st2sensor.system.lazy import resolve
 
 WITHOUT_REASON = ("running", "refused")
 """States that need no reason, or whose reason is in another row."""
+
+IN_ROWS = frozenset(
+    {
+        *("failing", "failed", "recovering", "down", "unheld", "refused", "refused type", "held back", "hang"),
+        *("dead letters", "error"),
+    }
+)
+"""Kinds of trouble that rows show with more detail than the rule of trouble does."""
 
 BARS = 30
 """Bars of the sparkline: five minutes."""
@@ -76,24 +83,25 @@ def _configuration_gaps(settings: Settings, ref: str, container: NodeReport | No
 def _state(report: SensorReport) -> Text:
     if report.failing:
         return Text(f"failing ({report.state})", "bold red")
-    return Text(report.state, colours.OF_STATES.get(report.state, ""))
+    return Text(report.state, "yellow" if report.troubles else colours.OF_STATES.get(report.state, ""))
 
 
 def _life(report: SensorReport) -> list[tuple[str, Any]]:
     next_start, last_exit = report.next_start, report.last_exit
+    why = "" if report.state in WITHOUT_REASON else report.reason
     since = f"{units.clock(report.since)}, {units.ago(report.since)}" if report.since else ""
-    failures = f", failures in a row: {report.failures}" if report.failures else ""
+    failures = f", failures in a row: {report.failures}" if report.failures and not report.recovering else ""
     uses = [str(report.pid or ""), units.size(report.memory)]
     if report.cpu is not None:
         uses.append(f"{report.cpu:.2f} s of processor time")
     return [
         ("since", since),
         ("node", f"{report.node}, under fence {report.fence}" if report.node else ""),
-        ("why", "" if report.state in WITHOUT_REASON else report.reason),
+        ("why", why),
         ("next start", units.clock(next_start) if next_start else ""),
         ("process", ", ".join(filter(None, uses))),
         ("restarts", str(report.restarts) + failures),
-        ("last exit", _notice(last_exit)),
+        ("last exit", "" if last_exit is None or last_exit.text == why else _notice(last_exit)),
     ]
 
 
@@ -123,25 +131,24 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
     found: list[tuple[str, Any]] = [
         (check.name, Text(f"since {units.clock(check.since)}: {check.reason}", "red"))
         for check in checks
-        if check.name != "sensors"
+        if check.name != "sensors" and not (check.name == "routing keys" and report.held_back)
     ]
     if report.held_back:
         found.append(("held back", Text(report.held_back, "red")))
-    if report.unrouted:
-        found.append(("unrouted", Text(unrouted(report), "red")))
     hang = report.hang
     if hang:
         found.append(("hangs", Text(f"{units.hang(hang)}; it began at {units.clock(hang.since)}", "yellow")))
-    if report.dropped:
-        lines = units.count(report.dropped, "line")
-        are = "was" if report.dropped == 1 else "were"
-        what = f"{lines} of its log {are} dropped: it logs more than [sensorcontainer] output_rate allows"
-        found.append(("floods", Text(what, "red")))
-    if report.last_invalid:
-        found.append(("invalid", Text(_notice(report.last_invalid), "red")))
-    if letters:
+    if report.recovering:
+        found.append(("recovering", Text(f"it failed {report.failures} times in a row before this run", "yellow")))
+    found += [(item.kind, Text(item.text, "red")) for item in report.troubles if item.kind not in IN_ROWS]
+    newest = report.last_invalid
+    if newest is not None and newest.text not in letters[-1:]:
+        found.append(("invalid", Text(_notice(newest), "red")))
+    if letters or report.dead:
         kept = units.count(len(letters), "dead letter")
-        what = f"{kept}; st2sensor dead-letters list shows them. The newest: {letters[-1]}"
+        since = f", {report.dead} since the container started" if report.dead else ""
+        last = f" The newest: {letters[-1]}" if letters else ""
+        what = f"{kept}{since}; st2sensor dead-letters list shows all.{last}"
         found.append(("dead letters", Text(what, "red")))
     if report.refused:
         text = f"{report.refused}\nThe previous content is still running." if report.pid else report.refused

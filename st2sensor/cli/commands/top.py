@@ -13,20 +13,22 @@ from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection.control_client import ControlClient, reached
-from st2sensor.cli.inspection.cpu_shares import CpuShares, Shares
+from st2sensor.cli.inspection.cpu_shares import CpuShares
+from st2sensor.cli.inspection.keys import pressed
 from st2sensor.cli.inspection.reports import node_of, sensors_of
 from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.inspection.sorting import ordered
+from st2sensor.cli.inspection.window import Window
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import ContainerAway, ContainerGone
-from st2sensor.reports import NodeReport, SensorReport
+from st2sensor.reports import NodeReport
 from st2sensor.sharing.overview import UP
 
-HEAD = 6
-"""Lines of the screen that do not show sensors."""
+AROUND = 2
+"""Lines of the screen below the head that show no sensor: the names of the columns, and the hint."""
 
 
 def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, json_output: bool) -> int:
@@ -44,7 +46,8 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
                 shown = [fields_of(item) for item in ordered(sensors, sort, {})]
                 click.echo(json.dumps({"node": fields_of(node), "sensors": shown}))
             elif once or not out.is_terminal:
-                out.print(_screen(node_of(container), sensors_of(container), sort, out.width, {}, None))
+                node, sensors = node_of(container), sensors_of(container)
+                out.print(Group(_head(node), table(ordered(sensors, sort, {}), out.width, {})))
             else:
                 _watch(container, out, sort, interval)
         except KeyboardInterrupt:
@@ -56,23 +59,31 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
 
 
 def _watch(container: ControlClient, out: Console, sort: str, interval: float) -> None:
-    processor = CpuShares()
-    with Live(console=out, screen=True, auto_refresh=False) as live:
+    """Show the sensors until Ctrl-C or q. Keys move the part that is shown at once, without asking the container."""
+    processor, window = CpuShares(), Window()
+    with pressed() as keys, Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
             node, sensors = node_of(container), sensors_of(container)
             shares = processor.shares(sensors, time.monotonic())
-            room = max(1, out.size.height - HEAD)
-            live.update(_screen(node, sensors, sort, out.width, shares, room), refresh=True)
-            time.sleep(interval)
+            due = time.monotonic() + interval
+            while True:
+                head = _head(node)
+                room = out.size.height - len(out.render_lines(head, pad=False)) - AROUND
+                window = window.fitted(len(sensors), room)
+                hint = Text(window.hint(len(sensors), keys.can_be_pressed), "dim", no_wrap=True, overflow="ellipsis")
+                shown = ordered(sensors, sort, shares)[window.first : window.first + window.room]
+                live.update(Group(head, table(shown, out.width, shares), hint), refresh=True)
+                pressed_now = keys.wait(due - time.monotonic())
+                if "quit" in pressed_now:
+                    return
+                for key in pressed_now:
+                    window = window.moved(key, len(sensors))
+                if not pressed_now:
+                    break
 
 
-def _screen(
-    node: NodeReport, sensors: Sequence[SensorReport], sort: str, width: int, shares: Shares, room: int | None
-) -> Group:
-    """Return the whole screen.
-
-    :param room: number of rows that fit; None for all.
-    """
+def _head(node: NodeReport) -> Group:
+    """Return the lines above the sensors, which are about their container."""
     running = units.span(time.time() - node.started)
     head = Text.assemble(
         (f"st2sensor {in_line(node.name)}", "bold"),
@@ -90,8 +101,4 @@ def _screen(
         waiting.append(f"{check.name} {said}  ", "green" if check.ok else "red")
     for note in node.notes:
         waiting.append(f"{in_line(note)}  ", "yellow")
-    shown = ordered(sensors, sort, shares)[:room]
-    hidden = len(sensors) - len(shown)
-    return Group(
-        head, waiting, Text(), table(shown, width, shares), Text(f"and {hidden} more" if hidden > 0 else "", "dim")
-    )
+    return Group(head, waiting, Text())

@@ -235,4 +235,4 @@ def _page(settings: Settings, catalogue: Catalogue, state_dir: Path) -> MakePage
     server, consumers = resolve("st2sensor.status.server:Server"), resolve("st2sensor.api.consumers:Consumers")
     feed = EventFeed(state_dir / NAME) if settings.history.enable else None
     api = consumers(feed, catalogue, needs_token=container.http_token is not None)
-    return lambda reporter, events: server(container, reporter, events, api)
+    return lambda sources: server(container, sources, api)

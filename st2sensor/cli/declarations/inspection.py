@@ -50,7 +50,9 @@ def show() -> None:
 @as_json
 @runs("st2sensor.cli.commands.top:top")
 def top() -> None:
-    """Watch all sensors of this host's container. Ctrl-C ends it.
+    """Watch all sensors of this host's container. Ctrl-C or q ends it.
+
+    Arrow keys, PgUp, PgDn, Home and End scroll; the last line says how many sensors are not shown.
 
     The cpu column is the percentage of one processor since the last update.
     """

@@ -11,6 +11,7 @@ from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_storage
+from st2sensor.trouble import judged
 
 NOBODY = "no container is running on this host; st2ctl start starts one"
 
@@ -26,7 +27,7 @@ def every(settings: Settings) -> list[SensorReport]:
     refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})
     reports = [_report(ref, sensors.get(ref), registrations.get(ref), overview) for ref in refs]
     return [
-        replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals))
+        judged(replace(item, refused_types=tuple(refusals[ref] for ref in item.trigger_types if ref in refusals)))
         for item in reports
     ]
 

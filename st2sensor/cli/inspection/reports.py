@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from st2sensor.cli.inspection.control_client import ControlClient
 from st2sensor.errors import RpcError
 from st2sensor.reports import PAGE, NodeReport, SensorReport
+from st2sensor.trouble import judged
 
 Report = TypeVar("Report")
 
@@ -26,7 +27,7 @@ def node_of(container: ControlClient) -> NodeReport:
 def sensor_of(container: ControlClient, ref: str) -> SensorReport | None:
     """Return a container's report on one sensor; None if it does not know that sensor. Raises RpcError."""
     found = container.call("sensor", ref=ref)
-    return None if found is None else parsed(SensorReport, found)
+    return None if found is None else judged(parsed(SensorReport, found))
 
 
 def sensors_of(container: ControlClient) -> list[SensorReport]:
@@ -34,7 +35,7 @@ def sensors_of(container: ControlClient) -> list[SensorReport]:
     found: list[SensorReport] = []
     page = container.call("sensors")
     while page:
-        found += [parsed(SensorReport, item) for item in page]
+        found += [judged(parsed(SensorReport, item)) for item in page]
         if len(page) % PAGE:
             break
         page = container.call("sensors", after=found[-1].ref)

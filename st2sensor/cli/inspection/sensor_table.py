@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.printable import in_line
 from st2sensor.reports import SensorReport
+from st2sensor.trouble import ERROR
 
 NODE = "node"
 """The column that is omitted if no sensor has a node."""
@@ -21,8 +24,13 @@ SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "si
 
 WHY = "why"
 
-ENOUGH = 16
+ENOUGH = 26
 """Width that a reason gets, even if another column must be dropped for it."""
+
+ENCLOSED = re.compile(r"[^(]*\((.*)\)")
+"""A text that ends with a message in brackets."""
+
+ELLIPSIS = "…"
 
 GAP = 2
 """Spaces between two columns."""
@@ -42,37 +50,59 @@ def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, flo
     for name in names:
         made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left")
     room = max(0, width - _taken(rows, [name for name in names if name != WHY]))
-    for row in rows:
-        row[WHY].truncate(room, overflow="ellipsis")
+    for row, report in zip(rows, found, strict=True):
+        row[WHY] = Text(fitting([in_line(line) for line in why(report)], room))
         made.add_row(*[row[name] for name in names])
     return made
 
 
-def why(report: SensorReport) -> str:
-    """Return a line about a sensor's problem; empty if it has none."""
-    hang = units.hang(report.hang)
-    if report.state != "running":
-        reason = report.reason.partition("\n")[0]
-        return f"{reason}; {hang}" if hang else reason
-    if hang:
-        return hang
-    if not report.failing:
-        return report.held_back or unrouted(report)
-    ended, error = report.last_exit, report.last_error
-    if ended is not None and (error is None or error.at < ended.at):
-        return ended.text.partition("\n")[0]
-    return "" if error is None else error.text.rstrip().rpartition("\n")[2]
+def why(report: SensorReport) -> list[str]:
+    """Return a line for each of a sensor's troubles, the most important first, or else the reason for its state."""
+    found = [units.hang(report.hang) if item.kind == "hang" else item.text for item in report.troubles]
+    reason = report.reason.partition("\n")[0]
+    if report.state == "running" or not reason or any(reason in text for text in found):
+        return found
+    return [reason, *found]
 
 
-def unrouted(report: SensorReport) -> str:
-    """Return a line about triggers that no queue has taken; empty if there are none."""
-    return f"{units.count(report.unrouted, 'trigger')} unrouted: no queue takes them" if report.unrouted else ""
+def fitting(lines: Sequence[str], room: int) -> str:
+    """Return lines in one cell. Where they do not fit, the message is kept rather than the words before it.
+
+    A message ends its line: in `ended with exit code 1 (KeyError: 'x')`, it is what the brackets hold; in `file:3: no
+    such key`, it follows the last colon.
+
+    :param room: width of the cell.
+    """
+    whole = "; ".join(lines)
+    if cell_len(whole) <= room or not lines:
+        return whole
+    more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
+    text = lines[0]
+    while cell_len(text + more) > room:
+        shorter = _without_first_words(text)
+        if shorter == text:
+            return set_cell_size(text, max(0, room - len(more) - 1)).rstrip() + ELLIPSIS + more
+        text = shorter
+    return text + more
+
+
+def _without_first_words(text: str) -> str:
+    """Return a text without its least important words; the text itself if all of it is the message."""
+    enclosed = ENCLOSED.fullmatch(text)
+    return enclosed[1] if enclosed else text.partition(": ")[2].strip() or text
 
 
 def _state(report: SensorReport) -> Text:
     if report.failing:
         return Text("failing", "bold red")
-    return Text(report.state, "yellow" if report.hang else colours.OF_STATES.get(report.state, ""))
+    return Text(report.state, _colour(report))
+
+
+def _colour(report: SensorReport) -> str:
+    """Return the colour of a state. A sensor in trouble does not look healthy."""
+    if any(item.level == ERROR for item in report.troubles):
+        return "red"
+    return "yellow" if report.troubles else colours.OF_STATES.get(report.state, "")
 
 
 def _row(report: SensorReport, processor: Mapping[str, float | None] | None) -> dict[str, Text]:
@@ -88,7 +118,7 @@ def _row(report: SensorReport, processor: Mapping[str, float | None] | None) -> 
         "memory": units.size(report.memory),
         "cpu": "" if processor is None else units.percent(processor.get(report.ref)),
         "last 3 min": units.sparkline(report.recent, BARS).strip(),
-        WHY: in_line(why(report)),
+        WHY: in_line("; ".join(why(report))),
     }
     if processor is None:
         del cells["cpu"]

@@ -8,7 +8,7 @@ from typing import Any
 from st2sensor.reports import SensorReport
 
 SORTS: Mapping[str, Callable[[SensorReport], Any]] = {
-    "state": lambda report: (not report.failing, report.state == "running", report.ref),
+    "state": lambda report: (not report.failing, not report.troubles, report.state == "running", report.ref),
     "triggers": lambda report: -report.triggers_per_minute,
     "memory": lambda report: -(report.memory or 0),
     "cpu": lambda report: -(report.cpu or 0),

@@ -83,6 +83,12 @@ class Snapshot:
         types = () if sensor is None else sensor.trigger_types
         return tuple(self.refusals[name].error for name in types if name in self.refusals)
 
+    def missing_of(self, ref: str) -> tuple[str, ...]:
+        """Return a sensor's trigger types that are not registered, except for those that were refused."""
+        sensor = self.sensors.get(ref)
+        types = () if sensor is None else sensor.trigger_types
+        return tuple(name for name in types if name not in self.trigger_types and name not in self.refusals)
+
     def _digest(self, sensor: SensorType) -> str:
         """Return a digest of a sensor's document, which StackStorm's tools may change, and of its registered files."""
         fields = {name: value for name, value in asdict(sensor).items() if name not in ("id", "enabled")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from st2sensor.container.sessions.activity import WAITS, Activity, Doing, hanging
@@ -17,9 +17,6 @@ LOG = logging.getLogger("st2sensor.operators")
 
 HANG_CHECK_INTERVAL = 5.0
 """Seconds between two checks for the log."""
-
-MOST_NAMED = 3
-"""Maximum number of sensors that a summary names."""
 
 
 class Activities(Protocol):
@@ -110,16 +107,6 @@ def described(hang: Hang) -> str:
     now = time.time()
     heard = "never" if hang.heard is None else f"{now - hang.heard:.0f} s ago"
     return f"it has been in {hang.what} for {now - hang.since:.0f} s; its last sign of life was {heard}"
-
-
-def summary_of_hangs(refs: Iterable[str]) -> str:
-    """Return which sensors hang, the first few by name; empty for none."""
-    named = list(refs)
-    if not named:
-        return ""
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    hang = "hangs" if len(named) == 1 else "hang"
-    return f"{', '.join(named[:MOST_NAMED])}{more} {hang}; st2sensor show {named[0]} says where"
 
 
 def _wall(monotonic: float, now: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.control_methods import Control
 from st2sensor.container.operators.recent_logs import RecentLogs
 from st2sensor.container.operators.reporter import Reporter
+from st2sensor.container.operators.usage import Blocking
 from st2sensor.container.sessions.endpoint import Endpoint
 from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.outbox.entry import Entry
@@ -28,7 +30,22 @@ class Page(Protocol):
         """Stop serving."""
 
 
-MakePage = Callable[[Reporter, Broadcast], Page]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSources:
+    """The sources of the status page.
+
+    :param state_dir: of this container; its dead letters are there.
+    :param blocking: runs a call that reads files in another thread.
+    """
+
+    reporter: Reporter
+    events: Broadcast
+    recent_logs: RecentLogs
+    state_dir: Path
+    blocking: Blocking
+
+
+MakePage = Callable[[PageSources], Page]
 
 
 class OperatorInterface:

@@ -12,7 +12,7 @@ import st2sensor
 from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.container.operators.clipping import ALONE, clipped
-from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
+from st2sensor.container.operators.hangs import Hangs
 from st2sensor.container.operators.locations import Locations, Place
 from st2sensor.container.operators.pipeline import Pipeline
 from st2sensor.container.operators.usage import Blocking, Sampler
@@ -24,15 +24,23 @@ from st2sensor.dispatch.traffic import per_minute
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
 from st2sensor.models import SensorType
-from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, NodeReport, SensorReport, SharingReport
+from st2sensor.reports import (
+    DISABLED,
+    ELSEWHERE,
+    REFUSED,
+    TURN,
+    WAITING,
+    Check,
+    NodeReport,
+    SensorReport,
+    SharingReport,
+)
 from st2sensor.settings import Settings
+from st2sensor.trouble import MOST_NAMED, judged, summaries
 
 LOG = logging.getLogger("st2sensor.operators")
 
 BY_PARTITION = "another node runs it, according to partition_provider"
-
-MOST_NAMED = 3
-"""Maximum number of sensors that a check names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +99,9 @@ class Reporter:
         """
         if not after:
             await self._sources.sampler.sample_all(self._children.process_ids())
-        known = self._sources.known() or Snapshot()
-        refs = self._children.states.keys() | known.listed
         locations = self._locations()
-        return [clipped(self._sensor(ref, locations)) for ref in sorted(ref for ref in refs if ref > after)[:most]]
+        chosen = [ref for ref in self._refs() if ref > after][:most]
+        return [judged(clipped(self._sensor(ref, locations))) for ref in chosen]
 
     async def sensor(self, ref: str) -> SensorReport | None:
         """Return a report of one sensor; None if it is not registered."""
@@ -104,7 +111,7 @@ class Reporter:
         pid = self._children.process_id(ref)
         if pid is not None:
             await self._sources.sampler.sample(pid)
-        return clipped(self._sensor(ref, self._locations()), short=ALONE, long=ALONE)
+        return judged(clipped(self._sensor(ref, self._locations()), short=ALONE, long=ALONE))
 
     async def node(self) -> NodeReport:
         """Return a report of the container itself."""
@@ -130,6 +137,10 @@ class Reporter:
             notes=self.notes(),
             sharing=self._sharing(),
         )
+
+    def throughput(self) -> tuple[int, int]:
+        """Return the number of triggers since the container started, and of those that wait in the outbox."""
+        return self._traffic.total, self._outbox.depth
 
     def checks(self) -> tuple[Check, ...]:
         """Return whether the container has everything that it needs, and whether its sensors stay alive."""
@@ -157,10 +168,16 @@ class Reporter:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return remarks about problems that do not keep the container from working."""
-        hanging = summary_of_hangs(self._sources.hangs.all())
+        """Return the sensors' troubles that no check reports, and remarks about the container, each as a line."""
+        locations = self._locations()
+        found = summaries(judged(self._sensor(ref, locations)) for ref in self._refs())
         unrouted = told(self._outbox.unrouted, self._pipeline.unrouted_keys())
-        return tuple(filter(None, (hanging, self._pipeline.audience().reason, unrouted)))
+        return (*found, *filter(None, [self._pipeline.audience().reason, unrouted]))
+
+    def _refs(self) -> list[str]:
+        """Return the references of all sensors, sorted."""
+        known = self._sources.known() or Snapshot()
+        return sorted(self._children.states.keys() | known.listed)
 
     def _leases(self) -> Iterable[Check]:
         membership = self._sources.membership()
@@ -209,6 +226,7 @@ class Reporter:
         refused = registration.error if registration else None
         place = locations.of(ref, known.needs_of(ref)) if locations else Place(state=ELSEWHERE, reason=BY_PARTITION)
         state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
+        is_failing, is_back = child is not None and self._is_failing(child), child is not None and self._is_back(child)
         return SensorReport(
             ref=ref,
             state=state,
@@ -219,7 +237,8 @@ class Reporter:
             pid=pid,
             restarts=record.restarts,
             failures=child.failures if child else 0,
-            failing=child is not None and self._is_failing(child) and not self._is_back(child),
+            failing=is_failing and not is_back,
+            recovering=is_failing and is_back,
             hang=self._sources.hangs.of(ref),
             next_start=self._wall(child.due) if child and child.state is State.BACKOFF else None,
             last_exit=record.last_exit,
@@ -227,6 +246,7 @@ class Reporter:
             dropped=record.dropped,
             refused=refused,
             refused_types=known.refusals_of(ref),
+            missing_types=known.missing_of(ref),
             held_back=self._pipeline.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
             polls=record.polls,
@@ -254,7 +274,7 @@ class Reporter:
         if not sensor.enabled:
             return DISABLED, f"it is disabled; st2sensor enable {ref} starts it"
         if ref in self._sources.desired():
-            return WAITING, "its turn to start has not come yet"
+            return WAITING, TURN
         return place.state, place.reason
 
     def _wall(self, monotonic: float | None) -> float | None:

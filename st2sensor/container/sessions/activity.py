@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 HANG_SECONDS, HANG_POLL_INTERVALS = 10.0, 3
-"""A method is shown when it takes longer than both: a number of seconds, and a number of poll intervals."""
+"""A method is shown when it takes longer than both: a number of seconds, and a number of poll intervals. A call that
+waits for the container is shown after those seconds."""
 
 TRIGGER_METHODS = ("add_trigger", "update_trigger", "remove_trigger", "triggers_known")
 """Methods of a sensor that are called in a thread of their own."""
@@ -77,7 +78,9 @@ def hanging(doing: Doing | None, waiting: Doing | None, poll_interval: float | N
     :param waiting: the call that has waited longest. It is more specific, so it is preferred.
     """
     limit = max(HANG_SECONDS, HANG_POLL_INTERVALS * (poll_interval or 0.0))
-    return next((found for found in (waiting, doing) if found is not None and now - found.since >= limit), None)
+    if waiting is not None and now - waiting.since >= HANG_SECONDS:
+        return waiting
+    return doing if doing is not None and now - doing.since >= limit else None
 
 
 def trigger_method_of(params: Mapping[str, Any]) -> str:

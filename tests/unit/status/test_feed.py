@@ -16,8 +16,8 @@ from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.reporter import Reporter
 from st2sensor.reports import Check, Hang, NodeReport, Notice, Poll, SensorReport, SharingReport
-from st2sensor.status import feed
-from st2sensor.status.feed import BACKLOG, BACKLOG_BYTES, EVENTS_LIMIT, PAGES_LIMIT, Feed, Page
+from st2sensor.status import feed, history
+from st2sensor.status.feed import BACKLOG, EVENTS_LIMIT, MESSAGE_LIMIT, PAGES_LIMIT, Feed, Page
 from tests.plugins.patience import SOON
 from tests.support.control_peer import node, report
 from tests.support.status_schema import SCHEMA, check
@@ -47,9 +47,14 @@ class Sensors:
     def __init__(self, *found: SensorReport) -> None:
         self.found = list(found)
         self.failing = False
+        self.total = 0
 
     async def node(self) -> NodeReport:
         return node(checks=(Check(name="broker", ok=True, since=1.0, reason=""),), notes=("a note",), sharing=SHARING)
+
+    def throughput(self) -> tuple[int, int]:
+        self.total += 7
+        return self.total, 3
 
     async def sensors(self) -> list[SensorReport]:
         if self.failing:
@@ -87,7 +92,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "INTERVAL", 0.0)
 
 
-@pytest.mark.parametrize("kind", ["SensorReport", "NodeReport", "SharingReport", "Check", "Notice", "Poll", "Hang"])
+@pytest.mark.parametrize(
+    "kind", ["SensorReport", "Trouble", "NodeReport", "SharingReport", "Check", "Notice", "Poll", "Hang"]
+)
 def test_the_schema_has_just_the_fields_of_the_reports(kind: str) -> None:
     declared = getattr(reports, kind)
     assert is_dataclass(declared)
@@ -96,7 +103,7 @@ def test_the_schema_has_just_the_fields_of_the_reports(kind: str) -> None:
     assert SCHEMA["$defs"][kind]["additionalProperties"] is False
 
 
-def test_the_first_message_holds_everything() -> None:
+def test_all_sensors_are_told_in_full() -> None:
     async def test(made: Feed, _events: Broadcast) -> None:
         whole = json.loads(await made.whole())
         check("whole", whole)
@@ -106,19 +113,62 @@ def test_the_first_message_holds_everything() -> None:
     served(Sensors(FULL, report()), test)
 
 
-def test_later_messages_hold_what_has_changed() -> None:
+def test_the_first_message_holds_all_rows_the_past_and_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "INTERVAL", 0.0)
+
+    async def test(made: Feed, events: Broadcast) -> None:
+        events.tell(broadcast.ERROR, "p.S", text="Traceback\nKeyError: 'x'\n")
+        made.open()
+        while made._history.after(0.0)[1:] == []:
+            await asyncio.sleep(0)
+        opening = json.loads(await made.opening())
+        check("opening", opening)
+        assert [item["ref"] for item in opening["sensors"]] == ["p.Full", "p.S"]
+        assert opening["node"]["sharing"] == {"up": 2, "drained": False, "sensors": 3, "held": 1}
+        assert [event["text"] for event in opening["events"]] == ["KeyError: 'x'"]
+        assert [sample[1:] for sample in opening["samples"][:2]] == [[0, 3], [7, 3]]
+
+    served(Sensors(FULL, report()), test)
+
+
+def test_later_messages_hold_the_fields_that_have_changed() -> None:
     sensors = Sensors(report("p.A"), report("p.B"))
 
     async def test(made: Feed, _events: Broadcast) -> None:
         page = made.join()
-        assert [item["ref"] for item in (await message(page))["sensors"]] == ["p.A", "p.B"]
-        sensors.found = [replace(sensors.found[0], restarts=1)]
+        await made.opening()
+        found = await message(page)
+        assert (found["sensors"], found["gone"], found["events"]) == ([], [], [])
+        assert found["node"].keys() <= {"started"}, "the stand-in always starts just now"
+        sensors.found = [replace(sensors.found[0], restarts=1, polls=5)]
         while not (found := await message(page))["gone"]:
             assert found["sensors"] == []
         assert found["gone"] == ["p.B"]
-        assert [(item["ref"], item["restarts"]) for item in found["sensors"]] == [("p.A", 1)]
-        found = await message(page)
-        assert (found["sensors"], found["gone"], found["events"], found["more"]) == ([], [], [], 0)
+        assert found["sensors"] == [{"ref": "p.A", "restarts": 1}]
+
+    served(sensors, test)
+
+
+def test_messages_are_bounded_and_everything_arrives() -> None:
+    sensors = Sensors(*(report(f"p.Sensor{number:04}") for number in range(1000)))
+
+    async def test(made: Feed, _events: Broadcast) -> None:
+        page = made.join()
+        await made.opening()
+        await page.get()
+        sensors.found = [replace(item, restarts=1, memory=7) for item in sensors.found]
+        sensors.found[999] = replace(sensors.found[999], state="backoff", reason="ended")
+        seen: list[str] = []
+        while len(seen) < 1000:
+            text = await page.get()
+            assert text is not None
+            assert len(text) <= MESSAGE_LIMIT
+            found = json.loads(text)
+            check("changes", found)
+            seen += [item["ref"] for item in found["sensors"]]
+            assert found["waiting"] == 1000 - len(seen) or not seen
+        assert seen[0] == "p.Sensor0999", "a new state comes before numbers"
+        assert sorted(seen) == [item.ref for item in sensors.found]
 
     served(sensors, test)
 
@@ -139,16 +189,19 @@ def test_events_of_every_kind_reach_the_page_without_payloads() -> None:
     served(Sensors(), test)
 
 
-def test_of_many_events_the_newest_are_sent_and_the_others_counted() -> None:
+def test_of_many_events_failures_and_the_newest_are_sent_and_the_others_counted() -> None:
     async def test(made: Feed, events: Broadcast) -> None:
         page = made.join()
         await message(page)
-        for number in range(EVENTS_LIMIT + 10):
-            events.tell(broadcast.ERROR, "p.S", text=str(number))
+        events.tell(broadcast.ERROR, "p.S", text="the failure")
+        for number in range(500):
+            events.tell(broadcast.TRIGGER, "p.S", trigger=f"p.t{number}", body="{}")
         while not (found := await message(page))["events"]:
             pass
-        assert [event["text"] for event in found["events"]] == [str(number) for number in range(10, EVENTS_LIMIT + 10)]
-        assert found["more"] == 10
+        assert found["events"][0]["text"] == "the failure"
+        assert found["events"][-1]["trigger"] == "p.t499"
+        assert len(json.dumps(found["events"], separators=(",", ":"))) <= EVENTS_LIMIT + 2
+        assert len(found["events"]) + found["more"] == 501
 
     served(Sensors(), test)
 
@@ -180,10 +233,6 @@ def test_a_page_that_does_not_read_is_closed() -> None:
 def test_a_page_holds_a_limited_backlog() -> None:
     page = Page()
     assert [page.put(b"x") for _ in range(BACKLOG + 1)] == [True] * BACKLOG + [False]
-    page = Page()
-    # A single message may be larger than the limit: otherwise its page would never get anything.
-    assert page.put(b"x" * (BACKLOG_BYTES + 1))
-    assert not page.put(b"x")
 
 
 def test_pages_are_limited_and_close_ends_them_all() -> None:

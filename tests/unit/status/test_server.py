@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from st2sensor import config
 from st2sensor.api.consumers import Consumers
 from st2sensor.container.broadcast import Broadcast
-from st2sensor.container.operators.reporter import Reporter
+from st2sensor.container.operators.interface import PageSources
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.reports import Check, SensorReport
+from st2sensor.status import server
 from st2sensor.status.server import Server
 from tests.plugins.patience import SOON
 from tests.support.control_peer import node, report
 from tests.support.servers.ports import free_port
 from tests.support.status_schema import check
+from tests.unit.cli.commands.test_dead_letters import bury
 
 GOOD = Check(name="broker", ok=True, since=1.0, reason="")
 BAD = Check(name="database", ok=False, since=1.0, reason="no answer")
@@ -32,7 +36,7 @@ Get = Callable[..., Answer]
 
 
 class Sensors:
-    """Stands for the Reporter."""
+    """Stands for the Reporter, and for RecentLogs."""
 
     def __init__(self, *checks: Check) -> None:
         self._checks = checks
@@ -45,6 +49,12 @@ class Sensors:
 
     async def sensor(self, ref: str) -> SensorReport | None:
         return report() if ref == "p.S" else None
+
+    def throughput(self) -> tuple[int, int]:
+        return 0, 0
+
+    def lines(self, ref: str) -> list[dict[str, Any]]:
+        return [{"at": 1.0, "level": "INFO", "text": f"a line of {ref}"}]
 
     def checks(self) -> tuple[Check, ...]:
         return self._checks
@@ -72,16 +82,25 @@ def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token:
                 return error.code, error.read().decode()
 
     async def run() -> None:
-        server = Server(
-            settings, cast(Reporter, Sensors(*checks)), Broadcast(), Consumers(None, Catalogue(), needs_token=False)
+        sensors: Any = Sensors(*checks)
+        made = Server(
+            settings,
+            PageSources(
+                reporter=sensors,
+                events=Broadcast(),
+                recent_logs=sensors,
+                state_dir=settings.state_dir,
+                blocking=asyncio.to_thread,
+            ),
+            Consumers(None, Catalogue(), needs_token=False),
         )
-        await server.open()
+        await made.open()
         try:
-            assert server._listening is not None
-            await server._listening
+            assert made._listening is not None
+            await made._listening
             await asyncio.to_thread(ask, get)
         finally:
-            await server.close()
+            await made.close()
 
     asyncio.run(run())
 
@@ -95,13 +114,18 @@ def config_file(tmp_path: Path) -> Path:
 
 def test_json_matches_the_schema(config_file: Path) -> None:
     def ask(get: Get) -> None:
-        for path, kind in (("/sensors", "whole"), ("/sensors/p.S", "sensor"), ("/ready", "ready")):
+        for path, kind in (
+            ("/sensors", "whole"),
+            ("/sensors/p.S", "sensor"),
+            ("/sensors/p.S/logs", "logs"),
+            ("/ready", "ready"),
+        ):
             status, text = get(path)
             assert status == 200
             check(kind, json.loads(text))
         event, data = get("/events")[1].splitlines()
         assert event == "event: whole"
-        check("whole", json.loads(data.removeprefix("data: ")))
+        check("opening", json.loads(data.removeprefix("data: ")))
         assert get("/sensors/p.Other") == (404, "sensor p.Other is not registered\n")
 
     served(config_file, ask, GOOD)
@@ -143,3 +167,52 @@ def test_a_token_is_taken_from_header_query_or_cookie(config_file: Path) -> None
         assert json.loads(get("/ready")[1]) == {"ready": True}
 
     served(config_file, ask, GOOD, token="t0ken")
+
+
+def test_dead_letters_are_told_without_their_payloads(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        for path, ids in (("/dead-letters", [3, 2, 1]), ("/dead-letters?sensor=p.S", [3, 2, 1])):
+            text = get(path)[1]
+            check("letters", json.loads(text))
+            assert [letter["id"] for letter in json.loads(text)["dead_letters"]] == ids
+            assert "secret" not in text
+        assert json.loads(get("/dead-letters?sensor=p.Other")[1]) == {"dead_letters": [], "more": False}
+
+    bury(config_file, *['{"secret": 1}'] * 3)
+    served(config_file, ask)
+
+
+def test_without_an_outbox_there_is_a_reason(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        status, text = get("/dead-letters")
+        assert status == 503
+        assert "there is no outbox" in text
+
+    served(config_file, ask)
+
+
+def test_the_newest_dead_letters_are_told(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LETTERS_LIMIT", 2)
+
+    def ask(get: Get) -> None:
+        found = json.loads(get("/dead-letters")[1])
+        assert [letter["id"] for letter in found["dead_letters"]] == [3, 2]
+        assert found["more"] is True
+
+    bury(config_file, "{}", "{}", "{}")
+    served(config_file, ask)
+
+
+def test_every_file_that_the_page_loads_is_served(config_file: Path) -> None:
+    def ask(get: Get) -> None:
+        wanted, seen = ["page.html", "page.js", "page.css"], set[str]()
+        while wanted:
+            name = wanted.pop()
+            seen.add(name)
+            status, text = get("/" if name == "page.html" else f"/{name}")
+            assert status == 200, name
+            wanted += [found for found in re.findall(r'"\./([a-z]+\.js)"', text) if found not in seen]
+        folder = resources.files("st2sensor.status").joinpath("page")
+        assert seen == {item.name for item in folder.iterdir()}
+
+    served(config_file, ask)

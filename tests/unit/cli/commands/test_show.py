@@ -12,6 +12,7 @@ import pytest
 from st2sensor.cli.text.json_form import fields_of
 from st2sensor.reports import Check, Hang, NodeReport, Notice, Poll, SensorReport
 from tests.support.control_peer import Peer, node, report, run, said
+from tests.unit.cli.commands.test_dead_letters import bury
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
             refused="p/sensors/s.py:1: a mistake",
             refused_types=("p.u: no schema",),
             held_back="3 triggers wait",
+            missing_types=("p.gone",),
             dropped=1,
             node="b",
             fence=9,
@@ -68,6 +70,7 @@ def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
             checks=(
                 Check(name="broker", ok=False, since=at, reason="it is away"),
                 Check(name="sensors", ok=False, since=at, reason="p.S keeps failing"),
+                Check(name="routing keys", ok=False, since=at, reason="3 triggers of p.S wait"),
             )
         ),
     )
@@ -87,9 +90,43 @@ def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
         "3 triggers wait",
         ": it is away",
         "ValueError: x",
+        "not registered: p.gone",
     ):
-        assert text in shown, text
+        assert shown.count(text) == 1, text
     assert "keeps failing" not in shown, "the state says that already"
+    assert "of p.S wait" not in shown, "another row says that already"
+
+
+def test_everything_is_shown_once(show: Callable[..., str], config_file: Path) -> None:
+    at = time.time()
+    bury(config_file, "{}", reason="n is no integer")
+    ended = "ended with exit code 1 (KeyError: 'y')"
+    shown = show(
+        report(
+            state="backoff",
+            reason=ended,
+            since=at,
+            last_exit=Notice(at=at, text=ended),
+            invalid=1,
+            dead=1,
+            last_invalid=Notice(at=at, text="p.t: n is no integer"),
+        )
+    )
+    assert shown.count("ended with exit code 1") == 1
+    assert shown.count("n is no integer") == 1
+    assert rows(shown)["dead letters"] == (
+        "1 dead letter, 1 since the container started; st2sensor dead-letters list shows all. The newest: p.t: n is no "
+        "integer"
+    )
+    assert {"last exit", "invalid"}.isdisjoint(rows(shown))
+
+
+def test_a_sensor_that_recovers_says_how_often_it_failed_once(show: Callable[..., str]) -> None:
+    shown = show(report(failures=5, recovering=True, restarts=5, last_exit=Notice(at=1.0, text="killed")))
+    text = " ".join(shown.split())
+    assert "recovering it failed 5 times in a row before this run" in text
+    assert "restarts 5 last exit" in text
+    assert shown.splitlines()[0] == "p.S  running"
 
 
 @pytest.mark.parametrize("width", [80, 200])

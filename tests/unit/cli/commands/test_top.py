@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from rich.console import Console, Group
 
+from st2sensor.cli.commands import top
 from st2sensor.reports import Check, SharingReport
 from tests.support.control_peer import Peer, node, report, run, said
 
@@ -42,3 +47,43 @@ def test_the_screen_shows_the_container_above_its_sensors(
     assert "outbox 3 (1.0 MB) broker it is away database ok look at this" in text
     assert text.index("p.A") < text.index("p.B"), "sensors that do not run come first"
     assert "why not" in text
+
+
+def test_the_screen_scrolls_and_counts_the_sensors_that_are_not_shown(
+    config_file: Path, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer({"node": node, "sensors": lambda: [report(f"p.S{number:02}") for number in range(50)]})
+    screens: list[str] = []
+    pressed = [["page down"], ["end"], [], ["home", "down"], ["quit"]]
+
+    class Keys:
+        can_be_pressed = True
+
+        def wait(self, seconds: float) -> list[str]:  # noqa: ARG002
+            return pressed.pop(0)
+
+    class Live:
+        def __init__(self, console: Console, **_: object) -> None:
+            self.console = console
+
+        def update(self, shown: Group, refresh: bool) -> None:  # noqa: ARG002
+            with self.console.capture() as capture:
+                self.console.print(shown)
+            screens.append(capture.get())
+
+    monkeypatch.setattr(top, "pressed", lambda: nullcontext(Keys()))
+    monkeypatch.setattr(top, "Live", lambda **options: nullcontext(Live(**options)))
+    monkeypatch.setattr(
+        top, "console", lambda: Console(file=io.StringIO(), force_terminal=True, width=80, height=20, color_system=None)
+    )
+    said(run(config_file, "top", "--sort", "name"))
+    shown = [re.findall(r"p\.S(\d\d)", screen) for screen in screens]
+    assert [(found[0], found[-1], len(found)) for found in shown] == [
+        ("00", "14", 15),
+        ("14", "28", 15),
+        ("35", "49", 15),
+        ("35", "49", 15),
+        ("01", "15", 15),
+    ]
+    assert all(len(screen.splitlines()) <= 20 for screen in screens)
+    assert "1 to 15 of 50, 35 not shown: arrows, PgUp, PgDn scroll, q ends" in screens[0]

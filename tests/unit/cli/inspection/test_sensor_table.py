@@ -8,19 +8,26 @@ import time
 import pytest
 from rich.console import Console
 
-from st2sensor.cli.inspection.sensor_table import table, why
-from st2sensor.reports import Notice
+from st2sensor.cli.inspection.sensor_table import fitting, table, why
+from st2sensor.reports import Hang, Notice
+from st2sensor.trouble import judged
 from tests.support.control_peer import report
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 @pytest.mark.parametrize("shares", [None, {"p.B": 12.34}], ids=["list", "top"])
-def test_a_long_reason_costs_no_other_column(width: int, shares: dict[str, float | None] | None) -> None:
+def test_a_long_reason_shows_its_message_and_costs_few_columns(
+    width: int, shares: dict[str, float | None] | None
+) -> None:
     ref = "pack.SensorOfThirtyCharacters_"
     assert len(ref) == 30
     at = time.time() - 720
     rows = [
-        report(ref, state="backoff", since=at, restarts=17, reason="ended with exit code 1 (" + "no luck " * 40 + ")"),
+        judged(
+            report(
+                ref, state="backoff", since=at, restarts=17, reason="ended with exit code 1 (" + "no luck " * 40 + ")"
+            )
+        ),
         report("p.B", since=at, recent=(1,) * 18, triggers_per_minute=7, memory=2**25, triggered_at=at),
     ]
     stream = io.StringIO()
@@ -29,9 +36,10 @@ def test_a_long_reason_costs_no_other_column(width: int, shares: dict[str, float
     assert max(map(len, (head, first, second))) <= width
     assert ref in first
     assert "backoff" in first
-    assert "ended with exit" in first
+    assert "no luck" in first
     if width >= 80:
         assert "12 min ago" in first
+    if width >= 100:
         assert " 17 " in first
         assert "restarts" in head
     if width == 200:
@@ -39,10 +47,36 @@ def test_a_long_reason_costs_no_other_column(width: int, shares: dict[str, float
         assert "last 3 min" in head
 
 
-def test_why_a_sensor_fails_that_runs_again_is_what_happened_last() -> None:
-    ended, error = Notice(at=2.0, text="killed by signal 9"), Notice(at=1.0, text="Traceback\nKeyError: 'x'")
-    assert why(report(failing=True, last_exit=ended)) == "killed by signal 9"
-    assert why(report(failing=True, last_exit=ended, last_error=error)) == "killed by signal 9"
-    assert why(report(failing=True, last_exit=Notice(at=0.5, text="x"), last_error=error)) == "KeyError: 'x'"
-    assert why(report(failing=True)) == ""
-    assert why(report(last_exit=ended)) == ""
+def test_why_tells_every_trouble_and_else_the_reason_for_the_state() -> None:
+    assert why(judged(report(failing=True, last_exit=Notice(at=2.0, text="killed by signal 9")))) == [
+        "killed by signal 9"
+    ]
+    assert why(judged(report(dead=1, dropped=2)))[0] == "1 dead letter since the container started"
+    assert len(why(judged(report(dead=1, dropped=2)))) == 2
+    assert why(judged(report(state="disabled", reason="it is disabled"))) == ["it is disabled"]
+    assert why(judged(report(state="backoff", reason="ended"))) == ["ended"]
+    hang = Hang(what="cleanup()", since=time.time() - 60, heard=None)
+    assert why(judged(report(state="stopping", reason="it was disabled", hang=hang))) == [
+        "it was disabled",
+        "in cleanup() for 1 min; last sign of life: none",
+    ]
+    assert why(judged(report(reason="setup() was entered"))) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "room", "shown"),
+    [
+        (["ended with exit code 1 (KeyError: 'x')"], 40, "ended with exit code 1 (KeyError: 'x')"),
+        (["ended with exit code 1 (KeyError: 'x')"], 30, "KeyError: 'x'"),
+        (["/opt/packs/p/sensors/s.py:12: no such key"], 20, "no such key"),
+        (["/opt/packs/p/sensors/s.py:12: no such key"], 8, "no such…"),
+        (["2 dead letters: p.t: n: 'x' is not of type 'integer'"], 30, "'x' is not of type 'integer'"),
+        (["all of this is the message"], 12, "all of this…"),
+        (["ended with exit code 1 (KeyError: 'x')", "3 wait"], 20, "KeyError: 'x' +1"),
+        (["one", "two"], 20, "one; two"),
+        ([], 20, ""),
+        (["abc"], 0, "…"),
+    ],
+)
+def test_a_reason_that_does_not_fit_keeps_its_message(lines: list[str], room: int, shown: str) -> None:
+    assert fitting(lines, room) == shown

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from st2sensor.cli.text import units
-from st2sensor.container.operators.hangs import Hangs, summary_of_hangs
+from st2sensor.container.operators.hangs import Hangs
 from st2sensor.container.sessions.activity import Activity, Doing, hanging
 from st2sensor.container.sessions.session import Waiting
 
@@ -24,10 +24,11 @@ from st2sensor.container.sessions.session import Waiting
         (Doing("poll()", 0), Doing("dispatch()", 5), None, 14, "poll()"),
         (Doing("poll()", 0), Doing("dispatch()", 5), None, 15, "dispatch()"),
         (None, Doing("get_value()", 5), None, 15, "get_value()"),
+        (Doing("poll()", 0), Doing("dispatch()", 5), 60, 15, "dispatch()"),
         (None, None, None, 1000, None),
     ],
 )
-def test_what_takes_longer_than_ten_seconds_and_three_intervals_hangs(
+def test_a_method_hangs_after_ten_seconds_and_three_intervals_and_a_call_after_ten_seconds(
     doing: Doing | None, waiting: Doing | None, interval: float | None, now: float, what: str | None
 ) -> None:
     found = hanging(doing, waiting, interval, now)
@@ -110,9 +111,3 @@ def test_the_log_has_each_hang_once_and_its_end(caplog: pytest.LogCaptureFixture
     assert len(told) == 2
     assert told[0].startswith("p.S hangs: it has been in set_value() for 11 s; its last sign of life was")
     assert told[1] == "p.S no longer hangs in set_value()"
-
-
-def test_a_summary_names_the_first_few() -> None:
-    assert summary_of_hangs([]) == ""
-    assert summary_of_hangs(["p.A"]) == "p.A hangs; st2sensor show p.A says where"
-    assert summary_of_hangs(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more hang; st2sensor show a says where"

@@ -20,7 +20,7 @@ from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health
 from st2sensor.history.writer import NoHistory
-from st2sensor.models import Registration, SensorType
+from st2sensor.models import Refusal, Registration, SensorType, TriggerType
 from st2sensor.outbox.entry import Entry
 from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, Hang, SensorReport
 from st2sensor.settings import Restarts
@@ -212,10 +212,28 @@ def test_a_sensor_fails_until_it_has_run_well_or_dispatches_again() -> None:
     assert parts.sensor("A").failing
     parts.dispatch("A", time.time() + 1000)
     assert not parts.sensor("A").failing
-    # The container's check needs longer to count the sensor as healthy.
+    # The container's check needs longer to count the sensor as healthy: until then the report says the same.
     assert not parts.check("sensors").ok
+    assert [item.kind for item in parts.sensor("A").troubles] == ["recovering", "held back"][::-1]
     parts.child("A", State.RUNNING, failures=RESTARTS.failing_after, ago=RESTARTS.healthy_after)
     assert parts.check("sensors").ok
+    assert [item.kind for item in parts.sensor("A").troubles] == ["held back"]
+
+
+def test_trigger_types_that_are_not_registered_are_missing() -> None:
+    parts = Parts()
+    parts.register("S")
+    known = parts.known
+    assert known is not None
+    sensor = replace(known.sensors["p.S"], trigger_types=("p.known", "p.refused", "p.gone"))
+    parts.known = replace(
+        known,
+        sensors={"p.S": sensor},
+        trigger_types={"p.known": TriggerType(pack="p", name="known")},
+        refusals={"p.refused": Refusal(pack="p", name="refused", metadata_file="t.yaml", error="bad")},
+    )
+    assert parts.sensor("S").missing_types == ("p.gone",)
+    assert [item.kind for item in parts.sensor("S").troubles] == ["missing", "refused type"]
 
 
 def test_sensors_that_keep_failing_are_named_a_few_at_most() -> None:
@@ -253,6 +271,7 @@ def test_checks_say_what_is_wrong_and_what_that_means() -> None:
 def test_remarks_are_no_checks() -> None:
     parts = Parts()
     assert parts.reporter.notes() == ("nobody reads pickle",)
+    parts.register("A")
     parts.hangs["p.A"] = Hang(what="poll()", since=1.0, heard=None)
     assert parts.reporter.notes() == ("p.A hangs; st2sensor show p.A says where", "nobody reads pickle")
     parts.unrouted = 3
