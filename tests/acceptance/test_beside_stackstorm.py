@@ -555,9 +555,12 @@ def test_documents_that_stackstorm_has_just_written_are_left_as_they_are(
     # It registers the same packs for the first time.
     for collection in COLLECTIONS:
         for document in database[collection].find():
-            new = as_stackstorm_writes(collection).get(document["ref"])
             stored = {key: value for key, value in document.items() if key != "_id"}
-            new = new or empty_fields(collection, document) | stored
+            new = as_stackstorm_writes(collection).get(document["ref"], stored)
+            if "artifact_uri" in stored:
+                # The packs are in another folder here.
+                new["artifact_uri"] = stored["artifact_uri"]
+            new = empty_fields(collection, document) | new
             database[collection].replace_one({"_id": document["_id"]}, new)
     before = {name: list(database[name].find()) for name in COLLECTIONS}
     stackstorm.listens()
