@@ -529,7 +529,7 @@ COLLECTIONS = ("sensor_type_d_b", "trigger_type_d_b", "trigger_d_b")
 
 def empty_fields(collection: str, document: dict[str, Any]) -> dict[str, Any]:
     """The fields that StackStorm stores in a new document, and removes when it registers the same again."""
-    names = {"trigger_type_d_b": {"tags": [], "parameters_schema": {}, "payload_schema": {}}}
+    names: dict[str, dict[str, Any]] = {"trigger_type_d_b": {"tags": [], "parameters_schema": {}, "payload_schema": {}}}
     if collection == "trigger_d_b" and document["ref"] == document["type"]:
         return {"parameters": {}}
     return names.get(collection, {})
