@@ -89,9 +89,8 @@ class DeadLetters:
         :param most: maximum number of letters.
         :param sensor: return only the letters of this sensor.
         """
-        columns = COLUMNS.replace("body", "''")
-        query = f"SELECT id, reason, {columns} FROM dead_letters WHERE ? IS NULL OR sensor = ? ORDER BY id DESC LIMIT ?"
-        return self._read(query, (sensor, sensor, most))
+        where = "? IS NULL OR sensor = ? ORDER BY id DESC LIMIT ?"
+        return self._read(where, (sensor, sensor, most), COLUMNS.replace("body", "''"))
 
     def _next(self, after: int) -> list[DeadLetter]:
         with self._open() as connection:
@@ -132,10 +131,10 @@ class DeadLetters:
                 pass
             empty_journal(connection)
 
-    def _read(self, where: str, values: tuple[int | str | None, ...]) -> list[DeadLetter]:
+    def _read(self, where: str, values: tuple[int | str | None, ...], columns: str = COLUMNS) -> list[DeadLetter]:
         with self._open() as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
-            query = f"SELECT id, {_unrouted(connection)}, reason, {COLUMNS} FROM dead_letters WHERE {where}"
+            query = f"SELECT id, {_unrouted(connection)}, reason, {columns} FROM dead_letters WHERE {where}"
             rows = connection.execute(query, values).fetchall()
         return [DeadLetter(id=row[0], entry=entry_of(row[3:], reason=row[2], is_unrouted=bool(row[1]))) for row in rows]
 

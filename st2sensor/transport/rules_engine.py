@@ -1,6 +1,8 @@
-"""Checks that StackStorm's rules engine can store a trigger instance. The engine acknowledges and drops all others.
+"""Checks that StackStorm can store a trigger instance, and start actions because of it.
 
-The engine writes the payload with orjson into a document in MongoDB. The check uses the same library.
+Its rules engine writes the payload with orjson into a document of MongoDB, and drops what orjson refuses. Each action
+that a rule starts gets a copy of the payload as BSON, which allows less: no action starts with the rest. The check uses
+the same orjson.
 """
 
 from __future__ import annotations
@@ -20,13 +22,20 @@ LARGEST = 16 * 1024 * 1024
 REST = 4096
 """The maximum size of a document without its trigger and payload, in bytes."""
 
-DEEPEST = 254
-"""The maximum number of levels of objects and arrays that orjson writes."""
+DEEPEST = 90
+"""The maximum number of levels of objects and arrays. MongoDB documents 100 for a whole document. With somewhat more,
+StackStorm's processes corrupt their memory and die, and so does the one that gets the message next."""
+
+WRITTEN = 254
+"""The maximum number of levels that orjson writes."""
 
 TOO_DEEP = f"is nested more than {DEEPEST} levels deep"
 
-LEAST, MOST = -(2**63), 2**64 - 1
-"""The smallest and the largest integer that orjson writes."""
+LEAST, MOST = -(2**63), 2**63 - 1
+"""The smallest and the largest integer in BSON."""
+
+SUSPECT = re.compile(rb"[:,[](?:9[2-9]\d{17}|[1-9]\d{19})|\\u0000")
+"""Matches JSON that may have a larger integer, or NUL in a key."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Matches half a surrogate pair, which UTF-8 cannot encode."""
@@ -43,9 +52,14 @@ def check(body: dict[str, Any]) -> None:
     size = REST
     for part, name in PARTS.items():
         try:
-            size += len(orjson.dumps(body[part], default=_list))
+            written = orjson.dumps(body[part], default=_list)
+            if written.count(b"{") + written.count(b"[") > DEEPEST:
+                orjson.dumps(_wrapped(body[part]), default=_list)
         except TypeError:
-            raise refused(name, problem(body[part])) from None
+            raise refused(name, problem(body[part]) or "cannot be written as JSON") from None
+        if SUSPECT.search(written) and (found := problem(body[part])):
+            raise refused(name, found)
+        size += len(written)
     if size > LARGEST:
         raise refused("payload", f"takes {size:,} bytes, but only {LARGEST:,} fit into a document")
 
@@ -56,11 +70,11 @@ def refused(name: str, problem: str) -> Undeliverable:
     :param name: the name of the part.
     :param problem: a predicate that describes the problem, for example `is too large`.
     """
-    return Undeliverable(objection.bounded(f"StackStorm's rules engine cannot store the {name}: it {problem}"))
+    return Undeliverable(objection.bounded(f"StackStorm cannot store the {name}: it {problem}"))
 
 
-def problem(value: Any) -> str:
-    """Return a predicate that says why orjson does not write a value."""
+def problem(value: Any) -> str | None:
+    """Return a predicate that says why StackStorm cannot handle a value, or None."""
     for place, item, depth in _walk(value):
         where = f" at {objection.path(place)}" if place else ""
         if depth > DEEPEST:
@@ -71,7 +85,9 @@ def problem(value: Any) -> str:
             return f"has half of a surrogate pair in the text{where}"
         if isinstance(item, dict) and any(SURROGATE.search(key) for key in item):
             return f"has half of a surrogate pair in a key{where}"
-    return "cannot be written as JSON"
+        if isinstance(item, dict) and any("\0" in key for key in item):
+            return f"has a NUL character in a key{where}"
+    return None
 
 
 def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
@@ -84,6 +100,13 @@ def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any, int]]:
         if is_container and depth <= DEEPEST:
             inside = item.items() if isinstance(item, dict) else enumerate(item)
             stack.extend(((*place, name), inner, depth + 1) for name, inner in inside)
+
+
+def _wrapped(value: Any) -> Any:
+    """Return a value in so many lists that orjson refuses it if it is nested too deeply."""
+    for _ in range(WRITTEN - DEEPEST):
+        value = [value]
+    return value
 
 
 def _list(value: Any) -> list[Any]:

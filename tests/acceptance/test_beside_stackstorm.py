@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import pickle
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -81,12 +84,43 @@ class StackStorm:
         self.database["rule_d_b"].insert_one({**rule, **identity, "trigger": trigger})
         self.database["trigger_d_b"].update_one({"ref": trigger}, {"$inc": {"ref_count": 1}})
 
+    def posts_rule(self, name: str, kind: str, parameters: dict[str, Any]) -> None:
+        """A rule for a trigger with parameters, as its API makes both."""
+        self.adds_rule(name, self._asks_for(kind, parameters))
+
+    def changes_rule(self, name: str, kind: str, parameters: dict[str, Any]) -> None:
+        """A rule that asks for another trigger from now on."""
+        trigger = self._asks_for(kind, parameters)
+        rule = self.database["rule_d_b"].find_one_and_update({"name": name}, {"$set": {"trigger": trigger}})
+        assert rule is not None
+        self.database["trigger_d_b"].update_one({"ref": trigger}, {"$inc": {"ref_count": 1}})
+        self._withdraws(rule["trigger"])
+
     def deletes_rule(self, name: str) -> None:
         rule = self.database["rule_d_b"].find_one_and_delete({"name": name})
         assert rule is not None
+        self._withdraws(rule["trigger"])
+
+    def _asks_for(self, kind: str, parameters: dict[str, Any]) -> str:
+        """The reference of a trigger, which is created and announced unless it is there; nobody is counted yet."""
         triggers = self.database["trigger_d_b"]
-        triggers.update_one({"ref": rule["trigger"]}, {"$inc": {"ref_count": -1}})
-        triggers.delete_one({"ref": rule["trigger"], "ref_count": {"$lte": 0}})
+        known = triggers.find_one({"type": kind, "parameters": parameters})
+        if known is not None:
+            return str(known["ref"])
+        pack, name = kind.split(".")[0], str(uuid.uuid4())
+        (like,) = [item for item in sample("documents/trigger_d_b.json") if item["type"] == "core.st2.webhook"]
+        digest = hashlib.md5(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+        identity = {"uid": f"trigger:{pack}:{name}:{digest}", "ref": f"{pack}.{name}", "pack": pack, "name": name}
+        asked = {"type": kind, "parameters": parameters, "ref_count": 0}
+        triggers.insert_one({**like, "_id": ObjectId(), **identity, **asked})
+        self.announce("st2.trigger", "create")
+        return f"{pack}.{name}"
+
+    def _withdraws(self, trigger: str) -> None:
+        triggers = self.database["trigger_d_b"]
+        triggers.update_one({"ref": trigger}, {"$inc": {"ref_count": -1}})
+        if triggers.delete_one({"ref": trigger, "ref_count": {"$lte": 0}}).deleted_count:
+            self.announce("st2.trigger", "delete")
 
     def asked(self) -> dict[str, int]:
         """The triggers that anybody asks for, with how many do."""
@@ -488,3 +522,142 @@ def test_a_serializer_that_does_not_fit_the_rules_engine_is_told(
             stackstorm.runs_rules_engine(queue)
         container.wait_for_log(f"serializer = {serializer} fits the consumers of {queue} again")
         assert container.log.count("does not fit") == 1
+
+
+COLLECTIONS = ("sensor_type_d_b", "trigger_type_d_b", "trigger_d_b")
+
+
+def empty_fields(collection: str, document: dict[str, Any]) -> dict[str, Any]:
+    """The fields that StackStorm stores in a new document, and removes when it registers the same again."""
+    names: dict[str, dict[str, Any]] = {"trigger_type_d_b": {"tags": [], "parameters_schema": {}, "payload_schema": {}}}
+    if collection == "trigger_d_b" and document["ref"] == document["type"]:
+        return {"parameters": {}}
+    return names.get(collection, {})
+
+
+def as_stackstorm_writes(collection: str) -> dict[str, dict[str, Any]]:
+    """The samples, by reference, with all fields that the first registration stores."""
+    documents = {item["ref"]: dict(item) for item in sample(f"documents/{collection}.json")}
+    for document in documents.values():
+        del document["_id"]
+    return {ref: empty_fields(collection, document) | document for ref, document in documents.items()}
+
+
+def test_documents_that_stackstorm_has_just_written_are_left_as_they_are(
+    workspace: Workspace, stackstorm: StackStorm
+) -> None:
+    workspace.link_pack("linux")
+    workspace.reload_well()
+    database = stackstorm.database
+    for name in database.list_collection_names():
+        if name.startswith("st2sensor_"):
+            database[name].drop()
+    # It registers the same packs for the first time.
+    for collection in COLLECTIONS:
+        for document in database[collection].find():
+            stored = {key: value for key, value in document.items() if key != "_id"}
+            new = as_stackstorm_writes(collection).get(document["ref"], stored)
+            if "artifact_uri" in stored:
+                # The packs are in another folder here.
+                new["artifact_uri"] = stored["artifact_uri"]
+            new = empty_fields(collection, document) | new
+            database[collection].replace_one({"_id": document["_id"]}, new)
+    before = {name: list(database[name].find()) for name in COLLECTIONS}
+    stackstorm.listens()
+    for _ in range(2):
+        shown = workspace.reload_well()
+        assert not re.search(r"^trigger type .* changed$", shown, re.MULTILINE), shown
+        assert {name: list(database[name].find()) for name in COLLECTIONS} == before
+        assert [data for kind, _, data in stackstorm.heard() if kind == "TriggerDB"] == []
+    assert any(document["tags"] == [] for document in before["trigger_type_d_b"])
+
+
+ASKED = {"name": "asked", "parameters_schema": {"type": "object"}, "payload_schema": {"type": "object"}}
+
+LISTENS = HEARS.replace("hello_st2.event1", "peer.told").replace("HelloSensor", "S")
+
+
+def test_rules_that_stackstorms_api_creates_changes_disables_and_deletes_reach_the_sensor_and_are_never_counted_here(
+    workspace: Workspace, stackstorm: StackStorm
+) -> None:
+    workspace.add_sensor("peer", "S", LISTENS, trigger_types=[{"name": "told"}, ASKED])
+    workspace.reload_well()
+    workspace.configure("resync_interval = 600")
+    listener = workspace.listen()
+    container = workspace.start()
+    container.wait_for_log("peer.S started")
+
+    def told(what: str, parameters: Any) -> int:
+        bodies = [pickle.loads(message.raw) for message in list(listener.seen)]
+        notes = [body["payload"] for body in bodies if body["trigger"] == "peer.told"]
+        return notes.count({"what": what, "value": parameters})
+
+    def has_right_counts() -> None:
+        workspace.reload_well()
+        assert stackstorm.asked() == stackstorm.asked_by_rules()
+
+    first, second = {"a": 1}, {"a": 2}
+    stackstorm.posts_rule("one", "peer.asked", first)
+    eventually("its trigger is added", lambda: told("add", first) == 1)
+    stackstorm.posts_rule("two", "peer.asked", first)
+    assert sorted(stackstorm.asked().values()) == [2]
+    has_right_counts()
+
+    # A disabled rule keeps its trigger.
+    stackstorm.database["rule_d_b"].update_one({"name": "two"}, {"$set": {"enabled": False}})
+    has_right_counts()
+    # Its API changes a rule by creating the new trigger first.
+    stackstorm.changes_rule("two", "peer.asked", second)
+    eventually("the new trigger is added", lambda: told("add", second) == 1)
+    has_right_counts()
+    assert sorted(stackstorm.asked().values()) == [1, 1]
+
+    stackstorm.deletes_rule("one")
+    eventually("the first trigger is removed", lambda: told("remove", first) == 1)
+    has_right_counts()
+    stackstorm.deletes_rule("two")
+    eventually("the second trigger is removed", lambda: told("remove", second) == 1)
+    assert stackstorm.asked() == {}
+    assert (told("add", first), told("add", second)) == (1, 1)
+    container.stop()
+
+
+def test_going_back_leaves_documents_that_stackstorm_would_write_and_counts_of_its_rules_alone(
+    workspace: Workspace, stackstorm: StackStorm
+) -> None:
+    path = workspace.add_sensor("peer", "S", LISTENS, trigger_types=[{"name": "told"}, ASKED])
+    workspace.reload_well()
+    stackstorm.posts_rule("one", "peer.asked", {"a": 1})
+    (reference,) = stackstorm.asked()
+    st2sensor = ("st2sensor", "--config-file", str(workspace.config), "triggers")
+    assert workspace.run(*st2sensor, "add", "peer.asked", "a=1").returncode == 0
+    assert workspace.run(*st2sensor, "add", "peer.asked", "a=2").returncode == 0
+    assert sorted(stackstorm.asked().values()) == [1, 2]
+    container = workspace.start()
+    container.wait_for_log("peer.S started")
+    container.stop()
+
+    for trigger in list(stackstorm.asked()):
+        assert workspace.run(*st2sensor, "remove", trigger).returncode == 0
+    assert stackstorm.asked() == stackstorm.asked_by_rules() == {reference: 1}
+    (sensor,) = stackstorm.database["sensor_type_d_b"].find()
+    del sensor["_id"]
+    assert sensor == {
+        "uid": "sensor_type:peer:S",
+        "ref": "peer.S",
+        "pack": "peer",
+        "name": "S",
+        "metadata_file": f"sensors/{path.with_suffix('.yaml').name}",
+        "artifact_uri": f"file://{path}",
+        "entry_point": f"sensors.{path.stem}.S",
+        "trigger_types": ["peer.told", "peer.asked"],
+        "enabled": True,
+    }
+    for collection in COLLECTIONS:
+        forms = {item["ref"]: {*item} for item in sample(f"documents/{collection}.json")}
+        allowed = set().union(*forms.values())
+        for document in stackstorm.database[collection].find():
+            assert None not in document.values()
+            assert {*document} <= allowed
+    ours = {name for name in stackstorm.database.list_collection_names() if not name.endswith("_d_b")}
+    assert all(name.startswith("st2sensor_") for name in ours)

@@ -439,19 +439,19 @@ def test_what_a_rules_engine_would_drop_is_sent_in_its_json_form_or_kept_with_th
     }
     assert last == {"n": 1}
     reasons = sorted(letter["reason"] for letter in dead_letters(workspace))
-    engine = "StackStorm's rules engine cannot store the payload: it "
+    engine = "StackStorm cannot store the payload: it "
     assert reasons == sorted(
         [
             engine + "has an integer of more than 64 bits at long",
             engine + "has half of a surrogate pair in the text at text",
             engine + "has half of a surrogate pair in a key",
-            engine + "is nested more than 254 levels deep",
+            engine + "is nested more than 90 levels deep",
             "the payload has 16,000,012 bytes, more than [system] max_payload = 16,000,000",
         ]
     )
     replayed = workspace.run("st2sensor", "--config-file", str(workspace.config), "dead-letters", "replay", "--all")
     assert replayed.returncode == 1
-    assert "stays: StackStorm's rules engine cannot store the payload: it has an integer" in replayed.stderr
+    assert "stays: StackStorm cannot store the payload: it has an integer" in replayed.stderr
     assert len(dead_letters(workspace)) == 5
 
 

@@ -1,4 +1,4 @@
-"""`make packs PACKS=FOLDER`: tests the packs in a folder, each in a workspace of its own, and prints the outcome."""
+"""`make packs PACKS=FOLDER`: tests the packs in a folder, each in a workspace of its own, and prints their rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from tests.real_packs.scenarios import SCENARIOS
 from tests.real_packs.trial import SensorRow
 from tests.support.workspace import Workspace
 
-FILE_WIDTH = 200
-"""Characters."""
-
 
 def main() -> int:
     """Test the packs; return 0 whatever they do, and 2 if the folder or a pack is missing."""
@@ -28,8 +25,6 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="test only this pack; repeatable")
     parser.add_argument("--keep-venvs", type=Path, metavar="FOLDER", help="keep virtualenvs for the next run")
     options = parser.parse_args()
-    # A table in a file needs more width.
-    out = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     progress = Console(stderr=True, highlight=False, markup=False)
     try:
         chosen = packs.find(options.folder, options.only)
@@ -38,16 +33,11 @@ def main() -> int:
         return 2
     if options.keep_venvs is not None:
         options.keep_venvs.mkdir(parents=True, exist_ok=True)
-    sensor_rows: list[SensorRow] = []
-    test_rows: list[TestRow] = []
+    print(report.HEADING, flush=True)
     for number, pack in enumerate(chosen, start=1):
         progress.print(f"{number}/{len(chosen)} {pack.name}")
         sensors, tests = attempt(pack, options.keep_venvs)
-        sensor_rows += sensors
-        test_rows += tests
-    out.print(report.sensors(sensor_rows))
-    if test_rows:
-        out.print(report.tests(test_rows))
+        print(*map(report.sensor, sensors), *map(report.tests, tests), sep="\n", flush=True)
     return 0
 
 

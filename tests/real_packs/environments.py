@@ -30,6 +30,9 @@ INSTEAD = {
     "contrib--astral": _SUN,
     "contrib--aws": _QUEUES,
     "contrib--mqtt": {"paho-mqtt>=1.1,<2.0": "paho-mqtt<1.3"},
+    "contrib--slack": {
+        "-e git+https://github.com/Kami/python-slackclient.git@stackstorm_patched#egg=slackclient": "slackclient<2"
+    },
     "openstack": {"python-zaqarclient": "python-zaqarclient<2"},
 }
 """By pack: lines of its requirements with replacements: the version when a sensor was written, one that still runs, or

@@ -1,30 +1,23 @@
-"""The tables."""
+"""The table, printed row by row in Markdown, because a run takes long and may be interrupted."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-from rich.table import Table
-from rich.text import Text
 
 from tests.real_packs.own_tests import TestRow
 from tests.real_packs.trial import SensorRow
 
-
-def sensors(rows: Sequence[SensorRow]) -> Table:
-    """Return a table with a row for each sensor's file."""
-    table = Table("pack", "sensor file", "loads", "triggers that arrived", "note", show_lines=True)
-    for row in rows:
-        loads = Text(f"NO: {row.error}", "red") if row.error else Text("yes", "green")
-        arrived = "\n".join(f"{trigger} x {count}" for trigger, count in sorted(row.triggers.items()))
-        table.add_row(row.pack, row.file, loads, arrived, Text(row.note))
-    return table
+HEADING = "| pack | file | result | triggers that arrived | note |\n|---|---|---|---|---|"
 
 
-def tests(rows: Sequence[TestRow]) -> Table:
-    """Return a table with a row for each file of tests."""
-    table = Table("pack", "test file", "passed / run", "note", show_lines=True)
-    for row in rows:
-        colour = "green" if row.run and row.passed == row.run else "red"
-        table.add_row(row.pack, row.file, Text(f"{row.passed} / {row.run}", colour), Text(row.note))
-    return table
+def sensor(row: SensorRow) -> str:
+    """Return the row of a sensor's file."""
+    arrived = ", ".join(f"{trigger} x {count}" for trigger, count in sorted(row.triggers.items()))
+    return _line(row.pack, row.file, f"NO: {row.error}" if row.error else "loads", arrived, row.note)
+
+
+def tests(row: TestRow) -> str:
+    """Return the row of a file of tests."""
+    return _line(row.pack, row.file, f"{row.passed} of {row.run} tests passed", "", row.note)
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Trigger, TriggerType
@@ -65,21 +65,31 @@ class TriggerTypes:
     def _registered(self, declared: TriggerType, file: str) -> Outcome:
         """Store a type and, if it has no parameters, its trigger. Raises ContentError."""
         storage, announcements = self._context.storage, self._context.announcements
-        first, first_file = self._declared.setdefault(declared.ref, (declared, file))
-        if (first.payload_schema, first.parameters_schema) != (
-            declared.payload_schema,
-            declared.parameters_schema,
-        ):
+        filled = _without_empty_fields(declared)
+        first, first_file = self._declared.setdefault(declared.ref, (filled, file))
+        if (first.payload_schema, first.parameters_schema) != (filled.payload_schema, filled.parameters_schema):
             message = f"trigger type {declared.ref} has another schema in {first_file}; make both equal or remove one"
             raise ContentError(message, file=file)
-        if first is not declared:
+        if first is not filled:
             return Outcome(kind="trigger type", ref=declared.ref, result=Result.UNCHANGED)
-        known = storage.get(TriggerType, declared.ref)
-        if known != declared:
+        stored = storage.get(TriggerType, declared.ref)
+        known = None if stored is None else _without_empty_fields(stored)
+        if known != filled:
             storage.put(declared)
             announcements.add_type(declared, CREATE if known is None else UPDATE, storage)
         if not declared.parameters_schema and storage.get(Trigger, declared.ref) is None:
             trigger = Trigger(pack=declared.pack, name=declared.name, type=declared.ref)
             storage.put(trigger)
             announcements.add(trigger, CREATE, storage)
-        return Outcome(kind="trigger type", ref=declared.ref, result=result_of(known, declared))
+        return Outcome(kind="trigger type", ref=declared.ref, result=result_of(known, filled))
+
+
+def _without_empty_fields(trigger_type: TriggerType) -> TriggerType:
+    """Return a type that compares equal to the same type in StackStorm's other form: it stores the empty tags and
+    schemas of a new type, and removes them when the type is registered again."""
+    return replace(
+        trigger_type,
+        tags=trigger_type.tags or None,
+        payload_schema=trigger_type.payload_schema or None,
+        parameters_schema=trigger_type.parameters_schema or None,
+    )

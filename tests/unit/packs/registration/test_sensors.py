@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,25 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
     assert host.events == {}
     # Code that passed does not run again.
     assert host.checked == []
+
+
+@pytest.mark.parametrize("empty", [{}, {"tags": (), "payload_schema": {}, "parameters_schema": {}}])
+def test_a_type_that_stackstorm_has_stored_with_or_without_its_empty_fields_is_unchanged(
+    host: Host, empty: dict[str, Any]
+) -> None:
+    stored = TriggerType(pack="p", name="a", metadata_file="sensors/s.yaml", **empty)
+    host.storage.put(stored)
+    host.storage.put(Trigger(pack="p", name="a", type="p.a"))
+    host.write("s.yaml", "class_name: S\ntrigger_types: [{name: a}]\n")
+    assert results(host.register())["p.a"] is Result.UNCHANGED
+    assert set(host.events) == {"p.S"}
+    assert host.storage.get(TriggerType, "p.a") == stored
+
+    host.write("t.yaml", "class_name: T\ntrigger_types: [{name: a, payload_schema: {}}]\n")
+    assert results(host.register())["p.a"] is Result.UNCHANGED
+    host.write("s.yaml", "class_name: S\ntrigger_types: [{name: a, description: new}]\n")
+    assert results(host.register())["p.a"] is Result.UNCHANGED
+    assert host.events["type p.a"] == "update"
 
 
 def test_a_sensor_that_broke_keeps_its_last_registration(host: Host) -> None:
