@@ -36,6 +36,7 @@ ORDER = {
         container
         core_pack status
         cli
+        __main__
         """,
     "container": """
         broadcast systemd
@@ -107,6 +108,7 @@ ORDER = {
         commands
         declarations
         st2sensor st2ctl st2sensorcontainer st2_register_content st2_generate_symmetric_crypto_key
+        manual
         __main__
         """,
 }

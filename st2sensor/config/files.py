@@ -25,6 +25,8 @@ def files_of(path: str) -> list[str]:
         raise ConfigError(f"{path}: {exception.strerror}; make the folder readable") from exception
     if not os.path.isfile(path):
         raise ConfigError(f"no configuration file at {path}: name one with --config-file or $ST2_CONF")
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"{path} may not be read by this user: run this as root, or as a member of the file's group")
     return [path]
 
 
