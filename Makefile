@@ -9,7 +9,7 @@ BIN := .venv/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 
-.PHONY: install demo check test soak coverage lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
+.PHONY: install demo check test soak coverage lint types unit tools docs pictures bench packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed
 
@@ -53,6 +53,10 @@ types: .venv/tested
 # Writes the reference of all options. A test compares it with the options.
 docs: .venv/installed
 	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
+
+# Makes the README's pictures again, of the real page and the real terminal. Run it after a change of either.
+pictures: .venv/tested chromium
+	$(BIN)/python -m tests.pictures docs/pictures
 
 bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
