@@ -10,11 +10,11 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from tests.plugins.patience import LATER
 from tests.support.browser import Browser
 from tests.support.servers.waiting import eventually

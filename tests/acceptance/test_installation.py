@@ -5,10 +5,8 @@ What requirements.txt pins is taken from this environment, where `make test` has
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
