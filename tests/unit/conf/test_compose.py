@@ -63,7 +63,8 @@ def test_our_services_run_the_image_with_settings_that_exist_and_commands_that_a
         if name != "consumer":
             assert set(service["environment"]) <= known
             (entry,) = IMAGE.of("ENTRYPOINT")
-            accept([*service.get("entrypoint", entry.words), *service.get("command", ())])
+            words: list[str] = service.get("entrypoint", entry.words) + service.get("command", [])
+            accept(words[0], words[1:])
     (volume,) = IMAGE.of("VOLUME")
     assert f"state:{volume.text}" in SERVICES["st2sensor"]["volumes"]
 

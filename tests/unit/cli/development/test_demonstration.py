@@ -26,7 +26,7 @@ def test_its_configuration_is_valid_and_its_packs_have_no_mistakes(home: Path) -
         assert settings.warnings == ()
         demonstration.write_rules(home / "packs" / "demo", home / "demo.log")
         report = validation.validate([home / "packs" / "demo", home / "packs" / "linux"], settings.content, {})
-        assert (report.findings, report.packs, report.sensors) == ([], 2, 4)
+        assert (report.findings, report.packs, report.sensors) == ((), 2, 4)
 
 
 def test_a_port_in_use_is_replaced() -> None:
