@@ -38,7 +38,7 @@ class Installed:
         self.share = self.prefix / "share" / "st2sensor"
         self.home.mkdir()
         subprocess.run([sys.executable, "-m", "venv", self.prefix], check=True, timeout=AT_LAST)
-        pip = [self.prefix / "bin" / "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", wheel]
+        pip = [f"{self.prefix}/bin/pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", str(wheel)]
         subprocess.run(pip, check=True, env={**os.environ, **PIP}, timeout=AT_LAST)
         packages = installed_here(folder / "packages")
         (site,) = self.prefix.glob("lib/python*/site-packages")
