@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.text import Text
@@ -123,5 +125,7 @@ def _introduction(settings: Settings, watched: Path, log: Path, config: Path, *,
         address = f"http://{settings.webhooks.host}:{settings.webhooks.port}{URLS}{demonstration.URL}"
         lines.append(Text(f"  curl -d '{{\"name\": \"you\"}}' -H 'Content-Type: application/json' \\\n    {address}"))
         lines.append(Text("  python3 -m http.server 8123 --bind 127.0.0.1"))
-    lines.append(Text(f"  st2sensor --config-file {below_home(config)} list"))
+    # make demo does not put the commands on the PATH.
+    program = "st2sensor" if which("st2sensor") else below_home(Path(sys.executable).with_name("st2sensor"))
+    lines.append(Text(f"  {program} \\\n    --config-file {below_home(config)} list"))
     return [*lines, Text()]
