@@ -1,6 +1,8 @@
 # Everything is installed into .venv in this checkout.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first of these that works and is new enough. Each of 3.11 to 3.13 will do: make install PYTHON=python3.13.
+PYTHON ?= $(shell for found in python3.11 python3.12 python3.13 python3; do \
+	$$found -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; echo $$found)
 BIN := .venv/bin
 
 # Number of tests that run at the same time. Most tests spend most of their time waiting.
@@ -10,12 +12,12 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 # Compiled modules are kept, whatever the shell says: each worker and each of the many processes would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo check test soak coverage lint types unit tools docs bench packs rabbitmq chromium spin iproute2 wrk
+.PHONY: install demo check test soak coverage lint types unit tools docs pictures bench packs rabbitmq chromium spin iproute2 wrk
 
 install: .venv/installed
 
 demo: .venv/installed
-	@$(BIN)/st2sensor --config-file conf/st2.dev.conf demo
+	@$(BIN)/st2sensor demo
 
 # Shows within a minute whether a change broke something.
 check: .venv/tested
@@ -55,6 +57,10 @@ types: .venv/tested
 docs: .venv/installed
 	$(BIN)/python -m st2sensor.config.reference > docs/configuration.md
 
+# Makes the README's pictures again, of the real page and the real terminal. Run it after a change of either.
+pictures: .venv/tested chromium
+	$(BIN)/python -m tests.pictures docs/pictures
+
 bench: .venv/tested rabbitmq wrk
 	$(BIN)/python -m tests.bench
 
@@ -88,8 +94,18 @@ wrk:
 debian = [ "$$(id -u)" != 0 ] || \
 	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))
 
-.venv/installed: requirements.txt setup.py
-	$(PYTHON) -m venv .venv
+# Says what is missing before anything is made.
+python_works = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "st2sensor needs CPython 3.11, 3.12 or 3.13, but $(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)" >&2; \
+	echo "Install one, or name one: make install PYTHON=/usr/bin/python3.13" >&2; exit 1; }
+venv_works = $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "$(PYTHON) has no venv; on Debian and Ubuntu, as root: apt-get install $(notdir $(PYTHON))-venv" >&2; exit 1; }
+
+# A virtualenv that an earlier attempt left unfinished is made again.
+.venv/installed: requirements.txt setup.py pyproject.toml
+	@$(python_works)
+	@$(venv_works)
+	@[ -e $@ ] && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --config-settings editable_mode=compat --editable .
 	@touch $@

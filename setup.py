@@ -1,11 +1,44 @@
 """Packaging: `pip install .` installs the commands."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+
+SHARE = "share/st2sensor"
+"""Where the bundled packs, sample configurations, units and guides are installed: st2sensor.system.share finds them."""
+
+PAPERS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "requirements.txt"]
+"""Files that the guides link to. All of them are then in the source distribution as well."""
+
+
+def shared():
+    """Return what is installed into SHARE, by folder."""
+    folders = {SHARE: [name for name in PAPERS if (HERE / name).is_file()]}
+    for path in sorted(file for name in ("conf", "docs", "packs") for file in (HERE / name).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            place = path.relative_to(HERE)
+            folders.setdefault(f"{SHARE}/{place.parent}", []).append(str(place))
+    return list(folders.items())
+
+
+class BuildPy(build_py):
+    """Also makes the man pages, from the help of the commands. They are installed with the other files."""
+
+    def run(self):
+        super().run()
+        sys.path.insert(0, str(HERE))
+        from st2sensor.cli import manual  # noqa: PLC0415 (only a build needs it, and with it click)
+
+        folder = Path(self.get_finalized_command("build").build_temp) / "man1"
+        pages = [os.path.relpath(path) for path in manual.write(folder)]
+        self.distribution.data_files.append(("share/man/man1", pages))
+
 
 setup(
     name="st2sensor",
@@ -35,6 +68,8 @@ setup(
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: System :: Distributed Computing",
         "Topic :: System :: Monitoring",
         "Topic :: System :: Systems Administration",
@@ -49,6 +84,8 @@ setup(
         "st2sensor.cli": ["templates/**/*"],
         "st2sensor.packs": ["core_triggers.yaml", "schemas/*.json"],
     },
+    data_files=shared(),
+    cmdclass={"build_py": BuildPy},
     install_requires=(HERE / "requirements.txt").read_text().split(),
     entry_points={
         "console_scripts": [

@@ -40,6 +40,7 @@ ORDER = {
         core_pack api
         status
         cli
+        __main__
         """,
     "container": """
         broadcast systemd
@@ -111,6 +112,7 @@ ORDER = {
         commands
         declarations
         st2sensor st2ctl st2sensorcontainer st2_register_content st2_generate_symmetric_crypto_key
+        manual
         __main__
         """,
 }

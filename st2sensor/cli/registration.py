@@ -17,6 +17,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import TransportError
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
+from st2sensor.packs.discovery import find_packs
 from st2sensor.packs.registrable import KINDS, RECREATE
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, Result, failures
@@ -85,6 +86,7 @@ def register(
     elsewhere: Collection[str] = (),
     only: Path | None = None,
     verbose: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Register content and show the results; return 1 if anything failed. Raises ConfigError, StorageError.
 
@@ -94,6 +96,7 @@ def register(
     :param elsewhere: options for content that is left to StackStorm.
     :param only: folder of the one pack to register; None for all packs.
     :param verbose: show unchanged content as well.
+    :param quiet: show only what failed.
     """
     for option in elsewhere:
         click.echo(f"{option} is left to StackStorm: st2sensor registers sensors, triggers and rules", err=True)
@@ -107,9 +110,14 @@ def register(
             registry.only = only
             made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
             outcomes = made + _registered(registry, chosen, prune=prune)
+    if only is None and not find_packs(settings.content.pack_paths)[0]:
+        registry.warnings.append(_no_packs(settings.content.pack_paths))
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
-    show(outcomes, verbose=verbose)
+    if quiet:
+        _show_failures(outcomes)
+    else:
+        show(outcomes, verbose=verbose)
     _announce(announcements, settings)
     return 1 if failures(outcomes) and not lenient else 0
 
@@ -168,6 +176,16 @@ def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
         console.print(table)
         console.print()
     console.print(_counts(outcomes))
+    _show_failures(outcomes)
+
+
+def _no_packs(folders: Sequence[Path]) -> str:
+    """Return a warning that nothing was there to register."""
+    places = ", ".join(map(str, folders))
+    return f"no packs in {places}: copy a pack there, or set [content] packs_base_paths; st2sensor init makes a pack"
+
+
+def _show_failures(outcomes: Sequence[Outcome]) -> None:
     # Several sensors of a pack may fail for the same reason.
     for message in dict.fromkeys(outcome.message for outcome in failures(outcomes)):
         click.echo(f"error: {message}", err=True)

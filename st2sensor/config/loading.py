@@ -47,8 +47,8 @@ def load(config_files: Sequence[str]) -> Settings:
 
 
 def load_if_any(config_files: Sequence[str]) -> Settings | None:
-    """Do the same as `load`, but return None if no file is named and the default file does not exist."""
-    if not config_files and "ST2_CONF" not in os.environ and not os.path.isfile(DEFAULT_CONFIG_FILE):
+    """Do the same as `load`, but return None if no file is named, and this user cannot read the default file."""
+    if not config_files and "ST2_CONF" not in os.environ and not os.access(DEFAULT_CONFIG_FILE, os.R_OK):
         return None
     return load(config_files)
 

@@ -258,3 +258,26 @@ def test_the_spans_of_a_lease_are_as_the_guide_says() -> None:
     assert f"containers has not changed for L ({spans.calm:g} s)" in text
     for header in (FENCE, LATE):
         assert f"`{header}" in text
+
+
+def test_the_consumer_of_the_compose_file_prints_each_trigger(served: Workspace, rabbit_server: RabbitMQ) -> None:
+    code = (ROOT / "conf" / "compose-consumer.py").read_text()
+    code = code.replace("st2.trigger_instances_dispatch", f"{served.prefix}.trigger_instances_dispatch")
+    code = code.replace('"compose-consumer"', f'"{served.prefix}.consumer"')
+    served.link_pack("examples")
+    served.reload_well()
+    consumer = subprocess.Popen(
+        [sys.executable, "-u", "-c", code],
+        env={**environment(), "BROKER": rabbit_server.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        served.start()
+        stdout = consumer.stdout
+        assert stdout is not None
+        eventually("a line is printed", lambda: select.select([stdout], [], [], 0)[0], LATER)
+        assert re.fullmatch(r"[0-9a-f]{32} \w+\.\S+ \{.*\}\n", stdout.readline())
+    finally:
+        consumer.kill()
+        consumer.communicate()

@@ -111,13 +111,6 @@ def test_the_sensor_runs(workspace: Workspace) -> None:
     assert set(seen.body) == {"trigger", "payload", "trace_context"}
 
 
-def test_the_rule_asks_the_linux_sensor(embedded: Workspace) -> None:
-    embedded.link_pack("linux")
-    (embedded.add_pack("default") / "rules" / "watch.yaml").write_text(block("yaml", "watch_syslog"))
-    embedded.reload_well()
-    embedded.start().wait_for_log("following /var/log/syslog")
-
-
 def test_the_readme_is_short_and_where_things_are_is_true() -> None:
     assert len(README.splitlines()) < 150
     for path in re.findall(r"^    (\S+/)\s", README.partition("## Where things are")[2], re.MULTILINE):

@@ -1,11 +1,14 @@
-"""`st2sensor demo`: register the packs, run a container, and show each trigger."""
+"""`st2sensor demo`: register some packs, run a container, and show each trigger."""
 
 from __future__ import annotations
 
-import json
+import os
+import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.text import Text
@@ -13,68 +16,116 @@ from rich.text import Text
 from st2sensor.cli import registration
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import child_process
+from st2sensor.cli.development import demonstration
+from st2sensor.cli.development.demonstration import below_home
 from st2sensor.cli.events import follow
-from st2sensor.cli.events.instance import instance_in, not_shown
+from st2sensor.cli.events.instance import Instance, instance_in, not_shown
 from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
+from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
 
 CHANGES = (CREATE, UPDATE, VALUE_CHANGE, DELETE)
 """Triggers about changes of the datastore, which would crowd out the others."""
 
-PACK = """\
-name: demo
-description: Made by the demonstration; watches one file.
-version: 1.0.0
-"""
+SPAWN, EXIT = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
+
+URLS = "/api/v1/webhooks/"
 
 
 def demo(config_files: Sequence[str]) -> int:
     """Show triggers until SIGINT or SIGTERM; return the container's exit code."""
+    with ExitStack() as stack:
+        own = not config_files
+        if own:
+            # What configures a container of this host must not configure the demonstration.
+            for name in [name for name in os.environ if name.startswith("ST2_")]:
+                del os.environ[name]
+            config_files = [str(stack.enter_context(demonstration.opened()))]
+        return _run(config_files, own=own)
+
+
+def _run(config_files: Sequence[str], *, own: bool) -> int:
+    """:param own: whether the configuration is that of the demonstration."""
     settings = configured(config_files)
-    console = Console(highlight=False)
+    # A line that is cut shows more than two lines that are wrapped.
+    console = Console(highlight=False, markup=False, emoji=False)
     state_dir = settings.container.state_dir
-    watched = _write_pack(state_dir)
+    watched = state_dir / "demo.log"
+    watched.parent.mkdir(parents=True, exist_ok=True)
+    watched.touch()
+    demonstration.write_rules(state_dir / "packs" / "demo", watched)
+    console.print("Starting some sensors; this takes a few seconds.")
     # A pack that fails is reported, and does not prevent the others from running.
-    registration.register(settings)
+    registration.register(settings, quiet=True)
     log = state_dir / "container.log"
     with (
         closing(follow.subscribe(settings.messaging)) as subscription,
         closing(open_storage(settings.database)) as storage,
     ):
+        chosen = Chosen()
 
         def show(message: Message) -> None:
             instance = instance_in(message, storage)
-            if instance is None:
-                console.print(Text(not_shown(message)), soft_wrap=True)
-            elif instance.trigger_type not in CHANGES:
-                console.print(follow.line(instance), soft_wrap=True)
+            line = Text(not_shown(message)) if instance is None else chosen.line(instance)
+            if line is not None:
+                line.truncate(console.width, overflow="ellipsis")
+                console.print(line, soft_wrap=True)
 
         with log.open("ab") as stream:
             container = child_process.start(config_files, stream)
         with child_process.stopping(container) as code:
-            intro = f"\nThe container is running; its log is {log}. Triggers appear below; Ctrl-C stops everything."
-            console.print(intro, soft_wrap=True)
-            console.print(f"[bold]Try, in another terminal:[/]  echo hello >> {watched}\n", soft_wrap=True)
+            for line in _introduction(settings, watched, log, Path(config_files[0]), own=own):
+                console.print(line, soft_wrap=True)
             follow.follow(subscription, show, lambda: container.poll() is not None)
     ended = code()
-    if ended:
-        console.print(f"The container ended with exit code {ended}; see {log}")
-    else:
-        console.print("Everything has stopped.")
+    console.print(f"The container ended with exit code {ended}; see {log}" if ended else "Everything has stopped.")
     return ended
 
 
-def _write_pack(state_dir: Path) -> Path:
-    """Create a pack with one rule, which makes the bundled `linux` pack watch a file. Return that file."""
-    watched = state_dir / "demo.log"
-    rules = state_dir / "packs" / "demo" / "rules"
-    rules.mkdir(parents=True, exist_ok=True)
-    watched.touch()
-    (rules.parent / "pack.yaml").write_text(PACK)
-    rule = {
-        "name": "watch_demo_log",
-        "trigger": {"type": "linux.file_watch.line", "parameters": {"file_path": str(watched)}},
-    }
-    (rules / "watch_demo_log.yaml").write_text(json.dumps(rule, indent=2) + "\n")
-    return watched
+class Chosen:
+    """Chooses the triggers that a person finds interesting."""
+
+    def __init__(self) -> None:
+        self._failed: set[object] = set()
+
+    def line(self, instance: Instance) -> Text | None:
+        """Return an instance as a line, or None if it is bookkeeping."""
+        kind, payload = instance.trigger_type, instance.payload
+        if kind in CHANGES:
+            return None
+        if kind not in (SPAWN, EXIT):
+            # Long values come last: the line may be cut.
+            payload = dict(sorted(payload.items(), key=lambda item: len(str(item[1]))))
+            return follow.line(replace(instance, payload=payload))
+        # Starts are of interest after failures, and exits unless something asked for them.
+        sensor = payload.get("id")
+        if kind == EXIT and payload.get("exit_code") != STOPPED:
+            self._failed.add(sensor)
+            return follow.at_now().append(f"{sensor} failed; it starts again", "red")
+        if kind == SPAWN and sensor in self._failed:
+            return follow.at_now().append(f"{sensor} runs again", "green")
+        return None
+
+
+STOPPED = 143
+"""The exit code of a sensor that was asked to stop."""
+
+
+def _introduction(settings: Settings, watched: Path, log: Path, config: Path, *, own: bool) -> list[Text]:
+    """Return the lines above the triggers. They hold what a person may want to paste."""
+    lines = [Text(), Text("These sensors watch this machine. Ctrl-C stops everything.", "bold"), Text()]
+    if settings.container.http:
+        host, port = settings.container.http
+        lines.append(Text(f"  status page  http://{host}:{port}/"))
+    lines.append(Text(f"  log          {below_home(log)}"))
+    lines += [Text(), Text("Try, in another terminal:", "bold"), Text()]
+    lines.append(Text(f"  echo hello >> {below_home(watched)}"))
+    if own:
+        address = f"http://{settings.webhooks.host}:{settings.webhooks.port}{URLS}{demonstration.URL}"
+        lines.append(Text(f"  curl -d '{{\"name\": \"you\"}}' -H 'Content-Type: application/json' \\\n    {address}"))
+        lines.append(Text("  python3 -m http.server 8123 --bind 127.0.0.1"))
+    # make demo does not put the commands on the PATH.
+    program = "st2sensor" if which("st2sensor") else below_home(Path(sys.executable).with_name("st2sensor"))
+    lines.append(Text(f"  {program} \\\n    --config-file {below_home(config)} list"))
+    return [*lines, Text()]

@@ -10,6 +10,7 @@ import click
 
 from st2sensor.errors import AlreadyThere
 from st2sensor.portable import crypto
+from st2sensor.system.ownership import hand_over
 
 MODE = 0o600
 
@@ -27,4 +28,6 @@ def generate(_config_files: Sequence[str], *, key_path: Path) -> None:
         # os.open obeys the umask.
         os.fchmod(key.fileno(), MODE)
         key.write(crypto.generate())
+    # In the folder of the service's user, as root: the service must be able to read it.
+    hand_over(key_path)
     click.echo(f"{key_path} holds a new key; keep a copy of it in a safe place")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +24,7 @@ from st2sensor.config.urls import shown
 from st2sensor.errors import ContainerAway, StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
+from st2sensor.system.ownership import hand_over, other_owner
 
 START_TIMEOUT = 60.0
 """Seconds to wait for a container to listen. The wait ends early if the container ends."""
@@ -118,11 +122,13 @@ def _start(settings: Settings, config_files: Sequence[str]) -> int:
     if holder(settings.container.state_dir) is None:
         log = settings.container.state_dir / f"{SERVICE}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        process = _spawn(config_files, log)
-        _wait(lambda: os.waitpid(process, os.WNOHANG) != (0, 0) or _listens(settings), START_TIMEOUT)
+        container = _spawn(config_files, log)
+        _wait(lambda: container.poll() is not None or _listens(settings), START_TIMEOUT)
         if not _listens(settings):
             click.echo(f"{SERVICE} did not start; {log} says why", err=True)
             return 1
+        # It outlives this process, and is not a child that must be waited for.
+        container.returncode = 0
     return _status(settings)
 
 
@@ -141,20 +147,42 @@ def _status(settings: Settings) -> int:
     return NOT_RUNNING if process is None else 0
 
 
-def _spawn(config_files: Sequence[str], log: Path) -> int:
-    """Start a container that outlives this process; return its process number."""
+def _spawn(config_files: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a container that outlives this process.
+
+    Started by root, it runs as the owner of the state directory, as the unit does: otherwise root's files in there
+    would keep the unit from starting later.
+    """
     options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-P", "-m", "st2sensor.cli", SERVICE, *options],
-        os.environ,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-    )
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        hand_over(log)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "st2sensor.cli", SERVICE, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            **_account(log.parent),
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _account(state_dir: Path) -> dict[str, Any]:
+    """Return arguments of Popen that make the process one of the directory's owner, if root starts it."""
+    owner = other_owner(state_dir)
+    if owner is None:
+        return {}
+    uid, gid = owner
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return {"user": uid, "group": gid, "extra_groups": []}
+    # Root's variables are not the owner's.
+    variables = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+    groups = os.getgrouplist(user.pw_name, user.pw_gid)
+    return {"user": uid, "group": user.pw_gid, "extra_groups": groups, "env": {**os.environ, **variables}}
 
 
 def _listens(settings: Settings) -> bool:

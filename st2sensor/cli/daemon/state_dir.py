@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from st2sensor.errors import StateDirectoryBusy
+from st2sensor.system.ownership import hand_over, hand_over_content
 
 LOCK = "lock"
 
@@ -20,9 +21,14 @@ LOCK_TIMEOUT, LOCK_RETRY = 0.5, 0.01
 
 @contextmanager
 def held(state_dir: Path) -> Iterator[None]:
-    """Lock the state directory. Raises StateDirectoryBusy."""
+    """Lock the state directory. Raises StateDirectoryBusy.
+
+    In another user's directory, root leaves that user's files, so that the user's container can be started afterwards.
+    """
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        if not state_dir.exists():
+            state_dir.mkdir(parents=True, exist_ok=True)
+            hand_over(state_dir)
         lock = (state_dir / LOCK).open("a+")
     except OSError as exception:
         raise StateDirectoryBusy(
@@ -41,7 +47,10 @@ def held(state_dir: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            hand_over_content(state_dir)
 
 
 def holder(state_dir: Path) -> int | None:

@@ -173,7 +173,33 @@ def replay() -> None:
     """
 
 
-@section.command(epilog=examples("st2sensor --config-file conf/st2.dev.conf demo"))
+@section.command(epilog=examples("st2sensor demo"))
 @runs("st2sensor.cli.commands.demo:demo")
 def demo() -> None:
-    """Register the packs, run a container and show each trigger. Ctrl-C stops everything."""
+    """Watch this machine with some sensors, and show each trigger. Ctrl-C stops everything.
+
+    Needs no servers, no configuration and no root. Everything is in ~/.cache/st2sensor/demo; /etc/st2/st2.conf is not
+    read. With --config-file, registers and runs the packs of that configuration instead.
+    """
+
+
+@section.command(
+    epilog=examples(
+        "st2sensor config --production > st2.conf",
+        "st2sensor config --dev > st2.dev.conf",
+    )
+)
+@click.option(
+    "--dev/--production",
+    "dev",
+    default=False,
+    help="For trying out, with everything embedded in var/ next to the file; or for RabbitMQ and MongoDB.  "
+    "[default: --production]",
+)
+@runs("st2sensor.cli.commands.config:config")
+def config() -> None:
+    """Print a commented configuration to start from.
+
+    Redirect it into a file. Install the one for production as /etc/st2/st2.conf with mode 0640 and group st2: it holds
+    passwords.
+    """

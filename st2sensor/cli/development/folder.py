@@ -134,7 +134,7 @@ def opened(
     given = _configs(configs, found)
     (home / "st2.conf").write_text(CONFIG.format(common_libs=common_libs))
     (home / "logging.conf").write_text(LOGGING)
-    _make_key(home / "datastore_key.json")
+    make_key(home / "datastore_key.json")
     for ref, path in found.items():
         (home / "packs" / ref).symlink_to(path.absolute())
         if ref in given:
@@ -142,7 +142,7 @@ def opened(
         if sensors:
             (home / "overrides" / f"{ref}.yaml").write_text(json.dumps(_only(ref, sensors)))
     try:
-        with _short(home) as path:
+        with short(home) as path:
             yield Folder(path=path, home=home, packs=found, configs=given)
     finally:
         (home / SOCKET).unlink(missing_ok=True)
@@ -188,8 +188,13 @@ def _below_cache(packs: Mapping[str, Path]) -> Path:
     """Return a folder that is the same for the same packs, so that the datastore survives from run to run."""
     paths = "\n".join(str(path.resolve()) for path in packs.values())
     digest = hashlib.sha256(paths.encode()).hexdigest()[:8]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "st2sensor" / "dev" / f"{'-'.join(packs)[:64]}-{digest}"
+    return cache() / "dev" / f"{'-'.join(packs)[:64]}-{digest}"
+
+
+def cache() -> Path:
+    """Return the user's folder for what st2sensor can make again."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(folder) / "st2sensor"
 
 
 def _make(home: Path, fresh: bool) -> None:
@@ -214,14 +219,15 @@ def _make(home: Path, fresh: bool) -> None:
         ) from exception
 
 
-def _make_key(path: Path) -> None:
+def make_key(path: Path) -> None:
+    """Create an encryption key unless there is one."""
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as key:
             key.write(crypto.generate())
 
 
 @contextmanager
-def _short(home: Path) -> Iterator[Path]:
+def short(home: Path) -> Iterator[Path]:
     """Yield the folder, or a link to it if its own name is too long for sockets."""
     if len(os.fsencode(home / SOCKET)) <= SOCKET_LIMIT:
         yield home

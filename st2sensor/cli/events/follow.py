@@ -38,9 +38,14 @@ def follow(subscription: Subscription, handle: Callable[[Message], None], ended:
             return
 
 
+def at_now() -> Text:
+    """Return the beginning of a line: the time."""
+    return Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ")
+
+
 def line(instance: Instance) -> Text:
     """Return an instance as a line: time, trigger type, trace tag and payload."""
-    shown = Text.assemble((time.strftime("%H:%M:%S"), "dim"), "  ", (in_line(instance.trigger_type), "bold cyan"))
+    shown = at_now().append(in_line(instance.trigger_type), "bold cyan")
     if instance.trace_tag:
         shown.append(f"  #{in_line(instance.trace_tag)}", "magenta")
     for name, value in instance.payload.items():

@@ -193,6 +193,8 @@ def test_the_guides_commands_are_commands(command: list[str]) -> None:
         assert {word.partition("=")[0] for word in arguments if word.startswith("ST2_")} <= names
         assert any(word == f"st2sensor:{st2sensor.__version__}" for word in arguments)
         assert all((ROOT / word).is_file() for word in arguments if word.startswith("conf/"))
+    elif program == "docker":
+        assert (ROOT / arguments[arguments.index("-f") + 1]).is_file()
     elif program == "promtool":
         # test_monitoring runs them.
         assert arguments[1] == "rules"
@@ -204,7 +206,9 @@ def test_the_guides_commands_are_commands(command: list[str]) -> None:
 def test_the_guide_names_every_file() -> None:
     table = re.findall(r"`([\w.-]+\.?[\w-]*)`", "".join(re.findall(r"^\| (`.*?) \|", GUIDE, re.MULTILINE)))
     ours = {"Containerfile", "st2sensor-probe"} | {
-        path.name for pattern in ("kubernetes-*", "prometheus-*", "grafana-*") for path in CONF.glob(pattern)
+        path.name
+        for pattern in ("kubernetes-*", "prometheus-*", "grafana-*", "compose*")
+        for path in CONF.glob(pattern)
     }
     assert set(table) == ours
 

@@ -1,0 +1,42 @@
+"""Keeps root's files out of folders of other users: a service that runs as that user could not use them later."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = 0
+
+
+def other_owner(folder: Path) -> tuple[int, int] | None:
+    """Return uid and gid of a folder's owner if this process is root's, and the folder is not. Raises no error."""
+    if os.geteuid() != ROOT:
+        return None
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return None if status.st_uid == ROOT else (status.st_uid, status.st_gid)
+
+
+def hand_over(path: Path) -> None:
+    """Give a path that root has just created to the owner of the folder that it is in."""
+    owner = other_owner(path.parent)
+    if owner is not None:
+        _give(path, owner)
+
+
+def hand_over_content(folder: Path) -> None:
+    """Give all that root has left in a folder to the folder's owner."""
+    owner = other_owner(folder)
+    if owner is not None:
+        for path in folder.rglob("*"):
+            _give(path, owner)
+
+
+def _give(path: Path, owner: tuple[int, int]) -> None:
+    # A file may be gone, or be on a file system without owners.
+    with suppress(OSError):
+        if path.lstat().st_uid == ROOT:
+            os.chown(path, *owner, follow_symlinks=False)
