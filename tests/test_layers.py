@@ -12,6 +12,8 @@ import re
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from st2sensor.system.lazy import resolve
@@ -142,6 +144,9 @@ NEVER_EACH_OTHER = [("storage", "transport"), ("container", "wrapper"), ("contai
 
 NAMED = re.compile(r"(?P<root>[a-z]\w*)(\.\w+)*:\w+", re.ASCII)
 """The form of the names that lazy.resolve loads."""
+
+IMPORTED = re.compile(r"\bfrom (st2sensor[.\w]*) import (\([^)]*\)|[^\n;]+)|\bimport (st2sensor[.\w]*)")
+"""Matches an import in a text that holds code: module and names, or the module alone."""
 
 IMPORTERS = {"import_module", "__import__"}
 
@@ -370,6 +375,43 @@ def test_what_is_named_is_there() -> None:
             if not found:
                 wrong.append(f"{name_of(path)} names {target}")
     assert not wrong, listed(wrong)
+
+
+def test_what_code_in_the_texts_of_tests_imports_is_there() -> None:
+    assert missing_in("from st2sensor.errors import (\n  ConfigError,\n  Nothing as N,\n)") == [
+        "st2sensor.errors.Nothing"
+    ]
+    assert missing_in("import st2sensor.nothing; from st2sensor import errors") == ["st2sensor.nothing"]
+    wrong, seen = [], 0
+    for path in sorted(set(Path(__file__).parent.rglob("*.py")) - {Path(__file__)}):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and IMPORTED.search(node.value):
+                seen += 1
+                where = f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
+                wrong += [f"{where} imports {name}" for name in missing_in(node.value)]
+    assert seen
+    assert not wrong, listed(wrong)
+
+
+def missing_in(code: str) -> list[str]:
+    """Return the modules and names that a text of code imports from st2sensor, but that do not exist."""
+    found = []
+    for module, names, alone in IMPORTED.findall(code):
+        targets = [alone or module]
+        targets += [f"{module}.{name.split()[0]}" for name in names.strip("()").split(",") if name.strip()]
+        found += [target for target in targets if not exists(target)]
+    return found
+
+
+@functools.cache
+def exists(target: str) -> bool:
+    """Return whether something is a module of st2sensor, or a name in one."""
+    module, _, name = target.rpartition(".")
+    try:
+        return find_spec(target) is not None or hasattr(import_module(module), name)
+    except ModuleNotFoundError:
+        # The parent is a module, not a folder, or is missing itself.
+        return module in sys.modules and hasattr(sys.modules[module], name)
 
 
 def test_what_runs_in_a_packs_interpreter_needs_the_standard_library_alone() -> None:

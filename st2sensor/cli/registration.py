@@ -14,8 +14,8 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
+from st2sensor.cli.content_changes import announce
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.errors import TransportError
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.packs.discovery import find_packs
 from st2sensor.packs.registrable import KINDS, RECREATE
@@ -25,7 +25,6 @@ from st2sensor.packs.registration.registry import Registry
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
-from st2sensor.transport import open_transport
 from st2sensor.workers.pool import Pool
 
 QUIET = (Result.UNCHANGED, Result.LEFT)
@@ -118,7 +117,7 @@ def register(
         _show_failures(outcomes)
     else:
         show(outcomes, verbose=verbose)
-    _announce(announcements, settings)
+    announce(announcements, settings)
     return 1 if failures(outcomes) and not lenient else 0
 
 
@@ -199,14 +198,3 @@ def _counts(outcomes: Sequence[Outcome]) -> Table:
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         table.add_row(kind, *(str(counts[kind, result]) for result in columns))
     return table
-
-
-def _announce(announcements: Announcements, settings: Settings) -> None:
-    try:
-        announcements.send(open_transport(settings.messaging))
-    except TransportError as error:
-        click.echo(
-            f"warning: {error}; everything is registered, and running containers notice it within "
-            f"{settings.container.resync_interval:g} s ([sensorcontainer] resync_interval)",
-            err=True,
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ import click
 from st2sensor.cli.declarations.accepted import accepted
 from st2sensor.cli.declarations.shared import HELP, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
+from st2sensor.system.lazy import resolve
 
 
 @click.command(
@@ -35,4 +37,8 @@ def root() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return invoke(root, argv, "st2sensorcontainer")
+    code = invoke(root, argv, "st2sensorcontainer")
+    if not resolve("st2sensor.logs.background:finish")():
+        # A normal end would wait until the log's destination accepts what is left.
+        os._exit(code)
+    return code

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from st2sensor.config.sections import section
 from st2sensor.config.urls import api_url, listening
 from st2sensor.settings import Container, Restarts, Sharing
 
@@ -22,14 +23,13 @@ def container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callabl
     provider = dict(group.partition_provider)
     if "partition_file" in provider:
         provider["partition_file"] = str(resolve(provider["partition_file"]))
-    return Container(
+    return section(
+        Container,
+        group,
         state_dir=state_dir,
-        resync_interval=group.resync_interval,
-        start_timeout=group.start_timeout,
         setup_timeout=group.setup_timeout or None,
         poll_timeout=group.poll_timeout or None,
         trigger_timeout=group.trigger_timeout or None,
-        stop_timeout=group.stop_timeout,
         restarts=Restarts(
             delay=group.restart_delay,
             delay_max=group.restart_delay_max,
@@ -37,28 +37,14 @@ def container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callabl
             healthy_after=group.healthy_after,
             failing_after=group.failing_after,
         ),
-        changes_at_once=group.changes_at_once,
-        output_rate=group.output_rate,
-        private_environment=tuple(group.private_environment),
-        eventlet=group.eventlet,
-        sensor_ref=group.sensor_ref,
-        single_sensor_mode=group.single_sensor_mode,
         node_name=_node_name(group),
         partition_provider=provider,
-        sharing=_sharing(group),
-        control_group=group.control_group,
+        sharing=section(Sharing, group) if provider.get("name") == SHARED else None,
         api_url=api_url(group.api_url),
         api_token_file=resolve(group.api_token_file) if group.api_token_file else None,
         http=None if group.http is None else listening("[sensorcontainer] http", group.http, group.http_token),
         http_token=group.http_token or None,
     )
-
-
-def _sharing(group: cfg.ConfigOpts.GroupAttr) -> Sharing | None:
-    if group.partition_provider.get("name") != SHARED:
-        return None
-    labels = tuple(group.labels)
-    return Sharing(lease=group.lease, capacity=group.capacity, labels=labels, moves_at_once=group.moves_at_once)
 
 
 def _node_name(group: cfg.ConfigOpts.GroupAttr) -> str:

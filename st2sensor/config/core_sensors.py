@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from oslo_config import cfg
 
+from st2sensor.config.sections import section
 from st2sensor.settings import Timers, Webhooks
 
 SENSORS = {"webhook_sensor": "webhooks", "timer_sensor": "timers"}
@@ -24,13 +25,9 @@ def webhooks(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path]) ->
     certificate, key = group.tls_certificate_file, group.tls_key_file
     if key and not certificate:
         raise ValueError("[webhooks] tls_key_file: tls_certificate_file is missing; set it to the certificate's file")
-    return Webhooks(
-        host=group.host,
-        port=group.port,
-        max_size=group.max_size,
-        timeout=group.timeout,
-        rate_limit=group.rate_limit,
-        require_key=group.require_key,
+    return section(
+        Webhooks,
+        group,
         tls_certificate_file=str(resolve(certificate)) if certificate else None,
         tls_key_file=str(resolve(key)) if key else None,
     )
@@ -38,7 +35,7 @@ def webhooks(group: cfg.ConfigOpts.GroupAttr, resolve: Callable[[str], Path]) ->
 
 def timers(group: cfg.ConfigOpts.GroupAttr) -> Timers:
     """Return the settings of timers. Raises ValueError naming the key."""
-    return Timers(local_timezone=_zone(group.local_timezone), missed=group.missed, max_missed=group.max_missed)
+    return section(Timers, group, local_timezone=_zone(group.local_timezone))
 
 
 def _zone(name: str | None) -> str | None:

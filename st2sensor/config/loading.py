@@ -18,6 +18,7 @@ from st2sensor.config.core_sensors import enabled_sensors, timers, webhooks
 from st2sensor.config.database import database, ignored_certificate
 from st2sensor.config.files import files_of, misspelt, parse
 from st2sensor.config.log import log
+from st2sensor.config.sections import section
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, Outbox, Payloads, Settings
 
@@ -67,23 +68,8 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
         source=", ".join(files),
         database=chosen,
         messaging=messaging,
-        outbox=Outbox(
-            durability=options.outbox.durability,
-            max_size=options.outbox.max_size,
-            max_bytes=options.outbox.max_bytes,
-            dead_letters_max_age=options.outbox.dead_letters_max_age,
-            dead_letters_max_number=options.outbox.dead_letters_max_number,
-            dead_letters_max_size=options.outbox.dead_letters_max_size,
-            unrouted_max_age=options.outbox.unrouted_max_age,
-            unrouted_max_number=options.outbox.unrouted_max_number,
-            unrouted_max_size=options.outbox.unrouted_max_size,
-        ),
-        history=History(
-            enable=options.history.enable,
-            max_age=options.history.max_age,
-            max_bytes=options.history.max_bytes,
-            payloads=options.history.payloads,
-        ),
+        outbox=section(Outbox, options.outbox),
+        history=section(History, options.history),
         content=_content(options, resolve),
         container=container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(
@@ -91,26 +77,16 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
             encryption_key_path=resolve(options.keyvalue.encryption_key_path),
             previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
         ),
-        datastore=Datastore(
-            timeout=options.datastore.timeout,
-            global_write=options.datastore.global_write,
-            decrypt_global=options.datastore.decrypt_global,
-            emit_triggers=options.datastore.emit_triggers,
-        ),
+        datastore=section(Datastore, options.datastore),
         webhooks=webhooks(options.webhooks, resolve),
         timers=timers(options.timers),
         log=log(options, resolve),
-        metrics=Metrics(
-            driver=options.metrics.driver,
-            host=options.metrics.host,
-            port=options.metrics.port,
-            prefix=options.metrics.prefix,
-            sample_rate=options.metrics.sample_rate,
-        ),
+        metrics=section(Metrics, options.metrics),
         system_user=options.system_user.user,
-        payloads=Payloads(
+        payloads=section(
+            Payloads,
+            options.system,
             validate=options.system.validate_trigger_payload,
-            validation_timeout=options.system.validation_timeout,
             max_size=options.system.max_payload,
         ),
         warnings=(*misspelt(files), *ignored_certificate(options.database), *brokers.warnings(messaging)),

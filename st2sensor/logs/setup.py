@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from configparser import ConfigParser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from st2sensor.errors import ConfigError
-from st2sensor.logs import handlers, names
+from st2sensor.logs import background, handlers, names
 from st2sensor.settings import Log
 
 LOG = logging.getLogger("st2sensor.logs")
@@ -95,16 +96,23 @@ def set_level(level: str) -> None:
             handler.setLevel(level)
 
 
+def write_in_background() -> None:
+    """Write the log in threads from now on, so that no caller waits for it. Raises RuntimeError if none can start."""
+    background.start(_handlers())
+
+
 def reopen() -> None:
     """Reopen all log files by name, because logrotate may have renamed them."""
     for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
-            try:
-                handlers.reopen(handler)
-            except OSError as exception:
-                LOG.warning(
-                    "%s cannot be opened again: %s; logging continues in the old file", handler.baseFilename, exception
-                )
+            background.soon(handler, partial(_reopen, handler))
+
+
+def _reopen(handler: logging.FileHandler) -> None:
+    try:
+        handlers.reopen(handler)
+    except OSError as exception:
+        LOG.warning("%s cannot be opened again: %s; logging continues in the old file", handler.baseFilename, exception)
 
 
 def _handlers() -> list[logging.Handler]:
@@ -176,6 +184,11 @@ class _LoggedLines(io.TextIOBase):
     def write(self, text: str) -> int:
         if self._is_writing:
             # A failing handler writes here. Logging the text would make the handler fail again.
+            return len(text)
+        if background.is_writing():
+            # The same, in a thread.
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(text)
             return len(text)
         self._is_writing = True
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from st2sensor.models.named import Named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SensorType:
+class SensorType(Named):
     """A registered sensor: a class in a file of a pack.
 
     :param artifact_uri: `file://` and the absolute path of the sensor's Python file.
@@ -15,8 +17,6 @@ class SensorType:
     :param poll_interval: seconds between two polls; if None or 0, the class decides, as in StackStorm.
     """
 
-    pack: str
-    name: str
     artifact_uri: str
     entry_point: str
     description: str | None = None
@@ -24,11 +24,6 @@ class SensorType:
     trigger_types: tuple[str, ...] = ()
     poll_interval: float | None = None
     enabled: bool = True
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"
 
     @property
     def uid(self) -> str:
@@ -76,7 +71,7 @@ class Overrides:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
+class Registration(Named):
     """What the registry knows about a sensor, in addition to StackStorm's document.
 
     :param digest: digest of metadata, configuration and code as last registered; None before the first success.
@@ -84,18 +79,11 @@ class Registration:
     :param enabled: the value in the newest content. If the sensor's own value differs, an operator has set it.
     """
 
-    pack: str
-    name: str
     metadata_file: str
     digest: str | None = None
     error: str | None = None
     overrides: Overrides = Overrides()
     enabled: bool | None = None
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"
 
     @property
     def was_never_accepted(self) -> bool:

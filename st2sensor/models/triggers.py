@@ -8,25 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from st2sensor.models.named import Named
+
 Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerType:
+class TriggerType(Named):
     """A kind of trigger that a sensor can emit. An undeclared schema is None."""
 
-    pack: str
-    name: str
     description: str | None = None
     payload_schema: Schema | None = None
     parameters_schema: Schema | None = None
     metadata_file: str | None = None
     tags: tuple[Mapping[str, str], ...] | None = None
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"
 
     @property
     def uid(self) -> str:
@@ -34,23 +29,16 @@ class TriggerType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Trigger(Named):
     """A trigger type with the parameters that a rule asks for. Without parameters it has the name of its type.
 
     :param type: reference of the trigger type.
     :param ref_count: number of rules that ask for it. As in StackStorm, this is kept for triggers with parameters only.
     """
 
-    pack: str
-    name: str
     type: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     ref_count: int = 0
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"
 
     @property
     def uid(self) -> str:
@@ -82,39 +70,25 @@ class TriggerInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Named):
     """A rule that was registered by st2sensor, with the trigger it asked for.
 
     :param trigger_type: reference of the trigger type that it names.
     :param trigger: reference of the trigger that it asked for.
     """
 
-    pack: str
-    name: str
     metadata_file: str
     trigger_type: str
     parameters: Mapping[str, Any]
     trigger: str
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Named):
     """A trigger type whose newest declaration was refused. An older one may be registered.
 
     :param error: why it was refused, with the place in the file.
     """
 
-    pack: str
-    name: str
     metadata_file: str
     error: str
-    id: str | None = field(default=None, compare=False)
-
-    @property
-    def ref(self) -> str:
-        return f"{self.pack}.{self.name}"

@@ -82,6 +82,11 @@ class Reader:
             self._odd_keys = True
         return list(islice(self._live(fetch(0, None), now), offset, None if limit is None else offset + limit))
 
+    def report_keys(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Warn of malformed entries of the datastore."""
+        for _ in self.sound(KEY_VALUES, key_value, documents):
+            pass
+
     def batches(self, leases: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
         """Yield the batches in the documents of leases."""
         for lease in leases:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -210,6 +212,32 @@ def test_an_odd_key_is_none_until_it_is_set_again(with_database: Workspace, data
     assert "(k): value is a number, but must be text; it is skipped" in missing.stderr
     assert with_database.run(*command, "set", "k", "v").returncode == 0
     assert '"value": "v"' in with_database.run(*command, "get", "k", "--json").stdout
+
+
+def test_a_key_without_a_name_or_scope_is_reported_when_keys_are_listed(
+    with_database: Workspace, database: Docs
+) -> None:
+    command = ("st2sensor", "--config-file", str(with_database.config), "key")
+    assert with_database.run(*command, "set", "sound", "v").returncode == 0
+    # Text, and values that are equal to others in the unique index.
+    left_out = ("text", "nan", "ref", "int")
+    sound = {"scope": "st2kv.system", "name": "odd", "value": "v", "secret": False}
+    odd = [
+        {**sound, field: value}
+        for field in ("scope", "name")
+        for kind, value in FOREIGN.items()
+        if kind not in left_out
+    ]
+    odd += [{part: value for part, value in sound.items() if part != field} for field in ("scope", "name")]
+    expected = {}
+    for number, document in enumerate(odd):
+        inserted = database["key_value_pair_d_b"].insert_one({**document, "uid": str(number)}).inserted_id
+        expected[inserted] = "name" if document.get("scope") == "st2kv.system" else "scope"
+    listed = with_database.run(*command, "list", "--json")
+    assert [entry["name"] for entry in json.loads(listed.stdout)] == ["sound"]
+    for identifier, field in expected.items():
+        (line,) = (line for line in listed.stderr.splitlines() if f"document {identifier}" in line)
+        assert re.search(rf"collection key_value_pair_d_b, document {identifier}( \(odd\))?: {field} is ", line)
 
 
 def test_a_file_for_tls_that_is_missing_is_named_with_its_key(folder: Path) -> None:

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
+import pymongo
 import pytest
 
 from st2sensor.errors import LeaseLost, StorageUnavailable
@@ -221,3 +223,14 @@ def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
     with pytest.raises(StorageUnavailable):
         leases.members()
     leases.close()
+
+
+def test_a_node_whose_setting_is_no_boolean_is_not_drained_and_reported(
+    leases: Leases, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    if database.url.startswith("sqlite"):
+        pytest.skip("no other program writes to the embedded database")
+    with pymongo.MongoClient[dict[str, Any]](database.url) as client:
+        client[database.name]["st2sensor_nodes"].insert_one({"_id": "a", "drained": "yes"})
+    assert leases.drained() == frozenset()
+    assert "collection st2sensor_nodes, document a: drained is text" in caplog.text

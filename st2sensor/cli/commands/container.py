@@ -25,6 +25,7 @@ def container(
     # Warnings about the configuration are logged where the configuration says.
     settings = configured(config_files, show_warnings=False)
     logs.configure_as(settings.log, debug=debug or settings.log.debug)
+    logs.write_in_background()
     for warning in settings.warnings:
         LOG.warning("%s", warning)
     only = sensor_ref or settings.container.sensor_ref

@@ -6,12 +6,12 @@ import asyncio
 import resource
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from st2sensor.core_pack.webhooks.hooks import Hooks
 from st2sensor.core_pack.webhooks.server import Options, Server
 from st2sensor.sensor import Sensor
+from st2sensor.system.event_loop import call_in_loop
 
 
 class WebhookSensor(Sensor):
@@ -42,9 +42,7 @@ class WebhookSensor(Sensor):
     def cleanup(self) -> None:
         closing = self._closing
         if closing is not None:
-            # The loop may just have ended.
-            with suppress(RuntimeError):
-                closing()
+            closing()
             self._ended.wait()
 
     def add_trigger(self, trigger: dict[str, Any]) -> None:
@@ -73,6 +71,6 @@ class WebhookSensor(Sensor):
 
     async def _listen(self) -> None:
         loop, closing = asyncio.get_running_loop(), asyncio.Event()
-        self._closing = lambda: loop.call_soon_threadsafe(closing.set)
+        self._closing = lambda: call_in_loop(loop, closing.set)
         signatures = self.config.get("signatures") or {}
         await Server(self._options, self._hooks, self.sensor_service, signatures, self._logger).serve(closing)

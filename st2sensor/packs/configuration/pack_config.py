@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from st2sensor.masking import MASK, forms, lines, masked
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.schema import Item, Place
-from st2sensor.packs.configuration.source import Source, dotted
+from st2sensor.packs.configuration.source import Source, dotted, leaves
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Rendered, Templates, is_template
 from st2sensor.schemas import objection
 
@@ -134,7 +133,7 @@ class _Rendering:
             value = _typed(rendered.text, item) if rendered.text else None
         if is_secret:
             self.secret_places.add(place)
-            self.secrets |= set(map(str, _leaves(value)))
+            self.secrets |= set(map(str, leaves(value)))
         return value
 
     def _render(self, text: str, item: Item, place: Place, is_secret: bool) -> Rendered | None:
@@ -175,18 +174,6 @@ class _Rendering:
         raise self.source.error(
             f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
         )
-
-
-def _leaves(value: Any) -> Iterator[str | int | float]:
-    """Yield the texts and numbers in a value."""
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _leaves(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _leaves(part)
-    elif value is not None and not isinstance(value, bool):
-        yield value
 
 
 def _at(values: Any, place: Place) -> Any:

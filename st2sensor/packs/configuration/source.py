@@ -90,16 +90,21 @@ def source_of(path: Path, folder: Path) -> Source:
     return Source(file=file, path=path, schema=config_schema.load(folder), is_optional=folder == BUNDLED.path)
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Yield every text in a value, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
+def leaves(value: Any) -> Iterator[str | int | float]:
+    """Yield the texts and numbers in a value, at any depth."""
+    if isinstance(value, dict):
         for part in value.values():
-            yield from texts(part)
+            yield from leaves(part)
     elif isinstance(value, list):
         for part in value:
-            yield from texts(part)
+            yield from leaves(part)
+    elif value is not None and not isinstance(value, bool):
+        yield value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value, at any depth."""
+    return (leaf for leaf in leaves(value) if isinstance(leaf, str))
 
 
 def dotted(place: Place) -> str:

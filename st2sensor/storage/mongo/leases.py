@@ -101,7 +101,7 @@ class MongoLeases:
 
     def drained(self) -> frozenset[str]:
         with self._connection.failures():
-            found = all_plain(self._nodes.find({"drained": True}, session=self._session))
+            found = all_plain(self._nodes.find({"drained": {"$nin": [False, None]}}, session=self._session))
             return frozenset(filter(None, self._reader.sound(NODES, members.drained_node, found)))
 
     def drain(self, node: str, drained: bool) -> None:

@@ -24,6 +24,7 @@ from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain, plain
 from st2sensor.storage.mongo.indexes import Indexes
+from st2sensor.storage.mongo.unfindable import Unfindable
 from st2sensor.storage.reader import Reader
 
 R = TypeVar("R")
@@ -66,6 +67,7 @@ class MongoStorage:
         self._leases = self._connection.safe(LEASES)
         self._barriers = self._connection.safe(BARRIER)
         self._reader = Reader()
+        self._unfindable = Unfindable()
         self._indexes = Indexes(self._database)
 
     def prepare(self) -> None:
@@ -205,6 +207,7 @@ class MongoStorage:
             return all_plain(self._entries.find(query, sort=[("name", 1)], skip=skip, limit=most or 0))
 
         with self._failures():
+            self._reader.report_keys(self._unfindable.documents(self._entries))
             return self._reader.page(fetch, now, limit, offset)
 
     def remove_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:

@@ -377,3 +377,17 @@ def test_every_override_is_among_the_samples_and_read_as_it_was_stored() -> None
     assert None not in asdict(registration.overrides).values()
     stored = COLLECTIONS[Registration].to_document(registration)
     assert COLLECTIONS[Registration].from_document({"_id": "1", **stored}).overrides == registration.overrides
+
+
+@pytest.mark.parametrize("kind", COLLECTIONS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("field", ["pack", "name"])
+def test_a_document_without_a_part_of_its_reference_is_reported_once(
+    kind: type[Any], field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = {name: "x" for name in ("_id", "pack", "name") if name != field}
+    reader = Reader()
+    for _ in range(2):
+        assert reader.read(kind, [document]) == []
+    (record,) = caplog.records
+    assert f"collection {COLLECTIONS[kind].name}, document x" in record.getMessage()
+    assert f": {field} is " in record.getMessage()
