@@ -188,6 +188,7 @@ def test_the_broker_is_spoken_to_by_tls(folder: Path, running: RabbitMQ, tls: Tl
     workspace.configure(f"[messaging]\nssl = True\nssl_cert_reqs = required\nssl_ca_certs = {tls.certificate}")
     try:
         stream = Stream(workspace)
+        workspace.declare_queue(running.url)
         container = workspace.start()
         stream.wait_for(50)
         stream.end()

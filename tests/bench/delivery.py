@@ -7,8 +7,10 @@ The baseline is measured before each run, because the machine's pace changes.
 from __future__ import annotations
 
 import json
+import sqlite3
 import statistics
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,14 @@ class {name}(Sensor):
         took = []
 
         def work():
-            for n in range({count} // {threads}):
+            for n in range(0, {count} // {threads}, {many}):
                 payload = {{"n": n, "host": "web-1.example.net", "text": "x" * 150, "tags": ["a", "b"]}}
+                events = [("bench.event", payload)] * {many}
                 began = time.perf_counter()
-                self.sensor_service.dispatch("bench.event", payload)
+                if {many} == 1:
+                    self.sensor_service.dispatch(*events[0])
+                else:
+                    self.sensor_service.dispatch_many(events)
                 took.append(time.perf_counter() - began)
 
         began = time.time()
@@ -77,7 +83,7 @@ class Run:
     """One measurement.
 
     :param sensors: number of sensors that dispatch at once, each from `threads` threads.
-    :param count: messages of one sensor.
+    :param count: messages of one sensor; `many`: messages of one call.
     """
 
     title: str
@@ -85,12 +91,14 @@ class Run:
     threads: int
     count: int
     durability: str
+    many: int = 1
 
 
 RUNS = [
     Run(title="1 sensor", sensors=1, threads=1, count=4000, durability="full"),
     Run(title="1 sensor, 8 threads", sensors=1, threads=8, count=12000, durability="full"),
     Run(title="50 sensors", sensors=50, threads=1, count=600, durability="full"),
+    Run(title="1 sensor, 100 in one call", sensors=1, threads=1, count=20000, durability="full", many=100),
     Run(title="1 sensor, durability process", sensors=1, threads=1, count=4000, durability="process"),
 ]
 
@@ -114,6 +122,7 @@ def report(workspace: Workspace) -> None:
             f"{1000 * statistics.median(took):.2f} / {1000 * statistics.quantiles(took, n=100)[98]:.1f} ms",
             f"{1000 * cpu:.3f} ms",
         )
+    table.add_row("SQLite alone, 100 rows a commit", "", f"{rows_alone(workspace.folder):.0f}/s", "", "", "", "", "")
     table.add_row("py-amqp, pipelined confirms", "", "", "", f"{pipelined(workspace.messaging):.0f}/s", "", "", "")
     Console(width=140).print(table)
 
@@ -126,7 +135,7 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float,
         path.unlink()
     for number in range(run.sensors):
         name = f"Bench{number}"
-        code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads)
+        code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads, many=run.many)
         workspace.add_sensor("bench", name, code, trigger_types=[{"name": "event", "payload_schema": SCHEMA}])
     workspace.configure(f"[outbox]\ndurability = {run.durability}")
     workspace.reload_well()
@@ -211,3 +220,17 @@ def pipelined(url: str, count: int = 20000, window: int = 1000) -> float:
         rate = count / (time.time() - began)
         channel.queue_delete("bench")
     return rate
+
+
+def rows_alone(folder: Path, commits: int = 200, rows: int = 100) -> float:
+    """Return rows a second that bare SQLite puts on disk, with this number of rows in each commit."""
+    with closing(sqlite3.connect(folder / "alone.db", isolation_level=None)) as opened:
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute("PRAGMA synchronous = FULL")
+        opened.execute("CREATE TABLE alone (id INTEGER PRIMARY KEY, body TEXT)")
+        began = time.time()
+        for _ in range(commits):
+            opened.execute("BEGIN")
+            opened.executemany("INSERT INTO alone (body) VALUES (?)", [(BODY.decode(),)] * rows)
+            opened.execute("COMMIT")
+        return commits * rows / (time.time() - began)

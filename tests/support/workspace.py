@@ -197,17 +197,19 @@ class Workspace:
 
     # Eyes.
 
-    def declare_queue(self) -> None:
+    def declare_queue(self, url: str | None = None) -> None:
         """Declare a durable queue for all triggers, as a consumer of JSON does before the container starts.
 
         It has the name of StackStorm's queue, which a container declares only for StackStorm. Does nothing while the
         broker is away.
+
+        :param url: the broker's URL without TLS; None if it is the workspace's own.
         """
-        if self.serializer != "json" or not self.messaging.startswith("amqp://"):
+        if self.serializer != "json" or not (url or self.messaging).startswith("amqp://"):
             return
         with (
             contextlib.suppress(pika.exceptions.AMQPError, OSError),
-            pika.BlockingConnection(parameters(self.messaging)) as connection,
+            pika.BlockingConnection(parameters(url or self.messaging)) as connection,
         ):
             channel = connection.channel()
             exchange = f"{self.prefix}.trigger_instances_dispatch"

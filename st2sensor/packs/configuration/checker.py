@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.schemas.dialect import Compiled
 from st2sensor.schemas.program import program_of
 from st2sensor.workers.pool import Pool
 
@@ -16,6 +16,10 @@ CHECK_TIMEOUT = 5.0
 """Seconds that a worker process may take to apply one schema."""
 
 
+MOST_SCHEMAS = 100
+"""Maximum number of schemas that are remembered."""
+
+
 class Checker:
     """Applies schemas: cheap ones in this process, all others in a worker process with a deadline.
 
@@ -24,10 +28,22 @@ class Checker:
 
     def __init__(self, workers: Pool | None = None) -> None:
         self._workers = workers or Pool(FUNCTION)
+        self._known: dict[int, tuple[Mapping[str, Any], Compiled | None]] = {}
+        """Schemas by identity, each compiled if it is cheap: thousands of rules may have parameters of one type."""
 
     def violation(self, values: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[list[str | int], str] | None:
         """Return where and how values break a schema, or None. Raises WorkFailed if that takes too long."""
-        if program_of(schema) is not None:
-            return config_schema.violation(values, schema)
+        compiled = self._compiled(schema)
+        if compiled is not None:
+            return compiled.first_violation(values)
         found = self._workers.run("the check", [values, schema], CHECK_TIMEOUT)
         return None if found is None else (found[0], found[1])
+
+    def _compiled(self, schema: Mapping[str, Any]) -> Compiled | None:
+        known = self._known.get(id(schema))
+        # While a schema is remembered, no other has its identity.
+        if known is None:
+            if len(self._known) >= MOST_SCHEMAS:
+                self._known.clear()
+            known = self._known[id(schema)] = (schema, None if program_of(schema) is None else Compiled(schema))
+        return known[1]

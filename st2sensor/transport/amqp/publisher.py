@@ -14,7 +14,7 @@ from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbi
 from st2sensor.health import Health, changed
 from st2sensor.transport.amqp.confirms import Confirms
 from st2sensor.transport.amqp.connection import Broker, consumers
-from st2sensor.transport.amqp.envelope import amqp_message, compressed
+from st2sensor.transport.amqp.envelope import Envelope, compressed
 from st2sensor.transport.amqp.frames import FrameBuffer
 from st2sensor.transport.amqp.returned import Returned
 from st2sensor.transport.amqp.wire import Wire
@@ -237,9 +237,7 @@ class AmqpPublisher:
         self._confirms.add()
         # Not basic_publish(), which polls the socket before each message.
         arguments = (0, message.exchange, message.routing_key, message.mandatory, False)
-        channel.send_method(
-            spec.Basic.Publish, "Bssbb", arguments, amqp_message(compressed(message, self._compression))
-        )
+        channel.send_method(spec.Basic.Publish, "Bssbb", arguments, Envelope(compressed(message, self._compression)))
 
     def consumers(self) -> int | None:
         wire = self._wire
