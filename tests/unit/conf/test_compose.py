@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 import st2sensor
-from st2sensor.config.options import GROUPS
+from st2sensor.config.options.sections import GROUPS
 from tests.support.command_lines import accept
 from tests.support.containerfile import parsed
 from tests.support.workspace import ROOT
