@@ -1,50 +1,7 @@
-"""All errors of st2sensor in one tree. Each has the exit code of a command that fails with it.
+"""All errors of st2sensor, in one tree. Each has the exit code of a command that fails with it.
 
-    St2SensorError                      1
-    ├── ConfigError                     78   a configuration file or option is wrong
-    ├── ContentError                    65   a file of a pack is wrong; the message names file, place and remedy
-    ├── TriggerRefused                  65   a trigger has no type, or its parameters or payload do not fit
-    ├── RecordingError                  65   a file of recorded triggers is wrong; the message names the line
-    ├── ValueRefused                    65   a key or value cannot be stored
-    ├── SensorNotFound                  66   no registered sensor has this reference
-    ├── TriggerNotFound                 66   no trigger has this reference
-    ├── KeyNotFound                     66   the datastore has no such key
-    ├── DeadLetterNotFound              66   the outbox has no dead letter with this id
-    ├── NodeNotFound                    66   no node that shares sensors has this name
-    ├── StillHeld                       75   a drained node did not hand over all sensors in time
-    ├── StateDirectoryBusy              75   another container holds the state directory
-    ├── ContainerAway                   69   no container listens on the control socket
-    ├── AlreadyThere                    73   a file that is to be made exists; it is not overwritten
-    ├── AccessDenied                    77   this user may not read or write a file
-    │   └── ContainerForbidden          77   a container may be listening, but this user may not connect to it
-    ├── LeaseLost                       75   this container may no longer run the sensor
-    ├── OutboxError                     74   the outbox cannot be opened or written
-    │   └── OutboxDamaged               74   its file is not a database, or is damaged
-    ├── HistoryError                    74   the history of events cannot be read
-    │   ├── BadCursor                   65   a text is not a cursor
-    │   ├── HistoryCut                  74   the events after a cursor are no longer kept
-    │   └── EventNotFound               66   no event has this id or trace tag
-    ├── WorkFailed                      70   a worker process did not do its task
-    │   ├── WorkExceeded                70  the task exceeded its limit of time, memory or bytes
-    │   └── WorkersBusy                 75  no worker process became free in time
-    ├── StorageError                    69   the database refused an operation
-    │   └── StorageUnavailable          69   the database cannot be reached
-    │       └── StorageForbidden        77   this user may not read and write the embedded database
-    ├── TransportError                  69   the broker refused an operation
-    │   ├── BrokerUnavailable           69   the broker cannot be reached
-    │   │   ├── MessageNotTaken         69   the broker cannot accept a message now
-    │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under a routing key
-    │   └── MessageRefused              69   the broker will never accept a message
-    │       └── Undeliverable           69   its consumers cannot accept it
-    ├── RpcError                        70   the container refused a sensor's request
-    │   ├── SensorStops                 70   the sensor must stop, so its call no longer waits
-    │   ├── ProtocolError               70   a message breaks the wrapper protocol
-    │   └── ContainerGone               70   the connection to the container is lost
-    └── DatastoreError                  69   a datastore call of a sensor failed
-        ├── DatastoreUnavailable        69   the database behind the datastore cannot be reached
-        └── DatastoreRefused            69   the sensor lacks the permission
-
-Standard library only, CPython 3.9: this module is part of the wrapper.
+docs/exit-codes.md lists all errors by their codes. Standard library only, CPython 3.9: this module is part of the
+wrapper.
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
+from st2sensor.portable import isotime
 from tests.acceptance.test_status import Page, sample
 from tests.plugins.patience import LATER
 from tests.support.servers.waiting import eventually
@@ -86,7 +88,8 @@ def test_what_hangs_is_seen_everywhere_and_nothing_is_killed(embedded: Workspace
     found = eventually("all hang", lambda: found if len(found := hanging()) >= len(HANGING) else {}, LATER)
     assert {ref: hang["what"] for ref, hang in found.items()} == HANGING
     for hang in found.values():
-        assert hang["heard"] >= hang["since"] - 1
+        heard, since = (isotime.parse(hang[name]) for name in ("heard", "since"))
+        assert heard >= since - timedelta(seconds=1)
 
     assert "in poll() for" in command(embedded, "list")
     shown = command(embedded, "show", "p.Frozen")

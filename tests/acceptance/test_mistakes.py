@@ -160,7 +160,11 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("st2sensor key set a b --encrypt", 69, "encryption_key_path"),
     ("st2sensor key load keys.yaml", 65, "the value of a is not text: quote it, or add --convert"),
     ("st2sensor key load nokeys.yaml", 65, "nokeys.yaml"),
-    ("st2sensor dead-letters list --since yesterday", 2, "'yesterday' is not a time; write 2026-01-31T12:00:00Z"),
+    (
+        "st2sensor dead-letters list --since yesterday",
+        2,
+        "'yesterday' is not a time; write 90s, 30m, 2h or 7d for a time ago",
+    ),
     ("st2sensor dead-letters purge 1 --all", 2, "name ids, or choose with --all or a filter, but not both"),
     ("st2sensor replay nan.jsonl", 65, "nan.jsonl:1: NaN is not JSON"),
     ("st2sensor replay cut.jsonl", 65, "cut.jsonl:1: "),

@@ -103,7 +103,12 @@ def test_200_clients_lose_nothing(workspace: Workspace, posts: int) -> None:
         eventually("all are answered, and here", lambda: received(listener) == Counter(load.accepted()), timeout=LATER)
         load.finish()
     assert {status for status, _ in load.answers()} == {"202"}
-    assert received(listener) == Counter(load.accepted())
+    accepted = Counter(load.accepted())
+    eventually("the last events", lambda: accepted <= received(listener), timeout=LATER)
+    # Events that were on disk when the clients ended, before they had their answers.
+    late = received(listener) - accepted
+    assert late.total() <= CLIENTS
+    assert set(late.values()) <= {1}
 
 
 @pytest.mark.parametrize("posts", POSTS)

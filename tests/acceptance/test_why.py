@@ -113,7 +113,7 @@ class World:
         self._write(INSERT, columns_of(self._entry(message_id, payload, trigger)))
 
     def dies(self, reason: str) -> None:
-        self._write(BURY, (*columns_of(self._entry("m1", PAYLOAD, "net.event")), reason, 0.0))
+        self._write(BURY, (*columns_of(self._entry("m1", PAYLOAD, "net.event")), reason, 0.0, False))
 
     def _entry(self, message_id: str, payload: Any, trigger: str) -> Entry:
         body = {"trigger": trigger, "payload": payload, "trace_context": {"id_": None, "trace_tag": "deploy-1"}}

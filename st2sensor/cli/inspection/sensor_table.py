@@ -68,8 +68,8 @@ def why(report: SensorReport) -> list[str]:
 def fitting(lines: Sequence[str], room: int) -> str:
     """Return lines in one cell. Where they do not fit, the message is kept rather than the words before it.
 
-    A message ends its line: in `ended with exit code 1 (KeyError: 'x')`, it is what the brackets hold; in `file:3: no
-    such key`, it follows the last colon.
+    In `ended with exit code 1 (KeyError: 'x')`, the message is what the brackets hold; in `file:3: no such key`, it
+    follows the last colon. A remedy, which follows the last semicolon, goes first.
 
     :param room: width of the cell.
     """
@@ -79,7 +79,7 @@ def fitting(lines: Sequence[str], room: int) -> str:
     more = f" +{len(lines) - 1}" if len(lines) > 1 else ""
     text = lines[0]
     while cell_len(text + more) > room:
-        shorter = _without_first_words(text)
+        shorter = text.rpartition("; ")[0] or _without_first_words(text)
         if shorter == text:
             return set_cell_size(text, max(0, room - len(more) - 1)).rstrip() + ELLIPSIS + more
         text = shorter

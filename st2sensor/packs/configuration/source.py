@@ -42,15 +42,14 @@ class Source:
 
     @property
     def absence(self) -> ContentError | None:
-        """A warning for operators when there is no configuration and the schema's defaults are not enough."""
-        if self.file is not None or not self.schema or self.is_optional:
+        """A warning for operators when there is a schema and no configuration."""
+        if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
             return None
         lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
-        if not lacking:
-            return None
+        without = f" These required keys have no default: {lacking}." if lacking else ""
         return self.error(
-            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}. "
-            f"These required keys have no default: {lacking}. Write one, then run st2ctl reload",
+            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
+            "then run st2ctl reload",
             (),
         )
 

@@ -236,11 +236,7 @@ class MongoStorage:
             raise LeaseLost(batch.sensor)
         # Counting batches makes the database refuse a late attempt whose batch was already stored by another attempt
         # and carried out since.
-        key: Document = {
-            "_id": batch.sensor,
-            "stored": lease.get("stored"),
-            "batches.name": {"$ne": batch.name},
-        }
+        key: Document = {"_id": batch.sensor, "stored": lease.get("stored"), "batches.name": {"$ne": batch.name}}
         if batch.fence is not None:
             key["fence"] = batch.fence
         count = lease.get("stored")

@@ -21,6 +21,7 @@ from st2sensor.container.supervision.child import State
 from st2sensor.container.supervisor import Supervisor
 from st2sensor.container.targets import Targets
 from st2sensor.errors import SensorNotFound
+from st2sensor.history.writer import NoHistory
 from st2sensor.models import Overrides
 from tests.support.supervised_node import REF, Node, sensor_type
 from tests.support.virtual_time import run_in_virtual_time
@@ -53,7 +54,7 @@ class World:
             targets=self.targets,
             refresh=self,
             catalogue=SimpleNamespace(learn=lambda *_: self.calls.append("catalogue learns")),
-            pipeline=SimpleNamespace(outbox=self),
+            pipeline=SimpleNamespace(outbox=self, history=NoHistory()),
             children=node.children,
             reaper=None,
             methods=SimpleNamespace(tell_triggers=lambda: self.calls.append("triggers are told")),

@@ -29,10 +29,3 @@ def test_the_codes_of_errors_that_are_not_ours_are_in_the_table() -> None:
     codes = [int(code) for code, _, _ in ROW.findall((DOCS / "exit-codes.md").read_text())]
     assert codes == sorted(set(codes))
     assert {0, 2, 3, INTERNAL_ERROR, IO_ERROR, INTERRUPTED} <= {*codes}
-
-
-def test_the_tree_at_the_top_of_the_module_has_every_code() -> None:
-    tree = re.findall(r"(\w+) +(\d+)(?:   ?\w|$)", errors.__doc__ or "", re.MULTILINE)
-    assert sorted({(name, int(code)) for name, code in tree}) == sorted(
-        (kind.__name__, kind.exit_code) for kind in set(kinds())
-    )

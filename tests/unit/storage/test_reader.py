@@ -68,6 +68,7 @@ ENTITIES: list[Any] = [
             log_level="DEBUG",
             global_write="allow",
             decrypt_global="deny",
+            payloads="none",
             runs_on=("gpu",),
         ),
     ),

@@ -26,7 +26,7 @@ def bury(config_file: Path, *bodies: str, reason: str = "no such type") -> None:
             entry = Entry(
                 message_id="1", sensor="p.S", trigger="p.t", trigger_type="p.t", created=1e9, body=body, reason=reason
             )
-            outbox.execute(BURY, (*columns_of(entry), entry.reason, 0.0))
+            outbox.execute(BURY, (*columns_of(entry), entry.reason, 0.0, False))
         outbox.commit()
 
 

@@ -51,9 +51,9 @@ def test_times_may_be_given_as_how_long_ago(text: str, seconds: float) -> None:
     assert until == pytest.approx(time.time() - seconds, abs=60)
 
 
-@pytest.mark.parametrize("text", ["soon", "12:00", "2026-13-01", "-5m", "7 d"])
+@pytest.mark.parametrize("text", ["soon", "25:00", "2026-13-01", "-5m", "7 x"])
 def test_other_times_are_refused_with_the_option(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="is not a time; write 2026") as caught:
+    with pytest.raises(click.BadParameter, match="is not a time; write 90s") as caught:
         filter_of(None, None, None, text)
     assert caught.value.param_hint == "--until"
 

@@ -67,7 +67,7 @@ def test_no_text_that_is_stored_reaches_the_terminal_as_it_is(config_file: Path,
     said(run(config_file, "key", "set", "p.evil", NASTY))
     entry = Entry(message_id="1", sensor=NASTY, trigger=NASTY, trigger_type=NASTY, created=1.0, body="{}", reason=NASTY)
     with closing(open_file(settings.container.state_dir / "outbox.db", settings.outbox.durability)) as outbox:
-        outbox.execute(BURY, (*columns_of(entry), entry.reason, 0.0))
+        outbox.execute(BURY, (*columns_of(entry), entry.reason, 0.0, False))
         outbox.commit()
     printed = said(run(config_file, *arguments))
     assert STEERS.search(printed) is None, printed

@@ -67,8 +67,8 @@ class Node:
     async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> Any:  # noqa: ARG002
         return self
 
-    async def put(self, entry: object) -> None:
-        assert entry is self
+    async def put(self, entries: object) -> None:
+        assert entries == [self]
         self.done.append(("put",))
 
 
