@@ -163,7 +163,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     (
         "st2sensor dead-letters list --since yesterday",
         2,
-        "'yesterday' is not a time; write 90s, 30m, 2h or 7d for a time ago",
+        "'yesterday' is not a time; write 90s, 30m, 2h or 7d",
     ),
     ("st2sensor dead-letters purge 1 --all", 2, "name ids, or choose with --all or a filter, but not both"),
     ("st2sensor replay nan.jsonl", 65, "nan.jsonl:1: NaN is not JSON"),

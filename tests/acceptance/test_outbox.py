@@ -143,7 +143,7 @@ def test_a_damaged_outbox_is_refused_and_set_aside_only_when_asked(
     (workspace.state / "outbox.db").write_bytes(b"damage" * 10000)
 
     done = workspace.run("st2sensorcontainer", "--config-file", str(workspace.config))
-    assert done.returncode == 66
+    assert done.returncode == 74
     assert "outbox.db is damaged: file is not a database" in done.stderr
     assert "--set-aside-damaged-outbox" in done.stderr
     assert "Traceback" not in done.stderr

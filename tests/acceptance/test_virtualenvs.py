@@ -131,9 +131,12 @@ def test_a_virtualenv_that_cannot_be_made_says_what_pip_said_and_leaves_what_was
     assert "correct the requirements" in done.stderr
     assert not home.exists()
     # Where it is missed, it is said why: to try the same once more is no remedy.
-    for command in (["show", "p.Uses"], ["list"]):
+    for command, said in (
+        (["show", "p.Uses"], "the virtualenv of pack p cannot be made: ERROR: "),
+        (["list"], "looks like a filename, but the file does not exist"),
+    ):
         shown = embedded.run("st2sensor", "--config-file", str(embedded.config), *command).stdout
-        assert "the virtualenv of pack p cannot be made: ERROR: " in " ".join(shown.split()), shown
+        assert said in " ".join(shown.split()), shown
     assert "has requirements and no virtualenv" not in embedded.reload().stderr
     venv.create(home)
     (home / "left").touch()

@@ -304,5 +304,5 @@ def test_a_server_that_is_not_there_is_unavailable_and_no_password_is_told() -> 
 
 def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageUnavailable, match="the embedded database .* cannot be used"):
+    with pytest.raises(StorageUnavailable, match=r"the embedded database .* cannot be used"):
         SqliteStorage(tmp_path / "file" / "st2.db")
