@@ -75,12 +75,16 @@ class History:
 
     def get(self, message_id: str) -> Recorded:
         """Return an event by its message_id, or by its beginning if that is unambiguous. Raises EventNotFound."""
-        found = self._select("message_id = ?", (stored_id(message_id),), limit=1) or self._beginning(message_id)
+        found = self.beginning(message_id)
         if not found:
             raise EventNotFound(f"no event in {self._path} has the id {message_id}")
         if len(found) > 1:
             raise EventNotFound(f"several events in {self._path} begin with {message_id}: give more of the id")
         return found[0]
+
+    def beginning(self, text: str) -> list[Recorded]:
+        """Return the event with a message_id; or else up to two events whose message_id begins with the text."""
+        return self._select("message_id = ?", (stored_id(text),), limit=1) or self._beginning(text)
 
     def traced(self, trace_tag: str, limit: int = PAGE) -> list[Recorded]:
         """Return the last events with a trace tag, oldest first."""

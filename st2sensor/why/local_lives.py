@@ -20,6 +20,9 @@ from st2sensor.why.life import EventLife
 PAGE = 20
 """Maximum number of events that are returned."""
 
+PREFIX = 8
+"""Number of characters of the shortest beginning of a message_id that is looked for."""
+
 TIMEOUT = 5.0
 """Seconds that one search may take."""
 
@@ -42,7 +45,11 @@ class LocalLives:
         self._path = path
 
     def named(self, identifier: str) -> list[EventLife]:
-        return self._found("message_id = ?", (identifier,), lambda _: True)
+        """Return the events with a message_id; or, if it has PREFIX characters or more, those that begin with it."""
+        if len(identifier) < PREFIX:
+            return self._found("message_id = ?", (identifier,), lambda _: True)
+        condition = "substr(message_id, 1, ?) = ?"
+        return self._found(condition, (len(identifier), identifier), lambda _: True)
 
     def traced(self, tag: str) -> list[EventLife]:
         # The tag is compared as JSON shows it; what is found is then read.
@@ -52,7 +59,9 @@ class LocalLives:
     def of_trigger(self, ref: str) -> list[EventLife]:
         return self._found('"trigger" = ? OR trigger_type = ?', (ref, ref), lambda _: True)
 
-    def _found(self, condition: str, values: tuple[str, ...], fits: Callable[[EventLife], bool]) -> list[EventLife]:
+    def _found(
+        self, condition: str, values: tuple[str | int, ...], fits: Callable[[EventLife], bool]
+    ) -> list[EventLife]:
         if not self._path.is_file():
             return []
         found: list[EventLife] = []

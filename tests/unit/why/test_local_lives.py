@@ -33,7 +33,7 @@ def store(path: Path, identifier: str, *, reason: str | None = None, tag: str = 
         if reason is None:
             connection.execute(INSERT, columns_of(entry))
         else:
-            connection.execute(BURY, (*columns_of(entry), reason, 0.0))
+            connection.execute(BURY, (*columns_of(entry), reason, 0.0, False))
 
 
 @pytest.fixture
