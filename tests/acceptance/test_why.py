@@ -137,7 +137,7 @@ class World:
         """
         self.has_type()
         entry = replace(self._entry("m1", PAYLOAD, "net.event"), created=self.now - created)
-        usual = {"settled": self.now - 1, "attempts": 1, "exchange": "x", "routing_key": "k"}
+        usual: dict[str, Any] = {"settled": self.now - 1, "attempts": 1, "exchange": "x", "routing_key": "k"}
         outcome = Outcome(entry=entry, state=state, **(usual | changes))
         with closing(HistoryWriter(self.settings.container.state_dir / NAME, self.settings.history)) as writer:
             writer.offer([outcome])
