@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,19 +13,17 @@ from st2sensor.cli.invocation import runs
 section = click.Group("For authors of sensors")
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg] (generic only in the stubs)
-    """A number of events in a second, such as `100/s` or `100`."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            rate = float(str(value).removesuffix("/s"))
-        except ValueError:
-            rate = 0.0
-        if not 0 < rate < float("inf"):
-            self.fail(f"{value!r} is not a rate: write for example 100/s", param, ctx)
-        return rate
+def _rate(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """Return the number of events in a second that a text such as `100/s` or `100` names."""
+    if text is None:
+        return None
+    try:
+        rate = float(text.removesuffix("/s"))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise click.BadParameter(f"{text!r} is not a rate: write for example 100/s", context, parameter)
+    return rate
 
 
 @section.command(
@@ -170,7 +167,7 @@ def run() -> None:
 @click.option("--at-once", is_flag=True, help="With FILE: without pauses.")
 @filters
 @click.option("--to", metavar="TARGET", help="Publish to this queue, or to EXCHANGE:KEY, instead of to all consumers.")
-@click.option("--rate", type=Rate(), metavar="N/s", help="Publish at most N events in a second.")
+@click.option("--rate", callback=_rate, metavar="N/s", help="Publish at most N events in a second.")
 @click.option("--after", metavar="CURSOR", help="Continue where an earlier replay has stopped; it printed CURSOR.")
 @click.option("--dry-run", is_flag=True, help="Publish nothing, and say how many events would be.")
 @click.option(
@@ -182,7 +179,7 @@ def run() -> None:
 @as_json
 @runs("st2sensor.cli.commands.replay:replay")
 def replay() -> None:
-    """Publish events again: of the history, or the triggers of a recording.
+    """Publish events of the history or of a recording again.
 
     Without FILE, events of the history are published in the order in which they left the outbox, with the same
     message_id and the header st2sensor-replayed. Only events that were published before, unless --state says otherwise;

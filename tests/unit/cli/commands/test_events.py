@@ -115,7 +115,7 @@ def test_a_payload_that_was_not_kept_says_so(config_file: Path) -> None:
 def test_a_wrong_option_says_what_to_write(config_file: Path, arguments: list[str], words: str) -> None:
     record(config_file, outcome(1))
     done = run(config_file, "events", *arguments)
-    assert words in str(done.exception)
+    assert words in str(done.exception) + done.stderr
 
 
 def test_without_a_history_the_command_says_what_it_needs(config_file: Path) -> None:
