@@ -67,6 +67,7 @@ class Courses:
             entry=row.entry,
             state=state,
             settled=now,
+            committed=row.committed,
             reason=reason or "",
             exchange="" if message is None else message.exchange,
             routing_key="" if message is None else message.routing_key,

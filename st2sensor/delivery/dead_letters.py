@@ -122,6 +122,13 @@ class DeadLetters:
                 part = [(item,) for item in identifiers[start : start + AT_ONCE]]
                 connection.executemany("DELETE FROM dead_letters WHERE id = ?", part)
 
+    def remove_events(self, message_ids: Sequence[str]) -> None:
+        """Delete the letters of events, if there are any."""
+        for start in range(0, len(message_ids), AT_ONCE):
+            with self._open() as connection:
+                part = [(item,) for item in message_ids[start : start + AT_ONCE]]
+                connection.executemany("DELETE FROM dead_letters WHERE message_id = ?", part)
+
     def give_back(self) -> None:
         """Give the space of deleted letters back to the disk."""
         with self._open() as connection, suppress(sqlite3.OperationalError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from st2sensor.outbox.entry import Entry
 from st2sensor.settings import Messaging
-from st2sensor.transport.base import Message
+from st2sensor.transport.base import MICROSECONDS, Message
 from st2sensor.transport.codec import Encode, trigger_message
 from st2sensor.transport.topology import TRIGGER_INSTANCE, Topology
 
@@ -16,14 +16,25 @@ FENCE = "st2sensor-fence"
 LATE = "st2sensor-late"
 """Header of a shared sensor's messages: set if that lease was over at the time of publishing."""
 
+REPLAYED = "st2sensor-replayed"
+"""Header of a replayed event's message: the time of the replay in microseconds since the epoch, in decimal digits."""
+
 ROUTING_KEY_LIMIT = 255
 """Maximum size of a routing key in AMQP, in bytes."""
 
 
-def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode: Encode | None = None) -> Message:
+def message_of(
+    entry: Entry,
+    messaging: Messaging,
+    *,
+    late: bool = False,
+    replayed: float | None = None,
+    encode: Encode | None = None,
+) -> Message:
     """Return the message that consumers get for an outbox entry.
 
     :param late: whether another container may be running the sensor by now.
+    :param replayed: when it is published again from the history, in seconds since the epoch; None if it is not.
     :param encode: function that encodes the body elsewhere, for example in a worker process.
 
     Raises ValueError for a body that is not JSON, and Undeliverable for a body that consumers cannot accept.
@@ -36,7 +47,10 @@ def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode
         serializer=messaging.serializer,
         routing_key=ROUTING_KEYS[messaging.routing_key](entry),
         message_id=entry.message_id,
-        headers=headers | ({LATE: "true"} if late else {}),
+        created=entry.created,
+        headers=headers
+        | ({LATE: "true"} if late else {})
+        | ({} if replayed is None else {REPLAYED: str(int(replayed * MICROSECONDS))}),
         encode=encode,
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.event import Event
+from st2sensor.dispatch.message_id import message_id
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.logs.setup import of_sensor
@@ -278,7 +278,7 @@ class Dispatcher:
             extra = of_sensor(sensor)
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=extra)
         return Entry(
-            message_id=uuid.uuid4().hex,
+            message_id=message_id(arrived.at),
             sensor=sensor,
             trigger=name,
             trigger_type=name if trigger_type is None else trigger_type.ref,

@@ -75,12 +75,16 @@ class History:
 
     def get(self, message_id: str) -> Recorded:
         """Return an event by its message_id, or by its beginning if that is unambiguous. Raises EventNotFound."""
-        found = self._select("message_id = ?", (stored_id(message_id),), limit=1) or self._beginning(message_id)
+        found = self.beginning(message_id)
         if not found:
             raise EventNotFound(f"no event in {self._path} has the id {message_id}")
         if len(found) > 1:
             raise EventNotFound(f"several events in {self._path} begin with {message_id}: give more of the id")
         return found[0]
+
+    def beginning(self, text: str) -> list[Recorded]:
+        """Return the event with a message_id; or else up to two events whose message_id begins with the text."""
+        return self._select("message_id = ?", (stored_id(text),), limit=1) or self._beginning(text)
 
     def traced(self, trace_tag: str, limit: int = PAGE) -> list[Recorded]:
         """Return the last events with a trace tag, oldest first."""
@@ -101,13 +105,22 @@ class History:
             before = round(rows[-1].created * MICROSECONDS), rows[-1].seq
         return found[:limit][::-1]
 
-    def select(self, filters: Filters) -> Iterator[Recorded]:
+    def select(self, filters: Filters, after: str | None = None) -> Iterator[Recorded]:
         """Iterate over the events that filters accept, in the order in which they left the outbox.
 
-        They are read in pages, so that the container never waits for the reader.
+        They are read in pages, so that the container never waits for the reader. Events that are recorded meanwhile
+        are not returned.
+
+        :param after: where to begin; None: the oldest event.
+
+        Raises HistoryCut and BadCursor, as `page` does.
         """
         first, last = self._range(filters)
-        position = first - 1
+        with self._read() as connection:
+            identity, oldest, newest = _bounds(connection)
+        position, last = first - 1, min(last, newest)
+        if after is not None:
+            position = max(position, self._position(after, identity, oldest, newest))
         while rows := self._scan(filters, position, last):
             yield from (event for event in rows if filters.holds(event))
             position = rows[-1].seq
@@ -138,6 +151,12 @@ class History:
                     break
         return Page(events=events, cursor=f"{identity}.{position}", has_more=position < last)
 
+    def cursor(self, seq: int) -> str:
+        """Return the cursor after an event."""
+        with self._read() as connection:
+            identity, _, _ = _bounds(connection)
+        return f"{identity}.{seq}"
+
     def end(self) -> str:
         """Return the cursor after the newest event."""
         with self._read() as connection:
@@ -163,8 +182,13 @@ class History:
         :param target: the queue, or the exchange and routing key.
         """
         rows = [(stored_id(message_id), int(at * MICROSECONDS), target) for message_id in message_ids]
+        if not rows:
+            return
         with self._read() as connection:
+            # In autocommit mode each row would be a commit of its own. An error closes the connection.
+            connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT INTO replays VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
 
     def _beginning(self, text: str) -> list[Recorded]:
         """Return up to two events whose message_id begins with a text."""

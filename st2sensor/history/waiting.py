@@ -8,7 +8,7 @@ from pathlib import Path
 
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State, trace_tag_of
-from st2sensor.outbox.database.rows import COLUMNS, entry_of
+from st2sensor.outbox.database.rows import COLUMNS, committed_column, entry_of
 from st2sensor.outbox.entry import Entry
 
 BUSY_TIMEOUT = 5.0
@@ -28,14 +28,14 @@ def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
     try:
         with closing(sqlite3.connect(outbox, timeout=BUSY_TIMEOUT)) as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
-            query = f"SELECT {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?"
+            query = f"SELECT {committed_column(connection)}, {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?"
             rows = connection.execute(query, (limit,)).fetchall()
     except sqlite3.Error as exception:
         raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
-    return [_event(entry_of(row)) for row in reversed(rows)]
+    return [_event(entry_of(row[1:]), row[0]) for row in reversed(rows)]
 
 
-def _event(entry: Entry) -> Recorded:
+def _event(entry: Entry, committed: float | None) -> Recorded:
     return Recorded(
         seq=0,
         message_id=entry.message_id,
@@ -43,7 +43,7 @@ def _event(entry: Entry) -> Recorded:
         trigger=entry.trigger,
         trigger_type=entry.trigger_type,
         created=entry.created,
-        committed=None,
+        committed=committed,
         settled=None,
         state=State.WAITING,
         reason="",

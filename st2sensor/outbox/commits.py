@@ -127,6 +127,7 @@ class Commits:
         tell_all(items, None)
 
     def _rows(self, batch: Sequence[Submitted]) -> list[Row]:
+        now = time.time()
         accepted = (
             (entry, size)
             for item in batch
@@ -134,7 +135,7 @@ class Commits:
             if entry.reason is None
         )
         return [
-            Row(id=number, entry=entry, size=size)
+            Row(id=number, entry=entry, size=size, committed=now)
             for number, (entry, size) in enumerate(accepted, start=self._backlog.last_id + 1)
         ]
 

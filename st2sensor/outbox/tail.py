@@ -23,11 +23,13 @@ class Row:
 
     :param id: counts up in the order of delivery.
     :param size: its size in bytes.
+    :param committed: when it was put on disk, in seconds since the epoch; None if an earlier version did that.
     """
 
     id: int
     entry: Entry
     size: int
+    committed: float | None = None
 
 
 class Tail:

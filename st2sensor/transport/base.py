@@ -14,12 +14,20 @@ from st2sensor.health import Health
 COMMAND = 8.0
 """Seconds that a command waits for a broker in total."""
 
+CREATED = "st2sensor-created"
+"""Header of an event's message: the time of its dispatch in microseconds since the epoch, in decimal digits."""
+
+MICROSECONDS = 1_000_000
+"""In a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A message on an exchange.
 
     :param id: unique, and the same for repeats, so that consumers can drop duplicates.
+    :param created: when it came into being, in seconds since the epoch; None for messages that are not events.
+        Transports send it as the header CREATED; AMQP also as the message's timestamp, in whole seconds.
     :param mandatory: whether at least one queue must receive the message. Other messages may have no listener.
     """
 
@@ -31,6 +39,12 @@ class Message:
     id: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     mandatory: bool = False
+    created: float | None = None
+
+    @property
+    def created_text(self) -> str | None:
+        """The value of the header CREATED; None for messages that are not events."""
+        return None if self.created is None else str(max(0, int(self.created * MICROSECONDS)))
 
 
 class Publisher(Protocol):

@@ -57,6 +57,7 @@ def trigger_message(
     serializer: str,
     routing_key: str,
     message_id: str,
+    created: float | None = None,
     headers: Mapping[str, str] | None = None,
     encode: Encode | None = None,
 ) -> Message:
@@ -65,6 +66,7 @@ def trigger_message(
     :param body: the trigger instance as JSON.
     :param tagged: whether the payload holds more than JSON.
     :param serializer: `pickle` or `json`.
+    :param created: the time of its dispatch, in seconds since the epoch; None if it is unknown.
     :param encode: function that encodes the body elsewhere, for example in a worker process.
     """
     _, content_type, content_encoding = SERIALIZERS[serializer]
@@ -77,6 +79,7 @@ def trigger_message(
         id=message_id,
         headers=dict(headers or {}),
         mandatory=True,
+        created=created,
     )
 
 

@@ -17,7 +17,7 @@ from st2sensor.errors import BrokerUnavailable
 from st2sensor.health import Health
 from st2sensor.settings import Messaging
 from st2sensor.system.private_file import create
-from st2sensor.transport.base import Message
+from st2sensor.transport.base import CREATED, Message
 
 POLL_INTERVAL = 0.02
 """Seconds between two checks for new messages."""
@@ -188,7 +188,7 @@ def _row(message: Message) -> tuple[object, ...]:
         message.content_type,
         message.content_encoding,
         message.body,
-        json.dumps(message.headers),
+        json.dumps(message.headers if message.created is None else {**message.headers, CREATED: message.created_text}),
     )
 
 

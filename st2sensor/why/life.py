@@ -13,10 +13,12 @@ class Attempt:
 
     :param at: seconds since the epoch; None if unknown.
     :param refusal: why it failed.
+    :param times: number of attempts in a row that it stands for; `refusal` is that of the last one.
     """
 
     at: float | None
     refusal: str
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

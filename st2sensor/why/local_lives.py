@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from st2sensor.errors import OutboxError
-from st2sensor.outbox.database.rows import COLUMNS, entry_of
+from st2sensor.outbox.database.rows import COLUMNS, committed_column, entry_of
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable.payload import plain
 from st2sensor.why.life import EventLife
 
 PAGE = 20
 """Maximum number of events that are returned."""
+
+PREFIX = 8
+"""Number of characters of the shortest beginning of a message_id that is looked for."""
 
 TIMEOUT = 5.0
 """Seconds that one search may take."""
@@ -27,8 +30,8 @@ CHECKED_EVERY = 20_000
 """SQLite's instructions between two looks at the clock."""
 
 QUERIES = {
-    "outbox": f"SELECT NULL, {COLUMNS} FROM outbox WHERE {{}} ORDER BY id DESC LIMIT {PAGE}",
-    "dead letters": f"SELECT reason, {COLUMNS} FROM dead_letters WHERE {{}} ORDER BY id DESC LIMIT {PAGE}",
+    "outbox": f"SELECT NULL, {{committed}}, {COLUMNS} FROM outbox WHERE {{where}} ORDER BY id DESC LIMIT {PAGE}",
+    "dead letters": f"SELECT reason, NULL, {COLUMNS} FROM dead_letters WHERE {{where}} ORDER BY id DESC LIMIT {PAGE}",
 }
 
 
@@ -42,7 +45,11 @@ class LocalLives:
         self._path = path
 
     def named(self, identifier: str) -> list[EventLife]:
-        return self._found("message_id = ?", (identifier,), lambda _: True)
+        """Return the events with a message_id; or, if it has PREFIX characters or more, those that begin with it."""
+        if len(identifier) < PREFIX:
+            return self._found("message_id = ?", (identifier,), lambda _: True)
+        condition = "substr(message_id, 1, ?) = ?"
+        return self._found(condition, (len(identifier), identifier), lambda _: True)
 
     def traced(self, tag: str) -> list[EventLife]:
         # The tag is compared as JSON shows it; what is found is then read.
@@ -52,14 +59,17 @@ class LocalLives:
     def of_trigger(self, ref: str) -> list[EventLife]:
         return self._found('"trigger" = ? OR trigger_type = ?', (ref, ref), lambda _: True)
 
-    def _found(self, condition: str, values: tuple[str, ...], fits: Callable[[EventLife], bool]) -> list[EventLife]:
+    def _found(
+        self, condition: str, values: tuple[str | int, ...], fits: Callable[[EventLife], bool]
+    ) -> list[EventLife]:
         if not self._path.is_file():
             return []
         found: list[EventLife] = []
         with self._open() as connection:
+            committed = committed_column(connection)
             for source, query in QUERIES.items():
-                rows = connection.execute(query.format(condition), values)
-                found += [life_of(entry_of(row[1:], reason=row[0]), source) for row in rows]
+                rows = connection.execute(query.format(where=condition, committed=committed), values)
+                found += [life_of(entry_of(row[2:], reason=row[0]), source, row[1]) for row in rows]
         return sorted(filter(fits, found), key=lambda life: -life.created)[:PAGE]
 
     @contextmanager
@@ -80,10 +90,11 @@ class LocalLives:
             raise OutboxError(f"cannot read the outbox {self._path}: {error}") from error
 
 
-def life_of(entry: Entry, source: str) -> EventLife:
+def life_of(entry: Entry, source: str, committed: float | None = None) -> EventLife:
     """Return the event in an entry of the outbox.
 
     :param source: `outbox` or `dead letters`.
+    :param committed: when the outbox had it on disk, in seconds since the epoch, if that is known.
     """
     body = _body(entry.body)
     trace, payload = body.get("trace_context"), body.get("payload")
@@ -97,7 +108,7 @@ def life_of(entry: Entry, source: str) -> EventLife:
         payload=shown if isinstance(shown, Mapping) else None,
         trace_tag=trace.get("trace_tag") if isinstance(trace, Mapping) else None,
         is_waiting=entry.reason is None,
-        committed=entry.created,
+        committed=committed,
         is_dead=entry.reason is not None,
         reason=entry.reason or "",
         fence=entry.fence,

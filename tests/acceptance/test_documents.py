@@ -16,6 +16,7 @@ import pymongo
 import pytest
 import yaml
 
+from st2sensor.transport.base import CREATED
 from tests.plugins import shared_servers
 from tests.support.servers.mongodb import MongoDB
 from tests.support.servers.rabbitmq import RabbitMQ, parameters
@@ -231,7 +232,10 @@ def test_messages_equal_stackstorms_byte_for_byte_and_wait_for_the_rules_engine(
         wanted = message["properties"]
         assert properties.content_type == wanted["content_type"]
         assert properties.content_encoding == wanted["content_encoding"]
-        assert (properties.headers or {}) == wanted["application_headers"]
+        # StackStorm does not say when an event was dispatched.
+        created = {CREATED: properties.headers[CREATED]}
+        assert int(created[CREATED]) // 1_000_000 == properties.timestamp
+        assert properties.headers == wanted["application_headers"] | created
         assert (properties.delivery_mode, properties.priority) == (wanted["delivery_mode"], wanted["priority"])
 
 

@@ -31,6 +31,7 @@ from tests.support.workspace import ROOT, Container, Workspace, environment, for
 GUIDES = (
     "sensors.md",
     "operations.md",
+    "events.md",
     "configuration.md",
     "migrating.md",
     "troubleshooting.md",
@@ -53,7 +54,8 @@ ENDLESS = re.compile(r"st2sensor (tail|dev|run) |st2sensor logs .* -f$")
 """Goes on until Ctrl-C."""
 
 LOOKS = re.compile(
-    r"(curl|grep|cat|ls) |st2sensor (list|show|top|logs|why|triggers$|rules|key (list|get)|dead-letters (list|show))"
+    r"(curl|grep|cat|ls) "
+    r"|st2sensor (list|show|top|logs|events|why|triggers$|rules|key (list|get)|dead-letters (list|show))"
 )
 """May be tried again until what it shows is so."""
 
@@ -352,6 +354,7 @@ def taken_port(make_site: Callable[..., Site]) -> Iterator[Site]:
 SITES = {
     "sensors.md": "author",
     "operations.md": "operator",
+    "events.md": "operator",
     "operations.md: Start and stop": "idle",
     "operations.md: Dead letters": "trouble",
     "migrating.md": "newcomer",

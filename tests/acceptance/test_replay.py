@@ -62,7 +62,7 @@ def test_what_was_recorded_is_published_in_order_as_it_was_but_for_its_ids(
     embedded: Workspace, listener: Listener, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(embedded.folder, line(1), line(2, 0.2), line(3, 0.3, trigger_type="sample.other"))
-    assert run(embedded, str(path), "--speed", "2", "--to", "sample.tick") == 0
+    assert run(embedded, str(path), "--speed", "2", "--trigger", "sample.tick") == 0
     assert capsys.readouterr().out == "2 published, 0 skipped\n"
     seen = listener.wait_for("sample.tick", 2)
     assert [message.payload for message in seen] == [{"count": 1}, {"count": 2}]

@@ -25,6 +25,10 @@ from bson import Binary, ObjectId
 
 from st2sensor import config
 from st2sensor.cli.commands.why import sources_of
+from st2sensor.history.event import Outcome, State
+from st2sensor.history.file import NAME
+from st2sensor.history.reader import History
+from st2sensor.history.writer import HistoryWriter
 from st2sensor.models import Refusal, Rule, SensorType, Trigger, TriggerType
 from st2sensor.outbox.database.dead_table import BURY
 from st2sensor.outbox.database.file import open_file
@@ -123,8 +127,24 @@ class World:
             trigger=trigger,
             trigger_type="net.event",
             created=self.now - 7,
-            body=json.dumps(body),
+            body=json.dumps(body, separators=(",", ":")),
         )
+
+    def keeps(self, state: State = State.CONFIRMED, *, created: float = 7.0, **changes: Any) -> None:
+        """The history of a container with an event that has left the outbox.
+
+        :param created: seconds ago.
+        """
+        self.has_type()
+        entry = replace(self._entry("m1", PAYLOAD, "net.event"), created=self.now - created)
+        usual: dict[str, Any] = {"settled": self.now - 1, "attempts": 1, "exchange": "x", "routing_key": "k"}
+        outcome = Outcome(entry=entry, state=state, **(usual | changes))
+        with closing(HistoryWriter(self.settings.container.state_dir / NAME, self.settings.history)) as writer:
+            writer.offer([outcome])
+
+    def replays(self) -> None:
+        with closing(History(self.settings.container.state_dir / NAME)) as history:
+            history.add_replays(["m1"], self.now, "a_queue")
 
     def _write(self, query: str, values: Sequence[object]) -> None:
         outbox = self.settings.container.state_dir / "outbox.db"
@@ -292,6 +312,18 @@ HERE: list[tuple[str, str, Seed]] = [
     ("delayed", "m1", lambda world: world.lived(created=world.now - 7200)),
     ("unrouted", "m1", lambda world: world.lived(unrouted=1.0, confirmed=None)),
     ("attempts", "m1", lambda world: world.lived(attempts=[Attempt(at=1.0, refusal="blocked")])),
+    # As a container records them.
+    ("late", "m1", lambda world: world.keeps(is_late=True)),
+    ("replayed", "m1", both(lambda world: world.keeps(), lambda world: world.replays())),
+    ("delayed", TYPE, lambda world: world.keeps(created=7200)),
+    ("unrouted", "deploy-1", lambda world: world.keeps(State.UNROUTED, reason="no queue takes it")),
+    ("attempts", "m1", lambda world: world.keeps(attempts=3, problem="blocked")),
+    ("dead-schema", "m1", lambda world: world.keeps(State.DEAD, reason="it does not fit", attempts=0)),
+    (
+        "criterion",
+        "m1",
+        both(lambda w: w.keeps(), lambda w: w.rule({"trigger.disk": {"type": "gt", "pattern": 90}})),
+    ),
 ]
 """The code that `why` must name, the question, and the cause."""
 

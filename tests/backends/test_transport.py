@@ -16,7 +16,7 @@ from st2sensor.errors import BrokerUnavailable, MessageNotTaken, RoutingKeyForbi
 from st2sensor.transport import local
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
-from st2sensor.transport.base import Message, Subscription, Transport
+from st2sensor.transport.base import CREATED, Message, Subscription, Transport
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
 from tests.plugins.patience import SOON
@@ -77,6 +77,34 @@ def test_a_subscription_gets_what_is_published_from_then_on_in_order(transport: 
         last = message(1201)
         publisher.publish([last])
         assert received(subscription, 1) == [last]
+
+
+def test_the_time_of_dispatch_is_sent(transport: Transport) -> None:
+    with (
+        closing(transport.publisher()) as publisher,
+        closing(transport.subscription([TOPOLOGY.dispatch])) as subscription,
+    ):
+        publisher.connect()
+        subscription.connect()
+        publisher.publish([replace(message(1), created=1_800_000_000.25), message(2)])
+        found = received(subscription, 2)
+        assert [item.headers.get(CREATED) for item in found] == ["1800000000250000", None]
+
+
+def test_other_amqp_clients_read_the_time_of_dispatch(rabbit_server: RabbitMQ) -> None:
+    with (
+        closing(AmqpTransport(Broker(urls=(rabbit_server.url,)), TOPOLOGY).publisher()) as publisher,
+        closing(pika.BlockingConnection(parameters(rabbit_server.url))) as connection,
+    ):
+        publisher.connect()
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, TOPOLOGY.dispatch, routing_key="#")
+        headers = {"st2sensor-fence": "7"}
+        publisher.publish([replace(message(1), created=1_800_000_000.25, headers=headers)])
+        _, properties, _ = channel.basic_get(queue)
+        assert (properties.timestamp, properties.message_id) == (1_800_000_000, "m1")
+        assert properties.headers == {CREATED: "1800000000250000", **headers}
 
 
 def test_each_subscription_gets_everything_of_its_exchanges_and_nothing_else(transport: Transport) -> None:

@@ -1,8 +1,9 @@
-"""`st2sensor replay`: publish the triggers of a recording."""
+"""`st2sensor replay`: publish the triggers of a recording, or events of the history again."""
 
 from __future__ import annotations
 
 import json
+import signal
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -11,17 +12,23 @@ from pathlib import Path
 
 import click
 
+from st2sensor.cli.commands.events import history_of
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
 from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.publishing import REMEDY, objections
+from st2sensor.cli.events.replaying import Replay, wait_until
+from st2sensor.cli.events.target import Target, target_of
 from st2sensor.cli.text import units
+from st2sensor.cli.text.moments import moment_of
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import printable
 from st2sensor.cli.text.progress import NOTICED
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageNotTaken, MessageRefused
+from st2sensor.history.event import State
+from st2sensor.history.filters import Filters, condition
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import isotime, rpc
 from st2sensor.settings import Settings
@@ -31,26 +38,97 @@ from st2sensor.transport.base import COMMAND, Publisher
 SENSOR = "replay"
 """Name used instead of the sensor's, because a recording does not contain that."""
 
-HEARTBEAT = 1.0
-"""Maximum number of seconds between two heartbeats to the broker."""
+PUBLISHED = frozenset({State.CONFIRMED, State.UNROUTED})
+"""States of the events that are replayed unless the user names others: those that were published."""
 
 
 def replay(
     config_files: Sequence[str],
     *,
+    file: Path | None,
+    speed: float | None,
+    at_once: bool,
+    keep_ids: bool,
+    sensor: str | None,
+    triggers: tuple[str, ...],
+    trace: str | None,
+    since: str | None,
+    until: str | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    to: str | None,
+    rate: float | None,
+    after: str | None,
+    dry_run: bool,
+    force: bool,
+    json_output: bool,
+) -> int:
+    """Publish a recording or events of the history; return 1 if anything was skipped.
+
+    Raises RecordingError, AccessDenied, TransportError, StorageError, HistoryError, OutboxError, ConfigError.
+    """
+    of_history = (sensor, trace, since, until, rate, after, *where, *states)
+    is_of_history = dry_run or any(value is not None for value in of_history)
+    if file is not None and is_of_history:
+        raise click.UsageError(
+            "a FILE goes with --trigger, --to, --speed, --at-once, --keep-ids and --force: the other options choose "
+            "events of the history, which needs no FILE"
+        )
+    settings = configured(config_files)
+    target = None if to is None else target_of(to, settings.messaging)
+    if file is not None:
+        published, skipped = _recording(
+            settings, file, 1.0 if speed is None else speed, at_once, triggers, keep_ids, force, target
+        )
+        print_outcome(json_output, f"{published} published, {skipped} skipped", published=published, skipped=skipped)
+        return 0 if not skipped else 1
+    if not is_of_history and not triggers:
+        raise click.UsageError("name a FILE, or choose events of the history, for example with --since 1h")
+    if speed is not None or at_once or keep_ids:
+        raise click.UsageError("--speed, --at-once and --keep-ids go with a FILE")
+    if State.WAITING in states:
+        raise click.UsageError(
+            "--state waiting: these events are still in the outbox, and will be published from there"
+        )
+    filters = Filters(
+        sensor=sensor or "",
+        triggers=frozenset(triggers),
+        trace_tag=trace or "",
+        since=moment_of("--since", since),
+        until=moment_of("--until", until),
+        states=frozenset(map(State, states)) or PUBLISHED,
+        conditions=tuple(map(condition, where)),
+    )
+    with closing(history_of(settings)) as history:
+        run = Replay(settings, history, target=target, rate=rate, force=force, publishes=not dry_run)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            run.run(filters, after)
+        except BaseException:
+            click.echo(f"stopped: {run.tally.published} published; {run.resume()}", err=True)
+            raise
+    for reason, number in run.tally.skipped.items():
+        click.echo(f"{units.count(number, 'event')} skipped: {printable(reason)}", err=True)
+    published, skipped = run.tally.published, run.tally.skipped.total()
+    did = "would be published" if dry_run else "published"
+    cursor = run.tally.cursor or after
+    print_outcome(
+        json_output, f"{published} {did}, {skipped} skipped", published=published, skipped=skipped, cursor=cursor
+    )
+    return 0 if not skipped else 1
+
+
+def _recording(
+    settings: Settings,
     file: Path,
     speed: float,
     at_once: bool,
     types: Sequence[str],
     keep_ids: bool,
     force: bool,
-    json_output: bool,
-) -> int:
-    """Publish a recording; return 1 if anything was skipped.
-
-    Raises RecordingError, AccessDenied, BrokerUnavailable, StorageError.
-    """
-    settings = configured(config_files)
+    target: Target | None,
+) -> tuple[int, int]:
+    """Publish a recording; return how many triggers were published, and how many skipped."""
     chosen = [
         (line, instance) for line, instance in recording.read(file) if not types or instance.trigger_type in types
     ]
@@ -63,16 +141,15 @@ def replay(
         publisher.connect()
         for line, instance in _paced(accepted, publisher, None if at_once else speed):
             try:
-                if publisher.publish([message_of(_entry(instance, keep_ids), settings.messaging)]):
+                message = message_of(_entry(instance, keep_ids), settings.messaging)
+                if publisher.publish([message if target is None else target.addressed(message)]):
                     raise MessageNotTaken(f"{file}:{line}: no queue takes it; {REMEDY}")
                 published += 1
             except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
                 click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
                 # The broker closes the channel when it refuses a message.
                 publisher.connect()
-    skipped = len(chosen) - published
-    print_outcome(json_output, f"{published} published, {skipped} skipped", published=published, skipped=skipped)
-    return 0 if published == len(chosen) else 1
+    return published, len(chosen) - published
 
 
 def _objections(settings: Settings, chosen: Sequence[tuple[int, Instance]]) -> dict[int, str]:
@@ -104,14 +181,8 @@ def _paced(
         if due - time.monotonic() > NOTICED:
             wait = units.span(due - time.monotonic())
             click.echo(f"line {line} follows in {wait}; --at-once and --speed shorten this", err=True)
-        _wait_until(due, publisher)
+        wait_until(due, publisher)
         yield line, instance
-
-
-def _wait_until(due: float, publisher: Publisher) -> None:
-    while (remaining := due - time.monotonic()) > 0:
-        time.sleep(min(remaining, HEARTBEAT))
-        publisher.keep_alive()
 
 
 def _entry(instance: Instance, keep_id: bool) -> Entry:

@@ -6,10 +6,24 @@ from pathlib import Path
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded, trigger_types
+from st2sensor.cli.declarations.events import filters
+from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded
 from st2sensor.cli.invocation import runs
 
 section = click.Group("For authors of sensors")
+
+
+def _rate(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """Return the number of events in a second that a text such as `100/s` or `100` names."""
+    if text is None:
+        return None
+    try:
+        rate = float(text.removesuffix("/s"))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise click.BadParameter(f"{text!r} is not a rate: write for example 100/s", context, parameter)
+    return rate
 
 
 @section.command(
@@ -138,37 +152,40 @@ def run() -> None:
     epilog=examples(
         "st2sensor dev packs/linux --record seen.jsonl",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
-        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --to linux.file_watch.line",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --trigger linux.file_watch.line",
+        "st2sensor replay --since 14:00 --until 15:00 --to new_consumer --rate 100/s",
+        "st2sensor replay --since 1d --state dead --dry-run",
     )
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
     metavar="N",
-    help="Replay N times as fast as recorded.",
+    help="With FILE: N times as fast as recorded.  [default: 1]",
 )
-@click.option("--at-once", is_flag=True, help="Publish without pauses.")
+@click.option("--at-once", is_flag=True, help="With FILE: without pauses.")
+@filters
+@click.option("--to", metavar="TARGET", help="Publish to this queue, or to EXCHANGE:KEY, instead of to all consumers.")
+@click.option("--rate", callback=_rate, metavar="N/s", help="Publish at most N events in a second.")
+@click.option("--after", metavar="CURSOR", help="Continue where an earlier replay has stopped; it printed CURSOR.")
+@click.option("--dry-run", is_flag=True, help="Publish nothing, and say how many events would be.")
 @click.option(
-    "--to",
-    "types",
-    multiple=True,
-    metavar="TYPE",
-    shell_complete=trigger_types,
-    help="Publish only triggers of this type. May be repeated.",
-)
-@click.option(
-    "--keep-ids", is_flag=True, help="Keep the recorded message_id. Consumers may then drop the messages as duplicates."
+    "--keep-ids",
+    is_flag=True,
+    help="With FILE: keep the recorded message_id. Consumers may then drop the messages as duplicates.",
 )
 @click.option("--force", is_flag=True, help="Publish unknown and invalid triggers as well.")
 @as_json
 @runs("st2sensor.cli.commands.replay:replay")
 def replay() -> None:
-    """Publish the triggers of a recording.
+    """Publish events of the history or of a recording again.
 
-    Reads a FILE that --record wrote, and publishes in order and at the recorded pace. If any line of the file is
+    Without FILE, events of the history are published in the order in which they left the outbox, with the same
+    message_id and the header st2sensor-replayed. Only events that were published before, unless --state says otherwise;
+    dead letters are published if they fit the schemas of today. If it is stopped, --after continues.
+
+    With FILE, which --record wrote, it publishes in order and at the recorded pace. If any line of the file is
     malformed, nothing is published. Triggers that are unknown here, or do not match their schema, are skipped.
     """
 

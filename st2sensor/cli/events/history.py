@@ -15,7 +15,7 @@ from st2sensor.cli.text.printable import in_line
 from st2sensor.history.event import Recorded, State
 from st2sensor.portable import isotime
 
-SHOWN_ID = 8
+SHOWN_ID = 10
 """Number of characters of a message_id in a table. They nearly always suffice to find the event."""
 
 COLOURS = {State.CONFIRMED: "green", State.WAITING: "yellow", State.UNROUTED: "yellow", State.DEAD: "red"}

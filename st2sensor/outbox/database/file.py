@@ -18,7 +18,8 @@ INCREMENTAL = 2
 TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
-    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, fence INTEGER
+    trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, fence INTEGER,
+    committed REAL
 );
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
@@ -30,6 +31,7 @@ INSERT OR IGNORE INTO run_clock VALUES (1, 0);
 """
 ADDED = (
     ("outbox", "fence", "INTEGER"),
+    ("outbox", "committed", "REAL"),
     ("dead_letters", "fence", "INTEGER"),
     ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
     ("dead_letters", "unrouted", "INTEGER NOT NULL DEFAULT 0"),

@@ -30,6 +30,12 @@ def page(connection: sqlite3.Connection, table: str, after: int) -> list[int]:
     return found
 
 
+def committed_column(connection: sqlite3.Connection) -> str:
+    """Return the SQL expression for when a row of the outbox was put on disk. An earlier version has no such column."""
+    columns = connection.execute("PRAGMA table_info(outbox)")
+    return "committed" if any(row[1] == "committed" for row in columns) else "NULL"
+
+
 def columns_of(entry: Entry) -> tuple[object, ...]:
     """Return an entry's values of COLUMNS."""
     return (

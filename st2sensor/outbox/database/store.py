@@ -29,8 +29,8 @@ from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
 
-INSERT = f"INSERT INTO outbox (id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-AFTER = f"SELECT id, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+INSERT = f"INSERT INTO outbox (id, committed, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+AFTER = f"SELECT id, committed, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
 
 PAGE = 4096
 """Bytes of SQLite's pages."""
@@ -139,7 +139,7 @@ class Store:
             self._reserve.take(2 * size if size > self._reserve.commit else 0)
         with self._transaction(connection):
             connection.execute("DELETE FROM outbox WHERE id > ?", (last_id,))
-            connection.executemany(INSERT, [(row.id, *columns_of(row.entry)) for row in rows])
+            connection.executemany(INSERT, [(row.id, row.committed, *columns_of(row.entry)) for row in rows])
             self.graveyard.bury(dead, settled)
             connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
         if dead:
@@ -153,7 +153,7 @@ class Store:
         try:
             for number, entry in enumerate(entries):
                 try:
-                    connection.execute(INSERT, (last_id + 1 + number, *columns_of(entry)))
+                    connection.execute(INSERT, (last_id + 1 + number, None, *columns_of(entry)))
                 except Exception as exception:
                     if heals(exception):
                         raise
@@ -257,7 +257,7 @@ class Store:
     def rows(self, ids: Sequence[int]) -> list[Row]:
         """Return the rows with these ids, in order, as many as a window holds."""
         marks = ", ".join("?" * len(ids[:VARIABLES]))
-        query = f"SELECT id, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
+        query = f"SELECT id, committed, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
         with self._read() as reader:
             return window(map(_row, reader.execute(query, tuple(ids[:VARIABLES]))))
 
@@ -292,5 +292,7 @@ def ranges(settled: Iterable[Settled]) -> list[tuple[int, int]]:
 
 
 def _row(columns: tuple[Any, ...]) -> Row:
-    entry = entry_of(columns[1:])
-    return Row(id=columns[0], entry=entry, size=size_of(entry))
+    identifier, committed, *rest = columns
+    entry = entry_of(rest)
+    known = committed if isinstance(committed, float) else None
+    return Row(id=identifier, entry=entry, size=size_of(entry), committed=known)

@@ -116,7 +116,8 @@ def of_life(facts: Facts) -> Iterator[Finding]:
         yield from _waiting(facts, life)
     if life.attempts:
         last = life.attempts[-1]
-        yield note("attempts", f"publishing it failed {len(life.attempts)} times, at last: {last.refusal}")
+        times = sum(attempt.times for attempt in life.attempts)
+        yield note("attempts", f"publishing it failed {times} time{'s' * (times > 1)}, at last: {last.refusal}")
     if life.unrouted is not None:
         yield cause(
             "unrouted",

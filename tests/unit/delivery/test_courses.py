@@ -26,7 +26,7 @@ class Kept(NoHistory):
 
 
 def row(number: int) -> Row:
-    return Row(id=number, entry=entry(number), size=1)
+    return Row(id=number, entry=entry(number), size=1, committed=40.0)
 
 
 def message(*, late: bool = False) -> Message:
@@ -54,6 +54,7 @@ def test_a_confirmed_event_is_recorded_with_its_route() -> None:
     assert recorded(courses, [row(1), row(2)], State.CONFIRMED) == [True]
     first, second = kept.outcomes
     assert (first.state, first.settled, first.attempts, first.problem) == ("confirmed", 50.0, 1, "")
+    assert first.committed == 40.0
     assert (first.exchange, first.routing_key, first.is_late, second.is_late) == ("st2.dispatch", "key", False, True)
 
 
