@@ -94,7 +94,7 @@ class Receiver:
         until = time.monotonic() + LATER
         while len(self.events) < number:
             assert time.monotonic() < until, f"{len(self.events)} of {number} events after {self.asked} requests"
-            time.sleep(0.02)  # noqa: TID251 (polls another process)
+            time.sleep(0.02)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_target_that_fails_hangs_and_restarts_gets_every_event_in_order(
     until = time.monotonic() + LATER
     while receiver.asked < asked + 2:
         assert time.monotonic() < until
-        time.sleep(0.02)  # noqa: TID251 (polls another process)
+        time.sleep(0.02)
     receiver.answers = lambda: 410
     # A refusal is told everywhere, without the path and the query of the URL.
     until = time.monotonic() + LATER
