@@ -145,12 +145,12 @@ def test_a_target_that_fails_hangs_and_restarts_gets_every_event_in_order(
     receiver.answers = lambda: 410
     # A refusal is told everywhere, without the path and the query of the URL.
     until = time.monotonic() + LATER
-    listed = embedded.run("st2sensor", "list")
+    listed = embedded.run("st2sensor", "--config-file", str(embedded.config), "list")
     while "HTTP 410" not in listed.stderr:
         assert time.monotonic() < until, listed.stderr
-        listed = embedded.run("st2sensor", "list")
+        listed = embedded.run("st2sensor", "--config-file", str(embedded.config), "list")
     assert f"push to inventory (http://127.0.0.1:{receiver.port}): HTTP 410" in listed.stderr
-    assert "HTTP 410" in embedded.run("st2sensor", "show", "p.Counts").stdout
+    assert "HTTP 410" in embedded.run("st2sensor", "--config-file", str(embedded.config), "show", "p.Counts").stdout
     _, ready = api.get("/ready")
     assert any("HTTP 410" in note for note in ready["notes"])
     receiver.answers = lambda: 204
