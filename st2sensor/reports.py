@@ -210,6 +210,41 @@ class SharingReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushReport:
+    """A push target. Counts begin with the container.
+
+    :param url: scheme and host of its URL.
+    :param lag: number of events that its cursor has not passed; its filters may not accept all of them.
+    :param lag_seconds: how long ago the oldest event that it lacks left the outbox.
+    :param delivered: number of events that it has taken.
+    :param failures: number of rounds that it has not taken completely.
+    :param gaps: number of times that the history was cut before it took all events.
+    :param missed: maximum number of events that it lacks for this reason.
+    :param problem: what is wrong with it; empty if nothing is.
+    :param failing_since: when it failed first since its last success; None if it does not fail.
+    """
+
+    name: str
+    url: str
+    lag: int
+    lag_seconds: float
+    delivered: int
+    failures: int
+    gaps: int
+    missed: int
+    problem: str
+    failing_since: float | None
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, or was, in a line; empty if nothing is."""
+        found = [self.problem] if self.problem else []
+        if self.gaps:
+            found.append(f"{self.gaps} gaps: up to {self.missed} events were cut from the history before it took them")
+        return f"push to {self.name} ({self.url}): {'; '.join(found)}" if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
     """The container.
 
@@ -227,6 +262,7 @@ class NodeReport:
     :param cpu: seconds of processor time of that process.
     :param notes: problems that do not affect anything the container needs.
     :param sharing: its part in sharing sensors; None if they are not shared.
+    :param push: the push targets.
     """
 
     name: str
@@ -247,6 +283,7 @@ class NodeReport:
     cpu: float
     notes: tuple[str, ...] = ()
     sharing: SharingReport | None = None
+    push: tuple[PushReport, ...] = ()
 
     @property
     def is_ready(self) -> bool:

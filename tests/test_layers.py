@@ -36,10 +36,12 @@ ORDER = {
         dispatch
         delivery
         why
+        api
+        push
         wrapper
         testing
         container
-        core_pack api
+        core_pack
         status
         cli
         __main__
@@ -129,7 +131,7 @@ OWNERS: dict[str, str | tuple[str, ...]] = {
     "jinja2": "packs.configuration.rendering",
     "packaging": "packs.validation",
     "statsd": "delivery.statsd",
-    "aiohttp": ("status", "api", "core_pack.webhooks"),
+    "aiohttp": ("status", "api", "push", "core_pack.webhooks"),
     "apscheduler": "core_pack.timers",
     "prometheus_client": "status",
     "uvloop": "cli",

@@ -20,7 +20,7 @@ from st2sensor.config.files import files_of, misspelt, parse
 from st2sensor.config.log import log
 from st2sensor.config.sections import section
 from st2sensor.errors import ConfigError
-from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, Outbox, Payloads, Settings
+from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, Outbox, Payloads, Push, Settings
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
@@ -70,6 +70,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
         messaging=messaging,
         outbox=section(Outbox, options.outbox),
         history=section(History, options.history),
+        push=section(Push, options.push, targets=resolve(options.push.targets) if options.push.targets else None),
         content=_content(options, resolve),
         container=container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(

@@ -5,7 +5,7 @@ from st2sensor.settings.container import Container, Restarts, Sharing
 from st2sensor.settings.content import Content
 from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
-from st2sensor.settings.events import History, Outbox, Payloads
+from st2sensor.settings.events import History, Outbox, Payloads, Push
 from st2sensor.settings.observing import Log, Metrics
 from st2sensor.settings.tree import Settings
 
@@ -21,6 +21,7 @@ __all__ = [
     "Metrics",
     "Outbox",
     "Payloads",
+    "Push",
     "Restarts",
     "Settings",
     "Sharing",

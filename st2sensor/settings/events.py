@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +60,17 @@ class History:
     max_age: float = 7.0
     max_bytes: int = 1_000_000_000
     payloads: str = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """`[push]`.
+
+    :param targets: file that lists the targets; None for no targets.
+    :param timeout: seconds that a request may take.
+    :param retry_max: maximum number of seconds between two attempts, before jitter.
+    """
+
+    targets: Path | None = None
+    timeout: float = 10.0
+    retry_max: float = 60.0

@@ -9,7 +9,7 @@ from st2sensor.settings.container import Container
 from st2sensor.settings.content import Content
 from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
-from st2sensor.settings.events import History, Outbox, Payloads
+from st2sensor.settings.events import History, Outbox, Payloads, Push
 from st2sensor.settings.observing import Log, Metrics
 
 
@@ -37,4 +37,5 @@ class Settings:
     metrics: Metrics
     system_user: str
     payloads: Payloads
+    push: Push
     warnings: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from st2sensor.dispatch.traffic import LATENCIES
-from st2sensor.reports import ELSEWHERE, STATES, NodeReport, SensorReport, SharingReport
+from st2sensor.reports import ELSEWHERE, STATES, NodeReport, PushReport, SensorReport, SharingReport
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -69,6 +69,29 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
     ),
 }
 """Gauges for each sensor, with help and value. A value of None omits the sample."""
+
+PUSH_GAUGES: dict[str, tuple[str, Callable[[PushReport], float]]] = {
+    "st2sensor_push_lag": ("Events that a push target's cursor has not passed.", lambda report: report.lag),
+    "st2sensor_push_lag_seconds": (
+        "How long ago the oldest event that a push target lacks left the outbox.",
+        lambda report: report.lag_seconds,
+    ),
+}
+"""Gauges for each push target, with help and value."""
+
+PUSH_COUNTERS: dict[str, tuple[str, Callable[[PushReport], float]]] = {
+    "st2sensor_push_delivered": ("Events that a push target has taken.", lambda report: report.delivered),
+    "st2sensor_push_failures": ("Attempts that a push target failed.", lambda report: report.failures),
+    "st2sensor_push_gaps": (
+        "Times that the history was cut before a push target took all events.",
+        lambda report: report.gaps,
+    ),
+    "st2sensor_push_missed": (
+        "Most events that a push target lacks because the history was cut.",
+        lambda report: report.missed,
+    ),
+}
+"""Counters for each push target, with help and value."""
 
 SHARED_GAUGES: dict[str, tuple[str, Callable[[SharingReport], float]]] = {
     "st2sensor_sensors_held": ("Sensors that this container holds.", lambda report: report.held),
@@ -135,7 +158,17 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
         yield GaugeMetricFamily(name, text, value=float(value))
     yield CounterMetricFamily("st2sensor_container_cpu_seconds", "Processor time of the container.", value=node.cpu)
     yield _latency(node)
+    yield from _of_push(node.push)
     yield from _of_sharing(node.sharing, up.get("leases"))
+
+
+def _of_push(targets: Sequence[PushReport]) -> Iterable[Metric]:
+    for kind, measures in ((GaugeMetricFamily, PUSH_GAUGES), (CounterMetricFamily, PUSH_COUNTERS)):
+        for name, (text, measure) in measures.items():
+            family = kind(name, text, labels=["target"])
+            for report in targets:
+                family.add_metric([report.name], float(measure(report)))
+            yield family
 
 
 def _of_sharing(sharing: SharingReport | None, is_renewed: bool | None) -> Iterable[Metric]:

@@ -133,6 +133,8 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
         for check in checks
         if check.name != "sensors" and not (check.name == "routing keys" and report.held_back)
     ]
+    targets = () if container is None else container.push
+    found += [("push", Text(target.trouble, "yellow")) for target in targets if target.trouble]
     if report.held_back:
         found.append(("held back", Text(report.held_back, "red")))
     hang = report.hang

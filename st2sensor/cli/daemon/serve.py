@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -38,7 +39,7 @@ from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.encoder import Encoder
 from st2sensor.dispatch.traffic import Traffic
-from st2sensor.errors import SensorNotFound
+from st2sensor.errors import ConfigError, SensorNotFound
 from st2sensor.history.file import NAME
 from st2sensor.history.writer import HistoryWriter, NoHistory, Record
 from st2sensor.models import Member
@@ -57,6 +58,9 @@ from st2sensor.system.lazy import resolve
 from st2sensor.system.threads import Threads
 from st2sensor.transport import open_transport
 from st2sensor.transport.topology import Topology
+
+if TYPE_CHECKING:
+    from st2sensor.push.thread import PushThread
 
 PR_SET_DUMPABLE = 4
 
@@ -117,6 +121,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
 
         outbox = stack.enter_context(closing(Outbox(state_dir / "outbox.db", settings.outbox, record_dead)))
         history = stack.enter_context(closing(_history(settings, state_dir)))
+        push = _push(settings, state_dir) if only is None else None
         catalogue = Catalogue()
         traffic = Traffic()
         sharing = None if only else settings.container.sharing
@@ -156,7 +161,11 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             unrouted_keys=lambda: delivery.unrouted_keys,
             audience=lambda: audience.health,
             history=history,
+            push=tuple if push is None else push.reports,
         )
+        if push is not None:
+            push.start()
+            stack.callback(push.close)
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
         make_page = _page(settings, catalogue, state_dir)
         participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
@@ -222,6 +231,24 @@ def _history(settings: Settings, state_dir: Path) -> Record:
         return NoHistory()
     node = settings.container.node_name
     return HistoryWriter(state_dir / NAME, options, durability=settings.outbox.durability, node=node)
+
+
+def _push(settings: Settings, state_dir: Path) -> PushThread | None:
+    """Return the thread that serves push targets; None if there are none. Raises ConfigError.
+
+    Its libraries are loaded only if they are needed.
+    """
+    if settings.push.targets is None:
+        return None
+    targets = resolve("st2sensor.push.targets:read")(settings.push.targets)
+    if not settings.history.enable:
+        raise ConfigError("[push] targets: push sends events of the history: set [history] enable = true")
+    if settings.history.payloads != "full":
+        LOG.warning("push sends events without payloads, because of [history] payloads = none")
+    thread: PushThread = resolve("st2sensor.push.thread:PushThread")(
+        targets, state_dir / NAME, state_dir / "push", settings.push
+    )
+    return thread
 
 
 def _page(settings: Settings, catalogue: Catalogue, state_dir: Path) -> MakePage | None:

@@ -35,16 +35,19 @@ def every(settings: Settings) -> list[SensorReport]:
 
 
 def troubles_of(settings: Settings) -> list[str]:
-    """Return a line for each service that this host's containers need and cannot use, such as the broker.
+    """Return a line for each service that this host's containers need and cannot use, such as the broker, and
+    for each push target in trouble.
 
     Raises ContainerForbidden.
     """
     found: dict[str, None] = {}
     for path in all_reached(settings.container.state_dir):
         with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
-            for check in node_of(container).checks:
+            node = node_of(container)
+            for check in node.checks:
                 if not check.ok and check.name not in OF_SENSORS:
                     found[f"{check.name}: {check.reason}"] = None
+            found |= dict.fromkeys(report.trouble for report in node.push if report.trouble)
     return list(found)
 
 

@@ -1,4 +1,4 @@
-"""The options of `[messaging]` and `[outbox]`."""
+"""The options of `[messaging]`, `[outbox]`, `[history]` and `[push]`."""
 
 from __future__ import annotations
 
@@ -117,5 +117,15 @@ HISTORY = [
         default="full",
         choices=["full", "none"],
         help="whether events are kept with their payloads; a pack's override takes precedence",
+    ),
+]
+PUSH = [
+    cfg.StrOpt("targets", help="YAML file with the targets that events are sent to over HTTP; unset: none"),
+    cfg.FloatOpt("timeout", default=10.0, min=0.1, help="seconds that a target has to answer a request"),
+    cfg.FloatOpt(
+        "retry_max",
+        default=60.0,
+        min=0.1,
+        help="maximum number of seconds between two attempts to send an event; attempts never stop",
     ),
 ]

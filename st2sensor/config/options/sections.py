@@ -5,7 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from st2sensor.config.options.container import SENSORCONTAINER
-from st2sensor.config.options.delivery import HISTORY, MESSAGING, OUTBOX
+from st2sensor.config.options.delivery import HISTORY, MESSAGING, OUTBOX, PUSH
 from st2sensor.config.options.observing import LOG, METRICS, SYSLOG
 
 DATABASE = [
@@ -157,6 +157,7 @@ GROUPS = {
     "messaging": MESSAGING,
     "outbox": OUTBOX,
     "history": HISTORY,
+    "push": PUSH,
     "content": CONTENT,
     "packs": PACKS,
     "system": SYSTEM,

@@ -10,6 +10,7 @@ from st2sensor.dispatch.traffic import Traffic
 from st2sensor.health import Health
 from st2sensor.history.writer import Record
 from st2sensor.outbox.outbox import Outbox
+from st2sensor.reports import PushReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Pipeline:
     :param held_of: returns a text for each sensor whose triggers are waiting for that reason.
     :param unrouted_keys: returns the routing keys that no queue takes now.
     :param history: records events that leave the outbox.
+    :param push: returns the state of the push targets.
     :param audience: returns whether the consumers of triggers can read the serializer.
     """
 
@@ -33,3 +35,4 @@ class Pipeline:
     unrouted_keys: Callable[[], Sequence[str]]
     audience: Callable[[], Health]
     history: Record
+    push: Callable[[], tuple[PushReport, ...]] = tuple

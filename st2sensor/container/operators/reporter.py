@@ -136,6 +136,7 @@ class Reporter:
             cpu=usage.cpu,
             notes=self.notes(),
             sharing=self._sharing(),
+            push=self._pipeline.push(),
         )
 
     def throughput(self) -> tuple[int, int]:
@@ -172,7 +173,8 @@ class Reporter:
         locations = self._locations()
         found = summaries(judged(self._sensor(ref, locations)) for ref in self._refs())
         unrouted = told(self._outbox.unrouted, self._pipeline.unrouted_keys())
-        return (*found, *filter(None, [self._pipeline.audience().reason, unrouted]))
+        pushed = (report.trouble for report in self._pipeline.push())
+        return (*found, *filter(None, [self._pipeline.audience().reason, unrouted, *pushed]))
 
     def _refs(self) -> list[str]:
         """Return the references of all sensors, sorted."""

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from st2sensor.container.operators.locations import STATES as NODE_STATES
 from st2sensor.container.supervision.child import State
 from st2sensor.dispatch.traffic import LATENCIES
-from st2sensor.reports import Check, NodeReport, Notice, Poll, SensorReport, SharingReport
+from st2sensor.reports import Check, NodeReport, Notice, Poll, PushReport, SensorReport, SharingReport
 from st2sensor.status.exposition import exposed
 from tests.support.command_lines import accept
 from tests.support.workspace import ROOT
@@ -62,6 +62,11 @@ COUNTED = (
     "st2sensor_lease_losses",
     "st2sensor_sensors_held",
     "st2sensor_sensors_unheld",
+    "st2sensor_push_lag",
+    "st2sensor_push_delivered",
+    "st2sensor_push_failures",
+    "st2sensor_push_gaps",
+    "st2sensor_push_missed",
 )
 """Numbers of things, and yes or no: they have no unit."""
 
@@ -90,6 +95,20 @@ def page(*, is_shared: bool = True) -> str:
         latency_sum=4.0,
         memory=1,
         cpu=1.0,
+        push=(
+            PushReport(
+                name="t",
+                url="http://h",
+                lag=3,
+                lag_seconds=4.5,
+                delivered=5,
+                failures=1,
+                gaps=1,
+                missed=2,
+                problem="",
+                failing_since=None,
+            ),
+        ),
         sharing=None
         if not is_shared
         else SharingReport(
@@ -180,7 +199,7 @@ def test_every_series_is_there_once_and_has_labels_that_are_its_own() -> None:
     seen = [(sample.name, *sorted(sample.labels.items())) for family in FAMILIES.values() for sample in family.samples]
     assert len(seen) == len(set(seen))
     for name, labels in LABELS.items():
-        assert labels - ADDED <= {"sensor", "state", "le", "version", "node"}, name
+        assert labels - ADDED <= {"sensor", "state", "le", "version", "node", "target"}, name
     assert not ADDED & set().union(*(sample.labels for sample in SAMPLES.values()))
 
 
