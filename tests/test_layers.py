@@ -82,6 +82,7 @@ ORDER = {
         yaml_files registrable storable bundled
         metadata
         discovery overrides
+        instances
         configuration
         code
         registration

@@ -16,6 +16,9 @@ FENCE = "st2sensor-fence"
 LATE = "st2sensor-late"
 """Header of a shared sensor's messages: set if that lease was over at the time of publishing."""
 
+SENSOR = "st2sensor-sensor"
+"""Header of every message: the reference of the sensor, or of the instance, that dispatched the event."""
+
 ROUTING_KEY_LIMIT = 255
 """Maximum size of a routing key in AMQP, in bytes."""
 
@@ -28,7 +31,7 @@ def message_of(entry: Entry, messaging: Messaging, *, late: bool = False, encode
 
     Raises ValueError for a body that is not JSON, and Undeliverable for a body that consumers cannot accept.
     """
-    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
+    headers = {SENSOR: entry.sensor} | ({} if entry.fence is None else {FENCE: str(entry.fence)})
     return trigger_message(
         entry.body,
         tagged=entry.tagged,
