@@ -27,7 +27,7 @@ class S(Sensor):
         time.sleep(1000)
 
     def add_trigger(self, trigger):
-        print("asked for", trigger["parameters"]["path"])
+        print("asked for", trigger["parameters"].get("path"))
 """
 
 TYPES = [
@@ -87,12 +87,6 @@ def states(workspace: Workspace) -> dict[str, str]:
     return {item["ref"]: item["state"] for item in json.loads(command(workspace, "list", "--json"))}
 
 
-@pytest.fixture(params=["embedded", "servers"])
-def workspace(request: pytest.FixtureRequest) -> Workspace:
-    found: Workspace = request.getfixturevalue(request.param)
-    return found
-
-
 def test_a_class_runs_in_instances_that_are_sensors_of_their_own(workspace: Workspace) -> None:
     make(workspace)
     write(workspace, GOOD)
@@ -125,9 +119,9 @@ def test_a_class_runs_in_instances_that_are_sensors_of_their_own(workspace: Work
 
     # A change to one restarts one; one that is gone stops.
     write(workspace, REPLACED)
-    told = workspace.reload_well()
-    assert "p.S@two  changed" in told
-    assert "p.S@off  removed" in told
+    told = " ".join(workspace.reload_well().split())
+    assert "p.S@two changed" in told
+    assert "p.S@off removed" in told
     assert "p.S@one" not in told
     places = [item.payload["place"] for item in listener.wait_for("p.here", 3)]
     assert sorted(places) == ["elsewhere", "here", "there"]
@@ -229,27 +223,27 @@ MANY = 1000
 
 
 @pytest.mark.soak
-def test_a_reload_with_a_thousand_instances_is_quick_and_restarts_only_what_changed(servers: Workspace) -> None:
-    make(servers)
+def test_a_reload_with_a_thousand_instances_is_quick_and_restarts_only_what_changed(served: Workspace) -> None:
+    make(served)
     listed = {f"i{number}": {"config": {"place": f"place {number}"}} for number in range(MANY)}
-    write(servers, {"p.S": {name: {**values, "enabled": int(name[1:]) < 40} for name, values in listed.items()}})
-    listener = servers.listen()
+    write(served, {"p.S": {name: {**values, "enabled": int(name[1:]) < 40} for name, values in listed.items()}})
+    listener = served.listen()
     began = time.monotonic()
-    servers.reload_well()
+    served.reload_well()
     first = time.monotonic() - began
-    container = servers.start()
+    container = served.start()
     seen = listener.wait_for("p.here", 40, AT_LAST)
     assert {(item.headers["st2sensor-sensor"], item.payload["place"]) for item in seen} == {
         (f"p.S@i{number}", f"place {number}") for number in range(40)
     }
     before = ids(container)
     listed["i7"]["config"]["place"] = "another place"
-    write(servers, {"p.S": {name: {**values, "enabled": int(name[1:]) < 40} for name, values in listed.items()}})
+    write(served, {"p.S": {name: {**values, "enabled": int(name[1:]) < 40} for name, values in listed.items()}})
     began = time.monotonic()
-    told = servers.reload_well()
+    told = " ".join(served.reload_well().split())
     second = time.monotonic() - began
     print(f"{MANY} instances: {first:.1f} s to register, {second:.1f} s to register again")
-    assert "p.S@i7  changed" in told
+    assert "p.S@i7 changed" in told
     assert second <= 5 * FACTOR
     last = listener.wait_for("p.here", 41, AT_LAST)[-1]
     assert (last.headers["st2sensor-sensor"], last.payload["place"]) == ("p.S@i7", "another place")
