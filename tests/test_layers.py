@@ -84,6 +84,7 @@ ORDER = {
         yaml_files registrable storable bundled
         metadata
         discovery overrides
+        instances
         configuration
         code
         registration

@@ -103,6 +103,7 @@ def _content(options: cfg.ConfigOpts, resolve: Callable[[str], Path]) -> Content
         configs_path=base_path / "configs",
         virtualenvs_path=base_path / "virtualenvs",
         overrides_path=base_path / "overrides",
+        instances_path=base_path / "instances",
         enable_common_libs=options.packs.enable_common_libs,
         shadow_stackstorm=options.packs.shadow_stackstorm,
         core_sensors=enabled_sensors(options),

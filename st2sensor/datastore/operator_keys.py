@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.errors import DatastoreError, KeyNotFound
-from st2sensor.models import Change, KeyValue
+from st2sensor.errors import DatastoreError, KeyNotFound, ValueRefused
+from st2sensor.models import SYSTEM_SCOPE, Change, KeyValue
 from st2sensor.portable.isotime import utc_now
-from st2sensor.portable.keyspace import SCOPES, check_name, check_value, expiry
+from st2sensor.portable.keyspace import SCOPES, SEPARATOR, check_name, check_value, expiry
 from st2sensor.storage.base import Storage
 
 
@@ -76,6 +76,26 @@ class OperatorKeys:
         if removed is None:
             raise _missing(scope, name)
         return Change(old=removed, new=None)
+
+    def move(self, old: str, new: str) -> Sequence[Change]:
+        """Give all keys of one sensor to another one, and return the changes. A repeated call finishes an earlier one.
+
+        Raises ValueRefused, and does nothing, if the other sensor has a different value for one of the keys.
+
+        :param old: reference of the sensor that has them, for example `p.S`; `new`, for example `p.S@prod`.
+        """
+        start, now = f"{old}{SEPARATOR}", self._now()
+        found = self._storage.list_values(SYSTEM_SCOPE, start, now)
+        moved = [replace(entry, name=f"{new}{SEPARATOR}{entry.name.removeprefix(start)}", id=None) for entry in found]
+        for entry in moved:
+            check_name(entry.name)
+            known = self._storage.get_value(SYSTEM_SCOPE, entry.name, now)
+            if known is not None and (known.value, known.secret) != (entry.value, entry.secret):
+                raise ValueRefused(f"{entry.name} already has another value; delete one of the two keys")
+        # A crash in between leaves some keys twice, but loses none.
+        stored = [self._storage.put_value(entry, now) for entry in moved]
+        removed = [self._storage.remove_value(SYSTEM_SCOPE, entry.name, now) for entry in found]
+        return stored + [Change(old=entry, new=None) for entry in removed if entry is not None]
 
     def reencrypt(self) -> Iterator[tuple[KeyValue, bool | DatastoreError]]:
         """Encrypt every secret with the current key.

@@ -18,6 +18,8 @@ LATE = "st2sensor-late"
 
 REPLAYED = "st2sensor-replayed"
 """Header of a replayed event's message: the time of the replay in microseconds since the epoch, in decimal digits."""
+SENSOR = "st2sensor-sensor"
+"""Header of every message: the reference of the sensor, or of the instance, that dispatched the event."""
 
 ROUTING_KEY_LIMIT = 255
 """Maximum size of a routing key in AMQP, in bytes."""
@@ -39,7 +41,7 @@ def message_of(
 
     Raises ValueError for a body that is not JSON, and Undeliverable for a body that consumers cannot accept.
     """
-    headers = {} if entry.fence is None else {FENCE: str(entry.fence)}
+    headers = {SENSOR: entry.sensor} | ({} if entry.fence is None else {FENCE: str(entry.fence)})
     return trigger_message(
         entry.body,
         tagged=entry.tagged,

@@ -3,17 +3,20 @@
 from st2sensor.models.datastore import SYSTEM_SCOPE, USER_SCOPE, Batch, Change, KeyValue
 from st2sensor.models.entities import Entity
 from st2sensor.models.packs import CORE_PACK, Pack
-from st2sensor.models.sensors import Overrides, Registration, SensorType
+from st2sensor.models.sensors import DEFAULT, INSTANCE, Instance, Overrides, Registration, SensorType, class_of
 from st2sensor.models.sharing import Lease, Member, Renewal
 from st2sensor.models.triggers import Refusal, Rule, Schema, TraceContext, Trigger, TriggerInstance, TriggerType
 
 __all__ = [
     "CORE_PACK",
+    "DEFAULT",
+    "INSTANCE",
     "SYSTEM_SCOPE",
     "USER_SCOPE",
     "Batch",
     "Change",
     "Entity",
+    "Instance",
     "KeyValue",
     "Lease",
     "Member",
@@ -29,4 +32,5 @@ __all__ = [
     "Trigger",
     "TriggerInstance",
     "TriggerType",
+    "class_of",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from st2sensor.models.named import Named
 
@@ -92,3 +94,46 @@ class Registration(Named):
         If not, and the sensor has no document, someone else deleted that document.
         """
         return self.digest is None and self.error is not None
+
+
+INSTANCE = "@"
+"""Separates an instance's own name from that of its class."""
+
+DEFAULT = "default"
+"""The name of the instance that is the class itself: it runs under the reference of its class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance(Named):
+    """One of several configurations with which a sensor's class runs. Its name is `Class@name`.
+
+    :param digest: digest of its settings and its configuration as last registered; None before the first success.
+    :param error: why the newest content was refused; None if it was accepted.
+    :param overrides: the overrides of the class, with its own over them.
+    :param enabled: whether it should run; None if its class decides.
+    :param declared: the value in the newest content. If `enabled` differs, an operator has set it.
+    :param triggers: which triggers it is notified of, as conditions on parameters by trigger type; None for all.
+    """
+
+    digest: str | None = None
+    error: str | None = None
+    overrides: Overrides = Overrides()
+    poll_interval: float | None = None
+    enabled: bool | None = None
+    declared: bool | None = None
+    triggers: Mapping[str, Any] | None = None
+
+    @property
+    def of_class(self) -> str:
+        """The reference of its class."""
+        return class_of(self.ref)
+
+    @property
+    def runs_as(self) -> str:
+        """The reference of the sensor that it is."""
+        return self.of_class if self.name.endswith(f"{INSTANCE}{DEFAULT}") else self.ref
+
+
+def class_of(ref: str) -> str:
+    """Return the reference of a sensor's class; for a class, that is the sensor's own reference."""
+    return ref.partition(INSTANCE)[0]

@@ -30,6 +30,10 @@ STORED = ("sensor.json", "trigger.json", "rule.json")
 """The schemas of files whose whole content is stored."""
 
 
+SHARED = ("trigger.json", "overrides.json")
+"""The schemas that others refer to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorDeclaration:
     """One sensor metadata file.
@@ -193,8 +197,14 @@ def validated(path: Path, schema_name: str) -> File:
 
 def violations(file: File, schema_name: str) -> list[ContentError]:
     """Return every violation of one of schemas/ in a file."""
-    explained = [_explained(file, error) for error in _validator(schema_name).iter_errors(file.data)]
+    explained = [error for _, error in placed_violations(file, schema_name)]
     return [*explained, *storable.problems(file)] if schema_name in STORED else explained
+
+
+def placed_violations(file: File, schema_name: str) -> Iterable[tuple[list[str | int], ContentError]]:
+    """Yield every violation of one of schemas/ in a file, with its place."""
+    for error in _validator(schema_name).iter_errors(file.data):
+        yield list(error.absolute_path), _explained(file, error)
 
 
 def _explained(file: File, error: Any) -> ContentError:
@@ -232,6 +242,7 @@ def _schema(name: str) -> dict[str, Any]:
 
 @cache
 def _validator(name: str) -> jsonschema.protocols.Validator:
-    trigger = Resource.from_contents(_schema("trigger.json"), default_specification=DRAFT4)
-    registry: Registry[Any] = Registry().with_resource("trigger.json", trigger)
+    registry: Registry[Any] = Registry().with_resources(
+        (shared, Resource.from_contents(_schema(shared), default_specification=DRAFT4)) for shared in SHARED
+    )
     return jsonschema.Draft4Validator(_schema(name), registry=registry)

@@ -88,9 +88,12 @@ class PackOverrides:
     file: File | None
     warnings: tuple[ContentError, ...]
 
-    def apply(self, sensor: SensorType) -> tuple[SensorType, Overrides]:
-        """Return the sensor with its overrides, and the overrides that are stored separately."""
-        values = self.sensors.of(sensor.name)
+    def apply(self, sensor: SensorType, over: Values | None = None) -> tuple[SensorType, Overrides]:
+        """Return the sensor with its overrides, and the overrides that are stored separately.
+
+        :param over: values that take precedence, such as an instance's.
+        """
+        values = {**self.sensors.of(sensor.name), **(over or {})}
         if isinstance(values.get("memory"), str):
             values["memory"] = _bytes(values["memory"])
         if "runs_on" in values:

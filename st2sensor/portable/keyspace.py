@@ -29,8 +29,8 @@ SCOPES = {"system": (SYSTEM_SCOPE,), "user": (USER_SCOPE,), "all": (SYSTEM_SCOPE
 SEPARATOR = ":"
 """Separates the sensor's reference from the key in the stored name of a sensor's own key."""
 
-NAMESPACE = re.compile(r"[^.:]+\.[^\W\d]\w*:")
-"""Matches the beginning of the stored name of a sensor's own key: PACK.CLASS and the separator."""
+NAMESPACE = re.compile(r"[^.:]+\.[^\W\d]\w*(@[A-Za-z0-9_-]{1,64})?:")
+"""Matches the beginning of the stored name of a sensor's own key: PACK.CLASS or PACK.CLASS@NAME, and the separator."""
 
 NAME_LIMIT = 1024
 """Maximum number of bytes of a stored name, in UTF-8."""

@@ -14,6 +14,7 @@ class Content:
     :param configs_path: folder of the packs' configuration files, `<pack>.yaml`.
     :param virtualenvs_path: folder of the packs' virtualenvs.
     :param overrides_path: folder of the operators' overrides, `_global.yaml` and `<pack>.yaml`.
+    :param instances_path: folder of the files that list instances of sensors, `<pack>.yaml`; None if there is none.
     :param enable_common_libs: whether a pack's lib/ is importable.
     :param shadow_stackstorm: whether our modules hide a StackStorm that a pack's interpreter can import.
     :param core_sensors: enabled sensors of the bundled pack `core`, named by their metadata files without suffix.
@@ -23,6 +24,7 @@ class Content:
     configs_path: Path
     virtualenvs_path: Path
     overrides_path: Path
+    instances_path: Path | None = None
     enable_common_libs: bool = False
     shadow_stackstorm: bool = False
     core_sensors: tuple[str, ...] = ()

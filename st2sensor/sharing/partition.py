@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from st2sensor.errors import ConfigError, ContentError
-from st2sensor.models import SYSTEM_SCOPE
+from st2sensor.models import SYSTEM_SCOPE, class_of
 from st2sensor.packs.yaml_files import read
 from st2sensor.storage.base import Storage
 
@@ -86,7 +86,7 @@ def _by_file(options: Mapping[str, str], node: str) -> Provider:
             raise ConfigError(f"{OPTION}: {exception}") from exception
         if not isinstance(nodes, dict) or not isinstance(nodes.get(node), list):
             raise ConfigError(f"{OPTION}: {path} does not list the sensors of {node}; add {node}: [PACK.CLASS, ...]")
-        return set(map(str, nodes[node])).__contains__
+        return _listed(set(map(str, nodes[node])))
 
     return read_owned
 
@@ -101,9 +101,14 @@ def _by_key(options: Mapping[str, str], node: str) -> Provider:  # noqa: ARG001
                 f"{OPTION}: the datastore does not list the sensors of {node}; "
                 f"run: st2sensor key set {name} PACK.CLASS,PACK.CLASS"
             )
-        return {ref.strip() for ref in entry.value.split(",")}.__contains__
+        return _listed({ref.strip() for ref in entry.value.split(",")})
 
     return read_owned
+
+
+def _listed(refs: set[str]) -> Owns:
+    """Return whether a list names a sensor. The name of a class stands for all of its instances."""
+    return lambda ref: ref in refs or class_of(ref) in refs
 
 
 def _needed(options: Mapping[str, str], name: str, example: str) -> str:

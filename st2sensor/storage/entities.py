@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from st2sensor.models import Entity, Overrides, Refusal, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Entity, Instance, Overrides, Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.storage.fields import (
     Document,
     Misfit,
@@ -106,6 +106,16 @@ FIELDS: dict[type[Any], Fields] = {
         "error": optional_text,
         "overrides": _overrides,
         "enabled": partial(flag, default=None),
+    },
+    Instance: {
+        **IN_PATHS,
+        "digest": optional_text,
+        "error": optional_text,
+        "overrides": _overrides,
+        "poll_interval": partial(number, least=0),
+        "enabled": partial(flag, default=None),
+        "declared": partial(flag, default=None),
+        "triggers": mapping,
     },
     Refusal: {**IDENTITY, "metadata_file": text, "error": text},
 }

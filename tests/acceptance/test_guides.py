@@ -37,6 +37,7 @@ GUIDES = (
     "troubleshooting.md",
     "webhooks.md",
     "timers.md",
+    "instances.md",
 )
 SECTIONS = [section for guide in GUIDES for section in sections(guide)]
 
@@ -74,6 +75,7 @@ EXITS = {
     ): 69,
     ("operations.md: Dead letters", "st2sensor dead-letters replay 1"): 1,
     ("timers.md: Ask for a timer", "st2sensor triggers add core.st2.CronTimer minute=99"): 65,
+    ("instances.md: Mistakes", "st2sensor validate /opt/stackstorm/packs/feeds"): 1,
 }
 """Exit codes other than 0, by section and command."""
 
@@ -110,6 +112,28 @@ class LeakSensor(Sensor):
     def run(self):
         self.kept = [b"x" * 2**20 for _ in range(80)]
         time.sleep(1000)
+"""
+
+FEED = """
+class FeedSensor(PollingSensor):
+    def poll(self):
+        print("reading", self.config["url"])
+"""
+
+OLD = """
+import time
+
+class OldSensor(Sensor):
+    def run(self):
+        self.sensor_service.set_value("cursor", "7")
+        time.sleep(1000)
+"""
+
+ENTRY = {"name": "entry", "parameters_schema": {"type": "object", "properties": {"topic": {"type": "string"}}}}
+
+FEED_SCHEMA = """\
+url: {type: string}
+limits: {type: object, properties: {entries: {type: integer, default: 10}}}
 """
 
 EVENT = {"name": "event", "payload_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
@@ -270,6 +294,21 @@ def trouble(make_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture(scope="module")
+def several(make_site: Callable[..., Site]) -> Site:
+    """A sensor that gets instances, and one with a key."""
+    site = make_site()
+    workspace = site.workspace
+    workspace.add_sensor("feeds", "FeedSensor", FEED, poll_interval=1, trigger_types=[ENTRY])
+    workspace.add_sensor("feeds", "OldSensor", OLD)
+    (workspace.packs / "feeds" / "config.schema.yaml").write_text(FEED_SCHEMA)
+    (workspace.folder / "configs").mkdir()
+    (workspace.folder / "configs" / "feeds.yaml").write_text("url: http://127.0.0.1\n")
+    site.register()
+    site.start().wait_for_log("reading http://127.0.0.1")
+    return site
+
+
+@pytest.fixture(scope="module")
 def bad_pack(trouble: Site) -> Site:
     """A sensor that needs what is not installed."""
     trouble.workspace.add_sensor("astro", "StarSensor", "import nosuchlibrary\n\nclass StarSensor(Sensor):\n    pass\n")
@@ -370,6 +409,7 @@ SITES = {
     "webhooks.md: Ask for a url": "core",
     "timers.md": "asked",
     "timers.md: Ask for a timer": "core",
+    "instances.md": "several",
 }
 """Where a guide is tried, and its sections that need another place."""
 

@@ -399,7 +399,7 @@ class _LocalListener(Listener):
 
     def _listen(self) -> None:
         query = (
-            "SELECT position, exchange, routing_key, content_type, id, body FROM st2sensor_bus "
+            "SELECT position, exchange, routing_key, content_type, id, body, headers FROM st2sensor_bus "
             "WHERE position > ? AND exchange = ? ORDER BY position"
         )
         cursor = 0
@@ -411,7 +411,7 @@ class _LocalListener(Listener):
                     rows = connection.execute(query, (cursor, self._exchange)).fetchall()
                 except sqlite3.OperationalError:
                     continue
-            for position, exchange, routing_key, content_type, identifier, body in rows:
+            for position, exchange, routing_key, content_type, identifier, body, headers in rows:
                 cursor = position
                 self.seen.append(
                     Seen(
@@ -420,6 +420,7 @@ class _LocalListener(Listener):
                         content_type=content_type,
                         message_id=identifier,
                         raw=body,
+                        headers=json.loads(headers),
                     )
                 )
 

@@ -30,7 +30,7 @@ COMP_WORDBREAKS=${COMP_WORDBREAKS//:}
 
 def sensors(config_files: Sequence[str], incomplete: str) -> list[str]:
     """Return the sensors whose references, or whose classes, start with a text."""
-    refs = _stored(config_files, "SensorType")
+    refs = sorted({*_stored(config_files, "SensorType"), *_stored(config_files, "Instance")})
     return [ref for ref in refs if ref.startswith(incomplete) or ref.rpartition(".")[2].startswith(incomplete)]
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events.publishing import publish
+from st2sensor.cli.inspection import sensors
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
@@ -29,12 +30,17 @@ from st2sensor.masking import MASK
 from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
 from st2sensor.portable import isotime, rpc
-from st2sensor.portable.keyspace import SCOPES
+from st2sensor.portable.keyspace import NAMESPACE, SCOPES, SEPARATOR
+from st2sensor.reports import DISABLED, DOWN, REFUSED, STATES
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 COMPARED = 10_000
 """Keys that a missing one is compared with."""
+
+
+BUSY = frozenset(STATES) - {DISABLED, REFUSED, DOWN}
+"""States in which a sensor may use its keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +125,28 @@ def delete(config_files: Sequence[str], *, name: str, scope: str, user: str | No
         change = keys.delete(stored_scope, stored)
     _announce(settings, [change])
     print_outcome(json_output, f"{stored} is deleted", name=stored, scope=stored_scope)
+
+
+def move(config_files: Sequence[str], *, old: str, new: str, json_output: bool) -> None:
+    settings = configured(config_files)
+    for ref in (old, new):
+        if not NAMESPACE.fullmatch(f"{ref}{SEPARATOR}"):
+            raise ValueRefused(f"{ref} is not a sensor's reference; write PACK.CLASS or PACK.CLASS@NAME")
+    if old == new:
+        raise ValueRefused(f"{old} has its keys already: name two different sensors")
+    running = [report.ref for report in sensors.every(settings) if report.ref in (old, new) and report.state in BUSY]
+    if running:
+        raise ValueRefused(f"{running[0]} is running, and may use its keys; st2sensor disable {running[0]} stops it")
+    with closing(open_storage(settings.database)) as storage:
+        storage.prepare()
+        if any(batch.sensor == old for batch in storage.batches()):
+            raise ValueRefused(f"{old} has triggers and a key that are still to be stored together; let it start once")
+        with _mistakes_reported():
+            changes = OperatorKeys(storage, Keyring(settings.key_values)).move(old, new)
+    _announce(settings, changes)
+    count = sum(change.new is None for change in changes)
+    line = f"{units.count(count, 'key')} of {old} {'is' if count == 1 else 'are'} now {new}'s"
+    print_outcome(json_output, line, old=old, new=new, moved=count)
 
 
 def load(config_files: Sequence[str], *, file: Path, convert: bool, json_output: bool) -> None:

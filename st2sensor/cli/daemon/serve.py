@@ -78,7 +78,7 @@ SWITCH_INTERVAL = 0.001
 PRIVATE_UMASK = 0o027
 """Umask of the container; sensors keep the one that it was started with."""
 
-SENSOR_REF = re.compile(r"\w+\.\w+")
+SENSOR_REF = re.compile(r"\w+\.\w+(@[A-Za-z0-9_-]{1,64})?")
 
 
 def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False, foreground: bool = False) -> int:
@@ -91,7 +91,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     Raises SensorNotFound, ConfigError, StateDirectoryBusy, OutboxError.
     """
     if only is not None and not SENSOR_REF.fullmatch(only):
-        raise SensorNotFound(f"{only} is not a sensor's reference; write PACK.CLASS, as in linux.FileWatchSensor")
+        form = "PACK.CLASS, as in linux.FileWatchSensor, or PACK.CLASS@NAME"
+        raise SensorNotFound(f"{only} is not a sensor's reference; write {form}")
     # Signals that arrive before the loop is running wait for it, so that every stop is orderly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
     # No one may read the passwords and the key in memory, not even a sensor that runs as the same user.

@@ -87,6 +87,18 @@ def delete() -> None:
     """Delete a key."""
 
 
+@key.command(epilog=examples("st2sensor key move github.GithubRepositorySensor github.GithubRepositorySensor@prod"))
+@click.argument("old", shell_complete=completed("st2sensor.cli.commands.completion:sensors"))
+@click.argument("new", shell_complete=completed("st2sensor.cli.commands.completion:sensors"))
+@as_json
+@runs("st2sensor.cli.commands.key:move")
+def move() -> None:
+    """Give the keys of sensor OLD to sensor NEW.
+
+    A class that gets instances leaves its keys behind: an instance starts without any. Disable both sensors first.
+    """
+
+
 @key.command(epilog=examples("st2sensor key load keys.yaml", "st2sensor key load keys.json --convert"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--convert", is_flag=True, help="Store values that are not text as JSON, instead of refusing them.")

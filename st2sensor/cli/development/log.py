@@ -53,7 +53,7 @@ class Log:
     def __init__(self, folder: Folder, screen: Screen) -> None:
         self._folder = folder
         self._screen = screen
-        self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+):? (.*)", re.DOTALL)
+        self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+(?:@[\w-]+)?):? (.*)", re.DOTALL)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         """The last lines of the container itself."""
 

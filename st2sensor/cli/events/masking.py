@@ -11,15 +11,15 @@ from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import St2SensorError, StorageError
 from st2sensor.history.event import Recorded
 from st2sensor.masking import MASK, masked
-from st2sensor.models import SensorType, TriggerType
+from st2sensor.models import SensorType, TriggerType, class_of
 from st2sensor.packs.code.location import located
-from st2sensor.packs.configuration import pack_config
-from st2sensor.packs.configuration import source as pack_source
+from st2sensor.packs.configuration import instance_source, pack_config
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
+from st2sensor.storage.sensors import find
 from st2sensor.workers.pool import Pool
 
 
@@ -62,24 +62,24 @@ class Masks:
         return self._schemas.get(trigger_type, {})
 
     def _secrets_of(self, sensor: str) -> frozenset[str]:
-        """Return the secrets in the configuration of a sensor's pack, as they stand in JSON texts."""
-        pack = sensor.partition(".")[0]
-        if pack not in self._secrets:
+        """Return the secrets in the configuration of a sensor, as they stand in JSON texts."""
+        if sensor not in self._secrets:
             with closing(open_storage(self._settings.database)) as storage, closing(Pool(FUNCTIONS)) as workers:
                 storage.prepare()
-                self._secrets[pack] = frozenset(
+                self._secrets[sensor] = frozenset(
                     json.dumps(secret, ensure_ascii=False)[1:-1] for secret in self._read(sensor, storage, workers)
                 )
-        return self._secrets[pack]
+        return self._secrets[sensor]
 
     def _read(self, sensor: str, storage: Storage, workers: Pool) -> frozenset[str]:
         """Return the secrets; none if the configuration cannot be read, as the sensor then cannot, either."""
         with suppress(St2SensorError):
-            known = storage.get(SensorType, sensor)
+            # A class that has instances now may have run by itself before.
+            known = find(storage, sensor) or storage.get(SensorType, class_of(sensor))
             if known is None:
                 return frozenset()
             code = located(known, self._settings.content)
-            source = pack_source.load(self._settings.content.configs_path, known.pack, code.pack)
+            source = instance_source.load(known, self._settings.content, code.pack)
             templates = Templates.of(storage, Keyring(self._settings.key_values), self._settings.system_user, workers)
             if not source.is_empty:
                 return pack_config.render(source, templates).secrets

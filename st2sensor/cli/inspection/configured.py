@@ -6,13 +6,12 @@ from contextlib import closing, suppress
 
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import St2SensorError
-from st2sensor.models import SensorType
 from st2sensor.packs.code.location import located
-from st2sensor.packs.configuration import pack_config
-from st2sensor.packs.configuration import source as pack_source
+from st2sensor.packs.configuration import instance_source, pack_config
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
+from st2sensor.storage.sensors import find
 from st2sensor.workers.pool import Pool
 
 
@@ -27,11 +26,11 @@ def warnings(settings: Settings, ref: str) -> list[str]:
         closing(Pool(FUNCTIONS)) as workers,
     ):
         storage.prepare()
-        sensor = storage.get(SensorType, ref)
+        sensor = find(storage, ref)
         if sensor is None:
             return []
         code = located(sensor, settings.content)
-        source = pack_source.load(settings.content.configs_path, sensor.pack, code.pack)
+        source = instance_source.load(sensor, settings.content, code.pack)
         templates = Templates.of(storage, Keyring(settings.key_values), settings.system_user, workers)
         return [] if source.is_empty else list(pack_config.render(source, templates).warnings)
     return []

@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 
 from st2sensor.cli.text import units
 from st2sensor.errors import NodeNotFound
-from st2sensor.models import Registration, SensorType
 from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_leases, open_storage
+from st2sensor.storage import sensors as stored
 from st2sensor.storage.base import Leases
 
 LEASES_TIMEOUT = 10.0
@@ -41,8 +41,9 @@ def wanted(settings: Settings) -> Mapping[str, tuple[str, ...]]:
     """Return the sensors that should run, by reference, with the labels that each needs. Raises StorageError."""
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        needs = {item.ref: item.overrides.runs_on or () for item in storage.all(Registration)}
-        return {sensor.ref: needs.get(sensor.ref, ()) for sensor in storage.all(SensorType) if sensor.enabled}
+        found = stored.read(storage)
+    needs = {ref: item.overrides.runs_on or () for ref, item in found.registrations.items()}
+    return {ref: needs.get(ref, ()) for ref, sensor in found.sensors.items() if sensor.enabled}
 
 
 def held_by(node: str, nodes: Overview) -> set[str]:

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from st2sensor.cli.inspection import sensors
-from st2sensor.cli.text.suggestions import did_you_mean
+from st2sensor.cli.text.suggestions import MOST, did_you_mean
 from st2sensor.errors import SensorNotFound, St2SensorError
+from st2sensor.models import INSTANCE
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
@@ -25,7 +26,11 @@ def sensor_named(settings: Settings, name: str) -> Iterator[str]:
     try:
         yield ref
     except SensorNotFound as error:
-        raise SensorNotFound(f"{error}{did_you_mean(ref, _known(settings))}") from error
+        known = _known(settings)
+        named = [item for item in known if item.startswith(f"{ref}{INSTANCE}")]
+        if named:
+            raise SensorNotFound(f"{ref} runs as {', '.join(named[:MOST])}; name one of its instances") from error
+        raise SensorNotFound(f"{error}{did_you_mean(ref, known)}") from error
 
 
 def _by_class(settings: Settings, name: str) -> str:

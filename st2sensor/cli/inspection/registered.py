@@ -11,6 +11,7 @@ from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.sharing.overview import Overview
 from st2sensor.storage import open_storage
+from st2sensor.storage import sensors as stored
 from st2sensor.trouble import judged
 
 NOBODY = "no container is running on this host; st2ctl start starts one"
@@ -20,8 +21,8 @@ def every(settings: Settings) -> list[SensorReport]:
     """Return a report on every sensor, sorted by reference. Raises StorageError."""
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
-        sensors = {sensor.ref: sensor for sensor in storage.all(SensorType)}
-        registrations = {item.ref: item for item in storage.all(Registration)}
+        found = stored.read(storage)
+        sensors, registrations = found.sensors, found.registrations
         refusals = {item.ref: item.error for item in storage.all(Refusal)}
     overview = _nodes(settings)
     refs = sorted(sensors.keys() | {ref for ref, item in registrations.items() if item.was_never_accepted})

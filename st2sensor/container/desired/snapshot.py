@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import StorageError
-from st2sensor.models import Overrides, Refusal, Registration, SensorType, Trigger, TriggerType
+from st2sensor.models import Instance, Overrides, Refusal, Registration, SensorType, Trigger, TriggerType
+from st2sensor.packs.instances import accepts
 from st2sensor.sharing.partition import Provider
+from st2sensor.storage import sensors as stored
 from st2sensor.storage.base import Storage
 from st2sensor.storage.documents import COLLECTIONS
 from st2sensor.storage.reader import Reader
@@ -26,8 +28,9 @@ OWN = "own"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The content of storage, each kind by reference.
+    """The content of storage, each kind by reference. Instances are among the sensors and the registrations.
 
+    :param instances: what was registered for each instance, by the reference under which it runs.
     :param own: the sensors in this node's partition; None for all sensors.
     :param batches: sensors with an unfinished batch; None if that is not known.
     """
@@ -37,6 +40,7 @@ class Snapshot:
     trigger_types: Mapping[str, TriggerType] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    instances: Mapping[str, Instance] = field(default_factory=dict)
     own: frozenset[str] | None = None
     batches: frozenset[str] | None = field(default=None, compare=False)
 
@@ -72,10 +76,15 @@ class Snapshot:
         return self.overrides_of(ref).runs_on or ()
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        """Return the triggers of a sensor's trigger types."""
+        """Return the triggers of a sensor's trigger types. An instance may ask for some of them only."""
         sensor = self.sensors.get(ref)
         types = set() if sensor is None else set(sensor.trigger_types)
-        return [trigger for trigger in self.triggers.values() if trigger.type in types]
+        wanted = self.instances[ref].triggers if ref in self.instances else None
+        return [
+            trigger
+            for trigger in self.triggers.values()
+            if trigger.type in types and accepts(wanted, trigger.type, trigger.parameters)
+        ]
 
     def refusals_of(self, ref: str) -> tuple[str, ...]:
         """Return the reasons why some of a sensor's trigger types were refused."""
@@ -133,6 +142,7 @@ def load(path: Path) -> Snapshot | None:
         trigger_types={item.ref: item for item in found[TriggerType]},
         triggers={item.ref: item for item in found[Trigger]},
         refusals={item.ref: item for item in found[Refusal]},
+        instances={item.runs_as: item for item in found[Instance]},
         own=frozenset(map(str, own)) if isinstance(own, list) else None,
     )
 
@@ -149,20 +159,22 @@ def _kinds(snapshot: Snapshot) -> dict[type[Any], Mapping[str, Any]]:
         TriggerType: snapshot.trigger_types,
         Trigger: snapshot.triggers,
         Refusal: snapshot.refusals,
+        Instance: snapshot.instances,
     }
 
 
 def read(storage: Storage, partition: Provider) -> Snapshot:
     """Read a snapshot; blocks. Raises StorageError, StorageUnavailable, and ConfigError for unknown partitions."""
-    sensors = {item.ref: item for item in storage.all(SensorType)}
+    found = stored.read(storage)
     owns = partition(storage)
     return Snapshot(
-        sensors=sensors,
-        registrations={item.ref: item for item in storage.all(Registration)},
+        sensors=found.sensors,
+        registrations=found.registrations,
         trigger_types={item.ref: item for item in storage.all(TriggerType)},
         triggers={item.ref: item for item in storage.all(Trigger)},
         refusals={item.ref: item for item in storage.all(Refusal)},
-        own=frozenset(filter(owns, sensors)),
+        instances=found.instances,
+        own=frozenset(filter(owns, found.sensors)),
         # Batches are read last: a container that had one of these sensors before has begun no batch since.
         batches=_batches(storage),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from st2sensor.models import SensorType
 from st2sensor.packs.bundled import is_bundled
 from st2sensor.packs.code.location import code_of
-from st2sensor.packs.configuration import source as pack_source
+from st2sensor.packs.configuration import instance_source
 from st2sensor.packs.configuration.source import Source
 from st2sensor.settings import Settings
 
@@ -25,7 +25,7 @@ def assignment_of(sensor: SensorType, settings: Settings) -> tuple[dict[str, Any
         "code": code.for_wrapper(),
         "poll_interval": sensor.poll_interval or None,
     }
-    return assignment, pack_source.load(settings.content.configs_path, sensor.pack, code.pack)
+    return assignment, instance_source.load(sensor, settings.content, code.pack)
 
 
 def own_config(sensor: SensorType, settings: Settings) -> dict[str, Any]:

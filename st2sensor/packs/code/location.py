@@ -84,21 +84,23 @@ def located(sensor: SensorType, content: Content) -> Code:
     )
 
 
-def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str) -> str:
+def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str | None) -> str:
     """Return a digest of a sensor's metadata, overrides, configuration and code. Raises ContentError.
 
     A sensor restarts when its digest changes. The log level is left out, because it can change while the sensor runs.
 
-    :param values: the fingerprint of the datastore values that the configuration uses.
+    :param values: the fingerprint of the datastore values that the configuration uses; None if the configuration does
+        not count, because instances have their own.
     """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
-    fields["overrides"] = asdict(replace(overrides, log_level=None))
+    fields["overrides"] = of_start(overrides)
     fields["values"] = values
     fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     folders = ["."] if pack == BUNDLED.path else ["sensors", "lib"]
     code = [path for folder in folders for path in sorted((pack / folder).rglob("*.py"))]
-    for path in [config_file(content.configs_path, sensor.pack), pack / config_schema.FILE, *code]:
+    configuration = [] if values is None else [config_file(content.configs_path, sensor.pack)]
+    for path in [*configuration, pack / config_schema.FILE, *code]:
         try:
             if path.is_file():
                 # The raw name, because it may have any encoding.
@@ -106,6 +108,11 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
         except OSError as exception:
             raise ContentError(f"cannot be read: {exception}; make it readable", file=str(path)) from exception
     return total.hexdigest()
+
+
+def of_start(overrides: Overrides) -> dict[str, Any]:
+    """Return those overrides that take effect only when a sensor starts."""
+    return asdict(replace(overrides, log_level=None))
 
 
 def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:

@@ -84,7 +84,7 @@ class _Rendering:
         whole = self.source.schema or {}
         values = self._rendered(self.source.values, whole, ())
         if self.source.schema is not None:
-            if self.source.file is not None:
+            if self.source.is_written:
                 # Without a file nothing is checked, as in StackStorm.
                 self._check(values)
             values = config_schema.with_defaults(values, whole, (), self._as_written)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,28 @@ from st2sensor.packs.yaml_files import File, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """Values that an instance of a sensor sets over its pack's configuration.
+
+    :param path: the file that lists the instance.
+    :param file: that file, if its lines are known.
+    :param place: the place of these values in that file.
+    """
+
+    path: Path
+    place: Place
+    values: Mapping[str, Any]
+    file: File | None = None
+
+    def error(self, message: str, place: Place) -> ContentError:
+        """Return an error at a place in these values."""
+        message = f"{dotted(self.place)}: {message}"
+        if self.file is None:
+            return ContentError(message, file=str(self.path))
+        return self.file.error(message, (*self.place, *place))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A configuration before it is rendered and checked.
 
@@ -23,27 +45,35 @@ class Source:
     :param path: the place of the configuration file, whether or not it exists.
     :param schema: the schema of the whole configuration; None when the pack has none.
     :param is_optional: whether the pack is meant to run without a configuration.
+    :param layer: the values of an instance; None for the pack's own configuration.
     """
 
     file: File | None
     path: Path
     schema: Item | None
     is_optional: bool = False
+    layer: Layer | None = None
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values in the file; empty without a file."""
-        return {} if self.file is None or self.file.data is None else dict(self.file.data)
+        """The values in the file, with those of the layer over them; empty without either."""
+        own = {} if self.file is None or self.file.data is None else dict(self.file.data)
+        return own if self.layer is None else merged(own, self.layer.values)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether someone wrote a configuration."""
+        return self.file is not None or self.layer is not None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is neither a configuration nor a schema."""
-        return self.file is None and self.schema is None
+        return not self.is_written and self.schema is None
 
     @property
     def absence(self) -> ContentError | None:
         """A warning for operators when there is a schema and no configuration."""
-        if self.file is not None or not self.schema or not self.schema["properties"] or self.is_optional:
+        if self.is_written or not self.schema or not self.schema["properties"] or self.is_optional:
             return None
         lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
         without = f" These required keys have no default: {lacking}." if lacking else ""
@@ -58,10 +88,34 @@ class Source:
         return filter(is_template, texts(self.values))
 
     def error(self, message: str, place: Place) -> ContentError:
-        """Return an error at a place in the configuration."""
+        """Return an error at a place in the configuration. If the pack's file lacks the place, the layer lacks it."""
+        if self.layer is not None and (_has(self.layer.values, place) or not self._has_own(place)):
+            return self.layer.error(message, place)
         if self.file is None:
             return ContentError(message, file=str(self.path))
         return self.file.error(message, place)
+
+    def _has_own(self, place: Place) -> bool:
+        return bool(place) and self.file is not None and _has(self.file.data, place)
+
+
+def merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with others over them: mappings are merged, everything else is replaced."""
+    found = dict(below)
+    for key, value in over.items():
+        known = found.get(key)
+        both = isinstance(value, Mapping) and isinstance(known, Mapping)
+        found[key] = merged(known, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
+def _has(values: Any, place: Place) -> bool:
+    for part in place:
+        try:
+            values = values[part]
+        except (LookupError, TypeError):
+            return False
+    return bool(place)
 
 
 def config_file(configs: Path, pack: str) -> Path:

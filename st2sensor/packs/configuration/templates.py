@@ -98,7 +98,10 @@ class Templates:
 
     def afresh(self) -> Templates:
         """Return templates for another configuration, with the same datastore."""
-        return Templates(self._lookup, self._decrypt, self._user, self._workers)
+        found = Templates(self._lookup, self._decrypt, self._user, self._workers)
+        # It remembers schemas: a thousand instances have one.
+        found.checker = self.checker
+        return found
 
     def noting(self, used: dict[str, str | None]) -> Templates:
         """Return templates that record every lookup and leave secrets encrypted.

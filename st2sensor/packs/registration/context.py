@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Pack
-from st2sensor.packs import overrides
+from st2sensor.models import Instance, Pack, SensorType
+from st2sensor.packs import instances, overrides
 from st2sensor.packs.bundled import BUNDLED
 from st2sensor.packs.configuration.templates import Templates
 from st2sensor.packs.discovery import metadata_files
+from st2sensor.packs.instances import PackInstances
 from st2sensor.packs.overrides import PackOverrides
 from st2sensor.packs.registration.announcements import Announcements
 from st2sensor.packs.registration.outcome import Outcome, failed
@@ -42,6 +43,8 @@ class Context:
     warnings: list[str]
     refusals: Refusals = field(default_factory=Refusals)
     _overrides: dict[str, PackOverrides] = field(default_factory=dict)
+    _instances: dict[str, PackInstances] = field(default_factory=dict)
+    _known_instances: dict[str, Instance] | None = None
     _unreadable: set[str] = field(default_factory=set)
     """Packs with folders that cannot be read. Their registered content stays."""
 
@@ -69,3 +72,22 @@ class Context:
             new = map(str, self._overrides[pack].warnings)
             self.warnings += [warning for warning in new if warning not in self.warnings]
         return self._overrides[pack]
+
+    def instances_of(self, pack: str) -> PackInstances:
+        """Read the instances in a pack's file, once."""
+        if pack not in self._instances:
+            self._instances[pack] = instances.load(self.content.instances_path, pack)
+        return self._instances[pack]
+
+    def known_instances(self) -> dict[str, Instance]:
+        """Return the instances that were registered before, by reference."""
+        if self._known_instances is None:
+            self._known_instances = {item.ref: item for item in self.storage.all(Instance)}
+        return self._known_instances
+
+    def has_instances(self, sensor: SensorType) -> bool:
+        """Return whether instances take the place of a class. Those of a file that cannot be read stay."""
+        found = self.instances_of(sensor.pack)
+        if found.is_broken:
+            return any(item.of_class == sensor.ref for item in self.known_instances().values())
+        return bool(found.classes.get(sensor.name))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Pack, Registration
+from st2sensor.models import Overrides, Pack, Registration
 from st2sensor.packs.code.check import check_code
 from st2sensor.packs.code.location import code_of, digest
 from st2sensor.packs.configuration import pack_config
@@ -44,11 +44,16 @@ class SensorChecks:
         """Check sensors, and yield the results in the given order."""
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             futures = [
-                pool.submit(self._check, pack, declaration, self._configuration(pack)) for pack, declaration in declared
+                pool.submit(self._check, pack, declaration, self._values(pack, declaration))
+                for pack, declaration in declared
             ]
             for done, future in enumerate(futures, start=1):
                 yield future.result()
                 self._context.progress(SENSORS, done, len(declared))
+
+    def _values(self, pack: Pack, declaration: SensorDeclaration) -> str | ContentError | None:
+        """Return the values that a sensor's configuration uses; None if only its instances have a configuration."""
+        return None if self._context.has_instances(declaration.sensor) else self._configuration(pack)
 
     def _configuration(self, pack: Pack) -> str | ContentError:
         if pack.path not in self._configurations:
@@ -62,14 +67,18 @@ class SensorChecks:
                 self._configurations[pack.path] = error
         return self._configurations[pack.path]
 
-    def _check(self, pack: Pack, declaration: SensorDeclaration, values: str | ContentError) -> Checked:
+    def _check(self, pack: Pack, declaration: SensorDeclaration, values: str | ContentError | None) -> Checked:
         """Check one sensor. Code that passed before and has not changed does not run again."""
         if isinstance(values, ContentError):
             return Checked(declaration=declaration, digest="", error=values)
         sensor, content = declaration.sensor, self._context.content
         current = ""
+        # Instances have settings of their own, which include those of their class.
+        digested = (sensor, declaration.overrides)
+        if values is None:
+            digested = (replace(sensor, poll_interval=None), Overrides())
         try:
-            current = digest(sensor, declaration.overrides, pack.path, content, values)
+            current = digest(*digested, pack.path, content, values)
             known = self._context.storage.get(Registration, sensor.ref)
             if known is None or known.digest != current or known.error is not None:
                 check_code(code_of(sensor, content), metadata_file=declaration.file.shown)

@@ -16,6 +16,7 @@ from st2sensor.packs.code.location import located
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.registrable import SENSORS
 from st2sensor.packs.registration.context import Context
+from st2sensor.packs.registration.instances.registering import Instances
 from st2sensor.packs.registration.outcome import Outcome, Result, blaming, failed, result_of
 from st2sensor.packs.registration.sensor_checks import Checked, SensorChecks
 from st2sensor.packs.registration.trigger_types import TriggerTypes
@@ -34,6 +35,8 @@ class Sensors:
     _types: TriggerTypes
     _declared: dict[str, tuple[Pack, SensorDeclaration]] = field(default_factory=dict)
     """By the sensor's reference."""
+    _plain: dict[str, tuple[Pack, SensorType]] = field(default_factory=dict)
+    """The same sensors without overrides."""
     _kept: set[tuple[str, str]] = field(default_factory=set)
     """Packs and metadata files that failed. Their last registrations stay."""
 
@@ -44,14 +47,17 @@ class Sensors:
         """
         yield from self._read()
         self._warn_of_unknown_names({pack for pack, _ in self._kept})
+        incomplete, failing = {pack for pack, _ in self._kept}, set[str]()
         for checked in SensorChecks(self._context).run(list(self._declared.values())):
             outcome = self._register(checked)
             if outcome.result is Result.FAILED:
                 # The file may have been registered under another name; that version stays.
                 sensor = checked.declaration.sensor
                 self._kept.add((sensor.pack, sensor.metadata_file or ""))
+                failing.add(sensor.ref)
             yield outcome
         yield from self._unregister_gone(prune)
+        yield from Instances(self._context).register(self._plain, failing=failing, incomplete=incomplete)
 
     def _read(self) -> Iterator[Outcome]:
         """Read all metadata files, and register the trigger types in them."""
@@ -61,7 +67,8 @@ class Sensors:
             if not self._is_on(pack, path):
                 continue
             try:
-                declaration = self._overridden(metadata.sensor(pack, path))
+                plain = metadata.sensor(pack, path)
+                declaration = self._overridden(plain)
             except ContentError as error:
                 self._kept.add((pack.ref, str(path.relative_to(pack.path))))
                 self._context.refusals.add_file(pack, path, SENSORS, error)
@@ -74,6 +81,7 @@ class Sensors:
                 yield failed("sensor", ref, declaration.file.error(problem, ["class_name"]))
                 continue
             self._declared[ref] = (pack, declaration)
+            self._plain[ref] = (pack, plain.sensor)
             self._context.warnings += map(str, declaration.warnings)
             if pack is not BUNDLED:
                 yield from self._types.register_declared(declaration)

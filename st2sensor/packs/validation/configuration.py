@@ -26,9 +26,10 @@ CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords whose violations do not depend on the values of expressions."""
 
 
-def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
+def check(pack: Pack, file: Path | None, workers: Pool, *, is_used: bool = True) -> Iterator[Finding]:
     """Check the schema, a configuration, and the pack's example.
 
+    :param is_used: whether a sensor runs with the configuration as it is, rather than with an instance's over it.
     :param file: the place of the configuration, whether or not it exists; None if it is not known.
     :param workers: a pool with the functions that templates need.
     """
@@ -43,7 +44,10 @@ def check(pack: Pack, file: Path | None, workers: Pool) -> Iterator[Finding]:
             misplaced = ContentError(f"{what}; move it there", file=str(pack.path / config_schema.FILE))
             yield found(pack.ref, misplaced, "config-default", Severity.WARNING)
     example = pack.path / f"{pack.ref}.yaml.example"
-    if file is not None and file.exists():
+    if not is_used:
+        # It may lack values that every instance sets.
+        pass
+    elif file is not None and file.exists():
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
     elif file is not None:
         absence = pack_source.source_of(file, pack.path).absence
@@ -61,6 +65,14 @@ def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = Fal
     except ContentError as error:
         yield error
         return
+    yield from problems_of(source, workers, has_blanks=has_blanks)
+
+
+def problems_of(source: Source, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
+    """Yield every problem in a configuration, for any content of the datastore.
+
+    :param has_blanks: whether null values are to be filled in.
+    """
     # Stands for a datastore without keys.
     unknown = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "", workers)
     yield from _bad_expressions(source, source.values, (), unknown)

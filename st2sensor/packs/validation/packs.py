@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from st2sensor.errors import ContentError
-from st2sensor.packs import overrides
+from st2sensor.packs import instances, overrides
 from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.checker import Checker
-from st2sensor.packs.configuration.source import config_file
+from st2sensor.packs.configuration.source import Layer, config_file
 from st2sensor.packs.configuration.templates import FUNCTIONS
+from st2sensor.packs.instances import PackInstances
 from st2sensor.packs.validation import code, configuration, repeated, requirements, triggers
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, Severity, found
@@ -25,6 +27,9 @@ from st2sensor.workers.pool import Pool
 NOWHERE = Path(os.devnull)
 """A path without configurations and virtualenvs."""
 
+
+INSTANCES = "instances"
+"""Rule of the problems in a file of instances."""
 
 UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
 """Findings that mean that not every sensor of a pack is known."""
@@ -58,7 +63,9 @@ def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[
             findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types, Checker(workers))
             file = _config(pack.pack.ref, content, configs or {})
-            findings += configuration.check(pack.pack, file, workers)
+            listed = instances.load(None if content is None else content.instances_path, pack.pack.ref)
+            findings += configuration.check(pack.pack, file, workers, is_used=_is_used(pack, listed))
+            findings += _instances(pack, listed, file, workers)
             findings += repeated.check(pack.pack, _elsewhere(pack.pack.ref, file, content))
             findings += _code(pack, content, types, pool)
     # Sensors share modules, so findings may repeat.
@@ -102,10 +109,47 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
     return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in warnings]
 
 
+def _is_used(pack: Declarations, listed: PackInstances) -> bool:
+    """Return whether a sensor of the pack runs without an instance."""
+    return not pack.sensors or any(item.sensor.name not in listed.classes for item in pack.sensors)
+
+
+def _instances(pack: Declarations, listed: PackInstances, config: Path | None, workers: Pool) -> Iterator[Finding]:
+    """Check the instances of a pack's sensors, each with its configuration."""
+    ref = pack.pack.ref
+    yield from (found(ref, problem.error, INSTANCES) for problem in listed.problems)
+    if listed.file is None or listed.is_broken:
+        return
+    sensors = {item.sensor.name: item.sensor for item in pack.sensors}
+    if not any(finding.rule in UNREAD for finding in pack.findings):
+        yield from (found(ref, error, INSTANCES) for error in instances.strangers(listed, ref, sensors))
+    types = {item.type.ref: item.type for item in pack.triggers}
+    try:
+        source = pack_source.source_of(config or NOWHERE / f"{ref}.yaml", pack.pack.path)
+    except ContentError:
+        # Another check reports the configuration or its schema.
+        return
+    for of_class, named in listed.classes.items():
+        for name, values in named.items() if of_class in sensors else ():
+            if listed.errors(of_class, name):
+                continue
+            sensor = sensors[of_class]
+            misplaced = instances.misplaced_triggers(listed, sensor, name, types)
+            yield from (found(ref, error, INSTANCES) for error in misplaced)
+            place = (sensor.ref, name, instances.CONFIG)
+            layer = Layer(
+                path=Path(listed.file.shown), file=listed.file, place=place, values=values.get(instances.CONFIG) or {}
+            )
+            problems = configuration.problems_of(replace(source, layer=layer), workers)
+            yield from (found(ref, error, INSTANCES) for error in problems)
+
+
 def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
     """Return the operator's files for a pack."""
-    overrides = None if content is None else content.overrides_path / f"{pack}.yaml"
-    return [path for path in (config, overrides) if path is not None]
+    if content is None:
+        return [] if config is None else [config]
+    others = (config, content.overrides_path / f"{pack}.yaml", instances.file_of(content.instances_path, pack))
+    return [path for path in others if path is not None]
 
 
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
-from st2sensor.delivery.messages import FENCE, LATE, ROUTING_KEY_LIMIT, message_of
+from st2sensor.delivery.messages import FENCE, LATE, ROUTING_KEY_LIMIT, SENSOR, message_of
 from st2sensor.outbox.entry import Entry
 from st2sensor.settings import Messaging
 from tests.unit.outbox.test_outbox import entry
@@ -37,7 +37,12 @@ def of(trigger_type: str, fence: int | None = None) -> Entry:
 def test_headers_tell_the_fence_and_whether_its_lease_was_over(
     messaging: Messaging, fence: int | None, late: bool, headers: dict[str, str]
 ) -> None:
-    assert message_of(of("p.t", fence), messaging, late=late).headers == headers
+    found = of("p.t", fence)
+    assert message_of(found, messaging, late=late).headers == {SENSOR: found.sensor} | headers
+
+
+def test_a_message_names_the_instance_that_sent_it(messaging: Messaging) -> None:
+    assert message_of(replace(of("p.t"), sensor="p.S@prod"), messaging).headers == {SENSOR: "p.S@prod"}
 
 
 @pytest.mark.parametrize(

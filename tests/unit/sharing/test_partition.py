@@ -96,3 +96,9 @@ def test_a_key_lists_the_sensors_of_each_node(storage: SqliteStorage) -> None:
 def test_by_default_all_are_everybodys(storage: SqliteStorage) -> None:
     assert provider_of({"name": "default"}, "n")(storage)("p.A")
     assert provider_of({}, "n")(storage)("p.A")
+
+
+def test_a_list_that_names_a_class_has_all_of_its_instances(storage: SqliteStorage) -> None:
+    storage.put_value(KeyValue(name="n.sensor_partition", value="p.A, p.B@x"), datetime.now(UTC))
+    owns = provider_of({"name": "kvstore"}, "n")(storage)
+    assert [owns(ref) for ref in ("p.A", "p.A@x", "p.B@x", "p.B@y", "p.B")] == [True, True, True, False, False]

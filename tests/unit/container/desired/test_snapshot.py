@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from st2sensor.container.desired.snapshot import Snapshot, load, save
-from st2sensor.models import Overrides, Refusal, Registration, SensorType, Trigger
+from st2sensor.models import Instance, Overrides, Refusal, Registration, SensorType, Trigger
 
 
 def sensor(name: str, **fields: Any) -> SensorType:
@@ -98,3 +98,21 @@ def test_a_file_that_is_no_snapshot_is_as_good_as_none(folder: Path, text: str) 
     (folder / "known.json").write_text(text)
     assert load(folder / "known.json") is None
     assert load(folder / "none.json") is None
+
+
+def test_an_instance_is_notified_of_the_triggers_that_its_filter_accepts(tmp_path: Path) -> None:
+    triggers = {
+        f"p.{name}": Trigger(pack="p", name=name, type="p.t", parameters={"path": f"/{name}"}) for name in ("a", "b")
+    }
+    runs = replace(A, name="A@x")
+    found = Snapshot(
+        sensors={"p.A@x": runs},
+        triggers=triggers,
+        instances={"p.A@x": Instance(pack="p", name="A@x", triggers={"p.t": {"path": "/a*"}})},
+    )
+    assert [trigger.ref for trigger in found.triggers_of("p.A@x")] == ["p.a"]
+    # This is so without the database as well.
+    save(found, tmp_path / "saved.json")
+    loaded = load(tmp_path / "saved.json")
+    assert loaded is not None
+    assert [trigger.ref for trigger in loaded.triggers_of("p.A@x")] == ["p.a"]

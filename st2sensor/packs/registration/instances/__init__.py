@@ -1,0 +1,1 @@
+"""Registers the instances of sensors."""
