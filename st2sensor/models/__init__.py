@@ -3,7 +3,7 @@
 from st2sensor.models.datastore import SYSTEM_SCOPE, USER_SCOPE, Batch, Change, KeyValue
 from st2sensor.models.entities import Entity
 from st2sensor.models.packs import CORE_PACK, Pack
-from st2sensor.models.sensors import Overrides, Registration, SensorType
+from st2sensor.models.sensors import Expectation, Overrides, Registration, SensorType, Silence
 from st2sensor.models.sharing import Lease, Member, Renewal
 from st2sensor.models.triggers import Refusal, Rule, Schema, TraceContext, Trigger, TriggerInstance, TriggerType
 
@@ -14,6 +14,7 @@ __all__ = [
     "Batch",
     "Change",
     "Entity",
+    "Expectation",
     "KeyValue",
     "Lease",
     "Member",
@@ -25,6 +26,7 @@ __all__ = [
     "Rule",
     "Schema",
     "SensorType",
+    "Silence",
     "TraceContext",
     "Trigger",
     "TriggerInstance",
