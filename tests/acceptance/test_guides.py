@@ -36,6 +36,7 @@ GUIDES = (
     "troubleshooting.md",
     "webhooks.md",
     "timers.md",
+    "expectations.md",
 )
 SECTIONS = [section for guide in GUIDES for section in sections(guide)]
 
@@ -53,7 +54,7 @@ ENDLESS = re.compile(r"st2sensor (tail|dev|run) |st2sensor logs .* -f$")
 """Goes on until Ctrl-C."""
 
 LOOKS = re.compile(
-    r"(curl|grep|cat|ls) |st2sensor (list|show|top|logs|why|triggers$|rules|key (list|get)|dead-letters (list|show))"
+    r"(curl|grep|cat|ls) |st2sensor (list|show|top|logs|why|rhythm|triggers$|rules|key (list|get)|dead-letters (list|show))"
 )
 """May be tried again until what it shows is so."""
 
@@ -366,6 +367,7 @@ SITES = {
     "webhooks.md": "asked",
     "webhooks.md: Ask for a url": "core",
     "timers.md": "asked",
+    "expectations.md": "author",
     "timers.md: Ask for a timer": "core",
 }
 """Where a guide is tried, and its sections that need another place."""
