@@ -54,7 +54,8 @@ ENDLESS = re.compile(r"st2sensor (tail|dev|run) |st2sensor logs .* -f$")
 """Goes on until Ctrl-C."""
 
 LOOKS = re.compile(
-    r"(curl|grep|cat|ls) |st2sensor (list|show|top|logs|why|rhythm|triggers$|rules|key (list|get)|dead-letters (list|show))"
+    r"(curl|grep|cat|ls) |"
+    r"st2sensor (list|show|top|logs|why|rhythm|triggers$|rules|key (list|get)|dead-letters (list|show))"
 )
 """May be tried again until what it shows is so."""
 
