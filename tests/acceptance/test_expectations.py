@@ -93,9 +93,7 @@ def troubles(workspace: Workspace) -> dict[str, str]:
 
 
 def emitted(workspace: Workspace, trigger: str) -> list[str]:
-    done = workspace.run("st2sensor", "--config-file", str(workspace.config), "events", "--trigger", trigger, "--json")
-    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return sorted(event["payload"]["sensor"] for event in events)
+    return sorted(event["payload"]["sensor"] for event in command(workspace, "events", "--trigger", trigger, "--json"))
 
 
 def test_sensors_that_fail_without_a_word_are_reported_once_across_a_restart(embedded: Workspace) -> None:
