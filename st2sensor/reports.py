@@ -50,11 +50,13 @@ class Poll:
 
     :param at: when it began.
     :param seconds: its duration, or its duration so far if it is running.
+    :param failed: whether it has ended with an error. One that finds nothing has not failed.
     """
 
     at: float
     seconds: float
     running: bool
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,11 @@ class SensorReport:
     :param held_back: number of its triggers that wait because the broker refuses their routing key, in words; empty
         for none.
     :param dropped: lines of its log that were dropped because they exceeded [sensorcontainer] output_rate.
+    :param silent: the expectations that it does not meet, in words; empty if it meets all.
+    :param silent_since: when it became silent; None if it is not.
+    :param expect_event: seconds within which an operator expects an event; None for no expectation.
+    :param expect_poll: seconds within which an operator expects a poll that succeeds; None for no expectation.
+    :param failed_polls: number of polls that have ended with an error since the container started.
     :param polls: number of polls since the container started.
     :param poll_seconds: total duration of these polls.
     :param trigger: reference of the newest trigger's type.
@@ -149,6 +156,11 @@ class SensorReport:
     held_back: str = ""
     dropped: int = 0
     last_poll: Poll | None = None
+    silent: str = ""
+    silent_since: float | None = None
+    expect_event: float | None = None
+    expect_poll: float | None = None
+    failed_polls: int = 0
     polls: int = 0
     poll_seconds: float = 0.0
     trigger: str | None = None

@@ -24,6 +24,7 @@ SUMMARIES: Mapping[str, tuple[str, str]] = {
     "down": ("has no container", "have no container"),
     "unheld": ("does not run anywhere", "do not run anywhere"),
     "hang": ("hangs", "hang"),
+    "silent": ("is silent", "are silent"),
     "missing": ("has trigger types that are not registered", "have trigger types that are not registered"),
     "refused type": ("has refused trigger types", "have refused trigger types"),
     "dead letters": ("has new dead letters", "have new dead letters"),
@@ -97,6 +98,12 @@ def _hang(report: SensorReport) -> Trouble | None:
     return None if hang is None else Trouble(kind="hang", level=WARNING, text=f"in {hang.what}", since=hang.since)
 
 
+def _silent(report: SensorReport) -> Trouble | None:
+    if not report.silent:
+        return None
+    return Trouble(kind="silent", level=WARNING, text=report.silent, since=report.silent_since)
+
+
 def _held_back(report: SensorReport) -> Trouble | None:
     return Trouble(kind="held back", level=ERROR, text=report.held_back) if report.held_back else None
 
@@ -162,6 +169,7 @@ RULES: tuple[Callable[[SensorReport], Trouble | None], ...] = (
     _held_back,
     _unheld,
     _hang,
+    _silent,
     _missing,
     _refused_types,
     _dead_letters,

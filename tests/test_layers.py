@@ -25,7 +25,7 @@ ORDER = {
         errors
         portable
         models settings sensor reports health backoff masking system
-        trouble
+        trouble expectations
         config logs matching schemas workers
         storage transport
         datastore
@@ -47,7 +47,7 @@ ORDER = {
         __main__
         """,
     "container": """
-        broadcast systemd
+        broadcast systemd expectations
         launch desired
         sessions
         supervision

@@ -12,6 +12,7 @@ from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.desired.membership import Membership, MembershipHooks
 from st2sensor.container.desired.refresh import Refresh
 from st2sensor.container.desired.snapshot_reader import SnapshotReader
+from st2sensor.container.expectations import Counts, Expectations
 from st2sensor.container.launch import cgroup
 from st2sensor.container.launch.cgroup import Cgroups
 from st2sensor.container.launch.foreground import Foreground
@@ -157,6 +158,20 @@ def assemble(
         clock=clock,
     )
     hangs = Hangs(table, methods, targets.poll_interval, clock)
+
+    def counts(ref: str) -> Counts:
+        past = recorder.of(ref)
+        return pipeline.traffic.of(ref).dispatched, past.polls - past.failed_polls
+
+    expectations = Expectations(
+        threads,
+        storage,
+        desired=lambda: targets.desired,
+        expected=lambda ref: targets.overrides_of(ref).expect,
+        counts=counts,
+        emit=node.emit,
+        clock=clock,
+    )
     neighbours = Neighbours(setup.state_dir, is_alone=setup.only is not None)
     operations = Operations(
         children, dispatcher, lambda: targets.desired, refresh.now, methods.tell_log_level, neighbours
@@ -168,6 +183,7 @@ def assemble(
         membership=lambda: targets.membership,
         children=children,
         hangs=hangs,
+        silence_of=expectations.silence_of,
         recorder=recorder,
         sampler=Sampler(blocking, clock),
     )
@@ -212,6 +228,7 @@ def assemble(
         assignments=assignments,
         workers=workers,
         hangs=hangs,
+        expectations=expectations,
         neighbours=neighbours,
         operations=operations,
         interface=interface,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.container.desired.refresh import Refresh
+from st2sensor.container.expectations import Expectations
 from st2sensor.container.launch.cgroup import Cgroups
 from st2sensor.container.launch.launcher import Launcher
 from st2sensor.container.launch.reaper import Reaper
@@ -76,6 +77,7 @@ class Parts:
     assignments: Assignments
     workers: Pool
     hangs: Hangs
+    expectations: Expectations
     neighbours: Neighbours
     operations: Operations
     interface: OperatorInterface
@@ -86,6 +88,7 @@ class Parts:
         await self.pipeline.dispatcher.finish()
         await self.interface.close()
         self.hangs.close()
+        await self.expectations.close()
         self.endpoints.close()
         await self.refresh.close()
         self.database_calls.close()

@@ -61,6 +61,7 @@ class Supervisor:
             if not self._setup.foreground:
                 # In the foreground, the user may be paused at a breakpoint.
                 self._parts.hangs.follow(loop)
+                self._parts.expectations.follow(loop)
             while not self._lifetime.is_stopping:
                 self._take_turn(systemd)
                 await self._sleep()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import BadCursor, EventNotFound, HistoryCut, HistoryError
-from st2sensor.history.event import Recorded
+from st2sensor.history.event import Recorded, State
 from st2sensor.history.file import open_existing, stored_id
 from st2sensor.history.filters import Filters
-from st2sensor.history.rows import MICROSECONDS, SELECT, recorded_of
+from st2sensor.history.rows import MICROSECONDS, SELECT, STATES, recorded_of
 
 PAGE, PAGE_BYTES = 200, 4_000_000
 """Maximum numbers of events and of bytes that are read at a time; a single event may be larger."""
@@ -26,6 +26,9 @@ MOST = (1 << 63) - 1
 
 SHORTEST_PREFIX = 4
 """Number of characters of the shortest beginning of a message_id that is looked for."""
+
+MOST_TIMES = 1_000_000
+"""Maximum number of events whose times are read at once: the newest ones."""
 
 ALL = Filters()
 
@@ -124,6 +127,24 @@ class History:
         while rows := self._scan(filters, position, last):
             yield from (event for event in rows if filters.holds(event))
             position = rows[-1].seq
+
+    def times(self, sensor: str | None = None, since: float | None = None) -> dict[str, list[float]]:
+        """Return when each sensor dispatched its valid events, in seconds since the epoch, the newest first.
+
+        :param sensor: reference of the only sensor to read; None for all.
+        :param since: seconds since the epoch.
+        """
+        query = (
+            "SELECT names.text, created FROM events JOIN names ON names.id = events.sensor"
+            " WHERE created >= ? AND state != ? AND (? IS NULL OR names.text = ?)"
+            f" ORDER BY created DESC LIMIT {MOST_TIMES}"
+        )
+        begin = -MOST if since is None else int(since * MICROSECONDS)
+        found: dict[str, list[float]] = {}
+        with self._read() as connection:
+            for ref, created in connection.execute(query, (begin, STATES.index(State.DEAD), sensor, sensor)):
+                found.setdefault(ref, []).append(created / MICROSECONDS)
+        return found
 
     def page(self, cursor: str | None, filters: Filters = ALL, limit: int = PAGE) -> Page:
         """Return the events after a cursor.

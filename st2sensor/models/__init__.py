@@ -3,7 +3,17 @@
 from st2sensor.models.datastore import SYSTEM_SCOPE, USER_SCOPE, Batch, Change, KeyValue
 from st2sensor.models.entities import Entity
 from st2sensor.models.packs import CORE_PACK, Pack
-from st2sensor.models.sensors import DEFAULT, INSTANCE, Instance, Overrides, Registration, SensorType, class_of
+from st2sensor.models.sensors import (
+    DEFAULT,
+    INSTANCE,
+    Expectation,
+    Instance,
+    Overrides,
+    Registration,
+    SensorType,
+    Silence,
+    class_of,
+)
 from st2sensor.models.sharing import Lease, Member, Renewal
 from st2sensor.models.triggers import Refusal, Rule, Schema, TraceContext, Trigger, TriggerInstance, TriggerType
 
@@ -17,6 +27,7 @@ __all__ = [
     "Change",
     "Entity",
     "Instance",
+    "Expectation",
     "KeyValue",
     "Lease",
     "Member",
@@ -28,6 +39,7 @@ __all__ = [
     "Rule",
     "Schema",
     "SensorType",
+    "Silence",
     "TraceContext",
     "Trigger",
     "TriggerInstance",

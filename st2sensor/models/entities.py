@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from st2sensor.models.sensors import Instance, Registration, SensorType
+from st2sensor.models.sensors import Instance, Registration, SensorType, Silence
 from st2sensor.models.triggers import Refusal, Rule, Trigger, TriggerType
 
-Entity = SensorType | TriggerType | Trigger | Rule | Registration | Instance | Refusal
+Entity = SensorType | TriggerType | Trigger | Rule | Registration | Instance | Refusal | Silence

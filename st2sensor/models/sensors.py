@@ -37,6 +37,18 @@ class SensorType(Named):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an operator expects to hear from a sensor. None expects nothing.
+
+    :param event: seconds within which it should dispatch an event.
+    :param poll: seconds within which a poll() should return without an error.
+    """
+
+    event: float | None = None
+    poll: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
     """An operator's settings for one sensor, in addition to its metadata. For None, the container's setting applies.
 
@@ -54,6 +66,7 @@ class Overrides:
     :param decrypt_global: `allow` or `deny`: whether it may decrypt the keys that all sensors share.
     :param payloads: `full` or `none`: whether the history keeps its events with their payloads.
     :param runs_on: labels that a node must have to run it, if nodes share sensors.
+    :param expect: how long it may be quiet before it counts as silent.
     """
 
     start_timeout: float | None = None
@@ -70,6 +83,7 @@ class Overrides:
     decrypt_global: str | None = None
     payloads: str | None = None
     runs_on: tuple[str, ...] | None = None
+    expect: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +151,19 @@ class Instance(Named):
 def class_of(ref: str) -> str:
     """Return the reference of a sensor's class; for a class, that is the sensor's own reference."""
     return ref.partition(INSTANCE)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence(Named):
+    """How long a sensor has been quiet, in seconds for which it should have been running.
+
+    :param event: seconds since its last event.
+    :param poll: seconds since a poll() last returned without an error.
+    :param missing: the expectations that it does not meet, `event` or `poll`; empty while it is not silent.
+    :param since: when it became silent, in seconds since the epoch; None while it is not silent.
+    """
+
+    event: float = 0.0
+    poll: float = 0.0
+    missing: tuple[str, ...] = ()
+    since: float | None = None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Overrides, SensorType
+from st2sensor.models import Expectation, Overrides, SensorType
 from st2sensor.packs.metadata import validated
 from st2sensor.packs.yaml_files import File
 
@@ -42,6 +42,12 @@ LIMITS = frozenset({"poll_interval", *(field.name for field in fields(Overrides)
 """Keys in `st2sensor`."""
 
 KEYS = {SENSORS: ENABLED, RULES: ENABLED, OWN: LIMITS}
+
+EXPECTED = frozenset(field.name for field in fields(Expectation))
+"""Keys in `expect`."""
+
+PERIODS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""Units of durations in `expect`, in seconds."""
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -98,6 +104,9 @@ class PackOverrides:
             values["memory"] = _bytes(values["memory"])
         if "runs_on" in values:
             values["runs_on"] = tuple(values["runs_on"])
+        if "expect" in values:
+            expected = _mapping(values["expect"])
+            values["expect"] = Expectation(**{name: _seconds(expected[name]) for name in EXPECTED & expected.keys()})
         metadata = {name: values.pop(name) for name in ("enabled", "poll_interval") if name in values}
         return replace(sensor, **metadata), Overrides(**values)
 
@@ -206,8 +215,11 @@ def _of_older(file: File, part: str, name: str) -> Iterator[ContentError]:
 
 
 def _of_values(file: File, place: list[str], values: Any, known: frozenset[str]) -> Iterator[ContentError]:
-    for key in _mapping(values):
+    for key, value in _mapping(values).items():
         if key in known:
+            if key == "expect":
+                for name in _mapping(value).keys() - EXPECTED:
+                    yield _unknown(file, [*place, key, name], sorted(EXPECTED))
             continue
         if place[0] == SENSORS and key in LIMITS:
             problem = f"has no effect here, and StackStorm refuses it; move it to {OWN}:, a section next to {SENSORS}:"
@@ -230,6 +242,10 @@ def _unknown(file: File, place: list[str], known: list[str]) -> ContentError:
 def _remedy(word: str, known: list[str]) -> str:
     meant = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {meant[0]}?" if meant else f"use one of {', '.join(known)}"
+
+
+def _seconds(duration: float | str) -> float:
+    return PERIODS[duration[-1]] * int(duration[:-1]) if isinstance(duration, str) else float(duration)
 
 
 def _bytes(size: str) -> int:

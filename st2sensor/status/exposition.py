@@ -26,6 +26,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
     "st2sensor_sensor_restarts": ("Starts of a sensor's process after its first.", lambda report: report.restarts),
     "st2sensor_sensor_cpu_seconds": ("Processor time of a sensor's process.", lambda report: report.cpu or 0.0),
+    "st2sensor_sensor_polls_failed": ("Polls that ended with an error.", lambda report: report.failed_polls),
     "st2sensor_triggers_dispatched": ("Triggers put into the outbox.", lambda report: report.dispatched),
     "st2sensor_triggers_invalid": (
         "Triggers that were not registered or did not fit their schema.",
@@ -45,6 +46,10 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
     "st2sensor_sensor_hang_seconds": (
         "How long a sensor has been hanging in a method or call; 0 if it does not hang.",
         lambda report: time.time() - report.hang.since if report.hang else 0.0,
+    ),
+    "st2sensor_sensor_silent": (
+        "Whether a sensor has been quiet for longer than its operator expects.",
+        lambda report: report.silent != "",
     ),
     "st2sensor_sensor_refused": (
         "Whether registration refused the newest content of a sensor.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from st2sensor.models import Entity, Instance, Refusal, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import Entity, Instance, Refusal, Registration, Rule, SensorType, Silence, Trigger, TriggerType
 from st2sensor.storage.entities import document_of, entity_of
 from st2sensor.storage.fields import Document
 
@@ -54,6 +54,7 @@ COLLECTIONS: dict[type[Any], Collection] = {
         Collection(kind=Registration, name="st2sensor_registrations", ours=True),
         Collection(kind=Instance, name="st2sensor_instances", ours=True),
         Collection(kind=Refusal, name="st2sensor_refusals", ours=True),
+        Collection(kind=Silence, name="st2sensor_silences", ours=True),
     )
 }
 

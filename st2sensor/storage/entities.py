@@ -10,7 +10,19 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from st2sensor.models import Entity, Instance, Overrides, Refusal, Registration, Rule, SensorType, Trigger, TriggerType
+from st2sensor.models import (
+    Entity,
+    Expectation,
+    Instance,
+    Overrides,
+    Refusal,
+    Registration,
+    Rule,
+    SensorType,
+    Silence,
+    Trigger,
+    TriggerType,
+)
 from st2sensor.storage.fields import (
     Document,
     Misfit,
@@ -35,6 +47,14 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 Fields = dict[str, Callable[[Mapping[str, Any], str], Any]]
 """Reads a field of an entity, given a document and the field's name."""
 
+
+def _expectation(document: Mapping[str, Any], name: str) -> Expectation | None:
+    found = mapping(document, name)
+    if found is None:
+        return None
+    return Expectation(event=number(found, "event", above=0), poll=number(found, "poll", above=0))
+
+
 OVERRIDES: Fields = {
     "start_timeout": partial(number, above=0),
     "setup_timeout": partial(number, least=0),
@@ -50,6 +70,7 @@ OVERRIDES: Fields = {
     "decrypt_global": partial(choice, choices=PERMISSIONS),
     "payloads": partial(choice, choices=PAYLOADS),
     "runs_on": optional_texts,
+    "expect": _expectation,
 }
 
 
@@ -68,6 +89,10 @@ def _overrides(document: Mapping[str, Any], name: str) -> Overrides:
 
 def _parameters(document: Mapping[str, Any], name: str) -> Document:
     return mapping(document, name) or {}
+
+
+def _seconds(document: Mapping[str, Any], name: str, *, least: float) -> float:
+    return number(document, name, least=least) or 0.0
 
 
 def _count(document: Mapping[str, Any], name: str) -> int:
@@ -118,6 +143,13 @@ FIELDS: dict[type[Any], Fields] = {
         "triggers": mapping,
     },
     Refusal: {**IDENTITY, "metadata_file": text, "error": text},
+    Silence: {
+        **IDENTITY,
+        "event": partial(_seconds, least=0),
+        "poll": partial(_seconds, least=0),
+        "missing": texts,
+        "since": number,
+    },
 }
 
 

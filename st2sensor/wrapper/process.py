@@ -186,8 +186,10 @@ def _reported(sensor: Any, poll: Callable[[], None], connection: Caller) -> Call
         connection.notify("poll", {"running": True, "interval": _interval(sensor)})
         try:
             poll()
-        finally:
-            connection.notify("poll", {"running": False})
+        except BaseException:
+            connection.notify("poll", {"running": False, "failed": True})
+            raise
+        connection.notify("poll", {"running": False})
 
     return reported
 

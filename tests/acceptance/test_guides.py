@@ -38,6 +38,7 @@ GUIDES = (
     "webhooks.md",
     "timers.md",
     "instances.md",
+    "expectations.md",
 )
 SECTIONS = [section for guide in GUIDES for section in sections(guide)]
 
@@ -56,7 +57,7 @@ ENDLESS = re.compile(r"st2sensor (tail|dev|run) |st2sensor logs .* -f$")
 
 LOOKS = re.compile(
     r"(curl|grep|cat|ls) "
-    r"|st2sensor (list|show|top|logs|events|why|triggers$|rules|key (list|get)|dead-letters (list|show))"
+    r"|st2sensor (list|show|top|logs|events|why|rhythm|triggers$|rules|key (list|get)|dead-letters (list|show))"
 )
 """May be tried again until what it shows is so."""
 
@@ -408,6 +409,7 @@ SITES = {
     "webhooks.md": "asked",
     "webhooks.md: Ask for a url": "core",
     "timers.md": "asked",
+    "expectations.md": "author",
     "timers.md: Ask for a timer": "core",
     "instances.md": "several",
 }

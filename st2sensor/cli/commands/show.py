@@ -20,6 +20,7 @@ from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
+from st2sensor.expectations.silence import duration
 from st2sensor.reports import NodeReport, Notice, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
@@ -110,7 +111,9 @@ def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str,
     polled = ""
     if poll is not None:
         how = f"running for {units.span(poll.seconds)}" if poll.running else f"took {units.span(poll.seconds)}"
-        polled = f"{units.ago(poll.at)}, {how}; {report.polls} since the container started"
+        ended = ", failed" if poll.failed else ""
+        failures = f", {report.failed_polls} of them failed" if report.failed_polls else ""
+        polled = f"{units.ago(poll.at)}, {how}{ended}; {report.polls} since the container started{failures}"
     triggered = "none since the container started" if report.trigger_types and container is not None else ""
     if report.trigger:
         triggered = f"{report.trigger}, {units.ago(report.triggered_at)}"
@@ -119,11 +122,17 @@ def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str,
     return [
         ("last poll", polled),
         ("last trigger", triggered),
+        ("expected", _expected(report)),
         ("triggers", f"{counts}  {bars}" if report.dispatched or report.invalid else ""),
         ("may emit", ", ".join(report.trigger_types)),
         ("code", report.file),
         ("digest", (report.digest or "")[:16]),
     ]
+
+
+def _expected(report: SensorReport) -> str:
+    found = (("an event", report.expect_event), ("a poll that succeeds", report.expect_poll))
+    return ", ".join(f"{what} within {duration(seconds)}" for what, seconds in found if seconds is not None)
 
 
 def _trouble(report: SensorReport, letters: list[str], container: NodeReport | None) -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import click
 
 from st2sensor.cli.declarations.shared import as_json, examples, named_sensor, recorded, trigger_types
 from st2sensor.cli.inspection.sorting import SORTS
-from st2sensor.cli.invocation import runs
+from st2sensor.cli.invocation import completed, runs
 from st2sensor.cli.text import colours
 
 section = click.Group("See what runs")
@@ -55,6 +55,23 @@ def top() -> None:
     Arrow keys, PgUp, PgDn, Home and End scroll; the last line says how many sensors are not shown.
 
     The cpu column is the percentage of one processor since the last update.
+    """
+
+
+@section.command(epilog=examples("st2sensor rhythm", "st2sensor rhythm linux.FileWatchSensor --since 30d"))
+@click.argument(
+    "ref",
+    metavar="[SENSOR]",
+    required=False,
+    shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
+)
+@click.option("--since", metavar="TIME", help="Look at the events since a time, as in 30d or 2026-11-27.")
+@as_json
+@runs("st2sensor.cli.commands.rhythm:rhythm_")
+def rhythm() -> None:
+    """Propose how long each sensor may be quiet, from the events in the history.
+
+    Write a proposal into overrides/PACK.yaml, and run st2ctl reload. docs/expectations.md explains the values.
     """
 
 

@@ -22,8 +22,9 @@ from st2sensor.container.supervision.recorder import Recorder
 from st2sensor.delivery.unrouted import told
 from st2sensor.dispatch.traffic import per_minute
 from st2sensor.errors import OutboxError
+from st2sensor.expectations.silence import words
 from st2sensor.health import Health, changed
-from st2sensor.models import SensorType
+from st2sensor.models import Expectation, SensorType, Silence
 from st2sensor.reports import (
     DISABLED,
     ELSEWHERE,
@@ -51,12 +52,14 @@ class Sources:
     :param desired: returns the sensors that should run here.
     :param database: returns the health of the database.
     :param membership: returns the membership if sensors are shared; None if they are not.
+    :param silence_of: returns how long a sensor has been quiet; None if nothing is expected of it here.
     """
 
     known: Callable[[], Snapshot | None]
     desired: Callable[[], Mapping[str, str]]
     database: Callable[[], Health]
     membership: Callable[[], Membership | None]
+    silence_of: Callable[[str], Silence | None]
     children: Children
     hangs: Hangs
     recorder: Recorder
@@ -154,13 +157,9 @@ class Reporter:
         self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, _crash_loops(self._failing()))
         broker = self._pipeline.broker()
-        waiting = (
-            f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
-            if not broker.ok
-            else ""
-        )
+        later = f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
         return (
-            _check("broker", broker, waiting),
+            _check("broker", broker, "" if broker.ok else later),
             _check("database", self._sources.database()),
             _check("outbox", self._room),
             _check("routing keys", self._pipeline.held_back()),
@@ -229,6 +228,7 @@ class Reporter:
         place = locations.of(ref, known.needs_of(ref)) if locations else Place(state=ELSEWHERE, reason=BY_PARTITION)
         state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
         is_failing, is_back = child is not None and self._is_failing(child), child is not None and self._is_back(child)
+        expected, silence = known.overrides_of(ref).expect or Expectation(), self._sources.silence_of(ref)
         return SensorReport(
             ref=ref,
             state=state,
@@ -251,6 +251,11 @@ class Reporter:
             missing_types=known.missing_of(ref),
             held_back=self._pipeline.held_of().get(ref, ""),
             last_poll=record.poll_of(self._clock()),
+            silent=words(silence.missing, expected) if silence else "",
+            silent_since=silence.since if silence else None,
+            expect_event=expected.event,
+            expect_poll=expected.poll,
+            failed_polls=record.failed_polls,
             polls=record.polls,
             poll_seconds=record.poll_seconds,
             trigger=flow.last_trigger,

@@ -38,8 +38,8 @@ class Sensors(Protocol):
     def ends(self, ref: str) -> None:
         """Note that a sensor enters cleanup()."""
 
-    def polls(self, ref: str, running: bool, interval: float | None) -> None:
-        """Note that a sensor's poll() begins or has ended, and the seconds between two polls."""
+    def polls(self, ref: str, running: bool, interval: float | None, failed: bool) -> None:
+        """Note that a sensor's poll() begins or has ended, the seconds between two polls, and if it failed."""
 
     def hears(self, ref: str, method: str, running: bool) -> None:
         """Note that a sensor's add_trigger(), or another trigger method, begins or has ended."""
@@ -77,7 +77,9 @@ class WrapperMethods:
             "ready": lambda ref, _: sensors.is_ready(ref),
             "set_up": lambda ref, _: sensors.is_set_up(ref),
             "ending": lambda ref, _: sensors.ends(ref),
-            "poll": lambda ref, params: sensors.polls(ref, bool(params["running"]), poll_interval_of(params)),
+            "poll": lambda ref, params: sensors.polls(
+                ref, bool(params["running"]), poll_interval_of(params), bool(params.get("failed"))
+            ),
             "hear": lambda ref, params: sensors.hears(ref, trigger_method_of(params), bool(params["running"])),
             "log": self._log,
         }

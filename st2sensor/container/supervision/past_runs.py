@@ -15,7 +15,7 @@ class PastRuns:
     """The past of one sensor. Only the recorder changes it.
 
     :ivar dropped: number of lines of its log that were dropped.
-    :ivar polls: number of poll() calls that have returned, which together took `poll_seconds`.
+    :ivar polls: number of poll() calls that ended, `failed_polls` of them with an error. They took `poll_seconds`.
     :ivar began: when the running poll() began, on the monotonic clock; None while none is running.
     """
 
@@ -25,6 +25,7 @@ class PastRuns:
     last_poll: Poll | None = None
     dropped: int = 0
     polls: int = 0
+    failed_polls: int = 0
     poll_seconds: float = 0.0
     began: float | None = None
 
@@ -43,13 +44,14 @@ class PastRuns:
         self.began = now
         self.last_poll = Poll(at=at, seconds=0.0, running=True)
 
-    def poll_ends(self, now: float) -> None:
+    def poll_ends(self, now: float, failed: bool = False) -> None:
         if self.began is None or self.last_poll is None:
             return
         seconds = now - self.began
         self.polls += 1
+        self.failed_polls += failed
         self.poll_seconds += seconds
-        self.last_poll = Poll(at=self.last_poll.at, seconds=seconds, running=False)
+        self.last_poll = Poll(at=self.last_poll.at, seconds=seconds, running=False, failed=failed)
         self.began = None
 
     def poll_of(self, now: float) -> Poll | None:

@@ -107,12 +107,12 @@ class Recorder:
         text = f"{lines} lines were dropped: more than {rate:g} a second"
         logging.getLogger(ref).warning("%s", text, extra=of_sensor(ref))
 
-    def polls(self, ref: str, running: bool) -> None:
-        """Record that a poll() begins or has returned."""
+    def polls(self, ref: str, running: bool, failed: bool = False) -> None:
+        """Record that a poll() begins or has ended, and whether it ended with an error."""
         if running:
             self._record(ref).poll_begins(time.time(), self._clock())
         else:
-            self._record(ref).poll_ends(self._clock())
+            self._record(ref).poll_ends(self._clock(), failed)
 
     def _record(self, ref: str) -> PastRuns:
         return self._records.setdefault(ref, PastRuns())

@@ -62,12 +62,13 @@ class WrapperReports:
             self._table.runs[ref].activity.is_left()
         self._enters(ref, "cleanup()", self._settings.stop_timeout)
 
-    def polls(self, ref: str, running: bool, interval: float | None) -> None:
+    def polls(self, ref: str, running: bool, interval: float | None, failed: bool = False) -> None:
         """Note that a poll() begins or has returned.
 
         :param interval: seconds between two polls; None if the wrapper does not report them.
+        :param failed: whether it ended with an error.
         """
-        self._recorder.polls(ref, running)
+        self._recorder.polls(ref, running, failed)
         if running:
             self._enters(ref, "poll()", _chosen(self._table.overrides[ref].poll_timeout, self._settings.poll_timeout))
         else:

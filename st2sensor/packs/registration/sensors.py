@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Overrides, Pack, Registration, SensorType
+from st2sensor.models import Overrides, Pack, Registration, SensorType, Silence
 from st2sensor.packs import metadata
 from st2sensor.packs.bundled import BUNDLED, is_bundled
 from st2sensor.packs.code.location import located
@@ -174,6 +174,7 @@ class Sensors:
             try:
                 with blaming(registration.metadata_file):
                     storage.remove(Registration, registration.ref)
+                    storage.remove(Silence, registration.ref)
             except ContentError as error:
                 yield failed("sensor", registration.ref, error)
 
@@ -193,6 +194,7 @@ class Sensors:
             with blaming(sensor.metadata_file or sensor.ref):
                 storage.remove(SensorType, sensor.ref)
                 storage.remove(Registration, sensor.ref)
+                storage.remove(Silence, sensor.ref)
         except ContentError as error:
             return failed("sensor", sensor.ref, error)
         self._context.announcements.add(sensor, DELETE, storage)

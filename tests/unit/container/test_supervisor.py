@@ -59,6 +59,7 @@ class World:
             reaper=None,
             methods=SimpleNamespace(tell_triggers=lambda: self.calls.append("triggers are told")),
             database_calls=self,
+            expectations=SimpleNamespace(follow=lambda _: self.calls.append("expectations are followed")),
             hangs=SimpleNamespace(follow=lambda _: self.calls.append("hangs are followed")),
             neighbours=SimpleNamespace(check=lambda ref: self.calls.append(f"neighbours of {ref}")),
             operations=self,
@@ -130,6 +131,7 @@ def test_what_is_learned_is_started_and_what_is_gone_is_stopped_and_forgotten() 
         assert REF not in node.table.states
         assert world.calls[:5] == [
             "hangs are followed",
+            "expectations are followed",
             "catalogue learns",
             "triggers are told",
             "1 are kept",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Overrides, SensorType
+from st2sensor.models import Expectation, Overrides, SensorType
 from st2sensor.packs import overrides
 
 SENSOR = SensorType(pack="p", name="S", artifact_uri="file:///s.py", entry_point="sensors.s.S", poll_interval=5)
@@ -217,3 +217,27 @@ def test_what_is_wrong_elsewhere_is_told_too(tmp_path: Path, text: str, message:
     with pytest.raises(ContentError) as caught:
         overrides.load(tmp_path, "p")
     assert message in str(caught.value)
+
+
+def test_expectations_are_durations_and_unknown_ones_are_told(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "st2sensor:\n  defaults: {expect: {event: 6h, poll: 90}}\n"
+        "  exceptions: {S: {expect: {poll: 5m, evnt: 1h}}, Any: {expect: {}}}\n"
+    )
+    loaded = overrides.load(tmp_path, "p")
+    found = {name: loaded.apply(replace(SENSOR, name=name))[1].expect for name in ("S", "Any", "Other")}
+    assert found == {
+        "S": Expectation(poll=300.0),
+        "Any": Expectation(),
+        "Other": Expectation(event=21600.0, poll=90.0),
+    }
+    (warning,) = loaded.warnings
+    assert "st2sensor.exceptions.S.expect.evnt" in str(warning)
+    assert "did you mean event?" in str(warning)
+
+
+@pytest.mark.parametrize("wrong", ["{event: 6 hours}", "{event: 0}", "{poll: -1m}", "{poll: true}", "6h", "[1]"])
+def test_wrong_expectations_are_refused(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"st2sensor: {{defaults: {{expect: {wrong}}}}}\n")
+    with pytest.raises(ContentError):
+        overrides.load(tmp_path, "p")

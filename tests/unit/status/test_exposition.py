@@ -50,6 +50,8 @@ COUNTED = (
     "st2sensor_sensor_running",
     "st2sensor_sensor_failing",
     "st2sensor_sensor_refused",
+    "st2sensor_sensor_silent",
+    "st2sensor_sensor_polls_failed",
     "st2sensor_sensor_restarts",
     "st2sensor_triggers_dispatched",
     "st2sensor_triggers_invalid",

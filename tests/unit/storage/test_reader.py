@@ -24,6 +24,7 @@ from st2sensor.errors import StorageError
 from st2sensor.models import (
     SYSTEM_SCOPE,
     Batch,
+    Expectation,
     KeyValue,
     Lease,
     Member,
@@ -70,6 +71,7 @@ ENTITIES: list[Any] = [
             decrypt_global="deny",
             payloads="none",
             runs_on=("gpu",),
+            expect=Expectation(event=21600.0, poll=300.0),
         ),
     ),
 ]

@@ -20,7 +20,7 @@ from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health
 from st2sensor.history.writer import NoHistory
-from st2sensor.models import Refusal, Registration, SensorType, TriggerType
+from st2sensor.models import Refusal, Registration, SensorType, Silence, TriggerType
 from st2sensor.outbox.entry import Entry
 from st2sensor.reports import DISABLED, ELSEWHERE, REFUSED, WAITING, Check, Hang, SensorReport
 from st2sensor.settings import Restarts
@@ -38,6 +38,7 @@ class Parts:
         self.states: dict[str, Child] = {}
         self.pids: dict[str, int] = {}
         self.hangs: dict[str, Hang] = {}
+        self.silences: dict[str, Silence] = {}
         self.broker = self.database = Health(reason="")
         self.depth, self.size, self.has_room, self.problem = 0, 0, True, ""
         self.oldest_error: Exception | None = None
@@ -54,6 +55,7 @@ class Parts:
                 membership=lambda: None,
                 children=cast(Any, self),
                 hangs=cast(Any, self),
+                silence_of=lambda ref: self.silences.get(ref),
                 recorder=cast(Any, Recorder()),
                 sampler=cast(Any, self),
             ),

@@ -39,8 +39,8 @@ class Sensors:
     def ends(self, ref: str) -> None:
         self.reports.append(("ends", ref))
 
-    def polls(self, ref: str, running: bool, interval: float | None) -> None:
-        self.reports.append(("polls", ref, running, interval))
+    def polls(self, ref: str, running: bool, interval: float | None, failed: bool) -> None:
+        self.reports.append(("polls", ref, running, interval, failed))
 
     def hears(self, ref: str, method: str, running: bool) -> None:
         self.reports.append(("hears", ref, method, running))
@@ -181,7 +181,7 @@ def test_notifications_reach_the_sensors() -> None:
             ("ready", {}),
             ("set_up", {}),
             ("poll", {"running": True, "interval": 5}),
-            ("poll", {"running": False, "interval": -1}),
+            ("poll", {"running": False, "interval": -1, "failed": True}),
             ("hear", {"method": "add_trigger", "running": True}),
             ("log", {"message": "m", "level": 40, "logger": "l"}),
             ("log", {"message": "m"}),
@@ -191,8 +191,8 @@ def test_notifications_reach_the_sensors() -> None:
         assert wrapper.sensors.reports == [
             ("ready", "p.S"),
             ("set up", "p.S"),
-            ("polls", "p.S", True, 5.0),
-            ("polls", "p.S", False, None),
+            ("polls", "p.S", True, 5.0, False),
+            ("polls", "p.S", False, None, True),
             ("hears", "p.S", "add_trigger", True),
             ("log", "p.S", "l", 40, "m"),
             ("log", "p.S", "p.S", 20, "m"),

@@ -1,0 +1,84 @@
+"""The rule of silence: how long a sensor has been quiet, and whether that is longer than its operator expects.
+
+The rule adds up spans of a clock that only goes forwards, so a jump of the host's clock neither makes a sensor silent
+nor hides that it is. Time for which the sensor should not have been running is never added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from st2sensor.models import Expectation, Silence
+
+EVENT, POLL = "event", "poll"
+"""What can be expected of a sensor."""
+
+LONGEST_SPAN = 10.0
+"""Maximum number of seconds that one look adds. If more have passed, the container itself was held up, and could not
+have heard anybody."""
+
+FIRST_STEP, LAST_STEP, STEPS = 10.0, 300.0, 10
+"""A quiet time is stored again when it has grown by this part of the expectation, within these limits in seconds."""
+
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+WORDS = {EVENT: "no event within {}", POLL: "no poll has succeeded within {}"}
+
+
+def after(known: Silence, seconds: float, heard: Collection[str], expected: Expectation, at: float) -> Silence:
+    """Return how long a sensor has been quiet after another span of time in which it should have been running.
+
+    :param seconds: length of the span.
+    :param heard: what the sensor has done in it: `event`, `poll` for a poll that succeeded, or both.
+    :param at: the end of the span in seconds since the epoch, only for people to read.
+    """
+    span = min(max(0.0, seconds), LONGEST_SPAN)
+    event = 0.0 if EVENT in heard else known.event + span
+    poll = 0.0 if POLL in heard else known.poll + span
+    quiet = ((EVENT, event, expected.event), (POLL, poll, expected.poll))
+    missing = tuple(name for name, has, most in quiet if most is not None and has >= most)
+    since = (known.since if known.missing else at) if missing else None
+    return replace(known, event=event, poll=poll, missing=missing, since=since)
+
+
+def must_store(stored: Silence, now: Silence, expected: Expectation) -> bool:
+    """Return whether what is stored of a sensor differs too much from what is known now.
+
+    A stored time that is too long could make the sensor silent too early after a restart; one that is too short delays
+    that, by one step at most.
+    """
+    if stored.missing != now.missing:
+        return True
+    quiet = ((stored.event, now.event, expected.event), (stored.poll, now.poll, expected.poll))
+    return any(most is not None and (has < kept or has - kept >= _step(most)) for kept, has, most in quiet)
+
+
+def merged(stored: Silence | None, known: Silence, heard: Collection[str]) -> Silence:
+    """Return what is known of a sensor once its stored state has been read.
+
+    :param known: what has been counted since the container began to run the sensor.
+    :param heard: what the sensor has done since then.
+    """
+    if stored is None:
+        return known
+    event = known.event if EVENT in heard else known.event + stored.event
+    poll = known.poll if POLL in heard else known.poll + stored.poll
+    return replace(stored, event=event, poll=poll)
+
+
+def words(missing: Collection[str], expected: Expectation) -> str:
+    """Return in words what an operator expects and does not get; empty for nothing."""
+    limits = {EVENT: expected.event, POLL: expected.poll}
+    return ", ".join(WORDS[name].format(duration(limits[name] or 0.0)) for name in missing if name in WORDS)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as overrides write it: in the largest unit that divides it, such as `90s` or `6h`."""
+    whole = round(seconds)
+    size, unit = next(((size, unit) for size, unit in UNITS if whole and whole % size == 0), UNITS[-1])
+    return f"{whole // size}{unit}"
+
+
+def _step(expected: float) -> float:
+    return min(max(FIRST_STEP, expected / STEPS), LAST_STEP)
