@@ -36,6 +36,8 @@
     │   │   └── RoutingKeyForbidden     69   the broker's user may not publish under a routing key
     │   └── MessageRefused              69   the broker will never accept a message
     │       └── Undeliverable           69   its consumers cannot accept it
+    ├── SecretError                     69   a secret of a configuration cannot be read from where it is
+    │   └── SecretUnavailable           69   its source does not answer now
     ├── RpcError                        70   the container refused a sensor's request
     │   ├── SensorStops                 70   the sensor must stop, so its call no longer waits
     │   ├── ProtocolError               70   a message breaks the wrapper protocol
@@ -254,6 +256,16 @@ class MessageRefused(TransportError):
 
 class Undeliverable(MessageRefused):
     pass
+
+
+class SecretError(St2SensorError):
+    """A value that a configuration takes from elsewhere cannot be had. The message holds no value."""
+
+    exit_code = 69
+
+
+class SecretUnavailable(SecretError):
+    """The source does not answer, and may do so later."""
 
 
 class RpcError(St2SensorError):

@@ -7,6 +7,7 @@ from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
 from st2sensor.settings.events import History, Outbox, Payloads
 from st2sensor.settings.observing import Log, Metrics
+from st2sensor.settings.secrets import Secrets
 from st2sensor.settings.tree import Settings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Outbox",
     "Payloads",
     "Restarts",
+    "Secrets",
     "Settings",
     "Sharing",
     "Timers",

@@ -11,6 +11,7 @@ from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
 from st2sensor.settings.events import History, Outbox, Payloads
 from st2sensor.settings.observing import Log, Metrics
+from st2sensor.settings.secrets import Secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +38,5 @@ class Settings:
     metrics: Metrics
     system_user: str
     payloads: Payloads
+    secrets: Secrets
     warnings: tuple[str, ...] = ()
