@@ -213,6 +213,16 @@ class Undeliverable(MessageRefused):
     pass
 
 
+class SecretError(St2SensorError):
+    """A value that a configuration takes from elsewhere cannot be had. The message holds no value."""
+
+    exit_code = 69
+
+
+class SecretUnavailable(SecretError):
+    """The source does not answer, and may do so later."""
+
+
 class RpcError(St2SensorError):
     exit_code = 70
 

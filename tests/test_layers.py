@@ -28,7 +28,7 @@ ORDER = {
         trouble expectations
         config logs matching schemas workers
         storage transport
-        datastore
+        datastore secrets
         packs
         sharing
         outbox
@@ -67,7 +67,7 @@ ORDER = {
         interface
         """,
     "container.sessions": """
-        activity unanswered outgoing node
+        activity unanswered outgoing node secret_watch
         session
         assignments endpoint release datastore events
         wrapper_methods

@@ -18,6 +18,7 @@ from st2sensor.config.core_sensors import enabled_sensors, timers, webhooks
 from st2sensor.config.database import database, ignored_certificate
 from st2sensor.config.files import files_of, misspelt, parse
 from st2sensor.config.log import log
+from st2sensor.config.secrets import secrets
 from st2sensor.config.sections import section
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, Outbox, Payloads, Push, Settings
@@ -79,6 +80,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
             previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
         ),
         datastore=section(Datastore, options.datastore),
+        secrets=secrets(options.secrets, resolve),
         webhooks=webhooks(options.webhooks, resolve),
         timers=timers(options.timers),
         log=log(options, resolve),

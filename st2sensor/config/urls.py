@@ -188,12 +188,13 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
         raise ValueError(f"{key} = {address}: {exception}; write HOST:PORT, for example 127.0.0.1:9105") from exception
     if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, for example 127.0.0.1:9105")
-    if not token and not _is_loopback(parts.hostname):
+    if not token and not is_loopback(parts.hostname):
         raise ValueError(f"{key} = {address} is beyond loopback: also set http_token, or use 127.0.0.1")
     return parts.hostname, port
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this one."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -41,8 +41,9 @@ from st2sensor.container.sessions.datastore.methods import DatastoreMethods
 from st2sensor.container.sessions.endpoint import Endpoints
 from st2sensor.container.sessions.events import EventMethods
 from st2sensor.container.sessions.release import Release
+from st2sensor.container.sessions.secret_watch import SecretWatch
 from st2sensor.container.sessions.wrapper_methods import WrapperMethods
-from st2sensor.container.supervision.child import Child
+from st2sensor.container.supervision.child import Child, State
 from st2sensor.container.supervision.child_table import ChildTable
 from st2sensor.container.supervision.children import Children
 from st2sensor.container.supervision.recorder import Recorder
@@ -52,6 +53,7 @@ from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.sensor_keys import SensorKeys
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.packs.configuration.templates import FUNCTIONS
+from st2sensor.secrets.sources import SecretSources
 from st2sensor.sharing.held_leases import Tenure, Unshared
 from st2sensor.sharing.participant import Participant
 from st2sensor.sharing.partition import provider_of
@@ -102,7 +104,21 @@ def assemble(
 
     keyring = Keyring(settings.key_values)
     workers = Pool(FUNCTIONS)
-    assignments = Assignments(settings, storage, keyring, blocking, workers)
+
+    def start_waiting(ref: str) -> None:
+        """Start a sensor that waits for its next attempt."""
+        child = children.states.get(ref)
+        if child is not None and child.state is State.BACKOFF:
+            children.start_now(ref)
+
+    secrets = SecretWatch(
+        SecretSources(settings.secrets, settings.container.private_environment, in_container=True),
+        settings.secrets.refresh_interval,
+        changed=targets.rotate,
+        readable=start_waiting,
+    )
+    targets.listen(lambda snapshot: secrets.keep_only(snapshot.sensors.keys()))
+    assignments = Assignments(settings, storage, keyring, blocking, workers, secrets)
     node = Node(
         settings.datastore,
         lifetime,

@@ -56,8 +56,8 @@ class Node:
         self._is_shared = is_shared
 
     async def assignment(self, ref: str) -> dict[str, Any]:
-        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, LeaseLost, ContentError and
-        DatastoreError.
+        """Return the assignment of a sensor for its wrapper. Raises SensorNotFound, LeaseLost, ContentError,
+        SecretError and DatastoreError.
         """
         sensor = self._targets.sensor(ref)
         if sensor is None:

@@ -31,6 +31,8 @@ class Targets:
         self._digests: Mapping[str, str] = {}
         """Digests of the sensors of this node; with shared sensors, those of every node."""
         self.snapshot: Snapshot | None = None
+        self._rotations: dict[str, int] = {}
+        """By sensor, how many times a secret from elsewhere has changed in its configuration."""
         self.needs: Mapping[str, tuple[str, ...]] | None = None
         self.desired: Mapping[str, str] = {}
         self.membership: Membership | None = None
@@ -43,6 +45,7 @@ class Targets:
         """Replace the snapshot, choose which sensors should run, and call the listeners."""
         self.snapshot = snapshot
         self._digests = snapshot.desired(self._only)
+        self._rotations = {ref: count for ref, count in self._rotations.items() if ref in snapshot.sensors}
         self.needs = {ref: snapshot.needs_of(ref) for ref in self._digests}
         self.choose()
         for listener in self._listeners:
@@ -50,7 +53,9 @@ class Targets:
 
     def choose(self) -> None:
         """Choose which sensors should run here, after the snapshot or the leases have changed."""
-        desired = self._digests
+        desired: Mapping[str, str] = self._digests
+        if self._rotations:
+            desired = {ref: f"{digest}{self._rotation(ref)}" for ref, digest in desired.items()}
         if self.membership is not None:
             # A sensor with a new fence counts as another sensor: the process with the earlier fence must not go on.
             runs = self.membership.runs
@@ -58,6 +63,14 @@ class Targets:
             self.membership.poke()
         self.desired = desired
         self._wake.set()
+
+    def rotate(self, ref: str) -> None:
+        """Have a sensor restarted, because a secret in its configuration has changed."""
+        self._rotations[ref] = self._rotations.get(ref, 0) + 1
+        self.choose()
+
+    def _rotation(self, ref: str) -> str:
+        return f"~{self._rotations[ref]}" if ref in self._rotations else ""
 
     def why_unwanted(self, ref: str) -> str:
         """Return why a sensor should no longer run here, in words."""

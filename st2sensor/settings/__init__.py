@@ -7,6 +7,7 @@ from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
 from st2sensor.settings.events import History, Outbox, Payloads, Push
 from st2sensor.settings.observing import Log, Metrics
+from st2sensor.settings.secrets import Secrets
 from st2sensor.settings.tree import Settings
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Payloads",
     "Push",
     "Restarts",
+    "Secrets",
     "Settings",
     "Sharing",
     "Timers",

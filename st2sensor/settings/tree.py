@@ -11,6 +11,7 @@ from st2sensor.settings.core_sensors import Timers, Webhooks
 from st2sensor.settings.datastore import Datastore, KeyValues
 from st2sensor.settings.events import History, Outbox, Payloads, Push
 from st2sensor.settings.observing import Log, Metrics
+from st2sensor.settings.secrets import Secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,4 +39,5 @@ class Settings:
     system_user: str
     payloads: Payloads
     push: Push
+    secrets: Secrets
     warnings: tuple[str, ...] = ()

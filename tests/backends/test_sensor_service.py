@@ -180,7 +180,7 @@ class Real:
     def ends(self, ref: str) -> None:
         raise NotImplementedError(ref)
 
-    def polls(self, ref: str, running: bool, interval: float | None) -> None:
+    def polls(self, ref: str, running: bool, interval: float | None, failed: bool) -> None:
         raise NotImplementedError(ref)
 
     def hears(self, ref: str, method: str, running: bool) -> None:

@@ -30,7 +30,8 @@ def validate(
 ) -> int:
     settings = configured_if_any(config_files)
     packs = list(map(Path, folders))
-    report = validation.validate(packs, None if settings is None else settings.content, _configs(packs, configs))
+    content, secrets = (None, None) if settings is None else (settings.content, settings.secrets)
+    report = validation.validate(packs, content, _configs(packs, configs), secrets)
     if json_output:
         click.echo(json.dumps([_fields(finding) for finding in report.findings], indent=2))
     else:

@@ -105,7 +105,9 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     # Each sensor needs four file descriptors in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
     # No other user may read the outbox and the embedded database: they hold payloads and values.
-    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=settings.container.private_environment)
+    # Variables with secrets for some configurations are not for every sensor.
+    private = (*settings.container.private_environment, *settings.secrets.env_allowed)
+    sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=private)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
     with ExitStack() as stack:
         stack.enter_context(held(state_dir))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
 from st2sensor.datastore.keyring import Keyring
-from st2sensor.errors import St2SensorError, StorageError
+from st2sensor.errors import SecretError, St2SensorError, StorageError
 from st2sensor.history.event import Recorded
 from st2sensor.masking import MASK, masked
 from st2sensor.models import SensorType, TriggerType, class_of
@@ -16,6 +16,8 @@ from st2sensor.packs.code.location import located
 from st2sensor.packs.configuration import instance_source, pack_config
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
+from st2sensor.secrets.call import call_of
+from st2sensor.secrets.sources import SecretSources
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
@@ -38,7 +40,8 @@ class Masks:
     def payload(self, event: Recorded) -> Any:
         """Return an event's payload as it may be shown; None if it was not kept, or cannot be read.
 
-        If the database cannot be reached, it is not known what is secret, and nothing is shown.
+        If the database cannot be reached, or a secret cannot be read from where it is, it is not known what is secret,
+        and nothing is shown.
         """
         try:
             payload = event.payload
@@ -49,7 +52,7 @@ class Masks:
         try:
             schema = self._schema(event.trigger_type)
             secrets = self._secrets_of(event.sensor)
-        except StorageError:
+        except (StorageError, SecretError):
             return MASK
         shown = _shown(payload, schema, SECRET_KEYS | self._settings.log.secret_keys)
         return json.loads(masked(json.dumps(shown, ensure_ascii=False), secrets)) if secrets else shown
@@ -72,17 +75,33 @@ class Masks:
         return self._secrets[sensor]
 
     def _read(self, sensor: str, storage: Storage, workers: Pool) -> frozenset[str]:
-        """Return the secrets; none if the configuration cannot be read, as the sensor then cannot, either."""
-        with suppress(St2SensorError):
+        """Return the secrets; none if the configuration cannot be read, as the sensor then cannot, either.
+
+        Raises SecretError if a secret from elsewhere cannot be read here.
+        """
+        failures: list[SecretError] = []
+        sources = SecretSources(self._settings.secrets, self._settings.container.private_environment)
+
+        def read_secret(arguments: Sequence[object]) -> str:
+            try:
+                return sources.read(call_of(arguments))
+            except SecretError as error:
+                failures.append(error)
+                raise
+
+        with closing(sources), suppress(St2SensorError):
             # A class that has instances now may have run by itself before.
             known = find(storage, sensor) or storage.get(SensorType, class_of(sensor))
             if known is None:
                 return frozenset()
             code = located(known, self._settings.content)
             source = instance_source.load(known, self._settings.content, code.pack)
-            templates = Templates.of(storage, Keyring(self._settings.key_values), self._settings.system_user, workers)
+            keyring, user = Keyring(self._settings.key_values), self._settings.system_user
+            templates = Templates.of(storage, keyring, user, workers, read_secret)
             if not source.is_empty:
                 return pack_config.render(source, templates).secrets
+        if failures:
+            raise failures[0]
         return frozenset()
 
 

@@ -7,6 +7,7 @@ from oslo_config import cfg
 from st2sensor.config.options.container import SENSORCONTAINER
 from st2sensor.config.options.delivery import HISTORY, MESSAGING, OUTBOX, PUSH
 from st2sensor.config.options.observing import LOG, METRICS, SYSLOG
+from st2sensor.config.options.secrets import SECRETS
 
 DATABASE = [
     cfg.StrOpt("connection", help="mongodb://... or sqlite:///FILE; unset: host, port and db_name below"),
@@ -166,6 +167,7 @@ GROUPS = {
     "timers": TIMERS,
     "keyvalue": KEYVALUE,
     "datastore": DATASTORE,
+    "secrets": SECRETS,
     "log": LOG,
     "syslog": SYSLOG,
     "metrics": METRICS,

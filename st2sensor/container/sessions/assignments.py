@@ -1,4 +1,6 @@
-"""Makes assignments: the sensor that a wrapper runs, with its pack's configuration rendered from the datastore."""
+"""Makes assignments: the sensor that a wrapper runs, with its pack's configuration rendered from the datastore and from
+other sources of secrets.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 
 from st2sensor.container.launch import api_access
 from st2sensor.container.launch.assignment import assignment_of, own_config
+from st2sensor.container.sessions.secret_watch import SecretWatch
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import DatastoreUnavailable, StorageUnavailable
 from st2sensor.models import KeyValue, SensorType
@@ -39,6 +42,7 @@ class Assignments:
 
     :param blocking: runs a call that blocks on files in another thread.
     :param workers: processes that evaluate templates.
+    :param secrets: reads the secrets from elsewhere.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class Assignments:
         keyring: Keyring,
         blocking: Callable[[Callable[[], Any]], Awaitable[Any]],
         workers: Pool,
+        secrets: SecretWatch,
     ) -> None:
+        self._secrets = secrets
         self._settings = settings
         self._storage = storage
         self._keyring = keyring
@@ -60,13 +66,14 @@ class Assignments:
         """Datastore entries that configurations have used, for starts while the database is unreachable."""
 
     def close(self) -> None:
-        """Stop rendering. Does not wait."""
+        """Stop rendering, and reading secrets. Does not wait."""
+        self._secrets.close()
         self._threads.shutdown(wait=False)
 
     async def of(self, sensor: SensorType) -> tuple[dict[str, Any], frozenset[str]]:
         """Return a sensor's assignment in the wrapper protocol's form, and the secrets in it, which must be masked.
 
-        Raises ContentError, ConfigError and DatastoreError.
+        Raises ContentError, ConfigError, SecretError and DatastoreError.
         """
         assignment, source = await self._blocking(lambda: assignment_of(sensor, self._settings))
         token = await self._blocking(lambda: api_access.token_of(self._settings.container))
@@ -98,7 +105,9 @@ class Assignments:
             await asyncio.sleep(CONFIG_RETRY)
 
     async def _rendered(self, sensor: SensorType, source: Source, lookup: Lookup) -> Config:
-        templates = Templates(lookup, self._keyring.decrypt, self._settings.system_user, self._workers)
+        uses = self._secrets.uses()
+        user = self._settings.system_user
+        templates = Templates(lookup, self._keyring.decrypt, user, self._workers, uses.read)
         secret_keys = SECRET_KEYS | self._settings.log.secret_keys
         work = asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: pack_config.render(source, templates, secret_keys)
@@ -111,6 +120,8 @@ class Assignments:
                 "simplify its expressions",
                 (),
             ) from None
+        finally:
+            self._secrets.note(sensor.ref, uses)
 
     def _look_up(self, scope: str, name: str) -> KeyValue | None:
         entry = self._entries[scope, name] = self._storage.get_value(scope, name, utc_now())

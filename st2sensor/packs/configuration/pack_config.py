@@ -13,13 +13,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from st2sensor.errors import DatastoreError, DatastoreUnavailable, WorkFailed
+from st2sensor.errors import DatastoreError, DatastoreUnavailable, SecretError, SecretUnavailable, WorkFailed
 from st2sensor.masking import MASK, forms, lines, masked
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.schema import Item, Place
 from st2sensor.packs.configuration.source import Source, dotted, leaves
-from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Rendered, Templates, is_template
+from st2sensor.packs.configuration.templates import (
+    MissingKey,
+    NotRendered,
+    Rendered,
+    SecretNotRead,
+    Templates,
+    is_template,
+)
 from st2sensor.schemas import objection
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
@@ -63,7 +70,7 @@ def fingerprint(source: Source, templates: Templates) -> str:
     used: dict[str, str | None] = {}
     noting = templates.noting(used)
     for text in source.templates():
-        with suppress(MissingKey, NotRendered, DatastoreError):
+        with suppress(MissingKey, NotRendered, SecretNotRead, SecretError, DatastoreError):
             noting.render(text)
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
@@ -79,6 +86,8 @@ class _Rendering:
     """Secret texts found so far."""
     secret_places: set[Place] = field(default_factory=set)
     missing: dict[Place, MissingKey] = field(default_factory=dict)
+    unread: set[Place] = field(default_factory=set)
+    """Places of secrets from elsewhere that are not read in this process. Their values are null."""
 
     def config(self) -> Config:
         whole = self.source.schema or {}
@@ -137,15 +146,24 @@ class _Rendering:
         return value
 
     def _render(self, text: str, item: Item, place: Place, is_secret: bool) -> Rendered | None:
-        """Render one text; None when the datastore lacks a key. Raises ContentError."""
+        """Render one text; None when the datastore lacks a key, or a secret is not read.
+
+        Raises ContentError and SecretUnavailable.
+        """
         try:
             return self.templates.render(text, secret=item.get("secret") is True)
         except MissingKey as exception:
             self.missing[place] = exception
             return None
+        except SecretNotRead:
+            self.unread.add(place)
+            return None
         except DatastoreUnavailable:
             raise
-        except (NotRendered, DatastoreError) as exception:
+        except SecretUnavailable as exception:
+            problem = masked(str(exception), forms(self.secrets))
+            raise SecretUnavailable(str(self.source.error(f"{dotted(place)}: {problem}", place))) from None
+        except (NotRendered, SecretError, DatastoreError) as exception:
             secrets = exception.secrets if isinstance(exception, NotRendered) else frozenset()
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
             reason = objection.bounded(masked(str(exception), forms(secrets | self.secrets)))
@@ -165,6 +183,9 @@ class _Rendering:
         if found is None:
             return
         place, message = tuple(found[0]), found[1]
+        if any(where[: len(place)] == place for where in self.unread):
+            # The container checks this again, with the secret.
+            return
         if place in self.secret_places:
             message = message.replace(repr(_at(values, place)), MASK)
         message = masked(message, forms(self.secrets))

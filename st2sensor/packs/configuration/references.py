@@ -1,4 +1,4 @@
-"""Texts whose expressions are plain references to the datastore, as in `https://{{ st2kv.system.host }}/`.
+"""Texts whose expressions are plain references, as in `https://{{ st2kv.system.host }}/` or `{{ secret('env', 'A') }}`.
 
 They need no template engine, because Jinja's result for them is known in advance.
 """
@@ -26,6 +26,19 @@ REFERENCE = re.compile(
 """The sandbox refuses names that start with an underscore, so this does not match them. No two adjacent parts can match
 the same character, so matching never backtracks."""
 
+SECRET = re.compile(
+    r"""
+    \{\{ [ \t\n]* secret [ \t\n]* \( [ \t\n]*
+    (?P<arguments> (?: '[^'"\\{}\r\n]*' | "[^'"\\{}\r\n]*" )
+        (?: [ \t\n]* , [ \t\n]* (?: '[^'"\\{}\r\n]*' | "[^'"\\{}\r\n]*" ) )* )
+    [ \t\n]* \) [ \t\n]* \}\}
+    """,
+    re.VERBOSE,
+)
+"""A call of `secret` whose arguments are plain texts."""
+
+ARGUMENT = re.compile(r"'([^']*)'|\x22([^\x22]*)\x22")
+
 PART = re.compile(r"""\. (\w+) | \[ ['"] ([^'"]+) ['"] \]""", re.VERBOSE | re.ASCII)
 
 OTHER_TAGS = ("{%", "{#", "\r")
@@ -46,15 +59,31 @@ class Reference:
     decrypts: bool
 
 
-def parts_of(text: str) -> list[str | Reference] | None:
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """A call of `secret` with its arguments, which may be wrong."""
+
+    arguments: tuple[str, ...]
+
+
+Part = str | Reference | SecretReference
+
+
+def parts_of(text: str) -> list[Part] | None:
     """Return the texts and references that a text consists of, in order; None if it contains anything else."""
     if any(tag in text for tag in OTHER_TAGS):
         return None
     # Jinja also removes one trailing newline.
     text = text.removesuffix("\n")
-    parts: list[str | Reference] = []
+    parts: list[Part] = []
     end = 0
     while (start := text.find("{{", end)) >= 0:
+        found = SECRET.match(text, start)
+        if found is not None:
+            arguments = tuple(single or double for single, double in ARGUMENT.findall(found["arguments"]))
+            parts += [text[end:start], SecretReference(arguments)]
+            end = found.end()
+            continue
         found = REFERENCE.match(text, start)
         if found is None:
             return None

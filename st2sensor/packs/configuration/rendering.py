@@ -30,21 +30,27 @@ class Needs(BaseException):
 
 
 def rendered(
-    text: str, starts: Mapping[str, str], values: Mapping[str, Mapping[str, str]], plains: Mapping[str, str]
+    text: str,
+    starts: Mapping[str, str],
+    values: Mapping[str, Mapping[str, str]],
+    plains: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> dict[str, Any]:
     """Render one text, or ask for a value that it needs.
 
     :param starts: the prefix of the stored names, by scope.
     :param values: the known values, by scope and name.
     :param plains: the known decrypted values, by ciphertext.
+    :param secrets: the known secrets from elsewhere, by the arguments as a JSON array.
 
     Returns `text`; or `needs`, which is `value` with its `name` and the scope that it is `of`, or `plain` with a `name`
-    for messages and the ciphertext that it is `of`; or `error`, a message. It also returns the `seconds` that it took.
+    for messages and the ciphertext that it is `of`, or `secret` with the arguments that it is `of`; or `error`, a
+    message. It also returns the `seconds` that it took.
     """
     began = time.monotonic()
     told: dict[str, Any]
     try:
-        told = {"text": renderer(starts, values, plains)(text, {})}
+        told = {"text": renderer(starts, values, plains)(text, {"secret": _secret(secrets)})}
     except Needs as needs:
         told = needs.told
     except MemoryError:
@@ -52,6 +58,19 @@ def rendered(
     except Exception as exception:  # noqa: BLE001
         told = {"error": f"{type(exception).__name__}: {exception}"}
     return told | {"seconds": time.monotonic() - began}
+
+
+def _secret(secrets: Mapping[str, str]) -> Callable[..., str]:
+    """Return the function `secret` of expressions."""
+
+    def secret(*arguments: object) -> str:
+        asked = json.dumps([str(part) if isinstance(part, _Key) else part for part in arguments])
+        try:
+            return secrets[asked]
+        except KeyError:
+            raise Needs("secret", "", asked) from None
+
+    return secret
 
 
 def renderer(

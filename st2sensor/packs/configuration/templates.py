@@ -1,7 +1,8 @@
 """Renders the `{{ st2kv... }}` expressions of a pack's configuration from the datastore.
 
 As in StackStorm, expressions use `st2kv.system.NAME` and `st2kv.user.NAME`, where names may contain dots or be in
-brackets, and the filter `decrypt_kv`. The user is the `[system_user]`.
+brackets, and the filter `decrypt_kv`. The user is the `[system_user]`. Beyond StackStorm, `secret(SOURCE, ...)` takes a
+value from a file, the environment, Vault or a program.
 
 Plain references are resolved here. All other expressions are rendered in a worker process, with limits on time and
 memory.
@@ -9,7 +10,8 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +20,7 @@ from st2sensor.errors import WorkExceeded, WorkFailed
 from st2sensor.models import SYSTEM_SCOPE, USER_SCOPE, KeyValue
 from st2sensor.packs.configuration import checker
 from st2sensor.packs.configuration.checker import Checker
-from st2sensor.packs.configuration.references import Reference, parts_of
+from st2sensor.packs.configuration.references import Part, SecretReference, parts_of
 from st2sensor.portable.isotime import utc_now
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
@@ -37,6 +39,9 @@ MAX_RENDERED = 4_000_000
 
 Lookup = Callable[[str, str], KeyValue | None]
 """Receives the scope and name as stored."""
+
+ReadSecret = Callable[[Sequence[object]], str]
+"""Receives the arguments of `secret`. Raises SecretError, and SecretNotRead where secrets are not read."""
 
 Decrypt = Callable[[str, str], str]
 """Receives a name, for messages, and the ciphertext."""
@@ -62,12 +67,21 @@ class NotRendered(Exception):
         self.secrets = secrets
 
 
+class SecretNotRead(Exception):
+    """A secret from elsewhere is not read in this process: only the container reads them."""
+
+
+def not_read(_arguments: Sequence[object]) -> str:
+    """Raise SecretNotRead."""
+    raise SecretNotRead("only the container reads secrets from elsewhere")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
     """A rendered text.
 
-    :param is_secret: whether an encrypted value went into the text.
-    :param decrypted: the decrypted values in it.
+    :param is_secret: whether an encrypted value, or a secret from elsewhere, went into the text.
+    :param decrypted: the decrypted values, and the secrets from elsewhere, in it.
     """
 
     text: str
@@ -80,9 +94,18 @@ class Templates:
 
     :param user: the owner of the keys under `st2kv.user`.
     :param workers: a pool with FUNCTIONS; None for a private one, which ends with this process.
+    :param read_secret: reads secrets from elsewhere.
     """
 
-    def __init__(self, lookup: Lookup, decrypt: Decrypt, user: str, workers: Pool | None = None) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        decrypt: Decrypt,
+        user: str,
+        workers: Pool | None = None,
+        read_secret: ReadSecret = not_read,
+    ) -> None:
+        self._read_secret = read_secret
         self._lookup = lookup
         self._decrypt = decrypt
         self._user = user
@@ -92,19 +115,25 @@ class Templates:
         self._characters = MAX_RENDERED
 
     @classmethod
-    def of(cls, storage: Storage, keyring: Keyring, user: str, workers: Pool) -> Templates:
+    def of(
+        cls, storage: Storage, keyring: Keyring, user: str, workers: Pool, read_secret: ReadSecret = not_read
+    ) -> Templates:
         """Return templates that read from storage; rendering also raises StorageError and StorageUnavailable."""
-        return cls(lambda scope, name: storage.get_value(scope, name, utc_now()), keyring.decrypt, user, workers)
+
+        def look_up(scope: str, name: str) -> KeyValue | None:
+            return storage.get_value(scope, name, utc_now())
+
+        return cls(look_up, keyring.decrypt, user, workers, read_secret)
 
     def afresh(self) -> Templates:
         """Return templates for another configuration, with the same datastore."""
-        found = Templates(self._lookup, self._decrypt, self._user, self._workers)
+        found = Templates(self._lookup, self._decrypt, self._user, self._workers, self._read_secret)
         # It remembers schemas: a thousand instances have one.
         found.checker = self.checker
         return found
 
     def noting(self, used: dict[str, str | None]) -> Templates:
-        """Return templates that record every lookup and leave secrets encrypted.
+        """Return templates that record every lookup, leave secrets encrypted, and read none from elsewhere.
 
         :param used: receives the value, or None, by scope and name.
         """
@@ -119,11 +148,12 @@ class Templates:
     def render(self, text: str, *, secret: bool = False) -> Rendered:
         """Render one value.
 
-        Raises MissingKey, NotRendered, and every exception that the lookup or the decryption raises.
+        Raises MissingKey, NotRendered, SecretError, SecretNotRead, and every exception that the lookup or the
+        decryption raises.
 
         :param secret: whether to decrypt an encrypted value that is the whole text, as StackStorm does for secrets.
         """
-        sources = _Sources(self._lookup, self._decrypt)
+        sources = _Sources(self._lookup, self._decrypt, self._read_secret)
         parts = parts_of(text)
         rendered = self._render(text, sources) if parts is None else self._joined(parts, sources)
         if secret:
@@ -131,15 +161,17 @@ class Templates:
                 if entry.secret and entry.value == rendered:
                     rendered = sources.decrypt("of the expression", rendered)
         self._characters -= len(rendered)
-        is_secret = any(entry.secret for entry in sources.used.values())
+        is_secret = sources.has_secrets or any(entry.secret for entry in sources.used.values())
         return Rendered(text=rendered, is_secret=is_secret, decrypted=sources.decrypted)
 
-    def _joined(self, parts: list[str | Reference], sources: _Sources) -> str:
+    def _joined(self, parts: list[Part], sources: _Sources) -> str:
         texts: list[str] = []
         room = self._characters
         for part in parts:
             if isinstance(part, str):
                 texts.append(part)
+            elif isinstance(part, SecretReference):
+                texts.append(sources.secret(part.arguments))
             else:
                 name = self._starts[part.scope] + part.name
                 value = sources.look_up(part.scope, name)
@@ -153,12 +185,15 @@ class Templates:
         """Render in a worker process, which asks for one datastore value after another."""
         values: dict[str, dict[str, str]] = {SYSTEM_SCOPE: {}, USER_SCOPE: {}}
         plains: dict[str, str] = {}
+        secrets: dict[str, str] = {}
         while True:
-            answer = self._answer([text, self._starts, values, plains], sources)
+            answer = self._answer([text, self._starts, values, plains, secrets], sources)
             if answer.get("needs") == "value":
                 values[answer["of"]][answer["name"]] = sources.look_up(answer["of"], answer["name"])
             elif answer.get("needs") == "plain":
                 plains[answer["of"]] = sources.decrypt(answer["name"] or "of the expression", answer["of"])
+            elif answer.get("needs") == "secret":
+                secrets[answer["of"]] = sources.secret(json.loads(answer["of"]))
             elif "error" in answer:
                 raise NotRendered(answer["error"], sources.decrypted)
             elif len(answer["text"]) > self._characters:
@@ -191,6 +226,9 @@ class _Sources:
 
     _lookup: Lookup
     _decrypt: Decrypt
+    _read_secret: ReadSecret
+    has_secrets: bool = False
+    """Whether it uses secrets from elsewhere."""
     used: dict[tuple[str, str], KeyValue] = field(default_factory=dict)
     _plains: set[str] = field(default_factory=set)
 
@@ -206,6 +244,13 @@ class _Sources:
                 raise MissingKey(scope, name)
             self.used[scope, name] = entry
         return self.used[scope, name].value
+
+    def secret(self, arguments: Sequence[object]) -> str:
+        """Return a secret from elsewhere. Raises SecretError and SecretNotRead."""
+        self.has_secrets = True
+        plain = self._read_secret(arguments)
+        self._plains.add(plain)
+        return plain
 
     def decrypt(self, name: str, ciphertext: str) -> str:
         plain = self._decrypt(name, ciphertext)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import ContentError, St2SensorError
+from st2sensor.errors import ContentError, SecretError, St2SensorError
 from st2sensor.masking import MASK
 from st2sensor.models import Pack
 from st2sensor.packs.configuration import schema as config_schema
@@ -14,9 +15,10 @@ from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS
 from st2sensor.packs.configuration.schema import Item, Place
 from st2sensor.packs.configuration.source import Source, texts
-from st2sensor.packs.configuration.templates import MissingKey, NotRendered, Templates, is_template
+from st2sensor.packs.configuration.templates import MissingKey, NotRendered, SecretNotRead, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.schemas import dialect, objection
+from st2sensor.secrets.sources import SecretSources
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
@@ -26,12 +28,15 @@ CERTAIN = frozenset({"required", "additionalProperties"})
 """Keywords whose violations do not depend on the values of expressions."""
 
 
-def check(pack: Pack, file: Path | None, workers: Pool, *, is_used: bool = True) -> Iterator[Finding]:
+def check(
+    pack: Pack, file: Path | None, workers: Pool, secrets: SecretSources, *, is_used: bool = True
+) -> Iterator[Finding]:
     """Check the schema, a configuration, and the pack's example.
 
     :param is_used: whether a sensor runs with the configuration as it is, rather than with an instance's over it.
     :param file: the place of the configuration, whether or not it exists; None if it is not known.
     :param workers: a pool with the functions that templates need.
+    :param secrets: checks calls of `secret`; none is read.
     """
     try:
         whole = config_schema.load(pack.path)
@@ -48,33 +53,39 @@ def check(pack: Pack, file: Path | None, workers: Pool, *, is_used: bool = True)
         # It may lack values that every instance sets.
         pass
     elif file is not None and file.exists():
-        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers))
+        yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers, secrets))
     elif file is not None:
         absence = pack_source.source_of(file, pack.path).absence
         if absence is not None:
             yield found(pack.ref, absence, "no-config", Severity.WARNING)
     if example.is_file():
-        for problem in _problems(example, pack.path, workers, has_blanks=True):
+        for problem in _problems(example, pack.path, workers, SecretSources(None), has_blanks=True):
             yield found(pack.ref, problem, "config-example", Severity.WARNING)
 
 
-def _problems(file: Path, folder: Path, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
+def _problems(
+    file: Path, folder: Path, workers: Pool, secrets: SecretSources, *, has_blanks: bool = False
+) -> Iterator[ContentError]:
     """:param has_blanks: whether null values are to be filled in."""
     try:
         source = pack_source.source_of(file, folder)
     except ContentError as error:
         yield error
         return
-    yield from problems_of(source, workers, has_blanks=has_blanks)
+    yield from problems_of(source, workers, secrets, has_blanks=has_blanks)
 
 
-def problems_of(source: Source, workers: Pool, *, has_blanks: bool = False) -> Iterator[ContentError]:
+def problems_of(
+    source: Source, workers: Pool, secrets: SecretSources, *, has_blanks: bool = False
+) -> Iterator[ContentError]:
     """Yield every problem in a configuration, for any content of the datastore.
 
     :param has_blanks: whether null values are to be filled in.
     """
     # Stands for a datastore without keys.
-    unknown = Templates(lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "", workers)
+    unknown = Templates(
+        lambda _scope, _name: None, lambda _name, ciphertext: ciphertext, "", workers, partial(_checked, secrets)
+    )
     yield from _bad_expressions(source, source.values, (), unknown)
     if source.schema is None:
         return
@@ -83,6 +94,12 @@ def problems_of(source: Source, workers: Pool, *, has_blanks: bool = False) -> I
         is_known = violation.keyword in CERTAIN or not any(map(is_template, texts(value)))
         if is_known and not (has_blanks and value is None):
             yield source.error(_message(violation, source.schema, value), violation.place)
+
+
+def _checked(secrets: SecretSources, arguments: Sequence[object]) -> str:
+    """Raise SecretError if a call of `secret` is wrong, and else SecretNotRead."""
+    secrets.check(arguments)
+    raise SecretNotRead("secrets are not read here")
 
 
 def _message(violation: dialect.Violation, whole: Item, value: Any) -> str:
@@ -117,12 +134,14 @@ def _bad_expressions(source: Source, value: Any, place: Place, unknown: Template
     elif isinstance(value, str) and is_template(value):
         try:
             unknown.render(value)
-        except (MissingKey, St2SensorError):
+        except (MissingKey, SecretNotRead):
             return
-        except NotRendered as problem:
+        except (NotRendered, SecretError) as problem:
             where = ".".join(map(str, place))
             reason = objection.bounded(str(problem))
             yield source.error(f"{where}: the expression cannot be rendered: {reason}; correct it", place)
+        except St2SensorError:
+            return
 
 
 def _at(values: Any, place: Place) -> Any:

@@ -21,7 +21,8 @@ from st2sensor.packs.validation import code, configuration, repeated, requiremen
 from st2sensor.packs.validation.declarations import Declarations, declarations, reference
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.packs.validation.triggers import Known
-from st2sensor.settings import Content
+from st2sensor.secrets.sources import SecretSources
+from st2sensor.settings import Content, Secrets
 from st2sensor.workers.pool import Pool
 
 NOWHERE = Path(os.devnull)
@@ -49,23 +50,30 @@ class Report:
     sensors: int
 
 
-def validate(folders: Sequence[Path], content: Content | None, configs: Mapping[str, Path] | None = None) -> Report:
+def validate(
+    folders: Sequence[Path],
+    content: Content | None,
+    configs: Mapping[str, Path] | None = None,
+    secrets: Secrets | None = None,
+) -> Report:
     """Find every problem in some packs. Raises ContentError for a folder that is not a pack.
 
     :param content: where virtualenvs and configurations are; None when nothing is configured.
     :param configs: configurations to check in place of those of `content`, by pack.
+    :param secrets: the sources that configurations may take secrets from; None when nothing is configured.
     """
     whole = [declarations(Path(os.path.abspath(folder))) for folder in folders]
     types = triggers.known(whole)
     findings = [*_duplicates(whole)]
+    sources = SecretSources(secrets)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
         for pack in whole:
             findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types, Checker(workers))
             file = _config(pack.pack.ref, content, configs or {})
             listed = instances.load(None if content is None else content.instances_path, pack.pack.ref)
-            findings += configuration.check(pack.pack, file, workers, is_used=_is_used(pack, listed))
-            findings += _instances(pack, listed, file, workers)
+            findings += configuration.check(pack.pack, file, workers, sources, is_used=_is_used(pack, listed))
+            findings += _instances(pack, listed, file, workers, sources)
             findings += repeated.check(pack.pack, _elsewhere(pack.pack.ref, file, content))
             findings += _code(pack, content, types, pool)
     # Sensors share modules, so findings may repeat.
@@ -114,7 +122,9 @@ def _is_used(pack: Declarations, listed: PackInstances) -> bool:
     return not pack.sensors or any(item.sensor.name not in listed.classes for item in pack.sensors)
 
 
-def _instances(pack: Declarations, listed: PackInstances, config: Path | None, workers: Pool) -> Iterator[Finding]:
+def _instances(
+    pack: Declarations, listed: PackInstances, config: Path | None, workers: Pool, secrets: SecretSources
+) -> Iterator[Finding]:
     """Check the instances of a pack's sensors, each with its configuration."""
     ref = pack.pack.ref
     yield from (found(ref, problem.error, INSTANCES) for problem in listed.problems)
@@ -140,7 +150,7 @@ def _instances(pack: Declarations, listed: PackInstances, config: Path | None, w
             layer = Layer(
                 path=Path(listed.file.shown), file=listed.file, place=place, values=values.get(instances.CONFIG) or {}
             )
-            problems = configuration.problems_of(replace(source, layer=layer), workers)
+            problems = configuration.problems_of(replace(source, layer=layer), workers, secrets)
             yield from (found(ref, error, INSTANCES) for error in problems)
 
 

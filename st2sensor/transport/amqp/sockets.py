@@ -7,18 +7,16 @@ then, keeps it waiting forever. Here each call ends at `until`, whatever the pee
 from __future__ import annotations
 
 import math
-import os
-import queue
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import ip_address
+from contextlib import contextmanager
 from typing import Any
 
 from amqp.transport import SSLTransport, TCPTransport, _AbstractTransport
+
+from st2sensor.system.resolver import resolved
 
 READ_AHEAD = 8192
 """The minimum number of bytes to request in one read. It keeps the unread rest, which is copied, small."""
@@ -33,8 +31,6 @@ RATE = 50_000
 """Bytes per second below which a write counts as stuck."""
 
 NOT_NOW = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-Addresses = list[tuple[Any, ...]]
 
 
 class Silent(OSError):
@@ -172,29 +168,3 @@ class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
             self.sock.do_handshake()
         except TimeoutError:
             raise Silent("it has not answered the TLS handshake in time; does it speak TLS there?") from None
-
-
-def resolved(host: str, port: int, timeout: float) -> Addresses:
-    """Return the addresses of a host. Raises OSError, even if the resolver does not answer in time.
-
-    Resolvers have no deadline of their own. A resolver that hangs is left behind in its thread.
-    """
-    with suppress(ValueError):
-        ip_address(host.partition("%")[0])
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    answers: queue.SimpleQueue[Addresses | OSError] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as exception:
-            answers.put(exception if isinstance(exception, OSError) else OSError(str(exception)))
-
-    threading.Thread(target=ask, name=f"resolve-{os.getpid()}", daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise Silent(f"the address of {host} was not found in time; does the name server answer?") from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer

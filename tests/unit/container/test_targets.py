@@ -112,3 +112,15 @@ def test_in_the_foreground_no_method_has_a_limit() -> None:
     assert limited.overrides_of("p.A") == Overrides()
     limited.learn(snapshot("p.A", overrides=overrides))
     assert limited.overrides_of("p.A") == overrides
+
+
+def test_a_rotated_secret_changes_the_digest_of_its_sensor_alone() -> None:
+    targets = Targets(asyncio.Event())
+    targets.learn(snapshot("p.A", "p.B"))
+    before = dict(targets.desired)
+    targets.rotate("p.A")
+    assert targets.desired["p.A"] != before["p.A"]
+    assert targets.desired["p.B"] == before["p.B"]
+    rotated = dict(targets.desired)
+    targets.learn(snapshot("p.A", "p.B"))
+    assert dict(targets.desired) == rotated

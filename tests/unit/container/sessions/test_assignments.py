@@ -14,10 +14,12 @@ import pytest
 from st2sensor import config
 from st2sensor.container.sessions import assignments as module
 from st2sensor.container.sessions.assignments import Assignments
+from st2sensor.container.sessions.secret_watch import SecretWatch
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.errors import ContentError, DatastoreUnavailable, StorageUnavailable
 from st2sensor.models import KeyValue, SensorType
 from st2sensor.packs.configuration.templates import FUNCTIONS
+from st2sensor.secrets.sources import SecretSources
 from st2sensor.settings import Settings
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
@@ -54,6 +56,7 @@ class Place:
         self.settings = settings
         self.entries = Entries()
         self.workers = Pool(FUNCTIONS)
+        self.changed: list[str] = []
         self.sensor = SensorType(
             pack="p",
             name="S",
@@ -73,9 +76,9 @@ class Place:
             return call()
 
         async def run() -> list[tuple[dict[str, Any], frozenset[str]]]:
-            found = Assignments(
-                self.settings, cast(Storage, self.entries), Keyring(self.settings.key_values), blocking, self.workers
-            )
+            secrets = SecretWatch(SecretSources(None), 60, changed=self.changed.append, readable=self.changed.append)
+            keyring = Keyring(self.settings.key_values)
+            found = Assignments(self.settings, cast(Storage, self.entries), keyring, blocking, self.workers, secrets)
             try:
                 return [await found.of(self.sensor) for _ in range(times)]
             finally:

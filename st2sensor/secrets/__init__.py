@@ -1,0 +1,1 @@
+"""Secrets from elsewhere: files, the environment, Vault and programs, as `{{ secret(...) }}` names them."""
