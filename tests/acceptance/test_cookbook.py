@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from aiohttp import web
 
@@ -317,3 +318,32 @@ def test_postgres(embedded: Workspace) -> None:
         recipe.stop()
     finally:
         server.end(signal.SIGINT)
+
+
+@pytest.mark.soak(minutes=2)
+def test_alertmanager(embedded: Workspace) -> None:
+    port = free_port()
+    recipe = Recipe(embedded, "alertmanager", port=port, token="sesame")
+    recipe.container.wait_for_log("listening on")
+
+    def post(*alerts: tuple[str, str], token: str = "sesame") -> int:
+        described = [
+            {"status": status, "labels": {"alertname": name}, "startsAt": "2026-01-31T12:00:00Z", "fingerprint": name}
+            for name, status in alerts
+        ]
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"http://127.0.0.1:{port}/"
+        return requests.post(url, json={"alerts": described}, headers=headers, timeout=SOON).status_code
+
+    assert post(("a", "firing"), token="wrong") == 401
+    assert requests.post(f"http://127.0.0.1:{port}/", data="{", timeout=SOON).status_code == 401
+    assert post(("a", "firing")) == 200
+    assert post(("a", "firing"), ("b", "firing")) == 200
+    recipe.expect("name", "a", "b")
+    recipe.stop()
+    recipe.start()
+    recipe.container.wait_for_log("listening on")
+    assert post(("a", "resolved"), ("b", "firing")) == 200
+    recipe.expect("name", "a", "b", "a")
+    assert [payload["status"] for payload in recipe.payloads()] == ["firing", "firing", "resolved"]
+    recipe.stop()
