@@ -249,20 +249,20 @@ def test_mqtt(embedded: Workspace) -> None:
             code = "import sys, paho.mqtt.publish as p; p.single('t/a', sys.argv[2], 1, port=int(sys.argv[1]))"
             subprocess.run([recipe.home / "bin" / "python", "-c", code, str(port), text], check=True, timeout=SOON)
 
-        eventually("a subscription", lambda: (publish("0"), recipe.payloads())[1], SOON)
-        first = len(recipe.payloads())
+        publish("0")
+        recipe.expect("text", "0")
         publish("a")
-        recipe.expect("text", *["0"] * first, "a")
+        recipe.expect("text", "0", "a")
         broker.end(signal.SIGTERM)
         recipe.container.wait_for_log("the connection is lost")
         broker = Server(command, env=dict(os.environ), folder=store)
         recipe.container.wait_for_log("connected; known session")
         publish("b")
-        recipe.expect("text", *["0"] * first, "a", "b")
+        recipe.expect("text", "0", "a", "b")
         recipe.stop()
         publish("c")
         recipe.start()
-        recipe.expect("text", *["0"] * first, "a", "b", "c")
+        recipe.expect("text", "0", "a", "b", "c")
         recipe.stop()
     finally:
         broker.end(signal.SIGTERM)
@@ -327,7 +327,7 @@ def test_alertmanager(embedded: Workspace) -> None:
     recipe.container.wait_for_log("listening on")
 
     def post(*alerts: tuple[str, str], token: str = "sesame") -> int:
-        described = [
+        described: list[Any] = [
             {"status": status, "labels": {"alertname": name}, "startsAt": "2026-01-31T12:00:00Z", "fingerprint": name}
             for name, status in alerts
         ]
