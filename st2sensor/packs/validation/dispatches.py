@@ -16,7 +16,7 @@ SERVICE = re.compile(r"(.*sensor_?)?_?service", re.IGNORECASE)
 """Names that a sensor service may have; other objects may also have a method `dispatch`."""
 
 METHODS = ("dispatch", "dispatch_with_context")
-TRANSACTION = "dispatch_and_set"
+BATCHES = ("dispatch_and_set", "dispatch_many")
 
 NAMING = frozenset({"type", "ref", "pack", "name"})
 """Fields that identify a trigger."""
@@ -119,7 +119,7 @@ class _Reader:
                 payload=_argument(call, 1, "payload"),
                 has_payload=is_open or _argument(call, 1, "payload") is not None,
             )
-        elif function.attr == TRANSACTION:
+        elif function.attr in BATCHES:
             yield from _transaction(call, _argument(call, 0, "triggers"))
 
     def _followed(self, arguments: _Arguments) -> Iterator[Dispatch]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from st2sensor.cli.commands import rhythm as command
+from st2sensor.cli.inspection import sensors
 from st2sensor.errors import SensorNotFound
 from st2sensor.reports import SensorReport
 
@@ -22,7 +23,7 @@ REPORTS = [
 @pytest.fixture(autouse=True)
 def _world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "configured", lambda _: None)
-    monkeypatch.setattr(command.sensors, "every", lambda _: REPORTS)
+    monkeypatch.setattr(sensors, "every", lambda _: REPORTS)
     monkeypatch.setattr(command, "_times", lambda *_: TIMES)
 
 

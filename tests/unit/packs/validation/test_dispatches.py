@@ -46,6 +46,7 @@ def read(folder: Path, text: str) -> list[Dispatch]:
         "self.sensor_service.dispatch({'type': 'p.a', 'name': 'x', 'pack': 'y', 'parameters': {}})",
         "self.sensor_service.dispatch({'ref': 'p.a'})",
         "self.sensor_service.dispatch_and_set([('p.a', {})], 'cursor', 1)",
+        "self.sensor_service.dispatch_many([('p.a', {}) for n in found])",
         "self.sensor_service.dispatch_and_set(triggers=[(NAME, {'n': n}) for n in found], name='cursor', value=1)",
         "local = 'p.a'; self.sensor_service.dispatch(local)",
         "service = self.sensor_service; service.dispatch('p.a')",
