@@ -61,8 +61,9 @@ docs: .venv/installed
 pictures: .venv/tested chromium
 	$(BIN)/python -m tests.pictures docs/pictures
 
+# Prints figures, goals and limits; BASE=FILE compares with an earlier run, BENCH="NAME NAME" runs only these.
 bench: .venv/tested rabbitmq wrk
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH) $(if $(BASE),--base $(BASE))
 
 # Tests real packs. PACKS is a folder that contains a folder for each pack.
 packs: .venv/tested

@@ -129,7 +129,7 @@ class SensorReport:
     :param dead: triggers that became dead letters: invalid ones, those that the broker refused, and those that could
         not be encoded.
     :param unrouted: triggers that no queue has taken.
-    :param memory: bytes, as of the last sample.
+    :param memory: bytes, as of the last sample; `own_memory`: the part that no other process shares.
     :param cpu: seconds of processor time, as of the last sample.
     :param digest: digest of the code, metadata and configuration that run.
     :param troubles: everything that is wrong with it, the most important first.
@@ -173,6 +173,7 @@ class SensorReport:
     dead: int = 0
     unrouted: int = 0
     memory: int | None = None
+    own_memory: int | None = None
     cpu: float | None = None
     digest: str | None = None
     file: str | None = None

@@ -173,7 +173,12 @@ LARGE_FOLDERS = {"cli.commands": "a module for each command, found by its name"}
 
 UNIT_TESTS = Path(__file__).parent / "unit"
 
-BESIDES_THE_PACKAGE = {"conf": "the files in conf/", "docs": "the guides", "linux": "the pack in packs/linux"}
+BESIDES_THE_PACKAGE = {
+    "bench": "tests/bench",
+    "conf": "the files in conf/",
+    "docs": "the guides",
+    "linux": "the pack in packs/linux",
+}
 """Folders of unit tests that test something else than modules."""
 
 MODULES = [

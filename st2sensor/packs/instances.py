@@ -88,7 +88,7 @@ def load(folder: Path | None, pack: str) -> PackInstances:
     if path is None or not path.exists():
         return NOTHING
     try:
-        file = read(path, is_long=True)
+        file = read(path)
     except ContentError as error:
         return PackInstances(problems=(Problem(error=error),))
     if pack == CORE_PACK:
@@ -228,7 +228,7 @@ def config_in(folder: Path | None, sensor: SensorType) -> tuple[Path, tuple[str,
 def _texts(path: Path, _modified: int, _size: int, _inode: int) -> Mapping[str, str]:
     """Return the configurations in a file as JSON, by sensor. Raises ContentError."""
     found = {}
-    for ref, listed in (read(path, is_long=True).data or {}).items():
+    for ref, listed in (read(path).data or {}).items():
         for name, values in (listed or {}).items() if isinstance(listed, dict) else ():
             config = values.get(CONFIG) if isinstance(values, dict) else None
             found[ref if name == DEFAULT else f"{ref}{INSTANCE}{name}"] = json.dumps(config or {})

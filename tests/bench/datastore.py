@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from tests.bench.figures import Row, Sample
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import Workspace
 
-CALLS = 2000
+CALLS = 1000
 
-ROUNDS = 5
-"""Number of rounds. Each is followed by one of bare pymongo, because a machine is not equally busy all the time."""
+ROWS = (
+    Row(key="get", title="datastore get / bare pymongo", goal=0.65, limit="one round trip more", more_is_better=True),
+    Row(key="set", title="datastore set / bare pymongo", goal=0.6, limit="one round trip more", more_is_better=True),
+    Row(key="get_8", title="datastore get, 8 threads / bare", more_is_better=True),
+    Row(key="set_8", title="datastore set, 8 threads / bare", more_is_better=True),
+    Row(key="set_emitting", title="datastore set that emits a trigger / bare", more_is_better=True),
+)
+"""Bare pymongo emits no triggers either, so that the first rows do the same work."""
 
-RUNS = [
-    ("1 sensor, emit_triggers = false", 1, "[datastore]\nemit_triggers = false"),
-    ("1 sensor", 1, ""),
-    ("1 sensor, 8 threads", 8, ""),
-]
-"""Bare pymongo emits no triggers either, so the first run does the same work."""
+QUIET = "[datastore]\nemit_triggers = false"
 
 CODE = """
 import json
@@ -34,17 +32,14 @@ import threading
 import time
 
 
-class Calls{threads}(Sensor):
+class Calls(Sensor):
     def run(self):
         service = self.sensor_service
         service.set_value("k", "v")
-        for number in range({rounds}):
-            while not os.path.exists("{folder}/go%d" % number):
-                time.sleep(0.005)
-            rates = [self.rate(lambda: service.set_value("k", "v")), self.rate(lambda: service.get_value("k"))]
-            with open("{folder}/new", "w") as file:
-                json.dump(rates, file)
-            os.rename("{folder}/new", "{folder}/rates%d" % number)
+        rates = [self.rate(lambda: service.set_value("k", "v")), self.rate(lambda: service.get_value("k"))]
+        with open("{rates}.new", "w") as file:
+            json.dump(rates, file)
+        os.rename("{rates}.new", "{rates}")
 
     def rate(self, call):
         def repeat():
@@ -85,40 +80,32 @@ with pymongo.MongoClient(sys.argv[1]) as client:
 """
 
 
-def report(workspace: Workspace) -> None:
-    """Print a table."""
-    table = Table(
-        *("calls a second", "set", "get", "bare set", "bare get", "set / bare", "get / bare"),
-        title="datastore, on MongoDB: medians",
-    )
-    for name, threads, options in RUNS:
-        workspace.configure(options)
-        measured = [ours + bare for ours, bare in rounds(workspace, threads)]
-        sets, gets, bare_sets, bare_gets = (statistics.median(values) for values in zip(*measured, strict=True))
-        table.add_row(
-            name,
-            *(f"{value:.0f}" for value in (sets, gets, bare_sets, bare_gets)),
-            f"{statistics.median(item[0] / item[2] for item in measured):.2f}",
-            f"{statistics.median(item[1] / item[3] for item in measured):.2f}",
-        )
-    Console(width=120).print(table)
+def repetitions(workspace: Workspace) -> Iterator[Sample]:
+    """Yield shares of the speed of bare pymongo, measured next to each run: a machine is not always equally busy."""
+    number = 0
+    while True:
+        sample: dict[str, float] = {}
+        for threads, options, keys in (
+            (1, QUIET, ("set", "get")),
+            (8, QUIET, ("set_8", "get_8")),
+            (1, "", ("set_emitting",)),
+        ):
+            number += 1
+            workspace.configure(options)
+            rates = measured(workspace, threads, number)
+            sample |= {key: mine / theirs for key, mine, theirs in zip(keys, rates, bare(workspace), strict=False)}
+        yield sample
 
 
-def rounds(workspace: Workspace, threads: int) -> list[tuple[list[float], list[float]]]:
-    """Return for each round the calls a second, set and get, of a sensor and of bare pymongo."""
-    marks = Path(tempfile.mkdtemp(dir=workspace.folder))
-    name = f"Calls{threads}"
-    code = CODE.format(threads=threads, rounds=ROUNDS, calls=CALLS, folder=marks)
-    workspace.add_sensor("bench", name, code)
+def measured(workspace: Workspace, threads: int, number: int) -> list[float]:
+    """Return the calls a second, set and get, of a sensor."""
+    rates = workspace.folder / f"rates{number}"
+    workspace.add_sensor("bench", "Calls", CODE.format(threads=threads, calls=CALLS, rates=str(rates)))
     workspace.reload_well()
-    container = workspace.start("--sensor-ref", f"bench.{name}")
-    found = []
-    for number in range(ROUNDS):
-        (marks / f"go{number}").touch()
-        rates = marks / f"rates{number}"
-        eventually("the sensor has made its calls", rates.exists, timeout=120)
-        found.append((json.loads(rates.read_text()), bare(workspace)))
+    container = workspace.start("--sensor-ref", "bench.Calls")
+    eventually("the sensor has made its calls", rates.exists, timeout=120)
     container.process.wait(60)
+    found: list[float] = json.loads(rates.read_text())
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 import statistics
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.figures import Row, Sample
 from tests.support.servers.waiting import eventually
-from tests.support.workspace import Container, Workspace
+from tests.support.workspace import Workspace
 
 BODY = b"x" * 250
 
@@ -79,6 +81,22 @@ SCHEMA = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The outcome of a run.
+
+    :param accepted: messages a second, as `confirmed`.
+    :param took: seconds of each call.
+    :param container: seconds of processor time that one event costs the container; `sensors`: the sensors.
+    """
+
+    accepted: float
+    confirmed: float
+    took: list[float]
+    container: float
+    sensors: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One measurement.
 
@@ -102,6 +120,55 @@ RUNS = [
     Run(title="1 sensor, durability process", sensors=1, threads=1, count=4000, durability="process"),
 ]
 
+FIFTY, ONE, THREADS, MANY = "50_sensors", "1_sensor", "8_threads", "100_in_one_call"
+
+SHORT = {
+    FIFTY: Run(title="50 sensors", sensors=50, threads=1, count=300, durability="full"),
+    ONE: Run(title="1 sensor", sensors=1, threads=1, count=2000, durability="full"),
+    THREADS: Run(title="1 sensor, 8 threads", sensors=1, threads=8, count=6000, durability="full"),
+    MANY: Run(title="1 sensor, 100 in one call", sensors=1, threads=1, count=20000, durability="full", many=100),
+}
+"""The runs of one repetition of `repetitions`."""
+
+ROWS = (
+    Row(key=f"{FIFTY}_accepted", title="50 sensors, accepted", goal=8, limit="prototype 8.7-10", more_is_better=True),
+    Row(key=f"{FIFTY}_confirmed", title="50 sensors, confirmed", goal=7, limit="prototype 7.4", more_is_better=True),
+    Row(key=f"{ONE}_accepted", title="1 sensor, accepted", goal=2.2, limit="fsyncs_alone", more_is_better=True),
+    Row(key=f"{ONE}_p50", title="1 sensor, dispatch() p50", unit="ms", limit="fsync_p50"),
+    Row(key=f"{ONE}_p99", title="1 sensor, dispatch() p99", unit="ms", goal=1.2, limit="fsync_p99"),
+    Row(key=f"{THREADS}_accepted", title="1 sensor, 8 threads, accepted", goal=5, more_is_better=True),
+    Row(
+        key=f"{MANY}_accepted", title="1 sensor, 100 a call, accepted", goal=15, limit="rows_alone", more_is_better=True
+    ),
+    Row(key=f"{FIFTY}_container", title="CPU of an event at 50 sensors: container", unit="us", goal=40),
+    Row(key=f"{FIFTY}_sensors", title="CPU of an event at 50 sensors: sensor", unit="us", goal=45),
+    Row(key="channel", title="a channel per message, as in StackStorm", unit="/s", more_is_better=True),
+)
+"""Rates are multiples of a channel per message, which is measured before each run."""
+
+
+def repetitions(workspace: Workspace) -> Iterator[Sample]:
+    """Yield the figures of one repetition after the other."""
+    number = 0
+    while True:
+        sample: dict[str, float] = {}
+        for key, run in SHORT.items():
+            base = channel_per_message(workspace.messaging)
+            number += 1
+            measured = measure(workspace, run, workspace.folder / f"run{number}")
+            sample |= {f"{key}_accepted": measured.accepted / base, f"{key}_confirmed": measured.confirmed / base}
+            sample |= {f"{key}_container": 1e6 * measured.container, f"{key}_sensors": 1e6 * measured.sensors}
+            sample |= {f"{key}_{name}": 1000 * took for name, took in percentiles(measured.took).items()}
+            sample["channel"] = base
+        took = fsyncs(workspace.folder)
+        sample |= {f"fsync_{name}": 1000 * value for name, value in percentiles(took).items()}
+        sample |= {"fsyncs_alone": len(took) / sum(took) / base, "rows_alone": rows_alone(workspace.folder) / base}
+        yield sample
+
+
+def percentiles(took: list[float]) -> dict[str, float]:
+    return {"p50": statistics.median(took), "p99": statistics.quantiles(took, n=100)[98]}
+
 
 def report(workspace: Workspace) -> None:
     """Print a table."""
@@ -111,7 +178,9 @@ def report(workspace: Workspace) -> None:
     )  # fmt: skip
     for number, run in enumerate(RUNS):
         base = channel_per_message(workspace.messaging)
-        accepted, confirmed, took, cpu = measure(workspace, run, workspace.folder / f"run{number}")
+        measured = measure(workspace, run, workspace.folder / f"run{number}")
+        accepted, confirmed = measured.accepted, measured.confirmed
+        took = percentiles(measured.took)
         table.add_row(
             run.title,
             f"{base:.0f}/s",
@@ -119,16 +188,16 @@ def report(workspace: Workspace) -> None:
             f"{accepted / base:.1f}",
             f"{confirmed:.0f}/s",
             f"{confirmed / base:.1f}",
-            f"{1000 * statistics.median(took):.2f} / {1000 * statistics.quantiles(took, n=100)[98]:.1f} ms",
-            f"{1000 * cpu:.3f} ms",
+            f"{1000 * took['p50']:.2f} / {1000 * took['p99']:.1f} ms",
+            f"{1000 * measured.container:.3f} ms",
         )
     table.add_row("SQLite alone, 100 rows a commit", "", f"{rows_alone(workspace.folder):.0f}/s", "", "", "", "", "")
     table.add_row("py-amqp, pipelined confirms", "", "", "", f"{pipelined(workspace.messaging):.0f}/s", "", "", "")
     Console(width=140).print(table)
 
 
-def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float, list[float], float]:
-    """Return accepted and confirmed messages a second, seconds of each dispatch(), container CPU seconds a trigger."""
+def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
+    """Have sensors dispatch, and measure it from outside and inside."""
     folder.mkdir()
     sensors = workspace.add_pack("bench") / "sensors"
     for path in [*sensors.glob("*.py"), *sensors.glob("*.yaml")]:
@@ -142,27 +211,33 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> tuple[float, float,
     container = workspace.start()
     eventually("all sensors are up", lambda: len(list(folder.glob("*.up"))) == run.sensors, timeout=60)
     total = run.sensors * run.count
+    wrappers = list(container.wrappers().values())
+    own = [psutil.Process(container.process.pid)]
     with connection(workspace.messaging) as opened:
         channel = opened.channel()
         queue = f"{workspace.prefix}.trigger_instances_dispatch.rules_engine"
         eventually("what starting emitted is delivered", lambda: depth(channel, queue) >= run.sensors)
         channel.queue_purge(queue)
-        before = cpu(container)
+        before = cpu(own), cpu(wrappers)
         (folder / "go").touch()
         delivered = when_deep(channel, queue, total)
     eventually("all sensors are done", lambda: len(list(folder.glob("*.done"))) == run.sensors)
-    used = cpu(container) - before
+    after = cpu(own), cpu(wrappers)
     container.stop()
     results: list[dict[str, Any]] = [json.loads(path.read_text()) for path in folder.glob("*.done")]
     began, ended = min(item["began"] for item in results), max(item["ended"] for item in results)
-    took = [seconds for item in results for seconds in item["took"]]
-    return total / (ended - began), total / (delivered - began), took, used / total
+    return Measured(
+        accepted=total / (ended - began),
+        confirmed=total / (delivered - began),
+        took=[seconds for item in results for seconds in item["took"]],
+        container=(after[0] - before[0]) / total,
+        sensors=(after[1] - before[1]) / total,
+    )
 
 
-def cpu(container: Container) -> float:
-    """Return the processor seconds that the container itself has used."""
-    times = psutil.Process(container.process.pid).cpu_times()
-    return float(times.user + times.system)
+def cpu(processes: list[psutil.Process]) -> float:
+    """Return the processor seconds that processes have used, without their children."""
+    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
 def connection(url: str) -> amqp.Connection:
@@ -222,15 +297,32 @@ def pipelined(url: str, count: int = 20000, window: int = 1000) -> float:
     return rate
 
 
+def fsyncs(folder: Path, commits: int = 400) -> list[float]:
+    """Return the seconds of bare SQLite commits of one row each."""
+    took = []
+    with closing(alone(folder)) as opened:
+        for _ in range(commits):
+            began = time.perf_counter()
+            opened.execute("INSERT INTO alone (body) VALUES (?)", (BODY.decode(),))
+            took.append(time.perf_counter() - began)
+    return took
+
+
 def rows_alone(folder: Path, commits: int = 200, rows: int = 100) -> float:
     """Return rows a second that bare SQLite puts on disk, with this number of rows in each commit."""
-    with closing(sqlite3.connect(folder / "alone.db", isolation_level=None)) as opened:
-        opened.execute("PRAGMA journal_mode = WAL")
-        opened.execute("PRAGMA synchronous = FULL")
-        opened.execute("CREATE TABLE alone (id INTEGER PRIMARY KEY, body TEXT)")
+    with closing(alone(folder)) as opened:
         began = time.time()
         for _ in range(commits):
             opened.execute("BEGIN")
             opened.executemany("INSERT INTO alone (body) VALUES (?)", [(BODY.decode(),)] * rows)
             opened.execute("COMMIT")
         return commits * rows / (time.time() - began)
+
+
+def alone(folder: Path) -> sqlite3.Connection:
+    """Open a database of its own, as durable as the outbox."""
+    opened = sqlite3.connect(folder / "alone.db", isolation_level=None)
+    opened.execute("PRAGMA journal_mode = WAL")
+    opened.execute("PRAGMA synchronous = FULL")
+    opened.execute("CREATE TABLE IF NOT EXISTS alone (id INTEGER PRIMARY KEY, body TEXT)")
+    return opened

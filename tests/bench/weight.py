@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.figures import Row, Sample
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Workspace
 
@@ -65,7 +67,7 @@ class Weight:
 
     :param up: seconds from the container's start until all are in setup().
     :param spent: seconds of processor time from the container's start, of all processes together.
-    :param pss: MB of the median sensor.
+    :param pss: MB of the median sensor; `own`: those that it shares with no other process.
     :param container: MB of the container, RSS.
     :param idle: percent of one core, of all processes together.
     :param down: seconds from the container's SIGTERM until the last cleanup() and exit.
@@ -75,6 +77,7 @@ class Weight:
     up: float
     spent: float
     pss: float
+    own: float
     container: float
     idle: float
     down: float
@@ -90,6 +93,39 @@ class Bare:
     pss: float
 
 
+FEW, MANY = 200, 1000
+
+ROWS = (
+    Row(key="pss", title=f"PSS of a sensor, {FEW} sensors", unit="MB", goal=2.0, limit="forked_pss"),
+    Row(key="own", title=f"private memory of a sensor, {FEW} sensors", unit="MB"),
+    Row(key="imports_pss", title="PSS of a sensor with the usual imports", unit="MB"),
+    Row(key="up", title=f"{MANY} sensors up", unit="s", goal=4, limit="forked_up"),
+    Row(key="start_cpu", title="CPU of a start", unit="ms", goal=2.5, limit="forked_cpu"),
+)
+
+USUAL = "import datetime, hashlib, json, logging, random, re, socket, threading, urllib.parse, urllib.request\n"
+"""The modules of the standard library that sensors import most."""
+
+
+def repetitions(workspace: Workspace) -> Iterator[Sample]:
+    """Yield the figures of one repetition after the other."""
+    fleets = [Fleet(workspace, FEW), Fleet(workspace, FEW, imports=USUAL), Fleet(workspace, MANY)]
+    alone = Fleet(workspace, 1)
+    while True:
+        few, importing, many, one = (fleet.measure(idle_for=0) for fleet in (*fleets, alone))
+        forked = bare(MANY, forking)
+        yield {
+            "pss": few.pss,
+            "own": few.own,
+            "imports_pss": importing.pss,
+            "up": many.up,
+            "start_cpu": 1000 * (many.spent - one.spent) / (MANY - 1),
+            "forked_pss": forked.pss,
+            "forked_up": forked.up,
+            "forked_cpu": forked.cpu,
+        }
+
+
 def report(workspace: Workspace) -> None:
     """Print a table."""
     columns = ["sensors", "up in", "CPU a start", "PSS each", "container", "idle CPU", "stopped in", "cleanups"]
@@ -98,7 +134,7 @@ def report(workspace: Workspace) -> None:
     alone: float | None = None
     for count in COUNTS:
         forked, executed = bare(count, forking), bare(min(count, 200), executing)
-        weight = weigh(workspace, count)
+        weight = Fleet(workspace, count).measure(idle_for=IDLE_FOR)
         alone = weight.spent if alone is None else alone
         a_start = f"{(weight.spent - alone) / (count - 1) * 1000:.1f} ms" if count > 1 else ""
         table.add_row(
@@ -120,45 +156,61 @@ def _row(weight: Bare) -> tuple[str, str, str]:
     return f"{weight.up:.2f} s", f"{weight.cpu:.1f} ms", f"{weight.pss:.2f} MB"
 
 
-def weigh(workspace: Workspace, count: int) -> Weight:
-    """Start a number of sensors, measure them, and stop them."""
-    marks = workspace.folder / f"marks{count}"
-    pack = f"bench{count}"
-    for kind in ("up", "down"):
-        (marks / kind).mkdir(parents=True)
-    for number in range(count):
-        name = f"Idle{number}"
-        workspace.add_sensor(pack, name, CODE.format(name=name, folder=str(marks)))
-    workspace.reload_well()
+class Fleet:
+    """A pack of its own with a number of sensors, which is registered only while it is measured.
 
-    began = time.time()
-    container = workspace.start()
-    eventually("all sensors are in setup()", lambda: len(os.listdir(marks / "up")) == count, timeout=300)
-    up = last(marks / "up") - began
-    time.sleep(SETTLE)
-    processes = everybody(container)
-    spent = sum(map(cpu, processes))
-    pss = median([pss_of(process) for process in container.wrappers().values()])
-    rss = psutil.Process(container.process.pid).memory_info().rss / 1e6
-    before, at = sum(map(cpu, processes)), time.monotonic()
-    time.sleep(IDLE_FOR)
-    idle = (sum(map(cpu, processes)) - before) / (time.monotonic() - at)
+    :param imports: the first lines of each sensor's code.
+    """
 
-    began = time.time()
-    container.stop(timeout=60)
-    weight = Weight(
-        up=up,
-        spent=spent,
-        pss=pss,
-        container=rss,
-        idle=idle * 100,
-        down=time.time() - began,
-        cleanups=len(os.listdir(marks / "down")),
-    )
-    for metadata in (workspace.packs / pack / "sensors").glob("*.yaml"):
-        metadata.unlink()
-    workspace.reload_well()
-    return weight
+    def __init__(self, workspace: Workspace, count: int, imports: str = "") -> None:
+        self._workspace = workspace
+        self._count = count
+        self._pack = f"bench{count}{'importing' if imports else ''}"
+        self._marks = workspace.folder / self._pack
+        self._code = imports + CODE
+
+    def measure(self, *, idle_for: float) -> Weight:
+        """Start the sensors, measure them, and stop them.
+
+        :param idle_for: seconds for which their processor time is counted while they are idle.
+        """
+        for kind in ("up", "down"):
+            shutil.rmtree(self._marks / kind, ignore_errors=True)
+            (self._marks / kind).mkdir(parents=True)
+        for number in range(self._count):
+            name = f"Idle{number}"
+            code = self._code.format(name=name, folder=str(self._marks))
+            self._workspace.add_sensor(self._pack, name, code)
+        self._workspace.reload_well()
+        began = time.time()
+        container = self._workspace.start()
+        ups = self._marks / "up"
+        eventually("all sensors are in setup()", lambda: len(os.listdir(ups)) == self._count, timeout=300)
+        up = last(ups) - began
+        time.sleep(SETTLE)
+        processes = everybody(container)
+        spent = sum(map(cpu, processes))
+        memory = [process.memory_full_info() for process in container.wrappers().values()]
+        rss = psutil.Process(container.process.pid).memory_info().rss / 1e6
+        before, at = sum(map(cpu, processes)), time.monotonic()
+        time.sleep(idle_for)
+        idle = (sum(map(cpu, processes)) - before) / (time.monotonic() - at)
+        began = time.time()
+        container.stop(timeout=60)
+        weight = Weight(
+            up=up,
+            spent=spent,
+            pss=median([item.pss / 1e6 for item in memory]),
+            own=median([item.uss / 1e6 for item in memory]),
+            container=rss,
+            idle=idle * 100,
+            down=time.time() - began,
+            cleanups=len(os.listdir(self._marks / "down")),
+        )
+        for metadata in (self._workspace.packs / self._pack / "sensors").glob("*.yaml"):
+            metadata.unlink()
+        self._workspace.reload_well()
+        return weight
 
 
 def bare(count: int, starting: Callable[[int], Iterator[list[int]]]) -> Bare:

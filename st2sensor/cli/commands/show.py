@@ -93,6 +93,8 @@ def _life(report: SensorReport) -> list[tuple[str, Any]]:
     since = f"{units.clock(report.since)}, {units.ago(report.since)}" if report.since else ""
     failures = f", failures in a row: {report.failures}" if report.failures and not report.recovering else ""
     uses = [str(report.pid or ""), units.size(report.memory)]
+    if report.own_memory:
+        uses.append(f"{units.size(report.own_memory)} of it shared with no other process")
     if report.cpu is not None:
         uses.append(f"{report.cpu:.2f} s of processor time")
     return [

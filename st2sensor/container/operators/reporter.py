@@ -268,6 +268,7 @@ class Reporter:
             dead=self._traffic.dead(ref),
             unrouted=self._traffic.not_routed(ref),
             memory=round(usage.memory, -5) if usage else None,
+            own_memory=round(usage.own, -5) if usage else None,
             cpu=round(usage.cpu, 2) if usage else None,
             digest=child.digest if child else None,
             file=sensor.artifact_uri.removeprefix("file://") if sensor else None,

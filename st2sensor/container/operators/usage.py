@@ -25,12 +25,13 @@ Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Usage:
     """Resources that a process uses.
 
-    :param memory: in bytes.
+    :param memory: in bytes; `own` is the part that it shares with no other process.
     :param cpu: seconds of processor time, including those of its ended subprocesses.
     """
 
     memory: int
     cpu: float
+    own: int = 0
 
 
 class Sampler:
@@ -63,7 +64,8 @@ class Sampler:
 
 
 def _usage(pid: int) -> Usage:
-    return Usage(memory=memory.used_by(pid), cpu=_cpu(pid))
+    used = memory.measured(pid)
+    return Usage(memory=used.total, cpu=_cpu(pid), own=used.own)
 
 
 def _own() -> Usage:

@@ -7,7 +7,7 @@ import pytest
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs import storable
+from st2sensor.packs import storable, yaml_files
 from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import pack_ref
 from st2sensor.packs.yaml_files import File, read, value
@@ -187,3 +187,33 @@ def test_a_private_file_is_never_the_worlds(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o660
     assert path.with_name("st2.db-wal").stat().st_mode & 0o007 == 0
     assert path.read_text() == "kept"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 200_000 + "a", "- ? " * 50_000, "- [" * 900])
+def test_deep_nesting_is_an_error_and_not_the_end_of_the_process(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(text)
+    with pytest.raises(ContentError, match="malformed YAML"):
+        yaml_files.read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2024-01-01\non: [1, 2.5, yes]\n200: {x: ~}\n",
+        "a: &x {b: 1}\nc:\n  <<: *x\n  d: |\n    text\n\n  e: 'é'\n",
+        "- - a\n  - b: c\n    d: [e, {f: g}]\n",
+        "a: 1\na: 2\n",
+    ],
+)
+def test_a_long_line_changes_neither_the_data_nor_the_positions(tmp_path: Path, text: str) -> None:
+    short, long = tmp_path / "short.yaml", tmp_path / "long.yaml"
+    short.write_text(text)
+    long.write_text(f"{text}# {'x' * yaml_files.FAST_LEVELS}\n")
+    one, other = yaml_files.read(short), yaml_files.read(long)
+    assert one.data == other.data
+    places: list[list[str | int]] = [["a"], ["c", "d"], [0, 1, "d", 1], ["200", "x"], [1]]
+    for place in places:
+        assert one.line(place) == other.line(place)
+    lines = [[error.line for error in yaml_files.repeated(file)] for file in (short, long)]
+    assert lines[0] == lines[1]

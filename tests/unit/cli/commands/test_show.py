@@ -30,12 +30,12 @@ def rows(shown: str) -> dict[str, str]:
 
 
 def test_a_sensor_without_trouble_has_no_rows_about_trouble(show: Callable[..., str]) -> None:
-    shown = show(report(pid=7, memory=2**20, cpu=1.5, restarts=2, trigger_types=("p.t", "p.u")))
+    shown = show(report(pid=7, memory=2**20, own_memory=2**19, cpu=1.5, restarts=2, trigger_types=("p.t", "p.u")))
     assert shown.splitlines()[0] == "p.S  running"
     assert [line.split("  ")[0] for line in shown.splitlines()[1:]] == [
         *("process", "restarts", "last trigger", "may emit")
     ]
-    assert "7, 1.0 MB, 1.50 s of processor time" in shown
+    assert "7, 1.0 MB, 0.5 MB of it shared with no other process, 1.50 s of processor time" in shown
     assert "none since the container started" in shown
     assert "p.t, p.u" in shown
 

@@ -28,6 +28,7 @@ def add(proc: Path, pid: int, kilobytes: int | None, **threads: str) -> None:
     if kilobytes is not None:
         (proc / str(pid) / "smaps_rollup").write_text(
             f"1-2 [rollup]\nRss: 9999 kB\nPss: {kilobytes} kB\nPss_Dirty: 1 kB\n"
+            "Private_Clean: 1 kB\nPrivate_Dirty: 2 kB\nSwap: 0 kB\n"
         )
 
 
@@ -65,3 +66,11 @@ def test_a_size_is_shown_in_megabytes() -> None:
     assert memory.shown(0) == "0 MB"
     assert memory.shown(250 * 2**20) == "250 MB"
     assert memory.shown(2**20 * 3 // 2) == "2 MB"
+
+
+def test_pages_that_no_other_process_shares_are_its_own(proc: Path) -> None:
+    add(proc, 1, 100, first="2")
+    add(proc, 2, 10)
+    add(proc, 3, 5)
+    assert memory.measured(1) == memory.Used(total=110 * 1024, own=2 * 3 * 1024)
+    assert memory.measured(4) == memory.Used(total=0, own=0)
