@@ -32,7 +32,6 @@ class FileWatchSensor(Sensor):
     """Emits a trigger for each line appended to the files that rules ask for.
 
     The position in each file is kept in the datastore, so that lines written while the sensor is down are not missed.
-    After a stop, the lines that were dispatched last may be dispatched again, up to BATCH_LINES of them.
     While the datastore is away, new files wait for it, and all others are still followed.
     """
 
@@ -88,14 +87,9 @@ class FileWatchSensor(Sensor):
 
     def _emit_lines(self, watch):
         try:
-            for lines in watch.file.batches():
-                place = {"file_path": watch.path, "file_name": os.path.basename(watch.path)}
-                events = [(watch.trigger, {**place, "line": line}) for line in lines]
-                if len(events) == 1:
-                    # A line may be longer than all events of one dispatch_many() together.
-                    self.sensor_service.dispatch(*events[0])
-                else:
-                    self.sensor_service.dispatch_many(events)
+            for line in watch.file.lines():
+                payload = {"file_path": watch.path, "file_name": os.path.basename(watch.path), "line": line}
+                self.sensor_service.dispatch(trigger=watch.trigger, payload=payload)
             problem = watch.file.problem
         except OSError as error:
             problem = error

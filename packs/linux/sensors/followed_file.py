@@ -5,9 +5,6 @@ import os
 CHUNK = 65536
 """Bytes read at a time."""
 
-BATCH_LINES = 200
-"""Maximum number of lines in a batch."""
-
 ABSENT = [0, 0]
 """The position in a file that does not exist: inode and offset."""
 
@@ -41,11 +38,10 @@ class FollowedFile:
             same = position[0] == status.st_ino and position[1] <= status.st_size
             self._offset = position[1] if same else 0
 
-    def batches(self):
-        """Yield lists of the lines that are complete by now, without their newline.
+    def lines(self):
+        """Yield the lines that are complete by now, without their newline.
 
-        A batch counts as read once the next one is requested: a caller that stops in between gets it again. A line of
-        more than CHUNK bytes is a batch of its own, so that a batch is not much larger than its largest line.
+        A line counts as read once the next one is requested: a caller that stops in between gets it again.
         """
         while True:
             yield from self._appended()
@@ -81,9 +77,9 @@ class FollowedFile:
         partial = b""
         while data := self._file.read(CHUNK):
             *complete, partial = (partial + data).split(b"\n")
-            for batch in _batches(complete):
-                yield [line.decode("utf-8", "replace") for line in batch]
-                self._offset += sum(map(len, batch)) + len(batch)
+            for line in complete:
+                yield line.decode("utf-8", "replace")
+                self._offset += len(line) + 1
 
     def _replaced(self):
         """Return whether the path names another file than the open one."""
@@ -97,20 +93,3 @@ class FollowedFile:
             return True
         opened = os.fstat(self._file.fileno())
         return (status.st_dev, status.st_ino) != (opened.st_dev, opened.st_ino)
-
-
-def _batches(lines):
-    batch = []
-    for line in lines:
-        if len(line) > CHUNK:
-            if batch:
-                yield batch
-            yield [line]
-            batch = []
-            continue
-        batch.append(line)
-        if len(batch) == BATCH_LINES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
