@@ -92,6 +92,7 @@ ORDER = {
         tail incoming
         backlog
         database waiting
+        gate
         commits
         upkeep
         writer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from st2sensor.models.named import Named
 
@@ -52,6 +54,7 @@ class Overrides:
     :param decrypt_global: `allow` or `deny`: whether it may decrypt the keys that all sensors share.
     :param payloads: `full` or `none`: whether the history keeps its events with their payloads.
     :param runs_on: labels that a node must have to run it, if nodes share sensors.
+    :param limits: limits for its events, in the form that `SensorLimits` takes.
     """
 
     start_timeout: float | None = None
@@ -68,6 +71,7 @@ class Overrides:
     decrypt_global: str | None = None
     payloads: str | None = None
     runs_on: tuple[str, ...] | None = None
+    limits: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,12 +87,13 @@ def located(sensor: SensorType, content: Content) -> Code:
 def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str) -> str:
     """Return a digest of a sensor's metadata, overrides, configuration and code. Raises ContentError.
 
-    A sensor restarts when its digest changes. The log level is left out, because it can change while the sensor runs.
+    A sensor restarts when its digest changes. The log level and the limits for its events are left out, because
+    they can change while the sensor runs.
 
     :param values: the fingerprint of the datastore values that the configuration uses.
     """
     fields = {name: value for name, value in asdict(sensor).items() if name != "id"}
-    fields["overrides"] = asdict(replace(overrides, log_level=None))
+    fields["overrides"] = asdict(replace(overrides, log_level=None, limits=None))
     fields["values"] = values
     fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
