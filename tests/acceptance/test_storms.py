@@ -70,7 +70,9 @@ def test_held_alerts_leave_when_an_operator_releases_them(embedded: Workspace) -
     embedded.start()
     listener.wait_for("storm.end", 2)
     assert len(listener.of("storm.alert")) == 50
-    released = embedded.run("st2sensor", "events", "release", "--sensor", "storm.Alerts", "--json")
+    released = embedded.run(
+        "st2sensor", "--config-file", str(embedded.config), "events", "release", "--sensor", "storm.Alerts", "--json"
+    )
     assert json.loads(released.stdout) == {"released": 750}, released.stderr
     listener.wait_for("storm.alert", 800)
 
