@@ -129,6 +129,10 @@ class SensorReport:
     :param dead: triggers that became dead letters: invalid ones, those that the broker refused, and those that could
         not be encoded.
     :param unrouted: triggers that no queue has taken.
+    :param held: triggers that wait because of the operator's limits for the sensor.
+    :param duplicates: triggers that were dropped as repeats; `sampled_out`: triggers that were left out of a sample.
+        Both are counted for as long as the outbox exists.
+    :param limits: the operator's limits, in words; empty for none.
     :param memory: bytes, as of the last sample; `own_memory`: the part that no other process shares.
     :param cpu: seconds of processor time, as of the last sample.
     :param digest: digest of the code, metadata and configuration that run.
@@ -172,6 +176,10 @@ class SensorReport:
     last_invalid: Notice | None = None
     dead: int = 0
     unrouted: int = 0
+    held: int = 0
+    duplicates: int = 0
+    sampled_out: int = 0
+    limits: str = ""
     memory: int | None = None
     own_memory: int | None = None
     cpu: float | None = None

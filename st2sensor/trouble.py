@@ -29,6 +29,7 @@ SUMMARIES: Mapping[str, tuple[str, str]] = {
     "refused type": ("has refused trigger types", "have refused trigger types"),
     "dead letters": ("has new dead letters", "have new dead letters"),
     "unrouted": ("has triggers that no queue takes", "have triggers that no queue takes"),
+    "limited": ("has triggers that its limits hold", "have triggers that their limits hold"),
     "error": ("has logged an error", "have logged errors"),
     "floods": ("has lost lines of its log", "have lost lines of their logs"),
 }
@@ -146,6 +147,14 @@ def _unrouted(report: SensorReport) -> Trouble | None:
     return Trouble(kind="unrouted", level=WARNING, text=f"{counted} unrouted: no queue takes them")
 
 
+def _limited(report: SensorReport) -> Trouble | None:
+    if not report.held:
+        return None
+    counted = "1 trigger is" if report.held == 1 else f"{report.held} triggers are"
+    text = f"{counted} held by its limits; st2sensor events release --sensor {report.ref} sends them at once"
+    return Trouble(kind="limited", level=WARNING, text=text)
+
+
 def _logged_error(report: SensorReport) -> Trouble | None:
     """Return an error of the current run. Errors of earlier runs are told by the failures, while they count."""
     error = report.last_error
@@ -174,6 +183,7 @@ RULES: tuple[Callable[[SensorReport], Trouble | None], ...] = (
     _refused_types,
     _dead_letters,
     _unrouted,
+    _limited,
     _recovering,
     _logged_error,
     _floods,

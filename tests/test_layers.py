@@ -95,6 +95,7 @@ ORDER = {
         tail incoming
         backlog
         database waiting
+        gate
         commits
         upkeep
         writer

@@ -192,6 +192,7 @@ class Supervisor:
         self._parts.catalogue.learn(
             snapshot.trigger_types.values(), snapshot.triggers.values(), snapshot.refusals.values()
         )
+        self._parts.pipeline.dispatcher.limit(self._targets.limits())
         self._parts.methods.tell_triggers()
         self._parts.interface.keep_only(frozenset(snapshot.sensors))
         private = [ref for ref in snapshot.sensors if self._targets.overrides_of(ref).payloads == "none"]

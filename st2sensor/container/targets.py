@@ -9,6 +9,7 @@ from dataclasses import replace
 from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.models import Overrides, SensorType, Trigger
+from st2sensor.models.limits import SensorLimits
 
 
 class Targets:
@@ -86,6 +87,13 @@ class Targets:
         """Return the overrides that an operator has registered for a sensor."""
         found = Overrides() if self.snapshot is None else self.snapshot.overrides_of(ref)
         return replace(found, setup_timeout=0.0, poll_timeout=0.0, trigger_timeout=0.0) if self._unlimited else found
+
+    def limits(self) -> dict[str, SensorLimits]:
+        """Return the limits for events, by sensor. They include sensors of other nodes, whose events may be held."""
+        if self.snapshot is None:
+            return {}
+        declared = ((ref, self.snapshot.overrides_of(ref).limits) for ref in self.snapshot.sensors)
+        return {ref: SensorLimits(ref, limits) for ref, limits in declared if limits}
 
     def poll_interval(self, ref: str) -> float | None:
         """Return the seconds between two polls of a sensor, according to its metadata."""

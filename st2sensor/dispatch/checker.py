@@ -7,6 +7,7 @@ sensors with costly schemas wait only for each other, and no other sensor waits 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,30 +81,34 @@ class Checker:
         digest = self._catalogue.digest_of(trigger_type)
         return event.schema != digest and (digest != NO_SCHEMA or event.tagged)
 
-    async def problem(self, sensor: str, event: Event, trigger_type: TriggerType) -> Problem | None:
-        """Check the payload in a worker process. Return the problem, or None.
+    async def verdict(
+        self, sensor: str, event: Event, trigger_type: TriggerType, paths: Sequence[str] = ()
+    ) -> tuple[Problem | None, str | None]:
+        """Check the payload in a worker process. Return the problem, or None, and the event's key, or None.
 
         A check that cannot be completed also counts as a problem.
+
+        :param paths: the paths of the values that make the key; empty to make none.
         """
         ref = trigger_type.ref
-        check = _Check(ref, self._catalogue.digest_of(trigger_type), trigger_type.payload_schema, event)
+        check = _Check(ref, self._catalogue.digest_of(trigger_type), trigger_type.payload_schema, event, paths)
         try:
             found = await self._checked((sensor, ref), check)
         except WorkExceeded as exceeded:
             limit = f"{self._timeout:g} s" if exceeded.what == "time" else f"its share of {exceeded.what}"
-            return Problem(f"checking the payload against the payload_schema of {ref} took more than {limit}")
+            return Problem(f"checking the payload against the payload_schema of {ref} took more than {limit}"), None
         except WorkFailed as failure:
-            return Problem(f"the payload cannot be checked: {failure}", is_final=True)
-        if isinstance(found, dict):
-            return Problem(f"the payload is of type {found['kind']}, not object", is_final=True)
-        return None if found is None else Problem(found)
+            return Problem(f"the payload cannot be checked: {failure}", is_final=True), None
+        if "kind" in found:
+            return Problem(f"the payload is of type {found['kind']}, not object", is_final=True), None
+        return None if found["problem"] is None else Problem(found["problem"]), found["key"]
 
     async def objection(self, sensor: str, event: Event) -> str | None:
         """Return why an event must not be published, or None."""
         trigger_type = self._catalogue.type_of(event.trigger)
         reason = self.first_problem(event, trigger_type)
         if reason is None and trigger_type is not None and self.is_due(event, trigger_type):
-            problem = await self.problem(sensor, event, trigger_type)
+            problem, _ = await self.verdict(sensor, event, trigger_type)
             reason = None if problem is None else problem.reason
         return reason
 
@@ -134,16 +139,17 @@ class _Check:
     :ivar began: the time at which a worker process started it, on the loop's clock.
     """
 
-    def __init__(self, ref: str, digest: str, declared: Schema | None, event: Event) -> None:
+    def __init__(self, ref: str, digest: str, declared: Schema | None, event: Event, paths: Sequence[str]) -> None:
         self._ref = ref
         self._digest = digest
         self._declared = declared
         self._event = event
+        self._paths = list(paths)
         self.began: float | None = None
 
     def arguments(self, *, with_schema: bool) -> bytes:
         """Return the arguments of `checks.check` as JSON. The payload is not decoded."""
-        known = [self._ref, self._digest, self._declared if with_schema else None, self._event.tagged]
+        known = [self._ref, self._digest, self._declared if with_schema else None, self._event.tagged, self._paths]
         return b"%b,%b]" % (rpc.body(known)[:-1], self._event.payload)
 
 

@@ -12,19 +12,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
+from st2sensor.dispatch.arrived import Arrived, Waiting
 from st2sensor.dispatch.catalogue import Catalogue, name_of
 from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.event import Event
-from st2sensor.dispatch.message_id import message_id
+from st2sensor.dispatch.limiting import Limiting
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.logs.setup import of_sensor
 from st2sensor.masking import masked
 from st2sensor.models import CORE_PACK, TriggerType
+from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.incoming import OnDone
 from st2sensor.outbox.outbox import Outbox
@@ -37,31 +38,6 @@ LOG = logging.getLogger("st2sensor.dispatch")
 
 LAST_CHECKS_TIMEOUT = 5.0
 """Seconds that `finish` waits for checks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Arrived:
-    """An event with what is known about it before its payload is checked.
-
-    :ivar body: its JSON form.
-    :ivar problem: a problem that was found without decoding the payload; None if there is none.
-    :ivar fence: the fence under which it was dispatched.
-    :ivar at: the time of its dispatch, in seconds since the epoch.
-    """
-
-    event: Event
-    body: str
-    trigger_type: TriggerType | None
-    problem: str | None
-    fence: int | None
-    at: float
-
-
-class _Waiting(NamedTuple):
-    """Events that were dispatched together, and wait until they and earlier ones are checked."""
-
-    events: Sequence[_Arrived]
-    done: OnDone
 
 
 class Dispatcher:
@@ -88,10 +64,23 @@ class Dispatcher:
         self._checker = checker
         self._validate = validate
         self._tenure = tenure or Unshared()
+        self._limiting = Limiting()
         self._secrets: dict[str, frozenset[str]] = {}
-        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._waiting: dict[str, deque[Waiting]] = {}
         """Waiting events by sensor. The first ones of each sensor are being checked."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def limit(self, limits: Mapping[str, SensorLimits]) -> None:
+        """Apply these limits to new events, by sensor, and to those that are held."""
+        self._limiting.learn(limits)
+        self._outbox.limit(limits)
+
+    async def release(self, sensor: str | None, trigger_type: str | None) -> int:
+        """Let held events leave now, of one sensor or of all, and of one type or of all. Return their number."""
+        loop = asyncio.get_running_loop()
+        freed: asyncio.Future[int] = loop.create_future()
+        self._outbox.free(sensor, trigger_type, partial(call_in_loop, loop, freed.set_result))
+        return await freed
 
     def conceal(self, sensor: str, secrets: frozenset[str]) -> None:
         """Mask the secrets of a sensor's configuration in reasons: a property's name may be one."""
@@ -127,12 +116,12 @@ class Dispatcher:
         arrived = [self._arrived(sensor, event, known) for event, known in events]
         waiting = self._waiting.get(sensor)
         if waiting is not None:
-            waiting.append(_Waiting(arrived, done))
+            waiting.append(Waiting(arrived, done))
         elif any(map(self._is_due, arrived)):
-            self._waiting[sensor] = deque([_Waiting(arrived, done)])
+            self._waiting[sensor] = deque([Waiting(arrived, done)])
             self._spawn(self._check_in_order(sensor, self._waiting[sensor]))
         else:
-            self.submit([self._entry(sensor, item, item.problem) for item in arrived], done)
+            self.submit([self._entry(sensor, item, item.problem, item.event.key) for item in arrived], done)
 
     def withdraw(self, sensor: str) -> None:
         """Drop the events of a stopping sensor that are waiting for their check; their dispatch() raises an error."""
@@ -184,18 +173,24 @@ class Dispatcher:
         :param known: as in `dispatch`.
         """
         arrived = self._arrived(sensor, event, known)
-        return self._entry(sensor, arrived, await self._reason(sensor, arrived))
+        return self._entry(sensor, arrived, *await self._checked(sensor, arrived))
 
-    def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
-        """Return the `digest` and `program` with which a sensor can check payloads itself.
+    def schema_for(
+        self, sensor: str, trigger_type: TriggerType | None, known: Event | None = None
+    ) -> dict[str, object] | None:
+        """Return the `digest` and `program` with which a sensor can check payloads itself, and the paths of its `key`.
 
-        :param known: the digest that the sensor knows.
+        :param known: an event, which says what the sensor knows.
 
-        Returns None if the trigger is not registered, or if the sensor's digest is current.
+        Returns None if the trigger is not registered, or if the sensor's knowledge is current.
         """
-        if trigger_type is None or self._catalogue.digest_of(trigger_type) == known:
+        if trigger_type is None:
+            return None
+        paths = self._limiting.paths(sensor, trigger_type.ref)
+        if known is not None and known.schema == self._catalogue.digest_of(trigger_type) and known.is_keyed(paths):
             return None
         return {
+            **({"key": list(paths)} if paths else {}),
             "digest": self._catalogue.digest_of(trigger_type),
             "program": self._catalogue.program_of(trigger_type),
         }
@@ -207,17 +202,18 @@ class Dispatcher:
         for sensor in list(self._waiting):
             self.withdraw(sensor)
 
-    def _arrived(self, sensor: str, event: Event, known: TriggerType | None) -> _Arrived:
+    def _arrived(self, sensor: str, event: Event, known: TriggerType | None) -> Arrived:
         trigger_type = known or self._catalogue.type_of(event.trigger)
         if trigger_type is None and not self._validate:
             trigger_type = self._unchecked(sensor, event)
-        return _Arrived(
+        return Arrived(
             event=event,
             body=event.body(),
             trigger_type=trigger_type,
             problem=self._checker.first_problem(event, trigger_type),
             fence=self.fence_of(sensor),
             at=time.time(),
+            paths=() if trigger_type is None else self._limiting.paths(sensor, trigger_type.ref),
         )
 
     def _unchecked(self, sensor: str, event: Event) -> TriggerType | None:
@@ -235,15 +231,15 @@ class Dispatcher:
     def _is_held(self, entry: Entry) -> bool:
         return entry.reason is not None or self._tenure.is_held(entry.sensor, entry.fence)
 
-    async def _check_in_order(self, sensor: str, waiting: deque[_Waiting]) -> None:
+    async def _check_in_order(self, sensor: str, waiting: deque[Waiting]) -> None:
         try:
             while waiting:
                 first = waiting[0]
-                reasons = [await self._reason(sensor, arrived) for arrived in first.events]
+                checked = [(arrived, *await self._checked(sensor, arrived)) for arrived in first.events]
                 # The events may have been withdrawn meanwhile.
                 if waiting and waiting[0] is first:
                     waiting.popleft()
-                    self.submit([*map(partial(self._entry, sensor), first.events, reasons)], first.done)
+                    self.submit([self._entry(sensor, *item) for item in checked], first.done)
         except Exception as error:
             LOG.exception("%s: an event cannot be checked", sensor)
             while waiting:
@@ -251,37 +247,40 @@ class Dispatcher:
         finally:
             del self._waiting[sensor]
 
-    def _is_due(self, arrived: _Arrived) -> bool:
+    def _is_due(self, arrived: Arrived) -> bool:
         """Return whether the payload still has to be checked."""
         trigger_type = arrived.trigger_type
         return (
-            arrived.problem is None and trigger_type is not None and self._checker.is_due(arrived.event, trigger_type)
+            arrived.problem is None
+            and trigger_type is not None
+            and (self._checker.is_due(arrived.event, trigger_type) or not arrived.event.is_keyed(arrived.paths))
         )
 
-    async def _reason(self, sensor: str, arrived: _Arrived) -> str | None:
-        """Return why an event must not be published, or None."""
+    async def _checked(self, sensor: str, arrived: Arrived) -> tuple[str | None, str | None]:
+        """Return why an event must not be published, or None, and its key, or None."""
         if arrived.trigger_type is None or not self._is_due(arrived):
-            return arrived.problem
-        problem = await self._checker.problem(sensor, arrived.event, arrived.trigger_type)
+            return arrived.problem, arrived.event.key
+        problem, key = await self._checker.verdict(sensor, arrived.event, arrived.trigger_type, arrived.paths)
         if problem is None:
-            return None
+            return None, key
         if problem.is_final or self._validate:
-            return problem.reason
+            return problem.reason, key
         self._warn_published(sensor, arrived.event, problem.reason)
-        return None
+        return None, key
 
-    def _entry(self, sensor: str, arrived: _Arrived, reason: str | None) -> Entry:
+    def _entry(self, sensor: str, arrived: Arrived, reason: str | None, key: str | None) -> Entry:
         event, trigger_type = arrived.event, arrived.trigger_type
         name = _shown_name(event)
         if reason is not None:
             reason = self.readable(sensor, reason)
             extra = of_sensor(sensor)
             LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=extra)
+        ref = name if trigger_type is None else trigger_type.ref
         return Entry(
-            message_id=message_id(arrived.at),
+            message_id=self._limiting.message_id(sensor, ref, key if reason is None else None, arrived.at),
             sensor=sensor,
             trigger=name,
-            trigger_type=name if trigger_type is None else trigger_type.ref,
+            trigger_type=ref,
             created=arrived.at,
             body=arrived.body,
             tagged=event.tagged,

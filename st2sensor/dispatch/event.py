@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from st2sensor.models import TraceContext, TriggerInstance
 from st2sensor.portable import rpc
+from st2sensor.portable.event_key import is_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Event:
     :param tagged: whether the payload has the form that `payload.pack` makes, because it holds more than JSON.
     :param schema: digest of the payload_schema that the sender found the payload to fit; None if it was not checked.
     :param withheld: why the payload was not sent, in words that follow "the payload"; None if it was sent.
+    :param key: the key by which its repeats are recognised, as `event_key.key_of` makes it; None if it was not made.
     """
 
     trigger: str | Mapping[str, Any]
@@ -27,6 +29,11 @@ class Event:
     tagged: bool = False
     schema: str | None = None
     withheld: str | None = None
+    key: str | None = None
+
+    def is_keyed(self, paths: Sequence[str]) -> bool:
+        """Return whether the event has the key that these paths make, or needs none."""
+        return not paths or is_key(self.key, paths)
 
     def body(self) -> str:
         """Return the event as JSON for the outbox. Raises UnicodeDecodeError for a payload that is not UTF-8."""

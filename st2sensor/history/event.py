@@ -19,6 +19,8 @@ class State(StrEnum):
 
     WAITING = "waiting"
     """It is in the outbox. Such an event is not in the history yet."""
+    HELD = "held"
+    """It is in the outbox, and waits because of an operator's limits."""
     CONFIRMED = "confirmed"
     """The broker has it."""
     UNROUTED = "unrouted"

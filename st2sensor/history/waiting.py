@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State, trace_tag_of
@@ -18,6 +19,21 @@ LIMIT = 1000
 """Maximum number of waiting events that are read: the newest ones."""
 
 
+DROPPED = (
+    "SELECT sensor, trigger_type, duplicates, sampled FROM limit_counts "
+    "WHERE duplicates > 0 OR sampled > 0 ORDER BY 1, 2"
+)
+
+
+class Dropped(NamedTuple):
+    """Numbers of events that limits have dropped: repeats, and those that were left out of a sample."""
+
+    sensor: str
+    trigger_type: str
+    duplicates: int
+    sampled_out: int
+
+
 def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
     """Return the newest events that wait in an outbox, oldest first. Raises HistoryError if it cannot be read.
 
@@ -28,14 +44,35 @@ def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
     try:
         with closing(sqlite3.connect(outbox, timeout=BUSY_TIMEOUT)) as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
-            query = f"SELECT {committed_column(connection)}, {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?"
+            held = "held" if _has_limits(connection) else "NULL"
+            query = f"SELECT {held}, {committed_column(connection)}, {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?"
             rows = connection.execute(query, (limit,)).fetchall()
     except sqlite3.Error as exception:
         raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
-    return [_event(entry_of(row[1:]), row[0]) for row in reversed(rows)]
+    return [
+        _event(entry_of(row[2:]), row[1], State.WAITING if row[0] is None else State.HELD) for row in reversed(rows)
+    ]
 
 
-def _event(entry: Entry, committed: float | None) -> Recorded:
+def dropped(outbox: Path) -> list[Dropped]:
+    """Return how many events limits have dropped, by sensor and trigger type. Raises HistoryError."""
+    if not outbox.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(outbox, timeout=BUSY_TIMEOUT)) as connection:
+            if not _has_limits(connection):
+                return []
+            return [Dropped(*row) for row in connection.execute(DROPPED)]
+    except sqlite3.Error as exception:
+        raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
+
+
+def _has_limits(connection: sqlite3.Connection) -> bool:
+    """Return whether the file knows limits: an earlier version may have made it."""
+    return any(row[1] == "held" for row in connection.execute("PRAGMA table_info(outbox)"))
+
+
+def _event(entry: Entry, committed: float | None, state: State) -> Recorded:
     return Recorded(
         seq=0,
         message_id=entry.message_id,
@@ -45,7 +82,7 @@ def _event(entry: Entry, committed: float | None) -> Recorded:
         created=entry.created,
         committed=committed,
         settled=None,
-        state=State.WAITING,
+        state=state,
         reason="",
         node="",
         fence=entry.fence,

@@ -67,6 +67,7 @@ class Overrides:
     :param payloads: `full` or `none`: whether the history keeps its events with their payloads.
     :param runs_on: labels that a node must have to run it, if nodes share sensors.
     :param expect: how long it may be quiet before it counts as silent.
+    :param limits: limits for its events, in the form that `SensorLimits` takes.
     """
 
     start_timeout: float | None = None
@@ -84,6 +85,7 @@ class Overrides:
     payloads: str | None = None
     runs_on: tuple[str, ...] | None = None
     expect: Expectation | None = None
+    limits: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,12 @@ class Backlog:
     :param last_id: the last id ever used; only the writer changes it.
     :param depth: the number of waiting rows.
     :param size: the number of bytes of the waiting rows.
+    :param limited: the number of rows that an operator's limits hold; `limited_size`: their bytes.
     """
 
-    def __init__(self, *, cursor: int, last_id: int, depth: int, size: int) -> None:
+    def __init__(
+        self, *, cursor: int, last_id: int, depth: int, size: int, limited: int = 0, limited_size: int = 0
+    ) -> None:
         self.cursor = cursor
         self.last_id = last_id
         self.depth = depth
@@ -39,8 +42,11 @@ class Backlog:
         """Bytes of the waiting rows."""
         self.held, self.held_size = 0, 0
         """Number and bytes of the rows that are held back."""
+        self.limited, self.limited_size = limited, limited_size
         self.changed = threading.Condition()
-        self._tail = Tail()
+        self._last_waiting = last_id
+        """The greatest id of a row that may leave, or a greater one."""
+        self._tail = Tail(last_id)
         self._given: dict[int, int] = {}
         """Sizes of the rows that the last `read` returned, by id, until they are settled or held back."""
         self._gone: set[int] = set()
@@ -53,12 +59,23 @@ class Backlog:
         """Add rows that are on disk, and make them available for delivery."""
         if not rows:
             return
+        free = [row for row in rows if row.held is None]
         with self.changed:
             self.last_id = rows[-1].id
-            self.depth += len(rows)
-            self.size += sum(row.size for row in rows)
-            self._tail.extend(rows)
-            self.changed.notify_all()
+            self.depth += len(free)
+            self.size += sum(row.size for row in free)
+            self.limited += len(rows) - len(free)
+            self.limited_size += sum(row.size for row in rows if row.held is not None)
+            if free:
+                self._last_waiting = free[-1].id
+                self._tail.extend(free)
+                self.changed.notify_all()
+
+    def release(self, rows: Sequence[Row]) -> None:
+        """Make rows available that were held until now. They have new ids."""
+        self.limited -= len(rows)
+        self.limited_size -= sum(row.size for row in rows)
+        self.accept(rows)
 
     def next(self, after: int, limit: int, timeout: float) -> list[Row] | None:
         """Wait for rows with a greater id, and return them from memory; None if the disk must be read."""
@@ -66,11 +83,10 @@ class Backlog:
             self._tail.forget(after)
             if self._gone:
                 self._gone = {number for number in self._gone if number > after}
-            self.changed.wait_for(lambda: self.last_id > after, timeout)
-            if self.last_id <= after:
+            self.changed.wait_for(lambda: self._last_waiting > after, timeout)
+            if self._last_waiting <= after:
                 return []
-            first = self._tail.first
-            return self._tail.after(after, limit) if first is not None and first.id <= after + 1 else None
+            return self._tail.after(after, limit) if after >= self._tail.begins_after else None
 
     def give(self, rows: Sequence[Row]) -> list[Row]:
         """Return the rows that still need delivery, without those that are settled or held back."""

@@ -10,14 +10,17 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from st2sensor.errors import LeaseLost, OutboxError
 from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.database.failures import heals, is_full, is_of_file
 from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.gate import Gate
 from st2sensor.outbox.incoming import Submitted
 from st2sensor.outbox.tail import Row
-from st2sensor.outbox.waiting import Waiting, tell, tell_all
+from st2sensor.outbox.waiting import HELD_SHARE, Waiting, tell, tell_all
+from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
 
@@ -39,12 +42,19 @@ class Commits:
     """
 
     def __init__(
-        self, store: Store, backlog: Backlog, waiting: Waiting, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        backlog: Backlog,
+        waiting: Waiting,
+        options: Options,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._backlog = backlog
         self._waiting = waiting
         self._clock = clock
+        self._options = options
+        self.gate = Gate(lambda: store.limits)
         self.problem = ""
         """Why nothing can be written, or why entries are refused; empty while all is well. Read by any thread."""
         self.is_failing = False
@@ -60,10 +70,11 @@ class Commits:
         """Commit a batch, and the deletions that are due. If the disk fails, the batch waits again, at the front."""
         self.has_more = False
         batch = _still_wanted(batch)
-        if not batch and not self._backlog.to_delete:
-            return
         try:
-            self._write(batch)
+            if self.gate.is_due():
+                self._release()
+            if batch or self._backlog.to_delete:
+                self._write(batch)
         except Exception as exception:  # noqa: BLE001 (reported to the submitter, or retried)
             self._settle_failure(exception, batch)
 
@@ -99,7 +110,7 @@ class Commits:
         settled = self._backlog.settled(DELETED_AT_ONCE)
         rows, last_id = self._rows(batch), self._backlog.last_id
         dead = [entry for item in batch for entry in item.entries if entry.reason is not None]
-        self._store.commit(rows, dead, settled, last_id)
+        self._store.commit(rows, dead, settled, last_id, self.gate.changes())
         self._backlog.deleted(len(settled))
         if dead:
             tell_all([item for item in batch if item.is_dead], None)
@@ -117,30 +128,60 @@ class Commits:
         again before any other thread sees it. Dead letters stay, because they are not published.
         """
         while len(wanted := _still_wanted(items)) < len(items):
+            self.gate.undo()
             items, rows = wanted, self._rows(wanted)
             try:
-                self._store.commit(rows, [], [], self._backlog.last_id)
+                self._store.commit(rows, [], [], self._backlog.last_id, self.gate.changes())
             except Exception as exception:  # noqa: BLE001 (reported to the submitter, or retried)
                 self._settle_failure(exception, items)
                 return
+        self.gate.settle()
         self._backlog.accept(rows)
+        self._limit()
         tell_all(items, None)
 
     def _rows(self, batch: Sequence[Submitted]) -> list[Row]:
+        """Return the rows to store. Limits drop some entries, and hold others."""
+        rows: list[Row] = []
         now = time.time()
-        accepted = (
-            (entry, size)
-            for item in batch
-            for entry, size in zip(item.entries, item.sizes, strict=True)
-            if entry.reason is None
+        number = self._backlog.last_id
+        for item in batch:
+            for entry, size in zip(item.entries, item.sizes, strict=True):
+                if entry.reason is not None:
+                    continue
+                is_kept, held = self.gate.judge(entry, is_left=item.is_left)
+                if is_kept:
+                    number += 1
+                    rows.append(Row(id=number, entry=entry, size=size, held=held, committed=now))
+        return rows
+
+    def _release(self) -> None:
+        """Let held rows leave that may. They get new ids, so that they follow the rows that have left before them."""
+        rows = self.gate.released()
+        if not rows:
+            return
+        number = self._backlog.last_id
+        free = [replace(row, id=number + place, held=None) for place, row in enumerate(rows, start=1)]
+        try:
+            self._store.release([(new.id, old.id) for new, old in zip(free, rows, strict=True)], self.gate.changes())
+        except BaseException:
+            self.gate.undo()
+            raise
+        self.gate.settle()
+        self._backlog.release(free)
+        self._limit()
+
+    def _limit(self) -> None:
+        """Make the sensors of held rows wait while these rows fill their share of the outbox."""
+        backlog, options = self._backlog, self._options
+        is_full = (
+            backlog.limited >= HELD_SHARE * options.max_size or backlog.limited_size >= HELD_SHARE * options.max_bytes
         )
-        return [
-            Row(id=number, entry=entry, size=size, committed=now)
-            for number, (entry, size) in enumerate(accepted, start=self._backlog.last_id + 1)
-        ]
+        self._waiting.limit(self.gate.lanes() if is_full else frozenset())
 
     def _settle_failure(self, exception: Exception, batch: list[Submitted]) -> None:
         """Retry a batch later if the disk has failed; otherwise refuse the entries that are at fault."""
+        self.gate.undo()
         if heals(exception):
             self._waiting.put_back(batch)
             self.failed(exception)

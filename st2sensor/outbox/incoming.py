@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.entry import Entry
 
 OnDone = Callable[[Exception | None], None]
@@ -83,5 +84,25 @@ class Restrict:
     lanes: frozenset[Lane]
 
 
-Item = Submitted | threading.Event | Signal | Stop | Expect | Restrict
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Operators' limits, by sensor."""
+
+    limits: Mapping[str, SensorLimits]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """Held rows leave now.
+
+    :param sensor: None for all sensors; `trigger_type`: None for all types.
+    :param done: called with their number in the writer's thread.
+    """
+
+    sensor: str | None
+    trigger_type: str | None
+    done: Callable[[int], None]
+
+
+Item = Submitted | threading.Event | Signal | Stop | Expect | Restrict | Limit | Free
 """An event is set once every earlier item is committed, except for entries that wait for room."""

@@ -13,15 +13,17 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from st2sensor.errors import OutboxError
+from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.backlog import Backlog, Settled
+from st2sensor.outbox.database.limit_table import Counts
 from st2sensor.outbox.database.store import Buried, Store, nobody
 from st2sensor.outbox.entry import Entry
-from st2sensor.outbox.incoming import Expect, Lane, OnDone, Restrict, Signal, StillWanted, Stop, Submitted
+from st2sensor.outbox.incoming import Expect, Free, Lane, Limit, OnDone, Restrict, Signal, StillWanted, Stop, Submitted
 from st2sensor.outbox.tail import Row
 from st2sensor.outbox.waiting import room_of
 from st2sensor.outbox.writer import Writer
@@ -52,14 +54,16 @@ class Outbox:
         self._options = options or Options()
         self._store = Store(path, self._options, buried)
         try:
-            cursor, last_id, depth, size = self._store.contents()
+            cursor, last_id, depth, size, limited, limited_size = self._store.contents()
+            self._backlog = Backlog(
+                cursor=cursor, last_id=last_id, depth=depth, size=size, limited=limited, limited_size=limited_size
+            )
+            self._writer = Writer(self._store, self._backlog, self._options)
         except sqlite3.Error as exception:
             raise OutboxError(f"cannot read the outbox {path}: {exception}") from exception
         self.cursor = cursor
         """Where delivery starts: the id before the first waiting entry."""
-        self._backlog = Backlog(cursor=cursor, last_id=last_id, depth=depth, size=size)
         self._report_dead_letters()
-        self._writer = Writer(self._store, self._backlog, self._options)
         self._writer.start()
 
     def _report_dead_letters(self) -> None:
@@ -81,6 +85,22 @@ class Outbox:
     def size(self) -> int:
         """Bytes of the entries that wait for the broker."""
         return self._backlog.size
+
+    @property
+    def limited(self) -> Mapping[Lane, Counts]:
+        """Counts of the events that operators' limits hold or have dropped, by sensor and trigger type."""
+        return dict(self._writer.gate.counts)
+
+    def limit(self, limits: Mapping[str, SensorLimits]) -> None:
+        """Apply limits to new entries, by sensor. Rows that no limit holds any longer leave."""
+        self._writer.incoming.put(Limit(limits=limits))
+
+    def free(self, sensor: str | None, trigger_type: str | None, done: Callable[[int], None]) -> None:
+        """Let held rows leave now, of one sensor or of all, and of one trigger type or of all.
+
+        :param done: called with their number, in the writer's thread. Must not raise or wait.
+        """
+        self._writer.incoming.put(Free(sensor=sensor, trigger_type=trigger_type, done=done))
 
     @property
     def unrouted(self) -> int:

@@ -24,18 +24,24 @@ class Row:
     :param id: counts up in the order of delivery.
     :param size: its size in bytes.
     :param committed: when it was put on disk, in seconds since the epoch; None if an earlier version did that.
+    :param held: name of the bucket that holds it back; None if it may leave.
     """
 
     id: int
     entry: Entry
     size: int
     committed: float | None = None
+    held: str | None = None
 
 
 class Tail:
-    """Rows without gaps: every waiting row with a greater id than the first one is here."""
+    """Every row that may leave and has a greater id than `begins_after` is here.
 
-    def __init__(self) -> None:
+    :ivar begins_after: the greatest id of a row that is on disk alone.
+    """
+
+    def __init__(self, begins_after: int = 0) -> None:
+        self.begins_after = begins_after
         self._rows: deque[Row] = deque()
         self._bytes = 0
 
@@ -54,6 +60,7 @@ class Tail:
             self._rows.append(row)
             self._bytes += row.size
         while len(self._rows) > TAIL or self._bytes > TAIL_BYTES:
+            self.begins_after = self._rows[0].id
             self._forget_first()
 
     def forget(self, through: int) -> None:

@@ -37,7 +37,7 @@ class Upkeep:
         if self._commits.is_failing:
             return
         try:
-            if self._store.graveyard.is_due:
+            if self._store.graveyard.is_due or self._store.limits.is_due(time.time()):
                 self._store.prune()
             until = time.monotonic() + SHRINK_TIME
             while self._store.shrink():

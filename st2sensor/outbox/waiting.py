@@ -46,10 +46,12 @@ class Room:
 
 
 def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
-    """Return the current room. Rows held back count as no more than HELD_SHARE of the limit."""
+    """Return the current room. Rows held back count as no more than HELD_SHARE of the limit; so do those that an
+    operator's limits hold, together with them."""
+    held, held_size = backlog.held + backlog.limited, backlog.held_size + backlog.limited_size
     return Room(
-        depth=backlog.depth - max(0, backlog.held - int(HELD_SHARE * options.max_size)),
-        size=backlog.size - max(0, backlog.held_size - int(HELD_SHARE * options.max_bytes)),
+        depth=backlog.depth + backlog.limited - max(0, held - int(HELD_SHARE * options.max_size)),
+        size=backlog.size + backlog.limited_size - max(0, held_size - int(HELD_SHARE * options.max_bytes)),
         max_depth=options.max_size,
         max_size=options.max_bytes,
         commit=commit,
@@ -70,6 +72,8 @@ class Waiting:
         self._parked: dict[str | Lane, list[Submitted]] = {}
         """Entries that wait for others to go first, by their sensor or their lane."""
         self._expected: set[str] = set()
+        self._refused: frozenset[Lane] = frozenset()
+        self._limited: frozenset[Lane] = frozenset()
         self._restricted: frozenset[Lane] = frozenset()
 
     def add(self, item: Submitted) -> None:
@@ -97,7 +101,17 @@ class Waiting:
 
     def restrict(self, lanes: frozenset[Lane]) -> None:
         """Make the entries of these lanes wait from now on, and release those of all other lanes."""
-        self._restricted = lanes
+        self._refused = lanes
+        self._restrict()
+
+    def limit(self, lanes: frozenset[Lane]) -> None:
+        """Do the same for lanes of which an operator's limits hold too many rows."""
+        if lanes != self._limited:
+            self._limited = lanes
+            self._restrict()
+
+    def _restrict(self) -> None:
+        self._restricted = lanes = self._refused | self._limited
         for lane in [key for key in self._parked if isinstance(key, tuple) and key not in lanes]:
             for item in self._parked.pop(lane):
                 self.add(item)

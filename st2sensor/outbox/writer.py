@@ -16,7 +16,7 @@ from st2sensor.outbox.backlog import Backlog
 from st2sensor.outbox.commits import Commits
 from st2sensor.outbox.database.store import Store
 from st2sensor.outbox.entry import flaw_of, size_of
-from st2sensor.outbox.incoming import Expect, Item, Restrict, Signal, Stop, Submitted
+from st2sensor.outbox.incoming import Expect, Free, Item, Limit, Restrict, Signal, Stop, Submitted
 from st2sensor.outbox.upkeep import Upkeep
 from st2sensor.outbox.waiting import BATCH, Room, Waiting, room_of, tell
 from st2sensor.settings import Outbox as Options
@@ -55,7 +55,8 @@ class Writer:
         self.incoming: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.closing = threading.Event()
         self.waiting = Waiting()
-        self._commits = Commits(store, backlog, self.waiting)
+        self._commits = Commits(store, backlog, self.waiting, options)
+        self.gate = self._commits.gate
         self._upkeep = Upkeep(store, backlog, self._commits)
         self._check_at = time.monotonic() + FILE_CHECK_INTERVAL
         self._has_more = False
@@ -162,7 +163,8 @@ class Writer:
             return min(self._commits.retry_at, self._check_at)
         if self._has_more:
             return now
-        return min(self._check_at, now + LAZY_DELETE) if self._backlog.to_delete else self._check_at
+        release = now + max(0.0, self.gate.next_release() - time.time())
+        return min(release, self._check_at, *([now + LAZY_DELETE] if self._backlog.to_delete else []))
 
     def _sort(self, items: list[Item]) -> None:
         for item in items:
@@ -181,6 +183,10 @@ class Writer:
                 (self.waiting.arrived if item.over else self.waiting.expect)(item.sensor)
             elif isinstance(item, Restrict):
                 self.waiting.restrict(item.lanes)
+            elif isinstance(item, Limit):
+                self.gate.learn(item.limits)
+            elif isinstance(item, Free):
+                item.done(self.gate.free(item.sensor, item.trigger_type))
 
     def _add(self, item: Submitted) -> None:
         for entry in item.entries:

@@ -19,8 +19,9 @@ from typing import Any
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Expectation, Overrides, SensorType
-from st2sensor.packs.metadata import validated
-from st2sensor.packs.yaml_files import File
+from st2sensor.models.limits import TYPES, flaw_in
+from st2sensor.packs.metadata import validated, violations
+from st2sensor.packs.yaml_files import File, read
 
 GLOBAL = "_global"
 
@@ -124,6 +125,13 @@ class PackOverrides:
                     problem = f"{'.'.join(place)} has no effect: the pack has no such sensor"
                     yield self.file.error(f"{problem}; {_remedy(name, sorted(sensors))}", place)
 
+    def strange_types(self, sensor: SensorType, limits: Mapping[str, Any] | None) -> Iterator[ContentError]:
+        """Yield a warning for each trigger type in a sensor's limits that the sensor does not declare."""
+        for ref in _mapping(_mapping(limits).get(TYPES)):
+            if self.file is not None and ref not in sensor.trigger_types:
+                problem = f"limits.{TYPES}.{ref} has no effect: {sensor.ref} does not declare this trigger type"
+                yield self.file.error(f"{problem}; {_remedy(ref, sorted(sensor.trigger_types))}")
+
     def disables(self, rule: str) -> bool:
         """Tell whether a rule of the pack, given by its name, is disabled."""
         return self.rules.of(rule).get("enabled") is False
@@ -137,12 +145,41 @@ def load(folder: Path, pack: str) -> PackOverrides:
         if not path.exists():
             continue
         file = validated(path, "overrides.json")
+        _check_limits(file)
         for section in (_older(file), _section(file, SENSORS), _section(file, OWN)):
             sensors = _in(name, section).over(sensors)
         rules = _in(name, _section(file, RULES)).over(rules)
         warnings += _warnings(file, name)
         own = file if name == pack else None
     return PackOverrides(sensors=sensors, rules=rules, file=own, warnings=tuple(warnings))
+
+
+def every_problem(folder: Path, pack: str) -> list[ContentError]:
+    """Return everything that is wrong with the overrides for a pack. Raises ContentError for an unreadable file."""
+    found: list[ContentError] = []
+    for path in (folder / f"{name}.yaml" for name in (GLOBAL, pack)):
+        if path.exists():
+            file = read(path)
+            found += violations(file, "overrides.json") or _limit_problems(file)
+    return found
+
+
+def _check_limits(file: File) -> None:
+    for problem in _limit_problems(file):
+        raise problem
+
+
+def _limit_problems(file: File) -> list[ContentError]:
+    """Return what the schema does not find in the limits of a file."""
+    data = _mapping(file.data)
+    own, older = _mapping(data.get(OWN)), (_mapping(_mapping(data.get(part)).get(SENSORS)) for part in OLDER)
+    places = [([OWN, DEFAULTS], own.get(DEFAULTS))]
+    places += [([OWN, EXCEPTIONS, name], values) for name, values in _mapping(own.get(EXCEPTIONS)).items()]
+    defaults, exceptions = older
+    places += [([OLDER[0], SENSORS], defaults)]
+    places += [([OLDER[1], SENSORS, name], values) for name, values in exceptions.items()]
+    found = ((place, flaw_in(_mapping(_mapping(values).get("limits")))) for place, values in places)
+    return [file.error(f"{'.'.join([*place, 'limits'])}: {flaw}", [*place, "limits"]) for place, flaw in found if flaw]
 
 
 def _in(name: str, layer: Layer) -> Layer:

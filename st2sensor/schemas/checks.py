@@ -6,8 +6,10 @@ Arguments and results are JSON values. Compiled schemas are kept for later calls
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
+from st2sensor.portable.event_key import key_of
 from st2sensor.portable.payload import plain
 from st2sensor.schemas.dialect import Compiled
 from st2sensor.schemas.objection import kind_of
@@ -21,22 +23,26 @@ UNKNOWN_SCHEMA = {"unknown": True}
 _compiled: OrderedDict[str, Compiled] = OrderedDict()
 
 
-def check(ref: str, digest: str, declared: dict[str, Any] | None, tagged: bool, payload: Any) -> Any:
-    """Return why a payload does not fit its schema, without quoting the payload; None when it fits.
+def check(
+    ref: str, digest: str, declared: dict[str, Any] | None, tagged: bool, paths: Sequence[str], payload: Any
+) -> dict[str, Any]:
+    """Return the `problem` with which a payload does not fit its schema, without quoting the payload, and its `key`.
 
-    The result for a payload that is not an object is `{"kind": ...}`, its type. It is UNKNOWN_SCHEMA when the schema is
-    not given and this process does not know it.
+    The problem is None when it fits. The result for a payload that is not an object is `{"kind": ...}`, its type. It is
+    UNKNOWN_SCHEMA when the schema is not given and this process does not know it.
 
     :param ref: the reference of the trigger type.
     :param digest: the digest of the schema; empty for a type without one.
     :param declared: the schema; None when this process may know it already.
     :param tagged: whether the payload has the form that `payload.pack` makes.
+    :param paths: the paths of the values that make the key; empty to make none.
     """
     instance = plain(payload) if tagged else payload
     if not isinstance(instance, dict):
         return {"kind": kind_of(instance)}
+    key = key_of(paths, instance) if paths else None
     if not digest:
-        return None
+        return {"problem": None, "key": key}
     if digest not in _compiled:
         if declared is None:
             return UNKNOWN_SCHEMA
@@ -45,4 +51,5 @@ def check(ref: str, digest: str, declared: dict[str, Any] | None, tagged: bool, 
             _compiled.popitem(last=False)
     _compiled.move_to_end(digest)
     problem = _compiled[digest].objection(instance)
-    return None if problem is None else f"the payload does not fit the payload_schema of {ref}: {problem}"
+    shown = None if problem is None else f"the payload does not fit the payload_schema of {ref}: {problem}"
+    return {"problem": shown, "key": key}

@@ -37,6 +37,8 @@ COUNTERS: dict[str, tuple[str, Callable[[SensorReport], float]]] = {
         lambda report: report.dead,
     ),
     "st2sensor_triggers_unrouted": ("Triggers that no queue has taken.", lambda report: report.unrouted),
+    "st2sensor_triggers_duplicates": ("Triggers dropped as repeats of others.", lambda report: report.duplicates),
+    "st2sensor_triggers_sampled_out": ("Triggers left out of a sample.", lambda report: report.sampled_out),
 }
 """Counters for each sensor, with help and value."""
 
@@ -59,6 +61,7 @@ GAUGES: dict[str, tuple[str, Callable[[SensorReport], float | None]]] = {
         "Time between two polls of a sensor, if its metadata sets it.",
         lambda report: report.poll_interval,
     ),
+    "st2sensor_triggers_held": ("Triggers that wait because of an operator's limits.", lambda report: report.held),
     "st2sensor_sensor_memory_bytes": ("Memory of a sensor's processes.", lambda report: report.memory),
     "st2sensor_sensor_last_trigger_timestamp_seconds": (
         "When a sensor dispatched its last trigger.",

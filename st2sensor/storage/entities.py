@@ -5,6 +5,7 @@ Reading accepts documents that StackStorm wrote, and raises Misfit for those in 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -23,6 +24,7 @@ from st2sensor.models import (
     Trigger,
     TriggerType,
 )
+from st2sensor.models.limits import flaw_in
 from st2sensor.storage.fields import (
     Document,
     Misfit,
@@ -55,6 +57,21 @@ def _expectation(document: Mapping[str, Any], name: str) -> Expectation | None:
     return Expectation(event=number(found, "event", above=0), poll=number(found, "poll", above=0))
 
 
+def _limits(document: Mapping[str, Any], name: str) -> Document | None:
+    """Read limits, which are kept as JSON: their keys are references, and MongoDB's keys must not hold dots."""
+    found = optional_text(document, name)
+    if found is None:
+        return None
+    try:
+        limits: Document = json.loads(found)
+        flaw = flaw_in(limits)
+    except ValueError as error:
+        raise Misfit(name, "is not JSON") from error
+    if flaw:
+        raise Misfit(name, f"is wrong: {flaw}")
+    return limits
+
+
 OVERRIDES: Fields = {
     "start_timeout": partial(number, above=0),
     "setup_timeout": partial(number, least=0),
@@ -71,6 +88,7 @@ OVERRIDES: Fields = {
     "payloads": partial(choice, choices=PAYLOADS),
     "runs_on": optional_texts,
     "expect": _expectation,
+    "limits": _limits,
 }
 
 
@@ -173,7 +191,8 @@ def document_of(entity: Entity) -> Document:
 def _plain(value: Any) -> Any:
     """Return the form in which documents hold a field's value."""
     if isinstance(value, Overrides):
-        return {name: setting for name, setting in asdict(value).items() if setting is not None}
+        settings = {name: setting for name, setting in asdict(value).items() if setting is not None}
+        return settings | ({"limits": json.dumps(value.limits, sort_keys=True)} if value.limits is not None else {})
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value

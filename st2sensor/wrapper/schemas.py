@@ -8,8 +8,9 @@ container which schema was applied here.
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
+from st2sensor.portable.event_key import key_of
 from st2sensor.portable.payload import plain
 
 LARGEST = 256 * 1024
@@ -45,11 +46,16 @@ class Schemas:
         self._ask = ask
         self._digests: Dict[str, str] = {}
         """The digest of each trigger's schema, by the trigger's key."""
+        self._paths: Dict[str, List[str]] = {}
+        """The paths of the values that make an event's key, by the trigger's key; empty for none."""
         self._checks: Dict[str, Optional[Check]] = {}
         """The compiled program of each schema, by digest."""
 
-    def fitting(self, trigger: Union[str, Dict[str, Any]], payload: bytes, tagged: bool) -> Optional[str]:
-        """Return the digest of the trigger's schema if the payload surely fits; None if the container has to check.
+    def fitting(
+        self, trigger: Union[str, Dict[str, Any]], payload: bytes, tagged: bool
+    ) -> Tuple[Optional[str], Optional[str]]:
+        """Return the digest of the trigger's schema if the payload surely fits; None if the container has to check. And
+        the event's key; None if it has none, or if the container has to make it.
 
         :param payload: JSON; a tagged payload has the form that `payload.pack` returns.
         """
@@ -59,13 +65,16 @@ class Schemas:
             self.learn(trigger, self._ask(trigger))
             digest = self._digests.get(key)
         if digest is None or len(payload) > LARGEST:
-            return None
-        check = self._checks.get(digest)
+            return None, None
+        check, paths = self._checks.get(digest), self._paths.get(key)
         if digest != NO_SCHEMA and check is None:
-            return None
-        if digest == NO_SCHEMA and not tagged:
-            return digest
-        return digest if _passes(check, payload, tagged) else None
+            return None, None
+        if digest == NO_SCHEMA and not tagged and not paths:
+            return digest, None
+        instance = _fitting(check, payload, tagged)
+        if instance is None:
+            return None, None
+        return digest, key_of(paths, instance) if paths else None
 
     def learn(self, trigger: Union[str, Dict[str, Any]], schema: Optional[Dict[str, Any]]) -> None:
         """Remember the container's answer about a trigger's schema."""
@@ -74,9 +83,11 @@ class Schemas:
         if len(self._digests) >= MOST_TRIGGERS:
             self._digests.clear()
             self._checks.clear()
+            self._paths.clear()
         digest = schema["digest"]
         if digest not in self._checks:
             self._checks[digest] = _compiled(schema["program"])
+        self._paths[_key(trigger)] = schema.get("key") or []
         self._digests[_key(trigger)] = digest
 
 
@@ -100,8 +111,9 @@ def _compiled(program: Optional[str]) -> Optional[Check]:
     return check
 
 
-def _passes(check: Optional[Check], payload: bytes, tagged: bool) -> bool:
-    """Return whether the JSON that consumers will read fits, because the sensor's own objects may differ from it."""
+def _fitting(check: Optional[Check], payload: bytes, tagged: bool) -> Optional[Dict[str, Any]]:
+    """Return the JSON that consumers will read, because the sensor's own objects may differ from it. None if it does
+    not fit."""
     try:
         instance = json.loads(payload)
         if tagged:
@@ -109,5 +121,5 @@ def _passes(check: Optional[Check], payload: bytes, tagged: bool) -> bool:
         if check is not None:
             check(instance)
     except Exception:  # noqa: BLE001 (the container reports what is wrong)
-        return False
-    return isinstance(instance, dict)
+        return None
+    return instance if isinstance(instance, dict) else None

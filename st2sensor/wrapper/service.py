@@ -115,7 +115,8 @@ class SensorService:
         event = {"trigger": trigger, "trace_context": context, "tagged": is_tagged}
         if withheld is not None:
             return {**event, "withheld": withheld}, sent
-        return {**event, "schema": self._schemas.fitting(trigger, sent, is_tagged)}, sent
+        schema, key = self._schemas.fitting(trigger, sent, is_tagged)
+        return {**event, "schema": schema, **({} if key is None else {"key": key})}, sent
 
     def dispatch_many(self, triggers: Sequence[Sequence[Any]]) -> None:
         """Inject triggers in one step, such as the events of a poll. Returns once all are on disk. Beyond StackStorm.
@@ -137,11 +138,16 @@ class SensorService:
         runs: List[Dict[str, Any]] = []
         last: Optional[Dict[str, Any]] = None
         for event, _ in events:
+            key = event.pop("key", None)
             if event == last:
                 runs[-1]["times"] += 1
             else:
-                runs.append({**event, "times": 1})
+                runs.append({**event, "times": 1, "keys": []})
                 last = event
+            runs[-1]["keys"].append(key)
+        for run in runs:
+            if not any(run["keys"]):
+                del run["keys"]
         for number, schema in self._connection.call("dispatch_many", {"events": runs}, payloads) or ():
             self._schemas.learn(runs[number]["trigger"], schema)
 

@@ -1,50 +1,102 @@
-"""Faults that come down at random for minutes, and every bench once: each is a program that also runs by itself."""
+"""Operators' limits keep storms away from consumers, and kills of the container do not let them through."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
+import time
 
 import pytest
 
-from tests.bench.__main__ import BENCHES
-from tests.plugins.patience import AT_LAST, SOON
-from tests.support.workspace import ROOT, environment
+from tests.plugins.patience import SOON
+from tests.support.servers.waiting import grown
+from tests.support.workspace import Workspace
 
-MINUTES = float(os.environ.get("STORM_MINUTES", "2"))
-"""That a storm blows."""
-
-STUCK = 60 * MINUTES + 2 * AT_LAST
-"""Seconds until a program counts as stuck."""
-
-STORMS = {
-    "sensors that crash, hang and flood": ["tests.soak"],
-    "containers and networks that fail": ["tests.fleet", "--gap", f"{SOON:g}"],
-}
+ALERTS = """
+import time
 
 
-@pytest.mark.soak(minutes=MINUTES + 2)
-@pytest.mark.parametrize("storm", STORMS)
-def test_a_storm_breaks_no_promise(storm: str) -> None:
-    print_and_succeed(*STORMS[storm], "--minutes", f"{MINUTES:g}")
+class Alerts(Sensor):
+    def run(self):
+        self.sensor_service.dispatch_many([("storm.alert", {"n": n}) for n in range(400)])
+        self.sensor_service.dispatch("storm.end", {})
+        time.sleep(1000)
+"""
+
+REPEATS = """
+import time
 
 
-@pytest.mark.soak(minutes=3)
-@pytest.mark.parametrize("bench", BENCHES)
-def test_a_bench_runs_to_its_end(bench: str) -> None:
-    print_and_succeed("tests.bench", bench)
+class Repeats(Sensor):
+    def run(self):
+        # Begins again with every start, as a sensor does that has lost its cursor.
+        for n in range(%d):
+            self.sensor_service.dispatch("storm.alert", {"id": n // 10, "n": n})
+        self.sensor_service.dispatch("storm.end", {})
+        time.sleep(1000)
+"""
+
+TYPES = [{"name": "alert", "payload_schema": {}}, {"name": "end", "payload_schema": {}}]
 
 
-@pytest.mark.soak(minutes=6)
-def test_ten_times_as_many_generated_examples_agree() -> None:
-    print_and_succeed("pytest", "-q", "tests/unit", "tests/backends", examples=3)
+def limit(workspace: Workspace, limits: dict[str, object]) -> None:
+    (workspace.folder / "overrides").mkdir()
+    text = json.dumps({"st2sensor": {"defaults": {"limits": {"triggers": {"storm.alert": limits}}}}})
+    (workspace.folder / "overrides" / "storm.yaml").write_text(text)
 
 
-def print_and_succeed(module: str, *arguments: str, examples: float = 1) -> None:
-    """The output is shown when it fails. Raises subprocess.TimeoutExpired for one that is stuck."""
-    variables = {**environment("default"), "EXAMPLES": str(examples)}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=variables, timeout=STUCK, check=False
+def test_alerts_of_one_second_leave_at_the_rate_and_in_order(embedded: Workspace) -> None:
+    limit(embedded, {"rate": "100/s", "burst": 50})
+    embedded.add_sensor("storm", "Alerts", ALERTS, trigger_types=TYPES)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    listener.wait_for("storm.end")
+    began = time.monotonic()
+    alerts = listener.wait_for("storm.alert", 400)
+    assert [alert.payload["n"] for alert in alerts] == list(range(400))
+    # 350 at 100 a second; what left before the first look is not counted.
+    assert time.monotonic() - began > 2.0
+
+
+def test_held_alerts_leave_when_an_operator_releases_them(embedded: Workspace) -> None:
+    limit(embedded, {"rate": "1/h", "burst": 50, "over": "hold"})
+    embedded.add_sensor("storm", "Alerts", ALERTS, trigger_types=TYPES)
+    embedded.reload_well()
+    listener = embedded.listen()
+    container = embedded.start()
+    listener.wait_for("storm.end")
+    listener.wait_for("storm.alert", 50)
+    assert container.stop() == 0
+    embedded.start()
+    listener.wait_for("storm.end", 2)
+    assert len(listener.of("storm.alert")) == 50
+    released = embedded.run(
+        "st2sensor", "--config-file", str(embedded.config), "events", "release", "--sensor", "storm.Alerts", "--json"
     )
-    assert done.returncode == 0
+    assert json.loads(released.stdout) == {"released": 750}, released.stderr
+    listener.wait_for("storm.alert", 800)
+
+
+@pytest.mark.parametrize(
+    ("count", "kills"), [(600, 2), pytest.param(20_000, 20, marks=pytest.mark.soak(minutes=4), id="soak")]
+)
+def test_each_event_of_a_storm_of_repeats_is_sent_once_whatever_is_killed(
+    embedded: Workspace, count: int, kills: int
+) -> None:
+    limit(embedded, {"dedupe": {"key": ["payload.id"], "window": "30d"}})
+    embedded.add_sensor("storm", "Repeats", REPEATS % count, trigger_types=TYPES)
+    embedded.reload_well()
+    listener = embedded.listen()
+    for kill in range(1, kills + 1):
+        container = embedded.start()
+        wanted = min(count // 10, kill * count // 10 // (kills + 1))
+        grown("some events", lambda: len(listener.of("storm.alert")), wanted)
+        container.process.kill()
+        container.process.wait(SOON)
+    embedded.start()
+    listener.wait_for("storm.end")
+    by_id: dict[int, set[int]] = {}
+    for alert in listener.of("storm.alert"):
+        by_id.setdefault(alert.payload["id"], set()).add(alert.payload["n"])
+    # A message may be sent again after a kill, but it is the same one: the first of its key.
+    assert by_id == {number: {number * 10} for number in range(count // 10)}

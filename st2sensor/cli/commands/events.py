@@ -13,15 +13,17 @@ import click
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import history as shown
 from st2sensor.cli.events.masking import Masks
+from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.moments import moment_of
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.file import NAME
 from st2sensor.history.filters import Filters, condition
 from st2sensor.history.reader import Gap, History
-from st2sensor.history.waiting import waiting
+from st2sensor.history.waiting import dropped, waiting
 from st2sensor.settings import Settings
 
 POLL_INTERVAL = 0.5
@@ -64,7 +66,21 @@ def events(
             click.echo(json.dumps([shown.fields(event, masks) for event in found]))
             return 0
         _print(found, masks, history.gaps(), limit)
+        for item in dropped(settings.container.state_dir / "outbox.db"):
+            if sensor in (None, item.sensor):
+                click.echo(
+                    f"{item.sensor}, {item.trigger_type}: limits dropped {units.count(item.duplicates, 'duplicate')}, "
+                    f"and left {item.sampled_out} out of the sample"
+                )
     return 0
+
+
+def release(config_files: Sequence[str], *, sensor: str | None, trigger: str | None, json_output: bool) -> None:
+    """Have the container send the events that limits hold. Raises ContainerAway, ContainerForbidden."""
+    settings = configured(config_files)
+    with reached(settings.container.state_dir, sensor) as container:
+        number = container.call("release", sensor=sensor, trigger=trigger)
+    print_outcome(json_output, f"{units.count(number, 'event')} released", released=number)
 
 
 def history_of(settings: Settings) -> History:

@@ -120,12 +120,15 @@ def _work(report: SensorReport, container: NodeReport | None) -> list[tuple[str,
     if report.trigger:
         triggered = f"{report.trigger}, {units.ago(report.triggered_at)}"
     counts = f"{report.triggers_per_minute} a minute, {report.dispatched} since the container started"
+    dropped = f"{units.count(report.duplicates, 'duplicate')}, and {report.sampled_out} left out of the sample"
     bars = units.sparkline(report.recent, BARS).strip()
     return [
         ("last poll", polled),
         ("last trigger", triggered),
         ("expected", _expected(report)),
         ("triggers", f"{counts}  {bars}" if report.dispatched or report.invalid else ""),
+        ("limits", report.limits),
+        ("dropped", dropped if report.duplicates or report.sampled_out else ""),
         ("may emit", ", ".join(report.trigger_types)),
         ("code", report.file),
         ("digest", (report.digest or "")[:16]),

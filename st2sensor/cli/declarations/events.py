@@ -40,7 +40,7 @@ def filters(function: Function) -> Function:
                 "--state",
                 "states",
                 multiple=True,
-                type=click.Choice(["waiting", "confirmed", "unrouted", "dead"]),
+                type=click.Choice(["waiting", "held", "confirmed", "unrouted", "dead"]),
                 help="Only events in this state. May be repeated.",
             ),
         )
@@ -49,12 +49,14 @@ def filters(function: Function) -> Function:
     return function
 
 
-@section.command(
+@section.group(
+    invoke_without_command=True,
     epilog=examples(
         "st2sensor events --since 1h --state dead",
         "st2sensor events --trigger linux.file_watch.line --where 'payload.line~error'",
         "st2sensor events -f --sensor linux.FileWatchSensor",
-    )
+        "st2sensor events release --sensor linux.FileWatchSensor",
+    ),
 )
 @filters
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most this many.")
@@ -64,8 +66,25 @@ def filters(function: Function) -> Function:
 def events() -> None:
     """Show the newest events, and where they are now.
 
-    An event is waiting (in the outbox), confirmed (the broker has it), unrouted (no queue takes it) or dead (it cannot
-    be delivered). [history] in st2.conf says how long events are kept.
+    An event is waiting (in the outbox), held (by limits in overrides), confirmed (the broker has it), unrouted (no
+    queue takes it) or dead (it cannot be delivered). [history] in st2.conf says how long events are kept.
+    """
+
+
+@events.command(epilog=examples("st2sensor events release --sensor linux.FileWatchSensor", "st2sensor events release"))
+@click.option(
+    "--sensor",
+    metavar="PACK.CLASS",
+    shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
+    help="Only events of this sensor.",
+)
+@click.option("--trigger", metavar="REF", help="Only events of this trigger type.")
+@as_json
+@runs("st2sensor.cli.commands.events:release")
+def release() -> None:
+    """Send held events now, in order.
+
+    Limits in overrides hold events that exceed a rate. Without options, all of them are sent.
     """
 
 

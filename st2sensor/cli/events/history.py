@@ -18,7 +18,13 @@ from st2sensor.portable import isotime
 SHOWN_ID = 10
 """Number of characters of a message_id in a table. They nearly always suffice to find the event."""
 
-COLOURS = {State.CONFIRMED: "green", State.WAITING: "yellow", State.UNROUTED: "yellow", State.DEAD: "red"}
+COLOURS = {
+    State.CONFIRMED: "green",
+    State.WAITING: "yellow",
+    State.HELD: "yellow",
+    State.UNROUTED: "yellow",
+    State.DEAD: "red",
+}
 
 
 def fields(event: Recorded, masks: Masks) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Control:
             "refresh": operations.refresh,
             "dispatch": self._dispatch,
             "neighbour": self._neighbour,
+            "release": self._release,
         }
 
     def listen(self, loop: asyncio.AbstractEventLoop, state_dir: Path, group: str) -> Endpoint:
@@ -141,6 +142,9 @@ class Control:
 
     async def _neighbour(self, ref: str, process: int) -> int | None:
         return self._operations.neighbour(ref, process)
+
+    async def _release(self, sensor: str | None = None, trigger: str | None = None) -> int:
+        return await self._operations.release(sensor, trigger)
 
     async def _log_level(self, level: str, ref: str | None = None) -> None:
         if level not in LEVELS:

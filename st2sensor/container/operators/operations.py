@@ -98,6 +98,12 @@ class Operations:
             raise ValueError(entry.reason)
         await self._dispatcher.put([entry])
 
+    async def release(self, sensor: str | None, trigger: str | None) -> int:
+        """Send the triggers that limits hold: of one sensor or of all, of one trigger type or of all. Return their
+        number.
+        """
+        return await self._dispatcher.release(sensor, trigger)
+
     def _state_of(self, ref: str) -> State:
         child = self._children.states.get(ref)
         if child is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.health import Health
 from st2sensor.history.writer import Record
+from st2sensor.models.limits import described
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.reports import PushReport
 
@@ -36,3 +38,13 @@ class Pipeline:
     audience: Callable[[], Health]
     history: Record
     push: Callable[[], tuple[PushReport, ...]] = tuple
+
+    def limited(self, ref: str, limits: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the part of a sensor's report that is about its limits."""
+        counts = [item for (sensor, _), item in self.outbox.limited.items() if sensor == ref]
+        return {
+            "held": sum(item.held for item in counts),
+            "duplicates": sum(item.duplicates for item in counts),
+            "sampled_out": sum(item.sampled for item in counts),
+            "limits": described(limits or {}),
+        }

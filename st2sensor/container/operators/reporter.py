@@ -267,6 +267,7 @@ class Reporter:
             last_invalid=flow.last_invalid,
             dead=self._traffic.dead(ref),
             unrouted=self._traffic.not_routed(ref),
+            **self._pipeline.limited(ref, known.overrides_of(ref).limits),
             memory=round(usage.memory, -5) if usage else None,
             own_memory=round(usage.own, -5) if usage else None,
             cpu=round(usage.cpu, 2) if usage else None,

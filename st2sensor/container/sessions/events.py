@@ -19,6 +19,10 @@ from st2sensor.system.event_loop import Tasks
 LOG = logging.getLogger("st2sensor.sessions")
 
 
+KEY_LIMIT = 64
+"""Maximum number of characters of an event's key."""
+
+
 class EventMethods:
     """For the loop's thread."""
 
@@ -40,7 +44,9 @@ class EventMethods:
 
     def answer_schema(self, session: Session, identifier: int | None, params: dict[str, Any]) -> None:
         """Answer with the schema by which a sensor checks a trigger's payloads. Raises KeyError and TypeError."""
-        session.answer(identifier, self._dispatcher.schema_for(self._dispatcher.type_of(params["trigger"])))
+        assert session.ref is not None
+        found = self._dispatcher.schema_for(session.ref, self._dispatcher.type_of(params["trigger"]))
+        session.answer(identifier, found)
 
     async def entry_of(self, ref: str, params: dict[str, Any], payload: bytes | None) -> Entry:
         """Return an event that a sensor dispatches as an outbox entry.
@@ -91,9 +97,9 @@ class EventMethods:
         types: Sequence[TriggerType | None],
         answer: Answer,
     ) -> None:
-        news = answer(runs, types)
         ref = session.ref
         assert ref is not None
+        news = answer(ref, runs, types)
 
         def done(error: Exception | None) -> None:
             if error is None:
@@ -107,18 +113,20 @@ class EventMethods:
             typed = [(event, kind) for run, kind in zip(runs, types, strict=True) for event in run.events]
             self._dispatcher.dispatch_together(ref, typed, done)
 
-    def _answer_of_one(self, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
-        return self._news_of(runs[0], types[0])
+    def _answer_of_one(self, ref: str, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
+        return self._news_of(ref, runs[0], types[0])
 
-    def _answer_of_many(self, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
+    def _answer_of_many(self, ref: str, runs: Sequence[_Run], types: Sequence[TriggerType | None]) -> Any:
         """Return the new schemas, each with the index of its run; None if there are none."""
-        news = ((number, self._news_of(run, kind)) for number, (run, kind) in enumerate(zip(runs, types, strict=True)))
+        news = (
+            (number, self._news_of(ref, run, kind)) for number, (run, kind) in enumerate(zip(runs, types, strict=True))
+        )
         return [[number, schema] for number, schema in news if schema is not None] or None
 
-    def _news_of(self, run: _Run, trigger_type: TriggerType | None) -> dict[str, str | None] | None:
-        """Return the schema if it has changed since the sensor checked payloads of this type itself."""
-        schema = run.events[0].schema
-        return None if schema is None else self._dispatcher.schema_for(trigger_type, schema)
+    def _news_of(self, ref: str, run: _Run, trigger_type: TriggerType | None) -> dict[str, object] | None:
+        """Return the schema and key if they have changed since the sensor checked payloads of this type itself."""
+        event = run.events[0]
+        return None if event.schema is None else self._dispatcher.schema_for(ref, trigger_type, event)
 
 
 class _Run(NamedTuple):
@@ -131,7 +139,7 @@ class _Run(NamedTuple):
     events: Sequence[Event]
 
 
-Answer = Callable[[Sequence[_Run], Sequence[TriggerType | None]], Any]
+Answer = Callable[[str, Sequence[_Run], Sequence[TriggerType | None]], Any]
 """Function that makes the answer to a request, given its runs of events and their types."""
 
 
@@ -148,7 +156,11 @@ def _runs_of(declared: list[dict[str, Any]], bodies: list[bytes]) -> list[_Run]:
         payloads = bodies[start : start + times]
         if len(payloads) < times:
             break
-        runs.append(_Run(params["trigger"], [_event_of(params, payload) for payload in payloads]))
+        keys = params.get("keys")
+        if keys is not None and (type(keys) is not list or len(keys) != times):
+            raise ValueError("there must be one key for each event")
+        events = zip(payloads, keys or [None] * times, strict=True)
+        runs.append(_Run(params["trigger"], [_event_of({**params, "key": key}, payload) for payload, key in events]))
         start += times
     if not runs or len(runs) < len(declared) or start != len(bodies):
         raise ValueError("there must be one payload for each event, and at least one event")
@@ -161,7 +173,7 @@ def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:
     :param payload: the payload, if it came as a body; None if it is among the parameters.
     """
     trace = params.get("trace_context")
-    schema, withheld = params.get("schema"), params.get("withheld")
+    schema, withheld, key = params.get("schema"), params.get("withheld"), params.get("key")
     return Event(
         trigger=params["trigger"],
         payload=rpc.body(params["payload"]) if payload is None else payload,
@@ -169,4 +181,5 @@ def _event_of(params: dict[str, Any], payload: bytes | None) -> Event:
         tagged=bool(params.get("tagged")),
         schema=schema if isinstance(schema, str) else None,
         withheld=withheld if isinstance(withheld, str) else None,
+        key=key if isinstance(key, str) and len(key) <= KEY_LIMIT else None,
     )

@@ -19,19 +19,34 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
     trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL, fence INTEGER,
-    committed REAL
+    committed REAL, held TEXT
 );
 CREATE TABLE IF NOT EXISTS dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, sensor TEXT NOT NULL, trigger TEXT NOT NULL,
     trigger_type TEXT NOT NULL, created REAL NOT NULL, tagged INTEGER NOT NULL, body TEXT NOT NULL,
     reason TEXT NOT NULL, fence INTEGER, buried REAL NOT NULL DEFAULT 0, unrouted INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS limit_buckets (
+    name TEXT PRIMARY KEY, tokens REAL NOT NULL, at REAL NOT NULL, fence INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS limit_counts (
+    sensor TEXT NOT NULL, trigger_type TEXT NOT NULL, offered INTEGER NOT NULL, duplicates INTEGER NOT NULL,
+    sampled INTEGER NOT NULL, last REAL NOT NULL, PRIMARY KEY (sensor, trigger_type)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS limit_seen (
+    message_id TEXT PRIMARY KEY, ends REAL NOT NULL, fence INTEGER
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS limit_seen_ends ON limit_seen (ends);
 CREATE TABLE IF NOT EXISTS run_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seconds REAL NOT NULL);
 INSERT OR IGNORE INTO run_clock VALUES (1, 0);
 """
+INDEX = "CREATE INDEX IF NOT EXISTS outbox_held ON outbox (held, id) WHERE held IS NOT NULL"
+"""Finds the rows that a limit holds. Made once their column is there."""
+
 ADDED = (
     ("outbox", "fence", "INTEGER"),
     ("outbox", "committed", "REAL"),
+    ("outbox", "held", "TEXT"),
     ("dead_letters", "fence", "INTEGER"),
     ("dead_letters", "buried", "REAL NOT NULL DEFAULT 0"),
     ("dead_letters", "unrouted", "INTEGER NOT NULL DEFAULT 0"),
@@ -58,6 +73,7 @@ def open_file(path: Path, durability: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
         connection.executescript(TABLES)
         _add_columns(connection)
+        connection.execute(INDEX)
     except sqlite3.DatabaseError as exception:
         connection.close()
         if isinstance(exception, sqlite3.OperationalError):

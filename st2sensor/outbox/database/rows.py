@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from st2sensor.outbox.backlog import Settled
 from st2sensor.outbox.entry import ROW_OVERHEAD, Entry
 
 COLUMNS = "message_id, sensor, trigger, trigger_type, created, tagged, body, fence"
 
 SIZE = f"length(CAST(body AS BLOB)) + length(trigger) + {ROW_OVERHEAD}"
 """SQL expression for `size_of` of a row."""
+
+CONTENTS = f"SELECT min(id), max(id), count(*), total({SIZE}) FROM outbox WHERE held IS {{}} NULL"
 
 PAGE, PAGE_BYTES = 500, 4_000_000
 """The maximum numbers of rows and of bytes that are read at a time; a single row may be larger."""
@@ -65,3 +68,23 @@ def entry_of(columns: Sequence[Any], reason: str | None = None, *, is_unrouted: 
         fence=fence,
         is_unrouted=is_unrouted,
     )
+
+
+def contents(connection: sqlite3.Connection) -> tuple[int, int, int, int, int, int]:
+    """Return what `Store.contents` returns."""
+    first, last, depth, size = connection.execute(CONTENTS.format("")).fetchone()
+    _, last_held, held, held_size = connection.execute(CONTENTS.format("NOT")).fetchone()
+    given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    highest = max(given[0] if given else 0, last or 0, last_held or 0)
+    return (highest if first is None else first - 1), highest, depth, int(size), held, int(held_size)
+
+
+def ranges(settled: Iterable[Settled]) -> list[tuple[int, int]]:
+    """Return the ranges of ids without gaps, as pairs of first and last id."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(item.id for item in settled):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from st2sensor.outbox.database.file import INCREMENTAL
 
@@ -42,6 +44,11 @@ def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -
         connection.execute("VACUUM")
         return free
     return 0
+
+
+def is_journal_large(path: Path, limit: int) -> bool:
+    """Return whether the journal has outgrown its limit in bytes. It does during a long read of another connection."""
+    return os.stat(f"{path}-wal").st_size > 2 * limit
 
 
 def empty_journal(connection: sqlite3.Connection) -> bool:

@@ -6,10 +6,10 @@ It copes with a full disk, gives space back, and restores its files if they are 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,18 @@ from st2sensor.outbox.database import place
 from st2sensor.outbox.database.dead_table import DeadTable
 from st2sensor.outbox.database.failures import heals
 from st2sensor.outbox.database.file import check, open_file
+from st2sensor.outbox.database.limit_table import NO_CHANGES, Changes, LimitTable
 from st2sensor.outbox.database.reserve import Reserve
-from st2sensor.outbox.database.rows import COLUMNS, SIZE, columns_of, entry_of
-from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
+from st2sensor.outbox.database.rows import COLUMNS, columns_of, contents, entry_of, ranges
+from st2sensor.outbox.database.shrinking import STEP, empty_journal, is_journal_large, shrink
 from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.tail import Row, window
 from st2sensor.settings import Outbox as Options
 
 LOG = logging.getLogger("st2sensor.outbox")
 
-INSERT = f"INSERT INTO outbox (id, committed, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-AFTER = f"SELECT id, committed, {COLUMNS} FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+INSERT = f"INSERT INTO outbox (id, committed, {COLUMNS}, held) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+AFTER = f"SELECT id, committed, {COLUMNS} FROM outbox WHERE id > ? AND held IS NULL ORDER BY id LIMIT ?"
 
 PAGE = 4096
 """Bytes of SQLite's pages."""
@@ -101,6 +102,7 @@ class Store:
                 writer.execute(f"PRAGMA wal_autocheckpoint = {self._reserve.journal // PAGE}")
                 writer.execute(f"PRAGMA journal_size_limit = {self._reserve.journal}")
                 self.graveyard = DeadTable(writer, self._options)
+                self.limits = LimitTable(writer)
                 writer.execute("SELECT count(*) FROM dead_letters").fetchone()
             except (sqlite3.Error, OutboxError):
                 writer.close()
@@ -116,22 +118,25 @@ class Store:
                     connection.close()
             self._writer = self._reader = None
 
-    def contents(self) -> tuple[int, int, int, int]:
-        """Return the id before the first waiting row, the last id ever used, and the number and bytes of waiting rows.
+    def contents(self) -> tuple[int, int, int, int, int, int]:
+        """Return the id before the first waiting row, the last id ever used, the number and bytes of waiting rows, and
+        the number and bytes of rows that limits hold.
 
         A repaired file may have gaps, and may have lost the last id.
         """
-        connection = self._open()
-        row = connection.execute(f"SELECT min(id), max(id), count(*), total({SIZE}) FROM outbox").fetchone()
-        first, last, depth, size = row
-        given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-        highest = max(given[0] if given else 0, last or 0)
-        return (highest if first is None else first - 1), highest, depth, int(size)
+        return contents(self._open())
 
     # Writing.
 
-    def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
-        """Store rows and dead letters, and delete settled rows, in one transaction."""
+    def commit(
+        self,
+        rows: Sequence[Row],
+        dead: Sequence[Entry],
+        settled: Sequence[Settled],
+        last_id: int,
+        changes: Changes = NO_CHANGES,
+    ) -> None:
+        """Store rows, dead letters and the state of limits, and delete settled rows, in one transaction."""
         connection = self._open()
         if rows or dead:
             # Every committed row can later be deleted, and the journal written, even on a full disk.
@@ -139,11 +144,21 @@ class Store:
             self._reserve.take(2 * size if size > self._reserve.commit else 0)
         with self._transaction(connection):
             connection.execute("DELETE FROM outbox WHERE id > ?", (last_id,))
-            connection.executemany(INSERT, [(row.id, row.committed, *columns_of(row.entry)) for row in rows])
+            connection.executemany(INSERT, [(row.id, row.committed, *columns_of(row.entry), row.held) for row in rows])
+            if changes is not NO_CHANGES:
+                self.limits.store(changes, ())
             self.graveyard.bury(dead, settled)
             connection.executemany("DELETE FROM outbox WHERE id BETWEEN ? AND ?", ranges(settled))
         if dead:
             self._buried(dead)
+
+    def release(self, released: Sequence[tuple[int, int]], changes: Changes) -> None:
+        """Give held rows new ids, under which they leave, in one transaction.
+
+        :param released: pairs of the new id and the old one.
+        """
+        with self._transaction(self._open()):
+            self.limits.store(changes, released)
 
     def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:
         """Return the errors of the entries that the database refuses, by their index. Nothing is stored."""
@@ -153,7 +168,7 @@ class Store:
         try:
             for number, entry in enumerate(entries):
                 try:
-                    connection.execute(INSERT, (last_id + 1 + number, None, *columns_of(entry)))
+                    connection.execute(INSERT, (last_id + 1 + number, None, *columns_of(entry), None))
                 except Exception as exception:
                     if heals(exception):
                         raise
@@ -208,21 +223,18 @@ class Store:
         connection = self._open()
         with self._transaction(connection):
             self.graveyard.prune()
+            self.limits.forget(time.time())
 
     def shrink(self) -> bool:
         """Give some space back to the disk. Return whether there is more to give."""
         connection = self._open()
         given = shrink(connection)
         self._has_shrunk = self._has_shrunk or given > 0
-        if given < STEP and (self._has_shrunk or self._is_journal_large()):
+        if given < STEP and (self._has_shrunk or is_journal_large(self.path, self._reserve.journal)):
             self._has_shrunk = not empty_journal(connection)
         with suppress(OSError):
             self._reserve.take()
         return given >= STEP
-
-    def _is_journal_large(self) -> bool:
-        """Return whether the journal has outgrown its limit. It does during a long read of another connection."""
-        return os.stat(f"{self.path}-wal").st_size > 2 * self._reserve.journal
 
     @property
     def is_in_place(self) -> bool:
@@ -278,17 +290,6 @@ class Store:
                 yield self._reader
             except (sqlite3.Error, OverflowError) as exception:
                 raise OutboxError(f"cannot read the outbox {self.path}: {exception}") from exception
-
-
-def ranges(settled: Iterable[Settled]) -> list[tuple[int, int]]:
-    """Return the ranges of ids without gaps, as pairs of first and last id."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(item.id for item in settled):
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
 
 
 def _row(columns: tuple[Any, ...]) -> Row:

@@ -87,7 +87,8 @@ def located(sensor: SensorType, content: Content) -> Code:
 def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Content, values: str | None) -> str:
     """Return a digest of a sensor's metadata, overrides, configuration and code. Raises ContentError.
 
-    A sensor restarts when its digest changes. The log level is left out, because it can change while the sensor runs.
+    A sensor restarts when its digest changes. The log level and the limits for its events are left out, because
+    they can change while the sensor runs.
 
     :param values: the fingerprint of the datastore values that the configuration uses; None if the configuration does
         not count, because instances have their own.
@@ -112,7 +113,7 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
 
 def of_start(overrides: Overrides) -> dict[str, Any]:
     """Return those overrides that take effect only when a sensor starts."""
-    return asdict(replace(overrides, log_level=None))
+    return asdict(replace(overrides, log_level=None, expect=None, limits=None))
 
 
 def _in_local_pack(sensor: SensorType, content: Content) -> Path | None:

@@ -108,10 +108,17 @@ def _overrides(pack: Declarations, content: Content | None) -> list[Finding]:
     try:
         loaded = overrides.load(content.overrides_path, pack.pack.ref)
     except ContentError as error:
-        return [found(pack.pack.ref, error, "overrides")]
+        try:
+            problems = overrides.every_problem(content.overrides_path, pack.pack.ref) or [error]
+        except ContentError:
+            problems = [error]
+        return [found(pack.pack.ref, problem, "overrides") for problem in problems]
     pack.rules = [rule for rule in pack.rules if not loaded.disables(rule.name)]
-    pack.sensors = [replace(item, sensor=loaded.apply(item.sensor)[0]) for item in pack.sensors]
+    applied = [loaded.apply(item.sensor) for item in pack.sensors]
     warnings = [*loaded.warnings]
+    for sensor, own in applied:
+        warnings += loaded.strange_types(sensor, own.limits)
+    pack.sensors = [replace(item, sensor=sensor) for item, (sensor, _) in zip(pack.sensors, applied, strict=True)]
     if pack.sensors and not any(finding.rule in UNREAD for finding in pack.findings):
         warnings += loaded.strangers({item.sensor.name for item in pack.sensors})
     return [found(pack.pack.ref, warning, "overrides", Severity.WARNING) for warning in warnings]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -194,10 +194,16 @@ class Refusing(Checker):
         self.checked: list[str] = []
         self.go_on = asyncio.Event()
 
-    async def problem(self, sensor: str, event: Event, trigger_type: TriggerType) -> Problem | None:  # noqa: ARG002
+    async def verdict(
+        self,
+        sensor: str,
+        event: Event,  # noqa: ARG002
+        trigger_type: TriggerType,  # noqa: ARG002
+        paths: Sequence[str] = (),  # noqa: ARG002
+    ) -> tuple[Problem | None, str | None]:
         self.checked.append(sensor)
         await self.go_on.wait()
-        return Problem("wrong")
+        return Problem("wrong"), None
 
 
 def test_what_the_sensor_has_checked_with_today_s_schema_is_not_checked_again(
@@ -244,15 +250,24 @@ def test_a_schema_that_changes_is_noticed(outbox: Outbox, checker: Checker) -> N
     catalogue = Catalogue()
     catalogue.learn(TYPES, TRIGGERS)
     dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
-    before = dispatcher.schema_for(dispatcher.type_of("p.strict"))
+    before = dispatcher.schema_for("p.S", dispatcher.type_of("p.strict"))
     assert before is not None
-    assert dispatcher.schema_for(dispatcher.type_of("p.strict"), before["digest"]) is None
+    assert (
+        dispatcher.schema_for(
+            "p.S",
+            dispatcher.type_of("p.strict"),
+            Event(trigger="p.strict", payload=b"{}", schema=str(before["digest"])),
+        )
+        is None
+    )
     catalogue.learn([TriggerType(pack="p", name="strict", payload_schema={"required": ["m"]})], [])
-    after = dispatcher.schema_for(dispatcher.type_of("p.strict"), before["digest"])
+    after = dispatcher.schema_for(
+        "p.S", dispatcher.type_of("p.strict"), Event(trigger="p.strict", payload=b"{}", schema=str(before["digest"]))
+    )
     assert after is not None
     assert after["digest"] != before["digest"]
     assert "m" in str(after["program"])
-    assert dispatcher.schema_for(dispatcher.type_of("p.unknown")) is None
+    assert dispatcher.schema_for("p.S", dispatcher.type_of("p.unknown")) is None
 
 
 def test_the_events_of_a_sensor_keep_their_order_whoever_checks_them(

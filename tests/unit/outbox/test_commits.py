@@ -13,11 +13,14 @@ import pytest
 from st2sensor.errors import LeaseLost, OutboxError
 from st2sensor.outbox.backlog import Backlog, Settled
 from st2sensor.outbox.commits import DELETED_ALONE, DELETED_AT_ONCE, DISK_RETRY, Commits
+from st2sensor.outbox.database.file import TABLES
+from st2sensor.outbox.database.limit_table import NO_CHANGES, Changes, LimitTable
 from st2sensor.outbox.database.store import Store
 from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.incoming import StillWanted, Submitted
 from st2sensor.outbox.tail import Row
 from st2sensor.outbox.waiting import BATCH, Room, Waiting
+from st2sensor.settings import Outbox as Options
 from tests.unit.outbox.test_outbox import entry
 
 
@@ -44,9 +47,19 @@ class Disk:
         self.room = DELETED_AT_ONCE
         """The maximum number of rows that a full disk has space to delete in one commit."""
         self.is_reserved = True
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(TABLES)
+        self.limits = LimitTable(connection)
         self.on_commit: Callable[[], None] = lambda: None
 
-    def commit(self, rows: Sequence[Row], dead: Sequence[Entry], settled: Sequence[Settled], last_id: int) -> None:
+    def commit(
+        self,
+        rows: Sequence[Row],
+        dead: Sequence[Entry],
+        settled: Sequence[Settled],
+        last_id: int,
+        changes: Changes = NO_CHANGES,  # noqa: ARG002
+    ) -> None:
         if self.failures:
             raise self.failures.pop(0)
         if any(row.entry.body in self.bad for row in rows):
@@ -81,7 +94,7 @@ class Bench:
             rows = [Row(id=number, entry=entry(number), size=0) for number in range(1, settled + 1)]
             self.backlog.may_delete(self.backlog.settle(self.backlog.give(rows), None, were_held=False))
         self.waiting = Waiting()
-        self.commits = Commits(cast(Store, self.disk), self.backlog, self.waiting, clock=lambda: self.now)
+        self.commits = Commits(cast(Store, self.disk), self.backlog, self.waiting, Options(), clock=lambda: self.now)
         self.answers: dict[str, Exception | None] = {}
 
     def submitted(self, number: int, reason: str | None = None, still: StillWanted | None = None) -> Submitted:

@@ -41,7 +41,7 @@ class Container:
 
 
 def fitting(schemas: Schemas, payload: Any, trigger: Any = "p.t", *, tagged: bool = False) -> str | None:
-    return schemas.fitting(trigger, rpc.body(payload), tagged)
+    return schemas.fitting(trigger, rpc.body(payload), tagged)[0]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,9 @@ def test_a_schema_nested_deeper_than_python_takes_has_no_program() -> None:
     for _ in range(60):
         declared = {"items": declared}
     program = program_of(declared)
-    assert program is None or Schemas(lambda _: {"digest": "d", "program": program}).fitting("t", b"{}", False) == "d"
+    assert (
+        program is None or Schemas(lambda _: {"digest": "d", "program": program}).fitting("t", b"{}", False)[0] == "d"
+    )
 
 
 @settings(max_examples=examples(300), suppress_health_check=list(HealthCheck))
@@ -145,7 +147,7 @@ def test_what_a_sensor_passes_the_judge_passes_too(declared: Any, instance: Any)
     program = program_of(declared)
     schemas = Schemas(lambda _: {"digest": "d", "program": program})
     payload = rpc.body(pack({"a": instance}))
-    if schemas.fitting("p.t", payload, True) is not None:
+    if schemas.fitting("p.t", payload, True)[0] is not None:
         assert dialect.Compiled(declared).violation(plain(json.loads(payload))) is None
 
 

@@ -35,8 +35,13 @@ class FakeDispatcher:
         pack, _, name = trigger.partition(".")
         return TriggerType(pack=pack, name=name) if trigger in self.digests else None
 
-    def schema_for(self, trigger_type: TriggerType | None, known: str | None = None) -> dict[str, str | None] | None:
-        if trigger_type is None or self.digests[trigger_type.ref] == known:
+    def schema_for(
+        self,
+        sensor: str,  # noqa: ARG002
+        trigger_type: TriggerType | None,
+        known: Event | None = None,
+    ) -> dict[str, str | None] | None:
+        if trigger_type is None or (known is not None and self.digests[trigger_type.ref] == known.schema):
             return None
         return {"digest": self.digests[trigger_type.ref], "program": "..."}
 
