@@ -61,6 +61,18 @@ def summaries(reports: Iterable[SensorReport]) -> tuple[str, ...]:
     return tuple(_summary(kind, named) for kind, named in refs.items() if named)
 
 
+def crash_loops(failing: Iterable[str]) -> str:
+    """Return which sensors keep failing, the first few by name; empty if none does.
+
+    :param failing: references of sensors.
+    """
+    refs = sorted(failing)
+    if not refs:
+        return ""
+    named = ", ".join(refs[:MOST_NAMED]) + (f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else "")
+    return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"
+
+
 def _summary(kind: str, refs: list[str]) -> str:
     more = f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else ""
     words = SUMMARIES[kind][len(refs) > 1]

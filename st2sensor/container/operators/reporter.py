@@ -37,7 +37,7 @@ from st2sensor.reports import (
     SharingReport,
 )
 from st2sensor.settings import Settings
-from st2sensor.trouble import MOST_NAMED, judged, summaries
+from st2sensor.trouble import crash_loops, judged, summaries
 
 LOG = logging.getLogger("st2sensor.operators")
 
@@ -155,7 +155,7 @@ class Reporter:
             else f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
         )
         self._room = changed(self._room, self._outbox.problem or full)
-        self._calm = changed(self._calm, _crash_loops(self._failing()))
+        self._calm = changed(self._calm, crash_loops(child.ref for child in self._failing()))
         broker = self._pipeline.broker()
         later = f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
         return (
@@ -293,12 +293,3 @@ class Reporter:
 
 def _check(name: str, health: Health, more: str = "") -> Check:
     return Check(name=name, ok=health.ok, since=health.since, reason=health.reason + more)
-
-
-def _crash_loops(failing: Iterable[Child]) -> str:
-    """Return which sensors keep failing, the first few by name."""
-    refs = sorted(child.ref for child in failing)
-    if not refs:
-        return ""
-    named = ", ".join(refs[:MOST_NAMED]) + (f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else "")
-    return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"
