@@ -281,9 +281,20 @@ def test_with_json_a_mistake_is_json_as_well(
     assert error["message"] in " ".join(stderr.split())
 
 
+LAUNCH = """
+import sys
+sys.argv[0] = "st2sensor"
+import st2sensor.cli
+print("begun", file=sys.stderr, flush=True)
+import runpy
+runpy.run_module("st2sensor.cli", run_name="__main__")
+"""
+"""Says when the interpreter has reached our code: nobody can handle an earlier Ctrl-C."""
+
+
 def process(site: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "st2sensor.cli", words[0], *words[1:]],
+        [sys.executable, "-c", LAUNCH, *words],
         cwd=site,
         env={**environment(), "ST2_CONF": str(site / "st2.conf"), "PYTHONUNBUFFERED": "1", **variables},
         stdout=subprocess.PIPE,
@@ -312,6 +323,8 @@ def test_ctrl_c_ends_a_command_without_a_traceback(site: Path, words: tuple[str,
     lines = [json.dumps({"time": time, "trigger": "mine.t", "payload": {}}) for time in times]
     (site / "slow.jsonl").write_text("\n".join(lines))
     command = process(site, *words)
+    assert command.stderr is not None
+    assert command.stderr.readline() == "begun\n"
     with suppress(subprocess.TimeoutExpired):
         # A moment that belongs to no step of the command on purpose: Ctrl-C may come at any time.
         command.wait(delay)
