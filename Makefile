@@ -23,7 +23,7 @@ demo: .venv/installed
 check: .venv/tested
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit lint types
 
-# Shows within ten minutes whether everything works. DURATIONS=1 prints where the time is spent; TEST_PATIENCE=3 makes
+# Shows whether everything works. DURATIONS=1 prints where the time is spent; TEST_PATIENCE=3 makes
 # all deadlines three times as long. Tests of generated values try more examples in make soak.
 test: tools
 	EXAMPLES=0.1 $(PYTEST) --dist loadfile --no-loadscope-reorder

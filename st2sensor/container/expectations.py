@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Any
 
 from st2sensor.errors import StorageError
-from st2sensor.expectations.silence import EVENT, POLL, after, duration, merged, must_store, words
+from st2sensor.expectations.duration import duration
+from st2sensor.expectations.silence import EVENT, POLL, after, merged, must_store, words
 from st2sensor.logs.setup import of_sensor
 from st2sensor.models import Expectation, Silence
 from st2sensor.storage.base import Storage

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from st2sensor.expectations.duration import duration
 from st2sensor.models import Expectation, Silence
 
 EVENT, POLL = "event", "poll"
@@ -20,8 +21,6 @@ have heard anybody."""
 
 FIRST_STEP, LAST_STEP, STEPS = 10.0, 300.0, 10
 """A quiet time is stored again when it has grown by this part of the expectation, within these limits in seconds."""
-
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 WORDS = {EVENT: "no event within {}", POLL: "no poll has succeeded within {}"}
 
@@ -71,13 +70,6 @@ def words(missing: Collection[str], expected: Expectation) -> str:
     """Return in words what an operator expects and does not get; empty for nothing."""
     limits = {EVENT: expected.event, POLL: expected.poll}
     return ", ".join(WORDS[name].format(duration(limits[name] or 0.0)) for name in missing if name in WORDS)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as overrides write it: in the largest unit that divides it, such as `90s` or `6h`."""
-    whole = round(seconds)
-    size, unit = next(((size, unit) for size, unit in UNITS if whole and whole % size == 0), UNITS[-1])
-    return f"{whole // size}{unit}"
 
 
 def _step(expected: float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from st2sensor.models.named import Named
+from st2sensor.portable.keyspace import INSTANCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +112,6 @@ class Registration(Named):
         """
         return self.digest is None and self.error is not None
 
-
-INSTANCE = "@"
-"""Separates an instance's own name from that of its class."""
 
 DEFAULT = "default"
 """The name of the instance that is the class itself: it runs under the reference of its class."""

@@ -147,13 +147,7 @@ def read(path: Path) -> File:
     if path.suffix == ".json":
         return _read_json(shown, text)
     try:
-        loader = _loader(text)
-        try:
-            root = loader.get_single_node()
-            _bound(root)
-            data = None if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
+        root, data = _parsed(text)
     except yaml.YAMLError as exception:
         mark = getattr(exception, "problem_mark", None)
         problem = getattr(exception, "problem", None) or str(exception).splitlines()[0]
@@ -162,6 +156,26 @@ def read(path: Path) -> File:
     except (ValueError, RecursionError) as exception:
         raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
     return _json_only(File(shown=shown, data=data, _root=root))
+
+
+def _parsed(text: str) -> tuple[yaml.Node | None, Any]:
+    """Return the nodes of a text, which have positions, and its content. Raises YAMLError, ValueError, RecursionError.
+
+    Mistakes are explained by the parser in Python, which also reads a few texts that libyaml refuses.
+    """
+    try:
+        return _parsed_by(_loader(text))
+    except yaml.YAMLError:
+        return _parsed_by(_Loader(text))
+
+
+def _parsed_by(loader: Any) -> tuple[yaml.Node | None, Any]:
+    try:
+        root: yaml.Node | None = loader.get_single_node()
+        _bound(root)
+        return root, None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
 
 
 def _text(path: Path) -> str:
@@ -183,13 +197,7 @@ def _text(path: Path) -> str:
 def value(text: str) -> Any:
     """Parse a value in the notation of a file. Raises ValueError."""
     try:
-        loader = _loader(text)
-        try:
-            root = loader.get_single_node()
-            _bound(root)
-            return None if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
+        return _parsed(text)[1]
     except RecursionError as exception:
         raise ValueError("it is nested too deeply") from exception
     except yaml.YAMLError as exception:

@@ -14,6 +14,9 @@ from typing import Optional
 
 from st2sensor.errors import DatastoreRefused
 
+INSTANCE = "@"
+"""Separates an instance's own name from that of its class."""
+
 SYSTEM_SCOPE = "st2kv.system"
 """The scope of sensors' keys."""
 

@@ -113,7 +113,7 @@ def test_another_destination_gets_the_whole_log_meanwhile(talking: Workspace, fu
     with started(talking, full_pipe[1]) as process:
         assert_it_works_and_ends(talking, process)
     log = Path(talking.folder / "container.log").read_text()
-    assert log.startswith("configured by ")
+    assert "configured by " in "".join(log.splitlines(keepends=True)[:2])
     assert log.endswith("stopped\n")
     assert log.count("a line xxx") >= 10
 

@@ -20,8 +20,8 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.moments import moment_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import HistoryError, SensorNotFound
+from st2sensor.expectations.duration import duration
 from st2sensor.expectations.rhythm import Rhythm, poll_expectation, rhythm
-from st2sensor.expectations.silence import duration
 from st2sensor.reports import SensorReport
 from st2sensor.settings import Settings
 

@@ -20,7 +20,7 @@ from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
-from st2sensor.expectations.silence import duration
+from st2sensor.expectations.duration import duration
 from st2sensor.reports import NodeReport, Notice, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve

@@ -69,7 +69,7 @@ def top() -> None:
 @as_json
 @runs("st2sensor.cli.commands.rhythm:rhythm_")
 def rhythm() -> None:
-    """Propose how long each sensor may be quiet, from the events in the history.
+    """Propose how long each sensor may be quiet.
 
     Write a proposal into overrides/PACK.yaml, and run st2ctl reload. docs/expectations.md explains the values.
     """

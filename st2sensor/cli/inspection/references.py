@@ -9,7 +9,7 @@ from typing import Any
 from st2sensor.cli.inspection import sensors
 from st2sensor.cli.text.suggestions import MOST, did_you_mean
 from st2sensor.errors import SensorNotFound, St2SensorError
-from st2sensor.models import INSTANCE
+from st2sensor.portable.keyspace import INSTANCE
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 

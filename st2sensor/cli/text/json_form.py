@@ -8,7 +8,9 @@ from typing import Any
 
 from st2sensor.portable import isotime
 
-TIMES = frozenset({"at", "heard", "next_start", "seen", "silent_since", "since", "started", "triggered_at"})
+TIMES = frozenset(
+    {"at", "failing_since", "heard", "next_start", "seen", "silent_since", "since", "started", "triggered_at"}
+)
 """Names of the fields of reports that are seconds since the epoch."""
 
 

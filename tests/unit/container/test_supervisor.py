@@ -54,7 +54,9 @@ class World:
             targets=self.targets,
             refresh=self,
             catalogue=SimpleNamespace(learn=lambda *_: self.calls.append("catalogue learns")),
-            pipeline=SimpleNamespace(outbox=self, history=NoHistory()),
+            pipeline=SimpleNamespace(
+                outbox=self, history=NoHistory(), dispatcher=SimpleNamespace(limit=lambda _: None)
+            ),
             children=node.children,
             reaper=None,
             methods=SimpleNamespace(tell_triggers=lambda: self.calls.append("triggers are told")),
@@ -129,12 +131,13 @@ def test_what_is_learned_is_started_and_what_is_gone_is_stopped_and_forgotten() 
         assert await world.run(lambda: world.learn(REF), gone, ends) == 0
         assert [process.asked[0][1] for process in node.processes] == ["terminate"]
         assert REF not in node.table.states
-        assert world.calls[:5] == [
+        assert world.calls[:6] == [
             "hangs are followed",
             "expectations are followed",
             "catalogue learns",
             "triggers are told",
             "1 are kept",
+            "limits are learned",
             f"welcome {REF}",
         ]
         assert f"{REF} is overridden" in world.calls

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from st2sensor.expectations.silence import EVENT, LONGEST_SPAN, POLL, after, duration, merged, must_store, words
+from st2sensor.expectations.duration import duration
+from st2sensor.expectations.silence import EVENT, LONGEST_SPAN, POLL, after, merged, must_store, words
 from st2sensor.models import Expectation, Silence
 
 MINUTE, HOUR = 60.0, 3600.0

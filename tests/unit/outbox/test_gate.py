@@ -60,7 +60,7 @@ class Bench:
             is_kept, held = self.gate.judge(entry)
             if is_kept:
                 self.last += 1
-                self.connection.execute(INSERT, (self.last, *columns_of(entry), held))
+                self.connection.execute(INSERT, (self.last, None, *columns_of(entry), held))
             found.append("dropped" if not is_kept else "sent" if held is None else "held")
         LimitTable(self.connection).store(self.gate.changes(), ())
         self.gate.settle()

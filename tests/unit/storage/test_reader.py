@@ -72,6 +72,7 @@ ENTITIES: list[Any] = [
             payloads="none",
             runs_on=("gpu",),
             expect=Expectation(event=21600.0, poll=300.0),
+            limits={"rate": "10/s"},
         ),
     ),
 ]

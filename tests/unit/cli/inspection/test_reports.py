@@ -68,7 +68,9 @@ def test_an_older_container_may_lack_what_has_a_default() -> None:
     assert parsed(SensorReport, {"ref": "p.S", "state": "running"}) == report()
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(NodeReport) if field.name not in ("notes", "sharing")])
+@pytest.mark.parametrize(
+    "name", [field.name for field in fields(NodeReport) if field.name not in ("notes", "sharing", "push")]
+)
 def test_a_missing_field_is_named_with_the_remedy(name: str) -> None:
     item = sent(node())
     del item[name]

@@ -41,6 +41,7 @@ class Parts:
         self.silences: dict[str, Silence] = {}
         self.broker = self.database = Health(reason="")
         self.depth, self.size, self.has_room, self.problem = 0, 0, True, ""
+        self.limited: dict[tuple[str, str], Any] = {}
         self.oldest_error: Exception | None = None
         self.traffic = Traffic()
         self.sampled: list[object] = []
