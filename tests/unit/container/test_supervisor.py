@@ -137,7 +137,6 @@ def test_what_is_learned_is_started_and_what_is_gone_is_stopped_and_forgotten() 
             "catalogue learns",
             "triggers are told",
             "1 are kept",
-            "limits are learned",
             f"welcome {REF}",
         ]
         assert f"{REF} is overridden" in world.calls
