@@ -166,7 +166,7 @@ def test_schemathesis_finds_nothing(embedded: Workspace) -> None:
     assert "Traceback" not in container.log
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.soak(minutes=8))])
+@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.soak(minutes=4))])
 def test_no_event_is_missing_however_often_the_container_is_killed(embedded: Workspace, times: int) -> None:
     api = Api(embedded)
     container = started(embedded)
