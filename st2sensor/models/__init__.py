@@ -5,7 +5,6 @@ from st2sensor.models.entities import Entity
 from st2sensor.models.packs import CORE_PACK, Pack
 from st2sensor.models.sensors import (
     DEFAULT,
-    INSTANCE,
     Expectation,
     Instance,
     Overrides,
@@ -20,7 +19,6 @@ from st2sensor.models.triggers import Refusal, Rule, Schema, TraceContext, Trigg
 __all__ = [
     "CORE_PACK",
     "DEFAULT",
-    "INSTANCE",
     "SYSTEM_SCOPE",
     "USER_SCOPE",
     "Batch",

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError
-from st2sensor.models import CORE_PACK, DEFAULT, INSTANCE, SensorType, TriggerType
+from st2sensor.models import CORE_PACK, DEFAULT, SensorType, TriggerType
 from st2sensor.packs import metadata
 from st2sensor.packs.overrides import ENABLED, LIMITS, Values
 from st2sensor.packs.yaml_files import File, read
+from st2sensor.portable.keyspace import INSTANCE
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 """The form of an instance's name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from st2sensor.errors import SensorNotFound
-from st2sensor.models import INSTANCE, Instance, Registration, SensorType, class_of
+from st2sensor.models import Instance, Registration, SensorType, class_of
 from st2sensor.packs.registration.announcements import Announcements
+from st2sensor.portable.keyspace import INSTANCE
 from st2sensor.storage.base import Storage
 from st2sensor.transport.topology import UPDATE
 

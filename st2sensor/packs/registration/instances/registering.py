@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from st2sensor.errors import ContentError
-from st2sensor.models import INSTANCE, Instance, Overrides, Pack, SensorType, TriggerType
+from st2sensor.models import Instance, Overrides, Pack, SensorType, TriggerType
 from st2sensor.packs import instances
 from st2sensor.packs.bundled import BUNDLED
 from st2sensor.packs.code.location import of_start
@@ -21,6 +21,7 @@ from st2sensor.packs.instances import CONFIG, TRIGGERS, PackInstances
 from st2sensor.packs.overrides import LIMITS, Values
 from st2sensor.packs.registration.context import Context
 from st2sensor.packs.registration.outcome import Outcome, Result, blaming, failed, result_of
+from st2sensor.portable.keyspace import INSTANCE
 from st2sensor.transport.topology import UPDATE
 
 KIND = "instance"
