@@ -25,7 +25,7 @@ PARAMETERS: tuple[dict[str, Any], ...] = (
     {
         "name": "after",
         "description": "The cursor of an earlier answer. Without it, begin with the oldest event that is kept.",
-        "schema": {"type": "string", "minLength": 1},
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{8}[.][0-9]{1,18}$"},
     },
     {
         "name": "trigger",

@@ -153,7 +153,9 @@ def test_schemathesis_finds_nothing(embedded: Workspace) -> None:
     done = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "schemathesis"), "run", api.url("/v1/openapi.json")),
-            *("--checks", "all", "--max-examples", "200", "--no-color", "--warnings", "off"),
+            # A text in the form of a cursor may be no cursor of this history.
+            *("--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "200"),
+            *("--no-color", "--warnings", "off"),
         ],
         cwd=embedded.folder,
         capture_output=True,
@@ -166,7 +168,7 @@ def test_schemathesis_finds_nothing(embedded: Workspace) -> None:
     assert "Traceback" not in container.log
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.soak(minutes=4))])
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
 def test_no_event_is_missing_however_often_the_container_is_killed(embedded: Workspace, times: int) -> None:
     api = Api(embedded)
     container = started(embedded)

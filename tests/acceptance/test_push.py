@@ -186,7 +186,7 @@ def test_a_mistake_is_an_error_of_the_configuration(
     assert named in done.stderr
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.soak(minutes=4))])
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
 def test_no_pushed_event_is_missing_however_often_the_container_is_killed(
     embedded: Workspace, receiver: Receiver, times: int
 ) -> None:

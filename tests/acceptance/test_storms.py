@@ -77,9 +77,7 @@ def test_held_alerts_leave_when_an_operator_releases_them(embedded: Workspace) -
     listener.wait_for("storm.alert", 800)
 
 
-@pytest.mark.parametrize(
-    ("count", "kills"), [(600, 2), pytest.param(20_000, 20, marks=pytest.mark.soak(minutes=4), id="soak")]
-)
+@pytest.mark.parametrize(("count", "kills"), [(600, 2)])
 def test_each_event_of_a_storm_of_repeats_is_sent_once_whatever_is_killed(
     embedded: Workspace, count: int, kills: int
 ) -> None:
