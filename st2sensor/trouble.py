@@ -6,7 +6,7 @@ RULES, and the words of a summary to SUMMARIES.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from st2sensor.reports import DOWN, REFUSED, TURN, WAITING, SensorReport, Trouble
@@ -69,15 +69,13 @@ def crash_loops(failing: Iterable[str]) -> str:
     refs = sorted(failing)
     if not refs:
         return ""
-    named = ", ".join(refs[:MOST_NAMED]) + (f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else "")
-    return f"{named} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"
+    return f"{_listed(refs)} keep{'s' if len(refs) == 1 else ''} failing; st2sensor show {refs[0]} says why"
 
 
 def _summary(kind: str, refs: list[str]) -> str:
-    more = f" and {len(refs) - MOST_NAMED} more" if len(refs) > MOST_NAMED else ""
     words = SUMMARIES[kind][len(refs) > 1]
     says = "says where" if kind == "hang" else "says why"
-    return f"{', '.join(refs[:MOST_NAMED])}{more} {words}; st2sensor show {refs[0]} {says}"
+    return f"{_listed(refs)} {words}; st2sensor show {refs[0]} {says}"
 
 
 def _failure(report: SensorReport) -> Trouble | None:
@@ -211,7 +209,7 @@ def _last_failure(report: SensorReport) -> str:
     return "" if error is None else _last(error.text)
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
 
