@@ -12,16 +12,16 @@ import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import history as shown
+from st2sensor.cli.events.choosing import filters_of
 from st2sensor.cli.events.masking import Masks
 from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.moments import moment_of
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.file import NAME
-from st2sensor.history.filters import Filters, condition
+from st2sensor.history.filters import Filters
 from st2sensor.history.reader import Gap, History
 from st2sensor.history.waiting import dropped, waiting
 from st2sensor.settings import Settings
@@ -46,14 +46,14 @@ def events(
 ) -> int:
     """Print the newest events that the options accept; return the exit code. Raises ConfigError, HistoryError."""
     settings = configured(config_files)
-    filters = Filters(
-        sensor=sensor or "",
-        triggers=frozenset(triggers),
-        trace_tag=trace or "",
-        since=moment_of("--since", since),
-        until=moment_of("--until", until),
+    filters = filters_of(
+        sensor=sensor,
+        triggers=triggers,
+        trace=trace,
+        since=since,
+        until=until,
+        where=where,
         states=frozenset(map(State, states)),
-        conditions=tuple(map(condition, where)),
     )
     masks = Masks(settings)
     with closing(history_of(settings)) as history:

@@ -15,12 +15,12 @@ import click
 from st2sensor.cli.commands.events import history_of
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
+from st2sensor.cli.events.choosing import filters_of
 from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.events.replaying import Replay, wait_until
 from st2sensor.cli.events.target import Target, target_of
 from st2sensor.cli.text import units
-from st2sensor.cli.text.moments import moment_of
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import printable
 from st2sensor.cli.text.progress import NOTICED
@@ -28,7 +28,6 @@ from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import MessageNotTaken, MessageRefused
 from st2sensor.history.event import State
-from st2sensor.history.filters import Filters, condition
 from st2sensor.outbox.entry import Entry
 from st2sensor.portable import isotime, rpc
 from st2sensor.settings import Settings
@@ -90,14 +89,14 @@ def replay(
         raise click.UsageError(
             "--state waiting: these events are still in the outbox, and will be published from there"
         )
-    filters = Filters(
-        sensor=sensor or "",
-        triggers=frozenset(triggers),
-        trace_tag=trace or "",
-        since=moment_of("--since", since),
-        until=moment_of("--until", until),
+    filters = filters_of(
+        sensor=sensor,
+        triggers=triggers,
+        trace=trace,
+        since=since,
+        until=until,
+        where=where,
         states=frozenset(map(State, states)) or PUBLISHED,
-        conditions=tuple(map(condition, where)),
     )
     with closing(history_of(settings)) as history:
         run = Replay(settings, history, target=target, rate=rate, force=force, publishes=not dry_run)
