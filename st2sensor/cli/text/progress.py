@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -19,15 +16,3 @@ def waiting_for(what: str) -> None:
     """Tell what a command waits for until Ctrl-C. Only for terminals: a script knows what it has started."""
     if sys.stderr.isatty():
         click.echo(in_line(f"waiting for {what}; Ctrl-C ends it"), err=True)
-
-
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Tell what a command waits for if the block takes longer than a moment."""
-    timer = threading.Timer(NOTICED, lambda: click.echo(in_line(f"waiting for {what} ..."), err=True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
