@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -32,7 +32,7 @@ from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable.payload import valid
 from st2sensor.schemas import objection
 from st2sensor.sharing.held_leases import Tenure, Unshared
-from st2sensor.system.event_loop import call_in_loop
+from st2sensor.system.event_loop import Tasks, call_in_loop
 
 LOG = logging.getLogger("st2sensor.dispatch")
 
@@ -68,7 +68,7 @@ class Dispatcher:
         self._secrets: dict[str, frozenset[str]] = {}
         self._waiting: dict[str, deque[Waiting]] = {}
         """Waiting events by sensor. The first ones of each sensor are being checked."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def limit(self, limits: Mapping[str, SensorLimits]) -> None:
         """Apply these limits to new events, by sensor, and to those that are held."""
@@ -119,7 +119,7 @@ class Dispatcher:
             waiting.append(Waiting(arrived, done))
         elif any(map(self._is_due, arrived)):
             self._waiting[sensor] = deque([Waiting(arrived, done)])
-            self._spawn(self._check_in_order(sensor, self._waiting[sensor]))
+            self._tasks.start(self._check_in_order(sensor, self._waiting[sensor]))
         else:
             self.submit([self._entry(sensor, item, item.problem, item.event.key) for item in arrived], done)
 
@@ -197,8 +197,7 @@ class Dispatcher:
 
     async def finish(self) -> None:
         """Wait up to LAST_CHECKS_TIMEOUT for the checks of dispatched events, and withdraw the remaining events."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_CHECKS_TIMEOUT)
+        await self._tasks.wait(LAST_CHECKS_TIMEOUT)
         for sensor in list(self._waiting):
             self.withdraw(sensor)
 
@@ -287,11 +286,6 @@ class Dispatcher:
             reason=reason,
             fence=arrived.fence,
         )
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _shown_name(event: Event) -> str:

@@ -33,6 +33,11 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def wait(self, timeout: float) -> None:
+        """Wait until all tasks are done, for at most `timeout` seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+
     def cancel(self) -> list[asyncio.Task[None]]:
         """Cancel all tasks, without waiting. Returns them."""
         cancelled = list(self._tasks)
