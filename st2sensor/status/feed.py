@@ -88,7 +88,8 @@ class Feed:
 
     async def whole(self) -> bytes:
         """Return the reports on the container and all sensors, as JSON."""
-        return orjson.dumps({"node": await self._reporter.node(), "sensors": await self._reporter.sensors()})
+        sensors = await self._reporter.sensors()
+        return orjson.dumps({"node": await self._reporter.node(sensors), "sensors": sensors})
 
     async def opening(self) -> bytes:
         """Return the first message for a page: everything that it shows."""
@@ -182,4 +183,5 @@ class Feed:
     async def _rows(self) -> tuple[dict[str, Row], Row]:
         """Return the rows of all sensors, by reference, and the row of the container."""
         sensors = await self._reporter.sensors()
-        return {report.ref: row_of(report) for report in sensors}, node_row_of(await self._reporter.node(), sensors)
+        node = await self._reporter.node(sensors)
+        return {report.ref: row_of(report) for report in sensors}, node_row_of(node, sensors)

@@ -199,7 +199,8 @@ class Server:
         return web.json_response(body, status=200 if is_ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        page = exposed(await self._reporter.node(), await self._reporter.sensors())
+        sensors = await self._reporter.sensors()
+        page = exposed(await self._reporter.node(sensors), sensors)
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
     async def _sensors(self, request: web.Request) -> web.Response:  # noqa: ARG002

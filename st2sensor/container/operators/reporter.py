@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import st2sensor
@@ -73,12 +73,7 @@ class Reporter:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        sources: Sources,
-        pipeline: Pipeline,
-        blocking: Blocking,
-        clock: Callable[[], float],
+        self, settings: Settings, sources: Sources, pipeline: Pipeline, blocking: Blocking, clock: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._sources = sources
@@ -116,8 +111,11 @@ class Reporter:
             await self._sources.sampler.sample(pid)
         return judged(clipped(self._sensor(ref, self._locations()), short=ALONE, long=ALONE))
 
-    async def node(self) -> NodeReport:
-        """Return a report of the container itself."""
+    async def node(self, sensors: Sequence[SensorReport] | None = None) -> NodeReport:
+        """Return a report of the container itself.
+
+        :param sensors: the reports of all sensors if they have just been made; None to make them for the notes.
+        """
         await self._sources.sampler.sample_all(self._children.process_ids())
         usage = self._sources.sampler.own
         return NodeReport(
@@ -137,7 +135,7 @@ class Reporter:
             latency_sum=self._traffic.latency_sum,
             memory=usage.memory,
             cpu=usage.cpu,
-            notes=self.notes(),
+            notes=self.notes(sensors),
             sharing=self._sharing(),
             push=self._pipeline.push(),
         )
@@ -167,10 +165,15 @@ class Reporter:
             *self._leases(),
         )
 
-    def notes(self) -> tuple[str, ...]:
-        """Return the sensors' troubles that no check reports, and remarks about the container, each as a line."""
-        locations = self._locations()
-        found = summaries(judged(self._sensor(ref, locations)) for ref in self._refs())
+    def notes(self, sensors: Sequence[SensorReport] | None = None) -> tuple[str, ...]:
+        """Return the sensors' troubles that no check reports, and remarks about the container, each as a line.
+
+        :param sensors: as for `node`.
+        """
+        if sensors is None:
+            locations = self._locations()
+            sensors = [judged(self._sensor(ref, locations)) for ref in self._refs()]
+        found = summaries(sensors)
         unrouted = told(self._outbox.unrouted, self._pipeline.unrouted_keys())
         pushed = (report.trouble for report in self._pipeline.push())
         return (*found, *filter(None, [self._pipeline.audience().reason, unrouted, *pushed]))

@@ -41,7 +41,7 @@ class Sensors:
     def __init__(self, *checks: Check) -> None:
         self._checks = checks
 
-    async def node(self) -> Any:
+    async def node(self, sensors: object = None) -> Any:  # noqa: ARG002
         return node(checks=self._checks)
 
     async def sensors(self) -> list[SensorReport]:
