@@ -5,19 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Generator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.plugins.patience import AT_LAST, LATER, SOON
+from tests.plugins.patience import LATER, SOON
+from tests.support.schemathesis import finds_nothing
 from tests.support.servers.ports import free_port
 from tests.support.workspace import Container, Workspace
 
@@ -149,22 +147,10 @@ def test_requests_need_the_token_of_the_page(embedded: Workspace) -> None:
 def test_schemathesis_finds_nothing(embedded: Workspace) -> None:
     api = Api(embedded)
     container = started(embedded)
-    (embedded.folder / "schemathesis.toml").write_text("[parameters]\nwait = 0\n")
-    done = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "schemathesis"), "run", api.url("/v1/openapi.json")),
-            # A text in the form of a cursor may be no cursor of this history.
-            *("--checks", "all", "--exclude-checks", "positive_data_acceptance", "--max-examples", "200"),
-            *("--no-color", "--warnings", "off"),
-        ],
-        cwd=embedded.folder,
-        capture_output=True,
-        text=True,
-        timeout=AT_LAST,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "No issues found" in done.stdout
+    # A text in the form of a cursor may be no cursor of this history.
+    exceptions = ("--exclude-checks", "positive_data_acceptance")
+    parameters = "[parameters]\nwait = 0\n"
+    finds_nothing(api.url("/v1/openapi.json"), embedded.folder, parameters, *exceptions, "--max-examples", "200")
     assert "Traceback" not in container.log
 
 
