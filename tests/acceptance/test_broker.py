@@ -118,6 +118,7 @@ def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: Rabb
 def test_a_silent_broker_holds_no_command_and_is_told(folder: Path) -> None:
     with closing(FakeBroker("channel", noise=True)) as broker:
         workspace = Workspace(folder, database="sqlite://", messaging=broker.url)
+        workspace.has_consumer = False
         workspace.configure("[messaging]\nconnection_retry_wait = 100\n")
         workspace.add_sensor("p", "Ticks", TICKS, poll_interval=1, trigger_types=TYPES)
         assert "cannot reach the broker at amqp://guest:**@" in workspace.reload().stderr

@@ -103,6 +103,9 @@ class Workspace:
         self.packs = folder / "packs"
         self.state = folder / "state"
         self.config = folder / "st2.conf"
+        self.has_consumer = True
+        """Whether a consumer declares its queue before a container starts. A broker that is not real may never answer
+        it."""
         self.warnings = "error"
         """How commands treat warnings; eventlet itself raises some."""
         self.packs.mkdir()
@@ -190,7 +193,8 @@ class Workspace:
 
         :param prefix: the words before the command.
         """
-        self.declare_queue()
+        if self.has_consumer:
+            self.declare_queue()
         container = Container(self, arguments, within, config or self.config, prefix)
         self._containers.append(container)
         return container
