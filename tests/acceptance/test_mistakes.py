@@ -297,6 +297,8 @@ def process(site: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", LAUNCH, *words],
         cwd=site,
         env={**environment(), "ST2_CONF": str(site / "st2.conf"), "PYTHONUNBUFFERED": "1", **variables},
+        # It stays open: a command that reads from it waits.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
