@@ -123,6 +123,6 @@ one()
     Case(
         name="a trace tag of two megabytes",
         code=polling('self.sensor_service.dispatch("hostile.event", {}, trace_tag="x" * 2_000_000)'),
-        said="session ended",
+        said="2000156 bytes are too many for one message",
     ),
 ]
