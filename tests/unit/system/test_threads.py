@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
 import pytest
@@ -21,6 +24,33 @@ def test_calls_are_made_and_their_errors_are_raised() -> None:
     threads.shutdown()
     with pytest.raises(RuntimeError):
         threads.submit(int)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Large:
+    """Stands for a large argument of a call."""
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_an_error_keeps_nothing_in_memory_once_it_was_raised() -> None:
+    def refuse(_: Large) -> None:
+        raise ValueError
+
+    threads, argument = Threads(1, "t"), Large()
+    gone = weakref.ref(argument)
+    with pytest.raises(ValueError):
+        threads.submit(refuse, argument).result(SOON)
+    del argument
+    # The thread drops the call before it takes the next one.
+    assert threads.submit(int).result(SOON) == 0
+    assert gone() is None
+    threads.shutdown()
 
 
 def test_it_goes_on_when_no_more_threads_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
