@@ -25,6 +25,18 @@ class _Failed(NamedTuple):
     problem: str
 
 
+class _Route(NamedTuple):
+    """Where a message goes. Its body is not kept: it may be large, and the next window may be far away."""
+
+    exchange: str
+    routing_key: str
+    is_late: bool
+
+
+_NOWHERE = _Route(exchange="", routing_key="", is_late=False)
+"""The route of a row without a message."""
+
+
 class Courses:
     """The courses of the events that are being published.
 
@@ -35,14 +47,17 @@ class Courses:
     def __init__(self, history: Record | None = None, clock: Callable[[], float] = time.time) -> None:
         self._history = history or NoHistory()
         self._clock = clock
-        self._messages: Mapping[int, Message] = {}
-        """The messages that were made last, by id of their row."""
+        self._routes: Mapping[int, _Route] = {}
+        """The routes of the messages that were made last, by id of their row."""
         self._failed: dict[int, _Failed] = {}
         """The failed attempts of rows by id."""
 
     def made(self, messages: Mapping[int, Message]) -> None:
         """Note the messages of rows that are published next."""
-        self._messages = messages
+        self._routes = {
+            row: _Route(message.exchange, message.routing_key, LATE in message.headers)
+            for row, message in messages.items()
+        }
 
     def failed(self, rows: Sequence[Row], problem: Exception) -> None:
         """Note that publishing rows has failed."""
@@ -61,7 +76,7 @@ class Courses:
 
     def _outcome(self, row: Row, state: State, reason: str | None, now: float) -> Outcome:
         failed = self._failed.pop(row.id, None) if self._failed else None
-        message = self._messages.get(row.id)
+        route = self._routes.get(row.id, _NOWHERE)
         attempts = 0 if failed is None else failed.attempts
         return Outcome(
             entry=row.entry,
@@ -69,11 +84,11 @@ class Courses:
             settled=now,
             committed=row.committed,
             reason=reason or "",
-            exchange="" if message is None else message.exchange,
-            routing_key="" if message is None else message.routing_key,
+            exchange=route.exchange,
+            routing_key=route.routing_key,
             attempts=attempts if state is State.DEAD else attempts + 1,
             problem="" if failed is None else failed.problem,
-            is_late=message is not None and LATE in message.headers,
+            is_late=route.is_late,
         )
 
 

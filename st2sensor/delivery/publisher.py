@@ -148,32 +148,38 @@ class PublisherThread:
             self._report_held()
             if self._audience is not None:
                 self._audience.look(publisher)
-            rows = self._outbox.read(
-                self._cursor, 1 if self._suspects else WINDOW, 0.0 if self._held.is_catching_up else IDLE
-            )
-            if not rows:
-                publisher.keep_alive()
-                self._failures = 0
-                continue
-            try:
-                taken = self._publish_next(publisher, rows)
-            except MessageNotTaken:
-                # Publish singly from now on, so that the messages behind it do not overtake it again.
-                self._suspects = len(rows)
-                raise
-            except (MessageRefused, BrokerUnavailable, OutboxError):
-                raise
-            except Exception:
-                # A single message may be the cause: find it by publishing singly.
-                self._suspects = max(self._suspects, len(rows))
-                raise
-            self._failures = 0
-            self._suspects = max(0, self._suspects - len(rows))
-            self._cursor = rows[-1].id
-            self._sender.leave(taken, State.CONFIRMED, are_window=True)
-            if len(rows) < FEW and not self._held.is_catching_up:
+            # The events of a window may be large: none is kept in memory during the wait for the next ones.
+            published = self._deliver_window(publisher)
+            if 0 < published < FEW and not self._held.is_catching_up:
                 # A lone sensor waits for each of its commits. Publishing each message at once would slow it down.
                 self._closing.wait(LINGER)
+
+    def _deliver_window(self, publisher: Publisher) -> int:
+        """Publish the next rows, once there are some; return their number."""
+        rows = self._outbox.read(
+            self._cursor, 1 if self._suspects else WINDOW, 0.0 if self._held.is_catching_up else IDLE
+        )
+        if not rows:
+            publisher.keep_alive()
+            self._failures = 0
+            return 0
+        try:
+            taken = self._publish_next(publisher, rows)
+        except MessageNotTaken:
+            # Publish singly from now on, so that the messages behind it do not overtake it again.
+            self._suspects = len(rows)
+            raise
+        except (MessageRefused, BrokerUnavailable, OutboxError):
+            raise
+        except Exception:
+            # A single message may be the cause: find it by publishing singly.
+            self._suspects = max(self._suspects, len(rows))
+            raise
+        self._failures = 0
+        self._suspects = max(0, self._suspects - len(rows))
+        self._cursor = rows[-1].id
+        self._sender.leave(taken, State.CONFIRMED, are_window=True)
+        return len(rows)
 
     def _publish_next(self, publisher: Publisher, rows: Sequence[Row]) -> Sequence[Row]:
         """Publish rows, except those that are held back or become dead letters.

@@ -159,21 +159,25 @@ class HistoryWriter:
         return self._waiting < WAITING_LIMIT
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            batches = self._next()
-            is_open = None not in batches
-            taken = [batch for batch in batches if batch is not None]
-            try:
-                self._write([outcome for batch in taken for outcome in batch.outcomes])
-            except Exception:
-                LOG.exception("the history failed, and continues")
-            with self._room:
-                self._waiting -= sum(batch.size for batch in taken)
-                self._room.notify_all()
-            for batch in taken:
-                batch.done()
+        # The events of a turn may be large: none is kept in memory while the next turn waits.
+        while self._turn():
+            pass
         self._store.close()
+
+    def _turn(self) -> bool:
+        """Record the batches that wait. Return whether more may come."""
+        batches = self._next()
+        taken = [batch for batch in batches if batch is not None]
+        try:
+            self._write([outcome for batch in taken for outcome in batch.outcomes])
+        except Exception:
+            LOG.exception("the history failed, and continues")
+        with self._room:
+            self._waiting -= sum(batch.size for batch in taken)
+            self._room.notify_all()
+        for batch in taken:
+            batch.done()
+        return None not in batches
 
     def _next(self) -> list[_Batch | None]:
         """Return the batches that wait, after at most UPKEEP_INTERVAL."""

@@ -87,9 +87,7 @@ class Writer:
     def _run(self) -> None:
         running = True
         while running:
-            items = self._next_items()
-            running = Signal.CLOSE not in items
-            self._sort(items)
+            running = self._receive()
             try:
                 self._turn()
             except Exception as exception:
@@ -128,6 +126,15 @@ class Writer:
             self._has_more = self._has_more or commits.has_more
 
     # Incoming items.
+
+    def _receive(self) -> bool:
+        """Sort the items that arrive next. Return whether more may come.
+
+        They may be large: only those that wait for a commit are kept.
+        """
+        items = self._next_items()
+        self._sort(items)
+        return Signal.CLOSE not in items
 
     def _next_items(self) -> list[Item]:
         """Wait for entries, for room, or until something is due, and return all items in the queue."""
