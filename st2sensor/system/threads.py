@@ -83,6 +83,6 @@ def _make(future: Future[Any], call: Callable[[], Any]) -> None:
     else:
         future.set_result(result)
     finally:
-        # The error's traceback holds this frame. If the frame held the future, that cycle would keep everything that the
-        # call used in memory until the garbage collector runs.
+        # The error's traceback holds this frame. If the frame held the future, that cycle would keep everything that
+        # the call used in memory until the garbage collector runs.
         del future

@@ -40,11 +40,11 @@ class Large:
 @pytest.mark.usefixtures("no_collector")
 def test_an_error_keeps_nothing_in_memory_once_it_was_raised() -> None:
     def refuse(_: Large) -> None:
-        raise ValueError
+        raise LookupError
 
     threads, argument = Threads(1, "t"), Large()
     gone = weakref.ref(argument)
-    with pytest.raises(ValueError):
+    with pytest.raises(LookupError):
         threads.submit(refuse, argument).result(SOON)
     del argument
     # The thread drops the call before it takes the next one.
