@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -255,6 +256,16 @@ class Workspace:
                 client.drop_database(self.name)
 
 
+def handles_stop(pid: int) -> bool:
+    """Return whether a process catches or blocks SIGTERM, or has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return True
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk:", "SigCgt:"))]
+    return any(mask >> (signal.SIGTERM - 1) & 1 for mask in masks)
+
+
 class Container:
     """A running st2sensorcontainer."""
 
@@ -319,7 +330,10 @@ class Container:
                 yield " ".join(child.cmdline()), child
 
     def stop(self, timeout: float = SOON) -> int:
-        """Send SIGTERM, and return the exit code."""
+        """Send SIGTERM once the container answers it, and return the exit code."""
+        if isinstance(self.process, Process):
+            # An earlier SIGTERM ends the interpreter during its imports, and the exit code says nothing.
+            eventually("SIGTERM is handled", lambda: self.process.poll() is not None or handles_stop(self.process.pid))
         self.process.terminate()
         return self.process.wait(timeout)
 
