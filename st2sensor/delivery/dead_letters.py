@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.errors import AccessDenied, DeadLetterNotFound, OutboxError
+from st2sensor.history.event import Recorded, State, recorded
 from st2sensor.outbox.database.dead_table import DAY, run_clock
 from st2sensor.outbox.database.rows import COLUMNS, entry_of, page
 from st2sensor.outbox.database.shrinking import STEP, empty_journal, shrink
@@ -22,9 +23,6 @@ AT_ONCE = 500
 """Number of letters that are deleted in one commit. The container's commits wait for it."""
 
 TABLE_INFO = "PRAGMA table_info(dead_letters)"
-
-DEAD, UNROUTED = STATES = "dead", "unrouted"
-"""The states of a letter: it cannot be published, or no queue has taken it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +37,13 @@ class DeadLetter:
     entry: Entry
 
     @property
-    def state(self) -> str:
-        return UNROUTED if self.entry.is_unrouted else DEAD
+    def state(self) -> State:
+        return State.UNROUTED if self.entry.is_unrouted else State.DEAD
+
+    @property
+    def event(self) -> Recorded:
+        """The letter as an event, for the history's filters."""
+        return recorded(self.entry, self.state)
 
 
 class DeadLetters:
@@ -52,12 +55,9 @@ class DeadLetters:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def all(self, state: str | None = None) -> Iterator[DeadLetter]:
-        """Iterate over all letters, oldest first, without reading them all at once.
-
-        :param state: one of STATES, to return only these letters; None for all.
-        """
-        return (letter for letter in self.after(0) if state in (None, letter.state))
+    def all(self) -> Iterator[DeadLetter]:
+        """Iterate over all letters, oldest first, without reading them all at once."""
+        return self.after(0)
 
     def get(self, identifiers: Sequence[int]) -> list[DeadLetter]:
         """Return letters by id, oldest first. Raises DeadLetterNotFound, which names the id, if one is missing."""
@@ -97,23 +97,21 @@ class DeadLetters:
             ids = page(connection, "dead_letters", after)
         return self._read("id BETWEEN ? AND ? ORDER BY id", (ids[0], ids[-1])) if ids else []
 
-    def ids(self, older_than: float | None = None, state: str | None = None) -> list[int]:
+    def ids(self, older_than: float | None = None) -> list[int]:
         """Return the ids of all letters.
 
-        :param state: as for `all`.
         :param older_than: return only letters that were kept for more than this number of days while containers ran.
         """
         with self._open() as connection:
             if older_than is None:
-                rows = connection.execute(f"SELECT id, {_unrouted(connection)} FROM dead_letters ORDER BY id")
+                rows = connection.execute("SELECT id FROM dead_letters ORDER BY id")
             elif not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'run_clock'").fetchone():
                 # The file was written by an earlier version, whose letters have no age.
                 return []
             else:
                 through = run_clock(connection) - older_than * DAY
-                query = f"SELECT id, {_unrouted(connection)} FROM dead_letters WHERE buried < ? ORDER BY id"
-                rows = connection.execute(query, (through,))
-            return [identifier for identifier, unrouted in rows if state in (None, UNROUTED if unrouted else DEAD)]
+                rows = connection.execute("SELECT id FROM dead_letters WHERE buried < ? ORDER BY id", (through,))
+            return [identifier for (identifier,) in rows]
 
     def remove(self, identifiers: Sequence[int]) -> None:
         """Delete letters."""

@@ -113,6 +113,35 @@ class Recorded:
         )
 
 
+def recorded(entry: Entry, state: State, committed: float | None = None) -> Recorded:
+    """Return an entry that is not in the history in the form of those that are.
+
+    :param committed: when the outbox had it on disk, in seconds since the epoch; None if that is unknown.
+    """
+    return Recorded(
+        seq=0,
+        message_id=entry.message_id,
+        sensor=entry.sensor,
+        trigger=entry.trigger,
+        trigger_type=entry.trigger_type,
+        created=entry.created,
+        committed=committed,
+        settled=None,
+        state=state,
+        reason=entry.reason or "",
+        node="",
+        fence=entry.fence,
+        exchange="",
+        routing_key="",
+        attempts=0,
+        problem="",
+        is_late=False,
+        trace_tag=trace_tag_of(entry.body),
+        tagged=entry.tagged,
+        body=entry.body,
+    )
+
+
 def trace_tag_of(body: str) -> str | None:
     """Return the trace tag in an entry's body, without decoding the payload; None if it has none."""
     start = body.rfind(TRACE)

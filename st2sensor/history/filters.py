@@ -77,9 +77,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which events are wanted. An empty field means: all.
+    """Which events, or dead letters, are wanted. An empty field means: all.
 
-    :param sensor: reference of a sensor.
+    :param sensor: reference of a sensor, or its class alone.
     :param triggers: references of triggers or trigger types; an event has one of them.
     :param since: seconds since the epoch; the event was dispatched then or later.
     :param until: seconds since the epoch; the event was dispatched before.
@@ -108,7 +108,9 @@ class Filters:
             parts.append("message_id = ?")
             values.append(stored_id(self.message_id))
         if self.sensor:
-            parts.append(f"{plus}events.sensor = (SELECT id FROM names WHERE text = ?)")
+            # A class alone stands for that of each pack.
+            name = "text" if "." in self.sensor else "substr(text, instr(text, '.') + 1)"
+            parts.append(f"{plus}events.sensor IN (SELECT id FROM names WHERE {name} = ?)")
             values.append(self.sensor)
         if self.triggers:
             marks = ", ".join("?" * len(self.triggers))
@@ -133,7 +135,7 @@ class Filters:
         """Return whether they accept an event that is not in the history."""
         return (
             self.message_id in ("", event.message_id)
-            and self.sensor in ("", event.sensor)
+            and self.sensor in ("", event.sensor, event.sensor.partition(".")[2])
             and (not self.triggers or bool(self.triggers & {event.trigger, event.trigger_type}))
             and self.trace_tag in ("", event.trace_tag)
             and (self.since is None or event.created >= self.since)

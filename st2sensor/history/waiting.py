@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from st2sensor.errors import HistoryError
-from st2sensor.history.event import Recorded, State, trace_tag_of
+from st2sensor.history.event import Recorded, State, recorded
 from st2sensor.outbox.database.rows import COLUMNS, committed_column, entry_of
-from st2sensor.outbox.entry import Entry
 
 BUSY_TIMEOUT = 5.0
 """Maximum number of seconds to wait for the container's commits."""
@@ -50,7 +49,7 @@ def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
     except sqlite3.Error as exception:
         raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
     return [
-        _event(entry_of(row[2:]), row[1], State.WAITING if row[0] is None else State.HELD) for row in reversed(rows)
+        recorded(entry_of(row[2:]), State.WAITING if row[0] is None else State.HELD, row[1]) for row in reversed(rows)
     ]
 
 
@@ -70,28 +69,3 @@ def dropped(outbox: Path) -> list[Dropped]:
 def _has_limits(connection: sqlite3.Connection) -> bool:
     """Return whether the file knows limits: an earlier version may have made it."""
     return any(row[1] == "held" for row in connection.execute("PRAGMA table_info(outbox)"))
-
-
-def _event(entry: Entry, committed: float | None, state: State) -> Recorded:
-    return Recorded(
-        seq=0,
-        message_id=entry.message_id,
-        sensor=entry.sensor,
-        trigger=entry.trigger,
-        trigger_type=entry.trigger_type,
-        created=entry.created,
-        committed=committed,
-        settled=None,
-        state=state,
-        reason="",
-        node="",
-        fence=entry.fence,
-        exchange="",
-        routing_key="",
-        attempts=0,
-        problem="",
-        is_late=False,
-        trace_tag=trace_tag_of(entry.body),
-        tagged=entry.tagged,
-        body=entry.body,
-    )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Unpack
 
 import click
 from rich.table import Table
 
 from st2sensor.cli.configuration import configured
-from st2sensor.cli.events.chosen import Filter, confirmed, filter_of, require_one_kind
+from st2sensor.cli.events.choosing import Options, filters_of
+from st2sensor.cli.events.confirming import confirmed, require_one_kind
 from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
@@ -23,6 +24,7 @@ from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
 from st2sensor.errors import BrokerUnavailable, MessageRefused
+from st2sensor.history.filters import Filters
 from st2sensor.portable import rpc
 from st2sensor.portable.payload import plain
 from st2sensor.settings import Settings
@@ -30,19 +32,10 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 
-def list_(
-    config_files: Sequence[str],
-    *,
-    sensor: str | None,
-    trigger: str | None,
-    since: str | None,
-    until: str | None,
-    state: str | None,
-    json_output: bool,
-) -> None:
-    chosen = filter_of(sensor, trigger, since, until, state)
+def list_(config_files: Sequence[str], *, json_output: bool, **options: Unpack[Options]) -> None:
+    chosen = filters_of(**options)
     settings = configured(config_files)
-    letters = chosen.letters(_letters(settings))
+    letters = _chosen(_letters(settings), chosen)
     if json_output:
         _echo_list(letters)
         return
@@ -81,21 +74,17 @@ def replay(
     *,
     identifiers: Sequence[int],
     everything: bool,
-    sensor: str | None,
-    trigger: str | None,
-    since: str | None,
-    until: str | None,
-    state: str | None,
     force: bool,
     yes: bool,
     json_output: bool,
+    **options: Unpack[Options],
 ) -> int:
     """Publish dead letters; return 1 if any is left. Raises DeadLetterNotFound, OutboxError, BrokerUnavailable."""
-    chosen = filter_of(sensor, trigger, since, until, state)
-    require_one_kind(identifiers, everything, chosen != Filter())
+    chosen = filters_of(**options)
+    require_one_kind(identifiers, everything, chosen != Filters())
     settings = configured(config_files)
     dead = _letters(settings)
-    letters = dead.get(identifiers) if identifiers else list(chosen.letters(dead))
+    letters = dead.get(identifiers) if identifiers else list(_chosen(dead, chosen))
     if letters and not identifiers and not confirmed("Publish", len(letters), yes=yes or everything):
         click.echo("nothing was published", err=True)
         return 1
@@ -138,26 +127,22 @@ def purge(
     identifiers: Sequence[int],
     everything: bool,
     older_than: float | None,
-    sensor: str | None,
-    trigger: str | None,
-    since: str | None,
-    until: str | None,
-    state: str | None,
     yes: bool,
     json_output: bool,
+    **options: Unpack[Options],
 ) -> int:
     """Delete dead letters; return 1 if the user does not confirm it. Raises DeadLetterNotFound, OutboxError."""
-    chosen = filter_of(sensor, trigger, since, until, state)
-    require_one_kind(identifiers, everything, chosen != Filter() or older_than is not None)
+    chosen = filters_of(**options)
+    require_one_kind(identifiers, everything, chosen != Filters() or older_than is not None)
     settings = configured(config_files)
     dead = _letters(settings)
     if identifiers:
         ids = dead.known(identifiers)
-    elif chosen == Filter():
+    elif chosen == Filters():
         ids = dead.ids(older_than)
     else:
         old = None if older_than is None else set(dead.ids(older_than))
-        ids = [letter.id for letter in chosen.letters(dead) if old is None or letter.id in old]
+        ids = [letter.id for letter in _chosen(dead, chosen) if old is None or letter.id in old]
     if ids and not identifiers and not confirmed("Delete", len(ids), yes=yes or everything):
         click.echo("nothing was deleted", err=True)
         return 1
@@ -169,6 +154,10 @@ def purge(
 
 def _letters(settings: Settings) -> DeadLetters:
     return DeadLetters(settings.container.state_dir / "outbox.db")
+
+
+def _chosen(dead: DeadLetters, filters: Filters) -> Iterator[DeadLetter]:
+    return (letter for letter in dead.all() if filters.accepts(letter.event))
 
 
 def _objections(settings: Settings, letters: Sequence[DeadLetter]) -> dict[int, str]:

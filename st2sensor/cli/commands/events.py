@@ -19,7 +19,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.errors import HistoryError
-from st2sensor.history.event import Recorded, State
+from st2sensor.history.event import Recorded
 from st2sensor.history.file import NAME
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import Gap, History
@@ -53,7 +53,7 @@ def events(
         since=since,
         until=until,
         where=where,
-        states=frozenset(map(State, states)),
+        states=states,
     )
     masks = Masks(settings)
     with closing(history_of(settings)) as history:

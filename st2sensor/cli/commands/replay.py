@@ -37,7 +37,7 @@ from st2sensor.transport.base import COMMAND, Publisher
 SENSOR = "replay"
 """Name used instead of the sensor's, because a recording does not contain that."""
 
-PUBLISHED = frozenset({State.CONFIRMED, State.UNROUTED})
+PUBLISHED = (State.CONFIRMED, State.UNROUTED)
 """States of the events that are replayed unless the user names others: those that were published."""
 
 
@@ -96,7 +96,7 @@ def replay(
         since=since,
         until=until,
         where=where,
-        states=frozenset(map(State, states)) or PUBLISHED,
+        states=states or PUBLISHED,
     )
     with closing(history_of(settings)) as history:
         run = Replay(settings, history, target=target, rate=rate, force=force, publishes=not dry_run)

@@ -165,7 +165,7 @@ def run() -> None:
     help="With FILE: N times as fast as recorded.  [default: 1]",
 )
 @click.option("--at-once", is_flag=True, help="With FILE: without pauses.")
-@filters
+@filters()
 @click.option("--to", metavar="TARGET", help="Publish to this queue, or to EXCHANGE:KEY, instead of to all consumers.")
 @click.option("--rate", callback=_rate, metavar="N/s", help="Publish at most N events in a second.")
 @click.option("--after", metavar="CURSOR", help="Continue where an earlier replay has stopped; it printed CURSOR.")

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import click
 
-from st2sensor.cli.declarations.shared import Function, as_json, examples
+from st2sensor.cli.declarations.shared import Function, as_json, examples, trigger_types
 from st2sensor.cli.invocation import completed, runs
 
 section = click.Group("Events")
 
 
-def filters(function: Function) -> Function:
-    """Add the options that choose events."""
-    for option in reversed(
-        (
-            click.option(
-                "--sensor",
-                metavar="PACK.CLASS",
-                shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
-                help="Only events of this sensor.",
-            ),
-            click.option(
-                "--trigger",
-                "triggers",
-                multiple=True,
-                metavar="REF",
-                help="Only events of this trigger or type. May be repeated.",
-            ),
-            click.option("--trace", metavar="TAG", help="Only events with this trace tag."),
-            click.option("--since", metavar="TIME", help="Only events from then on: 10m, 2h, 14:30 or ISO 8601."),
-            click.option("--until", metavar="TIME", help="Only events before then."),
-            click.option(
-                "--where",
-                multiple=True,
-                metavar="CONDITION",
-                help="Only events for which this holds, as in payload.disk.percent>90. May be repeated.",
-            ),
-            click.option(
-                "--state",
-                "states",
-                multiple=True,
-                type=click.Choice(["waiting", "held", "confirmed", "unrouted", "dead"]),
-                help="Only events in this state. May be repeated.",
-            ),
-        )
-    ):
-        function = option(function)
-    return function
+ALL_STATES = ("waiting", "held", "confirmed", "unrouted", "dead")
+"""The states in which an event can be."""
+
+
+def filters(states: Sequence[str] = ALL_STATES) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options of `cli.events.choosing`.
+
+    :param states: those among which a user may choose.
+    """
+    options = (
+        click.option(
+            "--sensor",
+            metavar="SENSOR",
+            shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
+            help="Only those of this sensor: PACK.CLASS, or the class.",
+        ),
+        click.option(
+            "--trigger",
+            "triggers",
+            multiple=True,
+            metavar="REF",
+            shell_complete=trigger_types,
+            help="Only those of this trigger or type. May be repeated.",
+        ),
+        click.option("--trace", metavar="TAG", help="Only those with this trace tag."),
+        click.option("--since", metavar="TIME", help="Only those from then on: 10m, 2h, 14:30 or ISO 8601."),
+        click.option("--until", metavar="TIME", help="Only those before then."),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="CONDITION",
+            help="Only those for which this holds, as in payload.disk.percent>90. May be repeated.",
+        ),
+        click.option(
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice(states),
+            help="Only those in this state. May be repeated.",
+        ),
+    )
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 @section.group(
@@ -58,7 +71,7 @@ def filters(function: Function) -> Function:
         "st2sensor events release --sensor linux.FileWatchSensor",
     ),
 )
-@filters
+@filters()
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most this many.")
 @click.option("-f", "--follow", is_flag=True, help="Show events as they leave the outbox, until Ctrl-C.")
 @as_json

@@ -67,12 +67,6 @@ recorded = click.option(
 named_sensor = click.argument(
     "ref", metavar="PACK.CLASS", shell_complete=completed("st2sensor.cli.commands.completion:sensors")
 )
-of_sensor = click.option(
-    "--sensor",
-    metavar="SENSOR",
-    shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
-    help="Choose those of one sensor: PACK.CLASS, or the class.",
-)
 trigger_types = completed("st2sensor.cli.commands.completion:trigger_types")
 yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 named_node = click.argument("node", shell_complete=completed("st2sensor.cli.commands.completion:nodes"))

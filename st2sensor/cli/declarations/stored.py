@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from st2sensor.cli.declarations.shared import as_json, examples, of_sensor, trigger_types, yes
+from st2sensor.cli.declarations.events import filters
+from st2sensor.cli.declarations.shared import as_json, examples, trigger_types, yes
 from st2sensor.cli.invocation import completed, runs
 
 section = click.Group("Triggers, rules and dead letters")
@@ -17,29 +16,7 @@ chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
 every = click.option("--all", "everything", is_flag=True, help="Choose all of them, without a question.")
 
 
-def filtered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose dead letters."""
-    for option in (
-        click.option(
-            "--until", metavar="TIME", help="Choose those that were dispatched before TIME; written as for --since."
-        ),
-        click.option(
-            "--since",
-            metavar="TIME",
-            help="Choose those that were dispatched at TIME or later: 2026-01-31T12:00:00Z, or 2h for two hours ago.",
-        ),
-        click.option(
-            "--trigger", metavar="TYPE", shell_complete=trigger_types, help="Choose those of one trigger or type."
-        ),
-        of_sensor,
-        click.option(
-            "--state",
-            type=click.Choice(["dead", "unrouted"]),
-            help="Choose those that cannot be published, or that no queue took.",
-        ),
-    ):
-        function = option(function)
-    return function
+filtered = filters(("dead", "unrouted"))
 
 
 @section.group(

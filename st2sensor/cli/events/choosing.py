@@ -1,35 +1,37 @@
-"""Builds filters of events from the options of `events` and `replay`."""
+"""Builds filters from the options that choose events and dead letters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
 from st2sensor.cli.text.moments import moment_of
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters, condition
 
 
-def filters_of(
-    *,
-    sensor: str | None,
-    triggers: Sequence[str],
-    trace: str | None,
-    since: str | None,
-    until: str | None,
-    where: Sequence[str],
-    states: frozenset[State],
-) -> Filters:
-    """Return the filters that options describe. Raises click.BadParameter and ConfigError.
+class Options(TypedDict):
+    """The options as a user writes them. `declarations.events.filters` adds them to a command.
 
-    :param since: a time as a user writes it; `until` likewise.
     :param where: conditions, such as `payload.disk.percent>90`.
     """
+
+    sensor: str | None
+    triggers: tuple[str, ...]
+    trace: str | None
+    since: str | None
+    until: str | None
+    where: tuple[str, ...]
+    states: tuple[str, ...]
+
+
+def filters_of(**options: Unpack[Options]) -> Filters:
+    """Return the filters that options describe. Raises click.BadParameter and ConfigError."""
     return Filters(
-        sensor=sensor or "",
-        triggers=frozenset(triggers),
-        trace_tag=trace or "",
-        since=moment_of("--since", since),
-        until=moment_of("--until", until),
-        states=states,
-        conditions=tuple(map(condition, where)),
+        sensor=options["sensor"] or "",
+        triggers=frozenset(options["triggers"]),
+        trace_tag=options["trace"] or "",
+        since=moment_of("--since", options["since"]),
+        until=moment_of("--until", options["until"]),
+        states=frozenset(map(State, options["states"])),
+        conditions=tuple(map(condition, options["where"])),
     )

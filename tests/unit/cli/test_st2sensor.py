@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Collection
 from importlib import import_module
 
@@ -103,11 +104,16 @@ def test_each_program_tells_its_version(name: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(("command", "body"), [pytest.param(*pair, id=pair[1].target) for pair in bodies()])
 def test_what_runs_a_command_takes_what_that_declares(command: click.Command, body: Body) -> None:
-    config_files, *rest = inspect.signature(resolve(body.target)).parameters.values()
+    function = resolve(body.target)
+    config_files, *rest = inspect.signature(function).parameters.values()
     assert config_files.name.removeprefix("_") == "config_files"
-    assert {parameter.kind for parameter in rest} <= {inspect.Parameter.KEYWORD_ONLY}
+    kinds, names = {parameter.kind for parameter in rest}, {parameter.name for parameter in rest}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        (unpacked,) = typing.get_args(typing.get_type_hints(function)["options"])
+        names = (names - {"options"}) | set(typing.get_type_hints(unpacked))
+    assert kinds <= {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
     assert [parameter.name for parameter in rest if parameter.default is not inspect.Parameter.empty] == []
-    assert {parameter.name for parameter in rest} == {item.name for item in command.params if item.expose_value}
+    assert names == {item.name for item in command.params if item.expose_value}
 
 
 def test_every_command_runs_something_and_every_group_has_commands() -> None:

@@ -17,6 +17,7 @@ from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.transport.base import Message
 from tests.support.servers.waiting import eventually
+from tests.unit.cli.events.test_choosing import EVERYTHING
 from tests.unit.delivery.test_held_back import Permitting, delivered, encode, of
 from tests.unit.outbox.test_outbox import entry, put
 
@@ -57,5 +58,5 @@ def test_a_dead_letter_that_cannot_be_read_hides_no_other(tmp_path: Path, capsys
     good = json.dumps({"trigger": "p.t", "payload": {"n": 1}, "trace_context": None})
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
         put(outbox, *(replace(entry(number, "wrong"), body=body) for number, body in enumerate([DEEP, "{no", good])))
-    dead_letters.list_([str(file)], sensor=None, trigger=None, since=None, until=None, state=None, json_output=True)
+    dead_letters.list_([str(file)], json_output=True, **EVERYTHING)
     assert [letter["payload"] for letter in json.loads(capsys.readouterr().out)] == [None, None, {"n": 1}]
