@@ -51,6 +51,7 @@ from st2sensor.sharing.held_leases import Unshared
 from st2sensor.storage.mongo import MongoStorage
 from st2sensor.storage.sqlite import SqliteStorage
 from st2sensor.dispatch.traffic import Traffic
+from st2sensor.errors import DatastoreUnavailable
 
 left = 0
 
@@ -105,6 +106,15 @@ class Session:
         self.future.set_exception(error)
 
 
+async def is_recovered(methods):
+    try:
+        await methods.carry_out_batches("p.S")
+    except DatastoreUnavailable:
+        # The database is slow. A sensor's next call would try again.
+        return False
+    return True
+
+
 async def main(kind, address, name, outbox, what):
     loop = asyncio.get_running_loop()
     real = SqliteStorage(Path(address)) if kind == "sqlite" else MongoStorage(address, database=name, timeout=TIMEOUT)
@@ -124,7 +134,9 @@ async def main(kind, address, name, outbox, what):
     batches = Batches(Node(), keys, calls, dispatcher, entry_of, announcer)
     methods = DatastoreMethods(Node(), keys, calls, batches, announcer)
     if what == "recover":
-        await methods.carry_out_batches("p.S")
+        async with asyncio.timeout(TIMEOUT):
+            while not await is_recovered(methods):
+                pass
     else:
         answered = loop.create_future()
         params = {

@@ -134,7 +134,9 @@ class DatabaseCalls:
         now = self._loop.time()
         for call in list(self._open):
             if call not in self._held and call.until + OVERDUE_CHECK_INTERVAL <= now:
-                self._drop(call, f"the database has not answered within {self._timeout:g} s")
+                # An impatient call still gets the time until the next check.
+                limit = call.until - call.since or OVERDUE_CHECK_INTERVAL
+                self._drop(call, f"the database has not answered within {limit:g} s")
 
     def _drop(self, call: Call, why: str) -> None:
         if call in self._held:
