@@ -497,7 +497,7 @@ def test_a_refused_type_is_told_with_the_reason(workspace: Workspace) -> None:
     assert workspace.documents("st2sensor_refusals") == []
 
 
-@pytest.mark.parametrize("serializer", ["json", "pickle"])
+@pytest.mark.parametrize("serializer", ["json", pytest.param("pickle", marks=pytest.mark.soak)])
 def test_a_serializer_that_does_not_fit_the_rules_engine_is_told(
     folder: Path, mongo_server: MongoDB, rabbit_server: RabbitMQ, serializer: str
 ) -> None:

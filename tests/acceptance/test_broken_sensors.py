@@ -145,6 +145,7 @@ def read_on_page(browser: Browser, ref: str) -> str:
     return text
 
 
+@pytest.mark.soak(minutes=3)
 def test_what_is_wrong_with_a_sensor_is_said_in_words(
     folder: Path, servers: tuple[MongoDB, RabbitMQ], browser: Browser
 ) -> None:

@@ -88,6 +88,7 @@ def publish(workspace: Workspace) -> list[tuple[int, str]]:
         return [first, *pool.map(words, others)]
 
 
+@pytest.mark.soak
 def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: RabbitMQ) -> None:
     workspace, port = Workspace(folder, database="sqlite://", messaging=alarmed.url), free_port()
     workspace.configure(f"http = 127.0.0.1:{port}\n")
@@ -115,6 +116,7 @@ def test_a_broker_with_an_alarm_is_told_and_recovers(folder: Path, alarmed: Rabb
         assert container.stop() == 0
 
 
+@pytest.mark.soak
 def test_a_silent_broker_holds_no_command_and_is_told(folder: Path) -> None:
     with closing(FakeBroker("channel", noise=True)) as broker:
         workspace = Workspace(folder, database="sqlite://", messaging=broker.url)

@@ -72,6 +72,7 @@ def wrappers_socket(workspace: Workspace) -> Path:
     return path
 
 
+@pytest.mark.soak
 def test_who_says_nothing_is_closed_on_every_socket(quiet: tuple[Workspace, int]) -> None:
     workspace, port = quiet
     control, sensors = workspace.state / "control.sock", wrappers_socket(workspace)
@@ -91,6 +92,7 @@ def test_who_says_nothing_is_closed_on_every_socket(quiet: tuple[Workspace, int]
         assert open_ones(asking) == len(asking)
 
 
+@pytest.mark.soak
 def test_a_hog_of_connections_keeps_nobody_from_working(quiet: tuple[Workspace, int]) -> None:
     workspace, port = quiet
     control, sensors = workspace.state / "control.sock", wrappers_socket(workspace)
@@ -109,6 +111,7 @@ def test_a_hog_of_connections_keeps_nobody_from_working(quiet: tuple[Workspace, 
         eventually("another sensor runs", lambda: workspace.run(*command).stdout.count("running") == 2)
 
 
+@pytest.mark.soak
 def test_who_says_nothing_to_the_webhook_port_is_closed(embedded: Workspace) -> None:
     endpoint = Endpoint(embedded, "timeout = 2")
     endpoint.ask_for("hook")

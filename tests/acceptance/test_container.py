@@ -244,6 +244,7 @@ def test_one_sensor_alone_ends_the_container_with_its_exit_code(workspace: Works
     eventually("both exits are announced", lambda: {("Exits", 3), ("Ends", 0)} <= exits())
 
 
+@pytest.mark.soak
 def test_a_sensor_that_also_runs_in_another_container_is_told_in_both_logs(embedded: Workspace) -> None:
     add_sleepers(embedded, 2)
     embedded.reload_well()

@@ -181,7 +181,7 @@ GIVES_UP = 3
 """Seconds after which a call gives up."""
 
 
-@pytest.mark.parametrize("how", ["stopped", "hanging"])
+@pytest.mark.parametrize("how", ["stopped", pytest.param("hanging", marks=pytest.mark.soak)])
 def test_a_database_that_is_away_is_waited_for_and_is_never_none(
     folder: Path, tmp_path: Path, how: str, rabbit_server: Any
 ) -> None:
@@ -222,6 +222,7 @@ def test_a_database_that_is_away_is_waited_for_and_is_never_none(
         server.stop()
 
 
+@pytest.mark.soak
 def test_a_sensor_that_waits_for_the_database_stops_when_it_is_asked_to(folder: Path, tmp_path: Path) -> None:
     server = own_server(tmp_path)
     server.start()
@@ -456,6 +457,7 @@ def test_what_is_shown_is_what_is_stored(embedded: Workspace) -> None:
         assert "host:100:x :warning: [bold]" in shown.stdout
 
 
+@pytest.mark.soak
 def test_an_answer_that_is_too_long_is_refused(embedded: Workspace) -> None:
     body = """
     service = self.sensor_service

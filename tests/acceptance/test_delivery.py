@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import missing
-from tests.plugins.patience import FACTOR, LATER
+from tests.plugins.patience import LATER
 from tests.support.servers import rabbitmq
 from tests.support.servers.certificate import make_certificate
 from tests.support.servers.mongodb import MongoDB
@@ -111,9 +110,8 @@ def test_the_broker_is_killed_again_and_again_in_the_middle_of_a_stream(
     stream.check(running)
 
 
-@pytest.mark.parametrize(
-    "heartbeat", [math.ceil(min(2 * FACTOR, 10)), pytest.param(60, marks=pytest.mark.soak(minutes=4), id="usual")]
-)
+@pytest.mark.soak(minutes=4)
+@pytest.mark.parametrize("heartbeat", [pytest.param(60, id="usual")])
 def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_server: MongoDB, heartbeat: int) -> None:
     proxy = Proxy(running.port)
     url = f"amqp://guest:guest@127.0.0.1:{proxy.port}//?heartbeat={heartbeat}"
@@ -136,6 +134,7 @@ def test_packets_to_the_broker_vanish(folder: Path, running: RabbitMQ, mongo_ser
         proxy.close()
 
 
+@pytest.mark.soak
 def test_the_broker_runs_out_of_memory_for_a_while(workspace: Workspace, running: RabbitMQ) -> None:
     stream = Stream(workspace)
     container = workspace.start()

@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.acceptance.test_overrides import override
 from tests.acceptance.test_status import Page, sample
 from tests.plugins.patience import LATER
@@ -96,6 +98,7 @@ def emitted(workspace: Workspace, trigger: str) -> list[str]:
     return sorted(event["payload"]["sensor"] for event in command(workspace, "events", "--trigger", trigger, "--json"))
 
 
+@pytest.mark.soak
 def test_sensors_that_fail_without_a_word_are_reported_once_across_a_restart(embedded: Workspace) -> None:
     page = Page(embedded)
     codes = {"Revoked": REVOKED, "Swallows": SWALLOWS, "Frozen": FROZEN, "Hangs": HANGS, "Raises": RAISES, "Well": WELL}

@@ -135,17 +135,8 @@ def wait_shared_out(fleet: Fleet) -> None:
     fleet.wait_until_all_count()
 
 
-SOME = ["no way to db and mq"]
-"""What was accepted before it arrives late, and has to be marked."""
-
-
-@pytest.mark.parametrize(
-    "faults",
-    [
-        pytest.param([fault for fault in FAULTS if fault.name in SOME], id="one kind"),
-        pytest.param(FAULTS, marks=pytest.mark.soak(minutes=4), id="every kind"),
-    ],
-)
+@pytest.mark.soak(minutes=4)
+@pytest.mark.parametrize("faults", [pytest.param(FAULTS, id="every kind")])
 def test_a_fault_is_survived_without_a_loss_a_repeat_or_two_holders(
     folder: Path, servers: Servers, faults: list[Fault]
 ) -> None:

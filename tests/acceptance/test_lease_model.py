@@ -16,7 +16,7 @@ MODEL = Path(__file__).parents[1] / "model" / "lease.pml"
 SOUND = [
     pytest.param(["LIVES=3", "FENCES=2", "KEEPS"], id="containers that come again", marks=pytest.mark.soak(minutes=6)),
     pytest.param(["LIVES=2", "FENCES=3"], id="a lease that is released", marks=pytest.mark.soak(minutes=6)),
-    pytest.param(["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"], id="batches"),
+    pytest.param(["LIVES=2", "FENCES=2", "BATCHES=2", "KEEPS"], id="batches", marks=pytest.mark.soak),
     pytest.param(["LIVES=2", "FENCES=2", "KEEPS", "PAUSES"], id="pauses that boot clocks miss", marks=pytest.mark.soak),
     pytest.param(["LIVES=2", "FENCES=2", "KEEPS", "TWINS"], id="two with one memory", marks=pytest.mark.soak),
     pytest.param(

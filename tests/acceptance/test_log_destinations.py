@@ -107,6 +107,7 @@ def test_a_container_whose_stderr_accepts_nothing_works_and_ends(
         assert_it_works_and_ends(talking, process)
 
 
+@pytest.mark.soak
 def test_another_destination_gets_the_whole_log_meanwhile(talking: Workspace, full_pipe: tuple[int, int]) -> None:
     (talking.folder / "logging.conf").write_text(LOGGING)
     talking.configure("logging = logging.conf")
@@ -118,6 +119,7 @@ def test_another_destination_gets_the_whole_log_meanwhile(talking: Workspace, fu
     assert log.count("a line xxx") >= 10
 
 
+@pytest.mark.soak
 def test_a_destination_that_accepts_again_gets_what_has_waited(talking: Workspace, full_pipe: tuple[int, int]) -> None:
     reading, writing = full_pipe
     with started(talking, writing) as process:

@@ -142,6 +142,7 @@ def follow_section(title: str, site: Installation) -> None:
         follow(section, step, site)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(BOOTED.exists(), reason="systemd runs here, and st2ctl asks it for what is installed")
 def test_the_way_over_side_by_side_and_back_is_as_shown(site: Installation) -> None:
     left = site.documents()

@@ -115,6 +115,7 @@ def broken_documents(collection: str, document: dict[str, Any], field: str) -> I
     yield RawBSONDocument(far[:place] + b"\x09" + far[place + 1 :])
 
 
+@pytest.mark.soak
 def test_hundreds_of_odd_documents_harm_nobody_else(with_database: Workspace, database: Docs) -> None:
     with_database.add_sensor("p", "Healthy", POLLS.format("Healthy"), poll_interval=0.2, trigger_types=SEEN)
     with_database.reload_well()

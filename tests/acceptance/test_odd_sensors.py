@@ -226,6 +226,7 @@ def test_a_poisonous_dispatch_harms_nobody_else(embedded: Workspace) -> None:
     container.wait_for_log("trigger p.caf\\udce9 is not registered")
 
 
+@pytest.mark.soak
 def test_the_file_watch_loses_no_line_over_stops_in_the_middle_of_a_burst(embedded: Workspace) -> None:
     watched = embedded.folder / "app.log"
     watched.touch()
@@ -283,6 +284,7 @@ def watching(folder: Path, mongo_server: MongoDB) -> Iterator[tuple[Workspace, M
         server.stop()
 
 
+@pytest.mark.soak
 def test_the_file_watch_does_not_wait_for_a_datastore_that_is_away(watching: tuple[Workspace, MongoDB, Path]) -> None:
     workspace, server, watched = watching
     # All that waits for the datastore would wait for longer than this test does.
@@ -297,6 +299,7 @@ def test_the_file_watch_does_not_wait_for_a_datastore_that_is_away(watching: tup
     assert "positions cannot be kept" not in container.log
 
 
+@pytest.mark.soak
 def test_the_file_watch_goes_on_after_its_datastore_was_away(watching: tuple[Workspace, MongoDB, Path]) -> None:
     workspace, server, watched = watching
     workspace.configure("[datastore]\ntimeout = 0.5")

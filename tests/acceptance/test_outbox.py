@@ -42,8 +42,14 @@ def workspace(folder: Path, rabbit_server: RabbitMQ, mongo_server: MongoDB) -> I
     found.close()
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
-@pytest.mark.parametrize("durability", ["full", "process"])
+@pytest.mark.parametrize(
+    ("durability", "times"),
+    [
+        ("full", 2),
+        pytest.param("full", 10, marks=pytest.mark.soak(minutes=2)),
+        pytest.param("process", 10, marks=pytest.mark.soak(minutes=2)),
+    ],
+)
 def test_the_container_is_killed_again_and_again_in_the_middle_of_a_stream(
     workspace: Workspace, rabbit_server: RabbitMQ, durability: str, times: int
 ) -> None:
@@ -73,7 +79,8 @@ def test_the_sensor_is_killed_in_the_middle_of_a_stream(workspace: Workspace, ra
     stream.check(rabbit_server)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(6000, marks=pytest.mark.soak(minutes=2), id="for a minute")])
+@pytest.mark.soak(minutes=2)
+@pytest.mark.parametrize("count", [pytest.param(6000, id="for a minute")])
 def test_mongodb_is_away_and_a_sensor_dies_meanwhile(folder: Path, rabbit_server: RabbitMQ, count: int) -> None:
     if mongodb.executable() is None:
         missing("no mongod: install tests/requirements.txt, or put a mongod on PATH")
@@ -220,6 +227,7 @@ def test_with_routing_key_trigger_a_consumer_binds_to_just_what_it_wants(
         assert channel.queue_declare(queue, passive=True).method.message_count == 0
 
 
+@pytest.mark.soak
 def test_a_routing_key_that_the_broker_refuses_holds_back_its_own_triggers_alone(
     folder: Path, rabbit_server: RabbitMQ, mongo_server: MongoDB
 ) -> None:
@@ -302,6 +310,7 @@ def test_an_outbox_that_is_deleted_under_the_container_comes_back(folder: Path, 
 GREEDY = 32
 
 
+@pytest.mark.soak
 def test_a_sensor_in_a_tight_loop_does_not_starve_the_others(workspace: Workspace, rabbit_server: RabbitMQ) -> None:
     counts = workspace.folder / "greedy"
     counts.mkdir()
@@ -609,8 +618,10 @@ def test_a_daemon_delivers_what_a_container_of_one_sensor_left_behind(
 
 @pytest.mark.parametrize(
     ("backlog", "size"),
-    [(12_000, 3000), pytest.param(360_000, 200, marks=pytest.mark.soak(minutes=8), id="one hour's worth")],
-    ids=["a minute's worth", None],
+    [
+        pytest.param(12_000, 3000, marks=pytest.mark.soak, id="a minute's worth"),
+        pytest.param(360_000, 200, marks=pytest.mark.soak(minutes=8), id="one hour's worth"),
+    ],
 )
 def test_a_backlog_drains_in_order_with_flat_memory(
     workspace: Workspace, rabbit_server: RabbitMQ, backlog: int, size: int

@@ -191,6 +191,7 @@ def test_a_changed_datastore_key_is_picked_up_by_a_reload_and_by_those_alone_who
     assert container.log.count("q.T started") == 1
 
 
+@pytest.mark.soak
 def test_while_the_database_is_away_a_sensor_starts_again_with_what_was_last_seen(folder: Path) -> None:
     server = MongoDB(folder)
     server.start()
@@ -236,13 +237,14 @@ def test_an_expression_that_python_stumbles_over_harms_its_own_pack_alone(embedd
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("{{ 'x' | center(10000000000) }}", "took more than 512,000,000 bytes of memory"),
-        (
+        pytest.param("{{ 'x' | center(10000000000) }}", "took more than 512,000,000 bytes of memory", id="memory"),
+        pytest.param(
             "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}x",
             "the expressions take more than 5 s",
+            id="time",
+            marks=pytest.mark.soak,
         ),
     ],
-    ids=["memory", "time"],
 )
 def test_an_expression_that_takes_too_much_harms_its_own_pack_alone(
     embedded: Workspace, expression: str, reason: str

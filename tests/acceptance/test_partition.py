@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.plugins.patience import SOON
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Workspace
@@ -32,6 +34,7 @@ def add_sensors(workspace: Workspace, count: int) -> None:
     workspace.reload_well()
 
 
+@pytest.mark.soak
 def test_hash_ranges_give_each_sensor_to_one_container(served: Workspace) -> None:
     add_sensors(served, len(NAMES))
     ranges = ("MIN..1500000000", "1500000000..3000000000", "3000000000..MAX")

@@ -96,6 +96,7 @@ def test_a_rotated_secret_restarts_only_the_sensors_that_use_it(
         )
 
 
+@pytest.mark.soak
 def test_a_sensor_waits_for_a_vault_that_is_sealed_and_starts_when_it_is_not(
     workspace: Workspace, vault: Vault, tmp_path: Path
 ) -> None:

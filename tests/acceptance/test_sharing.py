@@ -185,6 +185,7 @@ def test_one_that_starts_again_after_a_kill_has_its_sensors_back_before_its_leas
     nodes.check()
 
 
+@pytest.mark.soak
 def test_a_paused_container_s_sensors_are_killed_before_another_one_runs_them(nodes: Nodes) -> None:
     listener = nodes.workspace.listen()
     one, two = nodes.share_out("one", "two")
@@ -272,6 +273,7 @@ def own_mongo(tmp_path: Path) -> Iterator[MongoDB]:
     server.stop()
 
 
+@pytest.mark.soak
 def test_while_the_database_is_away_sensors_run_as_long_as_their_lease_and_then_stop(
     folder: Path, own_mongo: MongoDB, rabbit_server: RabbitMQ
 ) -> None:

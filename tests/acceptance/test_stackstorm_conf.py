@@ -57,6 +57,7 @@ def mongod() -> None:
         missing("no mongod")
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("mongod")
 def test_mongodb_is_spoken_to_by_tls_and_with_a_login(folder: Path) -> None:
     key, certificate = make_certificate(folder)
@@ -108,6 +109,7 @@ def test_mongodb_is_spoken_to_by_tls_and_with_a_login(folder: Path) -> None:
         server.stop()
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("mongod")
 def test_a_replica_set_is_found_by_a_uri_that_names_the_database(folder: Path) -> None:
     server = MongoDB(folder, "--replSet", "rs")

@@ -287,6 +287,7 @@ def test_the_page_shows_what_happens(embedded: Workspace, browser: Browser) -> N
     assert [item for item in browser.complaints() if "ERR_" not in item] == []
 
 
+@pytest.mark.soak
 def test_the_page_is_used_by_keyboard_search_and_filters(embedded: Workspace, browser: Browser) -> None:
     page = Page(embedded, "restart_delay = 100000\nrestart_delay_max = 100000\n")
     container = started(embedded)
@@ -366,6 +367,7 @@ def sorted_by(browser: Browser) -> dict[str, str]:
     return dict(browser.driver.execute_script(script))
 
 
+@pytest.mark.soak
 def test_on_a_phone_the_state_comes_first_and_the_header_stays(embedded: Workspace, browser: Browser) -> None:
     page = Page(embedded)
     add_many(embedded, enabled=0)
@@ -390,6 +392,7 @@ def test_on_a_phone_the_state_comes_first_and_the_header_stays(embedded: Workspa
     assert container.stop() == 0
 
 
+@pytest.mark.soak
 def test_the_last_hour_is_drawn(embedded: Workspace, browser: Browser) -> None:
     page = Page(embedded, "failing_after = 100\n")
     container = started(embedded)
@@ -405,7 +408,8 @@ def test_the_last_hour_is_drawn(embedded: Workspace, browser: Browser) -> None:
     assert container.stop() == 0
 
 
-@pytest.mark.parametrize("sensors", [10, pytest.param(200, marks=pytest.mark.soak(minutes=2))])
+@pytest.mark.soak(minutes=2)
+@pytest.mark.parametrize("sensors", [200])
 def test_the_stream_of_the_page_is_bounded(embedded: Workspace, sensors: int) -> None:
     page = Page(embedded, "changes_at_once = 100\n")
     code = COUNTS.replace('else "no"', "else 0")
@@ -461,7 +465,8 @@ def add_many(workspace: Workspace, *, enabled: int) -> None:
             )
 
 
-@pytest.mark.parametrize("running", [100, pytest.param(MANY, marks=pytest.mark.soak(minutes=2))])
+@pytest.mark.soak(minutes=2)
+@pytest.mark.parametrize("running", [MANY])
 def test_the_page_works_with_a_thousand_sensors(embedded: Workspace, browser: Browser, running: int) -> None:
     page = Page(embedded, "changes_at_once = 100\n")
     add_many(embedded, enabled=running)

@@ -220,7 +220,13 @@ def test_a_stop_reaches_sensors_in_every_state_at_once(embedded: Workspace) -> N
     assert_all_were_cleaned_up(container, *SENSORS, "Neighbour")
 
 
-@pytest.mark.parametrize("name", ["Dispatches", "InAThread", "InAFork", "Frozen", "SwallowsAll"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Dispatches",
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("InAThread", "InAFork", "Frozen", "SwallowsAll")),
+    ],
+)
 def test_a_restart_reaches_a_sensor_that_waits_and_nothing_of_it_is_sent_later(embedded: Workspace, name: str) -> None:
     without_broker(embedded, f"stop_timeout = {SOON:g}")
     add_hostile(embedded, *{"Dispatches", name})
@@ -244,6 +250,7 @@ def waiting(state: Path) -> list[str]:
         return [str(row[0]) for row in connection.execute("SELECT message_id FROM outbox ORDER BY id")]
 
 
+@pytest.mark.soak
 @pytest.mark.mongodb
 def test_a_stop_reaches_sensors_whose_database_does_not_answer(folder: Path, mongo_server: MongoDB) -> None:
     proxy = Proxy(mongo_server.port)

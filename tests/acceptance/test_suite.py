@@ -47,6 +47,7 @@ def test_the_order_of_the_soak_is_that_of_the_commit() -> None:
     assert order("a1b2c3") != order("d4e5f6") != cases
 
 
+@pytest.mark.soak
 def test_a_soak_starts_only_the_cases_that_fit_into_its_minutes(tmp_path: Path) -> None:
     (tmp_path / "test_cases.py").write_text(
         "import pytest\n"
@@ -61,6 +62,7 @@ def test_a_soak_starts_only_the_cases_that_fit_into_its_minutes(tmp_path: Path) 
     assert "MINUTES=N" in printed
 
 
+@pytest.mark.soak
 def test_a_red_test_shows_its_containers_its_outbox_and_its_servers(tmp_path: Path) -> None:
     (tmp_path / "test_red.py").write_text(
         "from tests.support.servers.mongodb import MongoDB\n"

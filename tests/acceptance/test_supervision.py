@@ -183,6 +183,7 @@ def test_titles_tell_the_sensor(embedded: Workspace) -> None:
     assert len(container.wrappers()) == 2
 
 
+@pytest.mark.soak
 def test_no_moment_of_a_zygotes_death_loses_a_sensor(embedded: Workspace) -> None:
     embedded.configure(AT_ONCE)
     names = [f"Mayfly{number}" for number in range(6)]
@@ -199,6 +200,7 @@ def test_no_moment_of_a_zygotes_death_loses_a_sensor(embedded: Workspace) -> Non
     assert "finished with" not in container.log
 
 
+@pytest.mark.soak
 def test_a_wrapper_that_is_faster_than_the_news_of_it_is_not_refused(embedded: Workspace) -> None:
     embedded.configure(AT_ONCE)
     for number in range(20):
@@ -514,6 +516,7 @@ def test_cleanup_is_called_in_whatever_a_sensor_does(embedded: Workspace, name: 
     assert "killed" not in container.log
 
 
+@pytest.mark.soak
 def test_a_changed_mass_of_sensors_restarts_in_turns(embedded: Workspace) -> None:
     embedded.configure(f"changes_at_once = 2\n{PATIENT}")
     for number in range(6):
@@ -889,8 +892,8 @@ class {name}(Sensor):
     ("choice", "expected"),
     [
         ("auto", {"Plain": False, "Direct": True, "Nested": True}),
-        ("always", {"Plain": True, "Direct": True, "Nested": True}),
-        ("never", {"Plain": False, "Direct": False, "Nested": False}),
+        pytest.param("always", {"Plain": True, "Direct": True, "Nested": True}, marks=pytest.mark.soak),
+        pytest.param("never", {"Plain": False, "Direct": False, "Nested": False}, marks=pytest.mark.soak),
     ],
 )
 def test_eventlet_patches_first_where_it_is_wanted(embedded: Workspace, choice: str, expected: dict[str, bool]) -> None:

@@ -267,6 +267,7 @@ def holder(containers: dict[str, Container]) -> str:
     return next((name for name, container in containers.items() if SENSOR in container.wrappers()), "")
 
 
+@pytest.mark.soak
 def test_a_takeover_fires_no_time_twice_and_leaves_none_out(served: Workspace) -> None:
     enable(served)
     listener = served.listen()

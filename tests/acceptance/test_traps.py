@@ -287,6 +287,7 @@ class Schemas(Sensor):
 """
 
 
+@pytest.mark.soak
 def test_real_packs_traps_trip_nobody(embedded: Workspace, running: tuple[Container, Listener], port: int) -> None:
     container, listener = running
     for pack, payload in EXPECTED.items():

@@ -119,6 +119,7 @@ def test_a_pack_with_requirements_needs_its_virtualenv_and_a_reload_makes_it(emb
     assert container.log.count("q.Idle started") == 1
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("quick")
 def test_a_virtualenv_that_cannot_be_made_says_what_pip_said_and_leaves_what_was_there(embedded: Workspace) -> None:
     add_uses(embedded)

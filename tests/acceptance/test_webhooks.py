@@ -389,6 +389,7 @@ def test_a_stop_answers_what_was_asked(site: tuple[Endpoint, Container]) -> None
         endpoint.post("deploy")
 
 
+@pytest.mark.soak
 def test_keys_are_checked_while_every_dispatch_waits_for_room(embedded: Workspace) -> None:
     embedded.messaging = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
     endpoint = Endpoint(embedded, "require_key = always\n[outbox]\nmax_size = 1")

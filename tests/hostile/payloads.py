@@ -12,7 +12,6 @@ PAYLOADS = [
         schema={"properties": {"s": {"type": "string", "pattern": "^(a+)+$"}}},
         code=dispatching(f"{{'s': 'a' * 60 + '!', 'password': '{SECRET}'}}"),
         said=TOO_LONG,
-        quick=True,
     ),
     Case(
         name="a catastrophic name of properties",
