@@ -10,12 +10,18 @@ LIMITED = {"run_as": "nobody", "processes": 60}
 
 PROCESSES = [
     Case(name="it ends at once", code=running("os._exit(3)"), said="starts again", quick=True),
-    Case(name="it dies of a segmentation fault", code=running("import ctypes\nctypes.string_at(0)"), said="SIGSEGV"),
+    Case(
+        name="it dies of a segmentation fault",
+        code=running("import ctypes\nctypes.string_at(0)"),
+        said="SIGSEGV",
+        quick=True,
+    ),
     Case(
         name="it calls itself without end",
         code=running("sys.setrecursionlimit(10**9)\ndef again(n):\n    return again(n + 1) + 1\nagain(0)", "sys"),
         overrides={"memory": "120M"},
         said="starts again|RecursionError",
+        quick=True,
     ),
     Case(name="it stops itself", code=running("os.kill(0, 19)", "os"), quick=True),
     Case(name="it stops itself alone", code=running("os.kill(os.getpid(), 19)\ntime.sleep(1000)")),
