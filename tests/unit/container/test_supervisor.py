@@ -428,9 +428,11 @@ def test_limits_and_private_sensors_are_passed_on() -> None:
         world = World()
         limited = Overrides(limits={"rate": "1/s"}, payloads="none")
         await world.run(lambda: world.learn(REF, overrides=limited), world.node.children.kill_all)
-        assert (world.limited, world.private) == ([REF], {REF})
+        assert world.limited == [REF]
+        assert world.private == frozenset({REF})
         world.learn(REF, overrides=Overrides(payloads="full"))
-        assert (world.limited, world.private) == ([], set())
+        assert world.limited == []
+        assert world.private == frozenset()
 
     run_in_virtual_time(main())
 

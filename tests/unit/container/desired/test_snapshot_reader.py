@@ -29,15 +29,14 @@ def reader_of(storage: Storage, path: Path, own: str = "p.S p.T") -> SnapshotRea
 
 def test_what_was_read_is_kept_in_a_file_that_needs_no_database(storage: SqliteStorage, tmp_path: Path) -> None:
     reader = reader_of(storage, tmp_path / "snapshot.json")
-    assert not reader.is_prepared
     assert reader.saved() is None
     reader.read()
     storage.put(SENSOR)
     storage.put_batch(Batch(id="b", sensor="p.S", name="n", expected=None, value="v", events=()))
     found = reader.read()
     assert reader.is_prepared
-    assert found.own == {"p.S"}
-    assert found.batches == {"p.S"}
+    assert found.own == frozenset({"p.S"})
+    assert found.batches == frozenset({"p.S"})
     assert reader_of(storage, tmp_path / "snapshot.json").saved() == found
 
 
@@ -46,7 +45,8 @@ def test_sensors_of_other_nodes_are_not_its_own(storage: SqliteStorage, tmp_path
     storage.prepare()
     storage.put(SENSOR)
     found = reader.read()
-    assert (found.own, found.sensors.keys()) == (frozenset(), {"p.S"})
+    assert found.own == frozenset()
+    assert found.sensors.keys() == {"p.S"}
 
 
 def test_the_file_is_written_only_when_something_has_changed(storage: SqliteStorage, tmp_path: Path) -> None:
