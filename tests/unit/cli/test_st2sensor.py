@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import pkgutil
 import re
 import subprocess
@@ -72,9 +73,13 @@ NOT_TO_LOOK = LIBRARIES | {
 
 
 def loaded(code: str, among: Collection[str]) -> list[str]:
-    """Return which of some modules and packages a fresh interpreter has loaded after running some code."""
+    """Return which of some modules and packages a fresh interpreter has loaded after running some code.
+
+    The interpreter is not measured for coverage, which loads modules of its own.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     told = f"import json, sys\n{code}\nprint()\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     modules: list[str] = json.loads(done.stdout.splitlines()[-1])
     return [name for name in modules if any(f"{name}.".startswith(f"{package}.") for package in among)]

@@ -67,6 +67,68 @@ def test_a_schema_that_cannot_be_applied_is_a_violation_not_an_exception(declare
     assert violation(declared, "text")
 
 
+def test_references_within_the_document_are_followed_and_dangling_ones_are_named() -> None:
+    declared = {
+        "definitions": {"number": {"type": "integer"}},
+        "properties": {"n": {"allOf": [{"$ref": "#/definitions/number"}]}},
+        "required": ["n"],
+    }
+    assert dialect.check(declared) is None
+    assert violation(declared, {"n": 1}) is None
+    assert violation(declared, {"n": "x"}) == "n: 'x' is not of type 'integer'"
+    declared["properties"] = {"n": {"allOf": [{"type": "string"}, {"$ref": "#/definitions/text"}]}}
+    told = "$ref: the schema has no #/definitions/text, and references to other documents are not followed"
+    assert dialect.check(declared) == told
+
+
+def test_what_looks_like_a_reference_among_values_is_none() -> None:
+    assert dialect.check({"default": {"$ref": "#/nowhere"}, "enum": [{"$ref": "#/nowhere"}]}) is None
+    assert dialect.check({"properties": {"$ref": {"type": "string"}}}) is None
+
+
+def test_of_several_mistakes_in_a_schema_the_same_one_is_always_told() -> None:
+    declared = {"properties": {"b": {"type": "nonsense"}, "a": {"type": "nonsense"}}}
+    assert str(dialect.check(declared)).startswith("properties.a.type.0: ")
+
+
+def test_a_schema_that_contains_itself_is_none() -> None:
+    declared: dict[str, Any] = {}
+    declared["not"] = declared
+    assert str(dialect.check(declared)).startswith("not a schema: ")
+
+
+def test_the_schema_of_schemas_is_known_without_a_download() -> None:
+    declared = {"$ref": "http://json-schema.org/draft-04/schema#"}
+    assert violation(declared, {"type": "integer"}) is None
+    assert violation(declared, {"type": 5}) is not None
+
+
+def test_a_payload_that_fits_is_not_changed_and_never_reaches_the_slow_validator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reached(*_: object) -> None:
+        raise AssertionError("the slow validator was asked")
+
+    monkeypatch.setattr("jsonschema.exceptions.best_match", reached)
+    payload: dict[str, Any] = {}
+    assert violation({"properties": {"n": {"type": "integer", "default": 1}}}, payload) is None
+    assert payload == {}
+
+
+@pytest.mark.parametrize("validator", ["_fast", "_judge"])
+def test_a_lack_of_memory_is_no_violation(validator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Exhausted:
+        def __call__(self, _: Any) -> None:
+            raise MemoryError
+
+        iter_errors = __call__
+
+    prepared = dialect.Compiled({"type": "integer"})
+    monkeypatch.setattr(prepared, validator, Exhausted())
+    with pytest.raises(MemoryError):
+        prepared.violation("no integer")
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
@@ -143,3 +205,4 @@ def test_every_violation_is_told_with_place_and_keyword() -> None:
         (("n",), "type"),
     ]
     assert dialect.violations({"type": "nonsense"}, {}) == []
+    assert dialect.violations({"pattern": "("}, "text") == []

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from st2sensor.schemas.dialect import Compiled
-from st2sensor.schemas.objection import LONGEST
+from st2sensor.schemas.objection import LONGEST, LONGEST_NAME, bounded, path, short
 from tests.plugins.examples import examples
 from tests.unit.schemas.test_dialect import SCHEMAS
 
@@ -27,6 +27,16 @@ SECRET = "s3cr3t-value"
             "n: does not match the pattern ^x",
         ),
         ({"additionalProperties": False}, {"k": SECRET}, "has property k, which the schema lacks"),
+        (
+            {"additionalProperties": False, "properties": {"n": {}}},
+            {"n": 1, "a": 1, "b": 2, "c": 3},
+            "has properties a, b, c, which the schema lacks",
+        ),
+        (
+            {"additionalProperties": False},
+            {"a": 1, "b": 2, "c": 3, "d": 4},
+            "has properties a, b, c and 1 more, which the schema lacks",
+        ),
         ({"properties": {"n": {"maximum": 5}}, "required": ["n"]}, {"n": 7331}, "n: is more than 5"),
         (
             {"properties": {"n": {"items": {"type": "string"}}}},
@@ -57,6 +67,15 @@ def test_a_reason_is_short_whatever_the_payload_is() -> None:
         assert found is not None
         assert len(found) <= LONGEST
         assert "\n" not in found
+
+
+def test_what_just_fits_is_not_cut() -> None:
+    assert path("abcdef") == "a.b.c.d.e.f"
+    assert path("abcdefg") == "a.b.c.....e.f.g"
+    assert bounded("x" * LONGEST) == "x" * LONGEST
+    assert bounded("x" * (LONGEST + 1)) == "x" * (LONGEST - 3) + "..."
+    assert short("x" * LONGEST_NAME) == "x" * LONGEST_NAME
+    assert short("x" * (LONGEST_NAME + 1)) == "x" * (LONGEST_NAME - 3) + "..."
 
 
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))

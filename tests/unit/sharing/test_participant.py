@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from st2sensor.errors import LeaseLost, StorageUnavailable
-from st2sensor.models import Member, Renewal
+from st2sensor.models import Lease, Member, Renewal
 from st2sensor.sharing.clocks import Moment
 from st2sensor.sharing.held_leases import HeldLeases
 from st2sensor.sharing.identity import Identity
@@ -17,6 +18,8 @@ from st2sensor.sharing.participant import Participant, TurnInput, TurnResult
 from st2sensor.sharing.times import times_of
 from st2sensor.storage.sqlite import SqliteLeases
 from st2sensor.storage.sqlite.connection import Connection
+
+T = TypeVar("T")
 
 LEASE = 12.0
 TIMES = times_of(LEASE)
@@ -30,6 +33,34 @@ class Away(SqliteLeases):
 
     loses_answer = False
     """Whether the next renewal is carried out, but not answered."""
+
+    loses_change = False
+    """Whether the next taking or release of leases is carried out, but not answered."""
+
+    reads = 0
+    """Number of times that all leases were read."""
+
+    def leases(self, holder: str | None = None) -> list[Lease]:
+        self.reads += holder is None
+        return super().leases(holder)
+
+    def free(self, dead: Collection[str]) -> list[Lease]:
+        reads = self.reads
+        found = super().free(dead)
+        self.reads = reads
+        return found
+
+    def take(self, due: Sequence[Lease], member: str) -> list[Lease]:
+        return self._answer(super().take(due, member))
+
+    def release(self, fences: Mapping[str, int], member: str) -> None:
+        self._answer(super().release(fences, member))
+
+    def _answer(self, answer: T) -> T:
+        if self.loses_change:
+            self.loses_change = False
+            raise StorageUnavailable("away", uncertain=True)
+        return answer
 
     def renew(self, member: str, renewal: Renewal) -> bool:
         if self.is_away:
@@ -134,6 +165,98 @@ def test_a_container_alone_takes_everything_at_once(world: World) -> None:
     one = world.node("one")
     one.turn()
     assert one.running == WANTED.keys()
+
+
+def test_a_newcomer_sees_at_once_who_holds_the_sensors(world: World) -> None:
+    world.node("one").turn()
+    view = world.node("two").turn({})
+    assert view.leases.keys() == WANTED.keys()
+    assert (view.takeovers, view.moves, view.losses) == (0, 0, 0)
+
+
+def test_all_leases_are_read_once_in_a_lease_time_and_when_members_or_sensors_are_new(world: World) -> None:
+    one = world.node("one")
+    world.turns(one)
+    before = one.leases.reads
+    world.turns(one, seconds=3.5 * LEASE)
+    assert one.leases.reads - before == 3
+    before = one.leases.reads
+    one.turn({**WANTED, "p.New": ()})
+    assert one.leases.reads - before == 1
+    assert "p.New" in held(one)
+    world.node("two").turn({})
+    one.turn()
+    assert one.leases.reads - before == 2
+
+
+def test_sensors_that_were_taken_without_an_answer_are_held_in_the_next_turn(world: World) -> None:
+    one = world.node("one")
+    one.turn({})
+    one.leases.loses_change = True
+    with pytest.raises(StorageUnavailable):
+        one.turn({"p.S": ()})
+    assert not held(one)
+    takes: list[object] = []
+    one.leases.take = lambda due, _: takes.append(due) or []  # type: ignore[assignment, func-returns-value, method-assign]
+    one.turn({"p.S": ()})
+    assert one.holdings.fences == {"p.S": 1}
+    assert takes == []
+
+
+def test_a_release_without_an_answer_is_not_used_again_and_repeated_only_if_it_was_not_made(world: World) -> None:
+    one = world.node("one")
+    one.turn({"p.S": ()})
+    one.running = set()
+    one.leases.loses_change = True
+    with pytest.raises(StorageUnavailable):
+        one.turn({})
+    assert not held(one)
+    released: list[object] = []
+    one.leases.release = lambda fences, _: released.append(dict(fences))  # type: ignore[assignment, method-assign]
+    one.turn({})
+    assert released == []
+    del one.leases.release
+    # This time it is not made, and must be.
+    one.turn({"p.S": ()})
+    assert one.holdings.fences == {"p.S": 2}
+    one.running = set()
+
+    def fail(fences: Mapping[str, int], _: str) -> None:
+        released.append(dict(fences))
+        raise StorageUnavailable("away")
+
+    one.leases.release = fail  # type: ignore[assignment, method-assign]
+    with pytest.raises(StorageUnavailable):
+        one.turn({})
+    del one.leases.release
+    one.turn({"p.Other": ()})
+    assert one.holdings.fences == {"p.Other": 1}
+    assert [lease.holder for lease in one.leases.leases() if lease.sensor == "p.S"] == [None]
+    assert released == [{"p.S": 2}]
+
+
+def test_a_lease_that_is_gone_from_the_database_is_not_held_any_longer(world: World) -> None:
+    one = world.node("one")
+    one.turn({"p.S": ()})
+    (member,) = one.view.members
+    one.leases.release({"p.S": 1}, member.id)
+    one.stubborn = {"p.S"}
+    world.now += LEASE * 0.5
+    one.turn({})
+    world.now += LEASE * 0.5
+    one.turn({})
+    assert not held(one)
+
+
+def test_the_sensors_of_a_dead_member_are_taken_in_the_turn_that_finds_it_dead(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    one.turn()
+    two.turn()
+    while not any(member.dead for member in two.view.members):
+        world.now += TIMES.tick
+        two.turn()
+    assert held(two) == WANTED.keys()
+    assert two.view.takeovers == len(WANTED)
 
 
 def test_two_that_start_together_share_without_a_move(world: World) -> None:
@@ -413,6 +536,7 @@ def test_of_two_of_one_name_one_takes_everything_and_both_say_so(
     world.turns(one, namesake, seconds=3 * LEASE)
     assert {len(held(one)), len(held(namesake))} == {0, len(WANTED)}
     assert "another container, on host h1, uses the same node name one, so one of them gets no sensors" in caplog.text
+    assert caplog.text.count("another container, on host h1") == 1
 
 
 def test_the_dead_are_forgotten_after_a_long_time(world: World) -> None:
