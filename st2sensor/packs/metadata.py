@@ -33,6 +33,9 @@ STORED = ("sensor.json", "trigger.json", "rule.json")
 SHARED = ("trigger.json", "overrides.json")
 """The schemas that others refer to."""
 
+OWNERS = {"sensor.json": "a sensor", "trigger.json": "a trigger type"}
+"""By schema, how messages name a mapping that it describes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorDeclaration:
@@ -52,6 +55,19 @@ class SensorDeclaration:
     errors: tuple[tuple[str, ContentError], ...]
     warnings: tuple[ContentError, ...]
     overrides: Overrides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerDeclaration:
+    """One file in triggers/.
+
+    :param error: the error in its schemas, if any.
+    :param warnings: keys that have no effect.
+    """
+
+    trigger_type: TriggerType
+    error: ContentError | None
+    warnings: tuple[ContentError, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +115,28 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
         ),
         trigger_types=tuple(item for item in declared if item.ref not in broken),
         errors=tuple(errors),
-        warnings=tuple(_unknown_keys(file, "sensor.json")),
+        warnings=(
+            *_unknown_keys(file, file.data, "sensor.json", []),
+            *(
+                warning
+                for index, item in enumerate(data.get("trigger_types") or ())
+                for warning in _unknown_keys(file, item, "trigger.json", ["trigger_types", index])
+            ),
+        ),
         overrides=Overrides(),
     )
 
 
-def trigger_type(pack: Pack, path: Path) -> tuple[TriggerType, ContentError | None]:
-    """Read a file in triggers/: one trigger type, and the error in its schemas, if any. Raises ContentError."""
+def trigger_type(pack: Pack, path: Path) -> TriggerDeclaration:
+    """Read a file in triggers/. Raises ContentError."""
     file = validated(path, "trigger.json")
     _check_pack(pack, file)
     declared = trigger_type_of(pack, path, file, file.data)
-    return declared, schema_error(file, declared, [])
+    return TriggerDeclaration(
+        trigger_type=declared,
+        error=schema_error(file, declared, []),
+        warnings=tuple(_unknown_keys(file, file.data, "trigger.json", [])),
+    )
 
 
 def rule(pack: Pack, path: Path) -> RuleDeclaration:
@@ -228,11 +255,14 @@ def _check_pack(pack: Pack, file: File) -> None:
         )
 
 
-def _unknown_keys(file: File, schema_name: str) -> Iterable[ContentError]:
-    known = _schema(schema_name)["properties"]
-    for key in file.data:
+def _unknown_keys(
+    file: File, mapping: Mapping[str, Any], schema_name: str, place: list[str | int]
+) -> Iterable[ContentError]:
+    """Yield a warning about each key of a mapping that its schema does not have. :param place: of the mapping."""
+    known, owner = _schema(schema_name)["properties"], OWNERS[schema_name]
+    for key in mapping:
         if key not in known:
-            yield file.error(f"{key} is not a key of a sensor and has no effect", [key])
+            yield file.error(f"{key} is not a key of {owner} and has no effect", [*place, key])
 
 
 @cache

@@ -126,7 +126,7 @@ def test_a_pack_without_a_configuration_runs_on_its_schemas_defaults_and_everyon
     )
     add(embedded, "p", "S", None, schema)
     missing = f"{embedded.folder}/configs/p.yaml"
-    lack = "These required keys have no default: token. Write one, then run st2ctl reload"
+    lack = "These required keys have no default: token. Write a configuration, then run st2ctl reload"
     done = embedded.reload()
     assert (done.returncode, done.stderr.count(missing), done.stderr.count(lack)) == (0, 1, 1)
     validate = ("st2sensor", "--config-file", str(embedded.config), "validate", str(embedded.packs / "p"))

@@ -131,11 +131,16 @@ def _empty(item: Item) -> dict[str, Any] | list[Any] | None:
 
 
 def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
-    """Yield the required properties without a default, at every depth that exists without any values."""
+    """Yield the properties without a default that every written configuration must have, at every depth.
+
+    An object that is not required may be left out, and then nothing in it is missing.
+    """
     for key, found in _mapping(item, "properties").items():
         if not isinstance(found, Mapping) or "default" in found:
             continue
-        if found.get("required") is True and _empty(found) is None:
+        if found.get("required") is not True:
+            continue
+        if _empty(found) is None:
             yield (*place, key)
         if found.get("type") == "object":
             yield from undefaulted(found, (*place, key))

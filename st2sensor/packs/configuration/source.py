@@ -78,8 +78,8 @@ class Source:
         lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
         without = f" These required keys have no default: {lacking}." if lacking else ""
         return self.error(
-            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write one, "
-            "then run st2ctl reload",
+            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write a "
+            "configuration, then run st2ctl reload",
             (),
         )
 

@@ -36,12 +36,13 @@ class TriggerTypes:
         yield from outcomes
         for pack, path in files:
             try:
-                declared, problem = metadata.trigger_type(pack, path)
+                declaration = metadata.trigger_type(pack, path)
             except ContentError as error:
                 self._context.refusals.add_file(pack, path, TRIGGERS, error)
                 yield failed("trigger type", f"{pack.ref}: {path.name}", error)
                 continue
-            yield self._register(declared, str(path), problem)
+            self._context.warnings += map(str, declaration.warnings)
+            yield self._register(declaration.trigger_type, str(path), declaration.error)
 
     def register_declared(self, declaration: SensorDeclaration) -> Iterator[Outcome]:
         """Register the types that a sensor's metadata declares."""

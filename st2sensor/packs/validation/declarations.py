@@ -74,6 +74,11 @@ def _all(path: Path, schema: str, error: ContentError) -> list[ContentError]:
         return [error]
 
 
+def _warn(whole: Declarations, warnings: Iterable[ContentError]) -> None:
+    """Report keys without effect."""
+    whole.findings += [found(whole.pack.ref, warning, "unknown-key", Severity.WARNING) for warning in warnings]
+
+
 def _files(whole: Declarations, kind: str) -> Iterable[Path]:
     try:
         return metadata_files(whole.pack, kind)
@@ -87,14 +92,15 @@ def _read_triggers(whole: Declarations) -> None:
     for path in _files(whole, TRIGGERS):
         _note_names(whole, path, TRIGGERS)
         try:
-            declared, problem = metadata.trigger_type(whole.pack, path)
+            declaration = metadata.trigger_type(whole.pack, path)
         except ContentError as error:
             _add(whole, "trigger-metadata", *_all(path, "trigger.json", error))
             continue
-        if problem is not None:
-            _add(whole, "trigger-schema", problem)
+        _warn(whole, declaration.warnings)
+        if declaration.error is not None:
+            _add(whole, "trigger-schema", declaration.error)
             continue
-        _add_trigger(whole, Declared(type=declared, file=str(path), line=1, owner=None))
+        _add_trigger(whole, Declared(type=declaration.trigger_type, file=str(path), line=1, owner=None))
 
 
 def _read_sensors(whole: Declarations) -> None:
@@ -106,9 +112,7 @@ def _read_sensors(whole: Declarations) -> None:
         except ContentError as error:
             _add(whole, "sensor-metadata", *_all(path, "sensor.json", error))
             continue
-        whole.findings += [
-            found(whole.pack.ref, warning, "unknown-key", Severity.WARNING) for warning in declaration.warnings
-        ]
+        _warn(whole, declaration.warnings)
         _add(whole, "trigger-schema", *(error for _, error in declaration.errors))
         ref = declaration.sensor.ref
         if first.setdefault(ref, str(path)) != str(path):

@@ -78,15 +78,15 @@ def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding],
 
 
 def _not_installed(pack: str, path: Path, lacking: list[tuple[_Line, Requirement]], installed: _Installed) -> Finding:
-    names = ", ".join(str(requirement) for _, requirement in lacking)
+    names = ", ".join(installed.lacks(requirement) for _, requirement in lacking)
     return Finding(
         pack=pack,
         file=str(path),
         line=lacking[0][0].number,
         severity=Severity.WARNING,
         rule=NOT_INSTALLED,
-        message=f"{installed.where} lacks {names}, so not all of the code can be checked; make the pack's "
-        "virtualenv with: st2ctl reload --register-setup-virtualenvs",
+        message=f"{installed.where} lacks {names}, so the code may behave differently, or may fail to load; "
+        f"{installed.remedy}",
     )
 
 
@@ -133,12 +133,28 @@ class _Installed:
         self._folders = [str(folder) for folder in libraries] or None
         self._version = {"python_version": libraries[0].parent.name.removeprefix("python")} if libraries else None
         self.where = f"the virtualenv {home}" if libraries else "this Python, used because there is no virtualenv,"
+        # An existing virtualenv is set up again only after its requirements have changed.
+        self.remedy = (
+            "reinstall all requirements with: st2ctl reload --register-recreate-virtualenvs"
+            if libraries
+            else "make the pack's virtualenv with: st2ctl reload --register-setup-virtualenvs"
+        )
 
     def has(self, requirement: Requirement) -> bool:
         """Tell whether a requirement is met, or is not for this Python."""
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
             return True
+        version = self._version_of(requirement)
+        return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+    def lacks(self, requirement: Requirement) -> str:
+        """Return how a message names a requirement that is not met."""
+        version = self._version_of(requirement)
+        return str(requirement) if version is None else f"{requirement} (it has {version})"
+
+    def _version_of(self, requirement: Requirement) -> str | None:
+        """Return the installed version of a package, or None."""
         wanted = {"name": requirement.name}
         places = wanted if self._folders is None else {**wanted, "path": self._folders}
         installed = next(iter(metadata.distributions(**places)), None)
-        return installed is not None and requirement.specifier.contains(installed.version, prereleases=True)
+        return None if installed is None else installed.version

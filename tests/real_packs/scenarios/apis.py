@@ -22,11 +22,13 @@ CREATED = "2020-01-01T00:00:00.000Z"
 RISING = """\
 import datetime, sys
 from astral import Location
-now = datetime.datetime.now(datetime.timezone.utc)
-for step in range(-3600, 3600):
-    sun = Location(("name", "region", 0.0, step / 20, "GMT+0", 0)).sun()
-    if 40 < (sun["sunrise"] - now).total_seconds() < 58:
-        sys.exit(str(step / 20))
+rise = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=50)
+longitude = 0.0
+for attempt in range(3):
+    sun = Location(("name", "region", 0.0, longitude, "GMT+0", 0)).sun()
+    longitude += (sun["sunrise"] - rise).total_seconds() / 240
+    longitude = (longitude + 180) % 360 - 180
+sys.exit(str(longitude))
 """
 """The script exits with a longitude where the sun rises within the minute."""
 

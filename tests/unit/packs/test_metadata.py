@@ -57,6 +57,25 @@ def test_a_sensor_is_enabled_unless_it_is_said_not_to_be(more: str, enabled: boo
     assert read(pack, more).enabled is enabled
 
 
+def test_keys_that_mean_nothing_are_warned_of_with_their_line_wherever_they_are(pack: Pack) -> None:
+    path = pack.path / "sensors" / "s.yaml"
+    event = "name: e\npack: p\ntags: []\npayload_schema: {type: object}\n"
+    path.write_text(
+        "class_name: S\nentry_point: s.py\npool_interval: 5\n"
+        "trigger_types:\n- name: e\n  payload_info: [a]\n- name: f\n  payload: {}\n"
+    )
+    assert [str(warning).removeprefix(str(path)) for warning in metadata.sensor(pack, path).warnings] == [
+        ":3: pool_interval is not a key of a sensor and has no effect",
+        ":6: payload_info is not a key of a trigger type and has no effect",
+        ":8: payload is not a key of a trigger type and has no effect",
+    ]
+    path.write_text(event)
+    assert metadata.trigger_type(pack, path).warnings == ()
+    path.write_text(f"{event}payload_info: [a]\n")
+    (warning,) = metadata.trigger_type(pack, path).warnings
+    assert str(warning) == f"{path}:5: payload_info is not a key of a trigger type and has no effect"
+
+
 @pytest.mark.parametrize("more", ["poll_interval: -1", "poll_interval: '5'", "enabled: 'no'", "enabled: 0"])
 def test_other_values_are_refused(more: str, pack: Pack) -> None:
     with pytest.raises(ContentError, match="must be"):

@@ -81,15 +81,19 @@ def test_without_a_configuration_nothing_is_checked_and_the_warning_names_what_i
         None,
         "token: {type: string, required: true}\n"
         "port: {type: integer, default: 8099, required: true}\n"
-        "region: {type: object, properties: {name: {type: string, required: true}, zone: {default: 1}}}\n"
+        "region: {type: object, required: true, properties: {name: {required: true}, zone: {default: 1}}}\n"
+        "proxy: {type: object, properties: {host: {required: true}, port: {default: 80}}}\n"
         "hosts: {type: array, items: {type: string}, required: true}\n",
     )
     found = pack.render()
-    assert found.values == {"port": 8099, "region": {"zone": 1}, "hosts": []}
+    assert found.values == {"port": 8099, "region": {"zone": 1}, "proxy": {"port": 80}, "hosts": []}
     assert found.warnings == (
         f"{pack.folder}/p.yaml: the pack has no configuration, and runs on the defaults of its config.schema.yaml. "
-        "These required keys have no default: token, region.name. Write one, then run st2ctl reload",
+        "These required keys have no default: token, region.name. Write a configuration, then run st2ctl reload",
     )
+    # The proxy was not named, because a configuration may leave it out.
+    pack.write("token: t\nregion: {name: r}\nhosts: []\n")
+    assert pack.render().values["proxy"] == {"port": 80}
 
 
 @pytest.mark.parametrize("values", [None, "{}", "labels:\ntargets:\nrows: []\n"])

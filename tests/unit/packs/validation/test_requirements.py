@@ -36,8 +36,10 @@ def test_what_this_python_has_is_met_and_what_it_lacks_is_reported_with_its_line
     (finding,) = found.findings
     assert not found.are_met
     assert (finding.rule, finding.severity, finding.line) == (NOT_INSTALLED, Severity.WARNING, 3)
-    assert finding.message.startswith(
-        "this Python, used because there is no virtualenv, lacks no-such-package-1, pytest>99999, so not all"
+    assert finding.message == (
+        f"this Python, used because there is no virtualenv, lacks no-such-package-1, pytest>99999 (it has "
+        f"{pytest.__version__}), so the code may behave differently, or may fail to load; make the pack's virtualenv "
+        "with: st2ctl reload --register-setup-virtualenvs"
     )
 
 
@@ -46,7 +48,9 @@ def test_the_virtualenv_of_the_pack_counts_and_its_python(tmp_path: Path) -> Non
     assert checked(tmp_path, "colour==1.2\n").are_met
     assert checked(tmp_path, "missing; python_version >= '3.10'\n").are_met
     (finding,) = checked(tmp_path, "colour<1\nmissing; python_version < '3.10'\n").findings
-    assert f"the virtualenv {tmp_path}/virtualenvs/p lacks colour<1, missing" in finding.message
+    assert f"the virtualenv {tmp_path}/virtualenvs/p lacks colour<1 (it has 1.2), missing" in finding.message
+    # Setting up an existing virtualenv installs nothing while its requirements are the same.
+    assert "--register-recreate-virtualenvs" in finding.message
     # Packages of this Python are not in the virtualenv.
     assert not checked(tmp_path, "pytest\n").are_met
 
