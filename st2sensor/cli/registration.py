@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -55,6 +56,7 @@ def reload(
     elsewhere: Collection[str],
     pack: Path | None,
     verbose: bool,
+    json_output: bool,
 ) -> int:
     """Run `st2ctl reload` or `st2-register-content`; return the exit code.
 
@@ -72,6 +74,7 @@ def reload(
         elsewhere=elsewhere,
         only=None if pack is None else Path(os.path.abspath(pack)),
         verbose=verbose,
+        json_output=json_output,
     )
 
 
@@ -86,6 +89,7 @@ def register(
     only: Path | None = None,
     verbose: bool = False,
     quiet: bool = False,
+    json_output: bool = False,
 ) -> int:
     """Register content and show the results; return 1 if anything failed. Raises ConfigError, StorageError.
 
@@ -96,10 +100,13 @@ def register(
     :param only: folder of the one pack to register; None for all packs.
     :param verbose: show unchanged content as well.
     :param quiet: show only what failed.
+    :param json_output: print the results as JSON.
     """
     for option in elsewhere:
         click.echo(f"{option} is left to StackStorm: st2sensor registers sensors, triggers and rules", err=True)
     if elsewhere and not kinds and virtualenvs is None:
+        if json_output:
+            _print_json([], verbose=verbose)
         return 0
     chosen = KINDS if not kinds or "all" in kinds else tuple(kinds)
     announcements = Announcements.of(settings)
@@ -115,6 +122,8 @@ def register(
         click.echo(f"warning: {warning}", err=True)
     if quiet:
         _show_failures(outcomes)
+    elif json_output:
+        _print_json(outcomes, verbose=verbose)
     else:
         show(outcomes, verbose=verbose)
     announce(announcements, settings)
@@ -166,7 +175,7 @@ def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
     :param verbose: list unchanged content as well.
     """
     console = Console()
-    shown = [outcome for outcome in outcomes if verbose or outcome.result not in QUIET]
+    shown = _listed(outcomes, verbose=verbose)
     if shown:
         table = Table("kind", "reference", "result", box=None, pad_edge=False)
         for outcome in shown:
@@ -176,6 +185,22 @@ def show(outcomes: Sequence[Outcome], *, verbose: bool = False) -> None:
         console.print()
     console.print(_counts(outcomes))
     _show_failures(outcomes)
+
+
+def _print_json(outcomes: Sequence[Outcome], *, verbose: bool) -> None:
+    counts: dict[str, dict[str, int]] = {}
+    for (kind, result), number in Counter((outcome.kind, outcome.result) for outcome in outcomes).items():
+        counts.setdefault(kind, {})[result.value] = number
+    items = [
+        {"kind": item.kind, "ref": item.ref, "result": item.result.value, "message": item.message or None}
+        for item in _listed(outcomes, verbose=verbose)
+    ]
+    click.echo(json.dumps({"items": items, "counts": counts}))
+    _show_failures(outcomes)
+
+
+def _listed(outcomes: Sequence[Outcome], *, verbose: bool) -> list[Outcome]:
+    return [outcome for outcome in outcomes if verbose or outcome.result not in QUIET]
 
 
 def _no_packs(folders: Sequence[Path]) -> str:

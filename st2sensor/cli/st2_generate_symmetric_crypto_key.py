@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from st2sensor.cli.declarations.shared import HELP, examples, version
+from st2sensor.cli.declarations.shared import HELP, as_json, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 
@@ -22,6 +22,7 @@ from st2sensor.cli.invocation import invoke, runs
     metavar="FILE",
     help="File to create; set [keyvalue] encryption_key_path to it.",
 )
+@as_json
 @version
 @runs("st2sensor.cli.commands.generate_symmetric_crypto_key:generate")
 def root() -> None:

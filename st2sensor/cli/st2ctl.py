@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from st2sensor.cli.declarations.registering import flags
-from st2sensor.cli.declarations.shared import HELP, common, examples, version
+from st2sensor.cli.declarations.shared import HELP, as_json, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
 
 COMPONENTS = (
@@ -46,6 +46,7 @@ def reload() -> None:
 
 @root.command(epilog=examples("st2ctl start"))
 @components
+@as_json
 @runs("st2sensor.cli.daemon.background:start")
 def start() -> None:
     """Start st2sensorcontainer.
@@ -57,6 +58,7 @@ def start() -> None:
 
 @root.command(epilog=examples("st2ctl stop"))
 @components
+@as_json
 @runs("st2sensor.cli.daemon.background:stop")
 def stop() -> None:
     """Stop st2sensorcontainer and its sensors.
@@ -67,6 +69,7 @@ def stop() -> None:
 
 @root.command(epilog=examples("st2ctl restart"))
 @components
+@as_json
 @runs("st2sensor.cli.daemon.background:restart")
 def restart() -> None:
     """Stop st2sensorcontainer and start it again.
@@ -82,6 +85,7 @@ def restart() -> None:
     type=click.Choice(COMPONENTS),
     callback=lambda context, parameter, name: (name,),  # noqa: ARG005 (click passes these)
 )
+@as_json
 @runs("st2sensor.cli.daemon.background:restart")
 def restart_component() -> None:
     """Stop a service and start it again.
@@ -90,7 +94,8 @@ def restart_component() -> None:
     """
 
 
-@root.command(epilog=examples("st2ctl status"))
+@root.command(epilog=examples("st2ctl status", "st2ctl status --json"))
+@as_json
 @runs("st2sensor.cli.daemon.background:status")
 def status() -> None:
     """Show whether st2sensorcontainer is running.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import sysconfig
 import threading
 import time
+import tty
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
@@ -23,14 +27,19 @@ import yaml
 from aiohttp import web
 
 from tests.conftest import missing
-from tests.plugins.patience import LATER, SOON
+from tests.plugins.patience import AT_LAST, LATER, SOON
 from tests.support.servers.imap import Imap
+from tests.support.servers.kubernetes import Cluster
 from tests.support.servers.ports import free_port
 from tests.support.servers.process import Server
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import ROOT, Container, Listener, Workspace
 
 RECIPES = sorted(path.parent for path in (ROOT / "docs" / "cookbook").glob("*/pack.yaml"))
+
+
+MOTO = ("moto[s3,sqs]==5.2.5", "flask-cors==6.0.5")
+"""The fake of Amazon's services."""
 
 
 class Recipe:
@@ -347,3 +356,169 @@ def test_alertmanager(embedded: Workspace) -> None:
     recipe.expect("name", "a", "b", "a")
     assert [payload["status"] for payload in recipe.payloads()] == ["firing", "firing", "resolved"]
     recipe.stop()
+
+
+@pytest.mark.soak(minutes=2)
+def test_kubernetes(embedded: Workspace) -> None:
+    port, cluster = free_port(), Cluster("sesame")
+    for number in range(300):
+        cluster.change("ADDED", f"old-{number:03}")
+    token = embedded.folder / "token"
+    token.write_text("wrong\n")
+    account: dict[str, Any] = {"server": f"http://127.0.0.1:{port}", "token_file": str(token)}
+    with serving(port, cluster.answer):
+        recipe = Recipe(embedded, "kubernetes", path="/api/v1/namespaces/shop/pods", **account)
+        recipe.container.wait_for_log("401 Client Error")
+        token.write_text("sesame\n")
+        eventually("a watch", lambda: cluster.watches, SOON)
+        for kind in ("ADDED", "MODIFIED", "DELETED"):
+            cluster.change(kind, "a")
+        recipe.expect("type", "ADDED", "MODIFIED", "DELETED")
+        assert "managedFields" not in recipe.payloads()[0]["object"]["metadata"]
+        assert [recipe.payloads()[0][key] for key in ("namespace", "name")] == ["shop", "a"]
+    recipe.container.wait_for_log("trying again", 2)
+    cluster.change("ADDED", "b")
+    with serving(port, cluster.answer):
+        recipe.expect("name", "a", "a", "a", "b")
+        # Nothing has changed since the bookmark, so nothing was missed.
+        cluster.mark()
+
+        def cursors() -> list[str]:
+            return [str(entry["value"]) for entry in embedded.documents("key_value_pair_d_b")]
+
+        eventually("the bookmark is the cursor", lambda: str(cluster.version) in cursors(), SOON)
+        recipe.stop()
+        cluster.forget()
+        cluster.change("MODIFIED", "b")
+        recipe.start()
+        names, left = ["a", "a", "a", "b", "b"], [f"old-{number:03}" for number in range(300)]
+        recipe.expect("name", *names)
+        for refuses in (False, True):
+            recipe.stop()
+            cluster.refuses = refuses
+            cluster.change("DELETED", left.pop(0))
+            cluster.forget()
+            recipe.start()
+            recipe.container.wait_for_log("changes may have been missed")
+            names += ["b", *left]
+            recipe.expect("name", *names)
+            assert {payload["type"] for payload in recipe.payloads()[-len(left) :]} == {"PRESENT"}
+        recipe.stop()
+    assert "sesame" not in recipe.container.log
+
+
+@pytest.mark.soak(minutes=2)
+def test_sqs(embedded: Workspace) -> None:
+    port, home = free_port(), embedded.folder / "moto"
+    url = f"http://127.0.0.1:{port}"
+    command = [str(home / "bin" / "python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    account: dict[str, Any] = {"region": "eu-west-1", "access_key_id": "id", "secret_access_key": "secret-word"}
+    queue = f"{url}/123456789012/events"
+
+    def amazon(code: str, *arguments: str) -> None:
+        """Run code with clients of both services; create the queue and the bucket unless they exist."""
+        made = """if 1:
+            import boto3, json, sys
+            of = {"region_name": "eu-west-1", "endpoint_url": sys.argv[1]}
+            of |= {"aws_access_key_id": "id", "aws_secret_access_key": "x"}
+            sqs, s3 = boto3.client("sqs", **of), boto3.client("s3", **of)
+            queue = sqs.create_queue(QueueName="events")["QueueUrl"]
+        """
+        words = [str(recipe.home / "bin" / "python"), "-c", f"{made}\n{code}", url, *arguments]
+        subprocess.run(words, check=True, timeout=SOON)
+
+    recipe = Recipe(embedded, "sqs", queue_url=queue, endpoint_url=url, **account)
+    _install_moto(home, recipe.home)
+    recipe.container.wait_for_log("trying again")
+    server = Server(command, env=dict(os.environ), folder=home)
+    try:
+        eventually("moto answers", lambda: _answers(port), LATER)
+        send = "for text in sys.argv[2:]: sqs.send_message(QueueUrl=queue, MessageBody=text)"
+        amazon(send, "plain", '{"a": 1}')
+        recipe.expect("data", None, {"a": 1})
+        assert recipe.payloads()[0]["body"] == "plain"
+        notify = """if 1:
+            s3.create_bucket(Bucket="photos", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+            arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            told = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+            s3.put_bucket_notification_configuration(Bucket="photos", NotificationConfiguration=told)
+            s3.put_object(Bucket="photos", Key="cat.jpg", Body=b"meow")
+        """
+        amazon(notify)
+
+        def pictures() -> list[str]:
+            records = [record for payload in recipe.payloads()[2:] for record in payload["data"].get("Records", [])]
+            return [record["s3"]["object"]["key"] for record in records]
+
+        eventually("the object is reported", lambda: pictures() == ["cat.jpg"], SOON)
+        told = len(recipe.payloads())
+        server.end(signal.SIGKILL)
+        recipe.container.wait_for_log("trying again", recipe.container.log.count("trying again") + 1)
+        server = Server(command, env=dict(os.environ), folder=home)
+        eventually("moto answers", lambda: _answers(port), LATER)
+        amazon(send, *map(str, range(25)))
+        eventually("all are told", lambda: len(recipe.payloads()) >= told + 25, LATER)
+        # A queue of the standard kind keeps no order.
+        assert sorted(payload["data"] for payload in recipe.payloads()[told:]) == list(range(25))
+        recipe.stop()
+        amazon(send, "25")
+        recipe.start()
+        eventually("it continues", lambda: len(recipe.payloads()) >= told + 26, LATER)
+        assert recipe.payloads()[-1]["data"] == 25
+        recipe.stop()
+    finally:
+        server.end(signal.SIGKILL)
+    assert "secret-word" not in recipe.container.log
+
+
+def _install_moto(home: Path, recipe: Path) -> None:
+    """Make a virtualenv with moto, on top of what the tests and the recipe have installed."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True, timeout=AT_LAST)
+    (site,), (theirs,) = home.glob("lib/python*/site-packages"), recipe.glob("lib/python*/site-packages")
+    (site / "others.pth").write_text(f"{theirs}\n{sysconfig.get_path('purelib')}\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "install", "--quiet", "--no-compile"]
+    subprocess.run([*pip, *MOTO], check=True, timeout=AT_LAST)
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), SOON).close()
+        return True
+    return False
+
+
+@pytest.mark.soak(minutes=2)
+def test_serial(embedded: Workspace) -> None:
+    device = embedded.folder / "port"
+
+    def plugged_in() -> int:
+        """Make the device; return the descriptor of its far end, which unplugs it when it is closed."""
+        far, near = pty.openpty()
+        tty.setraw(near)
+        device.unlink(missing_ok=True)
+        device.symlink_to(os.ttyname(near))
+        os.close(near)
+        return far
+
+    far = plugged_in()
+    recipe = Recipe(embedded, "serial", device=str(device))
+    recipe.container.wait_for_log(f"reading {device}")
+    os.write(far, b"a\r\nb\nha")
+    recipe.expect("line", "a", "b")
+    os.write(far, b"lf\n\xff\n")
+    os.write(far, b"x" * 3000 + b"y" * 1096)
+    recipe.expect("line", "a", "b", "half", "\ufffd", "x" * 3000 + "y" * 1096)
+    lines = [payload["line"] for payload in recipe.payloads()]
+    os.close(far)
+    recipe.container.wait_for_log("trying again")
+    far = plugged_in()
+    recipe.container.wait_for_log(f"reading {device}", 2)
+    os.write(far, b"c\n")
+    recipe.expect("line", *lines, "c")
+    recipe.stop()
+    recipe.start()
+    recipe.container.wait_for_log(f"reading {device}")
+    os.write(far, b"d\n")
+    recipe.expect("line", *lines, "c", "d")
+    recipe.stop()
+    os.close(far)

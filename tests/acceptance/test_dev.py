@@ -232,6 +232,23 @@ def test_all_that_happens_is_shown_and_recorded_and_nothing_is_left_behind(devel
     assert all(len(re.sub(r"\x1b\[[\d;]*m", "", line).rstrip()) <= 100 for line in shown.splitlines()[4:])
 
 
+@pytest.mark.soak
+def test_with_json_all_that_happens_is_lines_of_json(development: Development) -> None:
+    development.start("--json")
+    development.wait_for('"value": "1"')
+    development.wait_for('"kind": "invalid"')
+    assert development.stop() == 0
+    lines = [json.loads(line) for line in development.output.splitlines()]
+    first, *_ = [line for line in lines if line["kind"] == "trigger"]
+    assert first["name"] == "sample.tick"
+    assert (first["payload"], first["trace_tag"]) == ({"count": 1, "word": "first"}, "tag-1")
+    assert {line["name"] for line in lines if line["kind"] == "datastore"} >= {"sample.Ticker:count"}
+    assert lines[-1]["text"] == "Everything has stopped."
+    # A mistake is JSON, too.
+    assert development.start("--json", "--sensor", "Nothing").wait(SOON) == 78
+    assert json.loads(development.output.splitlines()[-1])["error"]["code"] == 78
+
+
 def test_a_save_restarts_the_sensor_with_its_new_code_and_a_broken_one_leaves_the_old_running(
     development: Development,
 ) -> None:

@@ -5,6 +5,7 @@ What requirements.txt pins is taken from this environment, where `make test` has
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -115,6 +116,27 @@ def test_the_demonstration_runs_in_an_empty_folder_and_fits_the_terminal(install
     assert "process_spawn" not in shown
     assert max(map(len, shown.splitlines())) <= 80, shown
     assert shown.endswith("Everything has stopped.\n")
+
+
+@pytest.mark.soak
+def test_the_demonstration_tells_programs_what_to_try_and_what_happens(installed: Installed) -> None:
+    command = ["st2sensor", "demo", "--json"]
+    with subprocess.Popen(
+        command, cwd=installed.home, env=installed.variables, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        started = json.loads(demo.stdout.readline())
+        assert started["kind"] == "started"
+        assert started["webhook"].startswith("http://127.0.0.1:")
+        assert Path(started["file"]).exists()
+        seen = iter(map(json.loads, demo.stdout))
+        event = next(line for line in seen if line["kind"] == "event" and line["trigger_type"] == "demo.listening")
+        assert event["payload"]["ports"] is not None
+        failed = next(line for line in seen if line["kind"] == "failed")
+        assert next(line for line in seen if line["kind"] == "running")["sensor"] == failed["sensor"]
+        demo.send_signal(signal.SIGINT)
+        (*_, last) = seen
+        assert (last["kind"], last["exit_code"], demo.wait(LATER)) == ("stopped", 0, 0)
 
 
 def test_the_printed_configurations_are_complete(installed: Installed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import grp
+import json
 import os
 import pwd
 import re
@@ -123,6 +124,13 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
         first = number_in(ctl(embedded, "start"))
         eventually("its sensor runs", lambda: log.exists() and "p.S started" in log.read_text())
         assert number_in(ctl(embedded, "start")) == number_in(ctl(embedded, "status")) == first
+        assert json.loads(ctl(embedded, "start", "--json")) == {
+            "service": "st2sensorcontainer",
+            "running": True,
+            "pid": first,
+        }
+        refused = json.loads(ctl(embedded, "stop", "st2api", "--json", code=2).splitlines()[0])
+        assert refused["error"]["type"] == "UsageError"
         moved = log.rename(log.with_suffix(".old"))
         assert "is running and would keep its old state; run st2ctl stop first" in ctl(
             embedded, "clean", "--yes", code=75
@@ -152,7 +160,9 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
 def test_a_container_that_does_not_start_says_where_to_look(embedded: Workspace) -> None:
     embedded.configure("[database]\nconnection = sqlite:///packs")
     said = ctl(embedded, "start", code=1)
-    assert said == f"st2sensorcontainer did not start; {embedded.state}/st2sensorcontainer.log says why\n"
+    assert (
+        said == f"st2ctl: error: st2sensorcontainer did not start; {embedded.state}/st2sensorcontainer.log says why\n"
+    )
     assert "error: " in (embedded.state / "st2sensorcontainer.log").read_text()
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import which
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +25,7 @@ from st2sensor.cli.development.demonstration import below_home
 from st2sensor.cli.events import follow
 from st2sensor.cli.events.instance import Instance, instance_in, not_shown
 from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
+from st2sensor.portable import isotime
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.transport.base import Message
@@ -32,8 +37,11 @@ SPAWN, EXIT = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 
 URLS = "/api/v1/webhooks/"
 
+EVENT, FAILED, RUNNING = "event", "failed", "running"
+"""Kinds of what is shown: an event, a failure, and a start after one."""
 
-def demo(config_files: Sequence[str]) -> int:
+
+def demo(config_files: Sequence[str], *, json_output: bool) -> int:
     """Show triggers until SIGINT or SIGTERM; return the container's exit code."""
     with ExitStack() as stack:
         own = not config_files
@@ -42,10 +50,10 @@ def demo(config_files: Sequence[str]) -> int:
             for name in [name for name in os.environ if name.startswith("ST2_")]:
                 del os.environ[name]
             config_files = [str(stack.enter_context(demonstration.opened()))]
-        return _run(config_files, own=own)
+        return _run(config_files, own=own, json_output=json_output)
 
 
-def _run(config_files: Sequence[str], *, own: bool) -> int:
+def _run(config_files: Sequence[str], *, own: bool, json_output: bool) -> int:
     """:param own: whether the configuration is that of the demonstration."""
     settings = configured(config_files)
     # A line that is cut shows more than two lines that are wrapped.
@@ -55,7 +63,8 @@ def _run(config_files: Sequence[str], *, own: bool) -> int:
     watched.parent.mkdir(parents=True, exist_ok=True)
     watched.touch()
     demonstration.write_rules(state_dir / "packs" / "demo", watched)
-    console.print("Starting some sensors; this takes a few seconds.")
+    if not json_output:
+        console.print("Starting some sensors; this takes a few seconds.")
     # A pack that fails is reported, and does not prevent the others from running.
     registration.register(settings, quiet=True)
     log = state_dir / "container.log"
@@ -67,6 +76,11 @@ def _run(config_files: Sequence[str], *, own: bool) -> int:
 
         def show(message: Message) -> None:
             instance = instance_in(message, storage)
+            if json_output:
+                kind = None if instance is None else chosen.kind(instance)
+                if instance is not None and kind is not None:
+                    _print_json(kind, **_fields(kind, instance))
+                return
             line = Text(not_shown(message)) if instance is None else chosen.line(instance)
             if line is not None:
                 line.truncate(console.width, overflow="ellipsis")
@@ -75,10 +89,16 @@ def _run(config_files: Sequence[str], *, own: bool) -> int:
         with log.open("ab") as stream:
             container = child_process.start(config_files, stream)
         with child_process.stopping(container) as code:
-            for line in _introduction(settings, watched, log, Path(config_files[0]), own=own):
-                console.print(line, soft_wrap=True)
+            if json_output:
+                _print_json("started", **_places(settings, watched, log, Path(config_files[0]), own=own))
+            else:
+                for line in _introduction(settings, watched, log, Path(config_files[0]), own=own):
+                    console.print(line, soft_wrap=True)
             follow.follow(subscription, show, lambda: container.poll() is not None)
     ended = code()
+    if json_output:
+        _print_json("stopped", exit_code=ended)
+        return ended
     console.print(f"The container ended with exit code {ended}; see {log}" if ended else "Everything has stopped.")
     return ended
 
@@ -89,27 +109,53 @@ class Chosen:
     def __init__(self) -> None:
         self._failed: set[object] = set()
 
-    def line(self, instance: Instance) -> Text | None:
-        """Return an instance as a line, or None if it is bookkeeping."""
+    def kind(self, instance: Instance) -> str | None:
+        """Return `event`, `failed` or `running`, or None for bookkeeping."""
         kind, payload = instance.trigger_type, instance.payload
         if kind in CHANGES:
             return None
         if kind not in (SPAWN, EXIT):
-            # Long values come last: the line may be cut.
-            payload = dict(sorted(payload.items(), key=lambda item: len(str(item[1]))))
-            return follow.line(replace(instance, payload=payload))
+            return EVENT
         # Starts are of interest after failures, and exits unless something asked for them.
         sensor = payload.get("id")
         if kind == EXIT and payload.get("exit_code") != STOPPED:
             self._failed.add(sensor)
-            return follow.at_now().append(f"{sensor} failed; it starts again", "red")
-        if kind == SPAWN and sensor in self._failed:
-            return follow.at_now().append(f"{sensor} runs again", "green")
-        return None
+            return FAILED
+        return RUNNING if kind == SPAWN and sensor in self._failed else None
+
+    def line(self, instance: Instance) -> Text | None:
+        """Return an instance as a line, or None if it is bookkeeping."""
+        kind, payload = self.kind(instance), instance.payload
+        if kind == EVENT:
+            # Long values come last: the line may be cut.
+            payload = dict(sorted(payload.items(), key=lambda item: len(str(item[1]))))
+            return follow.line(replace(instance, payload=payload))
+        if kind == FAILED:
+            return follow.at_now().append(f"{payload.get('id')} failed; it starts again", "red")
+        return None if kind is None else follow.at_now().append(f"{payload.get('id')} runs again", "green")
 
 
 STOPPED = 143
 """The exit code of a sensor that was asked to stop."""
+
+
+def _print_json(kind: str, **fields: object) -> None:
+    click.echo(json.dumps({"kind": kind, "time": isotime.format(datetime.now(UTC), offset=False), **fields}))
+
+
+def _fields(kind: str, instance: Instance) -> dict[str, Any]:
+    return asdict(instance) if kind == EVENT else {"time": instance.time, "sensor": instance.payload.get("id")}
+
+
+def _places(settings: Settings, watched: Path, log: Path, config: Path, *, own: bool) -> dict[str, str | None]:
+    """Return what a program needs in order to try the demonstration."""
+    page = "http://{}:{}/".format(*settings.container.http) if settings.container.http else None
+    webhook = _webhook(settings) if own else None
+    return {"status_page": page, "webhook": webhook, "file": str(watched), "log": str(log), "config": str(config)}
+
+
+def _webhook(settings: Settings) -> str:
+    return f"http://{settings.webhooks.host}:{settings.webhooks.port}{URLS}{demonstration.URL}"
 
 
 def _introduction(settings: Settings, watched: Path, log: Path, config: Path, *, own: bool) -> list[Text]:
@@ -122,8 +168,8 @@ def _introduction(settings: Settings, watched: Path, log: Path, config: Path, *,
     lines += [Text(), Text("Try, in another terminal:", "bold"), Text()]
     lines.append(Text(f"  echo hello >> {below_home(watched)}"))
     if own:
-        address = f"http://{settings.webhooks.host}:{settings.webhooks.port}{URLS}{demonstration.URL}"
-        lines.append(Text(f"  curl -d '{{\"name\": \"you\"}}' -H 'Content-Type: application/json' \\\n    {address}"))
+        curl = "  curl -d '{\"name\": \"you\"}' -H 'Content-Type: application/json' \\\n    "
+        lines.append(Text(curl + _webhook(settings)))
         lines.append(Text("  python3 -m http.server 8123 --bind 127.0.0.1"))
     # make demo does not put the commands on the PATH.
     program = "st2sensor" if which("st2sensor") else below_home(Path(sys.executable).with_name("st2sensor"))

@@ -21,6 +21,7 @@ def dev(
     fresh: bool,
     no_virtualenv: bool,
     common_libs: bool,
+    json_output: bool,
 ) -> int:
     return run(
         Options(
@@ -33,5 +34,6 @@ def dev(
             fresh=fresh,
             virtualenvs=not no_virtualenv,
             common_libs=common_libs,
+            json_output=json_output,
         )
     )

@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.errors import AlreadyThere
 from st2sensor.portable import crypto
 from st2sensor.system.ownership import hand_over
@@ -15,7 +14,7 @@ from st2sensor.system.ownership import hand_over
 MODE = 0o600
 
 
-def generate(_config_files: Sequence[str], *, key_path: Path) -> None:
+def generate(_config_files: Sequence[str], *, key_path: Path, json_output: bool) -> None:
     """Create a key file. Raises AlreadyThere if the file exists, and OSError if it cannot be written."""
     try:
         file = os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
@@ -30,4 +29,5 @@ def generate(_config_files: Sequence[str], *, key_path: Path) -> None:
         key.write(crypto.generate())
     # In the folder of the service's user, as root: the service must be able to read it.
     hand_over(key_path)
-    click.echo(f"{key_path} holds a new key; keep a copy of it in a safe place")
+    line = f"{key_path} holds a new key; keep a copy of it in a safe place"
+    print_outcome(json_output, line, key_path=str(key_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import os
 import re
@@ -31,11 +32,17 @@ DESCRIPTIONS = {
 OF_THE_API = {"Sensor", "PollingSensor"}
 
 
-def init(_config_files: Sequence[str], *, folder: str, class_name: str | None, polling: bool) -> None:
+def init(
+    _config_files: Sequence[str], *, folder: str, class_name: str | None, polling: bool, json_output: bool
+) -> None:
     path, kind = Path(folder), "polling" if polling else "passive"
     names = _names(path, class_name, kind)
     _refuse_what_is_there(path)
     made = [_write(path, file, template, names) for file, template in _files(kind, names)]
+    if json_output:
+        fields = {"folder": folder, "sensor": f"{names['pack']}.{names['class_name']}", "files": list(map(str, made))}
+        click.echo(json.dumps({"pack": names["pack"], **fields}))
+        return
     out = console()
     out.print(_tree(folder, made))
     shown = shlex.quote(folder)

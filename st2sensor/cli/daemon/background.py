@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from st2sensor.cli.daemon import components as services
 from st2sensor.cli.daemon.components import MAIN_ALONE, SERVICE, systemctl
 from st2sensor.cli.daemon.state_dir import held, holder
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.config.urls import shown
-from st2sensor.errors import ContainerAway, StateDirectoryBusy
+from st2sensor.errors import ContainerAway, St2SensorError, StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.system.ownership import hand_over, other_owner
@@ -42,27 +44,36 @@ NOT_RUNNING = 3
 """Exit code of `st2ctl status` if the container is not running, as that of systemctl."""
 
 
-def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+def start(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
     """Start the container unless it is running, or the named services. Return the exit code."""
     settings = configured(config_files)
-    return _each(components, "start", lambda: _start(settings, config_files))
+    ours = partial(_start, settings, config_files, json_output=json_output)
+    return _each(settings, components, "start", ours, json_output=json_output)
 
 
-def stop(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+def stop(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
     """Stop the container and wait until it has ended, or stop the named services. Return the exit code."""
     settings = configured(config_files)
-    return _each(components, "stop", lambda: _stop(settings))
+    ours = partial(_stop, settings, json_output=json_output)
+    return _each(settings, components, "stop", ours, json_output=json_output)
 
 
-def restart(config_files: Sequence[str], *, components: Sequence[str]) -> int:
+def restart(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
     """Stop and start the container, or the named services. Return the exit code."""
     settings = configured(config_files)
-    return _each(components, "restart", lambda: _stop(settings) or _start(settings, config_files))
+
+    def ours() -> int:
+        _end(settings)
+        if not json_output:
+            _status(settings, json_output=False)
+        return _start(settings, config_files, json_output=json_output)
+
+    return _each(settings, components, "restart", ours, json_output=json_output)
 
 
-def status(config_files: Sequence[str]) -> int:
+def status(config_files: Sequence[str], *, json_output: bool) -> int:
     """Print whether the container is running, as StackStorm's st2ctl does. Return 0 or NOT_RUNNING."""
-    return _status(configured(config_files))
+    return _status(configured(config_files), json_output=json_output)
 
 
 def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) -> int:
@@ -71,21 +82,28 @@ def reopen_log_files(config_files: Sequence[str], *, components: Sequence[str]) 
     return services.each(components, lambda: _reopen(settings), *MAIN_ALONE)
 
 
-def _each(components: Sequence[str], action: str, ours: Callable[[], int]) -> int:
-    """Perform an operation on services; return the exit code.
+def _each(
+    settings: Settings, components: Sequence[str], action: str, ours: Callable[[], int], *, json_output: bool
+) -> int:
+    """Perform an operation on services; return the exit code. Raises UsageError for JSON about StackStorm's services.
 
     :param action: the command of systemctl that performs it.
-    :param ours: performs it on the container if systemd is not running.
+    :param ours: performs it on the container if systemd is not running, and prints its state.
     """
-    if services.BOOTED.exists():
-        return services.each(components, lambda: systemctl(action, SERVICE), action)
-    return services.each(components, ours, action)
+    if json_output and set(components) - {SERVICE}:
+        raise click.UsageError(f"--json gives the state of {SERVICE} alone: name no other service")
+    if not services.BOOTED.exists():
+        return services.each(components, ours, action)
+    code = services.each(components, lambda: systemctl(action, SERVICE), action)
+    if json_output:
+        _status(settings, json_output=True)
+    return code
 
 
 def _reopen(settings: Settings) -> int:
     process = holder(settings.container.state_dir)
     if process is None:
-        return _status(settings)
+        return _status(settings, json_output=False)
     _signal(process, signal.SIGUSR1)
     return 0
 
@@ -118,32 +136,36 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
     return 0
 
 
-def _start(settings: Settings, config_files: Sequence[str]) -> int:
+def _start(settings: Settings, config_files: Sequence[str], *, json_output: bool) -> int:
     if holder(settings.container.state_dir) is None:
         log = settings.container.state_dir / f"{SERVICE}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         container = _spawn(config_files, log)
         _wait(lambda: container.poll() is not None or _listens(settings), START_TIMEOUT)
         if not _listens(settings):
-            click.echo(f"{SERVICE} did not start; {log} says why", err=True)
-            return 1
+            raise St2SensorError(f"{SERVICE} did not start; {log} says why")
         # It outlives this process, and is not a child that must be waited for.
         container.returncode = 0
-    return _status(settings)
+    return _status(settings, json_output=json_output)
 
 
-def _stop(settings: Settings) -> int:
-    process = holder(settings.container.state_dir)
-    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
-        click.echo(f"{SERVICE} has not ended yet; its log shows why", err=True)
-        return 1
-    _status(settings)
+def _stop(settings: Settings, *, json_output: bool) -> int:
+    _end(settings)
+    _status(settings, json_output=json_output)
     return 0
 
 
-def _status(settings: Settings) -> int:
+def _end(settings: Settings) -> None:
+    """Stop the container, if it is running, and wait until it has ended. Raises St2SensorError if it does not end."""
     process = holder(settings.container.state_dir)
-    click.echo(f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}")
+    if process is not None and not _stopped(process, settings.container.stop_timeout + STOP_GRACE):
+        raise St2SensorError(f"{SERVICE} has not ended yet; its log shows why")
+
+
+def _status(settings: Settings, *, json_output: bool) -> int:
+    process = holder(settings.container.state_dir)
+    line = f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}"
+    print_outcome(json_output, line, service=SERVICE, running=process is not None, pid=process)
     return NOT_RUNNING if process is None else 0
 
 

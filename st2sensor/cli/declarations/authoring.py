@@ -37,6 +37,7 @@ def _rate(context: click.Context, parameter: click.Parameter, text: str | None) 
 @click.option(
     "--polling", is_flag=True, help="Make a sensor with a poll() that is called regularly, instead of one with a run()."
 )
+@as_json
 @runs("st2sensor.cli.commands.init:init")
 def init() -> None:
     """Create a pack in a new folder PACK.
@@ -95,12 +96,13 @@ def init() -> None:
 @click.option(
     "--common-libs", is_flag=True, help="Let sensors import from the pack's lib/, like enable_common_libs of [packs]."
 )
+@as_json
 @runs("st2sensor.cli.commands.dev:dev")
 def dev() -> None:
     """Run the sensors of packs; restart them when you save. Ctrl-C stops them.
 
     Needs no servers, no configuration and no root. Shows the log, valid and invalid triggers, and changes in the
-    datastore. Writes nothing into the folders of the packs.
+    datastore. Writes nothing into the folders of the packs. --json prints one line of JSON for each.
     """
 
 
@@ -191,12 +193,14 @@ def replay() -> None:
 
 
 @section.command(epilog=examples("st2sensor demo"))
+@as_json
 @runs("st2sensor.cli.commands.demo:demo")
 def demo() -> None:
     """Watch this machine with some sensors, and show each trigger. Ctrl-C stops everything.
 
     Needs no servers, no configuration and no root. Everything is in ~/.cache/st2sensor/demo; /etc/st2/st2.conf is not
-    read. With --config-file, registers and runs the packs of that configuration instead.
+    read. With --config-file, registers and runs the packs of that configuration instead. --json prints one line of JSON
+    for each trigger, and first one with the addresses to try.
     """
 
 

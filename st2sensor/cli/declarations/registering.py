@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from st2sensor.cli.declarations.accepted import warned
+from st2sensor.cli.declarations.shared import as_json
 from st2sensor.cli.invocation import VERBOSE
 from st2sensor.packs.registrable import MISSING, RECREATE, RULES, SENSORS, TRIGGERS
 
@@ -25,6 +26,7 @@ def _verbose(context: click.Context, parameter: click.Parameter, value: bool) ->
 
 def flags(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        as_json,
         *(click.option(name, "elsewhere", flag_value=name, multiple=True, hidden=True) for name in ELSEWHERE),
         click.option("--register-runner-dir", metavar="DIR", hidden=True, expose_value=False, callback=warned(RUNNERS)),
         click.option("--experimental", is_flag=True, hidden=True, expose_value=False, callback=warned(RUNNERS)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from st2sensor.cli.development.folder import Folder
-from st2sensor.cli.development.screen import Screen
+from st2sensor.cli.development.output import Output
 from st2sensor.cli.registration import registry_of
 from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
 from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
@@ -69,7 +69,7 @@ class Content:
         folder: Folder,
         settings: Settings,
         storage: Storage,
-        screen: Screen,
+        screen: Output,
         *,
         triggers: Sequence[WantedTrigger],
         virtualenvs: bool,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 from st2sensor.cli.development.folder import Folder
-from st2sensor.cli.development.screen import Screen
+from st2sensor.cli.development.output import Output
 
 LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
 """Kinds of lines by GELF severity. Others are critical."""
@@ -50,7 +50,7 @@ class Record:
 class Log:
     """Shows the output of a container. Runs in a thread of its own."""
 
-    def __init__(self, folder: Folder, screen: Screen) -> None:
+    def __init__(self, folder: Folder, screen: Output) -> None:
         self._folder = folder
         self._screen = screen
         self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+(?:@[\w-]+)?):? (.*)", re.DOTALL)

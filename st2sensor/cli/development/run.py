@@ -18,7 +18,9 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import child_process
 from st2sensor.cli.development.content import Content, WantedTrigger
 from st2sensor.cli.development.folder import Folder, opened
+from st2sensor.cli.development.lines import Lines
 from st2sensor.cli.development.log import Log
+from st2sensor.cli.development.output import Output
 from st2sensor.cli.development.saves import watching
 from st2sensor.cli.development.screen import Screen
 from st2sensor.cli.development.triggers import Triggers
@@ -44,13 +46,14 @@ class Options:
     fresh: bool
     virtualenvs: bool
     common_libs: bool
+    json_output: bool
 
 
 def run(options: Options) -> int:
     """Run the packs' sensors until SIGINT or SIGTERM; return the exit code."""
     _isolate()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    screen = Screen(Console(highlight=False, emoji=False))
+    screen: Output = Lines() if options.json_output else Screen(Console(highlight=False, emoji=False))
     try:
         with opened(
             options.packs,
@@ -73,7 +76,7 @@ def _isolate() -> None:
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
-def _run(options: Options, folder: Folder, screen: Screen) -> int:
+def _run(options: Options, folder: Folder, screen: Output) -> int:
     settings = configured([str(folder.config_file)], show_warnings=False)
     with ExitStack() as stack:
         storage = stack.enter_context(closing(open_storage(settings.database)))
@@ -107,14 +110,14 @@ def _run(options: Options, folder: Folder, screen: Screen) -> int:
     return _end(code(), log, screen)
 
 
-def _introduce(folder: Folder, screen: Screen) -> None:
+def _introduce(folder: Folder, screen: Output) -> None:
     packs = ", ".join(f"[bold]{ref}[/]" for ref in folder.packs)
     shared = escape(f"st2sensor --config-file {folder.home / 'st2.conf'}")
     screen.say(f"\nDeveloping {packs}: save a file, and its sensors restart; Ctrl-C stops everything.")
     screen.say(f"[dim]The datastore, from another terminal:  {shared} key list[/]\n")
 
 
-def _end(code: int, log: Log, screen: Screen) -> int:
+def _end(code: int, log: Log, screen: Output) -> int:
     if code == 0:
         screen.say("\nEverything has stopped.")
         return 0

@@ -1,11 +1,11 @@
-"""The output of `st2sensor dev`: lines in columns, with colours on a terminal and without them elsewhere."""
+"""The output of `st2sensor dev` for people: lines in columns, with colours on a terminal and without them elsewhere."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from textwrap import indent
 from typing import Any
 
@@ -44,7 +44,7 @@ HIGHLIGHTER = JSONHighlighter()
 
 
 class Screen:
-    """Prints lines. Safe for several threads."""
+    """Prints lines. Safe for several threads. It is an Output."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,37 +52,39 @@ class Screen:
         self._lock = threading.Lock()
 
     def make_room(self, names: Iterable[str]) -> None:
-        """Widen the column of names for the names that will be shown."""
         self._name_width = min(WIDEST_NAME, max([self._name_width, *map(len, names)]))
 
     def say(self, text: str = "") -> None:
-        """Print a line with markup, without columns."""
         with self._lock:
             self._console.print(text, soft_wrap=True)
 
-    def show(
-        self,
-        kind: str,
-        name: str,
-        text: str | Text = "",
-        *,
-        payload: Text | None = None,
-        below: str = "",
-        moment: float | None = None,
-    ) -> None:
-        """Print a line.
+    def show(self, kind: str, name: str, text: str = "", *, below: str = "", moment: float | None = None) -> None:
+        words = Text(printable(text), LOUD.get(kind, STYLES[kind]))
+        self._print(kind, self._named(name, words) if name else words, below, moment)
 
-        :param kind: a key of STYLES.
-        :param name: name of the sensor, trigger type or file; empty for none.
-        :param payload: payload that the text is about.
-        :param below: further lines, such as a traceback. The last one is highlighted.
-        :param moment: seconds since the epoch; None for now.
-        """
+    def show_event(
+        self, kind: str, name: str, payload: Mapping[str, Any], *, reason: str = "", trace_tag: str | None = None
+    ) -> None:
+        shown = highlighted(payload)
+        if trace_tag:
+            shown.append(f"  #{printable(trace_tag)}", "magenta")
+        if not reason:
+            self._print(kind, self._named(name, shown))
+            return
+        body = self._named(name, Text(printable(reason), LOUD.get(kind, STYLES[kind])))
+        self._print(kind, Text.assemble(body, "\n" if self._console.is_terminal else "  ", shown))
+
+    def show_entry(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._print("datastore", Text(f"{printable(name)} is deleted"))
+        else:
+            self._print("datastore", Text.assemble((printable(name), "bold"), (" = ", "dim"), printable(value)))
+
+    def _named(self, name: str, text: Text) -> Text:
+        return Text.assemble((f"{printable(name):{self._name_width}}", "bold"), "  ", text)
+
+    def _print(self, kind: str, body: Text, below: str = "", moment: float | None = None) -> None:
         stamp = time.strftime("%H:%M:%S", time.localtime(moment))
-        words = text if isinstance(text, Text) else Text(printable(text), LOUD.get(kind, STYLES[kind]))
-        body = Text.assemble((f"{printable(name):{self._name_width}}", "bold"), "  ", words) if name else words
-        if payload is not None:
-            body = Text.assemble(body, "\n" if self._console.is_terminal else "  ", payload)
         with self._lock:
             if self._console.is_terminal:
                 self._console.print(_columns(stamp, kind, body))

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from rich.text import Text
-
-from st2sensor.cli.development.screen import Screen, highlighted
-from st2sensor.cli.events.instance import Instance, instance_in, not_shown
+from st2sensor.cli.development.output import Output
+from st2sensor.cli.events.instance import instance_in, not_shown
 from st2sensor.cli.events.recording import Record
-from st2sensor.cli.text.printable import printable
 from st2sensor.datastore.change_triggers import CREATE, DELETE, UPDATE, VALUE_CHANGE
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.portable.payload import plain
@@ -29,7 +24,7 @@ class Triggers:
     :param outbox: file of the container's outbox.
     """
 
-    def __init__(self, storage: Storage, outbox: Path, screen: Screen, record: Record) -> None:
+    def __init__(self, storage: Storage, outbox: Path, screen: Output, record: Record) -> None:
         self._storage = storage
         self._dead = DeadLetters(outbox)
         self._screen = screen
@@ -45,26 +40,15 @@ class Triggers:
         self._record(instance)
         entry = instance.payload.get("object")
         if instance.trigger_type in (CREATE, UPDATE, DELETE) and isinstance(entry, dict):
-            self._show_entry(entry, is_deleted=instance.trigger_type == DELETE)
+            value = None if instance.trigger_type == DELETE else str(entry.get("value"))
+            self._screen.show_entry(str(entry.get("name")), value)
         elif instance.trigger_type not in (VALUE_CHANGE, *SENSOR_EVENTS):
-            self._screen.show("trigger", instance.trigger_type, _text(instance))
+            self._screen.show_event("trigger", instance.trigger_type, instance.payload, trace_tag=instance.trace_tag)
 
     def show_invalid(self) -> None:
         """Show the triggers that became dead letters since the last call."""
         for letter in self._dead.after(self._last_letter):
             body = json.loads(letter.entry.body)
             payload = plain(body["payload"]) if letter.entry.tagged else body["payload"]
-            self._screen.show("invalid", letter.entry.trigger, letter.entry.reason or "", payload=highlighted(payload))
+            self._screen.show_event("invalid", letter.entry.trigger, payload, reason=letter.entry.reason or "invalid")
             self._last_letter = letter.id
-
-    def _show_entry(self, entry: Mapping[str, Any], *, is_deleted: bool) -> None:
-        name, value = printable(str(entry.get("name"))), printable(str(entry.get("value")))
-        if is_deleted:
-            self._screen.show("datastore", "", Text(f"{name} is deleted"))
-            return
-        self._screen.show("datastore", "", Text.assemble((name, "bold"), (" = ", "dim"), value))
-
-
-def _text(instance: Instance) -> Text:
-    text = highlighted(instance.payload)
-    return text.append(f"  #{printable(instance.trace_tag)}", "magenta") if instance.trace_tag else text

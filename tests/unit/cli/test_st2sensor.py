@@ -106,6 +106,15 @@ def test_each_program_tells_its_version(name: str, capsys: pytest.CaptureFixture
 
 # The functions that run commands.
 
+WITHOUT_JSON = {
+    "st2sensor run": "prints the sensor's own output",
+    "st2sensor config": "prints a file",
+    "st2sensor completion": "prints a file",
+    "st2sensorcontainer": "is a daemon, whose log has formats of its own",
+    "st2ctl reopen-log-files": "prints nothing",
+    "st2ctl clean": "prints nothing",
+}
+
 
 @pytest.mark.parametrize(("command", "body"), [pytest.param(*pair, id=pair[1].target) for pair in bodies()])
 def test_what_runs_a_command_takes_what_that_declares(command: click.Command, body: Body) -> None:
@@ -132,6 +141,16 @@ def test_each_command_is_run_by_the_module_of_its_name() -> None:
         if len(words) > 1 and isinstance(command.callback, Body):
             module = words[1].replace("-", "_")
             assert command.callback.target.partition(":")[0] == f"st2sensor.cli.commands.{module}", words
+
+
+def test_every_command_prints_json_unless_a_reason_is_known() -> None:
+    found = {
+        " ".join(words)
+        for name, root in ROOTS.items()
+        for words, command in commands(root, name)
+        if isinstance(command.callback, Body) and not any("--json" in item.opts for item in command.params)
+    }
+    assert found == set(WITHOUT_JSON)
 
 
 def test_no_section_is_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def test_it_says_what_it_has_made_and_what_to_do_next(here: Path, capsys: pytest
         "  pytest 'more packs/fresh/tests'",
         "  st2sensor validate 'more packs/fresh'",
     ]
+
+
+def test_with_json_it_says_the_same_to_programs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(init, ["fresh", "--json"], "init") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pack"], told["folder"], told["sensor"]) == ("fresh", "fresh", "fresh.FreshSensor")
+    assert set(told["files"]) == set(content(here / "fresh"))
+    assert invoke(init, ["fresh", "--json"], "init") == 73
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "AlreadyThere"
 
 
 def test_the_folder_in_which_one_is_can_be_the_pack(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,9 @@ RELOAD: dict[str, Any] = {
     "elsewhere": (),
     "pack": None,
     "verbose": False,
+    "json_output": False,
 }
+TEXT = {"json_output": False}
 CONTAINER: dict[str, Any] = {
     "debug": False,
     "sensor_ref": None,
@@ -81,11 +83,11 @@ CALLS: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
         RELOAD | {"kinds": ("all",)},
     ),
     ("st2-register-content --debug --register-all", (), "registration:reload", RELOAD | {"kinds": ("all",)}),
-    ("st2ctl start", (), "background:start", {"components": ()}),
-    ("st2ctl start st2auth", (), "background:start", {"components": ("st2auth",)}),
-    ("st2ctl stop", (), "background:stop", {"components": ()}),
-    ("st2ctl restart", (), "background:restart", {"components": ()}),
-    ("st2ctl status", (), "background:status", {}),
+    ("st2ctl start", (), "background:start", {"components": (), **TEXT}),
+    ("st2ctl start st2auth", (), "background:start", {"components": ("st2auth",), **TEXT}),
+    ("st2ctl stop", (), "background:stop", {"components": (), **TEXT}),
+    ("st2ctl restart", (), "background:restart", {"components": (), **TEXT}),
+    ("st2ctl status", (), "background:status", TEXT),
     ("st2ctl clean", (), "background:clean", {"yes": False}),
     ("st2ctl reopen-log-files st2sensorcontainer", (), "background:reopen_log_files", {"components": OURS}),
     (
@@ -94,10 +96,15 @@ CALLS: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
         "background:reopen_log_files",
         {"components": ("st2actionrunner",)},
     ),
-    ("st2ctl restart-component st2sensorcontainer", (), "background:restart", {"components": OURS}),
-    ("st2ctl restart-component st2api", (), "background:restart", {"components": ("st2api",)}),
-    ("st2ctl restart-component st2actionrunner", (), "background:restart", {"components": ("st2actionrunner",)}),
-    ("st2ctl restart-component st2chatops", (), "background:restart", {"components": ("st2chatops",)}),
+    ("st2ctl restart-component st2sensorcontainer", (), "background:restart", {"components": OURS, **TEXT}),
+    ("st2ctl restart-component st2api", (), "background:restart", {"components": ("st2api",), **TEXT}),
+    (
+        "st2ctl restart-component st2actionrunner",
+        (),
+        "background:restart",
+        {"components": ("st2actionrunner",), **TEXT},
+    ),
+    ("st2ctl restart-component st2chatops", (), "background:restart", {"components": ("st2chatops",), **TEXT}),
     ("st2sensorcontainer", (), "container:container", CONTAINER),
     (f"st2sensorcontainer --config-file={CONF}", (CONF,), "container:container", CONTAINER),
     (
@@ -129,7 +136,7 @@ CALLS: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
         "st2-generate-symmetric-crypto-key --key-path k",
         (),
         "generate_symmetric_crypto_key:generate",
-        {"key_path": Path("k")},
+        {"key_path": Path("k"), **TEXT},
     ),
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from st2sensor.cli.development.screen import Screen, highlighted
+from st2sensor.cli.development.screen import Screen
 
 
 def plain_screen() -> tuple[Screen, io.StringIO]:
@@ -18,7 +18,8 @@ def plain_screen() -> tuple[Screen, io.StringIO]:
 def test_nothing_that_others_wrote_steers_the_terminal() -> None:
     screen, stream = plain_screen()
     payload: Any = {"a": "\x1b[2J\udc80", "b": "[red]"}
-    screen.show("trigger", "x\x1b]0;title\x07", highlighted(payload))
+    screen.show_event("trigger", "x\x1b]0;title\x07", payload, reason="\x1b[2J", trace_tag="\x1b[2J")
+    screen.show_entry("\x1b[2J", "\x1b[2J")
     screen.show("info", "", "[bold]\x1b[2J")
     assert "\x1b" not in stream.getvalue()
     assert '"b": "[red]"' in stream.getvalue()
