@@ -23,6 +23,7 @@ from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_do
 from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain, plain
+from st2sensor.storage.mongo.finder import Finder
 from st2sensor.storage.mongo.indexes import Indexes
 from st2sensor.storage.mongo.unfindable import Unfindable
 from st2sensor.storage.reader import Reader
@@ -62,6 +63,7 @@ class MongoStorage:
         self._client, self._database = self._connection.client, self._connection.database
         self._failures = self._connection.failures
         self._entries = self._database.get_collection(KEY_VALUES, read_preference=ReadPreference.PRIMARY)
+        self._finder = Finder(self._entries)
         # A batch is deleted once its key has been set, so the write that sets the key must not be lost.
         self._safe_entries = self._connection.safe(KEY_VALUES).with_options(read_concern=ReadConcern())
         self._leases = self._connection.safe(LEASES)
@@ -151,7 +153,7 @@ class MongoStorage:
 
     def get_value(self, scope: str, name: str, now: datetime) -> KeyValue | None:
         with self._failures():
-            return self._reader.live(plain(self._entries.find_one({"scope": scope, "name": name})), now)
+            return self._reader.live(plain(self._finder.find_one({"scope": scope, "name": name})), now)
 
     def put_value(self, entry: KeyValue, now: datetime) -> Change:
         key = {"scope": entry.scope, "name": entry.name}

@@ -6,6 +6,7 @@ import threading
 
 from st2sensor.container.sessions.datastore.fair_queue import FairQueue
 from tests.plugins.patience import SOON
+from tests.support.servers.waiting import eventually
 
 
 def test_owners_keep_their_own_order_and_who_has_much_is_not_before_others() -> None:
@@ -28,7 +29,7 @@ def test_nothing_is_kept_of_an_owner_that_has_nothing_left() -> None:
         owner = queue.get()
         assert owner is not None
         queue.done(owner)
-    assert (queue._waiting, queue._given, queue._working) == ({}, {}, {})
+    assert (queue._waiting, list(queue._turns), queue._working) == ({}, [], {})
 
 
 def test_more_than_its_share_of_one_owner_waits_though_nobody_else_wants_anything() -> None:
@@ -76,3 +77,21 @@ def test_what_was_put_is_given_out_before_the_end() -> None:
         thread.join(SOON)
         assert not thread.is_alive()
     assert found == ["a0", "a1"]
+
+
+def test_an_item_wakes_one_thread_the_one_that_began_to_wait_last() -> None:
+    queue: FairQueue[str] = FairQueue(share=2)
+    found: list[tuple[str, str | None]] = []
+    threads = []
+    for name in ("first", "last"):
+        thread = threading.Thread(target=lambda name=name: found.append((name, queue.get())))
+        thread.start()
+        threads.append(thread)
+        eventually(f"{name} waits", lambda: len(queue._takers) == len(threads))
+    first, last = threads
+    assert not queue.put("a", "a0")
+    last.join(SOON)
+    assert (found, first.is_alive(), len(queue._takers)) == ([("last", "a0")], True, 1)
+    queue.close()
+    first.join(SOON)
+    assert found == [("last", "a0"), ("first", None)]
