@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,6 @@ from st2sensor.system.threads import Threads
 
 CONSUMED = frozenset({State.CONFIRMED, State.UNROUTED})
 """States of the events that consumers get. Dead letters are not among them: no consumer of the broker got them."""
-
-LOOK_INTERVAL = 0.2
-"""Seconds between two looks at the history while a consumer waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +35,15 @@ class EventFeed:
     """Reads a history. Nothing is opened before the first consumer.
 
     :param path: the history's file.
+    :param tell: has a function called from another thread after each commit of events.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tell: Callable[[Callable[[], None]], None]) -> None:
         self._history = History(path)
+        self._waiting: set[asyncio.Event] = set()
+        """One for each consumer that waits, or is about to."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        tell(self._committed)
         self._threads: Threads | None = None
 
     async def end(self) -> str:
@@ -55,15 +58,35 @@ class EventFeed:
 
         Raises HistoryCut, BadCursor and HistoryError.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         until = loop.time() + wait
-        while True:
-            page, texts = await loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
-            cursor = page.cursor
-            if texts or (not page.has_more and loop.time() >= until):
-                return Events(events=texts, cursor=page.cursor)
-            if not page.has_more:
-                await asyncio.sleep(min(LOOK_INTERVAL, max(0.0, until - loop.time())))
+        changed = asyncio.Event()
+        self._waiting.add(changed)
+        try:
+            while True:
+                # Cleared first: a commit during the look is another reason to look.
+                changed.clear()
+                page, texts = await loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
+                cursor = page.cursor
+                if texts or (not page.has_more and loop.time() >= until):
+                    return Events(events=texts, cursor=page.cursor)
+                if not page.has_more:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(until):
+                            await changed.wait()
+        finally:
+            self._waiting.discard(changed)
+
+    def _committed(self) -> None:
+        """From the history's thread."""
+        if self._waiting and self._loop is not None:
+            # The loop may have ended.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for changed in self._waiting:
+            changed.set()
 
     def close(self) -> None:
         if self._threads is not None:

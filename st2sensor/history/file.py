@@ -21,7 +21,7 @@ SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
 INCREMENTAL = 2
 """SQLite's auto_vacuum mode in which a file gives free pages back in steps."""
 
-JOURNAL = 4_000_000
+JOURNAL = 8_000_000
 """Bytes at which the journal is written to the database."""
 
 BUSY_TIMEOUT = 5.0

@@ -13,6 +13,8 @@ MICROSECONDS = 1_000_000
 STATES = (State.CONFIRMED, State.UNROUTED, State.DEAD)
 """The states by the number that stands for them in the file."""
 
+NUMBERS = {state: number for number, state in enumerate(STATES)}
+
 COLUMNS = (
     "message_id, sensor, trigger, trigger_type, created, committed, settled, state, node, fence, exchange, routing_key,"
     " attempts, is_late, tagged, trace, reason, problem, body"
@@ -41,7 +43,7 @@ def row_of(outcome: Outcome, names: Names, node: str, *, with_body: bool) -> tup
         created,
         None if outcome.committed is None else _microseconds(outcome.committed) - created,
         _microseconds(outcome.settled) - created,
-        STATES.index(outcome.state),
+        NUMBERS[outcome.state],
         names.number(node),
         entry.fence,
         names.number(outcome.exchange) if outcome.exchange else None,

@@ -31,6 +31,13 @@ WAITING_LIMIT = 32_000_000
 RECORD_TIMEOUT = 5.0
 """Maximum number of seconds that `record` waits. Then events are dropped."""
 
+COMMIT_INTERVAL = 0.1
+"""Seconds between two commits while events come all the time: a commit of few events costs nearly as much as one of
+many. The first event after a pause is committed at once."""
+
+COLLECTED = 2_000_000
+"""Number of bytes of events that are committed before COMMIT_INTERVAL is over."""
+
 UPKEEP_INTERVAL = 1.0
 """Seconds between two checks of the limits and of the disk."""
 
@@ -53,6 +60,9 @@ class Record(Protocol):
     def keep_private(self, sensors: frozenset[str]) -> None:
         """Keep no payloads of these sensors from now on. From any thread."""
 
+    def tell(self, committed: Callable[[], None]) -> None:
+        """Have a function called after each commit of events, from the history's thread. It must not wait or raise."""
+
     @property
     def problem(self) -> str:
         """Why the history cannot be written; empty while it can."""
@@ -72,6 +82,9 @@ class NoHistory:
 
     def keep_private(self, sensors: frozenset[str]) -> None:
         """Keep none anyway."""
+
+    def tell(self, committed: Callable[[], None]) -> None:
+        """There are no commits."""
 
     @property
     def problem(self) -> str:
@@ -117,7 +130,8 @@ class HistoryWriter:
         """Sensors whose payloads are not kept; None until they are known."""
         self._private_changed = False
         self._problem = ""
-        self._upkeep_at = 0.0
+        self._upkeep_at = self._commit_at = 0.0
+        self._told: list[Callable[[], None]] = []
         # Readers find a file even before the first event.
         with suppress(sqlite3.Error, OSError):
             self._store.commit([], 0, "", None)
@@ -146,6 +160,9 @@ class HistoryWriter:
             # The file remembers them: events that a crash has left behind are recorded before the sensors are known.
             self._private_changed = self._private_changed or sensors != self._private
             self._private = sensors
+
+    def tell(self, committed: Callable[[], None]) -> None:
+        self._told.append(committed)
 
     @property
     def problem(self) -> str:
@@ -180,10 +197,12 @@ class HistoryWriter:
         return None not in batches
 
     def _next(self) -> list[_Batch | None]:
-        """Return the batches that wait, after at most UPKEEP_INTERVAL."""
+        """Return the batches that wait, after at most UPKEEP_INTERVAL. Collect until the next commit is due."""
         found: list[_Batch | None] = []
         with suppress(queue.Empty):
             found.append(self._batches.get(timeout=UPKEEP_INTERVAL))
+            while found[-1] is not None and self._waiting < min(COLLECTED, WAITING_LIMIT):
+                found.append(self._batches.get(timeout=max(0.0, self._commit_at - time.monotonic())))
             while True:
                 found.append(self._batches.get_nowait())
         return found
@@ -210,7 +229,10 @@ class HistoryWriter:
             private, private_changed = self._private, self._private_changed
         if not outcomes and not missing and not private_changed:
             return
+        self._commit_at = time.monotonic() + COMMIT_INTERVAL
         self._store.commit(outcomes, missing, reason, private)
+        for committed in self._told:
+            committed()
         with self._room:
             self._missing -= missing
             self._private_changed = private != self._private

@@ -106,6 +106,7 @@ class NodeReport:
     :param notes: problems that do not affect anything the container needs.
     :param sharing: its part in sharing sensors; None if they are not shared.
     :param push: the push targets.
+    :param history: why the history cannot be written; empty while it can, or if it is switched off.
     """
 
     name: str
@@ -127,6 +128,7 @@ class NodeReport:
     notes: tuple[str, ...] = ()
     sharing: SharingReport | None = None
     push: tuple[PushReport, ...] = ()
+    history: str = ""
 
     @property
     def is_ready(self) -> bool:

@@ -160,6 +160,7 @@ def _of_node(node: NodeReport) -> Iterable[Metric]:
             node.outbox_size,
         ),
         ("st2sensor_outbox_head_age_seconds", "How long the oldest waiting trigger has waited.", age),
+        ("st2sensor_history_writable", "Whether events can be recorded in the history.", not node.history),
         ("st2sensor_container_memory_bytes", "Memory of the container, without its sensors.", node.memory),
         ("st2sensor_container_start_time_seconds", "When the container started.", node.started),
     ):

@@ -6,6 +6,7 @@ import base64
 import hmac
 import itertools
 import json
+import os
 import random
 import threading
 import time
@@ -16,9 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.test_consumers import Api, started
+from tests.acceptance.test_consumers import Api, Consumer, check, started
 from tests.plugins.patience import AT_LAST, LATER
 from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
 from tests.support.workspace import Workspace
 
 SECRET = base64.b64encode(b"a secret of a test, 32 bytes long").decode()
@@ -113,21 +115,6 @@ def configured(workspace: Workspace, receiver: Receiver, extra: str = "", **more
     return Api(workspace, f"[push]\ntargets = push.yaml\ntimeout = 0.5\nretry_max = 0.5\n{extra}")
 
 
-def check(events: list[Any], kills: int) -> None:
-    """Fail if an event is missing, out of order, or came twice under two ids without a kill of its sensor."""
-    by_id: dict[str, int] = {}
-    order: list[int] = []
-    for event in events:
-        count = event["data"]["payload"]["count"]
-        if event["id"] not in by_id:
-            by_id[event["id"]] = count
-            order.append(count)
-        assert by_id[event["id"]] == count
-    assert set(order) == set(range(1, max(order) + 1))
-    # A sensor that is killed between dispatch() and set_value() dispatches its counts again, under other ids.
-    assert sum(later <= earlier for earlier, later in itertools.pairwise(order)) <= kills
-
-
 def test_a_target_that_fails_hangs_and_restarts_gets_every_event_in_order(
     embedded: Workspace, receiver: Receiver
 ) -> None:
@@ -162,7 +149,7 @@ def test_a_target_that_fails_hangs_and_restarts_gets_every_event_in_order(
     before = len(receiver.events)
     container = embedded.start()
     receiver.wait(before + 5)
-    check(receiver.events, kills=0)
+    check(receiver.events)
     for text in ("hidden", SECRET):
         assert text not in container.log
 
@@ -186,19 +173,40 @@ def test_a_mistake_is_an_error_of_the_configuration(
     assert named in done.stderr
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.soak(minutes=2))])
 def test_no_pushed_event_is_missing_however_often_the_container_is_killed(
-    embedded: Workspace, receiver: Receiver, times: int
+    embedded: Workspace, receiver: Receiver
 ) -> None:
     configured(embedded, receiver)
     chance = random.Random(25)
     receiver.answers = lambda: 204 if chance.random() < 0.9 else 503
     container = started(embedded)
-    for _ in range(times):
+    for _ in range(3):
         receiver.wait(len(receiver.events) + chance.randint(1, 12))
         container.process.kill()
         container.process.wait()
         container = embedded.start()
         container.wait_for_log("the status page is at", timeout=LATER)
     receiver.wait(len(receiver.events) + 10)
-    check(receiver.events, kills=times)
+    check(receiver.events)
+
+
+@pytest.mark.soak(minutes=2)
+def test_neither_a_consumer_nor_a_target_misses_an_event_of_a_container_that_is_killed_at_random_moments(
+    embedded: Workspace, receiver: Receiver
+) -> None:
+    """Kill it 10 times, or as often as the variable KILLS says."""
+    consumer = Consumer(configured(embedded, receiver))
+    chance = random.Random(26)
+    receiver.answers = lambda: 204 if chance.random() < 0.9 else 503
+    container = started(embedded)
+    for _ in range(int(os.environ.get("KILLS", "10"))):
+        consumer.consume(1)
+        threading.Timer(chance.random(), container.process.kill).start()
+        container.process.wait(LATER)
+        container = embedded.start()
+        container.wait_for_log("the status page is at", timeout=LATER)
+    consumer.consume(10)
+    wanted = {event["id"] for event in consumer.events}
+    eventually("the target has all", lambda: wanted <= {event["id"] for event in receiver.events}, LATER)
+    check(consumer.events)
+    check(receiver.events)

@@ -149,6 +149,8 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
     ]
     targets = () if container is None else container.push
     found += [("push", Text(target.trouble, "yellow")) for target in targets if target.trouble]
+    if container is not None and container.history:
+        found.append(("history", Text(container.history, "yellow")))
     if report.held_back:
         found.append(("held back", Text(report.held_back, "red")))
     hang = report.hang

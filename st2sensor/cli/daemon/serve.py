@@ -170,7 +170,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             push.start()
             stack.callback(push.close)
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
-        make_page = _page(settings, catalogue, state_dir)
+        make_page = _page(settings, catalogue, state_dir, history)
         participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
 
         async def supervise() -> int:
@@ -254,7 +254,7 @@ def _push(settings: Settings, state_dir: Path) -> PushThread | None:
     return thread
 
 
-def _page(settings: Settings, catalogue: Catalogue, state_dir: Path) -> MakePage | None:
+def _page(settings: Settings, catalogue: Catalogue, state_dir: Path, history: Record) -> MakePage | None:
     """Return a function that makes the status page's server; None if there is no page.
 
     The server's libraries take 18 MB and 0.2 s to load.
@@ -263,6 +263,6 @@ def _page(settings: Settings, catalogue: Catalogue, state_dir: Path) -> MakePage
     if container.http is None:
         return None
     server, consumers = resolve("st2sensor.status.server:Server"), resolve("st2sensor.api.consumers:Consumers")
-    feed = EventFeed(state_dir / NAME) if settings.history.enable else None
+    feed = EventFeed(state_dir / NAME, history.tell) if settings.history.enable else None
     api = consumers(feed, catalogue, needs_token=container.http_token is not None)
     return lambda sources: server(container, sources, api)

@@ -35,8 +35,8 @@ def every(settings: Settings) -> list[SensorReport]:
 
 
 def troubles_of(settings: Settings) -> list[str]:
-    """Return a line for each service that this host's containers need and cannot use, such as the broker, and
-    for each push target in trouble.
+    """Return a line for each service that this host's containers need and cannot use, such as the broker, for
+    a history that cannot be written, and for each push target in trouble.
 
     Raises ContainerForbidden.
     """
@@ -47,6 +47,8 @@ def troubles_of(settings: Settings) -> list[str]:
             for check in node.checks:
                 if not check.ok and check.name not in OF_SENSORS:
                     found[f"{check.name}: {check.reason}"] = None
+            if node.history:
+                found[node.history] = None
             found |= dict.fromkeys(report.trouble for report in node.push if report.trouble)
     return list(found)
 

@@ -138,6 +138,7 @@ class Reporter:
             notes=self.notes(sensors),
             sharing=self._sharing(),
             push=self._pipeline.push(),
+            history=self._pipeline.history.problem,
         )
 
     def throughput(self) -> tuple[int, int]:
@@ -176,7 +177,8 @@ class Reporter:
         found = summaries(sensors)
         unrouted = told(self._outbox.unrouted, self._pipeline.unrouted_keys())
         pushed = (report.trouble for report in self._pipeline.push())
-        return (*found, *filter(None, [self._pipeline.audience().reason, unrouted, *pushed]))
+        remarks = [self._pipeline.audience().reason, unrouted, self._pipeline.history.problem, *pushed]
+        return (*found, *filter(None, remarks))
 
     def _refs(self) -> list[str]:
         """Return the references of all sensors, sorted."""

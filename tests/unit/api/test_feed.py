@@ -13,8 +13,10 @@ from st2sensor.api.feed import CONSUMED, EventFeed
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters
-from tests.plugins.patience import SOON
-from tests.unit.history.test_writer import outcome, write
+from st2sensor.history.writer import HistoryWriter, NoHistory
+from st2sensor.settings import History as Options
+from tests.plugins.patience import AT_LAST, SOON
+from tests.unit.history.test_writer import outcome, record, write
 
 CONSUMER = Filters(states=CONSUMED)
 
@@ -28,7 +30,7 @@ def test_events_come_with_their_cursors(path: Path) -> None:
     write(path, [outcome(1), outcome(2, state=State.DEAD), outcome(3, state=State.UNROUTED)])
 
     async def consume() -> None:
-        with closing(EventFeed(path)) as feed:
+        with closing(EventFeed(path, NoHistory().tell)) as feed:
             found = await feed.next(None, CONSUMER, 100, 0)
             assert [json.loads(text)["time"][17:19] for text, _ in found.events] == ["01", "03"]
             assert found.cursor == found.events[-1][1] == await feed.end()
@@ -42,10 +44,17 @@ def test_a_consumer_is_answered_as_soon_as_there_is_an_event(path: Path) -> None
     write(path, [outcome(1)])
 
     async def consume() -> None:
-        with closing(EventFeed(path)) as feed:
-            waiting = asyncio.ensure_future(feed.next(await feed.end(), CONSUMER, 100, SOON))
-            await asyncio.to_thread(write, path, [outcome(2)])
-            assert len((await waiting).events) == 1
+        opened = HistoryWriter(path, Options(), clock=lambda: 100.0)
+        with closing(opened) as writer, closing(EventFeed(path, writer.tell)) as feed:
+            consumers = [feed.next(await feed.end(), CONSUMER, 100, AT_LAST) for _ in range(3)]
+            waiting = [asyncio.ensure_future(consumer) for consumer in consumers]
+            for number in (2, 3):
+                # Nobody is waiting for a dead letter.
+                await asyncio.to_thread(record, writer, [outcome(number, state=State.DEAD)])
+            assert not any(consumer.done() for consumer in waiting)
+            await asyncio.to_thread(record, writer, [outcome(4)])
+            async with asyncio.timeout(SOON):
+                assert [len(found.events) for found in await asyncio.gather(*waiting)] == [1, 1, 1]
 
     asyncio.run(consume())
 
@@ -54,7 +63,7 @@ def test_a_consumer_without_events_is_answered_after_its_wait(path: Path) -> Non
     write(path, [outcome(1, state=State.DEAD)])
 
     async def consume() -> None:
-        with closing(EventFeed(path)) as feed:
+        with closing(EventFeed(path, NoHistory().tell)) as feed:
             found = await feed.next(None, CONSUMER, 100, 0.01)
             assert (found.events, found.cursor) == ([], await feed.end())
 
@@ -63,7 +72,7 @@ def test_a_consumer_without_events_is_answered_after_its_wait(path: Path) -> Non
 
 def test_a_missing_history_is_an_error(path: Path) -> None:
     async def consume() -> None:
-        with closing(EventFeed(path)) as feed, pytest.raises(HistoryError):
+        with closing(EventFeed(path, NoHistory().tell)) as feed, pytest.raises(HistoryError):
             await feed.next(None, CONSUMER, 100, 0)
 
     asyncio.run(consume())

@@ -21,7 +21,7 @@ from st2sensor.history.reader import History
 from st2sensor.history.writer import HistoryWriter, NoHistory
 from st2sensor.outbox.entry import Entry
 from st2sensor.settings import History as Options
-from tests.plugins.patience import SOON
+from tests.plugins.patience import AT_LAST, SOON
 
 BODY = '{"trigger":"linux.file","payload":{"line":"one"},"trace_context":{"id_":null,"trace_tag":"tag-1"}}'
 
@@ -227,6 +227,33 @@ def test_events_wait_for_a_slow_disk_only_for_a_while(path: Path, monkeypatch: p
     opened.close()
     with closing(History(path)) as history:
         assert [gap.number for gap in history.gaps()] == [1]
+
+
+def test_events_that_come_all_the_time_are_committed_together(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "COMMIT_INTERVAL", AT_LAST)
+    opened = HistoryWriter(path, Options(), clock=lambda: 100.0)
+    commits: list[None] = []
+    opened.tell(lambda: commits.append(None))
+    record(opened, [outcome(1)])
+    assert len(commits) == 1
+    done = threading.Semaphore(0)
+    for number in range(2, 7):
+        opened.record([outcome(number)], done.release)
+    # The end does not wait for the interval.
+    opened.close()
+    assert all(done.acquire(timeout=SOON) for _ in range(5))
+    assert len(commits) == 2
+    with closing(History(path)) as history:
+        assert [event.created for event in history.select(Filters())] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_many_bytes_are_committed_before_the_interval_is_over(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "COMMIT_INTERVAL", AT_LAST)
+    monkeypatch.setattr(writer_module, "COLLECTED", len(BODY) + 1)
+    opened = HistoryWriter(path, Options(), clock=lambda: 100.0)
+    record(opened, [outcome(1)])
+    record(opened, [outcome(2), outcome(3)])
+    opened.close()
 
 
 def test_no_history_keeps_nothing_and_holds_nobody_up() -> None:

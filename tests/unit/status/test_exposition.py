@@ -45,6 +45,7 @@ COUNTED = (
     "st2sensor_outbox_has_room",
     "st2sensor_outbox_depth",
     "st2sensor_outbox_capacity",
+    "st2sensor_history_writable",
     "st2sensor_sensors",
     "st2sensor_sensor_state",
     "st2sensor_sensor_running",

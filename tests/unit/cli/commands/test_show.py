@@ -71,12 +71,14 @@ def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
                 Check(name="broker", ok=False, since=at, reason="it is away"),
                 Check(name="sensors", ok=False, since=at, reason="p.S keeps failing"),
                 Check(name="routing keys", ok=False, since=at, reason="3 triggers of p.S wait"),
-            )
+            ),
+            history="cannot write the history",
         ),
     )
     assert shown.splitlines()[0] == "p.S  failing (backoff)"
     for text in (
         "ended with exit code 1",
+        "cannot write the history",
         "b, under fence 9",
         "0, failures in a row: 4",
         ": exit code 1",

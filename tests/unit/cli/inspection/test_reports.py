@@ -69,7 +69,7 @@ def test_an_older_container_may_lack_what_has_a_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [field.name for field in fields(NodeReport) if field.name not in ("notes", "sharing", "push")]
+    "name", [field.name for field in fields(NodeReport) if field.name not in ("notes", "sharing", "push", "history")]
 )
 def test_a_missing_field_is_named_with_the_remedy(name: str) -> None:
     item = sent(node())

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from st2sensor import config
-from st2sensor.cli.inspection.sensors import every, one
+from st2sensor.cli.inspection.sensors import every, one, troubles_of
 from st2sensor.errors import ContainerAway, ContainerForbidden
 from st2sensor.reports import CONTROL_SOCKET
-from tests.support.control_peer import Peer
+from tests.support.control_peer import Peer, node
 
 
 def test_a_socket_of_others_is_told_as_that(config_file: Path, peer: Callable[..., Peer]) -> None:
@@ -34,3 +34,8 @@ def test_a_socket_of_others_is_told_as_that(config_file: Path, peer: Callable[..
             assert refused.value.exit_code == 77
     finally:
         os.seteuid(before)
+
+
+def test_a_history_that_cannot_be_written_is_told_once(config_file: Path, peer: Callable[..., Peer]) -> None:
+    peer({"node": lambda: node(history="cannot write the history H: the disk is full")})
+    assert troubles_of(config.load([str(config_file)])) == ["cannot write the history H: the disk is full"]

@@ -28,6 +28,16 @@ from st2sensor.settings import Restarts
 RESTARTS = Restarts()
 
 
+class Unwritten(NoHistory):
+    """A history that may have a problem."""
+
+    reason = ""
+
+    @property
+    def problem(self) -> str:
+        return self.reason
+
+
 class Parts:
     """Everything that a report is made from."""
 
@@ -47,6 +57,7 @@ class Parts:
         self.sampled: list[object] = []
         self.own = Usage(memory=1, cpu=2.0)
         settings: Any = self
+        self.history = Unwritten()
         self.reporter = Reporter(
             settings,
             Sources(
@@ -69,7 +80,7 @@ class Parts:
                 held_of=lambda: {"p.A": "3 wait"},
                 unrouted_keys=lambda: ("trigger_instance",),
                 audience=lambda: Health(reason="nobody reads pickle"),
-                history=NoHistory(),
+                history=self.history,
             ),
             self.blocking,
             lambda: self.now,
@@ -279,6 +290,9 @@ def test_remarks_are_no_checks() -> None:
     assert parts.reporter.notes() == ("p.A hangs; st2sensor show p.A says where", "nobody reads pickle")
     parts.unrouted = 3
     assert "no queue took 3 triggers (routing key trigger_instance)" in parts.reporter.notes()[-1]
+    parts.history.reason = "cannot write the history"
+    assert parts.reporter.notes()[-1] == "cannot write the history"
+    assert asyncio.run(parts.reporter.node()).history == "cannot write the history"
     assert all(check.ok for check in parts.reporter.checks())
 
 
