@@ -50,6 +50,7 @@ def row_of(report: SensorReport) -> Row:
         "since": report.since,
         "restarts": report.restarts,
         "triggers_per_minute": report.triggers_per_minute,
+        "held": report.held,
         "recent": recent[idle:],
         "memory": report.memory,
     }

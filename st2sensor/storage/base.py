@@ -34,6 +34,9 @@ class Storage(Protocol):
     def put(self, entity: Entity) -> None:
         """Insert or change an entity. Unknown fields and a trigger's ref_count stay as they are."""
 
+    def put_all(self, entities: Sequence[Entity]) -> None:
+        """Insert or change entities as `put` does, many in one step. After an error, any of them may be stored."""
+
     def insert(self, entity: Entity) -> bool:
         """Insert an entity. Returns False, and does nothing, if its reference is taken."""
 

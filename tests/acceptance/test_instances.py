@@ -244,7 +244,7 @@ def test_a_reload_with_a_thousand_instances_is_quick_and_restarts_only_what_chan
     second = time.monotonic() - began
     print(f"{MANY} instances: {first:.1f} s to register, {second:.1f} s to register again")
     assert "p.S@i7 changed" in told
-    assert second <= 5 * FACTOR
+    assert max(first, second) <= 5 * FACTOR
     last = listener.wait_for("p.here", 41, AT_LAST)[-1]
     assert (last.headers["st2sensor-sensor"], last.payload["place"]) == ("p.S@i7", "another place")
     after = ids(container)

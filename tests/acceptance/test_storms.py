@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from urllib.request import urlopen
 
 import pytest
 
 from tests.plugins.patience import SOON
+from tests.support.browser import Browser
+from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import grown
+from tests.support.status_schema import check
 from tests.support.workspace import Workspace
 
 ALERTS = """
@@ -56,6 +60,25 @@ def test_alerts_of_one_second_leave_at_the_rate_and_in_order(embedded: Workspace
     assert [alert.payload["n"] for alert in alerts] == list(range(400))
     # 350 at 100 a second; what left before the first look is not counted.
     assert time.monotonic() - began > 2.0
+
+
+@pytest.mark.soak
+def test_the_status_page_counts_held_alerts(embedded: Workspace, browser: Browser) -> None:
+    port = free_port()
+    embedded.configure(f"http = 127.0.0.1:{port}")
+    limit(embedded, {"rate": "1/h", "burst": 50, "over": "hold"})
+    embedded.add_sensor("storm", "Alerts", ALERTS, trigger_types=TYPES)
+    embedded.reload_well()
+    embedded.start().wait_for_log("the status page is at")
+    browser.open(f"http://127.0.0.1:{port}")
+    browser.wait_for("tr[data-ref='storm.Alerts'] td.rate", "350 held")
+    browser.click("tr[data-ref='storm.Alerts']")
+    browser.wait_for("#detail dl", "350 triggers are held by its limits")
+    assert "storm.alert: " in browser.text("#detail dl")
+    with urlopen(f"http://127.0.0.1:{port}/sensors", timeout=SOON) as answer:
+        document = json.load(answer)
+    check("whole", document)
+    assert [item["held"] for item in document["sensors"]] == [350]
 
 
 def test_held_alerts_leave_when_an_operator_releases_them(embedded: Workspace) -> None:

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,19 @@ def test_a_change_keeps_the_id_and_takes_unset_fields_away(storage: Storage) -> 
     assert after == bare
     assert after.id == before.id
     assert after.poll_interval is None
+
+
+def test_many_are_put_in_one_step_as_they_would_be_one_by_one(storage: Storage) -> None:
+    storage.put(replace(SENSOR, name="S1", description="old"))
+    storage.put(TRIGGER)
+    storage.count_reference(TRIGGER.ref, 2)
+    sensors = [replace(SENSOR, name=f"S{number}", description=None) for number in range(3)]
+    storage.put_all([*sensors, replace(TRIGGER, ref_count=7)])
+    assert storage.all(SensorType) == sensors
+    kept = storage.get(Trigger, TRIGGER.ref)
+    assert kept is not None
+    assert kept.ref_count == 2
+    storage.put_all([])
 
 
 def test_everything_comes_in_the_order_of_references(storage: Storage) -> None:

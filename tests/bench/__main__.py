@@ -23,6 +23,7 @@ from tests.bench import (
     delivery,
     exits,
     latency,
+    limits,
     neighbours,
     placement,
     registering,
@@ -52,6 +53,7 @@ class Bench:
 BENCHES = {
     "delivery": Bench(rows=delivery.ROWS, repetitions=delivery.repetitions),
     "datastore": Bench(rows=datastore.ROWS, repetitions=datastore.repetitions),
+    "limits": Bench(rows=limits.ROWS, repetitions=limits.repetitions),
     "weight": Bench(rows=weight.ROWS, repetitions=weight.repetitions),
     "registering": Bench(rows=registering.ROWS, repetitions=registering.repetitions),
 }

@@ -10,9 +10,9 @@ import json
 import sqlite3
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,6 +102,7 @@ class Run:
 
     :param sensors: number of sensors that dispatch at once, each from `threads` threads.
     :param count: messages of one sensor; `many`: messages of one call.
+    :param limits: an operator's limits for all sensors.
     """
 
     title: str
@@ -110,6 +111,7 @@ class Run:
     count: int
     durability: str
     many: int = 1
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 RUNS = [
@@ -206,6 +208,9 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
         name = f"Bench{number}"
         code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads, many=run.many)
         workspace.add_sensor("bench", name, code, trigger_types=[{"name": "event", "payload_schema": SCHEMA}])
+    (workspace.folder / "overrides").mkdir(exist_ok=True)
+    overrides = json.dumps({"st2sensor": {"defaults": {"limits": run.limits}}})
+    (workspace.folder / "overrides" / "bench.yaml").write_text(overrides)
     workspace.configure(f"[outbox]\ndurability = {run.durability}")
     workspace.reload_well()
     container = workspace.start()

@@ -35,11 +35,14 @@ function lives(report) {
 function works(report) {
   const poll = report.last_poll;
   const took = poll && (poll.running ? `running for ${span(poll.seconds)}` : `took ${span(poll.seconds)}`);
+  const dropped = report.duplicates || report.sampled_out;
   const counts = `${report.triggers_per_minute} a minute, ${report.dispatched} since the container started`;
   return [
     ["last poll", poll && `${ago(poll.at)}, ${took}; ${report.polls} since the container started`],
     ["last trigger", report.trigger && `${report.trigger}, ${ago(report.triggered_at)}`],
     ["triggers", report.dispatched ? counts : ""],
+    ["limits", report.limits],
+    ["dropped", dropped ? `${report.duplicates} duplicates, and ${report.sampled_out} left out of the sample` : ""],
     ["may emit", report.trigger_types.join(", ")],
     ["code", report.file],
     ["digest", report.digest && report.digest.slice(0, 16)],

@@ -72,7 +72,8 @@ function draw(report) {
   cells.node.textContent = report.node || "";
   cells.since.textContent = ago(report.since);
   cells.restarts.textContent = report.restarts || "";
-  cells.rate.textContent = report.triggers_per_minute || "";
+  const held = report.held ? `${report.held} held` : "";
+  cells.rate.textContent = [report.triggers_per_minute || "", held].filter(Boolean).join(", ");
   cells.memory.textContent = megabytes(report.memory);
   cells.graph.replaceChildren(...(report.recent.length ? [sparkline(report.recent)] : []));
 }

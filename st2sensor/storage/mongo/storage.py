@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeVar
 
 from bson import ObjectId
-from pymongo import ReadPreference, errors
+from pymongo import ReadPreference, UpdateOne, errors
 from pymongo.collection import Collection
 from pymongo.read_concern import ReadConcern
 
@@ -23,6 +24,7 @@ from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_do
 from st2sensor.storage.members import LEASES
 from st2sensor.storage.mongo.connection import Connection
 from st2sensor.storage.mongo.decoding import all_plain, plain
+from st2sensor.storage.mongo.entities import change_of, key_of
 from st2sensor.storage.mongo.finder import Finder
 from st2sensor.storage.mongo.indexes import Indexes
 from st2sensor.storage.mongo.unfindable import Unfindable
@@ -89,22 +91,21 @@ class MongoStorage:
     def get(self, kind: type[T], ref: str) -> T | None:
         collection = COLLECTIONS[kind]
         with self._failures():
-            found = self._database[collection.name].find(_key(ref))
+            found = self._database[collection.name].find(key_of(ref))
             return next(iter(self._reader.read(kind, all_plain(found))), None)
 
     def put(self, entity: Entity) -> None:
-        collection = COLLECTIONS[type(entity)]
-        present, absent = changes(collection.to_document(entity))
-        update: Document = {"$set": present}
-        if isinstance(entity, Trigger):
-            update["$setOnInsert"] = {"ref_count": present.pop("ref_count")}
-        if absent:
-            update["$unset"] = dict.fromkeys(absent, "")
-        key = {"pack": entity.pack, "name": entity.name}
-        target = self._database[collection.name]
+        target = self._database[COLLECTIONS[type(entity)].name]
         with self._failures():
-            update.setdefault("$setOnInsert", {}).update(self._indexes.identifier(target, key))
+            key, update = change_of(entity, self._indexes, target)
             self._upsert(lambda: target.update_one(key, update, upsert=True))
+
+    def put_all(self, entities: Sequence[Entity]) -> None:
+        for kind, alike in groupby(entities, type):
+            target = self._database[COLLECTIONS[kind].name]
+            with self._failures():
+                found = [change_of(entity, self._indexes, target) for entity in alike]
+                target.bulk_write([UpdateOne(key, update, upsert=True) for key, update in found], ordered=False)
 
     def insert(self, entity: Entity) -> bool:
         collection = COLLECTIONS[type(entity)]
@@ -137,11 +138,11 @@ class MongoStorage:
 
     def remove(self, kind: type[Entity], ref: str) -> bool:
         with self._failures():
-            return self._database[COLLECTIONS[kind].name].delete_one(_key(ref)).deleted_count == 1
+            return self._database[COLLECTIONS[kind].name].delete_one(key_of(ref)).deleted_count == 1
 
     def count_reference(self, trigger_ref: str, change: int) -> None:
         triggers = self._database[COLLECTIONS[Trigger].name]
-        key = _key(trigger_ref)
+        key = key_of(trigger_ref)
         with self._failures():
             triggers.update_one(key, {"$inc": {"ref_count": change}})
             if change < 0:
@@ -292,8 +293,3 @@ class MongoStorage:
 def _unexpired(now: datetime) -> Document:
     """Return the query for entries that have not expired."""
     return {"expire_timestamp": {"$not": {"$lte": now}}}
-
-
-def _key(ref: str) -> dict[str, Any]:
-    pack, _, name = ref.partition(".")
-    return {"pack": pack, "name": name}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -81,14 +81,18 @@ class SqliteStorage:
         return next(iter(self._reader.read(kind, [document] if document else [])), None)
 
     def put(self, entity: Entity) -> None:
-        collection = COLLECTIONS[type(entity)]
-        present, absent = changes(collection.to_document(entity))
+        self.put_all([entity])
+
+    def put_all(self, entities: Sequence[Entity]) -> None:
         with self._transaction() as connection:
-            document = sound(find(connection, collection.name, entity.pack, entity.name)) or {"_id": _new_id()}
-            if isinstance(entity, Trigger):
-                present["ref_count"] = document.get("ref_count", present["ref_count"])
-            merged = {name: value for name, value in document.items() if name not in absent} | present
-            store(connection, collection.name, entity.pack, entity.name, merged)
+            for entity in entities:
+                collection = COLLECTIONS[type(entity)]
+                present, absent = changes(collection.to_document(entity))
+                document = sound(find(connection, collection.name, entity.pack, entity.name)) or {"_id": _new_id()}
+                if isinstance(entity, Trigger):
+                    present["ref_count"] = document.get("ref_count", present["ref_count"])
+                merged = {name: value for name, value in document.items() if name not in absent} | present
+                store(connection, collection.name, entity.pack, entity.name, merged)
 
     def insert(self, entity: Entity) -> bool:
         collection = COLLECTIONS[type(entity)]

@@ -98,6 +98,44 @@ def test_a_burst_leaves_and_the_rest_follows_at_the_rate_in_order(path: Path) ->
     assert bench.offer(event("8")) == ["sent"]
 
 
+STORM = [(f"{number % 40}", number / 400) for number in range(400)]
+"""The names of 400 alerts within one second, each ten times, with their times in seconds."""
+
+
+@pytest.mark.parametrize(
+    ("limits", "at_once", "within_a_second", "in_the_end"),
+    [
+        ({"rate": "10/s", "burst": 100}, 102, 110, 400),
+        ({"rate": "10/s", "burst": 100, "over": "hold"}, 102, 102, 102),
+        ({"rate": "10/s", "burst": 100, "dedupe": {"key": ["payload.id"], "window": "1h"}}, 40, 40, 40),
+        ({"rate": "10/s", "burst": 10, "dedupe": {"key": ["payload.id"], "window": "1h"}}, 10, 20, 40),
+        ({"sample": "1/100"}, 4, 4, 4),
+        ({"rate": "1/s", "burst": 2, "sample": "1/100"}, 2, 3, 4),
+    ],
+)
+def test_four_hundred_alerts_of_one_second_leave_as_configured(
+    path: Path, limits: dict[str, Any], at_once: int, within_a_second: int, in_the_end: int
+) -> None:
+    bench = Bench(path, limits)
+    sent: list[str] = []
+    held: list[str] = []
+    for name, at in STORM:
+        bench.now = 1000.0 + at
+        became = bench.offer(event(name))
+        sent += [name] * (became == ["sent"])
+        held += [name] * (became == ["held"])
+    assert len(sent) == at_once
+    left = []
+    for tick in range(100 * 20):
+        bench.now = 1001.0 + tick / 20
+        left += bench.release()
+        if tick == 0:
+            assert len(sent) + len(left) == within_a_second
+    # What was held leaves in order, unless an operator is to look at it.
+    assert left == held[: len(left)]
+    assert len(sent) + len(left) == in_the_end
+
+
 def test_a_new_event_does_not_overtake_held_ones(path: Path) -> None:
     bench = Bench(path, RATE)
     bench.offer(*(event(str(number)) for number in range(4)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import orjson
 
 from st2sensor.reports import Hang
-from st2sensor.status.rows import TEXT_LIMIT, TROUBLES_LIMIT, Differences, node_row_of, row_of
+from st2sensor.status.rows import TEXT_LIMIT, TROUBLES_LIMIT, Differences, difference, node_row_of, row_of
 from st2sensor.trouble import judged, summaries
 from tests.support.control_peer import node, report
 
@@ -18,6 +18,16 @@ def test_a_row_leaves_out_the_span_that_has_not_ended_and_idle_beginnings() -> N
     assert row_of(report(recent=(0, 0, 3, 0, 1, 9)))["recent"] == (3, 0, 1)
     assert row_of(report(recent=(0, 0, 9)))["recent"] == ()
     assert row_of(report())["recent"] == ()
+
+
+def test_a_row_counts_held_triggers_even_if_other_troubles_come_first() -> None:
+    held = judged(
+        report(state="backoff", held=34, failing=True, dead=1, dropped=1, refused="no", held_back="1 trigger")
+    )
+    row = row_of(held)
+    assert row["held"] == 34
+    assert all("held by its limits" not in trouble["text"] for trouble in row["troubles"])
+    assert difference(row_of(report()), row_of(report(held=1))) == {"held": 1}
 
 
 def test_texts_of_a_row_are_one_short_line() -> None:

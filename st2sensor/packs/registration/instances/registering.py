@@ -27,6 +27,19 @@ from st2sensor.transport.topology import UPDATE
 KIND = "instance"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """An instance that is listed.
+
+    :param file: where it is listed; :param is_new: whether it differs from what is registered.
+    """
+
+    wanted: Instance
+    file: str
+    is_new: bool
+    outcome: Outcome
+
+
 @dataclass(slots=True)
 class Instances:
     """Registers the instances of one registration."""
@@ -35,6 +48,9 @@ class Instances:
     _types: dict[str, TriggerType] = field(default_factory=dict)
     _sources: dict[str, Source | ContentError] = field(default_factory=dict)
     """The configuration of each pack."""
+    _judged: list[_Judged] = field(default_factory=list)
+    _announced: set[str] = field(default_factory=set)
+    """Classes. One announcement for each is enough, whatever the number of its instances that have changed."""
 
     def register(
         self, declared: Mapping[str, tuple[Pack, SensorType]], *, failing: Collection[str], incomplete: Collection[str]
@@ -65,10 +81,12 @@ class Instances:
                     kept.add(ref)
                     sensor = own.get(of_class)
                     if sensor is not None and sensor.ref not in failing:
-                        yield self._register(pack, found, sensor, name)
+                        self._judge(pack, found, sensor, name)
+        yield from self._store()
         yield from self._unregister_gone(kept)
 
-    def _register(self, pack: Pack, found: PackInstances, sensor: SensorType, name: str) -> Outcome:
+    def _judge(self, pack: Pack, found: PackInstances, sensor: SensorType, name: str) -> None:
+        """Find out what is to be stored for an instance."""
         ref = f"{sensor.ref}{INSTANCE}{name}"
         known = self._context.known_instances().get(ref)
         wanted, error = self._wanted(pack, found, sensor, name)
@@ -81,16 +99,31 @@ class Instances:
                 state = "enabled" if known.enabled else "disabled"
                 self._context.warnings.append(f"instance {ref} stays {state}, as an operator has set it")
             wanted = replace(wanted, enabled=known.enabled)
-        try:
-            with blaming(self._shown(found)):
-                if known != wanted:
-                    self._context.storage.put(wanted)
-        except ContentError as refused:
-            return failed(KIND, ref, refused)
         result = result_of(known, wanted)
-        if result is not Result.UNCHANGED:
-            self._announce(sensor.ref)
-        return failed(KIND, ref, error) if error is not None else Outcome(kind=KIND, ref=ref, result=result)
+        outcome = failed(KIND, ref, error) if error is not None else Outcome(kind=KIND, ref=ref, result=result)
+        shown = "" if found.file is None else found.file.shown
+        self._judged.append(_Judged(wanted=wanted, file=shown, is_new=result is not Result.UNCHANGED, outcome=outcome))
+
+    def _store(self) -> Iterator[Outcome]:
+        """Store what is new: all at once, or one by one if the database refuses any."""
+        new = [judged.wanted for judged in self._judged if judged.is_new]
+        is_stored = True
+        try:
+            with blaming(""):
+                self._context.storage.put_all(new)
+        except ContentError:
+            is_stored = False
+        for judged in self._judged:
+            try:
+                with blaming(judged.file):
+                    if judged.is_new and not is_stored:
+                        self._context.storage.put(judged.wanted)
+            except ContentError as refused:
+                yield failed(KIND, judged.wanted.ref, refused)
+                continue
+            if judged.is_new:
+                self._announce(judged.wanted.of_class)
+            yield judged.outcome
 
     def _wanted(
         self, pack: Pack, found: PackInstances, sensor: SensorType, name: str
@@ -170,13 +203,12 @@ class Instances:
 
     def _announce(self, of_class: str) -> None:
         """Announce that a class has changed, which is the only thing that StackStorm knows of its instances."""
+        if of_class in self._announced:
+            return
+        self._announced.add(of_class)
         sensor = self._context.storage.get(SensorType, of_class)
         if sensor is not None:
             self._context.announcements.add(sensor, UPDATE, self._context.storage)
-
-    @staticmethod
-    def _shown(found: PackInstances) -> str:
-        return "" if found.file is None else found.file.shown
 
 
 def _digest(
