@@ -76,7 +76,7 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
         asking.fitting(trigger_type, known, values, refusal, checker := Checker())
         _check_timer(trigger_type, values)
         trigger = asking.ask(trigger_type, values, storage, announcements, checker)
-    print_outcome(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
+    print_outcome(json_output, f"{trigger.ref} is requested", ref=trigger.ref, type=trigger.type)
 
 
 def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
@@ -94,7 +94,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
         _check_counts(known, storage)
         asking.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
-    line = f"{ref} is deleted" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
+    line = f"{ref} is deleted" if left is None else f"{ref} is kept: {_others(left.ref_count)} for it"
     print_outcome(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
 
 
