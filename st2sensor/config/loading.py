@@ -1,7 +1,7 @@
 """Reads configuration files into Settings.
 
-Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder that
-contains the last configuration file that was named, or the last folder of such files. So a checkout can be moved.
+Keys that StackStorm has keep their names, defaults and meaning. Relative paths start at the folder of the last
+configuration file that was named, or at the last folder that was named, so a checkout can be moved.
 """
 
 from __future__ import annotations

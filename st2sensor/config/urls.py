@@ -179,7 +179,7 @@ def checked(key: str, url: str) -> SplitResult:
 def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     """Return host and port of HOST:PORT; an IPv6 address must be in brackets. Raises ValueError naming the key.
 
-    :param token: token that visitors need; required beyond loopback.
+    :param token: token that visitors need; required unless the address is a loopback address.
     """
     try:
         parts = urlsplit(f"//{address}")
@@ -189,7 +189,7 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, for example 127.0.0.1:9105")
     if not token and not is_loopback(parts.hostname):
-        raise ValueError(f"{key} = {address} is beyond loopback: also set http_token, or use 127.0.0.1")
+        raise ValueError(f"{key} = {address} is not a loopback address: also set http_token, or use 127.0.0.1")
     return parts.hostname, port
 
 

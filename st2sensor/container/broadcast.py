@@ -24,15 +24,15 @@ Event = dict[str, Any]
 
 
 class Sees(Protocol):
-    """Someone who sees events.
+    """An object that receives events.
 
-    :ivar kinds: the kinds that it sees.
+    :ivar kinds: the kinds of events that it receives.
     """
 
     kinds: frozenset[str]
 
     def see(self, event: Event) -> None:
-        """Take an event, which others see as well: it must not be changed. Must not wait."""
+        """Take an event, without waiting. Others get the same object, so it must not be changed."""
 
 
 class Watcher:

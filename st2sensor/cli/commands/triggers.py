@@ -127,7 +127,7 @@ def _check_counts(trigger: Trigger, storage: Storage) -> None:
     theirs = storage.stackstorm_rules(trigger.ref)
     if theirs and trigger.ref_count <= theirs:
         raise TriggerRefused(
-            f"{trigger.ref} is asked for by {units.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
+            f"{trigger.ref} is requested by {units.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
             "withdraws that",
             key="trigger",
         )

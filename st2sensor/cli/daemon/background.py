@@ -30,7 +30,7 @@ START_TIMEOUT = 60.0
 """Seconds to wait for a container to listen. The wait ends early if the container ends."""
 
 STOP_GRACE = 10.0
-"""Seconds that a container has to end, in addition to `[sensorcontainer] stop_timeout`."""
+"""Seconds within which a container must end, in addition to `[sensorcontainer] stop_timeout`."""
 
 STATE_INTERVAL = 0.05
 """Seconds between two checks of a starting container."""
@@ -39,7 +39,7 @@ OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
 """Files in a state directory, including the folders of containers that ran only one sensor."""
 
 NOT_RUNNING = 3
-"""Exit code of `st2ctl status` if the container is not running, as that of systemctl."""
+"""Exit code of `st2ctl status` if the container is not running; systemctl uses the same."""
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str]) -> int:
@@ -91,16 +91,17 @@ def _reopen(settings: Settings) -> int:
 
 
 def clean(config_files: Sequence[str], *, yes: bool) -> int:
-    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy if it runs.
+    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy if the container
+    runs.
 
     :param yes: do not ask for confirmation.
     """
     settings = configured(config_files)
     if not yes:
         click.confirm(
-            f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
-            "names another: all registered content, the datastore, and StackStorm's data there; and the triggers that "
-            f"wait in {settings.container.state_dir}?",
+            f"Delete everything in {shown(settings.database.url)} (database {settings.database.name}, unless the URL "
+            "names another one)? This deletes all registered content, the datastore, StackStorm's data in that "
+            f"database, and the triggers that wait in {settings.container.state_dir}.",
             abort=True,
         )
     state_dir = settings.container.state_dir
@@ -179,7 +180,7 @@ def _account(state_dir: Path) -> dict[str, Any]:
         user = pwd.getpwuid(uid)
     except KeyError:
         return {"user": uid, "group": gid, "extra_groups": []}
-    # Root's variables are not the owner's.
+    # The owner's process must not get root's HOME, USER and LOGNAME.
     variables = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     groups = os.getgrouplist(user.pw_name, user.pw_gid)
     return {"user": uid, "group": user.pw_gid, "extra_groups": groups, "env": {**os.environ, **variables}}

@@ -40,7 +40,7 @@ def key() -> None:
     "--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Scope of the keys."
 )
 @click.option(
-    "--limit", type=click.IntRange(min=0, max=MOST), help="Maximum number of keys to show of each scope. [default: all]"
+    "--limit", type=click.IntRange(min=0, max=MOST), help="Maximum number of keys to show per scope. [default: all]"
 )
 @decrypt
 @as_json
@@ -95,7 +95,8 @@ def delete() -> None:
 def move() -> None:
     """Give the keys of sensor OLD to sensor NEW.
 
-    A class that gets instances leaves its keys behind: an instance starts without any. Disable both sensors first.
+    An instance starts without keys, even if its class already has some: this command moves them. First disable both
+    sensors.
     """
 
 
@@ -130,7 +131,7 @@ def reencrypt() -> None:
     )
 )
 def apikey() -> None:
-    """API keys for webhooks. Once a key exists, every request needs one."""
+    """API keys for webhooks. [webhooks] require_key says when a request needs a key."""
 
 
 @apikey.command(epilog=examples("st2sensor apikey create", 'st2sensor apikey create --note "GitHub of team A"'))

@@ -32,7 +32,7 @@ NAMES = {
     b"G": "end",
     b"q": "quit",
 }
-"""Keys by what a terminal sends for them. The letters are those of less(1)."""
+"""Names of keys, by the bytes that a terminal sends for them. The letters are those of less(1)."""
 
 MOST_BYTES = 256
 """Maximum number of bytes that are read at once. A held key sends many."""

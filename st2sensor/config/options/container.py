@@ -98,6 +98,8 @@ SENSORCONTAINER = [
     ),
     cfg.StrOpt("http", help="HOST:PORT of the status page, health and metrics; unset: no page"),
     cfg.StrOpt(
-        "http_token", secret=True, help="token that visitors of the page need; required if HOST is beyond loopback"
+        "http_token",
+        secret=True,
+        help="token that visitors of the page need; required unless HOST is a loopback address",
     ),
 ]

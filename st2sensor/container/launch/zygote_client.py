@@ -150,7 +150,8 @@ class ZygoteClient:
         self._queue({"cgroups": str(prefix)})
 
     def limit(self, end: Moment) -> None:
-        """Have the zygote kill all groups at a moment, by whichever clock reaches it first. A later call changes it."""
+        """Tell the zygote to kill all groups as soon as either clock reaches a moment. A later call replaces that
+        moment."""
         if self._unsent and b"deadline" in self._unsent[-1]:
             # An earlier moment that has not been sent yet is out of date.
             self._unsent.pop()
@@ -248,7 +249,7 @@ class ZygoteClient:
 
 
 def empty_environment(base: Path, folder: Path) -> Path:
-    """Make a virtualenv without packages, from which a fork can turn into any other one. Returns its interpreter.
+    """Make an empty virtualenv, in which a fork can activate any other virtualenv. Return its interpreter.
 
     :param base: the interpreter that the virtualenvs were made from.
     :param folder: the parent folder of the new virtualenv.

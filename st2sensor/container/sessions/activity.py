@@ -26,7 +26,7 @@ WAITS = {
     "datastore.delete": "delete_value()",
     "datastore.dispatch_and_set": "dispatch_and_set()",
     "user.info": "get_user_info()",
-    "assignment": "a start: it waits for its configuration",
+    "assignment": "start (waiting for its configuration)",
 }
 """Names of calls as operators see them, by the wrapper protocol's method."""
 

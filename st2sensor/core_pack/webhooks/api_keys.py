@@ -22,7 +22,8 @@ PREFIX = "api_key."
 """Start of the datastore key's name; the id of the API key follows."""
 
 MARK = "made"
-"""Used like an id, for the record that a key was made at some time. It authorizes nothing, and outlives every key."""
+"""Stands in place of an id in the name of the record that some key was once made. It authorizes nothing, and outlives
+every key."""
 
 REFRESH_INTERVAL = 5.0
 """Seconds between two regular reads of the stored keys. A revoked key may be accepted for this long."""
@@ -143,7 +144,7 @@ class ApiKeys:
     async def is_any(self) -> bool:
         """Tell whether a key was ever created: revoking or deleting the last key must not admit everybody.
 
-        The first key counts within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
+        The first key takes effect within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
         """
         if self._known is not None and not self._was_any and not self._is_away:
             await self.refresh()

@@ -1,4 +1,4 @@
-"""StackStorm's name for helpers for addresses and ports."""
+"""Helpers for addresses and ports, under StackStorm's module name."""
 
 import ipaddress
 from typing import Any, Optional, Tuple

@@ -39,7 +39,7 @@ EntryOf = Callable[[str, dict[str, Any], bytes | None], Awaitable[Entry]]
 
 
 class Batches:
-    """For the loop's thread."""
+    """Stores and carries out the batches of all sensors. For the loop's thread."""
 
     def __init__(
         self,
@@ -136,7 +136,8 @@ class Batches:
             await self._finish(ref, batch)
         except (DatastoreError, LeaseLost, OutboxError) as exception:
             LOG.warning(
-                "%s: triggers and cursor are stored, and will be carried out later: %s", batch.sensor, exception
+                "%s: a dispatch_and_set is stored, and will be carried out before the sensor's next call: %s",
+                *(batch.sensor, exception),
             )
             return False
         return True
@@ -169,7 +170,7 @@ class Batches:
 
 
 def _event(entry: Entry) -> dict[str, Any]:
-    """Return an entry in the form in which it is stored. What becomes of it later is no part of it."""
+    """Return the fields of an entry that are stored in a batch, without the fields that are set later."""
     return {name: getattr(entry, name) for name in ENTRY_FIELDS}
 
 
