@@ -18,7 +18,7 @@ CONSUMED = frozenset({State.CONFIRMED, State.UNROUTED})
 """States of the events that consumers get. Dead letters are not among them: no consumer of the broker got them."""
 
 LOOK_INTERVAL = 0.2
-"""Seconds between two looks at the history while a consumer waits."""
+"""Seconds between two checks of the history while a consumer waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,7 +123,7 @@ def without_secrets(text: str, urls: Iterable[str]) -> str:
 
 
 def _spellings(password: str) -> Iterator[str]:
-    """Yield forms in which a password may be quoted: as it is, decoded, encoded, or escaped as in Python or JSON."""
+    """Yield forms in which a password may be quoted: unchanged, decoded, encoded, or escaped as in Python or JSON."""
     for plain in (password, unquote(password)):
         yield plain
         yield quote(plain, safe="")
@@ -194,7 +194,7 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this one."""
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -49,7 +49,7 @@ class Watcher:
         self._missed = 0
 
     def see(self, event: Event) -> None:
-        """Keep an event, or count it as missed if there is no room."""
+        """Keep an event, or count it as missed if there is no space."""
         if not self._bodies:
             event = {name: value for name, value in event.items() if name != BODY}
         size = sum(len(value) for value in event.values() if isinstance(value, str | bytes))
@@ -99,7 +99,7 @@ class Broadcast:
 
     @contextmanager
     def attached(self, watcher: Sees) -> Iterator[None]:
-        """Have a watcher of another kind see events."""
+        """Add a watcher of another kind."""
         # Replaced and not modified, because other threads read it.
         self._watchers = self._watchers | {watcher}
         try:

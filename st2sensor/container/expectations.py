@@ -49,7 +49,7 @@ class Expectations:
 
     :param threads: the threads that use storage, because storage blocks.
     :param desired: returns the sensors that should run here now.
-    :param expected: returns what an operator expects of a sensor.
+    :param expected: returns an operator's expectations of a sensor.
     :param counts: returns how many events a sensor has dispatched, and how many of its polls have succeeded, since the
         container started.
     :param emit: dispatches one of the container's own triggers.
@@ -78,10 +78,10 @@ class Expectations:
         self._known: dict[str, Silence] = {}
         """The sensors that should run here."""
         self._new: dict[str, set[str]] = {}
-        """The sensors whose stored state has not been read yet, with what they have done meanwhile."""
+        """The sensors whose stored state has not been read yet, with their events and polls meanwhile."""
         self._seen: dict[str, Counts] = {}
         self._stored: dict[str, Silence] = {}
-        """What is stored, or is on its way to storage."""
+        """The states that are stored, or are on their way to storage."""
         self._unsaved: dict[str, Silence] = {}
         self._sent: Mapping[str, Silence] = {}
         """What `_writing` stores."""
@@ -94,7 +94,7 @@ class Expectations:
         self._timer: TimerHandle | None = None
 
     def follow(self, loop: AbstractEventLoop) -> None:
-        """Look at regular intervals from now on."""
+        """Check at regular intervals from now on."""
         self._timer = loop.call_later(LOOK_INTERVAL, self.follow, loop)
         try:
             self.look()
@@ -102,7 +102,7 @@ class Expectations:
             LOG.exception("cannot tell whether sensors are silent; trying again")
 
     async def close(self) -> None:
-        """Stop looking, and store what is known."""
+        """Stop the checks, and store everything that is known."""
         if self._timer is not None:
             self._timer.cancel()
         for ref, known in self._known.items():
@@ -120,7 +120,7 @@ class Expectations:
         return self._known.get(ref) if self._matters(ref) else None
 
     def look(self) -> None:
-        """Add the time since the last look, and announce what has changed."""
+        """Add the time since the last check, and announce changes."""
         now = self._clock()
         seconds = 0.0 if self._looked_at is None else now - self._looked_at
         self._looked_at = now

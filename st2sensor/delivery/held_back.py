@@ -31,7 +31,7 @@ class Key:
 
     :ivar due: the time of the next attempt, on the monotonic clock.
     :ivar wait: seconds until the attempt after the next one.
-    :ivar is_open: whether the broker accepts the key again, so that the messages only have to catch up.
+    :ivar is_open: whether the broker accepts the key again, so that its messages are catching up.
     :ivar singly: the number of messages to publish singly, because one of them was refused.
     :ivar lanes: the number of messages by sensor and trigger type.
     :ivar size: bytes of the messages.
@@ -60,7 +60,7 @@ class Key:
         return self._ids[self._start : self._start + limit]
 
     def left(self, rows: Sequence[Row]) -> None:
-        """Forget settled rows. `first` must have returned them."""
+        """Forget settled rows, which `first` has returned."""
         gone = {row.id for row in rows}
         kept: list[int] = []
         after = self._start
@@ -123,7 +123,7 @@ class HeldBack:
         return False
 
     def next(self) -> tuple[str, Key] | None:
-        """Return a key that is due for another attempt, or that has to catch up; None if there is none."""
+        """Return a key that is due for another attempt, or that is catching up; None if there is none."""
         now = self._clock()
         for key, held in self._keys.items():
             if held.is_open or held.due <= now:

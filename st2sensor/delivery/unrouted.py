@@ -11,7 +11,8 @@ from st2sensor.transport.base import Message
 LOG = logging.getLogger("st2sensor.delivery")
 
 MOST_KEYS = 1000
-"""Maximum number of routing keys that are remembered. Beyond it, all are forgotten, and warned about again."""
+"""Maximum number of routing keys that are remembered. Beyond it, all of them are forgotten, and are then warned about
+again."""
 
 NAMED = 3
 """Maximum number of routing keys that a text names."""

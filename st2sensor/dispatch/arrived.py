@@ -13,7 +13,7 @@ from st2sensor.outbox.incoming import OnDone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """An event with what is known about it before its payload is checked.
+    """An event with the facts that are known before its payload is checked.
 
     :ivar body: its JSON form.
     :ivar problem: a problem that was found without decoding the payload; None if there is none.

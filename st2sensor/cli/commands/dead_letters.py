@@ -104,7 +104,7 @@ def replay(
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
-    """Publish a letter and delete it. It stays if the broker refuses it, no queue takes it, or it cannot be encoded."""
+    """Publish a letter and delete it. Keep it if the broker refuses it, no queue takes it, or it cannot be encoded."""
     try:
         # Connect for each letter: a broker closes the channel when it refuses a message.
         publisher.connect()

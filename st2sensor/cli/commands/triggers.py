@@ -89,7 +89,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
             raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them{meant}")
         if not known.parameters:
             raise TriggerRefused(
-                f"{ref} has no parameters: it belongs to its type, and stays as long as the type", key="parameters"
+                f"{ref} has no parameters: it belongs to its type, and exists as long as the type", key="parameters"
             )
         _check_counts(known, storage)
         asking.withdraw(ref, storage, announcements)
@@ -151,5 +151,5 @@ def _parameter(text: str) -> tuple[str, object]:
     try:
         return name, value(shown)
     except ValueError:
-        # YAML takes the * in minute=*/5 for a reference.
+        # YAML would read the * in minute=*/5 as a reference.
         return name, shown

@@ -128,7 +128,7 @@ def _start(settings: Settings, config_files: Sequence[str]) -> int:
         if not _listens(settings):
             click.echo(f"{SERVICE} did not start; {log} says why", err=True)
             return 1
-        # It outlives this process, and is not a child that must be waited for.
+        # The container outlives this process, which must not wait for it.
         container.returncode = 0
     return _status(settings)
 
@@ -151,8 +151,8 @@ def _status(settings: Settings) -> int:
 def _spawn(config_files: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a container that outlives this process.
 
-    Started by root, it runs as the owner of the state directory, as the unit does: otherwise root's files in there
-    would keep the unit from starting later.
+    If root starts it, the container runs as the owner of the state directory, as under systemd. Otherwise, root's files
+    in that directory would later keep the unit from starting.
     """
     options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
@@ -187,7 +187,8 @@ def _account(state_dir: Path) -> dict[str, Any]:
 
 
 def _listens(settings: Settings) -> bool:
-    """Return whether the container is up. While it only holds its state directory, its start may still fail."""
+    """Return whether the container is up. It is not up if it only holds its state directory: its start may still
+    fail."""
     try:
         with reached(settings.container.state_dir):
             return True

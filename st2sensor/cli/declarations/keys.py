@@ -109,8 +109,8 @@ def load() -> None:
     """Store the keys of a JSON or YAML file.
 
     The file holds a list of mappings with name and value. Each key may also have scope, user, and ttl or
-    expire_timestamp. Set secret: true to have the value encrypted, and encrypted: true if it already is. The output of
-    key list --decrypt --json can be loaded. If any key is malformed, nothing is stored. Expired keys are skipped.
+    expire_timestamp. Set secret: true to encrypt the value, and encrypted: true if it is already encrypted. The output
+    of key list --decrypt --json can be loaded. If any key is malformed, nothing is stored. Expired keys are skipped.
     """
 
 
@@ -120,8 +120,8 @@ def load() -> None:
 def reencrypt() -> None:
     """Encrypt every secret with the current key.
 
-    That is the key in [keyvalue] encryption_key_path. To rotate keys, name the old key's file in previous_key_paths and
-    a new one in encryption_key_path, restart the containers, run this command, then remove the old key.
+    The current key is in [keyvalue] encryption_key_path. To rotate keys, name the old key's file in previous_key_paths
+    and a new one in encryption_key_path, restart the containers, run this command, then remove the old key.
     """
 
 

@@ -24,7 +24,7 @@ SOCKET_LIMIT = 107
 """Longest path of a socket, in bytes."""
 
 LEFT = ("outbox.db*", "known.json")
-"""Files that the container of an earlier run leaves behind, and a new container must not read."""
+"""Files of an earlier run's container that a new container must not read."""
 
 DATA = ("st2.db*",)
 """Files that --fresh deletes as well."""

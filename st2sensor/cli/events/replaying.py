@@ -126,7 +126,7 @@ class Replay:
         ids = [event.message_id for event in taken]
         self._history.add_replays(ids, time.time(), self._where(ready[0][1]) if ready else "")
         if self._target is None:
-            # They are no longer dead letters: nobody should publish them a second time.
+            # These events are no longer dead letters: nobody should publish them a second time.
             self._letters.remove_events([event.message_id for event in taken if event.state is not State.CONFIRMED])
 
     def _where(self, message: Message) -> str:
@@ -172,7 +172,7 @@ class Replay:
         return found
 
     def _published(self, publisher: Publisher, ready: Sequence[tuple[Recorded, Message]]) -> list[Recorded]:
-        """Publish events; return those that were taken."""
+        """Publish events; return the accepted ones."""
         try:
             unrouted = set(publisher.publish([message for _, message in ready]))
         except RoutingKeyForbidden:
@@ -190,8 +190,8 @@ class Replay:
         return [event for index, (event, _) in enumerate(ready) if index not in unrouted]
 
     def _left(self, message: Message, reason: str) -> None:
-        """Note an event that was not taken. Raises MessageNotTaken if the user names a target, and it has not taken any
-        event so far."""
+        """Note an event that was not accepted. Raises MessageNotTaken if the user names a target, and it has accepted
+        no event so far."""
         if self._target is not None and not self.tally.published:
             raise MessageNotTaken(f"nothing can be published to {self._where(message)}: {reason}")
         self.tally.skipped[reason] += 1

@@ -1,4 +1,4 @@
-"""Where commands publish events to."""
+"""The targets to which commands publish events."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Keys:
 
 @contextmanager
 def pressed() -> Iterator[Keys]:
-    """Have the terminal send each key at once, without showing it. Ctrl-C still interrupts."""
+    """Make the terminal send each key at once, without showing it. Ctrl-C still interrupts."""
     if not sys.stdin.isatty():
         yield Keys(None)
         return

@@ -29,7 +29,7 @@ SENSORCONTAINER = [
         "stop_timeout",
         default=10.0,
         min=0,
-        help="seconds that all stopping sensors together have before they are killed",
+        help="seconds after which sensors that are still stopping are killed; one deadline for all of them",
     ),
     cfg.FloatOpt(
         "restart_delay",

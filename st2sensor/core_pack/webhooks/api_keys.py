@@ -58,7 +58,7 @@ class ApiKey:
         return replace(self, revoked=self.revoked or now)
 
     def opens(self, secret: str) -> bool:
-        """Tell whether the key is valid and has this secret."""
+        """Return whether the key is valid and has this secret."""
         return hmac.compare_digest(_digest(secret), self.digest) and self.revoked is None
 
 
@@ -142,7 +142,8 @@ class ApiKeys:
             self._read_at = self._clock()
 
     async def is_any(self) -> bool:
-        """Tell whether a key was ever created: revoking or deleting the last key must not admit everybody.
+        """Return whether a key was ever created. Requests then need a key, even after the last key was revoked or
+        deleted.
 
         The first key takes effect within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
         """
@@ -152,7 +153,7 @@ class ApiKeys:
         return self._was_any
 
     async def is_valid(self, shown: str) -> bool:
-        """Tell whether a key is valid. Raises Refusal while the keys are unknown."""
+        """Return whether a key is valid. Raises Refusal while the keys are unknown."""
         identifier, _, secret = shown.partition(".")
         if identifier not in self._seen():
             # The key may be new.

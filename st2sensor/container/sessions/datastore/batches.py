@@ -1,8 +1,8 @@
 """Carries out batches: a sensor dispatches triggers and sets a key together, so that both happen or neither.
 
-A batch is first stored in the database. From then on it will be carried out whatever happens: the triggers go into the
-outbox, then the key is set. docs/datastore.md explains why this is safe. While a sensor may have an unfinished batch,
-its other calls wait, so that it never reads a key that is about to change.
+A batch is first stored in the database. From then on it will be carried out, no matter what happens: the triggers go
+into the outbox, then the key is set. docs/datastore.md explains why this is safe. While a sensor may have an unfinished
+batch, its other calls wait, so that it never reads a key that is about to change.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Batches:
         """A lock for each sensor, held while its batches are carried out."""
 
     def may_have_unfinished(self, ref: str) -> bool:
-        """Return whether a sensor's next call has to wait for `finish_all`."""
+        """Return whether a sensor's next call must wait for `finish_all`."""
         return ref in self._unfinished
 
     def mark_unfinished(self, ref: str) -> None:
-        """Have a sensor's next call wait until its batches are carried out. For any thread."""
+        """Make a sensor's next call wait until its batches are carried out. For any thread."""
         self._unfinished.add(ref)
 
     async def finish_all(self, ref: str, *, patient: bool = True) -> None:
@@ -74,7 +74,7 @@ class Batches:
 
         :param patient: whether to wait for a database that is unreachable.
 
-        Raises DatastoreError, LeaseLost and OutboxError; then the sensor's next call has to try again.
+        Raises DatastoreError, LeaseLost and OutboxError; then the sensor's next call must try again.
         """
         async with self._lock(ref):
             await self._finish_all(ref, patient=patient)
