@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 JITTER = 0.2
-"""Default share by which a delay varies at random, so that containers do not all retry at the same moment."""
+"""Default share by which a delay varies at random, so that containers do not all retry together."""
 
 FIRST_RECONNECT = 0.25
 """Seconds until the first retry to reach the broker."""

@@ -214,7 +214,7 @@ class Undeliverable(MessageRefused):
 
 
 class SecretError(St2SensorError):
-    """A value that a configuration takes from elsewhere cannot be had. The message holds no value."""
+    """A value that a configuration takes from another source cannot be read. The message holds no value."""
 
     exit_code = 69
 

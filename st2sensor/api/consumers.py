@@ -25,7 +25,7 @@ HEARTBEAT = 15
 """Seconds after which a stream without events gets a comment, so that proxies keep it open."""
 
 WRITE_TIMEOUT = 10.0
-"""Seconds that a consumer has to read a part of a stream."""
+"""Seconds within which a consumer must read a part of a stream."""
 
 STREAM = "text/event-stream"
 
@@ -78,7 +78,8 @@ class Consumers:
         return web.Response(text=f'{{"events":[{events}],"cursor":"{found.cursor}"}}', content_type="application/json")
 
     async def _stream(self, request: web.Request, feed: EventFeed, asked: Query) -> web.StreamResponse:
-        """Send events as server-sent events until the consumer leaves. The first errors are answered as such."""
+        """Send events as server-sent events until the consumer leaves. An error before the first event is answered as
+        an error."""
         found = await feed.next(asked.after, asked.filters, asked.limit, 0)
         response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
         await response.prepare(request)

@@ -18,12 +18,12 @@ RANGES = {"limit": (1, LARGEST_LIMIT), "wait": (0, LONGEST_WAIT)}
 
 
 class BadQuery(Exception):
-    """A parameter is wrong. The message says which, and what to write."""
+    """A parameter is wrong. The message names it, and says how to correct it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a consumer asks for.
+    """The request of a consumer.
 
     :param after: a cursor; None: begin with the oldest event.
     :param wait: seconds.
@@ -36,7 +36,7 @@ class Query:
 
 
 def query(parameters: MultiMapping[str], headers: Mapping[str, str]) -> Query:
-    """Return what a request asks for. Raises BadQuery.
+    """Return the query in a request. Raises BadQuery.
 
     :param headers: a browser that connects to a stream again names the last event in `Last-Event-ID`.
     """

@@ -29,7 +29,7 @@ def changing(settings: Settings) -> Iterator[tuple[Storage, Announcements]]:
 
 
 def change_enabled(settings: Settings, ref: str, *, enabled: bool) -> bool:
-    """Enable or disable a sensor; return whether it was not so already. Raises SensorNotFound, StorageError."""
+    """Enable or disable a sensor; return whether this changed anything. Raises SensorNotFound, StorageError."""
     announcements = Announcements.of(settings)
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
@@ -40,7 +40,8 @@ def change_enabled(settings: Settings, ref: str, *, enabled: bool) -> bool:
 
 
 def announce(announcements: Announcements, settings: Settings) -> None:
-    """Announce changes to every container; on this host directly as well, in case the broker is unreachable."""
+    """Announce changes to every container. Announce them to this host's container directly as well, in case the broker
+    is unreachable."""
     for path in all_reached(settings.container.state_dir):
         with suppress(ContainerAway, ContainerForbidden, ContainerGone), closing(ControlClient(path)) as container:
             container.call("refresh")

@@ -19,7 +19,7 @@ from st2sensor.errors import AccessDenied, St2SensorError
 from st2sensor.system.lazy import resolve
 
 INTERNAL_ERROR, IO_ERROR, INTERRUPTED = 70, 74, 130
-"""Exit codes of what has no error of ours. The last one is that of a command that Ctrl-C ends."""
+"""Exit codes for failures without an error class of ours. The last one is for a command that Ctrl-C ends."""
 
 DEBUG = "st2sensor.debug"
 """Key in the meta of a click.Context: whether --debug was given."""
@@ -72,8 +72,8 @@ def completed(target: str) -> Completion:
 def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     """Run a command line; return the exit code.
 
-    An error is printed as a line on stderr; --debug adds its traceback. With --json, stdout gets it as an object with
-    the single key `error`, too.
+    An error is printed as a line on stderr; --debug adds its traceback. With --json, stdout also gets it, as an object
+    with the single key `error`.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that cannot be encoded must not end a command.

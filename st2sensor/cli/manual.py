@@ -34,7 +34,7 @@ PROGRAMS: dict[str, click.Command] = {
 SECTION = 1
 
 UNWRAPPED = "\b"
-"""The line with which click marks a paragraph whose lines stay as they are."""
+"""The line with which click marks a paragraph that is not re-wrapped."""
 
 
 def write(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`st2ctl`: register content, start and stop the container. Its commands and options are StackStorm's."""
+"""`st2ctl`: register content, start and stop the container. Its commands and options are the same as in StackStorm."""
 
 from __future__ import annotations
 

@@ -39,6 +39,6 @@ def root() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     code = invoke(root, argv, "st2sensorcontainer")
     if not resolve("st2sensor.logs.background:finish")():
-        # A normal end would wait until the log's destination accepts what is left.
+        # A normal end would wait until the log's destination accepts the rest of the log.
         os._exit(code)
     return code

@@ -65,7 +65,7 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
             except (cfg.ConfigFileValueError, ValueError) as exception:
                 reason = str(exception).partition(" is not valid: ")[2] or exception
                 place = variable if variables.get(variable) else f"[{group}] {option.name}"
-                raise ValueError(f"{place}: {reason}; it is: {option.help}") from exception
+                raise ValueError(f"{place}: {reason}; meaning of this key: {option.help}") from exception
     return options
 
 

@@ -1,7 +1,7 @@
 """Reads configuration files into Settings.
 
-Keys that StackStorm has keep their names, defaults and meaning. A relative path is relative to the folder that
-contains the last configuration file that was named, or the last folder of such files. So a checkout can be moved.
+Keys that StackStorm has keep their names, defaults and meaning. Relative paths start at the folder of the last
+configuration file that was named, or at the last folder that was named, so a checkout can be moved.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def load(config_files: Sequence[str]) -> Settings:
 
 
 def load_if_any(config_files: Sequence[str]) -> Settings | None:
-    """Do the same as `load`, but return None if no file is named, and this user cannot read the default file."""
+    """Like `load`, but return None if no file is named and this user cannot read the default file."""
     if not config_files and "ST2_CONF" not in os.environ and not os.access(DEFAULT_CONFIG_FILE, os.R_OK):
         return None
     return load(config_files)
@@ -100,7 +100,7 @@ def _content(options: cfg.ConfigOpts, resolve: Callable[[str], Path]) -> Content
     base_path = resolve(options.system.base_path)
     user_paths = [path for path in options.content.packs_base_paths.split(":") if path.strip()]
     return Content(
-        # The order is the same as in StackStorm. A default path that is also written out would occur twice.
+        # The order is the same as in StackStorm. A default path that is also given explicitly would occur twice.
         pack_paths=tuple(dict.fromkeys(map(resolve, [options.content.system_packs_base_path, *user_paths]))),
         configs_path=base_path / "configs",
         virtualenvs_path=base_path / "virtualenvs",

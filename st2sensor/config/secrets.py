@@ -46,7 +46,7 @@ def _vault_url(url: str) -> str:
     if not is_valid:
         raise ValueError("[secrets] vault_url: this is not a URL of Vault; write one such as https://vault:8200")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("[secrets] vault_url: beyond loopback, secrets need TLS; write https://")
+        raise ValueError("[secrets] vault_url: http is allowed only on a loopback address; write https://")
     return url.rstrip("/")
 
 

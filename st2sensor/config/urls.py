@@ -123,7 +123,7 @@ def without_secrets(text: str, urls: Iterable[str]) -> str:
 
 
 def _spellings(password: str) -> Iterator[str]:
-    """Yield forms in which a password may be quoted: as it is, decoded, encoded, or escaped as in Python or JSON."""
+    """Yield forms in which a password may be quoted: unchanged, decoded, encoded, or escaped as in Python or JSON."""
     for plain in (password, unquote(password)):
         yield plain
         yield quote(plain, safe="")
@@ -179,7 +179,7 @@ def checked(key: str, url: str) -> SplitResult:
 def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     """Return host and port of HOST:PORT; an IPv6 address must be in brackets. Raises ValueError naming the key.
 
-    :param token: token that visitors need; required beyond loopback.
+    :param token: token that visitors need; required unless the address is a loopback address.
     """
     try:
         parts = urlsplit(f"//{address}")
@@ -189,12 +189,12 @@ def listening(key: str, address: str, token: str | None) -> tuple[str, int]:
     if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"{key} = {address}: write HOST:PORT, for example 127.0.0.1:9105")
     if not token and not is_loopback(parts.hostname):
-        raise ValueError(f"{key} = {address} is beyond loopback: also set http_token, or use 127.0.0.1")
+        raise ValueError(f"{key} = {address} is not a loopback address: also set http_token, or use 127.0.0.1")
     return parts.hostname, port
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this one."""
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -24,15 +24,15 @@ Event = dict[str, Any]
 
 
 class Sees(Protocol):
-    """Someone who sees events.
+    """An object that receives events.
 
-    :ivar kinds: the kinds that it sees.
+    :ivar kinds: the kinds of events that it receives.
     """
 
     kinds: frozenset[str]
 
     def see(self, event: Event) -> None:
-        """Take an event, which others see as well: it must not be changed. Must not wait."""
+        """Take an event, without waiting. Others get the same object, so it must not be changed."""
 
 
 class Watcher:
@@ -49,7 +49,7 @@ class Watcher:
         self._missed = 0
 
     def see(self, event: Event) -> None:
-        """Keep an event, or count it as missed if there is no room."""
+        """Keep an event, or count it as missed if there is no space."""
         if not self._bodies:
             event = {name: value for name, value in event.items() if name != BODY}
         size = sum(len(value) for value in event.values() if isinstance(value, str | bytes))
@@ -99,7 +99,7 @@ class Broadcast:
 
     @contextmanager
     def attached(self, watcher: Sees) -> Iterator[None]:
-        """Have a watcher of another kind see events."""
+        """Add a watcher of another kind."""
         # Replaced and not modified, because other threads read it.
         self._watchers = self._watchers | {watcher}
         try:

@@ -1,7 +1,7 @@
 """Watches how long each sensor of this node has been quiet, and announces when one becomes silent or is heard again.
 
-What is known outlives the container: it is stored next to the registrations, seldom, and read again wherever a sensor
-runs next.
+This knowledge outlives the container: it is stored next to the registrations, at long intervals, and is read again
+wherever a sensor runs next.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ LOG = logging.getLogger("st2sensor.supervision")
 SILENT, HEARD = "core.st2.sensor.silent", "core.st2.sensor.heard"
 
 LOOK_INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 STORAGE_RETRY = 5.0
 """Seconds between two attempts to use a database that does not answer."""
 
 CLOSE_TIMEOUT = 2.0
-"""Seconds for which the end of the container waits until everything is stored."""
+"""Maximum number of seconds that the ending container waits until everything is stored."""
 
 NOTHING = Expectation()
+
+DONE = {EVENT: "it has dispatched an event", POLL: "a poll has succeeded"}
+"""Reasons for which a sensor is no longer silent, in words."""
 
 Counts = tuple[int, int]
 """Numbers of events, and of polls that succeeded."""
@@ -46,7 +49,7 @@ class Expectations:
 
     :param threads: the threads that use storage, because storage blocks.
     :param desired: returns the sensors that should run here now.
-    :param expected: returns what an operator expects of a sensor.
+    :param expected: returns an operator's expectations of a sensor.
     :param counts: returns how many events a sensor has dispatched, and how many of its polls have succeeded, since the
         container started.
     :param emit: dispatches one of the container's own triggers.
@@ -75,10 +78,10 @@ class Expectations:
         self._known: dict[str, Silence] = {}
         """The sensors that should run here."""
         self._new: dict[str, set[str]] = {}
-        """The sensors whose stored state has not been read yet, with what they have done meanwhile."""
+        """The sensors whose stored state has not been read yet, with their events and polls meanwhile."""
         self._seen: dict[str, Counts] = {}
         self._stored: dict[str, Silence] = {}
-        """What is stored, or is on its way to storage."""
+        """The states that are stored, or are on their way to storage."""
         self._unsaved: dict[str, Silence] = {}
         self._sent: Mapping[str, Silence] = {}
         """What `_writing` stores."""
@@ -91,7 +94,7 @@ class Expectations:
         self._timer: TimerHandle | None = None
 
     def follow(self, loop: AbstractEventLoop) -> None:
-        """Look at regular intervals from now on."""
+        """Check at regular intervals from now on."""
         self._timer = loop.call_later(LOOK_INTERVAL, self.follow, loop)
         try:
             self.look()
@@ -99,7 +102,7 @@ class Expectations:
             LOG.exception("cannot tell whether sensors are silent; trying again")
 
     async def close(self) -> None:
-        """Stop looking, and store what is known."""
+        """Stop the checks, and store everything that is known."""
         if self._timer is not None:
             self._timer.cancel()
         for ref, known in self._known.items():
@@ -117,7 +120,7 @@ class Expectations:
         return self._known.get(ref) if self._matters(ref) else None
 
     def look(self) -> None:
-        """Add the time since the last look, and announce what has changed."""
+        """Add the time since the last check, and announce changes."""
         now = self._clock()
         seconds = 0.0 if self._looked_at is None else now - self._looked_at
         self._looked_at = now
@@ -145,7 +148,7 @@ class Expectations:
         known, expected, heard = self._known[ref], self._of(ref), self._heard(ref)
         found = after(known, seconds, heard, expected, time.time())
         if ref in self._new:
-            # Whether this is news is known only once the stored state has been read.
+            # Only the stored state tells whether this was already announced, and it has not been read yet.
             self._new[ref] |= heard
             self._known[ref] = after(known, seconds, heard, NOTHING, 0.0)
             return
@@ -159,7 +162,7 @@ class Expectations:
             self._store(found)
 
     def _heard(self, ref: str) -> set[str]:
-        """Return what a sensor has done since the last look."""
+        """Return the kinds of things that a sensor has done since the last check."""
         before, counts = self._seen.get(ref, (0, 0)), self._counts(ref)
         self._seen[ref] = counts
         return {name for name, was, is_ in zip((EVENT, POLL), before, counts, strict=True) if is_ != was}
@@ -179,8 +182,8 @@ class Expectations:
 
     def _was_heard(self, ref: str, known: Silence, heard: Collection[str]) -> None:
         by = next((name for name in known.missing if name in heard), "expectation")
-        reason = f"it is heard again: {by}" if heard else "no more is expected of it"
-        LOG.info("%s is not silent any more: %s", ref, reason, extra=of_sensor(ref))
+        reason = DONE.get(by, "nothing is expected of it any more")
+        LOG.info("%s is no longer silent: %s", ref, reason, extra=of_sensor(ref))
         payload = {
             "sensor": ref,
             "missing": list(known.missing),
@@ -215,7 +218,7 @@ class Expectations:
             self._known[ref] = merged(found, self._known[ref], heard)
             if found is not None:
                 self._stored[ref] = found
-                # What the sensor has done meanwhile ends its silence in this look.
+                # Events and polls since the start end the stored silence in this check.
                 events, polls = self._seen.get(ref, (0, 0))
                 self._seen[ref] = (events - (EVENT in heard), polls - (POLL in heard))
 
@@ -226,7 +229,7 @@ class Expectations:
                 writing.result()
             except StorageError as exception:
                 self._failed(exception)
-                # Another node may run these by now, and knows better.
+                # Drop the sensors that no longer run here: another node may run them by now, and its state is newer.
                 self._unsaved = {ref: silence for ref, silence in self._unsaved.items() if ref in self._known}
             else:
                 self._has_failed = False

@@ -23,7 +23,7 @@ class Lifetime:
         self.exit_code = 0
 
     def stop(self) -> None:
-        """Have the container stop."""
+        """Stop the container."""
         self.is_stopping = True
         self._wake.set()
 

@@ -28,7 +28,7 @@ ANNOUNCE_TIMEOUT = 1.0
 """Seconds that announcing this container's departure to the other containers may take."""
 
 KILL_TIMEOUT = 3.0
-"""Seconds that killed processes have to end."""
+"""Seconds within which killed processes must end."""
 
 WAKE_DELAY = 0.02
 """Seconds for which changes are gathered before the next turn, while actions are postponed."""
@@ -73,7 +73,7 @@ class Supervisor:
         return self._lifetime.exit_code
 
     def mark_stale(self) -> None:
-        """Have storage read in the next turn, because its content may have changed."""
+        """Read storage in the next turn, because its content may have changed."""
         self._parts.refresh.mark_stale()
         self._wake.set()
 
@@ -167,7 +167,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         membership = self._targets.membership
         if membership is not None:
-            # A container that learns of this late only takes the sensors later. The sensors still have to stop in time.
+            # Containers that learn of this late take the sensors later. The sensors must stop in time in any case.
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANNOUNCE_TIMEOUT):
                     await membership.announce()

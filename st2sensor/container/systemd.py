@@ -1,4 +1,4 @@
-"""Tells systemd, if it has asked, that the container is ready, what its status is, and that its loop is alive."""
+"""If systemd has asked for it, reports that the container is ready, its status, and that its loop is alive."""
 
 from __future__ import annotations
 

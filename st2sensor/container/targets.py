@@ -1,4 +1,4 @@
-"""Which sensors should run on this node, according to storage and leases, and why any other sensor should not."""
+"""Decides which sensors should run on this node, according to storage and leases, and why the others should not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Targets:
     """For the loop's thread.
 
     :param wake: set when the set of sensors that should run has changed.
-    :param only: run this sensor alone, whichever node owns it and even if it is disabled.
+    :param only: run this sensor alone, even if another node owns it or it is disabled.
     :param unlimited: give the sensors no time limits, for a human at a debugger.
     :ivar snapshot: the content of storage; None until it is known.
     :ivar needs: the sensors that some node should run, with the labels that node must have; None until known.
@@ -33,13 +33,13 @@ class Targets:
         """Digests of the sensors of this node; with shared sensors, those of every node."""
         self.snapshot: Snapshot | None = None
         self._rotations: dict[str, int] = {}
-        """By sensor, how many times a secret from elsewhere has changed in its configuration."""
+        """By sensor, how many times a secret from another source has changed in its configuration."""
         self.needs: Mapping[str, tuple[str, ...]] | None = None
         self.desired: Mapping[str, str] = {}
         self.membership: Membership | None = None
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
-        """Have a listener called with each new snapshot."""
+        """Add a listener, which is called with each new snapshot."""
         self._listeners.append(listener)
 
     def learn(self, snapshot: Snapshot) -> None:
@@ -66,7 +66,7 @@ class Targets:
         self._wake.set()
 
     def rotate(self, ref: str) -> None:
-        """Have a sensor restarted, because a secret in its configuration has changed."""
+        """Restart a sensor, because a secret in its configuration has changed."""
         self._rotations[ref] = self._rotations.get(ref, 0) + 1
         self.choose()
 

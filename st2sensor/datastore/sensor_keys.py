@@ -37,8 +37,9 @@ class Found:
 class SensorKeys:
     """Reads and writes keys for sensors. Calls block.
 
-    Every method raises StorageUnavailable if the database cannot be reached, StorageError if it refuses, ValueError or
-    TypeError for an invalid name, value, ttl or scope, and DatastoreRefused if the sensor lacks the permission.
+    Every method raises StorageUnavailable if the database cannot be reached, StorageError if the database refuses the
+    operation, ValueError or TypeError for an invalid name, value, ttl or scope, and DatastoreRefused if the sensor
+    lacks the permission.
 
     :param now: returns the time that decides which entries have expired.
     """

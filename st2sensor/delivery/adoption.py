@@ -2,7 +2,7 @@
 
 A container of one sensor (`--sensor-ref`) has its own state directory below the daemon's. It may end before the broker
 has everything, and no later container would use that directory. So the daemon adopts such entries when it starts, in a
-separate thread, because adoption has to wait while the outbox is full. New events of the same sensor wait behind the
+separate thread, because adoption must wait while the outbox is full. New events of the same sensor wait behind the
 adopted ones.
 """
 

@@ -1,4 +1,4 @@
-"""Follows events from the outbox to the broker, and records what becomes of them. For the publisher's thread."""
+"""Follows events from the outbox to the broker, and records what happens to them. For the publisher's thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class _Failed(NamedTuple):
 
 
 class _Route(NamedTuple):
-    """Where a message goes. Its body is not kept: it may be large, and the next window may be far away."""
+    """The destination of a message. Its body is not kept: it may be large, and the next window may be a long time
+    away."""
 
     exchange: str
     routing_key: str

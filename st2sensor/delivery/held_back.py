@@ -31,7 +31,7 @@ class Key:
 
     :ivar due: the time of the next attempt, on the monotonic clock.
     :ivar wait: seconds until the attempt after the next one.
-    :ivar is_open: whether the broker accepts the key again, so that the messages only have to catch up.
+    :ivar is_open: whether the broker accepts the key again, so that its messages are catching up.
     :ivar singly: the number of messages to publish singly, because one of them was refused.
     :ivar lanes: the number of messages by sensor and trigger type.
     :ivar size: bytes of the messages.
@@ -60,7 +60,7 @@ class Key:
         return self._ids[self._start : self._start + limit]
 
     def left(self, rows: Sequence[Row]) -> None:
-        """Forget settled rows. `first` must have returned them."""
+        """Forget settled rows, which `first` has returned."""
         gone = {row.id for row in rows}
         kept: list[int] = []
         after = self._start
@@ -85,6 +85,11 @@ class Key:
         self._start += count
 
 
+def waiting(number: int) -> str:
+    """Return how many triggers wait."""
+    return "1 trigger waits" if number == 1 else f"{number} triggers wait"
+
+
 class HeldBack:
     """The messages held back, by routing key.
 
@@ -107,7 +112,7 @@ class HeldBack:
         self._keys[key].add(rows)
 
     def refused(self, key: str) -> bool:
-        """Note that the broker refuses a routing key. Return whether it was not refused before."""
+        """Note that the broker refuses a routing key. Return whether this is the first refusal."""
         now = self._clock()
         held = self._keys.get(key)
         if held is None:
@@ -118,7 +123,7 @@ class HeldBack:
         return False
 
     def next(self) -> tuple[str, Key] | None:
-        """Return a key that is due for another attempt, or that has to catch up; None if there is none."""
+        """Return a key that is due for another attempt, or that is catching up; None if there is none."""
         now = self._clock()
         for key, held in self._keys.items():
             if held.is_open or held.due <= now:
@@ -151,7 +156,7 @@ class HeldBack:
         named = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
         one = len(keys) == 1
         return (
-            f"the broker refuses the routing {'key' if one else 'keys'} {named}: {len(self)} triggers wait for a topic "
+            f"the broker refuses the routing {'key' if one else 'keys'} {named}: {waiting(len(self))} for a topic "
             "permission (rabbitmqctl set_topic_permissions), and all others are sent"
         )
 
@@ -164,5 +169,5 @@ class HeldBack:
                 counts[sensor] += count
             for sensor, count in counts.items():
                 if count > 0 and not held.is_open:
-                    found.setdefault(sensor, f"{count} triggers wait: the broker refuses the routing key {key}")
+                    found.setdefault(sensor, f"{waiting(count)}: the broker refuses the routing key {key}")
         return found

@@ -79,7 +79,7 @@ class Sender:
     ) -> Sequence[Row]:
         """Publish rows in order; return those that a queue has taken. The others have left the outbox as unrouted.
 
-        Raises what Publisher.publish raises.
+        Raises the errors of Publisher.publish.
 
         A single message that makes the publisher fail unexpectedly UNEXPECTED_LIMIT times counts as refused.
         """

@@ -11,7 +11,8 @@ from st2sensor.transport.base import Message
 LOG = logging.getLogger("st2sensor.delivery")
 
 MOST_KEYS = 1000
-"""Maximum number of routing keys that are remembered. Beyond it, all are forgotten, and warned about again."""
+"""Maximum number of routing keys that are remembered. Beyond it, all of them are forgotten, and are then warned about
+again."""
 
 NAMED = 3
 """Maximum number of routing keys that a text names."""
@@ -33,8 +34,8 @@ class Unrouted:
         fresh = keys - self._keys
         for key in sorted(fresh):
             LOG.warning(
-                "no queue on the exchange %s takes the routing key %s: these triggers are kept as unrouted, and all "
-                "others are sent; declare a durable queue and bind it, then st2sensor dead-letters replay",
+                "no queue on the exchange %s takes the routing key %s. These triggers are kept as unrouted; all others "
+                "are sent. Declare a durable queue, bind it, and run st2sensor dead-letters replay",
                 *(exchange, key),
             )
         if fresh:
@@ -66,6 +67,6 @@ def told(kept: int, keys: Sequence[str]) -> str:
     which = f" (routing key{'s' if len(keys) > 1 else ''} {named})" if keys else ""
     triggers, them = ("1 trigger", "it") if kept == 1 else (f"{kept} triggers", "them")
     return (
-        f"no queue took {triggers}{which}, kept as unrouted: declare a durable queue and bind it, then st2sensor "
-        f"dead-letters replay --all --state unrouted sends {them}"
+        f"no queue took {triggers}{which}; declare a durable queue and bind it, then send {them} with st2sensor "
+        "dead-letters replay --all --state unrouted"
     )

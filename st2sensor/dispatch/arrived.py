@@ -13,13 +13,13 @@ from st2sensor.outbox.incoming import OnDone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """An event with what is known about it before its payload is checked.
+    """An event with the facts that are known before its payload is checked.
 
     :ivar body: its JSON form.
     :ivar problem: a problem that was found without decoding the payload; None if there is none.
     :ivar fence: the fence under which it was dispatched.
     :ivar at: the time of its dispatch, in seconds since the epoch.
-    :ivar paths: the paths of the values that make its key; empty if it needs none.
+    :ivar paths: the paths of the values that form the event's key for `dedupe`; empty if the event needs no key.
     """
 
     event: Event

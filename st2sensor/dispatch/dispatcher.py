@@ -76,7 +76,7 @@ class Dispatcher:
         self._outbox.limit(limits)
 
     async def release(self, sensor: str | None, trigger_type: str | None) -> int:
-        """Let held events leave now, of one sensor or of all, and of one type or of all. Return their number."""
+        """Send held events now: the events of one sensor or of all, and of one type or of all. Return their number."""
         loop = asyncio.get_running_loop()
         freed: asyncio.Future[int] = loop.create_future()
         self._outbox.free(sensor, trigger_type, partial(call_in_loop, loop, freed.set_result))
@@ -106,7 +106,7 @@ class Dispatcher:
         self.dispatch_together(sensor, [(event, known)], done)
 
     def dispatch_together(self, sensor: str, events: Iterable[tuple[Event, TriggerType | None]], done: OnDone) -> None:
-        """Dispatch events: all are on disk or none, whatever happens. Those that do not fit become dead letters.
+        """Dispatch events: no matter what happens, all are on disk or none. Events that do not fit become dead letters.
 
         :param events: at least one, each with its trigger type as for `dispatch`.
         :param done: called once all events and dead letters are on disk.
@@ -131,7 +131,7 @@ class Dispatcher:
 
     @property
     def has_room(self) -> bool:
-        """Whether an event that is dispatched now would not have to wait."""
+        """Whether an event that is dispatched now would not wait."""
         return self._outbox.has_room
 
     def submit(self, entries: Sequence[Entry], done: OnDone) -> None:
@@ -247,7 +247,7 @@ class Dispatcher:
             del self._waiting[sensor]
 
     def _is_due(self, arrived: Arrived) -> bool:
-        """Return whether the payload still has to be checked."""
+        """Return whether the payload must still be checked."""
         trigger_type = arrived.trigger_type
         return (
             arrived.problem is None

@@ -17,7 +17,8 @@ class Event:
 
     :param trigger: a trigger's reference, or its fields as a mapping.
     :param payload: the payload as JSON, in UTF-8, on one line.
-    :param tagged: whether the payload has the form that `payload.pack` makes, because it holds more than JSON.
+    :param tagged: whether the payload has the form that `payload.pack` makes, because it contains types that JSON
+        lacks.
     :param schema: digest of the payload_schema that the sender found the payload to fit; None if it was not checked.
     :param withheld: why the payload was not sent, in words that follow "the payload"; None if it was sent.
     :param key: the key by which its repeats are recognised, as `event_key.key_of` makes it; None if it was not made.

@@ -44,9 +44,8 @@ class Limiting:
 
 
 def message_id_of(sensor: str, trigger_type: str, key: str, window: float, created: float) -> str:
-    """Return the same message_id for all events with one key in one window.
-
-    Windows follow each other without gaps. Where they begin depends on the key, so that they do not all end together.
+    """Return the same message_id for all events with one key in one window. Windows follow each other without gaps.
+    They begin at a time that depends on the key, so that they do not all end together.
 
     :param window: seconds; `created`: the time of dispatch, in seconds since the epoch.
     """

@@ -19,7 +19,7 @@ def message_id(at: float, number: int | None = None) -> str:
     """Return the id of a message, in 32 hexadecimal digits.
 
     :param at: the time of dispatch, in seconds since the epoch.
-    :param number: what makes it unique, less than 2**108; None for a random number.
+    :param number: number that makes it unique, less than 2**108; None for a random number.
     """
     number = secrets.randbits(4 * RANDOM_DIGITS) & ~VERSION_BIT if number is None else number
     return f"{int(at // SLOT) % (1 << 4 * TIME_DIGITS):05x}{number:027x}"

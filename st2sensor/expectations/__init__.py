@@ -1,1 +1,1 @@
-"""How long sensors may be quiet: the rule that says when one is silent, and the proposal of values."""
+"""How long sensors may be quiet: the rule that decides when a sensor is silent, and the proposal of values."""

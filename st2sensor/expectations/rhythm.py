@@ -19,7 +19,7 @@ LONGEST_GAPS = 20
 """Number of the longest gaps that decide."""
 
 RISK = 1e-4
-"""Accepted probability of a false alarm in a period as long as the one that was looked at."""
+"""Accepted probability of a false alarm in a period as long as the examined one."""
 
 LEAST_FACTOR, MOST_FACTOR = 1.5, 5.0
 """The proposal is at least and, with LONGEST_GAPS gaps or more, at most this multiple of the longest gap."""
@@ -28,7 +28,7 @@ LEAST_EVENT, LEAST_POLL = 10.0, 60.0
 """Smallest proposals, in seconds."""
 
 POLL_INTERVALS = 5
-"""Number of poll intervals for which no poll may succeed."""
+"""The proposal is this number of times the poll interval and the mean duration of a poll."""
 
 STEPS = ((86400.0, 86400.0), (3600.0, 3600.0), (60.0, 60.0), (0.0, 1.0))
 """Durations and the step to which a proposal from that duration on is rounded up, in seconds."""
@@ -54,7 +54,7 @@ def rhythm(times: Sequence[float], now: float) -> Rhythm:
     """Return the rhythm of events, with the proposed expectation.
 
     :param times: when the events were dispatched, in seconds since the epoch, in any order.
-    :param now: end of the period that was looked at, in the same unit.
+    :param now: end of the examined period, in the same unit.
     """
     ordered = sorted(times)
     if len(ordered) < 2:
@@ -66,13 +66,13 @@ def rhythm(times: Sequence[float], now: float) -> Rhythm:
     return Rhythm(events=len(ordered), usual=usual, longest=longest, event=event)
 
 
-def poll_expectation(interval: float, longest_poll: float = 0.0) -> float:
+def poll_expectation(interval: float, mean_poll: float = 0.0) -> float:
     """Return the proposed number of seconds within which a poll should succeed.
 
     :param interval: seconds between two polls.
-    :param longest_poll: seconds that a poll takes.
+    :param mean_poll: seconds that a poll takes on average.
     """
-    return _rounded(max(LEAST_POLL, POLL_INTERVALS * (interval + longest_poll)))
+    return _rounded(max(LEAST_POLL, POLL_INTERVALS * (interval + mean_poll)))
 
 
 def _exceeded_rarely(gaps: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """The rule of silence: how long a sensor has been quiet, and whether that is longer than its operator expects.
 
 The rule adds up spans of a clock that only goes forwards, so a jump of the host's clock neither makes a sensor silent
-nor hides that it is. Time for which the sensor should not have been running is never added.
+nor hides its silence. Time for which the sensor should not have been running is never added.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from st2sensor.expectations.duration import duration
 from st2sensor.models import Expectation, Silence
 
 EVENT, POLL = "event", "poll"
-"""What can be expected of a sensor."""
+"""The things that can be expected of a sensor."""
 
 LONGEST_SPAN = 10.0
-"""Maximum number of seconds that one look adds. If more have passed, the container itself was held up, and could not
-have heard anybody."""
+"""Maximum number of seconds that one check adds. If more have passed, the container itself was held up, and could not
+have heard any sensor."""
 
 FIRST_STEP, LAST_STEP, STEPS = 10.0, 300.0, 10
 """A quiet time is stored again when it has grown by this part of the expectation, within these limits in seconds."""
@@ -29,7 +29,7 @@ def after(known: Silence, seconds: float, heard: Collection[str], expected: Expe
     """Return how long a sensor has been quiet after another span of time in which it should have been running.
 
     :param seconds: length of the span.
-    :param heard: what the sensor has done in it: `event`, `poll` for a poll that succeeded, or both.
+    :param heard: `event` if the sensor dispatched an event in the span, `poll` if a poll succeeded, or both.
     :param at: the end of the span in seconds since the epoch, only for people to read.
     """
     span = min(max(0.0, seconds), LONGEST_SPAN)
@@ -42,10 +42,8 @@ def after(known: Silence, seconds: float, heard: Collection[str], expected: Expe
 
 
 def must_store(stored: Silence, now: Silence, expected: Expectation) -> bool:
-    """Return whether what is stored of a sensor differs too much from what is known now.
-
-    A stored time that is too long could make the sensor silent too early after a restart; one that is too short delays
-    that, by one step at most.
+    """Return whether the stored state of a sensor differs too much from the current one. If the stored time is too
+    long, the sensor could become silent too early after a restart; if it is too short, too late, by at most one step.
     """
     if stored.missing != now.missing:
         return True
@@ -54,10 +52,10 @@ def must_store(stored: Silence, now: Silence, expected: Expectation) -> bool:
 
 
 def merged(stored: Silence | None, known: Silence, heard: Collection[str]) -> Silence:
-    """Return what is known of a sensor once its stored state has been read.
+    """Return the state of a sensor once its stored state has been read.
 
-    :param known: what has been counted since the container began to run the sensor.
-    :param heard: what the sensor has done since then.
+    :param known: the state since the container began to run the sensor.
+    :param heard: the sensor's events and polls since then.
     """
     if stored is None:
         return known
@@ -67,7 +65,7 @@ def merged(stored: Silence | None, known: Silence, heard: Collection[str]) -> Si
 
 
 def words(missing: Collection[str], expected: Expectation) -> str:
-    """Return in words what an operator expects and does not get; empty for nothing."""
+    """Return the unmet expectations in words; empty if there are none."""
     limits = {EVENT: expected.event, POLL: expected.poll}
     return ", ".join(WORDS[name].format(duration(limits[name] or 0.0)) for name in missing if name in WORDS)
 

@@ -1,1 +1,1 @@
-"""The history: every event that has left the outbox, and the course it took. In a file of its own, history.db."""
+"""The history: every event that has left the outbox, and what happened to it. It has a file of its own, history.db."""

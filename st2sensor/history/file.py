@@ -16,7 +16,8 @@ NAME = "history.db"
 """Name of the file in `state_dir`."""
 
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
-"""SQLite's `synchronous` by `[outbox] durability`: a row of the outbox is deleted once the history has it."""
+"""SQLite's `synchronous` for each `[outbox] durability`. It is as strict as the outbox's, because the outbox deletes a
+row once the history has it."""
 
 INCREMENTAL = 2
 """SQLite's auto_vacuum mode in which a file gives free pages back in steps."""

@@ -1,4 +1,4 @@
-"""Which events to show, replay or consume."""
+"""Filters choose the events to show, replay or consume."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Condition:
     value: Any
 
     def holds(self, event: Recorded) -> bool:
-        """Return whether it holds. It does not for a missing value."""
+        """Return whether the condition holds. It does not hold for a missing value."""
         found = _found(event, self.path)
         if found is MISSING:
             return False
@@ -77,7 +77,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which events, or dead letters, are wanted. An empty field means: all.
+    """Chooses events, or dead letters. An empty field means: all.
 
     :param sensor: reference of a sensor, or its class alone.
     :param triggers: references of triggers or trigger types; an event has one of them.
@@ -108,7 +108,7 @@ class Filters:
             parts.append("message_id = ?")
             values.append(stored_id(self.message_id))
         if self.sensor:
-            # A class alone stands for that of each pack.
+            # A class alone stands for the class of this name in each pack.
             name = "text" if "." in self.sensor else "substr(text, instr(text, '.') + 1)"
             parts.append(f"{plus}events.sensor IN (SELECT id FROM names WHERE {name} = ?)")
             values.append(self.sensor)
@@ -132,7 +132,7 @@ class Filters:
         return " AND ".join(parts) or "1", values
 
     def accepts(self, event: Recorded) -> bool:
-        """Return whether they accept an event that is not in the history."""
+        """Return whether the filters accept an event that is not in the history."""
         return (
             self.message_id in ("", event.message_id)
             and self.sensor in ("", event.sensor, event.sensor.partition(".")[2])
@@ -152,7 +152,7 @@ class Filters:
 def condition(text: str) -> Condition:
     """Return the condition that a text such as `payload.disk.percent>90` describes.
 
-    The value is JSON, or else a text. Raises ConfigError for another form.
+    The value is JSON, or else text. Raises ConfigError for another form.
     """
     match = CONDITION.fullmatch(text)
     path = tuple(match["path"].split(".")) if match else ()

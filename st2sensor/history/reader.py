@@ -1,4 +1,4 @@
-"""Reads the history, while a container writes it or not."""
+"""Reads the history, even while a container writes it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PAGE, PAGE_BYTES = 200, 4_000_000
 """Maximum numbers of events and of bytes that are read at a time; a single event may be larger."""
 
 SCAN = 5000
-"""Maximum number of events that one page looks at, because a filter may fit none of them."""
+"""Maximum number of events that one page examines, because a filter may accept none of them."""
 
 MOST = (1 << 63) - 1
 """The largest integer in SQLite."""
 
 SHORTEST_PREFIX = 4
-"""Number of characters of the shortest beginning of a message_id that is looked for."""
+"""Minimum number of characters of a message_id's beginning."""
 
 MOST_TIMES = 1_000_000
 """Maximum number of events whose times are read at once: the newest ones."""
@@ -90,7 +90,7 @@ class History:
         return self._select("message_id = ?", (stored_id(text),), limit=1) or self._beginning(text)
 
     def traced(self, trace_tag: str, limit: int = PAGE) -> list[Recorded]:
-        """Return the last events with a trace tag, oldest first."""
+        """Return the newest events with a trace tag, oldest first."""
         return self._select("trace = ?", (trace_tag,), limit=limit)
 
     def newest(self, filters: Filters, limit: int) -> list[Recorded]:

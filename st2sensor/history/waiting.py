@@ -25,7 +25,7 @@ DROPPED = (
 
 
 class Dropped(NamedTuple):
-    """Numbers of events that limits have dropped: repeats, and those that were left out of a sample."""
+    """Numbers of events that limits have dropped: repeats, and events left out of a sample."""
 
     sensor: str
     trigger_type: str

@@ -68,7 +68,7 @@ class Record(Protocol):
         """Why the history cannot be written; empty while it can."""
 
     def close(self) -> None:
-        """Record what has been submitted, and end."""
+        """Record all submitted events, and end."""
 
 
 class NoHistory:
@@ -91,7 +91,7 @@ class NoHistory:
         return ""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is no thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,4 +261,4 @@ class HistoryWriter:
 
 
 def _ignore() -> None:
-    """Nobody waits for it."""
+    """Do nothing: nobody waits for the result."""

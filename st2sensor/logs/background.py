@@ -16,7 +16,7 @@ from typing import TextIO
 from st2sensor.logs.writer import Writer
 
 DRAIN_TIMEOUT = 2.0
-"""Seconds that the destinations of the log have to take the rest of it when the program ends."""
+"""Seconds within which the destinations of the log must accept the rest of it when the program ends."""
 
 RECORD = 1000
 """Bytes in memory of a record, besides its text."""
@@ -57,11 +57,11 @@ class Background:
         return any(writer.is_current for writer in self._writers.values())
 
     def soon(self, handler: logging.Handler, call: Callable[[], object]) -> None:
-        """Have a handler's thread call a function before its next record."""
+        """Make a handler's thread call a function before its next record."""
         self._of_handlers[handler].put_first(handler, call)
 
     def finish(self, timeout: float = DRAIN_TIMEOUT) -> bool:
-        """Write the rest of the log, and drop whatever is logged later. Returns False if a destination still blocks.
+        """Write the rest of the log, and drop later records. Returns False if a destination still blocks.
 
         :param timeout: seconds that this may take.
         """
@@ -109,7 +109,7 @@ def finish() -> bool:
 
 
 class Printed(io.TextIOBase):
-    """A text stream that has a thread write to another one."""
+    """A text stream whose text a thread writes to another stream."""
 
     def __init__(self, stream: TextIO, writer: Writer) -> None:
         self._stream = stream

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 MOST_BYTES = 8_000_000
-"""Maximum number of bytes that wait for one destination. Whatever comes on top of them is dropped."""
+"""Maximum number of bytes that wait for one destination. Further bytes are dropped."""
 
 Item = tuple[int, Callable[[], object]]
 """A number of bytes, and the function that writes them."""
@@ -45,7 +45,7 @@ class Writer:
         self._ended = False
         self._forked = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        # Signals have to reach the threads that wait for them, even before their handlers are installed.
+        # Signals must reach the threads that wait for them, even before their handlers are installed.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._thread.start()
@@ -59,7 +59,8 @@ class Writer:
         return threading.current_thread() is self._thread
 
     def put(self, size: int, write: Callable[[], object]) -> None:
-        """Have the thread call a function after all earlier ones, or count it as dropped if there is no room.
+        """Make the thread call a function after all earlier ones, or count the function as dropped if there is no
+        space.
 
         :param size: bytes that the function keeps in memory.
         """
@@ -76,7 +77,7 @@ class Writer:
             self._changed.notify()
 
     def put_first(self, key: object, call: Callable[[], object]) -> None:
-        """Have the thread call a function before the next item. A later function of the same key replaces it."""
+        """Make the thread call a function before the next item. A later function of the same key replaces it."""
         with self._changed:
             self._first[key] = call
             self._changed.notify()
@@ -110,7 +111,7 @@ class Writer:
         while True:
             size, write = self._next()
             _call(write)
-            # What the function holds must not stay in memory while there is nothing to do.
+            # The objects that the function holds must not stay in memory while there is nothing to do.
             del write
             with self._changed:
                 self._size -= size
@@ -131,7 +132,7 @@ class Writer:
             return 0, self._notice()
 
     def _after_fork(self) -> None:
-        """Do without the thread, and without what it still has to write: the parent does that."""
+        """Continue without the thread, and drop its waiting items: the parent writes them."""
         self._forked = True
         self._items.clear()
         self._first.clear()

@@ -42,8 +42,8 @@ class Comparison:
     :param words: what the value must do, in words between key and pattern.
     :param pattern: after rendering.
     :param value: the payload's value; None if there is none.
-    :param matched: whether it matches; None if that cannot be told here.
-    :param problem: why it does not match or cannot be told, besides the two values.
+    :param matched: whether it matches; None if that is unknown here.
+    :param problem: why it does not match, or why that is unknown, besides the two values.
     """
 
     key: str

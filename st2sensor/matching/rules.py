@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def failed(self) -> list[Comparison]:
-        """The criteria that do not match, or of which that cannot be told."""
+        """The criteria that do not match, or for which that is unknown."""
         return [found for found in self.comparisons if not found.matched]
 
 
@@ -91,7 +91,7 @@ def first_obstacle(rule: RuleContent, subject: Subject) -> Verdict | None:
 
 
 def _is_same_trigger(rule: RuleContent, subject: Subject) -> bool:
-    """Return whether both have one trigger. If the event does not tell its parameters, assume that they fit."""
+    """Return whether both have the same trigger. If the event's parameters are unknown, assume that they fit."""
     if rule.trigger is not None and rule.trigger == subject.trigger:
         return True
     if rule.parameters is None or subject.parameters is None:

@@ -15,7 +15,7 @@ SAMPLE = re.compile(r"1/([1-9][0-9]{0,8})")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 DELAY, HOLD = OVERS = "delay", "hold"
-"""Where events go that exceed the rate: they leave later, at the rate, or when an operator releases them."""
+"""What happens to events above the rate: they leave later, at the rate, or when an operator releases them."""
 
 TYPES = "triggers"
 """The key of the limits for single trigger types."""
@@ -96,7 +96,7 @@ def described(declared: Mapping[str, Any]) -> str:
 
 
 def flaw_in(declared: Mapping[str, Any]) -> str:
-    """Return what is wrong with a mapping of limits that has the right form; empty if nothing is."""
+    """Return the problem with a mapping of limits that has the right form; empty if there is none."""
     try:
         SensorLimits("", declared)
     except (ValueError, TypeError, AttributeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""What StackStorm's rules engine keeps about an event: its instance, and what rules made of it."""
+"""The records of StackStorm's rules engine about an event: its instance, and the results of rules."""
 
 from __future__ import annotations
 

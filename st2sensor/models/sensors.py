@@ -39,7 +39,7 @@ class SensorType(Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What an operator expects to hear from a sensor. None expects nothing.
+    """An operator's expectations of a sensor. None expects nothing.
 
     :param event: seconds within which it should dispatch an event.
     :param poll: seconds within which a poll() should return without an error.
@@ -57,7 +57,7 @@ class Overrides:
     :param setup_timeout: seconds that setup() may take.
     :param poll_timeout: seconds that poll() may take.
     :param trigger_timeout: seconds that a call such as add_trigger() may take.
-    :param memory: bytes that the sensor may use, together with the processes it has started.
+    :param memory: bytes that the sensor may use, together with the processes that it has started.
     :param open_files: number of files it may have open.
     :param processes: number of processes and threads that the sensor may have in all.
     :param nice: number by which its niceness exceeds the container's.
@@ -91,7 +91,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration(Named):
-    """What the registry knows about a sensor, in addition to StackStorm's document.
+    """The registry's record of a sensor, in addition to StackStorm's document.
 
     :param digest: digest of metadata, configuration and code as last registered; None before the first success.
     :param error: why the newest content was refused; None if it was accepted.
@@ -123,7 +123,7 @@ class Instance(Named):
 
     :param digest: digest of its settings and its configuration as last registered; None before the first success.
     :param error: why the newest content was refused; None if it was accepted.
-    :param overrides: the overrides of the class, with its own over them.
+    :param overrides: the overrides of the class, replaced key by key by its own.
     :param enabled: whether it should run; None if its class decides.
     :param declared: the value in the newest content. If `enabled` differs, an operator has set it.
     :param triggers: which triggers it is notified of, as conditions on parameters by trigger type; None for all.

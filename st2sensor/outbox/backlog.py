@@ -45,7 +45,7 @@ class Backlog:
         self.limited, self.limited_size = limited, limited_size
         self.changed = threading.Condition()
         self._last_waiting = last_id
-        """The greatest id of a row that may leave, or a greater one."""
+        """The greatest id of a row that may leave, or a greater id."""
         self._tail = Tail(last_id)
         self._given: dict[int, int] = {}
         """Sizes of the rows that the last `read` returned, by id, until they are settled or held back."""
@@ -78,7 +78,7 @@ class Backlog:
         self.accept(rows)
 
     def next(self, after: int, limit: int, timeout: float) -> list[Row] | None:
-        """Wait for rows with a greater id, and return them from memory; None if the disk must be read."""
+        """Wait for rows with greater ids, and return them from memory; None if the disk must be read."""
         with self.changed:
             self._tail.forget(after)
             if self._gone:
@@ -89,14 +89,14 @@ class Backlog:
             return self._tail.after(after, limit) if after >= self._tail.begins_after else None
 
     def give(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that still need delivery, without those that are settled or held back."""
+        """Return the rows that still need delivery, without rows that are settled or held back."""
         with self.changed:
             given = [row for row in rows if row.id not in self._gone]
             self._given = {row.id: row.size for row in given}
         return given
 
     def confirm(self, through: int, count: int) -> list[Settled]:
-        """Settle the rows that `give` last returned, up to an id. The broker has `count` of them.
+        """Settle the rows that `give` last returned, up to an id. The broker has confirmed `count` of them.
 
         Return them for `may_delete`.
         """

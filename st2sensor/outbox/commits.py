@@ -156,7 +156,8 @@ class Commits:
         return rows
 
     def _release(self) -> None:
-        """Let held rows leave that may. They get new ids, so that they follow the rows that have left before them."""
+        """Release the held rows that may leave. They get new ids, so that they follow the rows that have left before
+        them."""
         rows = self.gate.released()
         if not rows:
             return
@@ -180,7 +181,7 @@ class Commits:
         self._waiting.limit(self.gate.lanes() if is_full else frozenset())
 
     def _settle_failure(self, exception: Exception, batch: list[Submitted]) -> None:
-        """Retry a batch later if the disk has failed; otherwise refuse the entries that are at fault."""
+        """Retry a batch later if the disk has failed; otherwise refuse the entries that cause the failure."""
         self.gate.undo()
         if heals(exception):
             self._waiting.put_back(batch)

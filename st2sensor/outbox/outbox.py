@@ -33,11 +33,12 @@ LOG = logging.getLogger("st2sensor.outbox")
 
 
 First = Callable[[Callable[[], None]], None]
-"""Does something, perhaps in another thread, and then calls its argument."""
+"""A step before settled rows may be deleted, such as recording them in the history. Calls its argument when it is done,
+perhaps in another thread."""
 
 
 def at_once(then: Callable[[], None]) -> None:
-    """Do nothing first."""
+    """Call the argument at once: no step comes first."""
     then()
 
 
@@ -45,7 +46,7 @@ class Outbox:
     """Holds up to `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for room.
 
     :param path: the database file.
-    :param buried: told of new dead letters.
+    :param buried: called with new dead letters.
 
     Raises OutboxError if the file cannot be used.
     """
@@ -92,11 +93,11 @@ class Outbox:
         return dict(self._writer.gate.counts)
 
     def limit(self, limits: Mapping[str, SensorLimits]) -> None:
-        """Apply limits to new entries, by sensor. Rows that no limit holds any longer leave."""
+        """Apply limits to new entries, by sensor. Rows that are no longer held by a limit are sent."""
         self._writer.incoming.put(Limit(limits=limits))
 
     def free(self, sensor: str | None, trigger_type: str | None, done: Callable[[int], None]) -> None:
-        """Let held rows leave now, of one sensor or of all, and of one trigger type or of all.
+        """Send held rows now: the rows of one sensor or of all, and of one trigger type or of all.
 
         :param done: called with their number, in the writer's thread. Must not raise or wait.
         """
@@ -128,7 +129,7 @@ class Outbox:
 
     @property
     def has_room(self) -> bool:
-        """Whether an entry that is submitted now would not have to wait for the broker or the disk."""
+        """Whether a new entry would be accepted without waiting for the broker or the disk."""
         room = room_of(self._backlog, self._options)
         return not self._writer.waiting.held and room.depth < room.max_depth and room.size < room.max_size
 
@@ -175,7 +176,7 @@ class Outbox:
         self._writer.incoming.put(Restrict(lanes=lanes))
 
     def read(self, after: int, limit: int, timeout: float) -> list[Row]:
-        """Return rows with a greater id, in order, without those that are settled or held back. For the publisher's
+        """Return rows with ids above `after`, in order, except rows that are settled or held back. For the publisher's
         thread.
 
         :param timeout: seconds to wait for the first one.
@@ -192,7 +193,7 @@ class Outbox:
             after = rows[-1].id
 
     def read_back(self, ids: Sequence[int]) -> list[Row]:
-        """Return rows that were held back, as many as a window holds. Raises OutboxError."""
+        """Return rows that were held back, by their ids. Raises OutboxError."""
         return self._store.rows(ids)
 
     def wake(self) -> None:
@@ -201,9 +202,10 @@ class Outbox:
             self._backlog.changed.notify_all()
 
     def confirm(self, through: int, count: int, first: First = at_once) -> None:
-        """Settle the rows read last, up to id `through`. The broker has `count` of them. They are deleted soon.
+        """Settle the rows read last, up to id `through`. They are deleted soon.
 
-        :param first: what to do before they may be deleted.
+        :param count: number of these rows that the broker has confirmed.
+        :param first: step before they may be deleted.
         """
         first(partial(self._delete, self._backlog.confirm(through, count)))
 
@@ -231,17 +233,18 @@ class Outbox:
         self._writer.incoming.put(Signal.SETTLED)
 
     def hold_back(self, rows: Iterable[Row]) -> None:
-        """Keep rows even after later rows are confirmed. For other lanes they never fill more than HELD_SHARE of the
-        outbox."""
+        """Keep rows even after later rows are confirmed. Such rows fill at most HELD_SHARE of the outbox, so that there
+        is space for other lanes."""
         self._backlog.hold_back(rows)
 
     def wait_empty(self, timeout: float) -> bool:
-        """Wait until every submitted entry is committed, and the broker has everything. Return whether it has."""
+        """Wait until every submitted entry is committed, and the broker has all of them. Return whether it has."""
         until = time.monotonic() + timeout
         return self.wait_committed(timeout) and self._backlog.wait_empty(until)
 
     def wait_committed(self, timeout: float) -> bool:
-        """Wait until every submitted entry is committed, except those that wait for room. Return whether they are."""
+        """Wait until every submitted entry is committed, except entries that wait for space. Return whether they
+        are."""
         committed = threading.Event()
         self._writer.incoming.put(committed)
         return committed.wait(timeout)

@@ -27,7 +27,8 @@ def secret_of(text: str) -> bytes:
 def signed(secrets: Sequence[bytes], message_id: str, at: int, body: bytes) -> Mapping[str, str]:
     """Return the headers that sign a message.
 
-    :param secrets: one, or several while one replaces another: the receiver needs to know one of them.
+    :param secrets: one secret, or several while a secret is being replaced: the receiver needs to know only one of
+        them.
     :param at: when it is sent, in seconds since the epoch.
     """
     content = f"{message_id}.{at}.".encode() + body

@@ -31,7 +31,7 @@ LARGEST_SECRETS = 10_000
 class Target:
     """A receiver of events.
 
-    :param name: names it in messages and metrics, and the file of its cursor.
+    :param name: used in messages and metrics, and in the name of its cursor's file.
     :param secrets: sign each request; never shown.
     :param sensor: reference of the only sensor whose events it gets; empty for all.
     :param triggers: references of the triggers or trigger types that it gets; empty for all.
@@ -97,7 +97,7 @@ def _target(path: Path, name: str, value: Any) -> Target:
 def _text(where: str, value: Mapping[str, Any], key: str) -> str:
     found = value.get(key, "")
     if not isinstance(found, str) or not found.isprintable():
-        raise ConfigError(f"{where}: {key}: write a text")
+        raise ConfigError(f"{where}: {key}: write text")
     return found
 
 

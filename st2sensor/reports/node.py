@@ -16,7 +16,7 @@ PAGE = 1000
 class Check:
     """A condition that the node needs.
 
-    :param name: `broker`, `database`, `outbox`, `routing keys`, `leases`, or the check for crash loops of sensors.
+    :param name: `broker`, `database`, `outbox`, `routing keys`, `leases`, or `sensors` (none keeps failing).
     :param reason: the problem and its consequence, in words; empty if there is none.
     """
 
@@ -54,11 +54,11 @@ class SharingReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushReport:
-    """A push target. Counts begin with the container.
+    """A push target. Counts are 0 when the container starts.
 
     :param url: scheme and host of its URL.
     :param lag: number of events that its cursor has not passed; its filters may not accept all of them.
-    :param lag_seconds: how long ago the oldest event that it lacks left the outbox.
+    :param lag_seconds: seconds since the oldest event that it has not yet received left the outbox.
     :param delivered: number of events that it has taken.
     :param failures: number of rounds that it has not taken completely.
     :param gaps: number of times that the history was cut before it took all events.
@@ -80,10 +80,11 @@ class PushReport:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with it, or was, in a line; empty if nothing is."""
+        """Its current and past problems in a line; empty if there are none."""
         found = [self.problem] if self.problem else []
         if self.gaps:
-            found.append(f"{self.gaps} gaps: up to {self.missed} events were cut from the history before it took them")
+            gaps = "1 gap" if self.gaps == 1 else f"{self.gaps} gaps"
+            found.append(f"{gaps}: up to {self.missed} events were cut from the history before the target took them")
         return f"push to {self.name} ({self.url}): {'; '.join(found)}" if found else ""
 
 

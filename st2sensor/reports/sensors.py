@@ -8,7 +8,7 @@ WAITING, DISABLED, ELSEWHERE, REFUSED, DOWN = "waiting", "disabled", "elsewhere"
 """States of sensors that have no process."""
 
 TURN = "its turn to start has not come yet"
-"""Why a sensor is waiting that will start soon."""
+"""The reason shown for a sensor that is waiting and will start soon."""
 
 STATES = (
     "starting",
@@ -95,8 +95,10 @@ class SensorReport:
     :param reason: why it entered this state, in words.
     :param restarts: number of times its process was started again since the container started.
     :param failures: number of failed exits in a row.
-    :param failing: whether that is enough to need attention, and the sensor has not dispatched since.
-    :param recovering: whether it failed that often before this run, and has not run long enough since to count as well.
+    :param failing: whether there were enough failures in a row to need attention, and the sensor has not dispatched
+        since the last one.
+    :param recovering: whether it had failed often enough for `failing` before this run, and has not yet run long enough
+        to count as healthy.
     :param hang: a method that takes longer than 10 seconds and three poll intervals, or a call that waits for the
         container for longer than 10 seconds; None for none.
     :param next_start: when it starts again after a failure.

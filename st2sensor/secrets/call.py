@@ -29,7 +29,7 @@ class Call(NamedTuple):
     arguments: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return the call as messages show it: the arguments of a program may be secret."""
+        """Return the call for messages, without the arguments of a program, because they may be secret."""
         shown = self.arguments[:1] if self.source == "exec" else self.arguments
         rest = ", ..." if len(shown) < len(self.arguments) else ""
         return f"secret({', '.join(map(repr, (self.source, *shown)))}{rest})"
@@ -38,7 +38,7 @@ class Call(NamedTuple):
 def call_of(arguments: Sequence[object]) -> Call:
     """Return a call. Raises SecretError if it is malformed."""
     if not all(isinstance(argument, str) and argument and "\0" not in argument for argument in arguments):
-        raise SecretError("every argument of secret() must be a text that is not empty")
+        raise SecretError("every argument of secret() must be non-empty text")
     source, *rest = map(str, arguments or ("",))
     if source not in FORMS:
         known = ", ".join(FORMS)

@@ -44,7 +44,7 @@ def exchange(
     except ssl.SSLCertVerificationError as error:
         raise HttpFailed(f"its certificate is not trusted: {error.verify_message}") from None
     except ssl.SSLError as error:
-        raise HttpFailed(f"TLS failed: {error.reason or 'it does not speak TLS there'}") from None
+        raise HttpFailed(f"TLS failed: {error.reason or 'the server does not speak TLS on this port'}") from None
     except OSError as error:
         raise HttpFailed(error.strerror or str(error) or type(error).__name__) from None
     except (http.client.HTTPException, ValueError) as error:
@@ -74,7 +74,7 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
         try:
             opened.settimeout(_left(until))
             opened.connect(address)
-            # The handshake and a write are limited by this as a whole.
+            # This timeout limits the whole handshake, and each whole write.
             opened.settimeout(_left(until))
         except OSError as error:
             opened.close()
@@ -127,7 +127,7 @@ class _Reading:
 
 
 class _Received(io.RawIOBase):
-    """What a socket receives until a deadline, however slowly it comes."""
+    """The bytes that a socket receives before a deadline, no matter how slowly they arrive."""
 
     def __init__(self, sock: socket.socket, until: float) -> None:
         self._sock = sock

@@ -11,7 +11,7 @@ from st2sensor.system.environment import PRIVATE
 
 
 class Variables:
-    """Reads variables that an operator has listed; never those of the container itself.
+    """Reads variables that an operator has listed, but never variables that are meant for the container, such as ST2_*.
 
     :param environment: the container's environment; None in other processes, where it is not known.
     :param allowed: name patterns.

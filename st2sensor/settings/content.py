@@ -16,7 +16,8 @@ class Content:
     :param overrides_path: folder of the operators' overrides, `_global.yaml` and `<pack>.yaml`.
     :param instances_path: folder of the files that list instances of sensors, `<pack>.yaml`; None if there is none.
     :param enable_common_libs: whether a pack's lib/ is importable.
-    :param shadow_stackstorm: whether our modules hide a StackStorm that a pack's interpreter can import.
+    :param shadow_stackstorm: whether our modules hide StackStorm's own modules, if a pack's interpreter can import
+        those.
     :param core_sensors: enabled sensors of the bundled pack `core`, named by their metadata files without suffix.
     """
 

@@ -36,8 +36,8 @@ class Identity:
     def note(self, members: Sequence[str]) -> None:
         """Store this container's ids for its successor. There are several while a new id replaces another."""
         try:
-            # The file is written in place. A copy has a different inode, and after a
-            # reboot this may be a different host.
+            # Written in place, so that the inode stays the same: a copy is recognized by its other inode. The boot id
+            # is compared as well, because after a reboot this may be a different host.
             self._path.touch()
             self._path.write_text(json.dumps({"ids": list(members), "place": self._place()}))
         except OSError as exception:

@@ -29,7 +29,7 @@ class Candidate:
 
 
 class Placement:
-    """For one thread.
+    """Maps sensors to members. For one thread.
 
     :param members: members that may run sensors.
     """

@@ -1,7 +1,7 @@
 """The parts of reports that the status page shows, and the differences between two of them.
 
-A page gets every row once, and then only the fields that have changed. One message is bounded in bytes: what does not
-fit waits for the next one, where states and troubles come before numbers.
+A page gets every row once, and then only the fields that have changed. The size of a message is limited. Changes that
+do not fit wait for the next message, and changes of states and troubles are sent before changes of numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 
 def row_of(report: SensorReport) -> Row:
-    """Return what the page shows of a sensor.
+    """Return the fields of a sensor that the page shows.
 
     The span that has not ended yet is left out of `recent`, because it would change with each trigger.
     """
@@ -57,9 +57,9 @@ def row_of(report: SensorReport) -> Row:
 
 
 def node_row_of(report: NodeReport, sensors: Iterable[SensorReport]) -> Row:
-    """Return what the page shows of the container.
+    """Return the fields of the container that the page shows.
 
-    :param sensors: their troubles are in their own rows, and need no note.
+    :param sensors: sensors whose troubles are in their own rows, so they are omitted from the notes.
     """
     sharing = report.sharing
     told = summaries(sensors)

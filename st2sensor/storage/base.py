@@ -16,7 +16,8 @@ T = TypeVar("T", bound=Entity)
 class Storage(Protocol):
     """Keeps entities by reference, and the datastore's entries by scope and name. For any number of threads.
 
-    Every method raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses.
+    Every method raises StorageUnavailable if the database cannot be reached, and StorageError if the database refuses
+    the operation.
     """
 
     def prepare(self) -> None:
@@ -116,7 +117,7 @@ class RulesEngineRecords(Protocol):
     """Reads what StackStorm's rules engine keeps. For one thread.
 
     Documents that cannot be read are skipped, with a warning each. Every method raises StorageUnavailable if the
-    database cannot be reached in a few seconds, and StorageError if it refuses.
+    database cannot be reached in a few seconds, and StorageError if the database refuses the operation.
     """
 
     def is_there(self) -> bool:
@@ -157,8 +158,8 @@ class Leases(Protocol):
     """Keeps the members that share sensors, and their leases. For one thread.
 
     A write is never undone, and a read never returns data that is undone later, even if servers die. Every method
-    raises StorageUnavailable if the database cannot be reached, and StorageError if it refuses. The operation may have
-    been carried out nevertheless.
+    raises StorageUnavailable if the database cannot be reached, and StorageError if the database refuses the operation.
+    The operation may have been carried out nevertheless.
     """
 
     def prepare(self) -> None:
@@ -197,7 +198,8 @@ class Leases(Protocol):
         """Return the leases that have no holder, or one of the given dead members."""
 
     def take(self, leases: Sequence[Lease], member: str) -> list[Lease]:
-        """Let a member take leases that are unchanged since they were read. Returns those of them it now holds."""
+        """Let a member take leases that are unchanged since they were read. Returns the leases that the member now
+        holds."""
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
         """Release those of a member's leases that it still holds under the given fences."""

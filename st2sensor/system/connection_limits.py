@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 LOG = logging.getLogger("st2sensor.http")
 
 REQUEST_TIMEOUT = 8.0
-"""Seconds that a peer has to send its first request."""
+"""Seconds within which a peer must send its first request."""
 
 GRACE = 2.0
 """Extra seconds that give a busy loop time to read what has already arrived."""

@@ -1,4 +1,5 @@
-"""Keeps root's files out of folders of other users: a service that runs as that user could not use them later."""
+"""Keeps root's files out of other users' folders: a service that runs as such a user could not use these files
+later."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ ROOT = 0
 
 
 def other_owner(folder: Path) -> tuple[int, int] | None:
-    """Return uid and gid of a folder's owner if this process is root's, and the folder is not. Raises no error."""
+    """Return uid and gid of a folder's owner if this process runs as root, and the folder belongs to another user.
+    Raises no error."""
     if os.geteuid() != ROOT:
         return None
     try:

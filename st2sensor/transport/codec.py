@@ -64,7 +64,7 @@ def trigger_message(
     """Return the message of a trigger instance. Raises ValueError for a body that is not JSON, and Undeliverable.
 
     :param body: the trigger instance as JSON.
-    :param tagged: whether the payload holds more than JSON.
+    :param tagged: whether the payload contains types that JSON lacks.
     :param serializer: `pickle` or `json`.
     :param created: the time of its dispatch, in seconds since the epoch; None if it is unknown.
     :param encode: function that encodes the body elsewhere, for example in a worker process.

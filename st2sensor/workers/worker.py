@@ -107,7 +107,7 @@ class Worker:
         if self._handle < 0:
             return
         self.interrupt()
-        # A process that the kernel holds longer is reaped when the next one is started.
+        # If the kernel takes longer to end the process, it is reaped when the next worker process starts.
         if self._has_ended(END_TIMEOUT):
             self._process.wait()
         self._line.close()
@@ -159,4 +159,4 @@ class Worker:
 
     def _exceeded(self, name: str, what: str) -> WorkExceeded:
         most: int = getattr(self._limits, what)
-        return WorkExceeded(f"{name} took more than {most:,} bytes of {SIZES[what]}", what=what)
+        return WorkExceeded(f"{name} exceeded the limit of {most:,} bytes of {SIZES[what]}", what=what)

@@ -54,8 +54,8 @@ class Schemas:
     def fitting(
         self, trigger: Union[str, Dict[str, Any]], payload: bytes, tagged: bool
     ) -> Tuple[Optional[str], Optional[str]]:
-        """Return the digest of the trigger's schema if the payload surely fits; None if the container has to check. And
-        the event's key; None if it has none, or if the container has to make it.
+        """Return two values. The first is the digest of the trigger's schema if the payload surely fits; None if the
+        container must check it. The second is the event's key; None if it has none, or if the container must make it.
 
         :param payload: JSON; a tagged payload has the form that `payload.pack` returns.
         """
@@ -112,8 +112,8 @@ def _compiled(program: Optional[str]) -> Optional[Check]:
 
 
 def _fitting(check: Optional[Check], payload: bytes, tagged: bool) -> Optional[Dict[str, Any]]:
-    """Return the JSON that consumers will read, because the sensor's own objects may differ from it. None if it does
-    not fit."""
+    """Check the JSON that consumers will read, because the sensor's own objects may differ from it. Return it; None if
+    it does not fit."""
     try:
         instance = json.loads(payload)
         if tagged:

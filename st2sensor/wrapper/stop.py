@@ -24,7 +24,7 @@ RELEASED = (SensorStops, DatastoreUnavailable)
 """The errors of a call that was waiting and was released because the sensor has been asked to stop."""
 
 UNWINDING = 3.0
-"""Seconds that a sensor has to unwind. An exception that exists for longer was swallowed and kept."""
+"""Seconds within which a sensor must unwind. An exception that exists for longer was swallowed and kept."""
 
 SWALLOWED = 3
 """Number of times that a sensor may swallow the exception before it is ended where it is."""

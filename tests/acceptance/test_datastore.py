@@ -392,7 +392,7 @@ def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
     failed = key(embedded, "reencrypt")
     assert failed.returncode == 1
     assert failed.stdout == "0 encrypted again, 0 already current\n"
-    assert "a stays: " in failed.stderr
+    assert "a is not encrypted again: " in failed.stderr
     embedded.configure("[keyvalue]\nprevious_key_paths = old.json")
     before = stored(embedded)
     assert key(embedded, "reencrypt").stdout == "2 encrypted again, 0 already current\n"

@@ -176,7 +176,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("st2sensor validate other/async", 1, "s.py:6: error: run() of S is an async def"),
     ("st2sensor validate other/syntax", 1, "s.py:1: error: syntax error"),
     ("st2sensor validate other/yaml", 1, "s.yaml:"),
-    ("st2sensor dev empty", 78, "empty is not a pack: it has no pack.yaml; name the folder of a pack, or add one"),
+    ("st2sensor dev empty", 78, "empty is not a pack: it has no pack.yaml; name a pack's folder, or add that file"),
     ("st2sensor init packs/mine", 73, "packs/mine already exists and is not overwritten; choose another name"),
     ("st2ctl reload --register-pack empty", 1, "the pack has no pack.yaml; add one with a name and a version"),
     # The configuration.

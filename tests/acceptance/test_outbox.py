@@ -460,7 +460,7 @@ def test_what_a_rules_engine_would_drop_is_sent_in_its_json_form_or_kept_with_th
     )
     replayed = workspace.run("st2sensor", "--config-file", str(workspace.config), "dead-letters", "replay", "--all")
     assert replayed.returncode == 1
-    assert "stays: StackStorm cannot store the payload: it has an integer" in replayed.stderr
+    assert "was not published: StackStorm cannot store the payload: it has an integer" in replayed.stderr
     assert len(dead_letters(workspace)) == 5
 
 
@@ -492,7 +492,7 @@ def test_dead_letters_are_listed_shown_replayed_and_purged(workspace: Workspace)
 
     done = command("replay", "1")
     assert done.returncode == 1
-    assert "1 stays: the payload does not fit" in done.stderr
+    assert "dead letter 1 was not published: the payload does not fit" in done.stderr
     strict["payload_schema"] = {"properties": {"n": {"type": "string"}}}
     workspace.add_sensor("dead", "Wrong", code, trigger_types=[strict])
     workspace.reload_well()

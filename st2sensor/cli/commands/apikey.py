@@ -39,7 +39,7 @@ def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None
         _put(keys, made)
         _put_mark(keys)
     if is_first:
-        # From now on every request needs a key: the sensor looks for the first one at least this often.
+        # From now on every request needs a key: the sensor checks for the first key at least this often.
         time.sleep(api_keys.MIN_REFRESH_INTERVAL)
     print_outcome(json_output, text, id=made.id, key=text)
 
@@ -87,7 +87,7 @@ def _put(keys: OperatorKeys, key: ApiKey) -> None:
 
 
 def _put_mark(keys: OperatorKeys) -> None:
-    """Record that a key was made: deleting the last one must not open the webhooks to everybody."""
+    """Record that a key was made, so that requests need a key even after the last one was deleted."""
     keys.put(keys.entry(SYSTEM_SCOPE, STORED + api_keys.MARK, "{}", ttl=None, encrypt=False, is_ciphertext=False))
 
 

@@ -1,4 +1,4 @@
-"""`st2sensor completion`: print a shell's completion script. Also: find what completes a value."""
+"""`st2sensor completion`: print a shell's completion script. Also finds the completions of a value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from st2sensor.storage import open_storage
 PROGRAM = "st2sensor"
 
 MOST = 1000
-"""Keys that are offered at once."""
+"""Maximum number of keys that are offered."""
 
 WHOLE_WORDS = """
 # A colon is part of a key's name, as in linux.FileWatchSensor:cursor. Bash would take it for the end of a word.

@@ -17,6 +17,6 @@ def config(_config_files: Sequence[str], *, dev: bool) -> None:
     folder = share()
     text = (folder / "conf" / (DEV if dev else PRODUCTION)).read_text()
     if dev:
-        # The sample is in a folder of the checkout. What is printed may be anywhere.
+        # The sample is in a folder of the checkout. The printed configuration may be saved anywhere.
         text = text.replace("../packs", str(folder / "packs")).replace("../var", "var")
     click.echo(text, nl=False)

@@ -22,7 +22,7 @@ def container(
     set_aside_damaged_outbox: bool,
 ) -> int:
     """Run a container until it is stopped; return its exit code. Raises ConfigError, and the errors of `serve`."""
-    # Warnings about the configuration are logged where the configuration says.
+    # Warnings about the configuration go to the log that it configures.
     settings = configured(config_files, show_warnings=False)
     logs.configure_as(settings.log, debug=debug or settings.log.debug)
     logs.write_in_background()

@@ -1,4 +1,4 @@
-"""`st2sensor dead-letters`: show, replay and delete triggers that failed to publish."""
+"""`st2sensor dead-letters`: show, replay and delete triggers that could not be published."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def replay(
     refused = {} if force or not letters else _objections(settings, letters)
     for letter in letters:
         if letter.id in refused:
-            click.echo(f"{letter.id} stays: {printable(refused[letter.id])}", err=True)
+            click.echo(f"dead letter {letter.id} was not published: {printable(refused[letter.id])}", err=True)
     accepted = [letter for letter in letters if letter.id not in refused]
     published: list[DeadLetter] = []
     if accepted:
@@ -104,7 +104,7 @@ def replay(
 
 
 def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, settings: Settings) -> bool:
-    """Publish a letter and delete it. It stays if the broker refuses it, no queue takes it, or it cannot be encoded."""
+    """Publish a letter and delete it. Keep it if the broker refuses it, no queue takes it, or it cannot be encoded."""
     try:
         # Connect for each letter: a broker closes the channel when it refuses a message.
         publisher.connect()
@@ -112,10 +112,10 @@ def _published(letter: DeadLetter, publisher: Publisher, dead: DeadLetters, sett
     except BrokerUnavailable:
         raise
     except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
-        click.echo(f"{letter.id} stays: {printable(str(problem))}", err=True)
+        click.echo(f"dead letter {letter.id} was not published: {printable(str(problem))}", err=True)
         return False
     if unrouted:
-        click.echo(f"{letter.id} stays: no queue takes it; {REMEDY}", err=True)
+        click.echo(f"dead letter {letter.id} was not published: no queue takes it; {REMEDY}", err=True)
         return False
     dead.remove([letter.id])
     return True

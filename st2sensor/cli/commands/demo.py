@@ -46,7 +46,7 @@ def demo(config_files: Sequence[str], *, json_output: bool) -> int:
     with ExitStack() as stack:
         own = not config_files
         if own:
-            # What configures a container of this host must not configure the demonstration.
+            # The configuration of this host's container must not apply to the demonstration.
             for name in [name for name in os.environ if name.startswith("ST2_")]:
                 del os.environ[name]
             config_files = [str(stack.enter_context(demonstration.opened()))]
@@ -56,7 +56,7 @@ def demo(config_files: Sequence[str], *, json_output: bool) -> int:
 def _run(config_files: Sequence[str], *, own: bool, json_output: bool) -> int:
     """:param own: whether the configuration is that of the demonstration."""
     settings = configured(config_files)
-    # A line that is cut shows more than two lines that are wrapped.
+    # One line that is cut is easier to read than two wrapped lines.
     console = Console(highlight=False, markup=False, emoji=False)
     state_dir = settings.container.state_dir
     watched = state_dir / "demo.log"
@@ -116,7 +116,7 @@ class Chosen:
             return None
         if kind not in (SPAWN, EXIT):
             return EVENT
-        # Starts are of interest after failures, and exits unless something asked for them.
+        # Show starts only after failures, and exits only if nothing requested them.
         sensor = payload.get("id")
         if kind == EXIT and payload.get("exit_code") != STOPPED:
             self._failed.add(sensor)
@@ -159,7 +159,7 @@ def _webhook(settings: Settings) -> str:
 
 
 def _introduction(settings: Settings, watched: Path, log: Path, config: Path, *, own: bool) -> list[Text]:
-    """Return the lines above the triggers. They hold what a person may want to paste."""
+    """Return the lines above the triggers, with commands to paste."""
     lines = [Text(), Text("These sensors watch this machine. Ctrl-C stops everything.", "bold"), Text()]
     if settings.container.http:
         host, port = settings.container.http

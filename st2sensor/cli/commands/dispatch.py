@@ -34,7 +34,10 @@ def dispatch(
     except ContainerAway:
         _publish(settings, event)
         print_outcome(
-            json_output, f"{trigger} is published; no container is running here", trigger=trigger, published=True
+            json_output,
+            f"{trigger} was published directly, because no container is running here",
+            trigger=trigger,
+            published=True,
         )
     except ValueError as exception:
         meant = suggested_trigger(settings, trigger, "TriggerType", "Trigger")

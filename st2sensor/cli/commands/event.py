@@ -23,7 +23,7 @@ from st2sensor.history.waiting import waiting
 from st2sensor.settings import Settings
 
 Step = tuple[float | None, str]
-"""When something happened, in seconds since the epoch, and what."""
+"""The time of something that happened, in seconds since the epoch, and its description."""
 
 
 def event(config_files: Sequence[str], *, identifier: str, json_output: bool) -> int:

@@ -27,7 +27,7 @@ from st2sensor.history.waiting import dropped, waiting
 from st2sensor.settings import Settings
 
 POLL_INTERVAL = 0.5
-"""Seconds between two looks at the history while following it."""
+"""Seconds between two checks of the history while following it."""
 
 
 def events(
@@ -76,7 +76,7 @@ def events(
 
 
 def release(config_files: Sequence[str], *, sensor: str | None, trigger: str | None, json_output: bool) -> None:
-    """Have the container send the events that limits hold. Raises ContainerAway, ContainerForbidden."""
+    """Tell the container to send the events that limits hold. Raises ContainerAway, ContainerForbidden."""
     settings = configured(config_files)
     with reached(settings.container.state_dir, sensor) as container:
         number = container.call("release", sensor=sensor, trigger=trigger)

@@ -36,7 +36,7 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 COMPARED = 10_000
-"""Keys that a missing one is compared with."""
+"""Maximum number of keys among which the likely spelling of a missing key is searched."""
 
 
 BUSY = frozenset(STATES) - {DISABLED, REFUSED, DOWN}
@@ -133,14 +133,16 @@ def move(config_files: Sequence[str], *, old: str, new: str, json_output: bool) 
         if not NAMESPACE.fullmatch(f"{ref}{SEPARATOR}"):
             raise ValueRefused(f"{ref} is not a sensor's reference; write PACK.CLASS or PACK.CLASS@NAME")
     if old == new:
-        raise ValueRefused(f"{old} has its keys already: name two different sensors")
+        raise ValueRefused(f"{old} is both the old and the new sensor: name two different sensors")
     running = [report.ref for report in sensors.every(settings) if report.ref in (old, new) and report.state in BUSY]
     if running:
         raise ValueRefused(f"{running[0]} is running, and may use its keys; st2sensor disable {running[0]} stops it")
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         if any(batch.sensor == old for batch in storage.batches()):
-            raise ValueRefused(f"{old} has triggers and a key that are still to be stored together; let it start once")
+            raise ValueRefused(
+                f"{old} has an unfinished dispatch_and_set; start the sensor once, so that it is carried out"
+            )
         with _mistakes_reported():
             changes = OperatorKeys(storage, Keyring(settings.key_values)).move(old, new)
     _announce(settings, changes)
@@ -170,7 +172,7 @@ def reencrypt(config_files: Sequence[str], *, json_output: bool) -> int:
     with _keys(settings) as keys:
         for entry, outcome in keys.reencrypt():
             if isinstance(outcome, DatastoreError):
-                click.echo(f"{printable(entry.name)} stays: {printable(str(outcome))}", err=True)
+                click.echo(f"{printable(entry.name)} is not encrypted again: {printable(str(outcome))}", err=True)
                 failed += 1
             else:
                 done, current = done + outcome, current + (not outcome)

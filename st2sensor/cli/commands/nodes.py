@@ -65,7 +65,7 @@ def nodes(config_files: Sequence[str], *, json_output: bool) -> None:
     unheld = {ref: overview.why_nobody(needs) for ref, needs in wanted.items() if overview.holder(ref) is None}
     is_shared = bool(overview.members) or settings.container.sharing is not None
     if json_output:
-        # A container that does not share its sensors runs them all, and nobody holds any.
+        # A container that does not share its sensors runs all of them, without leases.
         fields = {
             "shared": is_shared,
             "nodes": [fields_of(row) for row in rows],

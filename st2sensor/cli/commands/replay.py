@@ -35,7 +35,7 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
 
 SENSOR = "replay"
-"""Name used instead of the sensor's, because a recording does not contain that."""
+"""Name used in place of the sensor's name, which a recording does not contain."""
 
 PUBLISHED = (State.CONFIRMED, State.UNROUTED)
 """States of the events that are replayed unless the user names others: those that were published."""
@@ -161,7 +161,7 @@ def _objections(settings: Settings, chosen: Sequence[tuple[int, Instance]]) -> d
 def _paced(
     recorded: Sequence[tuple[int, Instance]], publisher: Publisher, speed: float | None
 ) -> Iterator[tuple[int, Instance]]:
-    """Yield each line when its time has come.
+    """Yield each line at its time.
 
     :param speed: factor by which the recording is sped up; None for no pauses.
     """

@@ -11,7 +11,7 @@ from st2sensor.cli.text.outcome import print_outcome
 
 
 def restart(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
-    """Have the container restart a sensor. Raises SensorNotFound, ContainerAway, ContainerForbidden."""
+    """Tell the container to restart a sensor. Raises SensorNotFound, ContainerAway, ContainerForbidden."""
     settings = configured(config_files)
     with sensor_named(settings, ref) as ref, reached(settings.container.state_dir, ref) as container:
         container.call("restart", ref=ref)

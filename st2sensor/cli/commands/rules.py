@@ -75,7 +75,7 @@ def test(config_files: Sequence[str], *, file: Path, event: str, json_output: bo
 
 
 def _events(settings: Settings, event: str) -> Iterator[tuple[str, Subject]]:
-    """Yield the events that are meant, each with a name."""
+    """Yield the events that the user names, each with its name."""
     if Path(event).is_file():
         for line, instance in recording.read(Path(event)):
             yield f"{event}:{line}", _recorded(instance)

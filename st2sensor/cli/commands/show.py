@@ -34,7 +34,7 @@ IN_ROWS = frozenset(
         *("dead letters", "error"),
     }
 )
-"""Kinds of trouble that rows show with more detail than the rule of trouble does."""
+"""Kinds of trouble that have rows of their own with more detail, so the general row omits them."""
 
 BARS = 30
 """Bars of the sparkline: five minutes."""
@@ -94,7 +94,7 @@ def _life(report: SensorReport) -> list[tuple[str, Any]]:
     failures = f", failures in a row: {report.failures}" if report.failures and not report.recovering else ""
     uses = [str(report.pid or ""), units.size(report.memory)]
     if report.own_memory:
-        uses.append(f"{units.size(report.own_memory)} of it shared with no other process")
+        uses.append(f"{units.size(report.own_memory)} of it not shared with other processes")
     if report.cpu is not None:
         uses.append(f"{report.cpu:.2f} s of processor time")
     return [
@@ -169,7 +169,7 @@ def _trouble(report: SensorReport, letters: list[str], container: NodeReport | N
         what = f"{kept}{since}; st2sensor dead-letters list shows all.{last}"
         found.append(("dead letters", Text(what, "red")))
     if report.refused:
-        text = f"{report.refused}\nThe previous content is still running." if report.pid else report.refused
+        text = f"{report.refused}\nThe previous version is still running." if report.pid else report.refused
         found.append(("refused", Text(text, "red")))
     found += [("refused type", Text(text, "red")) for text in report.refused_types]
     error = report.last_error

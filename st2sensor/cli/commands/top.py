@@ -28,7 +28,7 @@ from st2sensor.reports import NodeReport
 from st2sensor.sharing.overview import UP
 
 AROUND = 2
-"""Lines of the screen below the head that show no sensor: the names of the columns, and the hint."""
+"""Number of lines below the head that show no sensor: the names of the columns, and the hint."""
 
 
 def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, json_output: bool) -> int:
@@ -59,7 +59,7 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
 
 
 def _watch(container: ControlClient, out: Console, sort: str, interval: float) -> None:
-    """Show the sensors until Ctrl-C or q. Keys move the part that is shown at once, without asking the container."""
+    """Show the sensors until Ctrl-C or q. Keys scroll at once, without a request to the container."""
     processor, window = CpuShares(), Window()
     with pressed() as keys, Live(console=out, screen=True, auto_refresh=False) as live:
         while True:

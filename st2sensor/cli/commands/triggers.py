@@ -76,7 +76,7 @@ def add(config_files: Sequence[str], *, trigger_type: str, parameters: Sequence[
         asking.fitting(trigger_type, known, values, refusal, checker := Checker())
         _check_timer(trigger_type, values)
         trigger = asking.ask(trigger_type, values, storage, announcements, checker)
-    print_outcome(json_output, f"{trigger.ref} is asked for", ref=trigger.ref, type=trigger.type)
+    print_outcome(json_output, f"{trigger.ref} is requested", ref=trigger.ref, type=trigger.type)
 
 
 def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
@@ -89,12 +89,12 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
             raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them{meant}")
         if not known.parameters:
             raise TriggerRefused(
-                f"{ref} has no parameters: it belongs to its type, and stays as long as the type", key="parameters"
+                f"{ref} has no parameters: it belongs to its type, and exists as long as the type", key="parameters"
             )
         _check_counts(known, storage)
         asking.withdraw(ref, storage, announcements)
         left = storage.get(Trigger, ref)
-    line = f"{ref} is deleted" if left is None else f"{ref} stays: {_others(left.ref_count)} for it"
+    line = f"{ref} is deleted" if left is None else f"{ref} is kept: {_others(left.ref_count)} for it"
     print_outcome(json_output, line, ref=ref, asked_by=0 if left is None else left.ref_count)
 
 
@@ -127,7 +127,7 @@ def _check_counts(trigger: Trigger, storage: Storage) -> None:
     theirs = storage.stackstorm_rules(trigger.ref)
     if theirs and trigger.ref_count <= theirs:
         raise TriggerRefused(
-            f"{trigger.ref} is asked for by {units.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
+            f"{trigger.ref} is requested by {units.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
             "withdraws that",
             key="trigger",
         )
@@ -151,5 +151,5 @@ def _parameter(text: str) -> tuple[str, object]:
     try:
         return name, value(shown)
     except ValueError:
-        # YAML takes the * in minute=*/5 for a reference.
+        # YAML would read the * in minute=*/5 as a reference.
         return name, shown

@@ -36,7 +36,7 @@ from st2sensor.workers.pool import Pool
 
 
 def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
-    """Print what became of an event, and why a rule did not fire. Raises ConfigError."""
+    """Print what happened to an event, and why a rule did not fire. Raises ConfigError."""
     settings = configured(config_files)
     with sources_of(settings) as sources:
         facts = Gathering(sources, settings.messaging, time.time()).facts(asked)
@@ -49,7 +49,7 @@ def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
 
 @contextmanager
 def sources_of(settings: Settings) -> Iterator[Sources]:
-    """Open everything that knows some about events. Raises ConfigError, StorageUnavailable."""
+    """Open all sources of facts about events. Raises ConfigError, StorageUnavailable."""
     with ExitStack() as stack:
         storage = stack.enter_context(closing(open_storage(settings.database)))
         engine = open_rules_engine(settings.database)
@@ -74,7 +74,7 @@ def sources_of(settings: Settings) -> Iterator[Sources]:
 
 
 def _rules_of_packs(settings: Settings, storage: Storage) -> Sequence[RuleContent]:
-    """Read the packs' files. Their code is loaded only here, where StackStorm has no rules."""
+    """Read the packs' files. The code for this is loaded only here, when StackStorm has no rules."""
     found: Sequence[RuleContent] = resolve("st2sensor.cli.events.pack_rules:rules_of_packs")(settings, storage)
     return found
 

@@ -32,7 +32,7 @@ START_TIMEOUT = 60.0
 """Seconds to wait for a container to listen. The wait ends early if the container ends."""
 
 STOP_GRACE = 10.0
-"""Seconds that a container has to end, in addition to `[sensorcontainer] stop_timeout`."""
+"""Seconds within which a container must end, in addition to `[sensorcontainer] stop_timeout`."""
 
 STATE_INTERVAL = 0.05
 """Seconds between two checks of a starting container."""
@@ -41,7 +41,7 @@ OWN_FILES = ("outbox.db*", "known.json", "*/outbox.db*", "*/known.json")
 """Files in a state directory, including the folders of containers that ran only one sensor."""
 
 NOT_RUNNING = 3
-"""Exit code of `st2ctl status` if the container is not running, as that of systemctl."""
+"""Exit code of `st2ctl status` if the container is not running; systemctl uses the same."""
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
@@ -109,16 +109,17 @@ def _reopen(settings: Settings) -> int:
 
 
 def clean(config_files: Sequence[str], *, yes: bool) -> int:
-    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy if it runs.
+    """Delete the database and the container's files; return the exit code. Raises StateDirectoryBusy if the container
+    runs.
 
     :param yes: do not ask for confirmation.
     """
     settings = configured(config_files)
     if not yes:
         click.confirm(
-            f"Delete everything in {shown(settings.database.url)}, database {settings.database.name} unless the URL "
-            "names another: all registered content, the datastore, and StackStorm's data there; and the triggers that "
-            f"wait in {settings.container.state_dir}?",
+            f"Delete everything in {shown(settings.database.url)} (database {settings.database.name}, unless the URL "
+            "names another one)? This deletes all registered content, the datastore, StackStorm's data in that "
+            f"database, and the triggers that wait in {settings.container.state_dir}.",
             abort=True,
         )
     state_dir = settings.container.state_dir
@@ -144,7 +145,7 @@ def _start(settings: Settings, config_files: Sequence[str], *, json_output: bool
         _wait(lambda: container.poll() is not None or _listens(settings), START_TIMEOUT)
         if not _listens(settings):
             raise St2SensorError(f"{SERVICE} did not start; {log} says why")
-        # It outlives this process, and is not a child that must be waited for.
+        # The container outlives this process, which must not wait for it.
         container.returncode = 0
     return _status(settings, json_output=json_output)
 
@@ -172,8 +173,8 @@ def _status(settings: Settings, *, json_output: bool) -> int:
 def _spawn(config_files: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a container that outlives this process.
 
-    Started by root, it runs as the owner of the state directory, as the unit does: otherwise root's files in there
-    would keep the unit from starting later.
+    If root starts it, the container runs as the owner of the state directory, as under systemd. Otherwise, root's files
+    in that directory would later keep the unit from starting.
     """
     options = [part for file in config_files for part in ("--config-file", os.path.abspath(file))]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
@@ -201,14 +202,15 @@ def _account(state_dir: Path) -> dict[str, Any]:
         user = pwd.getpwuid(uid)
     except KeyError:
         return {"user": uid, "group": gid, "extra_groups": []}
-    # Root's variables are not the owner's.
+    # The owner's process must not get root's HOME, USER and LOGNAME.
     variables = {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
     groups = os.getgrouplist(user.pw_name, user.pw_gid)
     return {"user": uid, "group": user.pw_gid, "extra_groups": groups, "env": {**os.environ, **variables}}
 
 
 def _listens(settings: Settings) -> bool:
-    """Return whether the container is up. While it only holds its state directory, its start may still fail."""
+    """Return whether the container is up. It is not up if it only holds its state directory: its start may still
+    fail."""
     try:
         with reached(settings.container.state_dir):
             return True

@@ -16,12 +16,12 @@ BOOTED = Path("/run/systemd/system")
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
 """Arguments of systemctl that make a service reopen its log files.
 
-Only the main process gets the signal, which could kill the child processes.
+Only the main process gets the signal, because it could kill the child processes.
 """
 
 
 def each(named: Sequence[str], ours: Callable[[], int], *verb: str) -> int:
-    """Perform an operation on the named services, or to our container if none is named. Return the highest exit code.
+    """Perform an operation on the named services, or on our container if none is named. Return the highest exit code.
 
     :param ours: performs the operation on our container.
     :param verb: arguments of systemctl that perform it on a service of StackStorm.

@@ -67,7 +67,8 @@ PR_SET_DUMPABLE = 4
 LOG = logging.getLogger("st2sensor.container")
 
 FLUSH = 1.0
-"""Seconds that the last triggers have to reach the broker during shutdown. The rest is sent at the next start."""
+"""Seconds within which the last triggers must reach the broker during shutdown. All others are sent at the next
+start."""
 
 STORAGE_THREADS = 4
 """Threads that access the database."""
@@ -95,9 +96,10 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         raise SensorNotFound(f"{only} is not a sensor's reference; write {form}")
     # Signals that arrive before the loop is running wait for it, so that every stop is orderly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
-    # No one may read the passwords and the key in memory, not even a sensor that runs as the same user.
+    # Nobody may read the passwords and the key in memory, not even a sensor that runs as the same user.
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-    # Loop, writer and publisher share one interpreter. With short turns, a burst in one does not delay the others.
+    # Loop, writer and publisher share one interpreter. With short turns, a burst in one thread does not delay the
+    # others.
     sys.setswitchinterval(SWITCH_INTERVAL)
     # After a large payload has been handled, its memory must go back to the system.
     map_large_blocks()

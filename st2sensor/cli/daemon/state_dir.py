@@ -23,7 +23,8 @@ LOCK_TIMEOUT, LOCK_RETRY = 0.5, 0.01
 def held(state_dir: Path) -> Iterator[None]:
     """Lock the state directory. Raises StateDirectoryBusy.
 
-    In another user's directory, root leaves that user's files, so that the user's container can be started afterwards.
+    If the directory belongs to another user, files that root creates in it are given to that user, so that the user's
+    container can be started afterwards.
     """
     try:
         if not state_dir.exists():

@@ -101,8 +101,8 @@ def init() -> None:
 def dev() -> None:
     """Run the sensors of packs; restart them when you save. Ctrl-C stops them.
 
-    Needs no servers, no configuration and no root. Shows the log, valid and invalid triggers, and changes in the
-    datastore. Writes nothing into the folders of the packs. --json prints one line of JSON for each.
+    The command needs no servers, no configuration and no root. It shows the log, valid and invalid triggers, and
+    changes in the datastore. It writes nothing into the folders of the packs. --json prints one line of JSON for each.
     """
 
 
@@ -131,8 +131,8 @@ def dev() -> None:
 def validate() -> None:
     """Check packs for mistakes without running them.
 
-    Needs no servers, no database and no configuration. If there is a configuration, its virtualenvs and pack
-    configurations are used. Otherwise this Python loads the code.
+    The command needs no servers, no database and no configuration. If there is a configuration, its virtualenvs and
+    pack configurations are used. Otherwise this Python loads the code.
 
     Exits with code 1 if there are errors.
     """
@@ -170,7 +170,7 @@ def run() -> None:
 @filters()
 @click.option("--to", metavar="TARGET", help="Publish to this queue, or to EXCHANGE:KEY, instead of to all consumers.")
 @click.option("--rate", callback=_rate, metavar="N/s", help="Publish at most N events in a second.")
-@click.option("--after", metavar="CURSOR", help="Continue where an earlier replay has stopped; it printed CURSOR.")
+@click.option("--after", metavar="CURSOR", help="Continue where an earlier replay stopped; that replay printed CURSOR.")
 @click.option("--dry-run", is_flag=True, help="Publish nothing, and say how many events would be.")
 @click.option(
     "--keep-ids",
@@ -184,8 +184,8 @@ def replay() -> None:
     """Publish events of the history or of a recording again.
 
     Without FILE, events of the history are published in the order in which they left the outbox, with the same
-    message_id and the header st2sensor-replayed. Only events that were published before, unless --state says otherwise;
-    dead letters are published if they fit the schemas of today. If it is stopped, --after continues.
+    message_id and the header st2sensor-replayed. Only events that were published before are chosen, unless --state says
+    otherwise. Dead letters are published if they fit the current schemas. If the command is stopped, --after continues.
 
     With FILE, which --record wrote, it publishes in order and at the recorded pace. If any line of the file is
     malformed, nothing is published. Triggers that are unknown here, or do not match their schema, are skipped.
@@ -198,9 +198,9 @@ def replay() -> None:
 def demo() -> None:
     """Watch this machine with some sensors, and show each trigger. Ctrl-C stops everything.
 
-    Needs no servers, no configuration and no root. Everything is in ~/.cache/st2sensor/demo; /etc/st2/st2.conf is not
-    read. With --config-file, registers and runs the packs of that configuration instead. --json prints one line of JSON
-    for each trigger, and first one with the addresses to try.
+    The command needs no servers, no configuration and no root. Everything is in ~/.cache/st2sensor/demo;
+    /etc/st2/st2.conf is not read. With --config-file, it registers and runs the packs of that configuration instead.
+    --json prints a line of JSON with the addresses to try, and then one for each trigger.
     """
 
 

@@ -19,7 +19,7 @@ ALL_STATES = ("waiting", "held", "confirmed", "unrouted", "dead")
 def filters(states: Sequence[str] = ALL_STATES) -> Callable[[Function], Function]:
     """Return a decorator that adds the options of `cli.events.choosing`.
 
-    :param states: those among which a user may choose.
+    :param states: the states that a user may choose.
     """
     options = (
         click.option(

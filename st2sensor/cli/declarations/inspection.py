@@ -65,7 +65,7 @@ def top() -> None:
     required=False,
     shell_complete=completed("st2sensor.cli.commands.completion:sensors"),
 )
-@click.option("--since", metavar="TIME", help="Look at the events since a time, as in 30d or 2026-11-27.")
+@click.option("--since", metavar="TIME", help="Use the events since a time, as in 30d or 2026-11-27.")
 @as_json
 @runs("st2sensor.cli.commands.rhythm:rhythm_")
 def rhythm() -> None:
@@ -91,7 +91,7 @@ def logs() -> None:
     """Show the newest lines of a sensor's log.
 
     This includes the container's own log lines about the sensor. The container keeps the last 100 lines; its own log
-    has the older ones.
+    has older lines.
     """
 
 
@@ -111,7 +111,8 @@ def why() -> None:
     This follows the event from its sensor to the broker, to StackStorm's rules and their actions.
 
     ID is a message_id, the number of a dead letter, or the id of a trigger instance in StackStorm. TRACE is a trace
-    tag. For a TRIGGER or trigger type, this explains its newest event, or why there is none. It only reads.
+    tag. For a TRIGGER or trigger type, this explains its newest event, or why there is none. The command changes
+    nothing.
     """
 
 

@@ -40,7 +40,7 @@ def key() -> None:
     "--scope", type=click.Choice(list(SCOPES)), default="system", show_default=True, help="Scope of the keys."
 )
 @click.option(
-    "--limit", type=click.IntRange(min=0, max=MOST), help="Maximum number of keys to show of each scope. [default: all]"
+    "--limit", type=click.IntRange(min=0, max=MOST), help="Maximum number of keys to show per scope. [default: all]"
 )
 @decrypt
 @as_json
@@ -95,7 +95,8 @@ def delete() -> None:
 def move() -> None:
     """Give the keys of sensor OLD to sensor NEW.
 
-    A class that gets instances leaves its keys behind: an instance starts without any. Disable both sensors first.
+    An instance starts without keys, even if its class already has some: this command moves them. First disable both
+    sensors.
     """
 
 
@@ -108,8 +109,8 @@ def load() -> None:
     """Store the keys of a JSON or YAML file.
 
     The file holds a list of mappings with name and value. Each key may also have scope, user, and ttl or
-    expire_timestamp. Set secret: true to have the value encrypted, and encrypted: true if it already is. The output of
-    key list --decrypt --json can be loaded. If any key is malformed, nothing is stored. Expired keys are skipped.
+    expire_timestamp. Set secret: true to encrypt the value, and encrypted: true if it is already encrypted. The output
+    of key list --decrypt --json can be loaded. If any key is malformed, nothing is stored. Expired keys are skipped.
     """
 
 
@@ -119,8 +120,8 @@ def load() -> None:
 def reencrypt() -> None:
     """Encrypt every secret with the current key.
 
-    That is the key in [keyvalue] encryption_key_path. To rotate keys, name the old key's file in previous_key_paths and
-    a new one in encryption_key_path, restart the containers, run this command, then remove the old key.
+    The current key is in [keyvalue] encryption_key_path. To rotate keys, name the old key's file in previous_key_paths
+    and a new one in encryption_key_path, restart the containers, run this command, then remove the old key.
     """
 
 
@@ -130,7 +131,7 @@ def reencrypt() -> None:
     )
 )
 def apikey() -> None:
-    """API keys for webhooks. Once a key exists, every request needs one."""
+    """API keys for webhooks. [webhooks] require_key says when a request needs a key."""
 
 
 @apikey.command(epilog=examples("st2sensor apikey create", 'st2sensor apikey create --note "GitHub of team A"'))

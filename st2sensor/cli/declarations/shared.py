@@ -48,7 +48,7 @@ def common(function: Function, *, tells_debug: bool = False) -> Function:
 
 
 def version(function: Function) -> Function:
-    """Add the option --version. Each program needs its own: one of click's remembers the first program that uses it."""
+    """Add the option --version. Each program needs its own: click's option remembers the first program that uses it."""
     return click.version_option(
         st2sensor.__version__, message="%(prog)s %(version)s", help="Show the version and exit."
     )(function)

@@ -13,7 +13,7 @@ from st2sensor.cli.invocation import completed, runs
 section = click.Group("Triggers, rules and dead letters")
 
 chosen = click.argument("identifiers", nargs=-1, type=int, metavar="[ID]...")
-every = click.option("--all", "everything", is_flag=True, help="Choose all of them, without a question.")
+every = click.option("--all", "everything", is_flag=True, help="Choose all of them, and do not ask.")
 
 
 filtered = filters(("dead", "unrouted"))
@@ -106,7 +106,7 @@ def test() -> None:
     ),
 )
 def dead_letters() -> None:
-    """Show, replay and delete triggers that failed to publish.
+    """Show, replay and delete triggers that could not be published.
 
     Their types were unknown, their payloads were invalid, the broker refused them, or no queue took them.
     """
@@ -146,10 +146,10 @@ def show() -> None:
 def replay() -> None:
     """Publish dead letters now.
 
-    Without IDs, all letters that the filters choose are published, after a question.
+    Without IDs, all letters that the filters choose are published, after you confirm it.
 
-    Letters that the broker accepts are deleted. A letter stays if its trigger is still unknown or invalid. Each keeps
-    its message_id.
+    Letters that the broker accepts are deleted. Letters whose triggers are still unknown or invalid are kept. The
+    message_id stays the same.
     """
 
 
@@ -171,5 +171,5 @@ def replay() -> None:
 def purge() -> None:
     """Delete dead letters permanently.
 
-    Without IDs, all letters that the filters choose are deleted, after a question.
+    Without IDs, all letters that the filters choose are deleted, after you confirm it.
     """

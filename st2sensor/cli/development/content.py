@@ -29,7 +29,7 @@ from st2sensor.transport import open_transport
 SENSOR = "sensor"
 
 VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "stops"}
-"""The words for what happens to an enabled sensor, by the result of its registration."""
+"""By the result of its registration, the word that describes what an enabled sensor does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def opened() -> Iterator[Path]:
         process = holder(home)
         if process is not None:
             raise StateDirectoryBusy(f"{home} is in use by process {process}: another st2sensor demo runs; stop it")
-        # Begin afresh, so that every demonstration looks the same.
+        # Start with an empty folder, so that every demonstration looks the same.
         for path in home.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -24,7 +24,7 @@ SOCKET_LIMIT = 107
 """Longest path of a socket, in bytes."""
 
 LEFT = ("outbox.db*", "known.json")
-"""Files that the container of an earlier run leaves behind, and a new container must not read."""
+"""Files of an earlier run's container that a new container must not read."""
 
 DATA = ("st2.db*",)
 """Files that --fresh deletes as well."""
@@ -152,7 +152,7 @@ def _packs(folders: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         if not (folder / "pack.yaml").is_file():
-            raise ConfigError(f"{folder} is not a pack: it has no pack.yaml; name the folder of a pack, or add one")
+            raise ConfigError(f"{folder} is not a pack: it has no pack.yaml; name a pack's folder, or add that file")
         ref = pack_ref(folder / "pack.yaml")
         if ref in found:
             raise ConfigError(f"{folder} and {found[ref]} are both pack {ref}; name only one")
@@ -161,7 +161,10 @@ def _packs(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _configs(files: Sequence[Path], packs: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the files by pack: that of the only pack, or the pack that a file is named after. Raises ConfigError."""
+    """Return the configuration files by pack. Raises ConfigError.
+
+    If there is only one pack, a file belongs to it; otherwise, to the pack that the file is named after.
+    """
     found: dict[str, Path] = {}
     for file in files:
         ref = next(iter(packs)) if len(packs) == 1 else file.stem
@@ -192,7 +195,7 @@ def _below_cache(packs: Mapping[str, Path]) -> Path:
 
 
 def cache() -> Path:
-    """Return the user's folder for what st2sensor can make again."""
+    """Return the user's cache folder. st2sensor can recreate everything in it."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(folder) / "st2sensor"
 

@@ -1,8 +1,8 @@
 """Watch the files of packs under development, with a thread for each folder.
 
-The kernel tells at once that something has changed below a folder. It does not tell about the targets of symbolic
-links, and tells nothing more once the folder, or one in it, is replaced by another. So the files are also compared with
-how they were, by their paths: after each hint of the kernel, and otherwise every SCAN_INTERVAL.
+The kernel reports at once that something has changed below a folder. It reports no changes to the targets of symbolic
+links, and no more changes at all once the folder, or a folder in it, has been replaced. So the state of each path is
+also compared with its earlier state: after each hint of the kernel, and otherwise every SCAN_INTERVAL.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from st2sensor.packs.yaml_files import SUFFIXES
 CODE = (".py", *SUFFIXES)
 
 SAVES_DELAY, SETTLE = 100, 50
-"""Milliseconds for which saves are collected at most, and milliseconds without a save after which they are reported."""
+"""Maximum number of milliseconds for which saves are collected, and milliseconds of quiet that end this time
+earlier."""
 
 SCAN_INTERVAL = 1000
 """Milliseconds between two comparisons without a hint."""
 
 ABSENT_INTERVAL = 0.5
-"""Seconds between two looks for a folder that is gone."""
+"""Seconds between two checks whether a missing folder is back."""
 
 MOST_FILES = 20_000
-"""Files that are compared. A folder with more is not what a sensor is made of."""
+"""Maximum number of files that are compared. A folder with more is hardly a pack."""
 
 State = tuple[int, int, int, int]
 """Device, inode, time of the last change, and size of a file."""
@@ -57,7 +58,8 @@ class Watched:
     only: str | None = None
 
     def concerns(self, change: Change, path: str) -> bool:  # noqa: ARG002 (watchfiles' signature)
-        """Return whether a change is a hint. One of a folder is: its files may have moved with it."""
+        """Return whether a change is a hint. A change of a folder is one, because its files may have been moved with
+        it."""
         inner = Path(path).relative_to(self.root)
         return str(inner) == self.only if self.only is not None else not _is_hidden(inner)
 
@@ -187,16 +189,16 @@ def _watch(
             reported.discard("gone")
         except WatchfilesRustInternalError as exception:
             if UNDECODABLE not in str(exception):
-                tell_once("kernel", f"its changes are noticed late: {exception}")
+                tell_once("kernel", f"changes are noticed late: {exception}")
                 stop.wait(ABSENT_INTERVAL)
                 continue
-            # A file with such a name was opened. Watch the others again.
-            tell_once("name", f"a file's name is not UTF-8: {exception}; rename it to see when it is saved")
+            # A file whose name is not UTF-8 was opened. Watch the other files again.
+            tell_once("name", f"saves of a file are not noticed, because its name is not UTF-8; rename it: {exception}")
         except FileNotFoundError:
             # Tools that replace a folder remove it first.
             if stop.wait(ABSENT_INTERVAL) or watched.root.is_dir():
                 continue
-            tell_once("gone", "it is gone; its sensors keep running, and restart once it is back")
+            tell_once("gone", "the folder is gone; its sensors keep running, and restart once the folder is back")
         except OSError as exception:
             # For example, the system has run out of inotify watches.
             failed(str(watched.given), f"cannot be watched: {exception}; restart st2sensor dev to watch it again")

@@ -1,4 +1,4 @@
-"""Show triggers while a pack is developed: those on the exchange, and the invalid ones that never get there."""
+"""Show triggers while a pack is developed: triggers on the exchange, and invalid triggers, which never reach it."""
 
 from __future__ import annotations
 

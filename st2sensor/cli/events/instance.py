@@ -28,7 +28,7 @@ class Instance:
 
     :param time: ISO 8601 text: when it arrived here.
     :param trigger: reference of the trigger, or its fields.
-    :param trigger_type: reference of the type: a trigger with parameters has just a uuid as its name.
+    :param trigger_type: reference of the type. It is needed because a trigger with parameters is named only by a uuid.
     :param trace_context: `id_` and `trace_tag`.
     """
 

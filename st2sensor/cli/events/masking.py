@@ -1,4 +1,4 @@
-"""Masks secrets in payloads that are shown. What is replayed or consumed is never masked."""
+"""Masks secrets in payloads that are shown. Events that are replayed or consumed are never masked."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Masks:
     def payload(self, event: Recorded) -> Any:
         """Return an event's payload as it may be shown; None if it was not kept, or cannot be read.
 
-        If the database cannot be reached, or a secret cannot be read from where it is, it is not known what is secret,
-        and nothing is shown.
+        If the database or the source of a secret cannot be read, the secrets are unknown, so the whole payload is
+        masked.
         """
         try:
             payload = event.payload
@@ -65,7 +65,7 @@ class Masks:
         return self._schemas.get(trigger_type, {})
 
     def _secrets_of(self, sensor: str) -> frozenset[str]:
-        """Return the secrets in the configuration of a sensor, as they stand in JSON texts."""
+        """Return the secrets in the configuration of a sensor, as they appear in JSON text."""
         if sensor not in self._secrets:
             with closing(open_storage(self._settings.database)) as storage, closing(Pool(FUNCTIONS)) as workers:
                 storage.prepare()
@@ -75,9 +75,9 @@ class Masks:
         return self._secrets[sensor]
 
     def _read(self, sensor: str, storage: Storage, workers: Pool) -> frozenset[str]:
-        """Return the secrets; none if the configuration cannot be read, as the sensor then cannot, either.
+        """Return the secrets; none if the configuration cannot be read, because then the sensor cannot read it either.
 
-        Raises SecretError if a secret from elsewhere cannot be read here.
+        Raises SecretError if a secret that `secret()` names cannot be read here.
         """
         failures: list[SecretError] = []
         sources = SecretSources(self._settings.secrets, self._settings.container.private_environment)
@@ -106,7 +106,7 @@ class Masks:
 
 
 def _shown(value: Any, schema: Any, keys: frozenset[str]) -> Any:
-    """Return a value with the parts masked that its schema or its keys call secret."""
+    """Return a value in which the parts are masked that are secret by its schema or by their keys."""
     schema = schema if isinstance(schema, Mapping) else {}
     if schema.get("secret") is True and value is not None:
         return MASK

@@ -21,7 +21,7 @@ from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND
 
 REMEDY = "declare a durable queue, and bind it to the exchange of triggers"
-"""What to do about triggers that no queue takes."""
+"""The remedy for triggers that no queue takes."""
 
 
 def registered(settings: Settings) -> Catalogue:

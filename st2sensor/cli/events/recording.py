@@ -23,12 +23,12 @@ NEEDED = frozenset({"trigger", "payload"})
 """Keys without which a line cannot be published."""
 
 FORMAT = "st2sensor_recording"
-"""Key of a line that says in which version of this format the file is written. Such a line is not a trigger."""
+"""Key of a line that names the version of the file's format. Such a line is not a trigger."""
 
 VERSION = 1
 
 LONGEST = 64 * 1024 * 1024
-"""Most characters of a line."""
+"""Maximum number of characters in a line."""
 
 
 @contextmanager
@@ -56,8 +56,8 @@ def recorder(path: Path | None) -> Iterator[Record]:
 def read(path: Path) -> list[tuple[int, Instance]]:
     """Return the recorded instances with their line numbers.
 
-    A line ends with a newline alone: JSON's texts may contain the other characters that Python's splitlines() splits
-    at. Unknown keys are ignored, and all keys but NEEDED may be absent. A byte order mark at the beginning is skipped.
+    Only a newline ends a line: text in JSON may contain the other characters at which Python's splitlines() splits.
+    Unknown keys are ignored, and all keys except NEEDED may be absent. A byte order mark at the beginning is skipped.
     Raises RecordingError if any line is malformed, and AccessDenied.
     """
     found = []
@@ -169,7 +169,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _finite(text: str) -> float:
-    """Return a number. Raises ValueError for one that only looks like JSON: a reader would take 1e999 for infinity."""
+    """Return a number. Raises ValueError for text such as 1e999, which a reader would take for infinity."""
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"{text} is larger than any number that can be sent")

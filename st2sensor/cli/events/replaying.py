@@ -35,14 +35,14 @@ HEARTBEAT = 1.0
 """Maximum number of seconds between two heartbeats to the broker."""
 
 TOLD_EVERY = 10.0
-"""Seconds between two lines that say how far the replay is."""
+"""Seconds between two progress lines."""
 
-NOT_KEPT = "the payload was not kept: [history] payloads = full keeps those of events to come"
+NOT_KEPT = "the payload was not kept; [history] payloads = full keeps the payloads of future events"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What has been done.
+    """The progress of a replay.
 
     :ivar skipped: numbers of events by the reason why they were not published.
     :ivar cursor: where to continue; empty at the beginning.
@@ -56,9 +56,10 @@ class Tally:
 class Replay:
     """A replay.
 
-    :param target: where to publish; None for where each event belongs now.
+    :param target: where to publish; None to publish each event to the exchange and routing key of today's
+        configuration.
     :param rate: events in a second; None for no limit.
-    :param force: whether dead letters are published that do not fit.
+    :param force: whether to publish dead letters even if they do not fit their schema.
     :param publishes: whether events are published; if not, they are only counted.
     """
 
@@ -125,7 +126,7 @@ class Replay:
         ids = [event.message_id for event in taken]
         self._history.add_replays(ids, time.time(), self._where(ready[0][1]) if ready else "")
         if self._target is None:
-            # They are no longer dead letters: nobody should publish them a second time.
+            # These events are no longer dead letters: nobody should publish them a second time.
             self._letters.remove_events([event.message_id for event in taken if event.state is not State.CONFIRMED])
 
     def _where(self, message: Message) -> str:
@@ -171,7 +172,7 @@ class Replay:
         return found
 
     def _published(self, publisher: Publisher, ready: Sequence[tuple[Recorded, Message]]) -> list[Recorded]:
-        """Publish events; return those that were taken."""
+        """Publish events; return the accepted ones."""
         try:
             unrouted = set(publisher.publish([message for _, message in ready]))
         except RoutingKeyForbidden:
@@ -189,7 +190,8 @@ class Replay:
         return [event for index, (event, _) in enumerate(ready) if index not in unrouted]
 
     def _left(self, message: Message, reason: str) -> None:
-        """Note an event that was not taken. Raises MessageNotTaken if none ever was where the user wants them."""
+        """Note an event that was not accepted. Raises MessageNotTaken if the user names a target, and it has accepted
+        no event so far."""
         if self._target is not None and not self.tally.published:
             raise MessageNotTaken(f"nothing can be published to {self._where(message)}: {reason}")
         self.tally.skipped[reason] += 1

@@ -30,7 +30,7 @@ class StoredEvents:
         path = settings.container.state_dir / "outbox.db"
         self._local = LocalLives(path)
         self._letters = DeadLetters(path)
-        # A history that was switched off still has the events from before.
+        # A history that was switched off still has its older events.
         self._recorded = RecordedLives(settings.container.state_dir / NAME)
 
     def named(self, identifier: str) -> list[EventLife]:
@@ -47,7 +47,7 @@ class StoredEvents:
         return self._both(lambda lives: lives.of_trigger(ref))
 
     def _both(self, search: Callable[[Lives], Sequence[EventLife]]) -> list[EventLife]:
-        """Return the newest events, newest first. What the history knows of an event is preferred."""
+        """Return the newest events, newest first. If the history also has an event, its record is preferred."""
         local = search(self._local)
         try:
             recorded = {life.message_id: life for life in search(self._recorded)}

@@ -1,4 +1,4 @@
-"""Where commands publish events to."""
+"""The targets to which commands publish events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Target:
         return f"{self.exchange}:{self.routing_key}" if self.exchange else self.routing_key
 
     def addressed(self, message: Message) -> Message:
-        """Return a message that goes there."""
+        """Return a copy of a message that is addressed to this target."""
         return replace(message, exchange=self.exchange, routing_key=self.routing_key)
 
 

@@ -23,7 +23,7 @@ from st2sensor.reports import CONTROL_SOCKET
 CHUNK = 65536
 
 CONTROL_ANSWER_TIMEOUT = 30.0
-"""Seconds that a container has to answer."""
+"""Seconds within which a container must answer."""
 
 REFUSALS: dict[str, type[Exception]] = {"SensorNotFound": SensorNotFound, "ValueError": ValueError}
 """Errors of the container that are raised here as the same type, by name."""

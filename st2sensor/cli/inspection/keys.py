@@ -32,7 +32,7 @@ NAMES = {
     b"G": "end",
     b"q": "quit",
 }
-"""Keys by what a terminal sends for them. The letters are those of less(1)."""
+"""Names of keys, by the bytes that a terminal sends for them. The letters are those of less(1)."""
 
 MOST_BYTES = 256
 """Maximum number of bytes that are read at once. A held key sends many."""
@@ -73,7 +73,7 @@ class Keys:
 
 @contextmanager
 def pressed() -> Iterator[Keys]:
-    """Have the terminal send each key at once, without showing it. Ctrl-C still interrupts."""
+    """Make the terminal send each key at once, without showing it. Ctrl-C still interrupts."""
     if not sys.stdin.isatty():
         yield Keys(None)
         return

@@ -14,7 +14,7 @@ from st2sensor.storage import sensors as stored
 from st2sensor.storage.base import Leases
 
 LEASES_TIMEOUT = 10.0
-"""Seconds that the database has to answer."""
+"""Seconds within which the database must answer."""
 
 NAMED = 3
 """Maximum number of sensors that a line names; the others are only counted."""

@@ -1,4 +1,4 @@
-"""References as users type them: the class of a sensor suffices where it is unique, and mistakes get a suggestion."""
+"""References as users type them: the class of a sensor is enough if it is unique, and a mistake gets a suggestion."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _by_class(settings: Settings, name: str) -> str:
 
 
 def _known(settings: Settings) -> list[str]:
-    """Return the references of all sensors; none if neither a container nor the database tells them."""
+    """Return the references of all sensors; none if neither a container nor the database can be read."""
     try:
         return [report.ref for report in sensors.every(settings)]
     except St2SensorError:

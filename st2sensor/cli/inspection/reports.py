@@ -52,7 +52,7 @@ def parsed(kind: type[Report], item: object) -> Report:
         made: Report = _record(kind, item)
     except ValueError as exception:
         raise RpcError(
-            f"cannot read the container's answer: {exception}; if the container is of another version of st2sensor, "
+            f"cannot read the container's answer: {exception}; if the container runs another version of st2sensor, "
             "st2ctl restart starts the installed one"
         ) from exception
     return made
@@ -67,7 +67,7 @@ def _record(kind: Any, item: object) -> Any:
             try:
                 values[name] = convert(item[name])
             except TypeError:
-                raise ValueError(f"{kind.__name__} has the {name} {item[name]!r}") from None
+                raise ValueError(f"{kind.__name__}: {name} has the invalid value {item[name]!r}") from None
         elif is_required:
             raise ValueError(f"{kind.__name__} has no {name}")
     return kind(**values)

@@ -25,7 +25,7 @@ SPARED = ("last 3 min", "last trigger", "cpu", "memory", "/min", "restarts", "si
 WHY = "why"
 
 ENOUGH = 26
-"""Width that a reason gets, even if another column must be dropped for it."""
+"""Minimum width of the reasons: other columns are dropped if necessary."""
 
 ENCLOSED = re.compile(r"[^(]*\((.*)\)")
 """A text that ends with a message in brackets."""
@@ -66,10 +66,10 @@ def why(report: SensorReport) -> list[str]:
 
 
 def fitting(lines: Sequence[str], room: int) -> str:
-    """Return lines in one cell. Where they do not fit, the message is kept rather than the words before it.
+    """Return lines in one cell. If a line does not fit, its message is kept, and the words before the message are cut.
 
     In `ended with exit code 1 (KeyError: 'x')`, the message is what the brackets hold; in `file:3: no such key`, it
-    follows the last colon. A remedy, which follows the last semicolon, goes first.
+    follows the last colon. The remedy, which follows the last semicolon, is cut first.
 
     :param room: width of the cell.
     """

@@ -82,6 +82,6 @@ def one(settings: Settings, ref: str) -> tuple[SensorReport, NodeReport | None]:
 
 
 def _registered(settings: Settings) -> list[SensorReport]:
-    """Read the database. Its code is loaded only here, where no container answers."""
+    """Read the database. The code for this is loaded only here, when no container answers."""
     found: list[SensorReport] = resolve("st2sensor.cli.inspection.registered:every")(settings)
     return found

@@ -1,4 +1,4 @@
-"""Tell on stderr what a command waits for, so that a quiet terminal does not look like a hang."""
+"""Print on stderr what a command waits for, so that a quiet terminal does not look like a hang."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 from st2sensor.cli.text.printable import in_line
 
 NOTICED = 1.0
-"""Seconds after which somebody wonders what a command does."""
+"""Seconds after which the line is printed."""
 
 
 def waiting_for(what: str) -> None:
-    """Tell what a command waits for until Ctrl-C. Only for terminals: a script knows what it has started."""
+    """Print what a command waits for until Ctrl-C. Only on terminals: a script knows what it has started."""
     if sys.stderr.isatty():
         click.echo(in_line(f"waiting for {what}; Ctrl-C ends it"), err=True)

@@ -29,7 +29,7 @@ SENSORCONTAINER = [
         "stop_timeout",
         default=10.0,
         min=0,
-        help="seconds that all stopping sensors together have before they are killed",
+        help="seconds after which sensors that are still stopping are killed; one deadline for all of them",
     ),
     cfg.FloatOpt(
         "restart_delay",
@@ -98,6 +98,8 @@ SENSORCONTAINER = [
     ),
     cfg.StrOpt("http", help="HOST:PORT of the status page, health and metrics; unset: no page"),
     cfg.StrOpt(
-        "http_token", secret=True, help="token that visitors of the page need; required if HOST is beyond loopback"
+        "http_token",
+        secret=True,
+        help="token that visitors of the page need; required unless HOST is a loopback address",
     ),
 ]

@@ -121,7 +121,7 @@ HISTORY = [
 ]
 PUSH = [
     cfg.StrOpt("targets", help="YAML file with the targets that events are sent to over HTTP; unset: none"),
-    cfg.FloatOpt("timeout", default=10.0, min=0.1, help="seconds that a target has to answer a request"),
+    cfg.FloatOpt("timeout", default=10.0, min=0.1, help="seconds within which a target must answer a request"),
     cfg.FloatOpt(
         "retry_max",
         default=60.0,

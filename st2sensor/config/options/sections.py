@@ -113,7 +113,9 @@ DATASTORE = [
 ]
 WEBHOOKS = [
     cfg.BoolOpt("enable", default=False, help="run core.WebhookSensor; not needed if StackStorm's API runs"),
-    cfg.StrOpt("host", default="127.0.0.1", help="address to listen on; an address beyond loopback requires API keys"),
+    cfg.StrOpt(
+        "host", default="127.0.0.1", help="address to listen on; any but a loopback address makes API keys mandatory"
+    ),
     cfg.PortOpt("port", default=9101, help="port to listen on"),
     cfg.IntOpt("max_size", default=1_048_576, min=1, max=8_388_608, help="maximum size of a request's body, in bytes"),
     cfg.FloatOpt(
@@ -129,7 +131,7 @@ WEBHOOKS = [
         "require_key",
         default="auto",
         choices=["auto", "always", "never"],
-        help="whether senders need an API key; auto: if any key exists, or host is beyond loopback",
+        help="whether senders need an API key; auto: if any key was ever made, or host is not a loopback address",
     ),
     cfg.StrOpt("tls_certificate_file", help="file with the certificate and its chain; unset: no TLS"),
     cfg.StrOpt("tls_key_file", help="file with the private key, if it is not in tls_certificate_file"),

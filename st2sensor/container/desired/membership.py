@@ -32,8 +32,8 @@ class MembershipHooks:
     :param alive: returns the sensors that have a process here.
     :param changed: called when `runs` has changed.
     :param over: called with the reason when sensors may no longer have processes here.
-    :param limit: has all sensors killed as soon as either of the host's two clocks reaches a moment, even while this
-        process is paused.
+    :param limit: makes sure that all sensors are killed as soon as either of the host's two clocks reaches a moment,
+        even while this process is paused.
     """
 
     wanted: Callable[[], Mapping[str, tuple[str, ...]] | None]
@@ -66,7 +66,8 @@ class Membership:
         self._has_begun = False
         """Whether a turn has been taken, so that this container may be a member."""
         self._wanted: Mapping[str, tuple[str, ...]] = {}
-        """The wanted sensors as of the last turn. Another container may take a sensor that became wanted since."""
+        """The wanted sensors as of the last turn. If a sensor became wanted after that, another container may take
+        it."""
         self.runs: Mapping[str, int] = {}
         """Fences of the sensors that may run here."""
         self.view = TurnResult()

@@ -38,7 +38,7 @@ class Refresh:
     :param threads: the threads that read storage, because reading blocks.
     :param interval: seconds until storage is read even if nothing triggers a read.
     :param learned: called with each snapshot.
-    :param ended: called when a read has ended, whatever its result.
+    :param ended: called when a read has ended, with any result.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Refresh:
         self.health = Health(reason="the database has not been read yet")
         """Health of the database, as of the last read."""
         self.has_looked = False
-        """Whether a read has ended, whatever its result."""
+        """Whether a read has ended, with any result."""
 
     def mark_stale(self) -> None:
-        """Have the next `look_when_stale` read storage, because something may have changed there."""
+        """Make the next `look_when_stale` read storage, because something may have changed there."""
         self._stale = True
 
     def look_when_stale(self) -> None:
@@ -87,8 +87,9 @@ class Refresh:
     async def now(self) -> None:
         """Read storage, and wait for the result.
 
-        A read that is under way does not count: it may have missed the change that the caller knows of. Reads at
-        most once in STORAGE_RETRY seconds: a sensor that asks for something missing must not load the database.
+        A read that is under way does not count: it may have missed the change that the caller knows of. There is at
+        most one read in STORAGE_RETRY seconds, so that a sensor that asks for something missing puts no load on the
+        database.
         """
         await self._settled()
         if self._clock() >= self._forced_at + STORAGE_RETRY:
@@ -143,7 +144,7 @@ class Refresh:
             self._learned(known)
 
     def _consequence(self) -> str:
-        """Return the consequence of the database being unreachable, in words."""
+        """Return the consequence of an unreachable database, in words."""
         if self._known is None:
             return "no sensor can start before it answers"
         if self._reader.is_prepared:

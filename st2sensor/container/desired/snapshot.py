@@ -30,7 +30,7 @@ OWN = "own"
 class Snapshot:
     """The content of storage, each kind by reference. Instances are among the sensors and the registrations.
 
-    :param instances: what was registered for each instance, by the reference under which it runs.
+    :param instances: the registrations of instances, by the references under which they run.
     :param own: the sensors in this node's partition; None for all sensors.
     :param batches: sensors with an unfinished batch; None if that is not known.
     """
@@ -76,7 +76,7 @@ class Snapshot:
         return self.overrides_of(ref).runs_on or ()
 
     def triggers_of(self, ref: str) -> list[Trigger]:
-        """Return the triggers of a sensor's trigger types. An instance may ask for some of them only."""
+        """Return the triggers of a sensor's trigger types. An instance may request only some of them."""
         sensor = self.sensors.get(ref)
         types = set() if sensor is None else set(sensor.trigger_types)
         wanted = self.instances[ref].triggers if ref in self.instances else None

@@ -1,7 +1,7 @@
 """Control groups (version 2): each sensor gets one if a group is delegated to the container.
 
-A sensor's group holds all of its descendants, even those that have left its process group. So nothing survives a stop,
-and the kernel itself enforces a memory limit. systemd delegates a group with `Delegate=yes`. Needs Linux 5.14.
+A sensor's group holds all of its descendants, even those that have left its process group. So no process survives a
+stop, and the kernel itself enforces a memory limit. systemd delegates a group with `Delegate=yes`. Needs Linux 5.14.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Handle:
         self._signal(rpc.STOP_SIGNAL)
 
     def dump_stacks(self) -> None:
-        """Have the wrapper print the stack of every thread, whatever it is doing."""
+        """Make the wrapper print the stack of every thread, no matter what it is doing."""
         self._wake()
         self._signal(rpc.STACKS_SIGNAL)
 

@@ -10,7 +10,7 @@ from st2sensor.sharing.clocks import Moment
 
 
 class Launcher(Protocol):
-    """Starts the processes of sensors. For the loop's thread, which has to be the main thread."""
+    """Starts the processes of sensors. For the loop's thread, which must be the main thread."""
 
     async def start(self, launch: LaunchSpec) -> Handle:
         """Start a wrapper. Raises OSError when it cannot be started."""
@@ -19,7 +19,8 @@ class Launcher(Protocol):
         """Drop a process group that has ended."""
 
     def limit(self, end: Moment) -> None:
-        """Have all sensors killed at a moment, even while this process is paused. A later call changes the moment."""
+        """Make sure that all sensors are killed at a moment, even while this process is paused. A later call replaces
+        the moment."""
 
     def close(self) -> None:
         """End the launcher's own processes."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 REAP_DELAY = 0.02
-"""Seconds for which ends of processes are gathered before one search for orphans."""
+"""Seconds between the end of a process and the search for orphans, which then covers other ends as well."""
 
 
 def ended_children() -> Iterator[int]:

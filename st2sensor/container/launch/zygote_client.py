@@ -36,17 +36,17 @@ GROUPS = 1000
 """Maximum number of process groups in one message."""
 
 CONNECT_PAUSE = 0.05
-"""Seconds until a message that the socket had no room for is sent again."""
+"""Seconds until a message that did not fit into the socket is sent again."""
 
 EXIT_TIMEOUT = 1.0
-"""Seconds that a zygote has to end on its own."""
+"""Seconds within which a zygote must end on its own."""
 
 ROOM_FOR_TITLE = "_" * 200
 """An argument that the process's title overwrites."""
 
 
 class ZygoteClient:
-    """For the loop's thread, which has to be the main thread: PDEATHSIG is sent when the parent's thread ends.
+    """For the loop's thread, which must be the main thread: PDEATHSIG is sent when the parent's thread ends.
 
     :param interpreter: the zygote's interpreter.
     :param common: environment variables that most of the zygote's children have.
@@ -75,7 +75,7 @@ class ZygoteClient:
         self._unsent: deque[bytes] = deque()
         """Messages about groups that have not been sent yet."""
         self._retry: asyncio.TimerHandle | None = None
-        """Set while messages are waiting for room."""
+        """Set while messages are waiting for space in the socket."""
         # The zygote holds variables that nearly all sensors have, so that they do not take memory in each sensor.
         self._environment = {**sensors.environment(os.environ), **common}
         self._births, their_births = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -146,24 +146,25 @@ class ZygoteClient:
         return settled.result()
 
     def guard(self, prefix: Path) -> None:
-        """Have the zygote also kill all processes in control groups with this prefix once the container is gone."""
+        """Tell the zygote to kill also all processes in control groups with this prefix once the container is gone."""
         self._queue({"cgroups": str(prefix)})
 
     def limit(self, end: Moment) -> None:
-        """Have the zygote kill all groups at a moment, by whichever clock reaches it first. A later call changes it."""
+        """Tell the zygote to kill all groups as soon as either clock reaches a moment. A later call replaces that
+        moment."""
         if self._unsent and b"deadline" in self._unsent[-1]:
             # An earlier moment that has not been sent yet is out of date.
             self._unsent.pop()
         self._queue({"deadline": [end.boot, end.wall]})
 
     def hold(self, groups: Iterable[int]) -> None:
-        """Have the zygote guard process groups that another zygote has started."""
+        """Tell the zygote to guard process groups that another zygote has started."""
         numbers = list(groups)
         for start in range(0, len(numbers), GROUPS):
             self._queue({"hold": numbers[start : start + GROUPS]})
 
     def forget(self, group: int) -> None:
-        """Have the zygote drop a process group that has ended."""
+        """Tell the zygote to drop a process group that has ended."""
         self._queue({"forget": [group]})
 
     def close(self) -> None:
@@ -248,7 +249,7 @@ class ZygoteClient:
 
 
 def empty_environment(base: Path, folder: Path) -> Path:
-    """Make a virtualenv without packages, from which a fork can turn into any other one. Returns its interpreter.
+    """Make an empty virtualenv, in which a fork can activate any other virtualenv. Return its interpreter.
 
     :param base: the interpreter that the virtualenvs were made from.
     :param folder: the parent folder of the new virtualenv.

@@ -20,14 +20,15 @@ LOG = logging.getLogger("st2sensor.supervision")
 PR_SET_CHILD_SUBREAPER = 36
 
 FIRST_REPLACEMENT, LAST_REPLACEMENT = 0.05, 15.0
-"""Minimum and maximum seconds until a dead zygote is replaced; doubled each time it dies without having started any."""
+"""Minimum and maximum seconds until a dead zygote is replaced; doubled each time it dies without having started a
+process."""
 
 OWN = Path(sys.executable)
-"""The interpreter of packs without a virtualenv. Its zygote's forks never have to turn into another interpreter."""
+"""The interpreter of packs without a virtualenv. Forks of its zygote never need another interpreter."""
 
 
 class Zygotes:
-    """For the loop's thread, which has to be the main thread.
+    """For the loop's thread, which must be the main thread.
 
     :param folder: the folder of the zygotes' empty virtualenvs.
     :param socket: the container's socket for most wrappers.
@@ -49,10 +50,10 @@ class Zygotes:
         self._deaths: dict[Path, int] = {}
         """Deaths of zygotes since one of them last started something."""
         self._end: Moment | None = None
-        """The moment at which zygotes kill all sensors, by whichever clock reaches it first."""
+        """The moment at which zygotes kill all sensors, as soon as either clock reaches it."""
         self._starting = 0
         """Number of processes on their way whose process ids are not known yet."""
-        # A zygote that has to fork a wrapper twice orphans it. As a subreaper, this process adopts it.
+        # If a zygote must fork twice, the wrapper becomes an orphan. As a subreaper, this process adopts it.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     async def start(self, launch: LaunchSpec) -> Handle:
@@ -82,7 +83,8 @@ class Zygotes:
                     self._zygotes[base].forget(group)
 
     def limit(self, end: Moment) -> None:
-        """Have all sensors killed at a moment, even while this process is paused. A later call changes the moment."""
+        """Make sure that all sensors are killed at a moment, even while this process is paused. A later call replaces
+        the moment."""
         self._end = end
         for zygote in self._zygotes.values():
             zygote.limit(end)
@@ -146,7 +148,7 @@ class Zygotes:
 def base_of(interpreter: Path) -> Path | None:
     """Return the interpreter that a virtualenv was made from, or the interpreter itself outside a virtualenv.
 
-    Returns None for a virtualenv that holds a copy: its base is unknown, so the copy has to be executed.
+    Returns None for a virtualenv that holds a copy: its base is unknown, so the copy must be executed.
     """
     real = Path(os.path.realpath(interpreter))
     environment = Path(os.path.abspath(interpreter)).parent.parent

@@ -58,7 +58,7 @@ class Hangs:
         self._poll_interval = poll_interval
         self._clock = clock
         self._logged: dict[str, str] = {}
-        """Methods that sensors hang in according to the log, by sensor."""
+        """By sensor, the method in which it hangs, as last written to the log."""
         self._timer: TimerHandle | None = None
 
     def follow(self, loop: AbstractEventLoop) -> None:
@@ -105,8 +105,8 @@ class Hangs:
 def described(hang: Hang) -> str:
     """Return a hang in words."""
     now = time.time()
-    heard = "never" if hang.heard is None else f"{now - hang.heard:.0f} s ago"
-    return f"it has been in {hang.what} for {now - hang.since:.0f} s; its last sign of life was {heard}"
+    heard = "has never sent a message" if hang.heard is None else f"last sent a message {now - hang.heard:.0f} s ago"
+    return f"it has been in {hang.what} for {now - hang.since:.0f} s; it {heard}"
 
 
 def _wall(monotonic: float, now: float) -> float:

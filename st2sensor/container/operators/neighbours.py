@@ -20,7 +20,7 @@ from st2sensor.system.event_loop import Tasks
 LOG = logging.getLogger("st2sensor.operators")
 
 NEIGHBOUR_TIMEOUT = 5.0
-"""Seconds that the other container has to answer."""
+"""Seconds within which the other container must answer."""
 
 
 class Neighbours:

@@ -13,7 +13,7 @@ from st2sensor.logs.setup import SENSOR
 from st2sensor.system.event_loop import call_in_loop
 
 MOST_LINES = 100
-"""Maximum number of lines that are kept of each sensor."""
+"""Maximum number of lines that are kept for each sensor."""
 
 LINE_LIMIT = 4096
 """Maximum number of characters that are kept of a line."""

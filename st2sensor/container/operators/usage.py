@@ -1,4 +1,4 @@
-"""Samples the memory and processor time of sensors when they are asked for."""
+"""Samples the memory and processor time of sensors on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Blocking = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Usage:
     """Resources that a process uses.
 
-    :param memory: in bytes; `own` is the part that it shares with no other process.
+    :param memory: in bytes; `own` is the part that it does not share with other processes.
     :param cpu: seconds of processor time, including those of its ended subprocesses.
     """
 

@@ -1,7 +1,7 @@
 """The methods of a sensor that are running, and the calls that it is waiting for.
 
-A method that runs for a long time is not a failure by itself: some sensors wait in poll() for hours on purpose. So it
-is only shown, and nothing else happens unless a limit is set.
+A method that runs for a long time is not a failure by itself: some sensors wait in poll() for hours on purpose. So the
+container only shows it, unless a limit is set.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 HANG_SECONDS, HANG_POLL_INTERVALS = 10.0, 3
-"""A method is shown when it takes longer than both: a number of seconds, and a number of poll intervals. A call that
-waits for the container is shown after those seconds."""
+"""A method is shown when it takes longer than this number of seconds and also longer than this number of poll
+intervals. A call that waits for the container is shown after this number of seconds."""
 
 TRIGGER_METHODS = ("add_trigger", "update_trigger", "remove_trigger", "triggers_known")
 """Methods of a sensor that are called in a thread of their own."""
@@ -26,7 +26,7 @@ WAITS = {
     "datastore.delete": "delete_value()",
     "datastore.dispatch_and_set": "dispatch_and_set()",
     "user.info": "get_user_info()",
-    "assignment": "a start: it waits for its configuration",
+    "assignment": "start (waiting for its configuration)",
 }
 """Names of calls as operators see them, by the wrapper protocol's method."""
 

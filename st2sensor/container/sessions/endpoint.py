@@ -106,7 +106,7 @@ class Endpoint:
         self._trusted = trusted
         self._closed = False
         self._is_lost = False
-        """Whether the file is gone, and could not be created again."""
+        """Whether the file is gone, and an attempt to create it again has failed."""
         self._bind()
         self._timer = loop.call_later(SOCKET_CHECK_INTERVAL, self._check)
 

@@ -83,7 +83,7 @@ class EventMethods:
             session.refuse(identifier, exception, rpc.INTERNAL_ERROR)
 
     async def _refresh_for(self, ref: str) -> None:
-        """Read storage, which takes a while. Raises LeaseLost if another container held the sensor meanwhile."""
+        """Read storage. Raises LeaseLost if another container held the sensor meanwhile."""
         fence = self._dispatcher.fence_of(ref)
         await self._node.refresh()
         if self._dispatcher.fence_of(ref) != fence:

@@ -17,7 +17,7 @@ UNREAD_LIMIT = 100_000_000
 
 
 class Outgoing:
-    """Sends bytes in order, and keeps those that the socket has no room for. `send` is for any thread.
+    """Sends bytes in order, and keeps bytes that do not fit into the socket. `send` is for any thread.
 
     :param endpoint: a non-blocking socket.
     :param overflowed: called in the loop's thread when too many bytes are waiting.
@@ -38,16 +38,16 @@ class Outgoing:
         self._drained = drained
         self._lock = threading.Lock()
         self._unsent = bytearray()
-        """Bytes that the socket had no room for."""
+        """Bytes that did not fit into the socket."""
         self._closed = False
 
     @property
     def is_congested(self) -> bool:
-        """Whether the other side is not reading what it is sent."""
+        """Whether the other side has stopped reading."""
         return len(self._unsent) > CONGESTED_BYTES
 
     def send(self, data: bytes) -> None:
-        """Send bytes now, or when the socket has room. Does nothing if the other side has closed the connection."""
+        """Send bytes now, or when the socket has space. Does nothing if the other side has closed the connection."""
         with self._lock:
             waits = bool(self._unsent)
             sent = 0 if waits else self._try_to_send(data)

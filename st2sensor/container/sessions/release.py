@@ -1,4 +1,4 @@
-"""Ends the calls in which a stopping sensor is waiting for room in the outbox, the disk, the database, or storage.
+"""Ends the calls in which a stopping sensor is waiting for space in the outbox, for the disk, or for the database.
 
 Calls that are answered in time are not ended: a stopping sensor may still store a cursor, or dispatch a last trigger.
 """
@@ -31,7 +31,7 @@ class Released(Protocol):
 class Release:
     """For the loop's thread.
 
-    :param withdraw: withdraws the events for which a sensor is waiting for the outbox, and any later ones until the
+    :param withdraw: withdraws the events that a sensor is waiting to put into the outbox, and any later ones until the
         sensor starts again.
     :param release: fails the dispatches and datastore calls that a sensor made before a given time.
     """
@@ -71,6 +71,6 @@ class Release:
 def patience_of(stop_timeout: float) -> float:
     """Return the seconds that a call may wait after its sensor was asked to stop.
 
-    :param stop_timeout: seconds that the sensor has to stop.
+    :param stop_timeout: seconds within which the sensor must stop.
     """
     return min(RELEASE_INTERVAL, SHARE_OF_STOP_TIMEOUT * stop_timeout)

@@ -1,4 +1,5 @@
-"""Reads the secrets that configurations take from elsewhere, and notices which sensors a changed one concerns."""
+"""Reads the secrets that configurations take from sources besides the datastore, and finds the sensors that use a
+changed secret."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class SecretWatch:
 
     :param interval: seconds between two reads of the secrets in use.
     :param changed: called with a sensor that runs with a value that has changed.
-    :param readable: called with a sensor that could not start for want of a secret that can be read now.
+    :param readable: called with a sensor that could not start because a secret could not be read, once the secret can
+        be read.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class SecretWatch:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
-            # A sensor that waits may have been noted.
+            # The sensor may have been noted while it waited.
             due = min(due, loop.time() + self._pause)
             if loop.time() < due:
                 continue

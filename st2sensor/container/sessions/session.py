@@ -1,8 +1,8 @@
 """One connection of a wrapper: JSON-RPC lines in and out. A sensor's process and each of its forks has its own.
 
 A session reads in the supervisor's loop. It writes from any thread, because the outbox's writer thread answers
-dispatch() itself: handing the answer to the loop would cost a lone sensor a sixth of its rate. That is why it uses a
-bare socket instead of an asyncio transport.
+dispatch() itself: handing the answer to the loop would cost a lone sensor a sixth of its rate. So it uses a bare socket
+instead of an asyncio transport.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Session:
 
     @property
     def is_congested(self) -> bool:
-        """Whether the other side is not reading what it is sent."""
+        """Whether the other side has stopped reading."""
         return self._outgoing.is_congested
 
     def expect(self, identifier: int, method: str) -> None:
@@ -231,7 +231,7 @@ class Session:
 
     @property
     def _is_full(self) -> bool:
-        """Whether the next message has to wait until earlier ones are answered, or answers are read."""
+        """Whether the next message must wait until earlier ones are answered, or answers are read."""
         return self._unanswered.is_full or self.is_congested
 
     def _handle(self, line: bytes) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 MOST_REQUESTS = 256
-"""Maximum number of unanswered requests before the next one has to wait."""
+"""Maximum number of unanswered requests before the next one must wait."""
 
 MOST_BYTES = 20_000_000
-"""Maximum total size, in bytes, of the unanswered requests before the next one has to wait. One may be larger."""
+"""Maximum total size, in bytes, of the unanswered requests before the next one must wait. A single request may be
+larger."""
 
 
 class Unanswered:
@@ -22,7 +23,7 @@ class Unanswered:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next request has to wait."""
+        """Whether the next request must wait."""
         return self._count >= MOST_REQUESTS or self._bytes >= MOST_BYTES
 
     def add(self, identifier: int, size: int) -> None:

@@ -96,7 +96,7 @@ class Children:
         self._settings = settings
         sharing = settings.sharing
         self._grace = settings.stop_timeout if sharing is None else times_of(sharing.lease).grace
-        """Minimum number of seconds that a sensor has to stop; with shared sensors, before its lease ends."""
+        """Minimum number of seconds that a sensor gets to stop; with shared sensors, before its lease ends."""
         self._table = table
         self._recorder = recorder
         self._preparation = preparation

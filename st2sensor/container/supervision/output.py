@@ -24,7 +24,8 @@ LONGEST = 16384
 """Maximum number of bytes of a line; a longer line is logged in pieces."""
 
 PAUSE = 0.05
-"""Seconds for which the pipe of a sensor that floods its output is not read, so that other sensors need not wait."""
+"""Seconds for which the container stops reading the pipe of a sensor that floods its output, so that other sensors need
+not wait."""
 
 REPORT = 5.0
 """Seconds between two reports of dropped lines."""

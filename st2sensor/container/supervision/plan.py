@@ -27,7 +27,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """:param held_back: whether some actions have to wait because too many sensors are changing."""
+    """:param held_back: whether some actions must wait because too many sensors are changing."""
 
     actions: list[Action]
     held_back: bool

@@ -17,13 +17,13 @@ MAIN, TRIGGERS = "main", "triggers"
 """Threads of the wrapper that call the sensor's methods. Each is in one method at a time."""
 
 STACKS_DELAY = 0.2
-"""Seconds that a sensor has to print the stacks of its threads before it is stopped."""
+"""Seconds that a sensor gets to print the stacks of its threads before it is stopped."""
 
 REPEAT_INTERVAL = 1.0
 """Seconds between two requests to stop."""
 
 SHORTEST_RELEASE_INTERVAL = 0.01
-"""Minimum number of seconds between two attempts to release the calls in which a stopping sensor is waiting."""
+"""Minimum number of seconds between two attempts to release the calls of a stopping sensor that are waiting."""
 
 
 class Process(Protocol):
@@ -40,7 +40,7 @@ class Process(Protocol):
         """Ask again in a way that works even if the process ignores SIGTERM."""
 
     def dump_stacks(self) -> None:
-        """Have the process print the stacks of its threads."""
+        """Make the process print the stacks of its threads."""
 
     def kill(self) -> None:
         """Kill the process and everything that it has started."""

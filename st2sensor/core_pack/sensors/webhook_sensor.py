@@ -46,13 +46,13 @@ class WebhookSensor(Sensor):
             self._ended.wait()
 
     def add_trigger(self, trigger: dict[str, Any]) -> None:
-        self._logger.info("webhook %s is asked for", self._hooks.put(trigger))
+        self._logger.info("webhook %s is requested", self._hooks.put(trigger))
 
     def update_trigger(self, trigger: dict[str, Any]) -> None:
         self.add_trigger(trigger)
 
     def remove_trigger(self, trigger: dict[str, Any]) -> None:
-        self._logger.info("webhook %s is no longer asked for", self._hooks.remove(trigger))
+        self._logger.info("webhook %s is no longer requested", self._hooks.remove(trigger))
 
     def triggers_known(self) -> None:
         self._known.set()

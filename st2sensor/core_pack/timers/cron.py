@@ -16,7 +16,7 @@ from apscheduler.triggers.cron import CronTrigger
 TICK = timedelta(microseconds=1)
 
 SPAN = timedelta(hours=3)
-"""Maximum time before or after a clock change for which the change matters."""
+"""Maximum time between a wall-clock time and a clock change that affects it."""
 
 STRIDE = timedelta(days=7)
 """Clocks change at most once within this time."""
@@ -42,8 +42,8 @@ class Change:
 class Cron:
     """Fires at cron times.
 
-    As in Vixie's cron, in a repeated hour a fixed time fires once, the first time, and fields that begin with `*` go on
-    firing. A time that the clocks skip fires later by the skipped amount.
+    As in Vixie's cron, a fixed time in a repeated hour fires only the first time, and fields that begin with `*`
+    continue to fire. A time that the clocks skip fires later by the skipped amount.
 
     Raises ValueError for invalid fields.
 

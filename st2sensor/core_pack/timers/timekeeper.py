@@ -22,7 +22,7 @@ PREFIX = "cursor."
 """Start of a cursor's key; the trigger's name follows."""
 
 WAKE_INTERVAL = 1.0
-"""Maximum number of seconds between two looks at the clock, because the clock may have been changed."""
+"""Maximum number of seconds between two checks of the clock, because the clock may have been changed."""
 
 DATASTORE_RETRY = 2.0
 """Seconds until the next try after a failure of the datastore."""
@@ -40,7 +40,7 @@ class Timer:
 
     :param stored: the cursor's text in the datastore.
     :ivar following: the next time; None if it never fires again. Stored, because finding it may take long.
-    :ivar due: the times that still have to be fired now.
+    :ivar due: the due times that have not been fired yet.
     """
 
     trigger: Mapping[str, Any]
@@ -141,7 +141,7 @@ class Timekeeper:
         self._changed.clear()
 
     def turn(self) -> float:
-        """Fire what is due, and return the seconds until the next call."""
+        """Fire all due times, and return the seconds until the next call."""
         try:
             self._tidy()
             self._begin()

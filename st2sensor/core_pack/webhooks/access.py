@@ -86,7 +86,7 @@ class Access:
             SCHEMES[secret.scheme](signed, secret.secret, secret.header)
 
     async def asks_for_keys(self) -> bool:
-        """Tell whether URLs without a secret require a key. Raises Refusal while the keys are unknown."""
+        """Return whether URLs without a secret require a key. Raises Refusal while the keys are unknown."""
         if self._requirement != "auto":
             return self._requirement == "always"
         return not self._is_local or await self._keys.is_any()

@@ -22,7 +22,8 @@ PREFIX = "api_key."
 """Start of the datastore key's name; the id of the API key follows."""
 
 MARK = "made"
-"""Used like an id, for the record that a key was made at some time. It authorizes nothing, and outlives every key."""
+"""Stands in place of an id in the name of the record that some key was once made. It authorizes nothing, and outlives
+every key."""
 
 REFRESH_INTERVAL = 5.0
 """Seconds between two regular reads of the stored keys. A revoked key may be accepted for this long."""
@@ -57,7 +58,7 @@ class ApiKey:
         return replace(self, revoked=self.revoked or now)
 
     def opens(self, secret: str) -> bool:
-        """Tell whether the key is valid and has this secret."""
+        """Return whether the key is valid and has this secret."""
         return hmac.compare_digest(_digest(secret), self.digest) and self.revoked is None
 
 
@@ -141,9 +142,10 @@ class ApiKeys:
             self._read_at = self._clock()
 
     async def is_any(self) -> bool:
-        """Tell whether a key was ever created: revoking or deleting the last key must not admit everybody.
+        """Return whether a key was ever created. Requests then need a key, even after the last key was revoked or
+        deleted.
 
-        The first key counts within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
+        The first key takes effect within MIN_REFRESH_INTERVAL. Raises Refusal while the keys are unknown.
         """
         if self._known is not None and not self._was_any and not self._is_away:
             await self.refresh()
@@ -151,7 +153,7 @@ class ApiKeys:
         return self._was_any
 
     async def is_valid(self, shown: str) -> bool:
-        """Tell whether a key is valid. Raises Refusal while the keys are unknown."""
+        """Return whether a key is valid. Raises Refusal while the keys are unknown."""
         identifier, _, secret = shown.partition(".")
         if identifier not in self._seen():
             # The key may be new.

@@ -108,7 +108,7 @@ class Server:
         for path in PATHS:
             application.router.add_post(f"{path}{{url:.+}}", self._post)
         application.router.add_get("/api/v1/openapi.json", self._document, allow_head=False)
-        # Malformed requests are not worth a log line.
+        # Malformed requests are not logged.
         logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
         runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=options.timeout, lingering_time=1.0

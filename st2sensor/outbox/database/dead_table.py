@@ -95,7 +95,7 @@ class DeadTable:
         self._before = run_clock(connection)
         self._began = clock()
         self._last = 0
-        """The newest id that is known."""
+        """The newest known id."""
         self._kept: tuple[Kept, Kept] = self._none()
         """Dead letters, and unrouted ones."""
         self._version: int | None = None

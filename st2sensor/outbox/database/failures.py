@@ -1,4 +1,4 @@
-"""Tells SQLite's errors apart: a disk that may recover, a damaged file, or a bad entry."""
+"""Distinguishes SQLite's errors: a disk that may recover, a damaged file, or a bad entry."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_of_file(exception: Exception) -> bool:
 
 
 def is_full(exception: Exception) -> bool:
-    """Return whether the disk may be full. SQLite reports that partly as an I/O error."""
+    """Return whether the disk may be full. SQLite reports some of these errors as I/O errors."""
     return isinstance(exception, OSError) or _code(exception) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 

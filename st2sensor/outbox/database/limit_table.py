@@ -27,7 +27,9 @@ OLDEST = "DELETE FROM limit_seen WHERE message_id IN (SELECT message_id FROM lim
 
 
 class Bucket(NamedTuple):
-    """A token bucket: its tokens at a time in seconds since the epoch, and the fence under which it was used."""
+    """A token bucket: the number of its tokens, the time at which it had them, in seconds since the epoch, and the
+    fence under which it was used.
+    """
 
     tokens: float
     at: float
@@ -129,11 +131,11 @@ class LimitTable:
             self._connection.execute(OLDEST.format(""), (min(number - MOST_SEEN, FORGOTTEN_AT_ONCE),))
 
     def of_bucket(self, bucket: str, limit: int) -> list[Row]:
-        """Return the first held rows of a bucket, as many as a window holds."""
+        """Return the first held rows of a bucket, at most `limit`."""
         return self._rows("held = ? ORDER BY id LIMIT ?", (bucket, limit))
 
     def of_lanes(self, lanes: Collection[Lane], limit: int) -> list[Row]:
-        """Return the first held rows of some lanes, as many as a window holds."""
+        """Return the first held rows of some lanes, at most `limit`."""
         where = " OR ".join(["(sensor = ? AND trigger_type = ?)"] * len(lanes))
         names = [name for lane in lanes for name in lane]
         return self._rows(f"held IS NOT NULL AND ({where}) ORDER BY id LIMIT ?", (*names, limit))

@@ -1,4 +1,4 @@
-"""Renders, completes and checks a pack's configuration: `<base_path>/configs/<pack>.yaml` by its `config.schema.yaml`.
+"""Renders a pack's configuration, `<base_path>/configs/<pack>.yaml`. Completes and checks it by `config.schema.yaml`.
 
 As in StackStorm, datastore expressions in values are rendered, secrets among them are decrypted, and missing values
 take the schema's defaults unrendered. A pack without a configuration runs on the defaults alone. Beyond StackStorm, a
@@ -168,7 +168,7 @@ class _Rendering:
             shown = MASK if is_secret and not text.lstrip().startswith("{") else text
             reason = objection.bounded(masked(str(exception), forms(secrets | self.secrets)))
             raise self.source.error(
-                f"{dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or the datastore", place
+                f"{dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or its source", place
             ) from None
 
     def _check(self, values: dict[str, Any]) -> None:
@@ -177,7 +177,8 @@ class _Rendering:
             found = self.templates.checker.violation(values, self.source.schema)
         except WorkFailed as failure:
             raise self.source.error(
-                f"it cannot be checked against the pack's {config_schema.FILE}: {failure}; simplify the schema",
+                f"the configuration cannot be checked against the pack's {config_schema.FILE}: {failure}; simplify "
+                "the schema",
                 (),
             ) from failure
         if found is None:

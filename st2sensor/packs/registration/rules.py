@@ -143,7 +143,8 @@ def unregister(rule: Rule, storage: Storage, announcements: Announcements) -> No
 def unknown_type(declared: RuleDeclaration, refusal: Refusal | None = None) -> ContentError:
     """Return the error for a rule whose trigger type is not known, with the place in its file.
 
-    At its registration this is not a failure: StackStorm also accepts a rule before its trigger type.
+    When a rule is registered, this error does not count as a failure: StackStorm also accepts a rule before its trigger
+    type.
 
     :param refusal: the refusal of that type's declaration, if there is one.
     """

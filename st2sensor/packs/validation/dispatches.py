@@ -72,7 +72,7 @@ def dispatches(program: Program) -> list[Dispatch]:
 
 
 def is_all(program: Program) -> bool:
-    """Tell whether all dispatches of a program are found, because it never passes its sensor service on."""
+    """Return whether all dispatches of a program are found. They are if it never passes its sensor service on."""
     return program.is_whole and not any(_Reader(program, module).escapes() for module in program.modules)
 
 

@@ -30,7 +30,7 @@ NOWHERE = Path(os.devnull)
 
 
 INSTANCES = "instances"
-"""Rule of the problems in a file of instances."""
+"""Name of the rule, as printed in brackets, for findings in a file of instances."""
 
 UNREAD = frozenset({"sensor-metadata", "unreadable-folder"})
 """Findings that mean that not every sensor of a pack is known."""
@@ -179,8 +179,8 @@ def _code(pack: Declarations, content: Content | None, types: Known, pool: Threa
     else:
         yield refusal
         yield from (finding for finding in required.findings if finding.rule != requirements.NOT_INSTALLED)
-    # With a configuration, the interpreter is the container's, and a module that is missing there is an error. In any
-    # other interpreter it may only be missing because the pack's requirements are not installed.
+    # With a configuration, the interpreter is the container's, and a module that is missing there is an error. In any #
+    # other interpreter, it may be missing merely because the pack's requirements are not installed.
     is_certain = required.are_met if content is None else refusal is None
     readings = list(
         pool.map(

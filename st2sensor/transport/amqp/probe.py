@@ -1,6 +1,6 @@
 """Asks a broker about the route of events, and changes nothing there: it declares only passively.
 
-AMQP names no bindings, so without the management API only the rules engine's queue is looked at.
+AMQP cannot list bindings, so without the management API only the rules engine's queue is checked.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ class _Closing:
 
 
 def _declared(wire: Wire, method: str, *arguments: str) -> Any:
-    """Return the broker's answer about an exchange or a queue, or None if it does not exist. Raises BrokerUnavailable.
+    """Return the broker's answer about an exchange or a queue, or None if it does not exist.
 
-    An exclusive queue of another connection exists, and so does one that the user may not see.
+    Raises BrokerUnavailable, also if the user may not see it, or if it is another connection's exclusive queue.
+
     """
     channel = wire.channel()
     try:

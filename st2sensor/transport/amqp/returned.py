@@ -16,7 +16,8 @@ class Returned:
     def __init__(self, messages: Sequence[Message]) -> None:
         self._messages = messages
         self._places: dict[tuple[str | None, str], list[int]] | None = None
-        """Indexes of the messages, by id and routing key, in reverse order. Made for the first return."""
+        """Indexes of the messages, by id and routing key, in reverse order. Built when the first message is
+        returned."""
         self._indexes: set[int] = set()
 
     def add(self, identifier: str | None, routing_key: str) -> None:

@@ -14,13 +14,13 @@ BACKLOG = 1000
 
 
 def of_route(facts: Facts) -> Iterator[Finding]:
-    """Yield what is wrong with the way of events through the broker."""
+    """Yield all problems on the route of events through the broker."""
     route, publishing = facts.route, facts.publishing
     if facts.broker_problem:
         yield cause(
             "broker-unreachable",
             facts.broker_problem,
-            "start it, or correct [messaging] url: host, password and virtual host",
+            "start the broker, or correct [messaging] url: host, password and virtual host",
         )
     if route is None:
         return
@@ -29,7 +29,7 @@ def of_route(facts: Facts) -> Iterator[Finding]:
         yield cause(
             "no-exchange",
             f"there is no exchange {route.exchange} in virtual host {route.virtual_host} of {route.address}{found}",
-            "compare [messaging] url, with its virtual host, and prefix with the consumers'",
+            "give [messaging] prefix, and the virtual host in [messaging] url, the same values as the consumers have",
         )
         return
     if route.note:
@@ -50,18 +50,18 @@ def of_route(facts: Facts) -> Iterator[Finding]:
             yield note(
                 "backlog",
                 f"{queue.messages:,} messages wait in {queue.name}",
-                "its consumers are slower than the sensors: an event is handled after those before it",
+                "its consumers are slower than the sensors, so new events are handled late; add consumers",
             )
     if route.others and all(not queue.consumers for queue in getting):
         yield note(
             "other-exchange",
-            f"nobody consumes here, but there is also {', '.join(route.others)}",
+            f"nothing consumes here, but there is also {', '.join(route.others)}",
             "the consumers may use another virtual host or [messaging] prefix",
         )
     elif getting and not route.is_complete:
         yield note(
             "bindings-partly-known",
-            f"{route.exchange} exists; of its queues only {getting[0].name} was looked at",
+            f"{route.exchange} exists; only its queue {getting[0].name} was checked",
             "[messaging] management_url shows the others",
         )
 
@@ -81,18 +81,18 @@ def _no_queue(route: Route) -> Finding:
 
 
 def _misfits(facts: Facts, queue: str, consumers: int | None) -> Iterator[Finding]:
-    """Yield what is wrong with the consumers of a queue."""
+    """Yield the problems with the consumers of a queue."""
     publishing = facts.publishing
     if not queue.endswith(".rules_engine"):
         if consumers == 0:
-            yield cause("no-consumer", f"nobody consumes {queue}", "start its consumer")
+            yield cause("no-consumer", f"nothing consumes {queue}", "start its consumer")
         return
     reason = misfit(publishing.serializer, queue, consumers)
     if publishing.serializer == "json" and reason:
-        yield cause("wrong-serializer", reason, "restart the container afterwards; then replay the events")
+        yield cause("wrong-serializer", reason, "change the serializer, restart the container, then replay the events")
     elif reason:
         yield cause(
             "no-rules-engine",
-            f"nobody consumes {queue}, which the rules engine does",
-            "start it; if it runs, it uses another virtual host or prefix than this container",
+            f"nothing consumes {queue}, although StackStorm's rules engine should",
+            "start the rules engine; if it is running, its virtual host or prefix differs from this container's",
         )

@@ -35,7 +35,7 @@ CODES = (
 
 
 def of_comparison(found: Comparison) -> str:
-    """Return a criterion that does not match as a sentence."""
+    """Return a sentence that says why a criterion does not match."""
     if found.matched is None or not found.words:
         return f"{found.key}: {found.problem}"
     pattern = "" if found.operator.lower() in ("exists", "nexists", "search") else f" {shown(found.pattern)}"

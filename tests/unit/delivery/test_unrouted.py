@@ -127,6 +127,6 @@ def test_unrouted_triggers_have_a_bound_of_their_own(tmp_path: Path) -> None:
 
 def test_a_text_names_the_routing_keys_and_the_remedy() -> None:
     assert told(0, ("a",)) == ""
-    assert told(1, ()).startswith("no queue took 1 trigger, kept as unrouted")
+    assert told(1, ()).startswith("no queue took 1 trigger; declare a durable queue")
     assert "(routing keys a, b, c and 1 more)" in told(5, ("a", "b", "c", "d"))
     assert "st2sensor dead-letters replay --all --state unrouted" in told(5, ())

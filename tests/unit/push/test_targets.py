@@ -56,7 +56,7 @@ def test_a_secret_can_be_replaced(tmp_path: Path) -> None:
         ("a: {url: 'http://h', secret_file: push.yaml}", "a: secret_file:"),
         ("a: {url: 'http://h', secret_file: secret, from: now}", "a: from: write end or oldest"),
         ("a: {url: 'http://h', secret_file: secret, triggers: [5]}", "a: triggers: write a list"),
-        ("a: {url: 'http://h', secret_file: secret, sensor: [x]}", "a: sensor: write a text"),
+        ("a: {url: 'http://h', secret_file: secret, sensor: [x]}", "a: sensor: write text"),
         ("a: {url: 'https://h', secret_file: secret, ca_file: secret}", "a: ca_file:"),
         ("\n".join(f"t{n}: {{}}" for n in range(MOST_TARGETS + 1)), "at most 32"),
     ],

@@ -107,7 +107,7 @@ def test_what_takes_too_long_is_ended_and_the_next_task_is_done(make_pool: MakeP
 
 def test_what_takes_too_much_memory_is_ended_and_the_next_task_is_done(make_pool: MakePool) -> None:
     pool = make_pool()
-    with pytest.raises(WorkExceeded, match="fill took more than 512,000,000 bytes of memory") as raised:
+    with pytest.raises(WorkExceeded, match="fill exceeded the limit of 512,000,000 bytes of memory") as raised:
         pool.run("fill", [10**9], SOON)
     assert raised.value.what == "memory"
     assert not workers()
@@ -118,7 +118,7 @@ def test_arguments_and_results_have_a_limit(make_pool: MakePool) -> None:
     pool = make_pool(limits=Limits(request=1000, answer=100))
     with pytest.raises(WorkExceeded, match="double was given 1,002 bytes of arguments; the limit is 1,000"):
         pool.run("double", b"[" + b" " * 1000 + b"]", SOON)
-    with pytest.raises(WorkExceeded, match="text took more than 100 bytes of result") as raised:
+    with pytest.raises(WorkExceeded, match="text exceeded the limit of 100 bytes of result") as raised:
         pool.run("text", [1000], SOON)
     assert raised.value.what == "answer"
     assert pool.run("text", [10], SOON) == "x" * 10

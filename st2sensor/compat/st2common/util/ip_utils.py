@@ -1,4 +1,4 @@
-"""StackStorm's name for helpers for addresses and ports."""
+"""Helpers for addresses and ports, under StackStorm's module name."""
 
 import ipaddress
 from typing import Any, Optional, Tuple
@@ -17,7 +17,7 @@ def is_ipv6(ip_str: Any) -> bool:
 def split_host_port(host_str: str) -> Tuple[str, Optional[int]]:
     """Return host and port, or None if there is no port. Brackets around a host are removed.
 
-    An IPv6 address with a port has to be in brackets. Raises ValueError for a port that is not a number.
+    An IPv6 address with a port must be in brackets. Raises ValueError for a port that is not a number.
     """
     if _version(host_str) or (host_str.startswith("[") and host_str.endswith("]")):
         return host_str.strip("[]"), None

@@ -1,4 +1,4 @@
-"""StackStorm's name for helpers for JSON."""
+"""Helpers for JSON, under StackStorm's module name."""
 
 import json
 from contextlib import suppress
@@ -13,7 +13,7 @@ def json_encode(obj: Any, indent: Optional[int] = None, sort_keys: bool = False)
 
 
 def json_decode(data: Union[str, bytes]) -> Any:
-    """Raises ValueError."""
+    """Return the value of a JSON text. Raises ValueError."""
     return json.loads(data)
 
 

@@ -15,18 +15,18 @@ from st2sensor.system.event_loop import call_in_loop
 LOG = logging.getLogger("st2sensor.datastore")
 
 ANNOUNCE_DELAY = 0.1
-"""Seconds for which changes are gathered: announcing each by itself would cost as much as the calls."""
+"""Seconds for which changes are gathered. To announce each change by itself would cost as much as the calls."""
 
 UNANNOUNCED = ("core.TimerSensor:", "core.WebhookSensor:")
 """Prefixes of keys whose changes are not announced. The cursors of timers would turn each event into three."""
 
 
 class Room(Protocol):
-    """The place that triggers go to."""
+    """The destination of triggers."""
 
     @property
     def has_room(self) -> bool:
-        """Whether a trigger dispatched now would not have to wait."""
+        """Whether a trigger that is dispatched now would not wait."""
 
 
 class Announcer:
@@ -57,7 +57,7 @@ class Announcer:
                 call_in_loop(self._loop, self._loop.call_later, ANNOUNCE_DELAY, self.flush)
 
     def flush(self) -> None:
-        """Announce the gathered changes now. Drops them while the outbox has no room."""
+        """Announce the gathered changes now. Drop them while the outbox is full."""
         # Reset before the changes are taken: a change that arrives now is taken below, or schedules another flush.
         self._is_scheduled = False
         if not self._room.has_room:

@@ -1,8 +1,8 @@
 """Carries out batches: a sensor dispatches triggers and sets a key together, so that both happen or neither.
 
-A batch is first stored in the database. From then on it will be carried out whatever happens: the triggers go into the
-outbox, then the key is set. docs/datastore.md explains why this is safe. While a sensor may have an unfinished batch,
-its other calls wait, so that it never reads a key that is about to change.
+A batch is first stored in the database. From then on it will be carried out, no matter what happens: the triggers go
+into the outbox, then the key is set. docs/datastore.md explains why this is safe. While a sensor may have an unfinished
+batch, its other calls wait, so that it never reads a key that is about to change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EntryOf = Callable[[str, dict[str, Any], bytes | None], Awaitable[Entry]]
 
 
 class Batches:
-    """For the loop's thread."""
+    """Stores and carries out the batches of all sensors. For the loop's thread."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ class Batches:
         """A lock for each sensor, held while its batches are carried out."""
 
     def may_have_unfinished(self, ref: str) -> bool:
-        """Return whether a sensor's next call has to wait for `finish_all`."""
+        """Return whether a sensor's next call must wait for `finish_all`."""
         return ref in self._unfinished
 
     def mark_unfinished(self, ref: str) -> None:
-        """Have a sensor's next call wait until its batches are carried out. For any thread."""
+        """Make a sensor's next call wait until its batches are carried out. For any thread."""
         self._unfinished.add(ref)
 
     async def finish_all(self, ref: str, *, patient: bool = True) -> None:
@@ -74,7 +74,7 @@ class Batches:
 
         :param patient: whether to wait for a database that is unreachable.
 
-        Raises DatastoreError, LeaseLost and OutboxError; then the sensor's next call has to try again.
+        Raises DatastoreError, LeaseLost and OutboxError; then the sensor's next call must try again.
         """
         async with self._lock(ref):
             await self._finish_all(ref, patient=patient)
@@ -136,7 +136,8 @@ class Batches:
             await self._finish(ref, batch)
         except (DatastoreError, LeaseLost, OutboxError) as exception:
             LOG.warning(
-                "%s: triggers and cursor are stored, and will be carried out later: %s", batch.sensor, exception
+                "%s: a dispatch_and_set is stored, and will be carried out before the sensor's next call: %s",
+                *(batch.sensor, exception),
             )
             return False
         return True
@@ -169,7 +170,7 @@ class Batches:
 
 
 def _event(entry: Entry) -> dict[str, Any]:
-    """Return an entry in the form in which it is stored. What becomes of it later is no part of it."""
+    """Return the fields of an entry that are stored in a batch, without the fields that are set later."""
     return {name: getattr(entry, name) for name in ENTRY_FIELDS}
 
 

@@ -31,12 +31,12 @@ class CallThreads:
         self._can_start = True
 
     def put(self, call: Call) -> None:
-        """Have a call made as soon as a thread is free."""
+        """Queue a call, which is made as soon as a thread is free."""
         if self._queue.put(call.owner, call) and self._count < MOST_THREADS:
             self._start()
 
     def ensure_one(self) -> None:
-        """Start a thread if there is none, because none could be started before."""
+        """Start a thread if there is none because earlier attempts to start one failed."""
         if not self._count:
             self._start()
 

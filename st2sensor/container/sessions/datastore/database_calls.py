@@ -103,7 +103,7 @@ class DatabaseCalls:
         return await settled
 
     def give_up(self, owner: str | None = None) -> None:
-        """Fail a sensor's held calls now, and hold none until it makes a patient one.
+        """Fail a sensor's held calls now, and hold no more of its calls until it makes one with `patient`.
 
         :param owner: the sensor; None fails the calls of all sensors, for good.
         """

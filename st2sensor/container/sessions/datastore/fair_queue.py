@@ -76,7 +76,7 @@ class FairQueue(Generic[T]):
                 del self._working[owner]
 
     def close(self) -> None:
-        """Have every `get` return None once nothing is left."""
+        """Make every `get` return None once nothing is left."""
         with self._lock:
             self._closed = True
             self._end_if_empty()

@@ -49,7 +49,7 @@ class LeasedCalls:
         return await self._calls.run(ref, checked, writes=writes, patient=patient)
 
     def release(self, ref: str, before: float) -> None:
-        """Fail the calls that a sensor made before a given time (loop's clock), and hold none of its later calls."""
+        """Fail the calls that a sensor made before a given time (loop's clock), and do not let its later calls wait."""
         self._calls.give_up(ref)
         self._calls.release(ref, before)
 

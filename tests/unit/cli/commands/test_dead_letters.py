@@ -69,7 +69,7 @@ def test_a_letter_that_is_still_unknown_stays_unless_forced(config_file: Path) -
     done = run(config_file, "dead-letters", "replay", "1")
     assert done.exit_code == 0, "click's runner takes no return value for an exit code"
     assert done.stdout == "0 published, 1 left\n"
-    assert done.stderr == "1 stays: trigger p.t is not registered\n"
+    assert done.stderr == "dead letter 1 was not published: trigger p.t is not registered\n"
     assert run(config_file, "dead-letters", "replay", "--all", "--force").stdout == "1 published, 0 left\n"
     assert said(run(config_file, "dead-letters", "list")) == "0 dead letters\n"
 

@@ -35,7 +35,7 @@ def test_a_sensor_without_trouble_has_no_rows_about_trouble(show: Callable[..., 
     assert [line.split("  ")[0] for line in shown.splitlines()[1:]] == [
         *("process", "restarts", "last trigger", "may emit")
     ]
-    assert "7, 1.0 MB, 0.5 MB of it shared with no other process, 1.50 s of processor time" in shown
+    assert "7, 1.0 MB, 0.5 MB of it not shared with other processes, 1.50 s of processor time" in shown
     assert "none since the container started" in shown
     assert "p.t, p.u" in shown
 
@@ -87,7 +87,7 @@ def test_each_trouble_has_a_row(show: Callable[..., str]) -> None:
         "1 line of its log was dropped: it logs more than [sensorcontainer] output_rate allows",
         ": p.t: x is not an integer",
         "p/sensors/s.py:1: a mistake",
-        "The previous content is still running.",
+        "The previous version is still running.",
         "p.u: no schema",
         "3 triggers wait",
         ": it is away",

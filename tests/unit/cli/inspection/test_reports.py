@@ -81,12 +81,12 @@ def test_a_missing_field_is_named_with_the_remedy(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"state": 5}, "SensorReport has the state 5"),
-        ({"pid": True}, "SensorReport has the pid True"),
-        ({"pid": 1.5}, "SensorReport has the pid 1.5"),
-        ({"since": "now"}, "SensorReport has the since 'now'"),
-        ({"recent": [1, None]}, "SensorReport has the recent "),
-        ({"trigger_types": "p.t"}, "SensorReport has the trigger_types 'p.t'"),
+        ({"state": 5}, "SensorReport: state has the invalid value 5"),
+        ({"pid": True}, "SensorReport: pid has the invalid value True"),
+        ({"pid": 1.5}, "SensorReport: pid has the invalid value 1.5"),
+        ({"since": "now"}, "SensorReport: since has the invalid value 'now'"),
+        ({"recent": [1, None]}, "SensorReport: recent has the invalid value "),
+        ({"trigger_types": "p.t"}, "SensorReport: trigger_types has the invalid value 'p.t'"),
         ({"last_exit": {"at": 1.0}}, "Notice has no text"),
         ({"last_exit": [1.0, "x"]}, "Notice is .*, not an object"),
         ({"hang": {"what": "poll()", "since": None, "heard": None}}, "Hang has the since None"),

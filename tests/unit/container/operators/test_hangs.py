@@ -109,5 +109,5 @@ def test_the_log_has_each_hang_once_and_its_end(caplog: pytest.LogCaptureFixture
     sensors.hangs.look()
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert told[0].startswith("p.S hangs: it has been in set_value() for 11 s; its last sign of life was")
+    assert told[0].startswith("p.S hangs: it has been in set_value() for 11 s; it last sent a message")
     assert told[1] == "p.S no longer hangs in set_value()"
