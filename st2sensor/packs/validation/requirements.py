@@ -135,7 +135,7 @@ class _Installed:
         self.where = f"the virtualenv {home}" if libraries else "this Python, used because there is no virtualenv,"
 
     def has(self, requirement: Requirement) -> bool:
-        """Tell whether a requirement is met, or is not for this Python."""
+        """Return whether a requirement is met, or does not apply to this Python."""
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
             return True
         wanted = {"name": requirement.name}
