@@ -1,4 +1,4 @@
-"""The rule of trouble: what is wrong with a sensor, for `list`, `show`, `top`, the status page and `/ready` alike.
+"""Decides what is wrong with a sensor, for `list`, `show`, `top`, the status page and `/ready` alike.
 
 Each rule is a pure function of a report. To count something else as trouble, add the field to SensorReport, a rule to
 RULES, and the words of a summary to SUMMARIES.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from st2sensor.reports import DOWN, REFUSED, TURN, WAITING, SensorReport, Trouble
 
 ERROR, WARNING = "error", "warning"
-"""Levels. A sensor with an error does not do its work; with a warning, something of it was lost or is late."""
+"""Levels. Error: the sensor does not do its work. Warning: some of its events or log lines were lost or are late."""
 
 MOST_NAMED = 3
 """Maximum number of sensors, or of trigger types, that one text names."""
@@ -166,7 +166,7 @@ def _limited(report: SensorReport) -> Trouble | None:
 
 
 def _logged_error(report: SensorReport) -> Trouble | None:
-    """Return an error of the current run. Errors of earlier runs are told by the failures, while they count."""
+    """Return an error of the current run. The failures report the errors of earlier runs, while these count."""
     error = report.last_error
     if report.state != "running" or report.failing or error is None or error.at < (report.since or 0.0):
         return None

@@ -23,7 +23,7 @@ class Entry:
     :param trigger_type: the reference of the trigger's type.
     :param created: the time of dispatch, in seconds since the epoch.
     :param body: the trigger instance as JSON.
-    :param tagged: whether the payload holds more than JSON.
+    :param tagged: whether the payload contains types that JSON lacks.
     :param reason: why it must not be published; None if it may be.
     :param fence: the fence of the lease under which it was dispatched; None where sensors are not shared.
     :param is_unrouted: whether it has a reason only because no queue has taken it.

@@ -21,7 +21,7 @@ RELEASED_AT_ONCE = 500
 """Maximum number of held rows that one commit releases."""
 
 RELEASE_INTERVAL = 0.05
-"""Minimum number of seconds between two releases of a bucket, so that a fast one shares commits."""
+"""Minimum number of seconds between two releases of a bucket, so that the releases of a fast bucket share commits."""
 
 KEPT = 20_000
 """Number of message_ids that are remembered in memory. The file knows all of them."""
@@ -130,7 +130,7 @@ class Gate:
         return rows
 
     def free(self, sensor: str | None, trigger: str | None) -> int:
-        """Let the held rows of a sensor or a trigger type leave at once. Return their number.
+        """Release the held rows of a sensor or a trigger type at once. Return their number.
 
         :param sensor: None for all sensors; `trigger`: None for all types.
         """
@@ -202,7 +202,7 @@ class Gate:
             return Bucket(1.0 if fence is not None else rate.burst, now, fence)
         if not is_known and known.fence != fence:
             return Bucket(min(1.0, known.tokens + max(0.0, now - known.at) * rate.rate), now, fence)
-        # A clock that was set back fills nothing; one that was set forward fills the bucket at the most.
+        # A clock that was set back adds no tokens; a clock that was set forward at most fills the bucket.
         return known._replace(tokens=min(rate.burst, known.tokens + max(0.0, now - known.at) * rate.rate), at=now)
 
     def _count(self, entry: Entry, **more: int) -> None:

@@ -45,7 +45,7 @@ class Submitted:
 
     @property
     def is_dead(self) -> bool:
-        """Whether all entries are dead letters, which need no room."""
+        """Whether all entries are dead letters, which need no space in the outbox."""
         return all(entry.reason is not None for entry in self.entries)
 
     def is_wanted(self) -> bool:
@@ -71,7 +71,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expect:
-    """New entries of a sensor must wait for those that it left in another outbox. `over`: those have arrived."""
+    """New entries of a sensor must wait for the entries that it left in another outbox. `over`: these have arrived."""
 
     sensor: str
     over: bool = False
@@ -105,4 +105,4 @@ class Free:
 
 
 Item = Submitted | threading.Event | Signal | Stop | Expect | Restrict | Limit | Free
-"""An event is set once every earlier item is committed, except for entries that wait for room."""
+"""An event is set once every earlier item is committed, except for entries that wait for space."""

@@ -43,7 +43,7 @@ def at_once(then: Callable[[], None]) -> None:
 
 
 class Outbox:
-    """Holds up to `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for room.
+    """Holds up to `options.max_size` entries and `options.max_bytes` bytes. Further entries wait for space.
 
     :param path: the database file.
     :param buried: called with new dead letters.
@@ -142,9 +142,9 @@ class Outbox:
         self._writer.incoming.put(Submitted((entry,), done, still))
 
     def submit_together(self, entries: Sequence[Entry], done: OnDone, still: StillWanted | None = None) -> None:
-        """Submit entries of one sensor that are committed together: all are on disk or none, whatever happens.
+        """Submit entries of one sensor that are committed together: no matter what happens, all are on disk or none.
 
-        :param entries: at least one. Those with a reason become dead letters in the same commit.
+        :param entries: at least one. Entries with a reason become dead letters in the same commit.
         :param done: as for `submit`, called once for all.
         :param still: as for `submit`, called with each entry; if one may not be accepted, none is.
         """
@@ -250,8 +250,8 @@ class Outbox:
         return committed.wait(timeout)
 
     def give_up_waiting(self) -> None:
-        """Refuse entries instead of making them wait for room or for the disk: dispatch() raises, so that a waiting
-        sensor can stop."""
+        """Refuse entries instead of making them wait for space or for the disk: dispatch() raises an error, so that a
+        waiting sensor can stop."""
         self._writer.closing.set()
         self._writer.incoming.put(Signal.GIVE_UP)
 

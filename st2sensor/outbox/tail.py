@@ -35,7 +35,7 @@ class Row:
 
 
 class Tail:
-    """Every row that may leave and has a greater id than `begins_after` is here.
+    """Holds every row that may leave and has a greater id than `begins_after`.
 
     :ivar begins_after: the greatest id of a row that is on disk alone.
     """
@@ -69,7 +69,7 @@ class Tail:
             self._forget_first()
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """Return rows with a greater id, as many as a window holds."""
+        """Return rows with greater ids, as many as fit into a window."""
         start = bisect_right(self._rows, identifier, key=lambda row: row.id)
         return window(islice(self._rows, start, start + limit))
 

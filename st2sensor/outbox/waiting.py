@@ -1,4 +1,4 @@
-"""Submitted entries that are not on disk yet. They wait for their commit, for room, for the disk, or for entries that
+"""Submitted entries that are not on disk yet. They wait for their commit, for space, for the disk, or for entries that
 must go first. For the writer's thread.
 """
 
@@ -36,7 +36,7 @@ class Room:
     commit: int
 
     def fits(self, entries: int, size: int, *, is_first: bool) -> bool:
-        """Return whether more entries fit. What is submitted together always fits if nothing is waiting.
+        """Return whether more entries fit. Entries that are submitted together always fit if nothing is waiting.
 
         :param is_first: whether all these entries are submitted together.
         """
@@ -46,8 +46,8 @@ class Room:
 
 
 def room_of(backlog: Backlog, options: Options, commit: int = 0) -> Room:
-    """Return the current room. Rows held back count as no more than HELD_SHARE of the limit; so do those that an
-    operator's limits hold, together with them."""
+    """Return the current room. Rows held back, and rows that an operator's limits hold, together count as no more than
+    HELD_SHARE of the limit."""
     held, held_size = backlog.held + backlog.limited, backlog.held_size + backlog.limited_size
     return Room(
         depth=backlog.depth + backlog.limited - max(0, held - int(HELD_SHARE * options.max_size)),
@@ -64,9 +64,9 @@ class Waiting:
     def __init__(self) -> None:
         self.held: deque[Submitted] = deque()
         self.dead: deque[Submitted] = deque()
-        """Dead letters, which need no room."""
+        """Dead letters, which need no space in the outbox."""
         self.is_full = False
-        """Whether entries that `take` has left are waiting for room."""
+        """Whether entries that `take` has left are waiting for space."""
         self.has_more = False
         """Whether entries that `take` has left are waiting only for the next commit."""
         self._parked: dict[str | Lane, list[Submitted]] = {}
@@ -90,22 +90,22 @@ class Waiting:
         self.dead.extendleft(item for item in reversed(batch) if item.is_dead)
 
     def expect(self, sensor: str) -> None:
-        """Make a sensor's new entries wait for those that it left elsewhere."""
+        """Make a sensor's new entries wait for the entries that it left in another outbox."""
         self._expected.add(sensor)
 
     def arrived(self, sensor: str) -> None:
-        """Release the entries that waited for a sensor's old ones."""
+        """Release the entries that waited for a sensor's old entries."""
         self._expected.discard(sensor)
         for item in self._parked.pop(sensor, ()):
             self.add(item)
 
     def restrict(self, lanes: frozenset[Lane]) -> None:
-        """Make the entries of these lanes wait from now on, and release those of all other lanes."""
+        """Make the entries of these lanes wait from now on, and release the entries of all other lanes."""
         self._refused = lanes
         self._restrict()
 
     def limit(self, lanes: frozenset[Lane]) -> None:
-        """Do the same for lanes of which an operator's limits hold too many rows."""
+        """Like `restrict`, for lanes of which an operator's limits hold too many rows."""
         if lanes != self._limited:
             self._limited = lanes
             self._restrict()
@@ -164,7 +164,7 @@ class Waiting:
             waiting.extend(kept)
 
     def sensors(self) -> list[str]:
-        """Return the sensors that are waiting for room."""
+        """Return the sensors that are waiting for space."""
         return sorted({item.sensor for item in self.held})
 
     def _waits_for(self, item: Submitted) -> str | Lane | None:

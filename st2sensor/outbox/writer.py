@@ -24,7 +24,7 @@ from st2sensor.settings import Outbox as Options
 LOG = logging.getLogger("st2sensor.outbox")
 
 ROOM_AGAIN = 0.9
-"""Share of the limit below which an outbox that was full counts as having room again."""
+"""Share of the limit below which an outbox that was full accepts entries again."""
 
 BATCH_DELAY = 0.0003
 """Seconds that a commit waits for more entries if the last commit had several, but fewer than CROWD."""
@@ -130,14 +130,14 @@ class Writer:
     def _receive(self) -> bool:
         """Sort the items that arrive next. Return whether more may come.
 
-        They may be large: only those that wait for a commit are kept.
+        Items may be large: only those that wait for a commit are kept.
         """
         items = self._next_items()
         self._sort(items)
         return Signal.CLOSE not in items
 
     def _next_items(self) -> list[Item]:
-        """Wait for entries, for room, or until something is due, and return all items in the queue."""
+        """Wait for entries, for space, or until something is due, and return all items in the queue."""
         due = self._due()
         items: list[Item] = []
         try:

@@ -1,1 +1,1 @@
-"""What is on disk: packs, their metadata and code, and how it gets into storage."""
+"""Reads packs from disk, with their metadata and code, and registers them in storage."""

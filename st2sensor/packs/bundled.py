@@ -10,14 +10,14 @@ import yaml
 from st2sensor.models import CORE_PACK, Pack, Registration, SensorType, TriggerType
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads our own file, which needs no line numbers, in a tenth of the time, where PyYAML was built with libyaml."""
+"""Reads our own file. It needs no line numbers, so libyaml, where PyYAML has it, takes a tenth of the time."""
 
 BUNDLED = Pack(ref=CORE_PACK, path=Path(__file__).parent.parent / "core_pack")
 """The pack with the sensors for these types. StackStorm has a pack of the same name, without sensors."""
 
 
 def is_bundled(sensor: SensorType | Registration) -> bool:
-    """Tell whether a sensor is bundled, so that it runs with the container's own interpreter and libraries."""
+    """Return whether a sensor is bundled, and so runs with the container's own interpreter and libraries."""
     return sensor.pack == CORE_PACK and (BUNDLED.path / (sensor.metadata_file or CORE_PACK)).is_file()
 
 

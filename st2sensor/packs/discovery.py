@@ -15,8 +15,8 @@ from st2sensor.packs.yaml_files import METADATA
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:
     """Return the packs in some folders, and an error for each folder that is not a valid pack.
 
-    A pack in an earlier folder hides packs of the same reference in later ones. So does a pack with a broken pack.yaml,
-    because a mistake in it must not start another pack's sensors.
+    A pack in an earlier folder hides packs of the same reference in later folders, even if its pack.yaml is broken: a
+    mistake must not start another pack's sensors.
     """
     found: dict[str, Pack] = {}
     broken: set[str] = set()

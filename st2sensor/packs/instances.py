@@ -30,7 +30,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 CONFIG, TRIGGERS = "config", "triggers"
 
 OWN = ENABLED | {CONFIG, TRIGGERS}
-"""Keys of an instance that overrides do not have there."""
+"""Keys of an instance that overrides do not have."""
 
 SCHEMA = "instances.json"
 
@@ -61,7 +61,7 @@ class PackInstances:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the instances are not known, because the file cannot be read as a whole."""
+        """Whether the instances are unknown, because the file cannot be read."""
         return any(problem.of_class is None for problem in self.problems)
 
     def errors(self, of_class: str, name: str) -> list[ContentError]:

@@ -133,7 +133,7 @@ class PackOverrides:
                 yield self.file.error(f"{problem}; {_remedy(ref, sorted(sensor.trigger_types))}")
 
     def disables(self, rule: str) -> bool:
-        """Tell whether a rule of the pack, given by its name, is disabled."""
+        """Return whether a rule of the pack, given by its name, is disabled."""
         return self.rules.of(rule).get("enabled") is False
 
 
@@ -155,7 +155,7 @@ def load(folder: Path, pack: str) -> PackOverrides:
 
 
 def every_problem(folder: Path, pack: str) -> list[ContentError]:
-    """Return everything that is wrong with the overrides for a pack. Raises ContentError for an unreadable file."""
+    """Return all mistakes in the overrides for a pack. Raises ContentError for an unreadable file."""
     found: list[ContentError] = []
     for path in (folder / f"{name}.yaml" for name in (GLOBAL, pack)):
         if path.exists():
@@ -170,7 +170,7 @@ def _check_limits(file: File) -> None:
 
 
 def _limit_problems(file: File) -> list[ContentError]:
-    """Return what the schema does not find in the limits of a file."""
+    """Return the mistakes in the limits of a file that the schema does not find."""
     data = _mapping(file.data)
     own, older = _mapping(data.get(OWN)), (_mapping(_mapping(data.get(part)).get(SENSORS)) for part in OLDER)
     places = [([OWN, DEFAULTS], own.get(DEFAULTS))]

@@ -1,6 +1,6 @@
 """Finds values that a file may hold but no database can store, with their place in the file.
 
-The embedded database accepts more than MongoDB does, but the content of packs has to fit both.
+The embedded database accepts more than MongoDB does, but the content of packs must fit both.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class NotCiphertext(ValueError):
 
 
 class OtherKey(ValueError):
-    """A value was encrypted under another key, or was changed afterwards. The two cannot be told apart."""
+    """A value was encrypted under another key, or was changed afterwards. These two cases cannot be distinguished."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The methods of a sensor that are called, and the messages about methods whose call cannot work.
+"""The methods of a sensor that the container calls, and the messages about methods whose call cannot work.
 
 Standard library only, CPython 3.9: this module is part of the wrapper.
 """
@@ -36,7 +36,7 @@ def asynchronous(class_name: str, method: str) -> str:
     elif method == "poll":
         remedy = "have it call asyncio.run() with the coroutine that does the work of one poll"
     return (
-        f"{method}() of {class_name} is an async def: a call of it runs none of its code; write {_header(method)}, and "
+        f"{method}() of {class_name} is an async def: calling it runs none of its code; write {_header(method)}, and "
         f"{remedy}"
     )
 
@@ -44,7 +44,7 @@ def asynchronous(class_name: str, method: str) -> str:
 def generating(class_name: str, method: str) -> str:
     """Return the message about a method that is a generator: a call would not run its code."""
     return (
-        f"{method}() of {class_name} contains yield: a call of it runs none of its code; remove yield, and use "
+        f"{method}() of {class_name} contains yield: calling it runs none of its code; remove yield, and use "
         "self.sensor_service.dispatch() to emit triggers"
     )
 
@@ -52,7 +52,7 @@ def generating(class_name: str, method: str) -> str:
 def refusal(method: str, signature: inspect.Signature) -> Optional[str]:
     """Return the error of calling a method that has a signature, or None if a call works.
 
-    A trigger is passed by name, by position, or not at all, as the method can take it.
+    A trigger is passed by name, by position, or not at all, depending on the method's parameters.
 
     :param signature: of the function, with self.
     """

@@ -14,7 +14,8 @@ NULL = b"null"
 
 
 def body_of(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
-    """Return a payload's JSON, whether it is tagged because it holds more than JSON, and why it is withheld, if it is.
+    """Return a payload's JSON, whether it is tagged because it contains types that JSON lacks, and why it is withheld,
+    if it is.
 
     A withheld payload is null. Raises TypeError for a payload that JSON cannot represent.
     """
@@ -29,7 +30,7 @@ def body_of(payload: Any) -> Tuple[bytes, bool, Optional[str]]:
 
 
 def _plain(payload: Any) -> Optional[bytes]:
-    """Return a payload as JSON, or None when it holds more than JSON."""
+    """Return a payload as JSON, or None when it contains types that JSON lacks."""
     try:
         return body(payload)
     except NotJson:

@@ -1,4 +1,4 @@
-"""Where a target is in the history, in a file that survives crashes."""
+"""The position of a target in the history, in a file that survives crashes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from st2sensor.system import private_file
 LOG = logging.getLogger("st2sensor.push")
 
 SAVE_INTERVAL = 0.2
-"""Seconds between two writes of the file while events are being taken. After a crash, these come twice."""
+"""Seconds between two writes of the file while the target accepts events. After a crash, the events of this time come
+twice."""
 
 CURSOR = re.compile(r"\w+\.\d+", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""Sends the events of the history to one target: in order for each sensor, until it has taken them."""
+"""Sends the events of the history to one target: in order for each sensor, until the target has accepted them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LANES = 8
 """Maximum number of requests at the same time to a target; each is for another sensor."""
 
 LOOK_INTERVAL = 0.2
-"""Seconds between two looks at the history when there is nothing to send."""
+"""Seconds between two checks of the history when there is nothing to send."""
 
 FIRST_RETRY = 0.5
 """Seconds after the first failure; they double."""
@@ -37,7 +37,7 @@ HISTORY_RETRY = 1.0
 """Seconds until a history that cannot be read is tried again."""
 
 WORTH_TELLING = 3
-"""Number of failures in a row from which a target is in trouble. A refusal is at once."""
+"""Number of failures in a row from which a target is in trouble. After a refusal, it is in trouble at once."""
 
 Send = Callable[[Target, Recorded], Awaitable[Answer]]
 
@@ -68,7 +68,8 @@ class Pusher:
         self._clock = clock
         self._filters = Filters(sensor=target.sensor, triggers=target.triggers, states=CONSUMED)
         self._taken: set[int] = set()
-        """Events after the cursor that the target has taken: those of other sensors than the one that fails."""
+        """Events after the cursor that the target has accepted, because they are of other sensors than the one that
+        fails."""
         self._end = ""
         """The cursor after the newest event."""
         self._since: float | None = None
@@ -142,7 +143,7 @@ class Pusher:
         )
 
     async def _round(self, page: Page) -> Answer | None:
-        """Send each sensor's events in order, those of several sensors at once. Return a failure, or None."""
+        """Send each sensor's events in order, and events of several sensors at once. Return a failure, or None."""
         todo = [event for event in page.events if event.seq not in self._taken]
         self._since = todo[0].settled if todo else None
         failed: list[Answer] = []

@@ -35,10 +35,10 @@ SUCCESS, REDIRECT, REFUSAL, FAILURE = 200, 300, 400, 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a request.
+    """The result of a request.
 
     :param problem: why the event was not taken; empty if it was.
-    :param is_refusal: whether the receiver will probably never take it.
+    :param is_refusal: whether the receiver will probably never accept it.
     :param is_silence: whether there was no answer at all.
     :param retry_after: seconds that the receiver asks for; 0 if it asks for none.
     """

@@ -19,10 +19,10 @@ from st2sensor.reports import PushReport
 from st2sensor.settings import Push
 
 STOP_TIMEOUT = 2.0
-"""Seconds that `close` waits for requests in progress to be given up, and for the cursors to be saved."""
+"""Seconds that `close` waits until requests in progress are given up, and the cursors are saved."""
 
 LOOK_INTERVAL = 1.0
-"""Seconds between two looks at the end of the history, which tell how far targets are behind."""
+"""Seconds between two checks of the end of the history, from which the lag of targets follows."""
 
 
 class PushThread:

@@ -33,8 +33,8 @@ class SharingReport:
     :param nodes: number of nodes by state.
     :param drained: whether this node is drained.
     :param sensors: number of sensors that should run on some node.
-    :param held: number of those that this node holds.
-    :param unheld: number of those that no node holds.
+    :param held: number of these that this node holds.
+    :param unheld: number of these that no node holds.
     :param lease_left: seconds until this node's sensors stop, unless it renews its leases.
     :param takeovers: number of leases taken over from dead containers.
     :param moves: number of leases handed over.
@@ -63,8 +63,8 @@ class PushReport:
     :param failures: number of rounds that it has not taken completely.
     :param gaps: number of times that the history was cut before it took all events.
     :param missed: maximum number of events that it lacks for this reason.
-    :param problem: what is wrong with it; empty if nothing is.
-    :param failing_since: when it failed first since its last success; None if it does not fail.
+    :param problem: its current problem; empty if there is none.
+    :param failing_since: time of its first failure since its last success; None if it does not fail.
     """
 
     name: str

@@ -43,7 +43,7 @@ class Poll:
 
     :param at: when it began.
     :param seconds: its duration, or its duration so far if it is running.
-    :param failed: whether it has ended with an error. One that finds nothing has not failed.
+    :param failed: whether it has ended with an error. A poll that finds nothing has not failed.
     """
 
     at: float

@@ -1,1 +1,1 @@
-"""JSON Schema: what fits a schema, and why something does not."""
+"""JSON Schema: checks whether a value fits a schema, and says why it does not."""

@@ -1,6 +1,7 @@
 """Applies JSON Schema as StackStorm uses it: draft 4, with `required: true` inside a property as in draft 3.
 
-Two more rules follow StackStorm: a property that is not required may be null, and one with a default is never missing.
+Two more rules follow StackStorm: a property that is not required may be null, and a property with a default is never
+missing.
 """
 
 from __future__ import annotations
@@ -69,21 +70,21 @@ class Compiled:
         return f"{place}: {message}" if place else message
 
     def first_violation(self, instance: Any) -> tuple[list[str | int], str] | None:
-        """Return what `violation` returns, with the path separate from the message."""
+        """Like `violation`, but with the path separate from the message."""
         found = self._first_error(instance)
         if isinstance(found, str):
             return [], found
         return None if found is None else (list(found.absolute_path), str(found.message))
 
     def objection(self, instance: Any) -> str | None:
-        """Return what `violation` returns, but without quoting the instance."""
+        """Like `violation`, but without quoting the instance."""
         found = self._first_error(instance)
         if found is None:
             return None
         return objection.bounded(found) if isinstance(found, str) else objection.text(found)
 
     def _first_error(self, instance: Any) -> jsonschema.ValidationError | str | None:
-        """Return the most relevant error, or what is wrong with the schema. Raises MemoryError."""
+        """Return the most relevant error, or the problem with the schema. Raises MemoryError."""
         if self._judge is None:
             return f"the schema itself is wrong: {self._broken}"
         if self._fast is not None and _passes(self._fast, instance):
@@ -117,7 +118,7 @@ def violations(schema: Schema, instance: Any) -> list[Violation]:
 
 
 def check(schema: Schema) -> str | None:
-    """Return what is wrong with a schema, or None."""
+    """Return the problem with a schema, or None."""
     try:
         problems = list(META.iter_errors(draft4(schema)))
         if problems:

@@ -1,1 +1,1 @@
-"""Secrets from elsewhere: files, the environment, Vault and programs, as `{{ secret(...) }}` names them."""
+"""Secrets in files, the environment, Vault and programs, which configurations name with `{{ secret(...) }}`."""

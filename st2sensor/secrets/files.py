@@ -53,7 +53,7 @@ class Files:
 
 
 class _Data:
-    """What a file holds, and its mode."""
+    """The content of a file, and its mode."""
 
     def __init__(self, data: bytes, mode: int) -> None:
         self.bytes = data

@@ -1,4 +1,4 @@
-"""One HTTP request with a deadline for all of it, whatever the server does. Redirects are not followed."""
+"""One HTTP request with a deadline for all of it, no matter what the server does. Redirects are not followed."""
 
 from __future__ import annotations
 

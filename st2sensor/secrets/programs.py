@@ -23,7 +23,7 @@ SLACK = 2.0
 class Programs:
     """Runs allowed programs, as the container's user, and without the variables that belong to the container.
 
-    :param environment: variables that are handed on, except for private ones.
+    :param environment: variables that programs get, except for private ones.
     :param private: further patterns for names that are withheld.
     :param allowed: absolute paths.
     :param timeout: seconds that a program may take.

@@ -14,7 +14,7 @@ from st2sensor.secrets.call import Call
 LOG = logging.getLogger("st2sensor.secrets")
 
 FAILURE_KEPT = 1.0
-"""Seconds for which Vault is not asked again after it could not be reached, so that starts do not queue for it."""
+"""Seconds for which Vault is not called again after it could not be reached, so that starts do not queue for it."""
 
 
 class Reader(Protocol):

@@ -91,7 +91,7 @@ class Vault:
         return f"Vault at {self._settings.vault_url}"
 
     def _token(self, stale: str | None = None) -> tuple[str, bool]:
-        """Return a token, and whether it was given by a login in this moment.
+        """Return a token, and whether a login has just returned it.
 
         :param stale: a token that Vault has refused.
         """

@@ -51,7 +51,7 @@ class Container:
     :param setup_timeout: seconds that setup() may take; None for no limit.
     :param poll_timeout: seconds that poll() may take; None for no limit.
     :param trigger_timeout: seconds that a call such as add_trigger() may take; None for no limit.
-    :param stop_timeout: seconds that all stopping sensors have together before they are killed.
+    :param stop_timeout: seconds after which sensors that are still stopping are killed; one deadline for all of them.
     :param restarts: when a failed sensor starts again.
     :param changes_at_once: maximum number of sensors that are started or restarted at the same time.
     :param output_rate: maximum number of lines per second from one sensor that go to the log; 0 for no limit.
@@ -59,7 +59,7 @@ class Container:
     :param eventlet: `auto`, `always` or `never`: which sensors start with eventlet's monkey patches.
     :param sensor_ref: the only sensor to run; None for all.
     :param single_sensor_mode: whether `sensor_ref` is required.
-    :param node_name: this node's name among those that divide the sensors among themselves.
+    :param node_name: this node's name among the nodes that divide the sensors among themselves.
     :param partition_provider: how these nodes divide the sensors: `name`, and the options of that provider.
     :param sharing: how nodes share the sensors by leases; None if they do not.
     :param control_group: group that may use the control socket, if such a group exists.

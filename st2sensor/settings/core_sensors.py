@@ -31,8 +31,8 @@ class Timers:
     """`[timers]`, without `enable`: settings of core.TimerSensor.
 
     :param local_timezone: time zone of timers that name none; None for this host's.
-    :param missed: what to do about missed times later: fire for none of them (`skip`), once for all of them (`once`),
-        or for each of them (`all`).
+    :param missed: how missed times are made up for: not at all (`skip`), with one event for all of them (`once`), or
+        with one event for each (`all`).
     :param max_missed: maximum number of missed times that fire for one timer.
     """
 

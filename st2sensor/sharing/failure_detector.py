@@ -16,7 +16,7 @@ class FailureDetector:
         """Members by id, each with the time at which its counter reached its current value, or at which it died."""
 
     def observe(self, members: Iterable[Member], now: float) -> None:
-        """Take note of all members.
+        """Note the counters of all members.
 
         :param now: a time after they were read.
         """

@@ -41,9 +41,7 @@ class Identity:
             self._path.touch()
             self._path.write_text(json.dumps({"ids": list(members), "place": self._place()}))
         except OSError as exception:
-            LOG.warning(
-                "%s; after a crash, the next container has to wait until this one's lease has run out", exception
-            )
+            LOG.warning("%s; after a crash, the next container must wait until this one's lease has run out", exception)
 
     def _place(self) -> list[object]:
         status = self._path.stat()

@@ -1,4 +1,4 @@
-"""The members and leases as one container has last read them. Pure: callers pass the data that they have read."""
+"""The members and leases, as one container last read them. Pure: callers pass the data that they have read."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ NOTICE = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A member's intentions, which it writes when it renews.
+    """A member's intentions, which it stores when it renews.
 
     :param handing: whether it is about to hand sensors over.
     :param leaving: whether it is about to hand over all of them.

@@ -21,8 +21,8 @@ TOLERANCE = 0.05
 """Share of a lease by which the clocks may disagree between two renewals.
 
 This is more than the steps of a healthy NTP daemon: ntpd steps from 0.128 s on, and the share of the shortest lease is
-0.15 s. Slewing moves both clocks alike. It is a third of SILENCE - TERM, the margin before another member takes over.
-The tolerance uses up none of that margin, because the faster clock counts.
+0.15 s. Slewing moves both clocks alike. The tolerance is a third of SILENCE - TERM, the margin before another member
+takes over, but it uses up none of that margin, because the faster clock counts.
 """
 
 FAST = 0.05

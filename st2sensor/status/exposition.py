@@ -95,7 +95,7 @@ PUSH_COUNTERS: dict[str, tuple[str, Callable[[PushReport], float]]] = {
         lambda report: report.gaps,
     ),
     "st2sensor_push_missed": (
-        "Most events that a push target lacks because the history was cut.",
+        "Maximum number of events that a push target lacks because the history was cut.",
         lambda report: report.missed,
     ),
 }

@@ -1,4 +1,4 @@
-"""The feed of the status page: sends what has changed once a second, in messages of bounded size."""
+"""The feed of the status page: sends changes once a second, in messages of bounded size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVAL = 1.0
 """Seconds between two messages."""
 
 MESSAGE_LIMIT = 16_384
-"""Maximum number of bytes of a message after the first. What does not fit waits for the next message."""
+"""Maximum number of bytes of a message after the first. Changes that do not fit wait for the next message."""
 
 EVENTS_LIMIT = 4096
 """Maximum number of bytes of the events in a message. Failures come first, and then the newest events."""
@@ -32,7 +32,7 @@ PAGES_LIMIT = 50
 """Maximum number of pages that may be open at the same time."""
 
 BACKLOG = 30
-"""Maximum number of messages waiting for a slow page. A page that exceeds it is closed."""
+"""Maximum number of messages waiting for a slow page. The connection of a page that exceeds it is closed."""
 
 
 class Page:
@@ -42,7 +42,7 @@ class Page:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def put(self, message: bytes) -> bool:
-        """Add a message. Returns whether there was room."""
+        """Add a message. Returns whether it fitted."""
         if self._messages.qsize() >= BACKLOG:
             return False
         self._messages.put_nowait(message)
@@ -61,7 +61,7 @@ class Page:
 
 
 class Feed:
-    """Sends messages to pages while any are open, and keeps the past for pages to come. For the loop's thread."""
+    """Sends messages to open pages, and keeps the past for future pages. For the loop's thread."""
 
     def __init__(self, reporter: Reporter, events: Broadcast) -> None:
         self._reporter = reporter

@@ -1,4 +1,4 @@
-"""The newest events of a container, so that a page shows what happened before it was opened."""
+"""The newest events of a container, so that a page shows the events before it was opened."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def difference(before: Mapping[str, Any], now: Row) -> Row:
 
 
 class Differences:
-    """The rows that pages have, and what they still lack. For the loop's thread."""
+    """The rows that pages have, and the changes that they still lack. For the loop's thread."""
 
     def __init__(self) -> None:
         self._sent: dict[str, Row] = {}

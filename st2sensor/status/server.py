@@ -34,7 +34,7 @@ LISTEN_RETRY = 5.0
 """Seconds between attempts to listen on an address that is in use."""
 
 WRITE_TIMEOUT = 10.0
-"""Seconds that a page has to read a message."""
+"""Seconds within which a page must read a message."""
 
 COOKIE = "st2sensor"
 """Name of the cookie that holds the token."""
@@ -102,7 +102,7 @@ class Server:
         self._consumers.add_to(application.router)
         for path in FILES:
             application.router.add_get(path, self._file)
-        # A malformed request is its sender's fault, and not worth a traceback in the log.
+        # The sender causes a malformed request, so no traceback is logged.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_TIMEOUT, lingering_time=1.0
@@ -220,7 +220,7 @@ class Server:
         """Answer with the newest dead letters, of all sensors or of one, without their payloads."""
         sensor = request.query.get("sensor") or None
         try:
-            # One more than fits, to know whether there are others.
+            # One letter more than fits, to know whether there are others.
             found = await self._blocking(lambda: self._letters.newest(LETTERS_LIMIT + 1, sensor))
         except OutboxError as exception:
             raise web.HTTPServiceUnavailable(text=f"{exception}\n") from None

@@ -33,7 +33,7 @@ class Storage(Protocol):
         """Return an entity, or None if it does not exist."""
 
     def put(self, entity: Entity) -> None:
-        """Insert or change an entity. Unknown fields and a trigger's ref_count stay as they are."""
+        """Insert or change an entity. Unknown fields and a trigger's ref_count do not change."""
 
     def put_all(self, entities: Sequence[Entity]) -> None:
         """Insert or change entities as `put` does, many in one step. After an error, any of them may be stored."""
@@ -75,7 +75,7 @@ class Storage(Protocol):
     ) -> Change | None:
         """Replace an entry if its value is `expected`. If `expected` is None, insert an entry that does not exist yet.
 
-        Returns None, and does nothing, if the current value is another one.
+        Returns None, and does nothing, if the current value differs.
 
         :param secret: whether the expected value is encrypted.
         """
@@ -114,7 +114,7 @@ class Storage(Protocol):
 
 
 class RulesEngineRecords(Protocol):
-    """Reads what StackStorm's rules engine keeps. For one thread.
+    """Reads the records of StackStorm's rules engine. For one thread.
 
     Documents that cannot be read are skipped, with a warning each. Every method raises StorageUnavailable if the
     database cannot be reached in a few seconds, and StorageError if the database refuses the operation.
@@ -202,7 +202,7 @@ class Leases(Protocol):
         holds."""
 
     def release(self, fences: Mapping[str, int], member: str) -> None:
-        """Release those of a member's leases that it still holds under the given fences."""
+        """Release the leases that a member still holds under the given fences."""
 
     def drained(self) -> frozenset[str]:
         """Return the names of drained nodes."""

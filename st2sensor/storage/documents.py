@@ -11,12 +11,13 @@ from st2sensor.storage.entities import document_of, entity_of
 from st2sensor.storage.fields import Document
 
 STACKSTORM_RULES = "rule_d_b"
-"""StackStorm's own rules, each with the reference of the trigger it asks for. They are only counted, never changed."""
+"""StackStorm's own rules, each with the reference of the trigger that it requests. They are only counted, never
+changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Where a kind of entity is kept.
+    """The collection of a kind of entity.
 
     :param indexed: fields with an index of their own, besides the fields that StackStorm indexes in every collection.
     :param ours: whether StackStorm does not know the collection.

@@ -1,4 +1,4 @@
-"""The sensors as they run: registered classes, each of which its instances replace, if it has any."""
+"""The sensors as they run: registered classes, or the instances of a class in its place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def find(storage: Storage, ref: str) -> SensorType | None:
 def expanded(
     classes: Iterable[SensorType], registrations: Iterable[Registration], instances: Iterable[Instance]
 ) -> Sensors:
-    """Return what runs of some registered classes. A class with instances runs only if they include the default."""
+    """Return the sensors that run of some registered classes. A class with instances runs only if they include the
+    default."""
     sensors = {item.ref: item for item in classes}
     registered = {item.ref: item for item in registrations}
     found = {item.runs_as: item for item in instances if item.of_class in sensors}
@@ -60,7 +61,7 @@ def expanded(
 
 
 def _registration(item: Instance, ref: str, of_class: SensorType, record: Registration | None) -> Registration:
-    """Return the registration of an instance. The content of its class is also its own."""
+    """Return the registration of an instance, which shares the content of its class."""
     digests = (None if record is None else record.digest, item.digest)
     return Registration(
         pack=item.pack,

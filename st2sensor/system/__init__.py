@@ -1,1 +1,1 @@
-"""What this host's kernel and Python do for us: threads, files, connections, environments."""
+"""Access to this host's kernel and Python: threads, files, connections, environments."""

@@ -66,7 +66,7 @@ class ConnectionLimits:
 
     :param where: the name of the port or socket, for the log.
     :param limit: maximum number of connections at the same time.
-    :param patience: seconds that each has for its first request.
+    :param patience: seconds within which each must send its first request.
     """
 
     def __init__(

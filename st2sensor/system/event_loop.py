@@ -9,7 +9,7 @@ from typing import Any
 
 
 def call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    """Have the loop's thread call a function soon. Safe in any thread; does nothing once the loop is closed."""
+    """Make the loop's thread call a function soon. Safe in any thread; does nothing once the loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
 

@@ -1,4 +1,5 @@
-"""An HTTP port with a limited number of connections. No client can hold one by not sending or not reading."""
+"""An HTTP port with a limited number of connections. A client that does not send or does not read cannot keep its
+connection."""
 
 from __future__ import annotations
 

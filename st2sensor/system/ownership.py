@@ -30,7 +30,7 @@ def hand_over(path: Path) -> None:
 
 
 def hand_over_content(folder: Path) -> None:
-    """Give all that root has left in a folder to the folder's owner."""
+    """Give all files that root has left in a folder to the folder's owner."""
     owner = other_owner(folder)
     if owner is not None:
         for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""Finds the files that are installed with the package but are no code: bundled packs, configurations, units, guides.
+"""Finds the installed files of the package that are not code: bundled packs, configurations, units, guides.
 
 They are in `share/st2sensor` of the installation, in the folders that they have in a checkout: `packs`, `conf`, `docs`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from st2sensor.errors import ConfigError
 
 MARK = Path("conf") / "st2.conf"
-"""A file that is always there."""
+"""A file that always exists."""
 
 
 def share() -> Path:

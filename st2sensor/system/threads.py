@@ -35,7 +35,7 @@ class Threads(Executor):
             thread.start()
 
     def submit(self, function: Callable[..., R], /, *arguments: Any, **named: Any) -> Future[R]:
-        """Have a thread call a function. Raises RuntimeError after `shutdown`."""
+        """Make a thread call a function. Raises RuntimeError after `shutdown`."""
         if self._closed:
             raise RuntimeError("these threads have ended")
         future: Future[R] = Future()

@@ -19,9 +19,9 @@ def run_polls(sensor: Any, times: int = 1) -> None:
 
 @contextmanager
 def running(sensor: Any, timeout: float = 30) -> Iterator[Any]:
-    """Call setup(), then run() in a thread, and cleanup() at the end, after which run() has to return.
+    """Call setup(), then run() in a thread, and cleanup() at the end. Then run() must return.
 
-    :param timeout: seconds that run() has to return; after that, AssertionError is raised.
+    :param timeout: seconds within which run() must return; otherwise AssertionError is raised.
 
     Raises the errors of setup() and run(). In a container, run() need not return, because an exception interrupts it.
     """

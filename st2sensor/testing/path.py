@@ -11,7 +11,7 @@ from st2sensor.wrapper.loading.absent import COMPAT
 
 
 def use_pack(folder: Union[str, os.PathLike[str]]) -> None:
-    """Put a pack's sensors/ and lib/ first on the path, and the stand-ins for StackStorm last.
+    """Put a pack's sensors/ and lib/ first on the path, and the stand-ins for StackStorm's modules last.
 
     If StackStorm is installed in the interpreter, it takes precedence over the stand-ins. Raises NotADirectoryError if
     the folder has no sensors/.

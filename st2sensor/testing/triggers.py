@@ -1,4 +1,4 @@
-"""Tells a sensor about triggers, as its container does when rules are added, changed and removed."""
+"""Calls a sensor's methods for triggers, as its container does when rules are added, changed and removed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ BACKENDS = {
 
 
 PROBES = dict.fromkeys(("amqp", "amqps", "pyamqp"), "st2sensor.transport.amqp.probe:probe")
-"""Functions that look at the route of events, by the scheme of the broker's URL. A bus without queues has none."""
+"""Functions that examine the route of events, by the scheme of the broker's URL. There is none for a bus without
+queues."""
 
 
 def open_transport(settings: Messaging) -> Transport:

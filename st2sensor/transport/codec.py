@@ -115,7 +115,7 @@ def database_announcement(
 def encoded(serializer: str, body: str, tagged: bool) -> bytes:
     """Return the encoded body of a trigger instance's message.
 
-    Raises ValueError for a body that is not JSON, and Undeliverable for one that its consumers cannot take.
+    Raises ValueError for a body that is not JSON, and Undeliverable for one that its consumers cannot accept.
     """
     encode, _, _ = SERIALIZERS[serializer]
     data: bytes = encode(body, tagged)
@@ -125,7 +125,7 @@ def encoded(serializer: str, body: str, tagged: bool) -> bytes:
 def encoded_text(serializer: str, body: str, tagged: bool) -> str | dict[str, str] | None:
     """Return the result of `encoded` in base64, for a worker process; None when it equals the body.
 
-    For a body that its consumers cannot take, return `{"undeliverable": reason}`.
+    For a body that its consumers cannot accept, return `{"undeliverable": reason}`.
     """
     try:
         data = encoded(serializer, body, tagged)

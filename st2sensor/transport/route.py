@@ -31,7 +31,7 @@ class Route:
     :param address: the broker's URL without passwords.
     :param virtual_host: as RabbitMQ names it.
     :param exists: whether the exchange exists.
-    :param queues: the queues that are known; all that are bound, if `is_complete`.
+    :param queues: the known queues; all bound queues if `is_complete`.
     :param others: exchanges of other prefixes or virtual hosts with the same end of the name, as `vhost name`.
     :param note: why less is known than the configuration promises; empty otherwise.
     """

@@ -1,8 +1,8 @@
 """Checks that StackStorm can store a trigger instance, and start actions because of it.
 
-Its rules engine writes the payload with orjson into a document of MongoDB, and drops what orjson refuses. Each action
-that a rule starts gets a copy of the payload as BSON, which allows less: no action starts with the rest. The check uses
-the same orjson.
+Its rules engine writes the payload with orjson into a document of MongoDB, and drops payloads that orjson refuses. Each
+action that a rule starts gets a copy of the payload as BSON, which can hold less: with other payloads, no action
+starts. The check uses the same orjson.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REST = 4096
 
 DEEPEST = 90
 """The maximum number of levels of objects and arrays. MongoDB documents 100 for a whole document. With somewhat more,
-StackStorm's processes corrupt their memory and die, and so does the one that gets the message next."""
+StackStorm's processes corrupt their memory and crash, one after the other as they get the message."""
 
 WRITTEN = 254
 """The maximum number of levels that orjson writes."""

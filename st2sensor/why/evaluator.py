@@ -98,7 +98,7 @@ class _Values:
         self.missing: list[str] = []
 
     def fetch(self, needed: Mapping[str, Any]) -> None:
-        """Read the value that a worker process has asked for. Raises DatastoreError, StorageError."""
+        """Read the value that a worker process has requested. Raises DatastoreError, StorageError."""
         name = needed["name"]
         if needed["needs"] == "plain":
             if self._decrypt is None:
@@ -135,7 +135,7 @@ def _masked(value: Any, secrets: frozenset[str]) -> Any:
 
 
 def _is_secret(key: str, schema: Schema | None) -> bool:
-    """Return whether a key leads into, or to something that holds, a property that the schema marks as secret."""
+    """Return whether a key leads to a value that contains, or is inside, a property that the schema marks as secret."""
     try:
         steps = paths.parsed(paths.plain(key))
     except paths.BadPath:
@@ -149,7 +149,7 @@ def _is_secret(key: str, schema: Schema | None) -> bool:
 
 
 def _inside(place: Any, way: paths.Step) -> list[Any]:
-    """Return the schemas of what a step reaches."""
+    """Return the schemas of the values that a step reaches."""
     if not isinstance(place, Mapping):
         return []
     properties, items = place.get("properties"), place.get("items")

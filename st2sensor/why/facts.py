@@ -1,4 +1,4 @@
-"""Everything that is known about an event when the causes are looked for. Plain values: `causes` needs nothing else."""
+"""All facts about an event that the search for causes needs. Plain values: `causes` needs nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
-    """What StackStorm's database tells.
+    """The facts from StackStorm's database.
 
     :param candidates: trigger instances that may be the event, oldest first.
     :param is_there: whether StackStorm uses the database.
@@ -46,7 +46,7 @@ class Facts:
     """:param asked: the words of the question.
 
     :param lives: the events that were found, newest first. The first one is explained.
-    :param is_trigger: whether a trigger was asked for, and not an event.
+    :param is_trigger: whether the question names a trigger, and not an event.
     :param objection: why the event does not fit its type's schema now; None if it fits, or cannot be checked.
     :param sensors: reports on the sensors that emit the type.
     :param checks: the checks of this host's container; None if none is running.
@@ -55,7 +55,7 @@ class Facts:
     :param verdicts: the rules of the event's type, and others with a similar one.
     :param is_registry_known: whether the registered types could be read.
     :param are_rules_known: whether the rules could be read.
-    :param unread: what could not be read, in words.
+    :param unread: the sources that could not be read, in words.
     :param now: seconds since the epoch.
     """
 

@@ -1,11 +1,11 @@
-"""What `why` finds out: one fact in words, with what to do about it."""
+"""A result of `why`: one fact in words, with its remedy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 CAUSE, NOTE = "cause", "note"
-"""Levels: something that keeps a rule from firing; and something that may matter, or is as it should be."""
+"""Levels: something that keeps a rule from firing; and something that may matter, or that is in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,5 +31,5 @@ def cause(code: str, text: str, remedy: str = "", rule: str | None = None) -> Fi
 
 
 def note(code: str, text: str, remedy: str = "", rule: str | None = None) -> Finding:
-    """Return something that may matter, or is as it should be."""
+    """Return something that may matter, or that is in order."""
     return Finding(code=code, level=NOTE, text=text, remedy=remedy, rule=rule)

@@ -1,4 +1,4 @@
-"""Gathers the facts about an event from everything that knows some. What cannot be read is noted, and left out."""
+"""Gathers the facts about an event from all sources. Sources that cannot be read are noted, and left out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from st2sensor.why.life import EventLife, Lives
 R = TypeVar("R")
 
 SIMILAR = 0.8
-"""How similar the references of two types must be to be taken for a slip, from 0 to 1."""
+"""Similarity of two references of types, from 0 to 1, above which one may be a misspelling of the other."""
 
 MOST_RULES = 200
 """Maximum number of rules that are evaluated."""
@@ -40,7 +40,7 @@ MOST_RULES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where facts come from. Functions raise St2SensorError for what cannot be read.
+    """The sources of facts. Functions raise St2SensorError for sources that cannot be read.
 
     :param engine: None if StackStorm cannot use the database.
     :param rules: returns the rules of packs on this host, given references; for installations without StackStorm.
@@ -95,7 +95,7 @@ class Gathering:
         self._unread: list[str] = []
 
     def facts(self, asked: str) -> Facts:
-        """Return what is known about a message_id, trace tag, trigger, trigger type, or trigger instance's id."""
+        """Return the facts about a message_id, trace tag, trigger, trigger type, or trigger instance's id."""
         sources = self._sources
         nothing = _Registered()
         registered = self._read(self._registered, nothing)

@@ -1,4 +1,4 @@
-"""An event with its life, as `why` needs it, and where such events are found."""
+"""An event with its life, as `why` needs it, and the interface to find such events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLife:
-    """An event and what has happened to it here. Times are seconds since the epoch; None for what has not happened.
+    """An event and what has happened to it here. Times are seconds since the epoch; None if the thing has not happened.
 
     :param trigger: reference of the trigger.
     :param created: when it was dispatched.
@@ -71,7 +71,7 @@ class Lives(Protocol):
     """Finds events. Methods return the newest first, at most a page of them, and raise OutboxError."""
 
     def named(self, identifier: str) -> Sequence[EventLife]:
-        """Return the events with a message_id. Several are repeats of one."""
+        """Return the events with a message_id. If there are several, they are repeats of one event."""
 
     def traced(self, tag: str) -> Sequence[EventLife]:
         """Return the events with a trace tag."""

@@ -21,13 +21,13 @@ PAGE = 20
 """Maximum number of events that are returned."""
 
 PREFIX = 8
-"""Number of characters of the shortest beginning of a message_id that is looked for."""
+"""Minimum number of characters of a message_id's beginning."""
 
 TIMEOUT = 5.0
 """Seconds that one search may take."""
 
 CHECKED_EVERY = 20_000
-"""SQLite's instructions between two looks at the clock."""
+"""Number of SQLite's instructions between two checks of the clock."""
 
 QUERIES = {
     "outbox": f"SELECT NULL, {{committed}}, {COLUMNS} FROM outbox WHERE {{where}} ORDER BY id DESC LIMIT {PAGE}",

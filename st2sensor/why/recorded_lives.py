@@ -1,4 +1,4 @@
-"""Finds events in the history of this node, which has those that have left the outbox. Only reads."""
+"""Finds events in the history of this node, which has the events that have left the outbox. Only reads."""
 
 from __future__ import annotations
 

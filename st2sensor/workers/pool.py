@@ -1,4 +1,4 @@
-"""A few worker processes. Any thread can have them call a function, and wait for the result."""
+"""A few worker processes. Any thread can call a function in one of them, and wait for the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IDLE_WORKER_TIMEOUT = 60.0
 class Pool:
     """Calls functions in worker processes. For any thread.
 
-    Costs nothing until the first task, and hardly anything once there are no more tasks.
+    The pool uses no resources until the first task, and hardly any once there are no more tasks.
 
     :param functions: functions by name, as `package.module:function`. Each is written as one literal, so that
         tests/test_layers.py sees it. They take and return JSON values, and must not catch MemoryError.

@@ -103,7 +103,7 @@ def _limit_memory(most: int) -> None:
 
 
 def _die_with_parent(life: int) -> None:
-    """Have the kernel end this process when the last writer of a pipe is gone, whatever runs here at that time.
+    """Make the kernel end this process when the last writer of a pipe is gone, no matter what runs here at that time.
 
     PDEATHSIG would not work: it is sent as soon as the thread that started this process ends.
     """

@@ -23,7 +23,7 @@ from st2sensor.workers.limits import Limits
 FOLDER = Path(__file__).parent
 
 START_TIMEOUT = 30.0
-"""Seconds that a process has to start, and to import a function's module."""
+"""Seconds within which a process must start, and import a function's module."""
 
 END_TIMEOUT = 5.0
 """Seconds to wait for the end of a killed process. The kernel frees its memory first."""
@@ -103,7 +103,7 @@ class Worker:
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process, whatever it is doing. A second call does nothing."""
+        """End the process, no matter what it is doing. A second call does nothing."""
         if self._handle < 0:
             return
         self.interrupt()

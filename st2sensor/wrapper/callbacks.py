@@ -58,7 +58,7 @@ class Callbacks:
                 self._call(name, method, message["params"])
 
     def _call(self, name: str, method: Callable[..., Any], params: Dict[str, Any]) -> None:
-        """Call a method of the sensor, and tell the container when the call begins and ends.
+        """Call a method of the sensor, and report to the container when the call begins and ends.
 
         :param params: the trigger under `trigger`; empty for triggers_known.
         """

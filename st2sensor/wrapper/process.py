@@ -180,7 +180,7 @@ def _interval(sensor: Any) -> Optional[float]:
 
 
 def _reported(sensor: Any, poll: Callable[[], None], connection: Caller) -> Callable[[], None]:
-    """Return a poll() that tells the container when it begins, when it ends, and how often it is called."""
+    """Return a poll() that reports to the container when it begins, when it ends, and how often it is called."""
 
     def reported() -> None:
         connection.notify("poll", {"running": True, "interval": _interval(sensor)})
@@ -208,7 +208,7 @@ def _from_its_code_on(error: BaseException) -> Any:
 
 
 def _die_with(container: int) -> None:
-    """Have the kernel kill this process when the container dies, however it dies.
+    """Make the kernel kill this process when the container dies, no matter how it dies.
 
     If the sensor executes its own command line again, the new process may have a different parent. Its connection tells
     it when the container has ended, as in this process.

@@ -126,7 +126,7 @@ def found_in(container: Container, pattern: str) -> bool:
 
 
 def test_states_are_those_that_there_are() -> None:
-    table = SUPERVISION.partition("## States")[2].partition("A sensor that fails")[0]
+    table = SUPERVISION.partition("## States")[2].partition("A failed sensor")[0]
     assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE)[1:] == [state.value for state in State]
 
 
@@ -252,7 +252,7 @@ def test_the_spans_of_a_lease_are_as_the_guide_says() -> None:
     text = (ROOT / "docs" / "sharing.md").read_text()
     spans = times_of(10)
     assert f"keep running until {(spans.term - spans.grace) / 10:g} L ({spans.term - spans.grace:g} s)" in text
-    assert f"at {spans.term / 10:g} L ({spans.term:g} s) they are killed" in text
+    assert f"At {spans.term / 10:g} L ({spans.term:g} s), they are killed" in text
     assert f"unchanged for {spans.silence / 10:g} L" in text
     assert f"Every L/{10 / spans.tick:g} ({spans.tick:.1f} s)" in text
     assert f"containers has not changed for L ({spans.calm:g} s)" in text

@@ -430,12 +430,12 @@ def test_every_method_whose_call_cannot_work_is_told_with_its_line(pack: Path, l
     (pack / "sensors" / "s.py").write_text(ODD)
     found = [line for line in lines() if "undispatched" not in line]
     assert [line.partition("; ")[0] for line in found] == [
-        "p/sensors/s.py:4: error: setup() of S is an async def: a call of it runs none of its code",
+        "p/sensors/s.py:4: error: setup() of S is an async def: calling it runs none of its code",
         "p/sensors/s.py:5: error: cleanup() of S cannot be called with no arguments: too many positional arguments",
         "p/sensors/s.py:7: error: update_trigger() of S cannot be called with trigger: missing a required argument: "
         "'parameters'",
-        "p/sensors/s.py:8: error: remove_trigger() of S is an async def: a call of it runs none of its code",
-        "p/sensors/s.py:9: error: poll() of S contains yield: a call of it runs none of its code",
+        "p/sensors/s.py:8: error: remove_trigger() of S is an async def: calling it runs none of its code",
+        "p/sensors/s.py:9: error: poll() of S contains yield: calling it runs none of its code",
     ]
 
 

@@ -143,8 +143,8 @@ TIMERS = [
         "missed",
         default="once",
         choices=["skip", "once", "all"],
-        help="what to do about missed times later: fire for none of them (skip), once for all of them (once), or for"
-        " each of them (all)",
+        help="how missed times are made up for: not at all (skip), with one event for all of them (once), or with one"
+        " event for each of them (all)",
     ),
     cfg.IntOpt(
         "max_missed",

@@ -15,8 +15,8 @@ from st2sensor.outbox.incoming import Lane
 from st2sensor.outbox.tail import Row, window
 
 MOST_SEEN = 1_000_000
-"""Maximum number of message_ids that are remembered: about 100 bytes each. Beyond it, those whose window ends first are
-forgotten: their repeats are sent once more, with the same message_id."""
+"""Maximum number of message_ids that are remembered: about 100 bytes each. Beyond it, the message_ids whose window ends
+first are forgotten: their repeats are sent once more, with the same message_id."""
 
 FORGOTTEN_AT_ONCE = 2000
 """Maximum number of message_ids that one upkeep forgets."""
@@ -113,7 +113,7 @@ class LimitTable:
         )
 
     def seen(self, message_id: str) -> Seen | None:
-        """Return what is known about a message_id; None for a new one."""
+        """Return the record of a message_id; None for a new message_id."""
         query = "SELECT ends, fence FROM limit_seen WHERE message_id = ?"
         row = self._connection.execute(query, (message_id,)).fetchone()
         return None if row is None else Seen(*row)
@@ -124,7 +124,7 @@ class LimitTable:
         return row[0] is not None and row[0] < now
 
     def forget(self, now: float) -> None:
-        """Forget message_ids whose window is over, and those beyond MOST_SEEN."""
+        """Forget message_ids whose window is over, and message_ids beyond MOST_SEEN."""
         self._connection.execute(OLDEST.format("WHERE ends < ?"), (now, FORGOTTEN_AT_ONCE))
         (number,) = self._connection.execute("SELECT count(*) FROM limit_seen").fetchone()
         if number > MOST_SEEN:

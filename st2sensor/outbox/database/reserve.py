@@ -1,7 +1,7 @@
-"""A file that reserves space on the disk. It is given up when the disk is full, because deleting rows needs space.
+"""A file that reserves space on the disk. It is deleted when the disk is full, because deleting rows needs space.
 
 A deletion is written to the journal first. The journal is then written to the database, which may grow by as much as
-the journal's size. The journal is kept smaller than the reserve, so that there is always enough space for that.
+the journal's size. The journal is kept smaller than the reserve, so that there is always enough space for this growth.
 """
 
 from __future__ import annotations

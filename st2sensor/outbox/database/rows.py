@@ -71,7 +71,7 @@ def entry_of(columns: Sequence[Any], reason: str | None = None, *, is_unrouted: 
 
 
 def contents(connection: sqlite3.Connection) -> tuple[int, int, int, int, int, int]:
-    """Return what `Store.contents` returns."""
+    """Return the result of `Store.contents`."""
     first, last, depth, size = connection.execute(CONTENTS.format("")).fetchone()
     _, last_held, held, held_size = connection.execute(CONTENTS.format("NOT")).fetchone()
     given = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()

@@ -47,7 +47,8 @@ def shrink(connection: sqlite3.Connection, kept: int = KEPT, step: int = STEP) -
 
 
 def is_journal_large(path: Path, limit: int) -> bool:
-    """Return whether the journal has outgrown its limit in bytes. It does during a long read of another connection."""
+    """Return whether the journal has outgrown its limit in bytes. This happens during a long read of another
+    connection."""
     return os.stat(f"{path}-wal").st_size > 2 * limit
 
 

@@ -1,6 +1,6 @@
 """The open database of an outbox, with one connection for writing and one for reading.
 
-It copes with a full disk, gives space back, and restores its files if they are deleted.
+It handles a full disk, gives space back, and restores its files if they are deleted.
 """
 
 from __future__ import annotations
@@ -41,21 +41,20 @@ VARIABLES = 500
 
 
 Buried = Callable[[Sequence[Entry]], None]
-"""Is told of entries that became dead letters without having been in the outbox. In the writer's thread; must not wait
+"""Called in the writer's thread with entries that became dead letters without having been in the outbox. Must not wait
 or raise."""
 
 
 def nobody(entries: Sequence[Entry]) -> None:
-    """Tell nobody of dead letters."""
+    """Do nothing with dead letters."""
 
 
 class Store:
     """The database.
 
-    :param buried: told of new dead letters.
+    :param buried: called with new dead letters.
 
-    Its methods raise sqlite3.Error, OSError or OutboxError. All except those that read are for the
-    writer's thread.
+    Its methods raise sqlite3.Error, OSError or OutboxError. Methods that write are for the writer's thread.
 
     Raises OutboxError if the file cannot be used.
     """
@@ -262,12 +261,12 @@ class Store:
     # Reading, from any thread. These methods raise OutboxError.
 
     def after(self, identifier: int, limit: int) -> list[Row]:
-        """Return rows with a greater id, in order, as many as a window holds."""
+        """Return rows with greater ids, in order, as many as fit into a window."""
         with self._read() as reader:
             return window(map(_row, reader.execute(AFTER, (identifier, limit))))
 
     def rows(self, ids: Sequence[int]) -> list[Row]:
-        """Return the rows with these ids, in order, as many as a window holds."""
+        """Return the rows with these ids, in order, as many as fit into a window."""
         marks = ", ".join("?" * len(ids[:VARIABLES]))
         query = f"SELECT id, committed, {COLUMNS} FROM outbox WHERE id IN ({marks}) ORDER BY id"
         with self._read() as reader:

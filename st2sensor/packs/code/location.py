@@ -112,7 +112,7 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
 
 
 def of_start(overrides: Overrides) -> dict[str, Any]:
-    """Return those overrides that take effect only when a sensor starts."""
+    """Return the overrides that take effect only when a sensor starts."""
     return asdict(replace(overrides, log_level=None, expect=None, limits=None))
 
 

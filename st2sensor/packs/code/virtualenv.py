@@ -31,7 +31,7 @@ LONGEST_LINE = 500
 """Characters of a line of pip's output that a message shows."""
 
 PRIVATE = ("PYTHON*",)
-"""Variables that are not handed on to pip, because it runs the code of requirements."""
+"""Variables that pip does not get, because it runs the code of requirements."""
 
 Progress = Callable[[str], None]
 """Receives one line of progress at a time."""
@@ -103,7 +103,7 @@ def failure_note(virtualenvs: Path, pack: str) -> Path:
 
 
 def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
-    """Return why the last try to make a pack's virtualenv failed, or None."""
+    """Return why the last attempt to make a pack's virtualenv failed, or None."""
     try:
         noted = json.loads(failure_note(virtualenvs, pack).read_text())
         return ContentError(noted["message"], file=noted["file"], line=noted["line"])

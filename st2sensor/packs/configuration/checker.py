@@ -1,4 +1,4 @@
-"""Applies the schemas of packs, which may take any time to apply."""
+"""Applies the schemas of packs, which may take any amount of time."""
 
 from __future__ import annotations
 

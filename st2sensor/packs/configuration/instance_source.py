@@ -1,4 +1,4 @@
-"""The configuration of a sensor: its pack's and, for an instance, the instance's over it."""
+"""The configuration of a sensor: the pack's configuration and, for an instance, the instance's values on top."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class _Rendering:
     secret_places: set[Place] = field(default_factory=set)
     missing: dict[Place, MissingKey] = field(default_factory=dict)
     unread: set[Place] = field(default_factory=set)
-    """Places of secrets from elsewhere that are not read in this process. Their values are null."""
+    """Places of secrets that `secret()` names and that are not read in this process. Their values are null."""
 
     def config(self) -> Config:
         whole = self.source.schema or {}
@@ -105,7 +105,7 @@ class _Rendering:
         return Config(values=values, secrets=lines(self.secrets), warnings=absence + warnings)
 
     def _as_written(self, value: Any, item: Item, place: Place) -> Any:
-        """Return a default. Expressions in it stay as they are."""
+        """Return a default. Expressions in it are not rendered."""
         return self._rendered(value, item, place, is_default=True)
 
     def _rendered(

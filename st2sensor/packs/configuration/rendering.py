@@ -41,7 +41,7 @@ def rendered(
     :param starts: the prefix of the stored names, by scope.
     :param values: the known values, by scope and name.
     :param plains: the known decrypted values, by ciphertext.
-    :param secrets: the known secrets from elsewhere, by the arguments as a JSON array.
+    :param secrets: the known results of `secret()`, by the arguments as a JSON array.
 
     Returns `text`; or `needs`, which is `value` with its `name` and the scope that it is `of`, or `plain` with a `name`
     for messages and the ciphertext that it is `of`, or `secret` with the arguments that it is `of`; or `error`, a

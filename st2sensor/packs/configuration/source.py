@@ -17,7 +17,7 @@ from st2sensor.packs.yaml_files import File, read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """Values that an instance of a sensor sets over its pack's configuration.
+    """Values of an instance of a sensor that are laid over its pack's configuration.
 
     :param path: the file that lists the instance.
     :param file: that file, if its lines are known.
@@ -56,7 +56,7 @@ class Source:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The values in the file, with those of the layer over them; empty without either."""
+        """The values in the file, with the values of the layer on top; empty if there are neither."""
         own = {} if self.file is None or self.file.data is None else dict(self.file.data)
         return own if self.layer is None else merged(own, self.layer.values)
 

@@ -68,7 +68,7 @@ class NotRendered(Exception):
 
 
 class SecretNotRead(Exception):
-    """A secret from elsewhere is not read in this process: only the container reads them."""
+    """A secret that `secret()` names is not read in this process: only the container reads it."""
 
 
 def not_read(_arguments: Sequence[object]) -> str:
@@ -80,8 +80,8 @@ def not_read(_arguments: Sequence[object]) -> str:
 class Rendered:
     """A rendered text.
 
-    :param is_secret: whether an encrypted value, or a secret from elsewhere, went into the text.
-    :param decrypted: the decrypted values, and the secrets from elsewhere, in it.
+    :param is_secret: whether an encrypted value, or a result of `secret()`, went into the text.
+    :param decrypted: the decrypted values, and the results of `secret()`, in it.
     """
 
     text: str
@@ -94,7 +94,7 @@ class Templates:
 
     :param user: the owner of the keys under `st2kv.user`.
     :param workers: a pool with FUNCTIONS; None for a private one, which ends with this process.
-    :param read_secret: reads secrets from elsewhere.
+    :param read_secret: reads the secrets that `secret()` names.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class Templates:
     def afresh(self) -> Templates:
         """Return templates for another configuration, with the same datastore."""
         found = Templates(self._lookup, self._decrypt, self._user, self._workers, self._read_secret)
-        # It remembers schemas: a thousand instances have one.
+        # The checker remembers schemas: a thousand instances share one schema.
         found.checker = self.checker
         return found
 
     def noting(self, used: dict[str, str | None]) -> Templates:
-        """Return templates that record every lookup, leave secrets encrypted, and read none from elsewhere.
+        """Return templates that record every lookup, leave secrets encrypted, and do not call `secret()`.
 
         :param used: receives the value, or None, by scope and name.
         """
@@ -228,7 +228,7 @@ class _Sources:
     _decrypt: Decrypt
     _read_secret: ReadSecret
     has_secrets: bool = False
-    """Whether it uses secrets from elsewhere."""
+    """Whether it calls `secret()`."""
     used: dict[tuple[str, str], KeyValue] = field(default_factory=dict)
     _plains: set[str] = field(default_factory=set)
 
@@ -246,7 +246,7 @@ class _Sources:
         return self.used[scope, name].value
 
     def secret(self, arguments: Sequence[object]) -> str:
-        """Return a secret from elsewhere. Raises SecretError and SecretNotRead."""
+        """Return the result of `secret()`. Raises SecretError and SecretNotRead."""
         self.has_secrets = True
         plain = self._read_secret(arguments)
         self._plains.add(plain)
@@ -263,5 +263,5 @@ def _too_long() -> str:
 
 
 def is_template(text: str) -> bool:
-    """Tell whether StackStorm would render a text."""
+    """Return whether StackStorm would render a text."""
     return "{{" in text or "{%" in text

@@ -1,4 +1,4 @@
-"""Tells running containers and StackStorm's services about changes in storage."""
+"""Announces changes in storage to running containers and to StackStorm's services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks for triggers, as rules do. A trigger with parameters lives as long as its reference count is above 0."""
+"""Requests triggers, as rules do. A trigger with parameters exists as long as its reference count is above 0."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask(
 def withdraw(trigger: str, storage: Storage, announcements: Announcements, triggers: Triggers | None = None) -> None:
     """Give back a reference to a trigger, which is deleted with the last one.
 
-    A trigger without parameters belongs to its type, and stays.
+    A trigger without parameters belongs to its type, and is kept.
 
     :param trigger: the trigger's reference.
     :param triggers: learns of the removal; None if nothing is looked up afterwards.
@@ -155,7 +155,7 @@ def _key(trigger_type: str, parameters: Mapping[str, Any]) -> Hashable:
 
 
 def _hashable(value: Any) -> Hashable:
-    """Return a value that equals another one's exactly if the values are equal."""
+    """Return a value that can be compared: two results are equal exactly if the given values are equal."""
     if isinstance(value, Mapping):
         return frozenset((name, _hashable(item)) for name, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -46,7 +46,7 @@ class Context:
     _instances: dict[str, PackInstances] = field(default_factory=dict)
     _known_instances: dict[str, Instance] | None = None
     _unreadable: set[str] = field(default_factory=set)
-    """Packs with folders that cannot be read. Their registered content stays."""
+    """Packs with folders that cannot be read. Their registered content is kept."""
 
     def files(self, kind: str) -> tuple[list[tuple[Pack, Path]], list[Outcome]]:
         """Return the metadata files of one kind, and a failure for each pack whose folder cannot be read."""
@@ -86,7 +86,7 @@ class Context:
         return self._known_instances
 
     def has_instances(self, sensor: SensorType) -> bool:
-        """Return whether instances take the place of a class. Those of a file that cannot be read stay."""
+        """Return whether instances take the place of a class. Instances in a file that cannot be read are kept."""
         found = self.instances_of(sensor.pack)
         if found.is_broken:
             return any(item.of_class == sensor.ref for item in self.known_instances().values())

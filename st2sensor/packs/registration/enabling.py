@@ -15,7 +15,7 @@ from st2sensor.transport.topology import UPDATE
 def set_enabled(storage: Storage, announcements: Announcements, ref: str, *, enabled: bool) -> bool:
     """Set whether a sensor should run. Return False if nothing changed. Raises SensorNotFound.
 
-    An instance for which nobody has set it does what its class does.
+    If nobody has set it for an instance, the setting of its class applies.
     """
     if INSTANCE in ref:
         return _set_of_instance(storage, announcements, ref, enabled=enabled)

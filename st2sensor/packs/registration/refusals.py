@@ -20,7 +20,7 @@ class Refusals:
     def __init__(self) -> None:
         self._found: dict[str, Refusal] = {}
         self._illegible: set[tuple[str, str]] = set()
-        """Packs and files whose type names cannot be read. Their known refusals stay."""
+        """Packs and files whose type names cannot be read. Their known refusals are kept."""
 
     def add(self, pack: str, name: str, metadata_file: str, error: str) -> None:
         """Record a refused type. Only its first error is kept."""
@@ -49,7 +49,7 @@ class Refusals:
                 with suppress(ContentError), blaming(known.metadata_file):
                     storage.remove(Refusal, known.ref)
         for refusal in self._found.values():
-            # A name that cannot be stored cannot be asked for either.
+            # No rule can request a name that cannot be stored.
             with suppress(ContentError), blaming(refusal.metadata_file):
                 if storage.get(Refusal, refusal.ref) != refusal:
                     storage.put(refusal)

@@ -1,4 +1,4 @@
-"""Registers rules as far as sensors need them: each asks for a trigger, and keeps it alive."""
+"""Registers rules as far as sensors need them: each rule requests a trigger, and keeps it alive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def register_files(
     after their last rule is gone, so in that case all rules are left to StackStorm.
 
     :param present: the packs whose rule files are all given; None for all packs.
-    :param is_disabled: tells whether an operator has disabled a rule, so that it asks for no trigger; may raise
+    :param is_disabled: returns whether an operator has disabled a rule, which then requests no trigger; may raise
         ContentError.
     """
     if storage.stackstorm_rules():
@@ -110,7 +110,7 @@ def register(
     announcements: Announcements,
     triggers: asking.Triggers,
 ) -> Result:
-    """Count the trigger that a rule asks for, instead of the one it asked for before. Raises ContentError.
+    """Count the trigger that a rule requests, instead of the trigger that it requested before. Raises ContentError.
 
     Several hosts may register one rule at a time. The rule's record says which reference is counted for it, so only the
     host that changes the record keeps the reference it counted; the others give theirs back.
@@ -179,7 +179,7 @@ def _same(known: Rule, declared: RuleDeclaration) -> bool:
 
 
 def _stands(known: Rule, storage: Storage) -> bool:
-    """Tell whether a rule's trigger exists with the rule's parameters. Another host may have changed it in place."""
+    """Return whether a rule's trigger exists with the rule's parameters. Another host may have changed it in place."""
     trigger = storage.get(Trigger, known.trigger)
     return trigger is not None and dict(trigger.parameters) == dict(known.parameters)
 
@@ -213,7 +213,8 @@ def _own(
     announcements: Announcements,
     triggers: asking.Triggers,
 ) -> Trigger | None:
-    """Return the trigger that a rule has already counted, with the parameters it wants now; None when it needs another.
+    """Return the trigger that a rule has already counted, with the parameters that it wants now; None when it needs
+    another trigger.
 
     A trigger that only this rule uses changes in place, so that the sensor gets an update.
     """

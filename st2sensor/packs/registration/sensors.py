@@ -38,7 +38,7 @@ class Sensors:
     _plain: dict[str, tuple[Pack, SensorType]] = field(default_factory=dict)
     """The same sensors without overrides."""
     _kept: set[tuple[str, str]] = field(default_factory=set)
-    """Packs and metadata files that failed. Their last registrations stay."""
+    """Packs and metadata files that failed. Their last registrations are kept."""
 
     def register(self, prune: bool) -> Iterator[Outcome]:
         """Register every sensor with the trigger types that it declares.
@@ -51,7 +51,7 @@ class Sensors:
         for checked in SensorChecks(self._context).run(list(self._declared.values())):
             outcome = self._register(checked)
             if outcome.result is Result.FAILED:
-                # The file may have been registered under another name; that version stays.
+                # The file may have been registered under another name; that version is kept.
                 sensor = checked.declaration.sensor
                 self._kept.add((sensor.pack, sensor.metadata_file or ""))
                 failing.add(sensor.ref)
@@ -87,8 +87,8 @@ class Sensors:
                 yield from self._types.register_declared(declaration)
 
     def _is_on(self, pack: Pack, path: Path) -> bool:
-        """Tell whether a sensor may run. Those of the bundled pack must be switched on; its trigger types are always
-        registered."""
+        """Return whether a sensor may run. Sensors of the bundled pack must be switched on; its trigger types are
+        always registered."""
         return pack is not BUNDLED or path.stem in self._context.content.core_sensors
 
     def _overridden(self, declaration: SensorDeclaration) -> SensorDeclaration:
@@ -157,7 +157,7 @@ class Sensors:
         return Outcome(kind="sensor", ref=sensor.ref, result=result)
 
     def _is_decided(self, sensor: SensorType, registered: Registration | None) -> bool:
-        """Tell whether the overrides decide about a sensor that only StackStorm had registered until now."""
+        """Return whether the overrides decide about a sensor that only StackStorm had registered until now."""
         is_first = registered is None or registered.enabled is None
         return is_first and "enabled" in self._context.overrides_of(sensor.pack).sensors.of(sensor.name)
 

@@ -25,7 +25,7 @@ class TriggerTypes:
     """Trigger types declared so far, by reference, with the file that declared them."""
 
     def register_core(self) -> Iterator[Outcome]:
-        """Register the core's types that are missing. If StackStorm shares the database, its own types stay."""
+        """Register the core's types that are missing. If StackStorm shares the database, its own types are kept."""
         for declared in core_trigger_types():
             known = self._context.storage.get(TriggerType, declared.ref)
             yield self._register(known or declared, "st2sensor")

@@ -27,7 +27,7 @@ REQUIRED = ("setup", "cleanup", "add_trigger", "update_trigger", "remove_trigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """A method, or something else that has a method's name.
+    """A method, or another attribute with a method's name.
 
     :param code: its definition; None if it is assigned, or decorated, so that a call may do anything.
     """
@@ -128,7 +128,7 @@ def _chain(program: Program, module: Module, start: ast.ClassDef) -> Iterator[tu
 
 
 def _is_imported(module: Module, base: ast.expr, name: str) -> bool:
-    """Tell whether a base is the one of the sensor API."""
+    """Return whether a base is the one of the sensor API."""
     if isinstance(base, ast.Attribute):
         return terminal(base.value) == "base"
     return any(
@@ -140,7 +140,7 @@ def _is_imported(module: Module, base: ast.expr, name: str) -> bool:
 
 
 def _methods(module: Module, item: ast.ClassDef) -> dict[str, Method]:
-    """Return what a class's body defines, also by an assignment, without abstract methods."""
+    """Return the names that a class's body defines, also by assignment, without abstract methods."""
     found: dict[str, Method] = {}
     for node in ast.walk(item):
         if module.class_of(node) is not item or module.function_of(node) is not None:

@@ -1,4 +1,4 @@
-"""Checks a sensor's code: whether it loads, what its class lacks, and what it dispatches."""
+"""Checks a sensor's code: whether it loads, the methods that its class lacks, and the triggers that it dispatches."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class Constants:
         return found[0] if len(found) == 1 else None
 
     def _is_set_elsewhere(self, name: str, owner: ast.ClassDef) -> bool:
-        """Tell whether a subclass or code outside of methods sets the attribute."""
+        """Return whether a subclass or code outside of methods sets the attribute."""
         for module in self._program.modules:
             derived = [item for item in self._program.derived(owner.name) if item in set(module.classes())]
             if any(stores(module, item, name) for item in derived):

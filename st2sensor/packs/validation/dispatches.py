@@ -90,7 +90,7 @@ class _Reader:
                     yield from self._followed(arguments)
 
     def escapes(self) -> bool:
-        """Tell whether there may be dispatches that are not found."""
+        """Return whether there may be dispatches that are not found."""
         return any(self._escapes(node) for node in ast.walk(self._module.tree))
 
     def _is_service(self, node: ast.AST) -> bool:
@@ -257,7 +257,7 @@ def _argument(call: ast.Call, index: int, name: str) -> ast.expr | None:
 
 
 def _is_open(call: ast.Call) -> bool:
-    """Tell whether arguments are passed by * or **."""
+    """Return whether arguments are passed by * or **."""
     return any(isinstance(item, ast.Starred) for item in call.args) or any(
         keyword.arg is None for keyword in call.keywords
     )

@@ -141,7 +141,7 @@ class _Installed:
         )
 
     def has(self, requirement: Requirement) -> bool:
-        """Tell whether a requirement is met, or is not for this Python."""
+        """Return whether a requirement is met, or does not apply to this Python."""
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": "", **(self._version or {})}):
             return True
         version = self._version_of(requirement)

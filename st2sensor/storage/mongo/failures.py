@@ -1,4 +1,5 @@
-"""Turns MongoDB's errors into ours, which show whether a retry may help, and whether the operation may be done."""
+"""Turns MongoDB's errors into ours, which show whether a retry may help, and whether the operation may have been
+done."""
 
 from __future__ import annotations
 

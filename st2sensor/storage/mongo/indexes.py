@@ -1,4 +1,4 @@
-"""Creates the indexes of StackStorm's collections and our own, and copes with those that cannot be created.
+"""Creates the indexes of StackStorm's collections and our own, and handles indexes that cannot be created.
 
 Reading needs no index. A unique index cannot be created if other programs have left duplicate documents, or have
 created it with other options. In that case a document can be changed only if it has no duplicate. A new document gets

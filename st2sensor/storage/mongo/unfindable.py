@@ -21,7 +21,7 @@ NOT_TEXT = (
     *("double", "object", "array", "binData", "objectId", "bool", "date", "null", "regex", "javascript"),
     *("javascriptWithScope", "int", "timestamp", "long", "decimal", "minKey", "maxKey"),
 )
-"""All types of values but text. Unlike the negation of text, they can be looked up in an index."""
+"""All types of values except text. Unlike "not text", these types can be looked up in an index."""
 
 QUERY: Document = {
     "$or": [
@@ -42,7 +42,7 @@ class Unfindable:
         self._lock = threading.Lock()
 
     def documents(self, entries: Collection[Document]) -> Iterator[Document]:
-        """Yield those entries, but nothing if the last search was less than LOOK_INTERVAL ago."""
+        """Yield these entries; none if the last search was less than LOOK_INTERVAL ago."""
         if self._is_due():
             yield from all_plain(entries.find(QUERY, limit=MOST_FOUND))
 

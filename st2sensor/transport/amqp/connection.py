@@ -161,8 +161,8 @@ def _context(tls: Tls) -> ssl.SSLContext:
 def declare(wire: Wire, topology: Topology) -> None:
     """Create StackStorm's exchanges and, for StackStorm, the rules engine's queue, so that the first messages are kept.
 
-    Without StackStorm nothing would ever empty that queue. Existing ones are left as they are: operators may have given
-    the queue another type or a policy.
+    Without StackStorm nothing would ever empty that queue. Existing exchanges and queues are not changed: operators may
+    have given the queue another type or a policy.
     """
     for exchange in topology.exchanges:
         if not _exists(wire, "exchange_declare", exchange, "topic"):

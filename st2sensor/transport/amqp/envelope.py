@@ -90,6 +90,6 @@ def _template(
     encoded = encoded[: len(encoded) - has_id - TIMESTAMP * (digits is not None)]
     if digits is None:
         return encoded, b""
-    # It is the first header, and nothing before it looks like it.
+    # It is the first header, and nothing before it contains the same bytes.
     end = encoded.index(b"%c%bS%b" % (len(CREATED), CREATED.encode(), pack(">I", digits))) + len(CREATED) + 6
     return encoded[:end], encoded[end + digits :]

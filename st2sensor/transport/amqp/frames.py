@@ -13,7 +13,7 @@ from typing import Any
 from amqp.method_framing import frame_writer
 
 PAUSE = 1.0
-"""Seconds that a write waits for room in the socket's buffer before data from the broker is read."""
+"""Seconds that a write waits for space in the socket's buffer before data from the broker is read."""
 
 
 class FrameBuffer:

@@ -24,7 +24,7 @@ LARGEST = 8_000_000
 """Maximum size of an answer, in bytes."""
 
 MOST = 50
-"""Maximum number of queues that are looked at."""
+"""Maximum number of queues that are checked."""
 
 
 class Management:
@@ -46,8 +46,8 @@ class Management:
             queues = [self._queue(host, name, bound) for name, bound in sorted(keys.items())[:MOST]]
             others = self._others(route)
         except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
-            return replace(route, note=f"RabbitMQ's management API does not tell the bindings: {_told(error)}")
-        note = f"only {MOST} of {len(keys)} queues were looked at" if len(keys) > MOST else ""
+            return replace(route, note=f"RabbitMQ's management API does not list the bindings: {_told(error)}")
+        note = f"only {MOST} of {len(keys)} queues were checked" if len(keys) > MOST else ""
         return replace(route, queues=tuple(queues), is_complete=True, others=others, note=note)
 
     def _queue(self, host: str, name: str, bound: list[str]) -> QueueState:

@@ -62,7 +62,7 @@ def _declared(wire: Wire, method: str, *arguments: str) -> Any:
         return None
     except amqp.exceptions.AccessRefused as refusal:
         raise BrokerUnavailable(
-            f"the broker's user may not look at {arguments[0]}: {refusal.reply_text}; it needs a permission for it "
+            f"the broker's user may not inspect {arguments[0]}: {refusal.reply_text}; it needs a permission for it "
             "(rabbitmqctl set_permissions)"
         ) from refusal
     channel.close()

@@ -36,7 +36,7 @@ PROGRESS = 1000
 """The minimum number of bytes that a broker must accept between two checks to count as making progress."""
 
 PERMITTED = 10_000
-"""The maximum number of routing keys that are remembered as permitted. Beyond it, all are tried again."""
+"""The maximum number of routing keys that are remembered as permitted. Beyond it, all of them are tried again."""
 
 TOPIC_REFUSED = "access to topic '"
 """RabbitMQ's words before a refused routing key. For a whole exchange it says `exchange` instead of `topic`."""

@@ -1,7 +1,7 @@
 """py-amqp's sockets, with a deadline for every wait.
 
 py-amqp limits only single system calls, and most of them not at all. A peer that sends nothing, or one byte now and
-then, keeps it waiting forever. Here each call ends at `until`, whatever the peer does.
+then, keeps it waiting forever. Here each call ends at `until`, no matter what the peer does.
 """
 
 from __future__ import annotations
@@ -167,4 +167,6 @@ class TlsSocket(BoundedSocket, SSLTransport):  # type: ignore[misc]
         try:
             self.sock.do_handshake()
         except TimeoutError:
-            raise Silent("it has not answered the TLS handshake in time; does it speak TLS there?") from None
+            raise Silent(
+                "it has not answered the TLS handshake in time; does the broker speak TLS on this port?"
+            ) from None

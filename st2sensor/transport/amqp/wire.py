@@ -18,7 +18,7 @@ ANSWER = 10.0
 """Seconds that a broker may take to answer one request on an open connection."""
 
 FRAME = 131_072
-"""The maximum size of a frame, in bytes, whatever the broker proposes. RabbitMQ has the same limit."""
+"""The maximum size of a frame, in bytes, regardless of the broker's proposal. RabbitMQ has the same limit."""
 
 SMALLEST_FRAME = 4096
 """The smallest limit for frames that AMQP allows, in bytes."""

@@ -1,1 +1,1 @@
-"""Finds causes in facts: pure functions, by place on the way of an event."""
+"""Finds causes in facts: pure functions, by place on the route of an event."""

@@ -16,11 +16,11 @@ LOOKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     rules.of_instance,
     rules.of_rules,
 )
-"""What is looked at, in the order of an event's way."""
+"""The functions that find causes, in the order of an event's route."""
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """Return everything that was found out: causes before notes, each in the order of an event's way."""
+    """Return everything that was found out: causes before notes, each in the order of an event's route."""
     looks = (*LOOKS[:1], here.of_sensors, *LOOKS[1:]) if facts.life is None and facts.is_trigger else LOOKS
     found = [finding for look in looks for finding in look(facts)]
     return sorted(found, key=lambda finding: finding.level != CAUSE)

@@ -36,7 +36,7 @@ STATES = {
 
 
 def of_type(facts: Facts) -> Iterator[Finding]:
-    """Yield what is wrong with the trigger type."""
+    """Yield the problems with the trigger type."""
     life = facts.life
     ref = life.trigger_type if life is not None else facts.asked
     if facts.refusal is not None:
@@ -56,7 +56,7 @@ def of_type(facts: Facts) -> Iterator[Finding]:
 
 
 def of_sensors(facts: Facts) -> Iterator[Finding]:
-    """Yield what keeps sensors from dispatching. For a trigger without events."""
+    """Yield the reasons why sensors do not dispatch. For a trigger without events."""
     if not facts.sensors and facts.trigger_type is not None:
         yield cause(
             "no-sensor",
@@ -106,7 +106,7 @@ def of_search(facts: Facts) -> Iterator[Finding]:
 
 
 def of_life(facts: Facts) -> Iterator[Finding]:
-    """Yield what has happened to the event before the broker had it."""
+    """Yield the events in the life of an event before the broker had it."""
     life = facts.life
     if life is None:
         return

@@ -35,7 +35,7 @@ def instance_of(facts: Facts) -> InstanceRecord | None:
 
 
 def of_instance(facts: Facts) -> Iterator[Finding]:
-    """Yield what became of the event in the rules engine, before its rules."""
+    """Yield what the rules engine did with the event before it evaluated rules."""
     engine, life = facts.engine, facts.life
     if engine is None or life is None or not engine.is_there:
         return
@@ -83,7 +83,7 @@ def of_rules(facts: Facts) -> Iterator[Finding]:
     if facts.are_rules_known and not asking and not enforced and (facts.life is not None or facts.is_trigger):
         ref = facts.life.trigger_type if facts.life is not None else facts.asked
         yield cause("no-rule", f"no rule asks for {ref}", "write one, and register it; st2sensor rules lists them")
-    # A rule of a similar type matters if it may be a slip.
+    # A rule of a similar type matters, because the type may be misspelt.
     for verdict in asking or facts.verdicts:
         if verdict.rule.ref not in enforced:
             yield from _not_enforced(facts, verdict)

@@ -77,6 +77,6 @@ def activate(interpreter: str) -> None:
 
 
 def list_folders(folders: Iterable[str]) -> None:
-    """Have the import system list these folders. It lists a folder again when it changes."""
+    """Make the import system list these folders. It lists a folder again when it changes."""
     for folder in folders:
         PathFinder.find_spec("a name that no module has", [folder])

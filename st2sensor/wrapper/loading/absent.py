@@ -20,7 +20,7 @@ SERVICES = ("st2actions", "st2api", "st2auth", "st2stream")
 
 
 class Absent:
-    """The last finder: it is asked for modules that no other finder has found."""
+    """The last finder: Python calls it for modules that no other finder has found."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:  # noqa: ARG002
         """Raises ModuleNotFoundError for a module of a package that stands in for StackStorm's."""

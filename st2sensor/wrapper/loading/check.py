@@ -1,4 +1,4 @@
-"""Loads a sensor's code and reports what is wrong with it, in a process that is used only for that."""
+"""Loads a sensor's code and reports the problem with it, in a process of its own."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from st2sensor.wrapper.loading.absent import COMPAT
 from st2sensor.wrapper.stop import StopSensor
 
 RACY = 2.0
-"""Seconds between two modification times that can be told apart, at worst (on FAT)."""
+"""Minimum number of seconds between two different modification times, at worst (on FAT)."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
 """The modules of BASES: ours, and StackStorm's own, which a pack's interpreter may have."""

@@ -77,7 +77,7 @@ def test_what_no_queue_takes_is_kept_and_blocks_nothing_behind_it(
         assert delivery.unrouted_keys == ("p.lost",)
         put(outbox, of("lost", 20))
         eventually("it is kept as well", lambda: outbox.unrouted == 21)
-        assert caplog.text.count("takes the routing key p.lost: these triggers") == 1
+        assert caplog.text.count("takes the routing key p.lost. These triggers") == 1
         broker.without.clear()
         put(outbox, of("lost", 21))
         eventually("it is taken", lambda: delivered(broker, "lost") == ["lost21"])

@@ -154,8 +154,8 @@ def test_without_settings_every_source_but_a_short_list_of_folders_is_off() -> N
         (["consul", "a"], "knows no source 'consul'; write one of file, env, vault, exec"),
         (["file"], "0 arguments after 'file'"),
         (["vault", "a"], "1 arguments after 'vault'; write secret"),
-        (["file", 3], "must be a text"),
-        (["env", ""], "not empty"),
+        (["file", 3], "must be non-empty text"),
+        (["env", ""], "must be non-empty text"),
     ],
 )
 def test_malformed_calls_are_explained(arguments: list[object], message: str) -> None:

@@ -1,4 +1,5 @@
-"""Registers the instances of sensors, and unregisters those that are gone. A change to one leaves the others alone."""
+"""Registers the instances of sensors, and unregisters instances that are gone. A change to one instance does not affect
+the others."""
 
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ class Instances:
         """Register the instances of all packs of this registration, and unregister those that are gone.
 
         :param declared: the declared sensors, by reference, as they are without overrides.
-        :param failing: sensors whose content was refused; their instances stay as they are.
+        :param failing: sensors whose content was refused; their instances are kept unchanged.
         :param incomplete: packs with files that cannot be parsed, so that not all of their sensors are known.
         """
         self._types = {item.ref: item for item in self._context.storage.all(TriggerType)}
@@ -202,7 +203,7 @@ class Instances:
             yield Outcome(kind=KIND, ref=ref, result=Result.REMOVED)
 
     def _announce(self, of_class: str) -> None:
-        """Announce that a class has changed, which is the only thing that StackStorm knows of its instances."""
+        """Announce that a class has changed. StackStorm knows only the class, and none of its instances."""
         if of_class in self._announced:
             return
         self._announced.add(of_class)

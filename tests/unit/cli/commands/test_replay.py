@@ -145,7 +145,7 @@ def test_events_without_their_payloads_are_skipped(
     write(settings.container.state_dir / NAME, [outcome(1)], replace(settings.history, payloads="none"))
     assert replay.main(list(ALL[1:]), obj=[str(config_file)], standalone_mode=False) == 1
     assert subscription.receive(0.0) == []
-    assert "1 event skipped: the payload was not kept: [history] payloads = full" in capsys.readouterr().err
+    assert "1 event skipped: the payload was not kept; [history] payloads = full" in capsys.readouterr().err
 
 
 def test_without_a_history_replay_says_what_it_needs(config_file: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_missing_field_is_named_with_the_remedy(name: str) -> None:
         ({"trigger_types": "p.t"}, "SensorReport: trigger_types has the invalid value 'p.t'"),
         ({"last_exit": {"at": 1.0}}, "Notice has no text"),
         ({"last_exit": [1.0, "x"]}, "Notice is .*, not an object"),
-        ({"hang": {"what": "poll()", "since": None, "heard": None}}, "Hang has the since None"),
+        ({"hang": {"what": "poll()", "since": None, "heard": None}}, "Hang: since has the invalid value None"),
     ],
 )
 def test_a_value_of_another_type_is_named(change: dict[str, Any], problem: str) -> None:

@@ -69,9 +69,9 @@ def test_all_queues_are_found_with_their_bindings(serve: Callable[[dict[str, Any
 def test_an_api_that_fails_is_noted(serve: Callable[[dict[str, Any]], Management], answers: dict[str, Any]) -> None:
     route = serve(answers).completed(ROUTE)
     assert (route.queues, route.is_complete) == ((), False)
-    assert "does not tell the bindings" in route.note
+    assert "does not list the bindings" in route.note
     assert "p@s" not in route.note
 
 
 def test_an_api_that_is_away_is_noted() -> None:
-    assert "does not tell" in Management("http://u:p@127.0.0.1:1").completed(ROUTE).note
+    assert "does not list" in Management("http://u:p@127.0.0.1:1").completed(ROUTE).note

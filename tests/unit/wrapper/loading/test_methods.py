@@ -84,7 +84,7 @@ def selfless() -> None: ...
             "run",
             coroutine,
             "async-method",
-            "run() of Odd is an async def: a call of it runs none of its code; write def run(self), and have it call "
+            "run() of Odd is an async def: calling it runs none of its code; write def run(self), and have it call "
             "asyncio.run() with the coroutine that does the work",
         ),
         (Passive, "setup", coroutine, "async-method", "write def setup(self), and call asyncio.run() inside run()"),
@@ -92,7 +92,7 @@ def selfless() -> None: ...
         (Passive, "cleanup", coroutine, "async-method", "cleanup() of Odd is an async def"),
         (Passive, "add_trigger", coroutine_with_trigger, "async-method", "write def add_trigger(self, trigger), and"),
         (Passive, "run", stream, "async-method", "run() of Odd is an async def"),
-        (Polling, "poll", generator, "generator", "poll() of Odd contains yield: a call of it runs none of its code"),
+        (Polling, "poll", generator, "generator", "poll() of Odd contains yield: calling it runs none of its code"),
         (Passive, "run", greedy, "signature", "missing a required argument: 'path'; write it as def run(self)"),
         (Passive, "setup", selfless, "signature", "too many positional arguments; write it as def setup(self)"),
     ],

@@ -190,7 +190,7 @@ def test_a_stored_batch_that_cannot_be_carried_out_now_is_done_later(
         assert parts.steps[4:6] == ["begin", ("put", "b", 1)]
 
     run(test)
-    assert caplog.text.count("will be carried out later") == 1
+    assert caplog.text.count("will be carried out before the sensor's next call") == 1
 
 
 def test_another_sensors_batch_in_the_way_is_carried_out_and_this_one_is_not_stored() -> None:
