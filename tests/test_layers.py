@@ -36,6 +36,7 @@ ORDER = {
         dispatch
         delivery
         why
+        shown
         api
         push
         wrapper

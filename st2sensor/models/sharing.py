@@ -17,6 +17,7 @@ class Member:
     :param seen: when it last renewed, in seconds since the epoch; only for display.
     :param capacity: its share of the sensors, relative to the other members' capacities.
     :param labels: properties that sensors may require.
+    :param http: HOST:PORT of its status page; empty if it has none.
     :param lease: seconds after its death within which its sensors run elsewhere.
     :param counter: grows with each renewal.
     :param token: random text that only the author of the last renewal knows.
@@ -35,6 +36,7 @@ class Member:
     seen: float = 0.0
     capacity: float = 1.0
     labels: tuple[str, ...] = ()
+    http: str = ""
     lease: float = 10.0
     counter: int = 0
     token: str = ""

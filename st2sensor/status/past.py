@@ -18,7 +18,7 @@ TEXT_LIMIT = 300
 
 FAILED_STATES = frozenset({"backoff", "refused"})
 
-FIELDS = ("kind", "at", "sensor", "state", "trigger")
+FIELDS = ("kind", "at", "sensor", "state", "trigger", "message_id")
 """Fields of events that are kept as they are."""
 
 

@@ -19,6 +19,7 @@ from st2sensor.errors import OutboxError
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
+from st2sensor.status.lives import Lives
 from st2sensor.system.connection_limits import ConnectionLimits, share_of_files
 from st2sensor.system.http_listener import HttpListener
 
@@ -72,9 +73,10 @@ class Server:
 
     :param settings: `http` must be set.
     :param consumers: answers `/v1/`.
+    :param lives: answers `/history`.
     """
 
-    def __init__(self, settings: Container, sources: PageSources, consumers: Consumers) -> None:
+    def __init__(self, settings: Container, sources: PageSources, consumers: Consumers, lives: Lives) -> None:
         assert settings.http is not None
         self._host, self._port = settings.http
         self._token = settings.http_token
@@ -84,6 +86,7 @@ class Server:
         self._blocking = sources.blocking
         self._feed = Feed(sources.reporter, sources.events)
         self._consumers = consumers
+        self._lives = lives
         self._runner: web.AppRunner | None = None
         self._doors: HttpListener | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -100,6 +103,7 @@ class Server:
         application.router.add_get("/dead-letters", self._dead_letters)
         application.router.add_get("/events", self._events, allow_head=False)
         self._consumers.add_to(application.router)
+        self._lives.add_to(application.router)
         for path in FILES:
             application.router.add_get(path, self._file)
         # The sender causes a malformed request, so no traceback is logged.
@@ -116,6 +120,7 @@ class Server:
             self._listening.cancel()
         self._feed.close()
         self._consumers.close()
+        self._lives.close()
         if self._doors is not None:
             self._doors.close()
         if self._runner is not None:

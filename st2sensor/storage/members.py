@@ -37,6 +37,7 @@ def member(document: Mapping[str, Any]) -> Member:
         seen=number(document, "seen") or 0.0,
         capacity=_or(number(document, "capacity", least=0), 1.0),
         labels=texts(document, "labels"),
+        http=optional_text(document, "http") or "",
         lease=_or(number(document, "lease", above=0), 10.0),
         counter=whole(document, "counter") or 0,
         token=optional_text(document, "token") or "",

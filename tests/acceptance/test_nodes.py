@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from st2sensor.cli.st2sensor import root
 from st2sensor.cli.text.units import span
-from tests.plugins.patience import FACTOR, SOON
+from tests.plugins.patience import FACTOR, LATER, SOON
 from tests.support.browser import Browser
 from tests.support.servers.ports import free_port
 from tests.support.servers.waiting import eventually
@@ -252,6 +252,37 @@ def test_a_check_fails_while_leases_cannot_be_renewed(embedded: Workspace) -> No
     eventually("all run again", lambda: one.wrappers() == REFS)
     eventually("they are renewed", lambda: one.sample("st2sensor_leases_renewed") == 1)
     assert one.sample("st2sensor_lease_losses_total") >= 1
+
+
+@pytest.mark.soak
+def test_each_node_answers_for_its_own_events(embedded: Workspace) -> None:
+    source = (
+        'class Once(Sensor):\n    def setup(self):\n        self.sensor_service.dispatch("p.t", {"password": "no"})\n'
+    )
+    embedded.add_sensor(
+        "p",
+        "Once",
+        f"{source}\n    def run(self):\n        __import__('time').sleep(1000)\n",
+        trigger_types=[{"name": "t"}],
+    )
+    embedded.reload_well()
+    one, other = Node(embedded, "a"), Node(embedded, "b")
+    one.start()
+
+    def events(node: Node) -> dict[str, Any]:
+        found = json.loads(node.told("events", "--sensor", "p.Once", "--json"))
+        return {event["node"]: event for event in found if event["state"] != "waiting"}
+
+    eventually("the first event", lambda: "a" in events(one), LATER)
+    other.start()
+    one.told("drain", "a")
+    eventually("an event of each", lambda: len(events(one)) == 2, LATER)
+    assert events(other) == events(one)
+    event = events(one)["b"]
+    assert event["payload"] == {"password": "********"}
+    shown = one.told("event", event["message_id"])
+    assert "confirmed by the broker" in shown
+    assert "b, fence" in shown
 
 
 def test_where_sensors_are_not_shared_one_line_says_so(embedded: Workspace) -> None:

@@ -333,6 +333,14 @@ def test_the_page_is_used_by_keyboard_search_and_filters(embedded: Workspace, br
     browser.click("#kinds button", "States")
     browser.wait_for("#quiet", "No event of these kinds.")
 
+    # An event shows its life. The page may draw others while it is clicked.
+    browser.click("#kinds button", "Failures")
+    browser.click("#failures a", "p.counted is a dead letter")
+    browser.wait_for("#detail .life", "became a dead letter: the payload does not fit")
+    browser.wait_for("#detail pre", '"n"')
+    browser.click("#detail form button")
+    eventually("closed", lambda: not browser.all("#detail[open]"))
+
     # A sensor, its log and its dead letters have addresses.
     (name,) = browser.all("tr[data-ref='p.Fails'] a")
     name.send_keys(Keys.ENTER)

@@ -5,26 +5,34 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import history as shown
+from st2sensor.cli.events import nodes
 from st2sensor.cli.events.choosing import filters_of
-from st2sensor.cli.events.masking import Masks
 from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
+from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded
 from st2sensor.history.file import NAME
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import Gap, History
-from st2sensor.history.waiting import dropped, waiting
+from st2sensor.history.waiting import dropped
 from st2sensor.settings import Settings
+from st2sensor.shown.fields import fields
+from st2sensor.shown.found import newest
+from st2sensor.shown.masks import Masks
+
+LARGEST_LIMIT = 1000
+"""Maximum number of events that another node is asked for."""
 
 POLL_INTERVAL = 0.5
 """Seconds between two checks of the history while following it."""
@@ -58,14 +66,21 @@ def events(
     masks = Masks(settings)
     with closing(history_of(settings)) as history:
         if follow:
+            if settings.container.sharing is not None:
+                click.echo("-f shows the events of this node alone; st2sensor nodes lists the others", err=True)
             _follow(history, filters, _printer(masks, json_output=json_output))
             return 0
-        waits = [event for event in waiting(settings.container.state_dir / "outbox.db") if filters.accepts(event)]
-        found = sorted([*history.newest(filters, limit), *waits], key=lambda event: event.created)[-limit:]
+        here = newest(history, settings.container.state_dir / "outbox.db", filters, limit)
+        answers = nodes.ask(settings, "/history", _parameters(filters, where, limit))
+        elsewhere = [event for answer in answers for event in _events(answer)]
+        everything = [*(fields(event, masks) for event in here), *elsewhere]
+        found = sorted(everything, key=lambda event: str(event["dispatched"]))[-limit:]
+        for line in [*nodes.not_asked(answers), *_cut(answers, limit)]:
+            click.echo(line, err=True)
         if json_output:
-            click.echo(json.dumps([shown.fields(event, masks) for event in found]))
+            click.echo(json.dumps(found))
             return 0
-        _print(found, masks, history.gaps(), limit)
+        _print(found, history.gaps(), limit)
         for item in dropped(settings.container.state_dir / "outbox.db"):
             if sensor in (None, item.sensor):
                 click.echo(
@@ -90,14 +105,38 @@ def history_of(settings: Settings) -> History:
     return History(settings.container.state_dir / NAME)
 
 
-def _print(found: Sequence[Recorded], masks: Masks, gaps: Sequence[Gap], limit: int) -> None:
+def _parameters(filters: Filters, where: Sequence[str], limit: int) -> list[tuple[str, str]]:
+    """Return the parameters of a request to another node."""
+    found = [("sensor", filters.sensor), ("trace", filters.trace_tag)]
+    found += [("trigger", trigger) for trigger in sorted(filters.triggers)]
+    found += [("state", state) for state in sorted(filters.states)]
+    found += [("where", text) for text in where]
+    times = (("since", filters.since), ("until", filters.until))
+    found += [(name, repr(seconds)) for name, seconds in times if seconds is not None]
+    return [*((name, text) for name, text in found if text), ("limit", str(min(limit, LARGEST_LIMIT)))]
+
+
+def _events(answer: nodes.Answer) -> list[Mapping[str, Any]]:
+    found = None if answer.document is None else answer.document.get("events")
+    return [event for event in found if nodes.sound(event)] if isinstance(found, list) else []
+
+
+def _cut(answers: Sequence[nodes.Answer], limit: int) -> Iterator[str]:
+    """Yield a line for each node that has more of the events than it could answer with."""
+    for answer in answers:
+        number = len(_events(answer))
+        if answer.document and (answer.document.get("more") or LARGEST_LIMIT <= number < limit):
+            yield in_line(f"{answer.node}: only its newest {units.count(number, 'event')}; choose a shorter period")
+
+
+def _print(found: Sequence[Mapping[str, Any]], gaps: Sequence[Gap], limit: int) -> None:
     out = console()
     if found:
         table = shown.table()
         for event in found:
-            table.add_row(*shown.row(event, masks))
+            table.add_row(*shown.row(event))
         out.print(table)
-    first = found[0].created if len(found) == limit else 0.0
+    first = shown.at(found[0]["dispatched"]) or 0.0 if len(found) == limit else 0.0
     for gap in gaps:
         if gap.at >= first:
             click.echo(f"{units.clock(gap.at)}: {units.count(gap.number, 'event')} not kept: {gap.reason}", err=True)
@@ -110,9 +149,9 @@ def _printer(masks: Masks, *, json_output: bool) -> Callable[[Recorded], None]:
 
     def print_(event: Recorded) -> None:
         if json_output:
-            click.echo(json.dumps(shown.fields(event, masks)))
+            click.echo(json.dumps(fields(event, masks)))
         else:
-            out.print(shown.line(event, masks), soft_wrap=True)
+            out.print(shown.line(fields(event, masks)), soft_wrap=True)
 
     return print_
 

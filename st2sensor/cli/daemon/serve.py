@@ -70,6 +70,9 @@ FLUSH = 1.0
 """Seconds within which the last triggers must reach the broker during shutdown. All others are sent at the next
 start."""
 
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""Addresses that stand for all of this host."""
+
 STORAGE_THREADS = 4
 """Threads that access the database."""
 
@@ -218,6 +221,7 @@ def _participant(
         version=st2sensor.__version__,
         capacity=sharing.capacity,
         labels=sharing.labels,
+        http=_address(settings.container.http),
         lease=sharing.lease,
     )
     return Participant(
@@ -228,6 +232,15 @@ def _participant(
         moves_at_once=sharing.moves_at_once,
         settle=lambda: outbox.wait_committed(times.tick),
     )
+
+
+def _address(http: tuple[str, int] | None) -> str:
+    """Return the address at which other nodes find the status page; empty if there is none."""
+    if http is None:
+        return ""
+    host, port = http
+    shown = socket.gethostname() if host in EVERYWHERE else host
+    return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
 
 def _history(settings: Settings, state_dir: Path) -> Record:
@@ -267,4 +280,5 @@ def _page(settings: Settings, catalogue: Catalogue, state_dir: Path, history: Re
     server, consumers = resolve("st2sensor.status.server:Server"), resolve("st2sensor.api.consumers:Consumers")
     feed = EventFeed(state_dir / NAME, history.tell) if settings.history.enable else None
     api = consumers(feed, catalogue, needs_token=container.http_token is not None)
-    return lambda sources: server(container, sources, api)
+    lives = resolve("st2sensor.status.lives:Lives")(settings, state_dir)
+    return lambda sources: server(container, sources, api, lives)

@@ -9,51 +9,21 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from st2sensor.cli.events.masking import Masks
 from st2sensor.cli.text import units
 from st2sensor.cli.text.printable import in_line
-from st2sensor.history.event import Recorded, State
+from st2sensor.history.event import State
 from st2sensor.portable import isotime
 
 SHOWN_ID = 10
 """Number of characters of a message_id in a table. They nearly always suffice to find the event."""
 
-COLOURS = {
+COLOURS: Mapping[str, str] = {
     State.CONFIRMED: "green",
     State.WAITING: "yellow",
     State.HELD: "yellow",
     State.UNROUTED: "yellow",
     State.DEAD: "red",
 }
-
-
-def fields(event: Recorded, masks: Masks) -> dict[str, Any]:
-    """Return an event for JSON. Times are ISO 8601, in UTC."""
-    return {
-        "message_id": event.message_id,
-        "state": event.state,
-        "sensor": event.sensor,
-        "trigger": event.trigger,
-        "trigger_type": event.trigger_type,
-        "dispatched": time(event.created),
-        "committed": time(event.committed),
-        "settled": time(event.settled),
-        "reason": event.reason or None,
-        "node": event.node or None,
-        "fence": event.fence,
-        "exchange": event.exchange or None,
-        "routing_key": event.routing_key or None,
-        "attempts": event.attempts,
-        "problem": event.problem or None,
-        "late": event.is_late,
-        "trace_tag": event.trace_tag,
-        "payload": masks.payload(event),
-    }
-
-
-def time(at: float | None) -> str | None:
-    """Return a time for JSON; None for None."""
-    return None if at is None else isotime.format(at, offset=False)
 
 
 def table() -> Table:
@@ -66,27 +36,28 @@ def table() -> Table:
     return found
 
 
-def row(event: Recorded, masks: Masks) -> tuple[Text, ...]:
-    """Return an event as a row of `table`."""
+def row(event: Mapping[str, Any]) -> tuple[Text, ...]:
+    """Return the fields of an event as a row of `table`. They may come from another node."""
+    state = str(event["state"])
+    text = in_line(str(event["reason"] or "")) if state == State.DEAD else summary(event)
     return (
-        Text(units.clock(event.created)),
-        Text(event.state, COLOURS[event.state]),
-        Text(in_line(event.message_id[:SHOWN_ID])),
-        Text(in_line(event.trigger_type)),
-        Text(in_line(event.reason) if event.state is State.DEAD else summary(event, masks)),
+        Text(units.clock(at(event["dispatched"]))),
+        Text(in_line(state), COLOURS.get(state, "")),
+        Text(in_line(str(event["message_id"])[:SHOWN_ID])),
+        Text(in_line(str(event["trigger_type"]))),
+        Text(text),
     )
 
 
-def line(event: Recorded, masks: Masks) -> Text:
+def line(event: Mapping[str, Any]) -> Text:
     """Return an event as a line, for commands that follow."""
-    time_, state, identifier, trigger, last = row(event, masks)
-    return Text("  ").join([time_, state, identifier, trigger, last])
+    return Text("  ").join(row(event))
 
 
-def summary(event: Recorded, masks: Masks) -> str:
+def summary(event: Mapping[str, Any]) -> str:
     """Return a payload in one line."""
-    payload = masks.payload(event)
-    if event.body is None:
+    payload = event["payload"]
+    if not event["kept"]:
         return "(not kept)"
     if not isinstance(payload, Mapping):
         return in_line(json.dumps(payload, ensure_ascii=False))
@@ -94,3 +65,8 @@ def summary(event: Recorded, masks: Masks) -> str:
         in_line(f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
         for name, value in payload.items()
     )
+
+
+def at(time: str | None) -> float | None:
+    """Return a time of an event's fields in seconds since the epoch."""
+    return None if time is None else isotime.parse(time).timestamp()

@@ -95,4 +95,5 @@ def tell_dispatched(events: Broadcast, entry: Entry) -> None:
         fields = {"body": entry.body, "tagged": entry.tagged, "message_id": entry.message_id}
         events.tell(broadcast.TRIGGER, entry.sensor, trigger=entry.trigger_type, **fields)
     else:
-        events.tell(broadcast.INVALID, entry.sensor, trigger=entry.trigger_type, reason=entry.reason)
+        fields = {"reason": entry.reason, "message_id": entry.message_id}
+        events.tell(broadcast.INVALID, entry.sensor, trigger=entry.trigger_type, **fields)

@@ -25,7 +25,9 @@ function item(event) {
   made.dataset.kind = kind;
   const time = element("time", "", clock(event.at));
   time.dateTime = new Date(event.at * 1000).toISOString();
-  made.append(time, " ", link(`#sensor/${encodeURIComponent(event.sensor)}`, event.sensor), element("span", "", `: ${describe(event)}`));
+  const id = event.message_id;
+  const told = id ? link(`#event/${encodeURIComponent(id)}`, describe(event)) : element("span", "", describe(event));
+  made.append(time, " ", link(`#sensor/${encodeURIComponent(event.sensor)}`, event.sensor), ": ", told);
   return made;
 }
 

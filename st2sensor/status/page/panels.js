@@ -1,4 +1,4 @@
-// The dialog: one sensor, its log, or dead letters, as the address says: #sensor/REF, #logs/REF, #dead-letters/REF.
+// The dialog: one sensor, its log, or dead letters, as the address says: #sensor/REF, #logs/REF, #dead-letters/REF, #event/ID.
 
 import { $, SECOND, ago, clock, element, firstLine, link, megabytes, span, stateOf, told } from "./format.js";
 
@@ -99,6 +99,30 @@ function letterPanel({ dead_letters: letters, more }) {
   return [element("p", "faint", `${more ? "The newest ones. " : ""}${how}`), list];
 }
 
+function eventPanel(life) {
+  const kind = life.trigger === life.trigger_type ? life.trigger : `${life.trigger} (${life.trigger_type})`;
+  const about = element("dl");
+  for (const [name, value] of [
+    ["sensor", link(`#sensor/${encodeURIComponent(life.sensor)}`, life.sensor)],
+    ["trigger", kind],
+    ["trace tag", life.trace_tag],
+    ["node", life.node && `${life.node}${life.fence === null ? "" : `, fence ${life.fence}`}`],
+  ]) {
+    if (!value) continue;
+    const description = element("dd");
+    description.append(value);
+    about.append(element("dt", "", name), description);
+  }
+  const steps = element("ol", "life");
+  for (const { time, text } of life.timeline) {
+    const step = element("li");
+    step.append(element("time", "", time ? clock(Date.parse(time) / SECOND) : ""), " ", element("span", "", text));
+    steps.append(step);
+  }
+  const payload = life.kept ? block(JSON.stringify(life.payload, null, 2)) : element("p", "faint", "The payload was not kept.");
+  return [about, steps, payload];
+}
+
 const PANELS = {
   sensor: { title: (ref) => ref, path: (ref) => `sensors/${encodeURIComponent(ref)}`, draw: sensorPanel },
   logs: { title: (ref) => `Log of ${ref}`, path: (ref) => `sensors/${encodeURIComponent(ref)}/logs`, draw: logPanel },
@@ -107,7 +131,11 @@ const PANELS = {
     path: (ref) => `dead-letters${ref ? `?sensor=${encodeURIComponent(ref)}` : ""}`,
     draw: letterPanel,
   },
+  event: { title: (id) => `Event ${id}`, path: (id) => `history/${encodeURIComponent(id)}`, draw: eventPanel },
 };
+
+// The panels of a sensor, which link to each other.
+const OF_SENSOR = { sensor: "Details", logs: "Log", "dead-letters": "Dead letters" };
 
 // The panel that the address names, with the sensor; null for none.
 function chosen() {
@@ -149,9 +177,9 @@ function show() {
   }
   $("#detail-title").textContent = found.panel.title(found.ref);
   $("#detail-body").replaceChildren();
-  const others = Object.keys(PANELS).filter((name) => found.ref && name !== found.name);
-  const names = { sensor: "Details", logs: "Log", "dead-letters": "Dead letters" };
-  $("#detail-links").replaceChildren(...others.flatMap((name) => [link(`#${name}/${encodeURIComponent(found.ref)}`, names[name]), " "]));
+  const isOfSensor = found.ref && Object.hasOwn(OF_SENSOR, found.name);
+  const others = Object.entries(OF_SENSOR).filter(([name]) => isOfSensor && name !== found.name);
+  $("#detail-links").replaceChildren(...others.flatMap(([name, title]) => [link(`#${name}/${encodeURIComponent(found.ref)}`, title), " "]));
   if (!dialog.open) dialog.showModal();
   draw(generation);
 }

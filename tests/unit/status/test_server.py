@@ -21,6 +21,7 @@ from st2sensor.container.operators.interface import PageSources
 from st2sensor.dispatch.catalogue import Catalogue
 from st2sensor.reports import Check, SensorReport
 from st2sensor.status import server
+from st2sensor.status.lives import Lives
 from st2sensor.status.server import Server
 from tests.plugins.patience import SOON
 from tests.support.control_peer import node, report
@@ -68,15 +69,16 @@ def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token:
     port = free_port()
     with config_file.open("a") as file:
         file.write(f"http = 127.0.0.1:{port}\n" + (f"http_token = {token}\n" if token else ""))
-    settings = config.load([str(config_file)]).container
+    whole = config.load([str(config_file)])
+    settings = whole.container
 
     def get(path: str, **headers: str) -> Answer:
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=SOON) as answer:
                 # The stream of events has no end: its first two lines are the first message.
-                whole = answer.readline() + answer.readline() if path.startswith("/events") else answer.read()
-                return answer.status, whole.decode()
+                text = answer.readline() + answer.readline() if path.startswith("/events") else answer.read()
+                return answer.status, text.decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
@@ -93,6 +95,7 @@ def served(config_file: Path, ask: Callable[[Get], None], *checks: Check, token:
                 blocking=asyncio.to_thread,
             ),
             Consumers(None, Catalogue(), needs_token=False),
+            Lives(whole, settings.state_dir),
         )
         await made.open()
         try:

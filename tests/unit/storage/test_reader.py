@@ -167,7 +167,7 @@ def test_any_value_in_a_batch_a_member_or_a_lease_stops_no_other(data: st.DataOb
     odd = stored(lease | {"batches": [batch_document(batch) | {field: value}]})
     assert list(Reader().batches([odd, stored(lease | {"batches": value}), stored(lease)]))[-1] == batch
 
-    names = {"id", "node", "host", "version", "token"}
+    names = {"id", "node", "host", "version", "token", "http"}
     filled = {name: "x" if name in names else 1 for name in Member.__slots__}
     member = Member(**filled | {"labels": ("a",), "handing": True, "leaving": True, "dead": True})  # type: ignore[arg-type]
     document = member_document(member)

@@ -112,4 +112,5 @@ def test_triggers_and_dead_letters_are_broadcast() -> None:
         trigger, invalid = watcher.taken()
     assert (trigger["kind"], trigger["body"], trigger["message_id"]) == (broadcast.TRIGGER, "{}", "1")
     assert (invalid["kind"], invalid["reason"]) == (broadcast.INVALID, "it is not registered")
+    assert invalid["message_id"] == "2"
     assert "body" not in invalid
