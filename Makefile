@@ -29,7 +29,7 @@ test: tools
 	EXAMPLES=0.1 $(PYTEST) --dist loadfile --no-loadscope-reorder
 
 # Runs the cases that take a long time. MINUTES=15 stops after 15 minutes; STORM_MINUTES=10 makes storms last 10 minutes
-# instead of 2.
+# instead of 2. STORM_EVENTS, STORM_KILLS and STORM_TAKEOVERS are those of the storm of repeats.
 soak: tools mosquitto postgresql
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
 

@@ -189,7 +189,7 @@ class Gate:
         """Take a token. Return None, or the bucket that holds the entry."""
         bucket = self._refilled(rate, entry.fence)
         if not self.queued.get(rate.bucket) and bucket.tokens >= 1.0:
-            self._set("bucket", self.buckets, rate.bucket, bucket._replace(tokens=bucket.tokens - 1.0))
+            self._set("bucket", self.buckets, rate.bucket, Bucket(bucket.tokens - 1.0, bucket.at, bucket.fence))
             return None
         self._set("bucket", self.buckets, rate.bucket, bucket)
         self._queue(rate.bucket, 1)
@@ -203,7 +203,7 @@ class Gate:
         if not is_known and known.fence != fence:
             return Bucket(min(1.0, known.tokens + max(0.0, now - known.at) * rate.rate), now, fence)
         # A clock that was set back adds no tokens; a clock that was set forward at most fills the bucket.
-        return known._replace(tokens=min(rate.burst, known.tokens + max(0.0, now - known.at) * rate.rate), at=now)
+        return Bucket(min(rate.burst, known.tokens + max(0.0, now - known.at) * rate.rate), now, known.fence)
 
     def _count(self, entry: Entry, **more: int) -> None:
         lane = (entry.sensor, entry.trigger_type)

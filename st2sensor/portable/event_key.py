@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Sequence
+from functools import lru_cache
+from typing import Any, Sequence, Tuple
 
 MISSING: Any = object()
 """Stands for a value that a payload does not have."""
@@ -19,6 +20,11 @@ KEY = 32
 
 def spec_of(paths: Sequence[str]) -> str:
     """Return a digest of the paths, which changes when they do."""
+    return _spec(tuple(paths))
+
+
+@lru_cache(maxsize=1024)
+def _spec(paths: Tuple[str, ...]) -> str:
     return _digest(list(paths))[:8]
 
 

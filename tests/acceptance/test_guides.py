@@ -39,6 +39,8 @@ GUIDES = (
     "timers.md",
     "instances.md",
     "expectations.md",
+    "storms.md",
+    "secrets.md",
 )
 SECTIONS = [section for guide in GUIDES for section in sections(guide)]
 
@@ -77,6 +79,8 @@ EXITS = {
     ("operations.md: Dead letters", "st2sensor dead-letters replay 1"): 1,
     ("timers.md: Ask for a timer", "st2sensor triggers add core.st2.CronTimer minute=99"): 65,
     ("instances.md: Mistakes", "st2sensor validate /opt/stackstorm/packs/feeds"): 1,
+    ("storms.md: Mistakes", "st2sensor validate /opt/stackstorm/packs/monitoring"): 1,
+    ("secrets.md: Mistakes", "st2sensor validate /opt/stackstorm/packs/net"): 1,
 }
 """Exit codes other than 0, by section and command."""
 
@@ -127,6 +131,27 @@ import time
 class OldSensor(Sensor):
     def run(self):
         self.sensor_service.set_value("cursor", "7")
+        time.sleep(1000)
+"""
+
+ALERTS = """
+import itertools
+import time
+
+class AlertSensor(Sensor):
+    def run(self):
+        for number in itertools.count():
+            self.sensor_service.dispatch("monitoring.alert", {"id": number // 5, "number": number})
+            self.sensor_service.dispatch("monitoring.heartbeat", {})
+            time.sleep(0.3)
+"""
+
+TOKEN = """
+import time
+
+class TokenSensor(Sensor):
+    def run(self):
+        print("the token begins with", self.config["token"][:2])
         time.sleep(1000)
 """
 
@@ -310,6 +335,33 @@ def several(make_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture(scope="module")
+def flooded(make_site: Callable[..., Site]) -> Site:
+    """A sensor that dispatches alerts and heartbeats all the time, with repeats."""
+    site = make_site()
+    site.workspace.add_sensor(
+        "monitoring", "AlertSensor", ALERTS, trigger_types=[{"name": "alert"}, {"name": "heartbeat"}]
+    )
+    site.register()
+    site.start()
+    return site
+
+
+@pytest.fixture(scope="module")
+def secretive(make_site: Callable[..., Site]) -> Site:
+    """A sensor that has a token from its configuration, and a folder for secrets."""
+    site = make_site()
+    folder = site.workspace.folder
+    site.workspace.configure(f"[secrets]\nfile_folders = {folder}/secrets\nrefresh_interval = 1")
+    site.workspace.add_sensor("net", "TokenSensor", TOKEN)
+    (folder / "secrets").mkdir()
+    (folder / "configs").mkdir()
+    (folder / "configs" / "net.yaml").write_text("token: none\n")
+    site.register()
+    site.start().wait_for_log("the token begins with no")
+    return site
+
+
+@pytest.fixture(scope="module")
 def bad_pack(trouble: Site) -> Site:
     """A sensor that needs what is not installed."""
     trouble.workspace.add_sensor("astro", "StarSensor", "import nosuchlibrary\n\nclass StarSensor(Sensor):\n    pass\n")
@@ -412,6 +464,8 @@ SITES = {
     "expectations.md": "author",
     "timers.md: Ask for a timer": "core",
     "instances.md": "several",
+    "storms.md": "flooded",
+    "secrets.md": "secretive",
 }
 """Where a guide is tried, and its sections that need another place."""
 

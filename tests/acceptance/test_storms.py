@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from urllib.request import urlopen
 
 import pytest
 
-from tests.plugins.patience import SOON
+from st2sensor.dispatch.limiting import message_id_of
+from st2sensor.portable.event_key import key_of
+from tests.plugins.patience import AT_LAST, FACTOR, LATER, SOON
 from tests.support.browser import Browser
 from tests.support.servers.ports import free_port
-from tests.support.servers.waiting import grown
+from tests.support.servers.waiting import eventually, grown
 from tests.support.status_schema import check
-from tests.support.workspace import Workspace
+from tests.support.workspace import Container, Workspace
 
 ALERTS = """
 import time
@@ -38,6 +41,50 @@ class Repeats(Sensor):
         self.sensor_service.dispatch("storm.end", {})
         time.sleep(1000)
 """
+
+STORM = """
+import os
+import time
+
+FOLDER = {folder!r}
+EVENTS, CHUNK, BACK = {events}, {chunk}, {back}
+
+
+def read(name):
+    with open(os.path.join(FOLDER, name)) as file:
+        return int(file.read() or 0)
+
+
+class Repeats(Sensor):
+    def run(self):
+        # Its cursor is always too old, so that each life begins with repeats.
+        position = max(0, read("position") - BACK)
+        while position < EVENTS:
+            while position >= read("until"):
+                time.sleep(0.01)
+            events = range(position, min(position + CHUNK, EVENTS))
+            self.sensor_service.dispatch_many([("storm.alert", {{"id": n // 10, "n": n}}) for n in events])
+            position += len(events)
+            with open(os.path.join(FOLDER, "new"), "w") as file:
+                file.write(str(position))
+            os.rename(os.path.join(FOLDER, "new"), os.path.join(FOLDER, "position"))
+        self.sensor_service.dispatch("storm.end", {{}})
+        time.sleep(1000)
+"""
+
+CHUNK, BACK, AHEAD = 100, 300, 500
+"""Events of one call, events that are dispatched again after a start, and how far the sensor goes on after a kill is
+due, so that it is at work when it is killed."""
+
+EVENTS, KILLS, TAKEOVERS = (
+    int(os.environ.get(f"STORM_{name}", default))
+    for name, default in (("EVENTS", 20_000), ("KILLS", 20), ("TAKEOVERS", 2))
+)
+
+WINDOW = 36_500
+"""Days. No window ends during the test, but for the few keys whose window begins then."""
+
+LEASE = min(3.0 * FACTOR, 10.0)
 
 TYPES = [{"name": "alert", "payload_schema": {}}, {"name": "end", "payload_schema": {}}]
 
@@ -121,3 +168,87 @@ def test_each_event_of_a_storm_of_repeats_is_sent_once_whatever_is_killed(
         by_id.setdefault(alert.payload["id"], set()).add(alert.payload["n"])
     # A message may be sent again after a kill, but it is the same one: the first of its key.
     assert by_id == {number: {number * 10} for number in range(count // 10)}
+
+
+class Pair:
+    """Two containers that share the sensor of a storm, one of which holds it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._containers = {name: self._start(name) for name in ("one", "two")}
+
+    def _start(self, name: str) -> Container:
+        self._workspace.configure(
+            f"resync_interval = 0.5\nsensor_node_name = {name}\npartition_provider = name:shared\nlease = {LEASE:g}\n"
+        )
+        text = self._workspace.config.read_text().replace("state_dir = state", f"state_dir = {name}")
+        path = self._workspace.folder / f"{name}.conf"
+        path.write_text(text.replace("connection = sqlite://\n", "connection = sqlite:///state/st2.db\n"))
+        return self._workspace.start("--config-file", str(path))
+
+    def holder(self) -> str:
+        """Wait until the sensor runs, and return where."""
+
+        def found() -> str:
+            alive = {name: item for name, item in self._containers.items() if item.process.poll() is None}
+            return next((name for name, item in alive.items() if item.wrappers()), "")
+
+        return eventually("the sensor runs", found, LATER)
+
+    def kill(self) -> None:
+        """Kill the holder, and start it again at once: it takes the sensor back."""
+        name = self.holder()
+        self._kill(name)
+        self._containers[name] = self._start(name)
+
+    def take_over(self) -> None:
+        """Kill the holder, and start it again once the other container runs the sensor."""
+        name = self.holder()
+        self._kill(name)
+        assert self.holder() != name
+        self._containers[name] = self._start(name)
+
+    def _kill(self, name: str) -> None:
+        self._containers[name].process.kill()
+        self._containers[name].process.wait(SOON)
+
+
+@pytest.mark.soak(minutes=6)
+def test_kills_and_takeovers_in_a_storm_of_repeats_neither_lose_nor_add_a_message_id(workspace: Workspace) -> None:
+    limit(workspace, {"dedupe": {"key": ["payload.id"], "window": f"{WINDOW}d"}})
+    code = STORM.format(folder=str(workspace.folder), events=EVENTS, chunk=CHUNK, back=BACK)
+    workspace.add_sensor("storm", "Repeats", code, trigger_types=TYPES)
+    position, until = workspace.folder / "position", workspace.folder / "until"
+    position.write_text("0")
+    until.write_text("0")
+    workspace.reload_well()
+    listener = workspace.listen()
+    began = time.time()
+    pair = Pair(workspace)
+    steps = KILLS + TAKEOVERS
+    for step in range(1, steps + 1):
+        due = EVENTS * step // (steps + 1)
+        (workspace.folder / "later").write_text(str(due + AHEAD))
+        (workspace.folder / "later").rename(until)
+        grown("events", lambda: int(position.read_text()), due, AT_LAST)
+        if step * TAKEOVERS // steps > (step - 1) * TAKEOVERS // steps:
+            pair.take_over()
+        else:
+            pair.kill()
+    until.write_text(str(EVENTS))
+    listener.wait_for("storm.end", timeout=AT_LAST + EVENTS / 100)
+    keys = [key_of(["payload.id"], {"id": number}) for number in range(EVENTS // 10)]
+    first, last = (
+        [message_id_of("storm.Repeats", "storm.alert", key, WINDOW * 86_400.0, at) for key in keys]
+        for at in (began, time.time())
+    )
+    expected = set(first)
+
+    def seen() -> list[str | None]:
+        return [item.message_id for item in listener.of("storm.alert")]
+
+    grown("message_ids", lambda: len(expected & set(seen())), len(expected))
+    counted = f"{len(seen())} messages with {len(set(seen()))} message_ids"
+    print(f"{EVENTS} events, {KILLS} kills, {TAKEOVERS} takeovers, {time.time() - began:.0f} s: {counted}")
+    assert first == last
+    assert set(seen()) == expected

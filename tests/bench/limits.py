@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +27,13 @@ ROWS = (
 
 
 def repetitions(workspace: Workspace) -> Iterator[Sample]:
-    """Yield the figures of one repetition after the other."""
+    """Yield the figures of one repetition after the other. Each has new state directories, without repeats."""
     number = 0
     while True:
         number += 1
-        without = measure(workspace, OFF, workspace.folder / f"off{number}").container
-        limited = measure(workspace, replace(OFF, limits=WIDE), workspace.folder / f"on{number}").container
+        folder = workspace.folder / str(number)
+        folder.mkdir()
+        with closing(Workspace(folder, database=workspace.database, messaging=workspace.messaging)) as own:
+            without = measure(own, OFF, folder / "off").container
+            limited = measure(own, replace(OFF, limits=WIDE), folder / "on").container
         yield {"limits": 1e6 * (limited - without), "without_limits": 1e6 * without}

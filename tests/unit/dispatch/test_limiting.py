@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from st2sensor.dispatch.limiting import Limiting, message_id_of
+import json
+import uuid
+
+import pytest
+
+from st2sensor.dispatch.limiting import NAMESPACE, Limiting, message_id_of
 from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.gate import is_derived
 from st2sensor.portable.event_key import key_of
@@ -23,6 +28,14 @@ def test_a_repeat_in_one_window_has_the_same_id_in_every_container() -> None:
     assert 2 <= len(set(ids)) <= 3
     assert ids == sorted(ids, key=ids.index), "windows follow each other"
     assert all(map(is_derived, ids))
+
+
+@pytest.mark.parametrize("sensor", ["p.S", 'p.S@"\u00e9'])
+def test_an_id_is_the_uuid_of_a_list_in_json(sensor: str) -> None:
+    key = key_of(PATHS, {"id": 1})
+    start = 3600.0 * (300_000 + int(key[-8:], 16) / 2**32)
+    name = json.dumps([sensor, "p.t", key, round(start, 3)])
+    assert message_id_of(sensor, "p.t", key, 3600.0, start + 1800.0) == uuid.uuid5(NAMESPACE, name).hex
 
 
 def test_sensors_types_and_keys_do_not_share_ids() -> None:
