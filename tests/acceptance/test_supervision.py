@@ -169,6 +169,27 @@ def test_a_process_that_lost_its_parent_is_collected(embedded: Workspace) -> Non
     eventually("it is gone, and no zombie", lambda: not psutil.pid_exists(seen.payload["pid"]))
 
 
+def test_modules_that_most_sensors_import_are_shared_but_random_numbers_are_not(embedded: Workspace) -> None:
+    code = """
+        import sys
+        FOUND = sorted(set(sys.modules) & {{"asyncio", "json", "random", "ssl", "tempfile", "urllib.request"}})
+        import random, ssl, tempfile, uuid
+
+        class {name}(Sensor):
+            def run(self):
+                numbers = [random.random(), ssl.RAND_bytes(8).hex(), str(uuid.uuid4()), tempfile.mktemp()]
+                self.sensor_service.dispatch("s.up", {{"found": FOUND, "numbers": numbers}})
+        """
+    for name in ("One", "Other"):
+        embedded.add_sensor("s", name, code.format(name=name), trigger_types=UP)
+    embedded.reload_well()
+    listener = embedded.listen()
+    embedded.start()
+    one, other = (message.payload for message in listener.wait_for("s.up", 2)[:2])
+    assert one["found"] == other["found"] == ["json", "random", "ssl", "tempfile", "urllib.request"]
+    assert not set(one["numbers"]) & set(other["numbers"])
+
+
 def test_titles_tell_the_sensor(embedded: Workspace) -> None:
     embedded.warnings = "default"
     embedded.add_sensor("s", "Other", SLEEPER.format(name="Other"), trigger_types=UP)

@@ -131,7 +131,7 @@ def test_no_helper_is_loaded_before_it_is_used() -> None:
     code = """
 import sys
 from st2sensor.wrapper.loading import loader
-loader.preload()
+loader.preload([])
 print(json.dumps([name for name in sys.modules if name.startswith(("cryptography", "st2common", "subprocess"))]))
 """
     assert in_a_pack(code) == []

@@ -27,6 +27,7 @@ from contextlib import suppress
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from st2sensor.wrapper.forking import environment
+from st2sensor.wrapper.forking.imports import USUAL
 from st2sensor.wrapper.forking.rehearsal import rehearse
 from st2sensor.wrapper.forking.sibling import Siblings
 from st2sensor.wrapper.forking.title import Title
@@ -90,7 +91,7 @@ class Zygote:
         In a forked process, return the description of its wrapper.
         """
         environment.list_folders(sys.path)
-        loader.preload()
+        loader.preload(USUAL)
         rehearse(
             lambda: Birth(
                 **json.loads(b'{"ref": "", "interpreter": "", "execute": false, "variables": {}, "limits": {}}')

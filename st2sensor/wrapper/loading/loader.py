@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Type
 
 from st2sensor.wrapper.loading import absent, remedy
 from st2sensor.wrapper.loading.absent import COMPAT
@@ -113,12 +113,19 @@ def _saved_just_now(folders: List[str]) -> bool:
     return False
 
 
-def preload() -> None:
-    """Import the module that every sensor imports, from the place where a sensor finds it. The path stays as it is."""
+def preload(usual: Iterable[str]) -> None:
+    """Import the module that every sensor imports, from the place where a sensor finds it, and others.
+
+    The path stays as it is. A module that cannot be imported, such as ssl in some interpreters, is left out: the sensor
+    that needs it gets the error.
+
+    :param usual: names of modules of the standard library.
+    """
     path = list(sys.path)
     sys.path.append(COMPAT)
-    with suppress(ImportError):
-        importlib.import_module("st2reactor.sensor.base")
+    for name in ("st2reactor.sensor.base", *usual):
+        with suppress(Exception):
+            importlib.import_module(name)
     sys.path[:] = path
 
 
