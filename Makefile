@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --max-worker-restart 0
 # Compiled modules are kept, whatever the shell says: each worker and each of the many processes would compile them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install demo check test soak coverage lint types unit tools docs pictures bench packs rabbitmq chromium spin iproute2 wrk mosquitto postgresql
+.PHONY: install demo check test soak coverage lint types unit tools docs pictures bench packs rabbitmq chromium spin iproute2 wrk mosquitto postgresql shells
 
 install: .venv/installed
 
@@ -30,7 +30,7 @@ test: tools
 
 # Runs the cases that take a long time. MINUTES=15 stops after 15 minutes; STORM_MINUTES=10 makes storms last 10 minutes
 # instead of 2. STORM_EVENTS, STORM_KILLS and STORM_TAKEOVERS are those of the storm of repeats.
-soak: tools mosquitto postgresql
+soak: tools mosquitto postgresql shells
 	$(PYTEST) --dist load --maxschedchunk 1 -m soak $(if $(MINUTES),--soak-minutes $(MINUTES))
 
 # Prints the branch coverage. TESTS=tests/unit measures unit tests alone.
@@ -98,6 +98,10 @@ mosquitto:
 
 postgresql:
 	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(call debian,postgresql)
+
+# Completion is tested in each of these.
+shells:
+	@command -v zsh >/dev/null && command -v fish >/dev/null || $(call debian,zsh fish)
 
 debian = [ "$$(id -u)" != 0 ] || \
 	(apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # They take longer to load than the rest, and Ctrl-C may come before the functions below are in place.
+    from types import TracebackType
+    from typing import Any
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
@@ -138,8 +139,14 @@ class Server:
                 place = await self._doors.open()
             except OSError as exception:
                 if not was_reported:
+                    # asyncio's own text repeats the address.
+                    is_used = exception.errno == errno.EADDRINUSE
                     LOG.error(
-                        "[sensorcontainer] http: %s; sensors keep running, and listening is retried", exception.strerror
+                        "[sensorcontainer] http: cannot listen at %s:%d: %s; sensors keep running, and listening is "
+                        "retried",
+                        self._host,
+                        self._port,
+                        "another program uses this port" if is_used else exception.strerror,
                     )
                 was_reported = True
                 await asyncio.sleep(LISTEN_RETRY)

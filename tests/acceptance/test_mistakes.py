@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -20,6 +23,7 @@ from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.config import loading
 from st2sensor.outbox.database.file import open_file
 from tests.plugins.patience import LATER
+from tests.support.interpreters import interpreter
 from tests.support.workspace import ROOT, environment
 
 NOBODY = 65534
@@ -305,6 +309,56 @@ def process(site: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
+def test_a_port_in_use_is_named_with_what_happens_next(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        # The page is no reason to stop the sensors.
+        container = process(site, "st2sensorcontainer", ST2_SENSORCONTAINER__HTTP=place)
+        try:
+            assert container.stderr is not None
+            lines = list(_until("listening is retried", container.stderr))
+        finally:
+            container.send_signal(signal.SIGINT)
+            _, rest = container.communicate(timeout=LATER)
+    told = lines[-1]
+    assert f"[sensorcontainer] http: cannot listen at {place}: another program uses this port" in told
+    assert container.returncode == 0
+    assert "Traceback" not in "".join(lines) + rest
+
+
+def test_a_wrong_python_is_named_with_those_that_work(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def install(python: str) -> tuple[int, str]:
+        command = ["make", "install", f"PYTHON={python}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LATER, check=False)
+        return done.returncode, done.stderr
+
+    older = tmp_path / "python3.9"
+    older.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.18 || exit 1\n')
+    older.chmod(0o755)
+    real = interpreter("3.9")
+    for python, found in ((str(older), "Python 3.9.18"), *([(real, "Python 3.9.")] if real else [])):
+        code, told = install(python)
+        assert code == 2
+        assert f"st2sensor needs CPython 3.11, 3.12 or 3.13, but {python} is: {found}" in told
+        assert "make install PYTHON=/usr/bin/python3.13" in told
+    code, told = install("python3.99")
+    assert code == 2
+    assert "but python3.99 is: " in told
+    assert "not found" in told
+    assert not (tmp_path / ".venv").exists()
+
+
+def _until(words: str, stream: IO[str]) -> Iterator[str]:
+    """Yield lines until one contains these words."""
+    for line in stream:
+        yield line
+        if words in line:
+            return
+
+
 FOLLOWING = [
     ("st2sensor", "tail"),
     ("st2sensor", "dev", "packs/mine", "--no-virtualenv", "--state-dir", "dev"),
@@ -316,7 +370,7 @@ FOLLOWING = [
 """Commands that take until Ctrl-C, or long."""
 
 
-@pytest.mark.parametrize("delay", [0.4, pytest.param(2.0, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("delay", [0.4, *(pytest.param(delay, marks=pytest.mark.soak) for delay in (0.0, 0.05, 2.0))])
 @pytest.mark.parametrize("words", FOLLOWING, ids=" ".join)
 def test_ctrl_c_ends_a_command_without_a_traceback(site: Path, words: tuple[str, ...], delay: float) -> None:
     times = ("2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z")
