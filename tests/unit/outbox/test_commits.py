@@ -387,3 +387,22 @@ def test_a_sensor_waits_while_its_held_rows_fill_their_share() -> None:
     assert (bench.backlog.depth, bench.backlog.limited) == (1, 2)
     bench.waiting.add(bench.submitted(4))
     assert not bench.waiting.held
+
+
+@pytest.mark.parametrize(("code", "is_reserved"), [(sqlite3.SQLITE_BUSY, False), (sqlite3.SQLITE_FULL, True)])
+def test_only_a_full_disk_gives_its_space_back(code: int, is_reserved: bool) -> None:
+    bench = Bench()
+    bench.disk.failures, bench.disk.is_reserved = [disk_error(code)], False
+    bench.commits.commit([bench.submitted(1)])
+    assert bench.commits.is_mended()
+    assert bench.disk.is_reserved is is_reserved
+
+
+def test_a_file_that_is_found_to_be_broken_refuses_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    errors = {0: sqlite3.IntegrityError("refused"), 1: sqlite3.OperationalError("no such table")}
+    monkeypatch.setattr(bench.disk, "flawed", lambda *_: errors)
+    bench.disk.bad = {"1"}
+    bench.commits.commit([bench.submitted(number) for number in (1, 2, 3)])
+    assert set(bench.answers) == {"1", "2", "3"}
+    assert "accepts nothing" in bench.commits.problem
