@@ -363,6 +363,9 @@ def test_held_rows_follow_all_earlier_ones_under_new_ids_once_they_are_freed() -
     assert (bench.backlog.limited, bench.backlog.limited_size, bench.backlog.depth) == (0, 0, 2)
     assert [row[0] for row in bench.disk.connection.execute("SELECT id FROM outbox ORDER BY id")] == [3, 4]
     assert bench.commits.gate.held == 0
+    bench.disk.failures = [disk_error(sqlite3.SQLITE_FULL)]
+    bench.commits.commit([bench.submitted(5)])
+    assert bench.commits.gate.held == 0
 
 
 def test_held_rows_that_cannot_be_released_because_of_the_disk_are_released_later() -> None:

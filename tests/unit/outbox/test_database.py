@@ -33,7 +33,7 @@ from st2sensor.outbox.entry import size_of
 from st2sensor.outbox.outbox import Outbox
 from tests.plugins.patience import AT_LAST, SOON
 from tests.support.servers.waiting import eventually
-from tests.unit.outbox.test_outbox import entry, on_disk, put
+from tests.unit.outbox.test_outbox import entry, on_disk, put, writer_of
 
 JOURNALS = ("-wal", "-shm")
 
@@ -470,3 +470,22 @@ def test_a_page_of_rows_is_bounded_in_bytes_but_holds_at_least_one(
 
 def test_ids_without_gaps_are_deleted_as_ranges() -> None:
     assert rows.ranges(Settled(number) for number in (5, 1, 2, 9, 3)) == [(1, 3), (5, 5), (9, 9)]
+
+
+def test_only_entries_that_the_database_refuses_are_flawed_and_none_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1), entry(2))
+        writer_of(outbox).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        entries = [entry(3), replace(entry(4), body="x" * 20_000), entry(5), replace(entry(6), created=None)]  # type: ignore[arg-type]
+        flawed = outbox._store.flawed(entries, 2)
+        assert {number: type(error) for number, error in flawed.items()} == {
+            1: sqlite3.DataError,
+            3: sqlite3.IntegrityError,
+        }
+        (pages,) = writer_of(outbox).execute("PRAGMA page_count").fetchone()
+        writer_of(outbox).execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            outbox._store.flawed([replace(entry(number), body="x" * 9_000) for number in range(100)], 2)
+        writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
+        assert on_disk(path) == ["1", "2"]

@@ -13,7 +13,7 @@ import pytest
 
 from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.database.file import open_file
-from st2sensor.outbox.database.limit_table import LimitTable
+from st2sensor.outbox.database.limit_table import Changes, LimitTable
 from st2sensor.outbox.database.rows import columns_of
 from st2sensor.outbox.database.store import INSERT
 from st2sensor.outbox.entry import Entry
@@ -252,6 +252,15 @@ def test_few_message_ids_are_kept_in_memory_and_the_others_are_read(
     bench.offer(event("a"), event("b"), event("c"))
     assert list(bench.gate._recent) == [event("b").message_id, event("c").message_id]
     assert bench.offer(event("a"), event("c")) == ["dropped", "dropped"]
+
+
+def test_a_fast_bucket_shares_commits_and_settled_decisions_are_not_committed_again(path: Path) -> None:
+    bench = Bench(path, {"rate": "1000/s", "burst": 1})
+    assert bench.offer(event("0"), event("1"), event("2")) == ["sent", "held", "held"]
+    assert bench.gate.changes() == Changes()
+    bench.now += 1.0
+    assert bench.release() == ["1"]
+    assert bench.gate.next_release() == pytest.approx(bench.now + RELEASE_INTERVAL)
 
 
 # The whole outbox.
