@@ -22,6 +22,11 @@ def item(*entries: Entry, is_left: bool = False) -> Submitted:
     return made
 
 
+def taken(waiting: Waiting, room: Room) -> tuple[list[Submitted], bool]:
+    """Take entries; return them, and whether others wait for room."""
+    return waiting.take(room), waiting.is_full
+
+
 @pytest.mark.parametrize(
     ("held", "limited", "depth"), [(0, 0, 60), (50, 0, 60), (30, 20, 80), (50, 10, 70 - 10), (0, 80, 140 - 30)]
 )
@@ -48,8 +53,8 @@ def test_only_entries_that_are_all_dead_need_no_room() -> None:
         waiting.add(each)
     assert (list(waiting.held), list(waiting.dead)) == ([mixed], [dead])
     full = replace(WIDE, depth=10, max_depth=10)
-    assert (waiting.take(full), waiting.is_full) == ([dead], True)
-    assert (waiting.take(WIDE), waiting.is_full) == ([mixed], False)
+    assert taken(waiting, full) == ([dead], True)
+    assert taken(waiting, WIDE) == ([mixed], False)
 
 
 def test_a_commit_is_bounded_in_entries_and_in_bytes_and_dead_letters_go_first() -> None:
