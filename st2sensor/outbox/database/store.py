@@ -173,7 +173,8 @@ class Store:
                         raise
                     found[number] = exception
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite ends it itself when the disk is full.
+                connection.execute("ROLLBACK")
         return found
 
     def make_room(self, settled: Sequence[Settled]) -> None:

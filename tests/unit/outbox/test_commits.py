@@ -11,11 +11,13 @@ from typing import cast
 import pytest
 
 from st2sensor.errors import LeaseLost, OutboxError
+from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.backlog import Backlog, Settled
 from st2sensor.outbox.commits import DELETED_ALONE, DELETED_AT_ONCE, DISK_RETRY, Commits
 from st2sensor.outbox.database.file import TABLES
 from st2sensor.outbox.database.limit_table import NO_CHANGES, Changes, LimitTable
-from st2sensor.outbox.database.store import Store
+from st2sensor.outbox.database.rows import columns_of
+from st2sensor.outbox.database.store import INSERT, Store
 from st2sensor.outbox.entry import Entry, size_of
 from st2sensor.outbox.incoming import StillWanted, Submitted
 from st2sensor.outbox.tail import Row
@@ -50,7 +52,10 @@ class Disk:
         connection = sqlite3.connect(":memory:")
         connection.executescript(TABLES)
         self.limits = LimitTable(connection)
+        self.connection = connection
         self.on_commit: Callable[[], None] = lambda: None
+        self.release_failures: list[Exception] = []
+        self.flaw_failures: list[Exception] = []
 
     def commit(
         self,
@@ -69,7 +74,14 @@ class Disk:
         self.deleted += [item.id for item in settled]
         self.on_commit()
 
+    def release(self, released: Sequence[tuple[int, int]], changes: Changes) -> None:
+        if self.release_failures:
+            raise self.release_failures.pop(0)
+        self.limits.store(changes, released)
+
     def flawed(self, entries: Sequence[Entry], last_id: int) -> dict[int, Exception]:  # noqa: ARG002
+        if self.flaw_failures:
+            raise self.flaw_failures.pop(0)
         return {
             number: sqlite3.IntegrityError("refused") for number, item in enumerate(entries) if item.body in self.bad
         }
@@ -86,7 +98,7 @@ class Disk:
 class Bench:
     """Commits with a disk and a clock that a test controls."""
 
-    def __init__(self, settled: int = 0) -> None:
+    def __init__(self, settled: int = 0, max_size: int = Options().max_size) -> None:
         self.disk = Disk()
         self.now = 50.0
         self.backlog = Backlog(cursor=0, last_id=settled, depth=settled, size=0)
@@ -94,7 +106,9 @@ class Bench:
             rows = [Row(id=number, entry=entry(number), size=0) for number in range(1, settled + 1)]
             self.backlog.may_delete(self.backlog.settle(self.backlog.give(rows), None, were_held=False))
         self.waiting = Waiting()
-        self.commits = Commits(cast(Store, self.disk), self.backlog, self.waiting, Options(), clock=lambda: self.now)
+        self.commits = Commits(
+            cast(Store, self.disk), self.backlog, self.waiting, Options(max_size=max_size), clock=lambda: self.now
+        )
         self.answers: dict[str, Exception | None] = {}
 
     def submitted(self, number: int, reason: str | None = None, still: StillWanted | None = None) -> Submitted:
@@ -272,3 +286,126 @@ def test_a_disk_too_full_to_delete_anything_goes_on_failing() -> None:
     assert bench.commits.is_failing
     assert bench.commits.retry_at == 60.0 + DISK_RETRY
     assert bench.backlog.to_delete == 100
+
+
+def test_a_disk_that_fails_while_late_entries_are_removed_answers_only_the_late_ones() -> None:
+    bench = Bench()
+    lost: set[str] = set()
+
+    def lose() -> None:
+        lost.add("2")
+        bench.disk.failures = [disk_error(sqlite3.SQLITE_FULL)]
+        bench.disk.on_commit = lambda: None
+
+    bench.disk.on_commit = lose
+    items = [bench.submitted(number, still=lambda item: item.body not in lost) for number in (1, 2, 3)]
+    bench.commits.commit(items)
+    assert set(bench.answers) == {"2"}
+    assert isinstance(bench.answers["2"], LeaseLost)
+    assert bench.delivered == []
+    assert list(bench.waiting.held) == [items[0], items[2]]
+    assert bench.commits.is_failing
+    assert bench.commits.is_mended()
+    bench.commits.commit([bench.waiting.held.popleft(), bench.waiting.held.popleft()])
+    assert bench.delivered == ["1", "3"]
+    assert [row.entry.body for row in bench.disk.rows] == ["1", "3"]
+
+
+def test_a_disk_that_fails_while_the_bad_entry_is_looked_for_refuses_nobody() -> None:
+    bench = Bench()
+    bench.disk.bad = {"2"}
+    bench.disk.flaw_failures = [disk_error(sqlite3.SQLITE_IOERR, "the disk's words")]
+    items = [bench.submitted(1), bench.submitted(2)]
+    bench.commits.commit(items)
+    assert not bench.answers
+    assert list(bench.waiting.held) == items
+    assert bench.commits.problem == "cannot write the outbox outbox.db: the disk's words"
+    assert bench.commits.retry_at == 50.0 + DISK_RETRY
+
+
+def test_a_damaged_file_refuses_all_without_a_search_for_the_bad_entry() -> None:
+    bench = Bench()
+    bench.disk.failures = [disk_error(sqlite3.SQLITE_CORRUPT, "malformed")]
+    bench.disk.flaw_failures = [AssertionError("the file was written")]
+    bench.commits.commit([bench.submitted(1), bench.submitted(2)])
+    assert set(bench.answers) == {"1", "2"}
+    assert bench.disk.flaw_failures
+    assert bench.commits.has_more
+
+
+LIMITS = {"p.S": SensorLimits("p.S", {"rate": "1/s", "burst": 1, "over": "hold"})}
+
+
+def holding(*numbers: int) -> Bench:
+    """Return a bench with an outbox of 4 entries whose limits hold these entries."""
+    bench = Bench(max_size=4)
+    for number in numbers:
+        values = (number, None, *columns_of(entry(number)), "p.S")
+        bench.disk.connection.execute(INSERT, values)
+    bench.backlog.last_id = max(numbers)
+    bench.backlog.limited = len(numbers)
+    bench.backlog.limited_size = sum(size_of(entry(number)) for number in numbers)
+    bench.commits.gate.__init__(lambda: bench.disk.limits)  # type: ignore[misc]
+    bench.commits.gate.learn(LIMITS)
+    return bench
+
+
+def test_held_rows_follow_all_earlier_ones_under_new_ids_once_they_are_freed() -> None:
+    bench = holding(1, 2)
+    bench.commits.commit([])
+    assert bench.delivered == []
+    bench.commits.gate.free("p.S", None)
+    bench.commits.commit([])
+    assert [(row.id, row.entry.body, row.held) for row in bench.backlog.next(0, 10, 0.0) or []] == [
+        (3, "1", None),
+        (4, "2", None),
+    ]
+    assert (bench.backlog.limited, bench.backlog.limited_size, bench.backlog.depth) == (0, 0, 2)
+    assert [row[0] for row in bench.disk.connection.execute("SELECT id FROM outbox ORDER BY id")] == [3, 4]
+    assert bench.commits.gate.held == 0
+    bench.disk.failures = [disk_error(sqlite3.SQLITE_FULL)]
+    bench.commits.commit([bench.submitted(5)])
+    assert bench.commits.gate.held == 0
+
+
+def test_held_rows_that_cannot_be_released_because_of_the_disk_are_released_later() -> None:
+    bench = holding(1)
+    bench.commits.gate.free("p.S", None)
+    bench.disk.release_failures = [disk_error(sqlite3.SQLITE_FULL)]
+    waiting = bench.submitted(5)
+    bench.commits.commit([waiting])
+    assert not bench.answers
+    assert bench.commits.is_failing
+    assert list(bench.waiting.held) == [waiting]
+    assert (bench.backlog.limited, bench.commits.gate.held) == (1, 1)
+
+
+def test_a_sensor_waits_while_its_held_rows_fill_their_share() -> None:
+    bench = Bench(max_size=4)
+    bench.commits.gate.learn(LIMITS)
+    bench.commits.commit([bench.submitted(1), bench.submitted(2)])
+    bench.waiting.add(bench.submitted(3))
+    assert [item.entries[0].body for item in bench.waiting.held] == ["3"]
+    bench.commits.commit([bench.waiting.held.popleft()])
+    assert (bench.backlog.depth, bench.backlog.limited) == (1, 2)
+    bench.waiting.add(bench.submitted(4))
+    assert not bench.waiting.held
+
+
+@pytest.mark.parametrize(("code", "is_reserved"), [(sqlite3.SQLITE_BUSY, False), (sqlite3.SQLITE_FULL, True)])
+def test_only_a_full_disk_gives_its_space_back(code: int, is_reserved: bool) -> None:
+    bench = Bench()
+    bench.disk.failures, bench.disk.is_reserved = [disk_error(code)], False
+    bench.commits.commit([bench.submitted(1)])
+    assert bench.commits.is_mended()
+    assert bench.disk.is_reserved is is_reserved
+
+
+def test_a_file_that_is_found_to_be_broken_refuses_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    errors = {0: sqlite3.IntegrityError("refused"), 1: sqlite3.OperationalError("no such table")}
+    monkeypatch.setattr(bench.disk, "flawed", lambda *_: errors)
+    bench.disk.bad = {"1"}
+    bench.commits.commit([bench.submitted(number) for number in (1, 2, 3)])
+    assert set(bench.answers) == {"1", "2", "3"}
+    assert "accepts nothing" in bench.commits.problem

@@ -13,21 +13,36 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from st2sensor.delivery.dead_letters import DeadLetters
-from st2sensor.errors import OutboxError
-from st2sensor.outbox.database.aside import set_aside
+from st2sensor.errors import OutboxDamaged, OutboxError
+from st2sensor.outbox.backlog import Settled
+from st2sensor.outbox.database import limit_table, rows
+from st2sensor.outbox.database.aside import rename, set_aside
+from st2sensor.outbox.database.failures import heals, is_full, is_of_file
 from st2sensor.outbox.database.file import open_file
-from st2sensor.outbox.database.shrinking import KEPT
-from st2sensor.outbox.database.store import PAGE
+from st2sensor.outbox.database.limit_table import Changes, LimitTable, Seen
+from st2sensor.outbox.database.reserve import LARGEST, SHARE, SMALLEST, Reserve
+from st2sensor.outbox.database.rows import columns_of
+from st2sensor.outbox.database.shrinking import KEPT, empty_journal
+from st2sensor.outbox.database.store import INSERT, PAGE
+from st2sensor.outbox.entry import size_of
 from st2sensor.outbox.outbox import Outbox
 from tests.plugins.patience import AT_LAST, SOON
 from tests.support.servers.waiting import eventually
-from tests.unit.outbox.test_outbox import entry, on_disk, put
+from tests.unit.outbox.test_outbox import entry, on_disk, put, writer_of
 
 JOURNALS = ("-wal", "-shm")
+
+
+def coded(code: int) -> sqlite3.Error:
+    """Return an error like those of SQLite."""
+    error = sqlite3.OperationalError("no")
+    error.sqlite_errorcode = code
+    return error
 
 
 def delete(path: Path) -> None:
@@ -325,3 +340,152 @@ def test_a_disk_that_an_outage_has_filled_frees_itself_and_nothing_is_repeated(
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=AT_LAST, check=False)
     assert done.stdout == "well\n", done.stderr
+
+
+def test_space_that_cannot_be_reserved_is_given_up_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = Reserve(tmp_path / "outbox.db")
+    assert SMALLEST <= reserve.size <= LARGEST
+    assert (reserve.journal, reserve.commit) == (reserve.size // 2, reserve.size // 4)
+    assert not reserve.is_held
+    reserve.take(more=4096)
+    file = tmp_path / "outbox.db-reserve"
+    assert file.stat().st_size == reserve.size + 4096
+    reserve.take()
+    assert (file.stat().st_size, reserve.is_held) == (reserve.size, True)
+
+    def refuse(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(f"no space for {length} at {offset} of {descriptor}")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    reserve.take()
+    with pytest.raises(OSError, match="no space"):
+        reserve.take(more=1)
+    assert not file.exists()
+    assert not reserve.is_held
+    reserve.release()
+
+
+def test_the_reserve_is_a_share_of_what_is_free_with_what_it_holds_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 40 << 20
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free // 4096, f_frsize=4096))
+    assert Reserve(tmp_path / "outbox.db").size == free // SHARE
+    (tmp_path / "outbox.db-reserve").write_bytes(b"x" * (8 << 20))
+    assert Reserve(tmp_path / "outbox.db").size == (48 << 20) // SHARE
+    free = 1 << 20
+    assert Reserve(tmp_path / "other.db").size == SMALLEST
+    free = 1 << 40
+    assert Reserve(tmp_path / "other.db").size == LARGEST
+
+
+def test_the_second_file_that_is_set_aside_within_a_second_has_a_name_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda _: "20260101T000000")
+    path = tmp_path / "outbox.db"
+    for number in range(3):
+        path.write_text(str(number))
+        rename(path, "damaged")
+    found = sorted(tmp_path.glob("outbox.db.*"))
+    assert [(file.name, file.read_text()) for file in found] == [
+        ("outbox.db.damaged-20260101T000000", "0"),
+        ("outbox.db.damaged-20260101T000000.2", "1"),
+        ("outbox.db.damaged-20260101T000000.3", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("exception", "verdicts"),
+    [
+        (OutboxError("no"), (True, False, False)),
+        (OutboxDamaged("no"), (False, True, False)),
+        (OSError("no"), (True, False, True)),
+        (coded(sqlite3.SQLITE_FULL), (True, False, True)),
+        (coded(sqlite3.SQLITE_IOERR_WRITE), (True, False, True)),
+        (coded(sqlite3.SQLITE_BUSY), (True, False, False)),
+        (coded(sqlite3.SQLITE_CORRUPT), (False, True, False)),
+        (sqlite3.OperationalError("no such table"), (False, True, False)),
+        (sqlite3.IntegrityError("refused"), (False, False, False)),
+        (OverflowError("too large"), (False, False, False)),
+    ],
+    ids=repr,
+)
+def test_errors_of_the_disk_of_the_file_and_of_an_entry_are_told_apart(
+    exception: Exception, verdicts: tuple[bool, bool, bool]
+) -> None:
+    assert (heals(exception), is_of_file(exception), is_full(exception)) == verdicts
+
+
+def test_message_ids_beyond_the_most_are_forgotten_those_that_end_first_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_table, "MOST_SEEN", 2)
+    with closing(open_file(tmp_path / "outbox.db", "process")) as connection:
+        table = LimitTable(connection)
+        assert not table.is_due(100.0)
+        seen = [(name, Seen(ends, None)) for name, ends in (("a", 4.0), ("b", 3.0), ("c", 2.0), ("d", 1.0))]
+        table.store(Changes(seen=seen), ())
+        assert not table.is_due(1.0)
+        assert table.is_due(1.5)
+        table.forget(1.5)
+        assert [name for name, _ in seen if table.seen(name)] == ["a", "b"]
+        table.forget(1.5)
+        assert [name for name, _ in seen if table.seen(name)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("process", 1)])
+def test_a_file_is_as_durable_as_it_is_configured(tmp_path: Path, durability: str, synchronous: int) -> None:
+    with closing(open_file(tmp_path / "outbox.db", durability)) as connection:
+        pragmas = ("synchronous", "journal_mode", "auto_vacuum", "secure_delete")
+        found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
+    assert found == [synchronous, "wal", 2, 2]
+
+
+def test_a_journal_is_emptied_once_nobody_reads_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(open_file(path, "process")) as writer, closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM outbox").fetchone()
+        writer.execute("UPDATE run_clock SET seconds = 1")
+        assert not empty_journal(writer)
+        reader.execute("COMMIT")
+        assert empty_journal(writer)
+        assert path.with_name("outbox.db-wal").stat().st_size == 0
+
+
+def test_a_page_of_rows_is_bounded_in_bytes_but_holds_at_least_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "PAGE_BYTES", 2 * size_of(entry(1)))
+    with closing(open_file(tmp_path / "outbox.db", "process")) as connection:
+        for number in (1, 2, 3):
+            connection.execute(INSERT, (number, None, *columns_of(entry(number)), None))
+        connection.execute(INSERT, (4, None, *columns_of(replace(entry(4), body="x" * 5000)), None))
+        assert rows.page(connection, "outbox", 0) == [1, 2]
+        assert rows.page(connection, "outbox", 2) == [3]
+        assert rows.page(connection, "outbox", 3) == [4]
+        assert rows.page(connection, "outbox", 4) == []
+
+
+def test_ids_without_gaps_are_deleted_as_ranges() -> None:
+    assert rows.ranges(Settled(number) for number in (5, 1, 2, 9, 3)) == [(1, 3), (5, 5), (9, 9)]
+
+
+def test_only_entries_that_the_database_refuses_are_flawed_and_none_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        put(outbox, entry(1), entry(2))
+        writer_of(outbox).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        entries = [entry(3), replace(entry(4), body="x" * 20_000), entry(5), replace(entry(6), created=None)]  # type: ignore[arg-type]
+        flawed = outbox._store.flawed(entries, 2)
+        assert {number: type(error) for number, error in flawed.items()} == {
+            1: sqlite3.DataError,
+            3: sqlite3.IntegrityError,
+        }
+        (pages,) = writer_of(outbox).execute("PRAGMA page_count").fetchone()
+        writer_of(outbox).execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            outbox._store.flawed([replace(entry(number), body="x" * 9_000) for number in range(100)], 2)
+        writer_of(outbox).execute("PRAGMA max_page_count = 1000000")
+        assert on_disk(path) == ["1", "2"]

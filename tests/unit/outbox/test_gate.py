@@ -13,7 +13,7 @@ import pytest
 
 from st2sensor.models.limits import SensorLimits
 from st2sensor.outbox.database.file import open_file
-from st2sensor.outbox.database.limit_table import LimitTable
+from st2sensor.outbox.database.limit_table import Changes, LimitTable
 from st2sensor.outbox.database.rows import columns_of
 from st2sensor.outbox.database.store import INSERT
 from st2sensor.outbox.entry import Entry
@@ -262,6 +262,43 @@ def test_repeats_neither_take_a_token_nor_count_for_the_sample(path: Path) -> No
     bench = Bench(path, {**DEDUPE, "rate": "1/h", "burst": 2, "sample": "1/2"})
     entries = [event(name) for name in ("a", "a", "a", "b", "b", "c")]
     assert bench.offer(*entries) == ["sent", "dropped", "dropped", "dropped", "dropped", "sent"]
+
+
+def test_a_bucket_that_is_empty_is_not_filled_by_a_new_fence(path: Path) -> None:
+    bench = Bench(path, RATE)
+    assert bench.offer(event("a", fence=1), event("b", fence=2)) == ["sent", "held"]
+
+
+def test_nothing_leaves_before_the_limits_are_known(path: Path) -> None:
+    bench = Bench(path, RATE)
+    bench.offer(*(event(str(number)) for number in range(5)))
+    bench.gate = Gate(lambda: LimitTable(bench.connection), clock=lambda: bench.now)
+    bench.now += 60.0
+    assert bench.gate.next_release() == float("inf")
+    assert not bench.gate.is_due()
+    assert bench.release() == []
+    bench.gate.learn(bench.limits)
+    assert bench.gate.is_due()
+    assert bench.release() == ["3", "4"]
+
+
+def test_few_message_ids_are_kept_in_memory_and_the_others_are_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("st2sensor.outbox.gate.KEPT", 2)
+    bench = Bench(path, DEDUPE)
+    bench.offer(event("a"), event("b"), event("c"))
+    assert list(bench.gate._recent) == [event("b").message_id, event("c").message_id]
+    assert bench.offer(event("a"), event("c")) == ["dropped", "dropped"]
+
+
+def test_a_fast_bucket_shares_commits_and_settled_decisions_are_not_committed_again(path: Path) -> None:
+    bench = Bench(path, {"rate": "1000/s", "burst": 1})
+    assert bench.offer(event("0"), event("1"), event("2")) == ["sent", "held", "held"]
+    assert bench.gate.changes() == Changes()
+    bench.now += 1.0
+    assert bench.release() == ["1"]
+    assert bench.gate.next_release() == pytest.approx(bench.now + RELEASE_INTERVAL)
 
 
 # The whole outbox.

@@ -18,6 +18,7 @@ from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.delivery.publisher import PublisherThread
 from st2sensor.errors import BrokerUnavailable, LeaseLost, MessageRefused, OutboxError
 from st2sensor.health import Health
+from st2sensor.outbox.commits import DELETED_AT_ONCE
 from st2sensor.outbox.database.aside import set_aside
 from st2sensor.outbox.database.dead_table import DAY, DeadTable
 from st2sensor.outbox.database.file import open_file
@@ -355,7 +356,7 @@ def test_the_memory_of_large_entries_is_bounded(tmp_path: Path) -> None:
     with closing(Outbox(tmp_path / "outbox.db")) as outbox:
         large = replace(entry(1), body="x" * 1_000_000)
         put(outbox, *([large] * 20))
-        assert sum(row.size for row in outbox._backlog._tail) <= TAIL_BYTES
+        assert sum(row.size for row in outbox._backlog._tail._rows) <= TAIL_BYTES
         assert 1 <= len(outbox.read(0, 500, SOON)) <= 4
         put(outbox, replace(entry(2), body="y" * 9_000_000))
         assert len(outbox.read(20, 500, SOON)) == 1
@@ -760,3 +761,106 @@ def test_new_dead_letters_are_told_of_once_they_are_on_disk(tmp_path: Path) -> N
     with closing(Outbox(path, None, buried)) as outbox:
         put(outbox, entry(1, "it does not fit"), entry(2))
     assert told == [("1", ["1"])]
+
+
+def test_the_age_of_the_oldest_entry_is_known_from_memory_and_from_disk(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    entries = [replace(entry(number), created=float(number)) for number in (1, 2, 3)]
+    with closing(Outbox(path)) as outbox:
+        assert outbox.oldest() is None
+        put(outbox, *entries)
+        assert outbox.oldest() == 1.0
+    allow: list[Callable[[], None]] = []
+    with closing(Outbox(path)) as outbox:
+        assert outbox.oldest() == 1.0
+        first, second, _ = outbox.read(0, 10, SOON)
+        # The first may not be deleted yet, the second one may: neither waits any longer.
+        outbox.settle([first], first=allow.append)
+        assert outbox.oldest() == 2.0
+        outbox.settle([second])
+        assert outbox.oldest() == 3.0
+    with pytest.raises(OutboxError, match="is not open"):
+        outbox.oldest()
+
+
+def test_rows_that_cannot_be_read_are_an_error_with_the_file(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        put(outbox, entry(1))
+        writer_of(outbox).execute("ALTER TABLE outbox RENAME TO elsewhere")
+        with pytest.raises(OutboxError, match=r"cannot read the outbox .*outbox\.db: no such table"):
+            outbox.read_back([1])
+        writer_of(outbox).execute("ALTER TABLE elsewhere RENAME TO outbox")
+        assert [row.entry.body for row in outbox.read_back([1])] == ["1"]
+
+
+def test_an_outbox_that_cannot_be_used_says_why_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError, match=r"cannot use the outbox .*; make it readable and writable"):
+        Outbox(tmp_path / "file" / "outbox.db")
+    with closing(open_file(tmp_path / "outbox.db", "full")) as connection:
+        connection.execute("DROP TABLE outbox")
+        connection.execute("CREATE VIEW outbox AS SELECT 1 AS id")
+    with pytest.raises(OutboxError, match="cannot use the outbox"):
+        Outbox(tmp_path / "outbox.db")
+
+
+def test_all_that_the_broker_has_is_deleted_at_the_end_however_much_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path, Options(durability="process"))) as outbox:
+        put(outbox, *(entry(number) for number in range(2 * DELETED_AT_ONCE + 500)))
+        cursor = 0
+        while rows := outbox.read(cursor, 5000, 0):
+            cursor = rows[-1].id
+            outbox.confirm(cursor, len(rows))
+    assert on_disk(path) == []
+
+
+def test_a_writer_that_fails_unexpectedly_goes_on_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("st2sensor.outbox.commits.DISK_RETRY", 0.01)
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        take, failures = outbox._writer.waiting.take, [ZeroDivisionError("odd")]
+
+        def fail_once(room: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return take(room)
+
+        monkeypatch.setattr(outbox._writer.waiting, "take", fail_once)
+        put(outbox, entry(1))
+        eventually("nothing is wrong any more", lambda: not outbox.problem)
+    assert on_disk(tmp_path / "outbox.db") == ["1"]
+    assert "ZeroDivisionError: odd" in caplog.text
+
+
+def test_what_is_kept_is_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path)) as outbox:
+        assert outbox.limits == Options()
+        put(outbox, entry(1, "wrong"), entry(2, "wrong"), replace(entry(3, "no queue"), is_unrouted=True))
+    caplog.clear()
+    with closing(Outbox(path)) as outbox:
+        assert outbox.unrouted == 1
+    assert "keeps 2 dead letters: st2sensor dead-letters list shows them" in caplog.text
+    assert "keeps 1 unrouted triggers: st2sensor dead-letters list shows them" in caplog.text
+
+
+def test_a_dead_letter_larger_than_all_may_be_together_is_refused_unless_it_was_left(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with closing(Outbox(path, Options(dead_letters_max_size=1000))) as outbox:
+        large = replace(entry(1, "wrong"), body="x" * 1000)
+        with pytest.raises(OutboxError, match=r"it is larger than the limit .*dead_letters_max_size"):
+            outbox.put([large])
+        outbox.put([large], is_left=True)
+        outbox.put([replace(entry(2), body="y" * 1000)])
+    assert on_disk(path, "dead_letters") == [large.body]
+
+
+def test_a_wait_for_new_rows_can_be_ended(tmp_path: Path) -> None:
+    with closing(Outbox(tmp_path / "outbox.db")) as outbox:
+        assert outbox.read(0, 10, 0.0) == []
+        assert not outbox.wait_empty(0.0) or outbox.depth == 0
+        put(outbox, entry(1))
+        assert not outbox.wait_empty(0.01)
+        assert outbox.has_room
