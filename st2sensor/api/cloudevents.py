@@ -5,6 +5,7 @@ Source: the CloudEvents specification 1.0, and its JSON event format.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +41,17 @@ SCHEMA: dict[str, Any] = {
 
 NOT_KEPT = "the payloads of this sensor are not kept: see `payloads` in [history] and in overrides"
 NOT_JSON = "the payload is not JSON"
+
+
+def text_of(event: Recorded) -> str:
+    """Return an event of the history as the JSON of a CloudEvent."""
+    found = cloud_event(event)
+    try:
+        return json.dumps(found, separators=(",", ":"))
+    except RecursionError:
+        # Around the payload there are more levels than when it was read.
+        found["data"] |= {"payload": None, "withheld": NOT_JSON}
+        return json.dumps(found, separators=(",", ":"))
 
 
 def cloud_event(event: Recorded) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import orjson
 from aiohttp import web
 
-from st2sensor.api.feed import EventFeed
+from st2sensor.api.feed import EventFeed, Events
 from st2sensor.api.openapi import DOCUMENT, EVENTS, TRIGGER_TYPES, document
 from st2sensor.api.query import BadQuery, Query, query
 from st2sensor.dispatch.catalogue import Catalogue
@@ -85,11 +85,11 @@ class Consumers:
         await response.prepare(request)
         try:
             while True:
-                for event, cursor in found.events:
-                    await _write(response, f"id: {cursor}\ndata: {event}\n\n")
-                if not found.events:
-                    await _write(response, f": waiting\nid: {found.cursor}\n\n")
-                found = await feed.next(found.cursor, asked.filters, asked.limit, HEARTBEAT)
+                await _write_page(response, found)
+                cursor = found.cursor
+                # Events may be large, and a stream may wait for long.
+                del found
+                found = await feed.next(cursor, asked.filters, asked.limit, HEARTBEAT)
         except HistoryError as error:
             await _write(response, f"event: error\ndata: {orjson.dumps({'error': str(error)}).decode()}\n\n")
         except (ConnectionError, TimeoutError):
@@ -133,6 +133,13 @@ def _error(status: int, text: str, *, oldest: str | None = None, retry_after: in
     body = {"error": text} | ({} if oldest is None else {"oldest": oldest})
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return web.json_response(body, status=status, headers=headers)
+
+
+async def _write_page(response: web.StreamResponse, page: Events) -> None:
+    for event, cursor in page.events:
+        await _write(response, f"id: {cursor}\ndata: {event}\n\n")
+    if not page.events:
+        await _write(response, f": waiting\nid: {page.cursor}\n\n")
 
 
 async def _write(response: web.StreamResponse, text: str) -> None:

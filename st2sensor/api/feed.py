@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from st2sensor.api.cloudevents import cloud_event
+from st2sensor.api.cloudevents import text_of
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import History, Page
@@ -101,4 +100,4 @@ class EventFeed:
     def _read(self, cursor: str | None, filters: Filters, limit: int) -> tuple[Page, list[tuple[str, str]]]:
         page = self._history.page(cursor, filters, limit)
         identity = page.cursor.partition(".")[0]
-        return page, [(json.dumps(cloud_event(event)), f"{identity}.{event.seq}") for event in page.events]
+        return page, [(text_of(event), f"{identity}.{event.seq}") for event in page.events]

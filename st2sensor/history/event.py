@@ -152,4 +152,7 @@ def trace_tag_of(body: str) -> str | None:
     except ValueError:
         return None
     tag = context.get("trace_tag") if isinstance(context, dict) else None
-    return tag if isinstance(tag, str) and tag else None
+    if not isinstance(tag, str) or not tag:
+        return None
+    # A lone surrogate is possible in JSON, and cannot be stored.
+    return tag if tag.isascii() else tag.encode(errors="backslashreplace").decode()

@@ -258,7 +258,8 @@ class History:
 
     def _position(self, cursor: str, identity: str, first: int, last: int) -> int:
         name, _, number = cursor.partition(".")
-        if not (number.isascii() and number.isdigit()) or not name:
+        # Python refuses to read a number of thousands of digits.
+        if not (len(number) < len(str(MOST)) and number.isascii() and number.isdigit() and name):
             raise BadCursor("this is not a cursor: use one that an earlier answer gave, or none")
         position = int(number)
         if name != identity or position < first - 1 or position > last:

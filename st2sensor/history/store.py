@@ -17,6 +17,9 @@ from st2sensor.settings import History as Options
 
 LOG = logging.getLogger("st2sensor.history")
 
+UNSTORABLE = (UnicodeError, OverflowError, TypeError, ValueError, sqlite3.ProgrammingError, sqlite3.DataError)
+"""Exceptions that mean that one event has a value that SQLite cannot store. All others can be stored."""
+
 JOURNALS = ("-wal", "-shm")
 """Suffixes of the files that belong to the database."""
 
@@ -52,11 +55,17 @@ class Store:
         with self._transaction(connection, names):
             without = self._private(connection, private)
             keeps = self._options.payloads == "full"
-            rows = [
-                row_of(outcome, names, self._node, with_body=keeps and outcome.entry.sensor not in without)
-                for outcome in outcomes
-            ]
-            connection.executemany(INSERT, rows)
+
+            def row(outcome: Outcome) -> tuple[object, ...]:
+                with_body = keeps and outcome.entry.sensor not in without
+                return row_of(outcome, names, self._node, with_body=with_body)
+
+            try:
+                connection.executemany(INSERT, map(row, outcomes))
+            except UNSTORABLE:
+                refused = sum(not _is_stored(connection, row, outcome) for outcome in outcomes)
+                reason = reason if missing else "SQLite cannot store them"
+                missing += refused
             if missing:
                 query = "INSERT INTO gaps SELECT coalesce(max(seq), 0), ?, ?, ? FROM events"
                 connection.execute(query, (int(self._clock() * MICROSECONDS), missing, reason))
@@ -139,6 +148,21 @@ class Store:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+
+
+def _is_stored(connection: sqlite3.Connection, row: Callable[[Outcome], tuple[object, ...]], outcome: Outcome) -> bool:
+    """Store one event, unless it is there. Return False, and say so in the log, if that is not possible."""
+    try:
+        connection.execute(INSERT, row(outcome))
+    except UNSTORABLE as error:
+        name = type(error).__name__
+        LOG.warning(
+            "an event of %s cannot be kept in the history, and is delivered all the same: %s",
+            outcome.entry.sensor,
+            name,
+        )
+        return False
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -187,8 +187,11 @@ class HistoryWriter:
         taken = [batch for batch in batches if batch is not None]
         try:
             self._write([outcome for batch in taken for outcome in batch.outcomes])
-        except Exception:
+        except Exception as exception:
             LOG.exception("the history failed, and continues")
+            with self._room:
+                self._missing += sum(len(batch.outcomes) for batch in taken)
+                self._missing_reason = f"an internal error: {type(exception).__name__}"
         with self._room:
             self._waiting -= sum(batch.size for batch in taken)
             self._room.notify_all()

@@ -24,6 +24,9 @@ LOG = logging.getLogger("st2sensor.push")
 PAGE = 100
 """Maximum number of events of a target in memory."""
 
+AHEAD = 10_000
+"""Maximum number of events after the first one that the target refuses, among which those of other sensors are sent."""
+
 LANES = 8
 """Maximum number of requests at the same time to a target; each is for another sensor."""
 
@@ -107,9 +110,12 @@ class Pusher:
             self._cut(error)
             return 0.0
         self.look()
-        failed = await self._round(page)
+        blocked: set[str] = set()
+        failed = await self._round(page, blocked)
         self._advance(page)
         self._position.save()
+        if failed is not None and not failed.is_silence:
+            await self._go_ahead(page, blocked)
         if failed is not None:
             self._failures += 1
             self._in_a_row += 1
@@ -142,10 +148,25 @@ class Pusher:
             failing_since=self._failing_since,
         )
 
-    async def _round(self, page: Page) -> Answer | None:
-        """Send each sensor's events in order, and events of several sensors at once. Return a failure, or None."""
-        todo = [event for event in page.events if event.seq not in self._taken]
-        self._since = todo[0].settled if todo else None
+    async def _go_ahead(self, page: Page, blocked: set[str]) -> None:
+        """Send the events after a page, except those of sensors for which an event was not taken: one event that the
+        target refuses must not hold up other sensors. Raises HistoryError."""
+        last = _number(self._position.cursor or "") + AHEAD
+        while page.has_more and _number(page.cursor) < last:
+            page = self._history.page(page.cursor, self._filters, PAGE)
+            failed = await self._round(page, blocked, is_ahead=True)
+            if failed is not None and failed.is_silence:
+                return
+
+    async def _round(self, page: Page, blocked: set[str], *, is_ahead: bool = False) -> Answer | None:
+        """Send each sensor's events in order, those of several sensors at once. Return a failure, or None.
+
+        :param blocked: sensors whose events must wait; those that fail are added.
+        :param is_ahead: whether the cursor cannot move yet.
+        """
+        todo = [event for event in page.events if event.seq not in self._taken and event.sensor not in blocked]
+        if not is_ahead:
+            self._since = todo[0].settled if todo else None
         failed: list[Answer] = []
         room = asyncio.Semaphore(LANES)
 
@@ -158,10 +179,12 @@ class Pusher:
                     answer = await self._send(self._target, event)
                     if answer.problem:
                         failed.append(answer)
+                        blocked.add(event.sensor)
                         return
                     self._delivered += 1
                     self._taken.add(event.seq)
-                    self._advance(page)
+                    if not is_ahead:
+                        self._advance(page)
 
         by_sensor = sorted(todo, key=lambda event: event.sensor)
         async with asyncio.TaskGroup() as group:
@@ -183,7 +206,8 @@ class Pusher:
         if cursor is not None:
             self._position.move(cursor)
         if cursor == page.cursor:
-            self._taken.clear()
+            before = _number(cursor)
+            self._taken = {seq for seq in self._taken if seq > before}
 
     def _cut(self, error: HistoryCut) -> None:
         """Continue with the oldest event that is kept."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 import st2sensor
-from st2sensor.api.cloudevents import CONTENT_TYPE, cloud_event
+from st2sensor.api.cloudevents import CONTENT_TYPE, text_of
 from st2sensor.history.event import Recorded
 from st2sensor.push.signature import signed
 from st2sensor.push.targets import Target
@@ -85,7 +84,7 @@ class Sender:
 
     async def send(self, target: Target, event: Recorded) -> Answer:
         """Send an event, once."""
-        body = json.dumps(cloud_event(event), separators=(",", ":")).encode()
+        body = text_of(event).encode()
         headers = {"Content-Type": CONTENT_TYPE, **signed(target.secrets, event.message_id, int(self._clock()), body)}
         try:
             async with self._session.post(

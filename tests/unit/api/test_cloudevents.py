@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import jsonschema
 import pytest
 
-from st2sensor.api.cloudevents import NOT_JSON, NOT_KEPT, SCHEMA, cloud_event
+from st2sensor.api.cloudevents import NOT_JSON, NOT_KEPT, SCHEMA, cloud_event, text_of
 from tests.unit.history.test_filters import EVENT, PAYLOAD
 
 
@@ -39,3 +40,11 @@ def test_events_match_the_schema_of_the_document() -> None:
     strict = {**SCHEMA, "additionalProperties": False}
     for event in (replace(EVENT, trace_tag="tag"), replace(EVENT, body=None, trace_tag="x", is_late=True, trigger="b")):
         jsonschema.validate(cloud_event(event), strict)
+
+
+def test_a_payload_that_is_nested_too_deeply_for_an_event_is_null() -> None:
+    reasons = set()
+    for levels in range(900, 1000):
+        body = '{"payload":' + '{"a":' * levels + "1" + "}" * levels + "}"
+        reasons.add(json.loads(text_of(replace(EVENT, body=body)))["data"].get("withheld"))
+    assert reasons == {None, NOT_JSON}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.errors import EventNotFound, HistoryCut, HistoryError
+from st2sensor.errors import BadCursor, EventNotFound, HistoryCut, HistoryError
 from st2sensor.history import reader
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.filters import Filters, condition
@@ -112,6 +112,13 @@ def test_a_page_looks_at_a_limited_number_of_events(
             break
     assert pages == 3
     assert [event.created for event in found] == [10]
+
+
+@pytest.mark.parametrize("cursor", ["", "1", ".1", "a.", "a.-1", "a.x", f"a.{'9' * 5000}"])
+def test_what_is_not_a_cursor_is_refused(cursor: str, path: Path, history: History) -> None:
+    write(path, [outcome(1)])
+    with pytest.raises(BadCursor, match="this is not a cursor"):
+        history.page(cursor)
 
 
 def test_a_cursor_whose_events_are_gone_is_refused_with_the_oldest_one(path: Path, history: History) -> None:

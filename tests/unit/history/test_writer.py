@@ -256,6 +256,33 @@ def test_many_bytes_are_committed_before_the_interval_is_over(path: Path, monkey
     opened.close()
 
 
+def test_an_event_that_sqlite_cannot_store_is_left_out_alone_and_leaves_a_gap(path: Path, history: History) -> None:
+    odd = [of(outcome(2), trigger="\ud800"), outcome(3, settled=1e300), outcome(4, attempts=1 << 70)]
+    write(path, [outcome(1), *odd, outcome(5, reason=["a"]), outcome(6)])
+    assert [event.created for event in history.page(None).events] == [1, 6]
+    (gap,) = history.gaps()
+    assert (gap.number, gap.reason) == (4, "SQLite cannot store them")
+
+
+def test_a_trace_tag_with_a_lone_surrogate_is_kept_in_another_form(path: Path, history: History) -> None:
+    write(path, [of(outcome(1), body=BODY.replace("tag-1", "\\ud800é")), outcome(2)])
+    assert [event.trace_tag for event in history.page(None).events] == ["\\ud800é", "tag-1"]
+
+
+def test_events_of_a_turn_that_fails_otherwise_leave_a_gap(
+    path: Path, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = HistoryWriter(path, Options(), clock=lambda: 100.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "row_of", lambda *_, **__: {}["nothing"])
+        record(opened, [outcome(1), outcome(2)])
+    record(opened, [outcome(3)])
+    opened.close()
+    assert [event.created for event in history.page(None).events] == [3]
+    (gap,) = history.gaps()
+    assert (gap.number, gap.reason) == (2, "an internal error: KeyError")
+
+
 def test_no_history_keeps_nothing_and_holds_nobody_up() -> None:
     done = threading.Event()
     NoHistory().record([outcome(1)], done.set)

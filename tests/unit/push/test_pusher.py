@@ -12,6 +12,7 @@ import pytest
 
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.reader import History
+from st2sensor.push import pusher as pusher_module
 from st2sensor.push.position import Position
 from st2sensor.push.pusher import PAGE, Pusher
 from st2sensor.push.sender import Answer
@@ -111,6 +112,34 @@ def test_a_sensors_later_events_wait_for_the_one_that_is_refused(path: Path) -> 
     turns(restarted, 2)
     assert [number for number in again.seen if number != 3] == [2, 4]
     assert restarted.report().lag == 0
+
+
+def test_a_refused_event_holds_up_no_other_sensor_however_many_events_follow(path: Path) -> None:
+    others = [of(outcome(number), sensor=f"p.Other{number % 3}") for number in range(2, 3 * PAGE)]
+    write(path, [outcome(1), *others, outcome(3 * PAGE)])
+    receiver = Receiver()
+    receiver.answer = lambda number: REFUSED if number in (1, 250) else Answer()
+    made = pusher(path, receiver)
+    turns(made, 2)
+    late = [number for number in range(250, 3 * PAGE) if number % 3 == 250 % 3]
+    assert sorted(receiver.taken) == sorted(set(range(2, 3 * PAGE)) - set(late))
+    assert (receiver.seen.count(1), receiver.seen.count(250), receiver.seen.count(253)) == (2, 2, 0)
+    assert (made.report().lag, made.report().problem) == (3 * PAGE, "HTTP 400")
+
+    receiver.answer = lambda _: Answer()
+    turns(made, 4)
+    assert sorted(receiver.taken) == list(range(1, 3 * PAGE + 1))
+    assert [number for number in receiver.taken if number in late] == late
+    assert made.report().lag == 0
+
+
+def test_no_more_than_some_events_are_sent_ahead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pusher_module, "AHEAD", PAGE)
+    write(path, [outcome(1), *(of(outcome(number), sensor="p.Other") for number in range(2, 4 * PAGE))])
+    receiver = Receiver()
+    receiver.answer = lambda number: REFUSED if number == 1 else Answer()
+    turns(pusher(path, receiver), 3)
+    assert receiver.taken == list(range(2, PAGE + 1))
 
 
 def test_delays_between_attempts_grow_up_to_a_limit(path: Path) -> None:
