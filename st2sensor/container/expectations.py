@@ -84,7 +84,7 @@ class Expectations:
         """The states that are stored, or are on their way to storage."""
         self._unsaved: dict[str, Silence] = {}
         self._sent: Mapping[str, Silence] = {}
-        """What `_writing` stores."""
+        """The states that `_writing` stores."""
         self._reading: Future[list[Silence]] | None = None
         self._asked: frozenset[str] = frozenset()
         """The sensors for which `_reading` was started."""

@@ -1,4 +1,4 @@
-"""How long the container runs, and its exit code."""
+"""Decides how long the container runs, and keeps its exit code."""
 
 from __future__ import annotations
 

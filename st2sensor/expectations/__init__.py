@@ -1,1 +1,1 @@
-"""How long sensors may be quiet: the rule that decides when a sensor is silent, and the proposal of values."""
+"""Decides when a sensor is silent, and proposes how long sensors may be quiet."""

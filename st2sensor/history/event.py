@@ -15,7 +15,7 @@ TRACE = ',"trace_context":'
 
 
 class State(StrEnum):
-    """Where an event is, or how it left the outbox."""
+    """The place of an event, or the way in which it left the outbox."""
 
     WAITING = "waiting"
     """It is in the outbox. Such an event is not in the history yet."""

@@ -13,7 +13,7 @@ FORMS = {
     "vault": "secret('vault', PATH, FIELD)",
     "exec": "secret('exec', PROGRAM, ...)",
 }
-"""How the call of each source is written."""
+"""The form of a call, by source."""
 
 COUNTS = {"file": 1, "env": 1, "vault": 2}
 """Number of arguments after the source; a program takes any number."""

@@ -1,1 +1,1 @@
-"""How containers divide the sensors of one database: by static partitions, or by leases."""
+"""Divides the sensors of one database among containers: by static partitions, or by leases."""

@@ -67,7 +67,7 @@ def kind_of(value: Any) -> str:
 
 
 def shown(identifier: Any) -> str:
-    """Return the id of a document as text, whatever its type."""
+    """Return the id of a document as text. The id may have any type."""
     return str(json_form(identifier))
 
 

@@ -105,7 +105,7 @@ def _run_sensor(assignment: Dict[str, Any], connection: Caller, notifications: C
         _end(STOPPED)
 
     stop.end_here = end_here
-    # Any process may have sent the signal that stops it. The container knows whether it did.
+    # Any process may have sent the signal that stops the sensor. The container knows whether it sent the signal.
     code = stop.follow(life.lead, STOPPED)
     end()
     return code
@@ -197,7 +197,7 @@ def _reported(sensor: Any, poll: Callable[[], None], connection: Caller) -> Call
 def _from_its_code_on(error: BaseException) -> Any:
     """Return an error with a traceback that starts in the sensor's own code.
 
-    The sensor's author does not need to see the frames that called it.
+    The sensor's author does not need to see the frames above the sensor's code.
     """
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -210,8 +210,8 @@ def _from_its_code_on(error: BaseException) -> Any:
 def _die_with(container: int) -> None:
     """Make the kernel kill this process when the container dies, no matter how it dies.
 
-    If the sensor executes its own command line again, the new process may have a different parent. Its connection tells
-    it when the container has ended, as in this process.
+    If the sensor executes its own command line again, the new process may have a different parent. Its connection
+    reports the end of the container, as in this process.
     """
     if os.getppid() == container:
         LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL)

@@ -14,7 +14,7 @@ from st2sensor.portable.event_key import key_of
 from st2sensor.portable.payload import plain
 
 LARGEST = 256 * 1024
-"""Maximum number of bytes of a payload that is checked here. The check of a larger one could take too long."""
+"""Maximum number of bytes of a payload that is checked here. The check of a larger payload could take too long."""
 
 MOST_TRIGGERS = 1000
 """Maximum number of triggers whose schema is remembered."""
@@ -24,7 +24,7 @@ NO_SCHEMA = ""
 
 
 class _Invalid(ValueError):
-    """Raised by a program. Its arguments do not matter here."""
+    """Raised by a program. The arguments do not matter here."""
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ SYSTEM_SCOPE = "st2kv.system"
 """The scope of keys that all users share."""
 
 _ANY: Any = object()
-"""Means that nothing is expected, because None is an expectation."""
+"""Stands for no expectation, because None is an expectation."""
 
 
 class Value(str):
@@ -48,7 +48,7 @@ class SensorService:
     """:param connection: to the container; :param logger_name: parent of the sensor's loggers.
 
     :ivar fence: where containers share sensors, a number that grows each time another container takes this sensor. Send
-        it to the systems that the sensor writes to, and have them refuse a number smaller than one they have seen.
+    it to the systems that the sensor writes to, and let them refuse a number smaller than one that they have seen.
         None where containers do not share sensors.
     """
 
@@ -87,9 +87,9 @@ class SensorService:
         :param trace_tag: links the trigger instance to others with the same tag.
 
         Raises TypeError, which names the key, for a payload that cannot be represented in JSON. Besides JSON's types,
-        datetime, date, time, bytes, set, Decimal, UUID and Enum can. As in StackStorm, nothing is raised for a trigger
-        that is not registered, a payload that does not fit its schema, and an event that cannot be delivered: the
-        container keeps them as dead letters.
+        datetime, date, time, bytes, set, Decimal, UUID and Enum are allowed. As in StackStorm, no error is raised for a
+        trigger that is not registered, a payload that does not fit its schema, and an event that cannot be delivered:
+        the container keeps such events as dead letters.
         """
         self._dispatch(trigger, payload, tagged(trace_tag))
 
@@ -122,9 +122,9 @@ class SensorService:
         """Inject triggers in one step, such as the events of a poll. Returns once all are on disk. Beyond StackStorm.
 
         All are on disk or none, even after a crash. An event that cannot be published becomes a dead letter in the same
-        step, as with `dispatch`. This is much faster than a dispatch() for each of them.
+        step, as with `dispatch`. This is much faster than one dispatch() for each event.
 
-        :param triggers: `(trigger, payload)` or `(trigger, payload, trace_tag)` each, as `dispatch` takes them.
+        :param triggers: tuples `(trigger, payload)` or `(trigger, payload, trace_tag)`, as for `dispatch`.
 
         Raises the errors of `dispatch`, and ValueError for more than 10,000 triggers or 31 MiB of payloads: dispatch
         them in parts. Then none is dispatched.
@@ -163,11 +163,11 @@ class SensorService:
 
         Both happen or neither, even after a crash. Beyond StackStorm.
 
-        :param triggers: `(trigger, payload)` or `(trigger, payload, trace_tag)` each, as `dispatch` takes them.
+        :param triggers: tuples `(trigger, payload)` or `(trigger, payload, trace_tag)`, as for `dispatch`.
         :param expected: the value that was read and is to be replaced; None if there was no key.
 
-        Returns False, with nothing done, if the key does not have the value `expected`, or was changed while this ran.
-        After DatastoreUnavailable, both may have happened or neither: read the key again to find out.
+        Returns False, and does nothing, if the key does not have the value `expected`, or was changed during the call.
+        After DatastoreUnavailable, either both have happened or neither: read the key again to find out.
         """
         events = [self._batched(*trigger) for trigger in triggers]
         params = {
@@ -216,7 +216,7 @@ class SensorService:
         :param decrypt: return the text of a secret, not its ciphertext.
 
         Raises DatastoreUnavailable when the database cannot be reached in time, DatastoreError for a secret that cannot
-        be decrypted, and DatastoreRefused for one that the sensor may not read.
+        be decrypted, and DatastoreRefused for a secret that the sensor may not read.
         """
         params = {"name": name, "local": local, "scope": scope, "decrypt": decrypt}
         entry = self._connection.call("datastore.get", params)

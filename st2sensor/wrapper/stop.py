@@ -1,9 +1,9 @@
-"""How a stop reaches the sensor: a signal raises StopSensor in the main thread, but never inside a call in flight.
+"""Passes a stop on to the sensor: a signal raises StopSensor in the main thread, but never inside a call in flight.
 
-The container sends SIGTERM and repeats it every second, together with a signal of its own that reaches sensors which
-ignore SIGTERM or handle it themselves. If the sensor has swallowed the exception, the next signal raises it again; if
-the sensor is still unwinding, the signal does nothing. A sensor that swallows the exception again and again is ended
-where it is: the signal's handler calls cleanup() itself.
+The container sends SIGTERM and repeats it every second, together with a second signal for sensors that ignore SIGTERM
+or handle it themselves. If the sensor has swallowed the exception, the next signal raises it again; if the sensor is
+still unwinding, the signal does nothing. If a sensor keeps swallowing the exception, the signal's handler calls
+cleanup() itself, and the sensor ends.
 
 Once the sensor has been asked to stop, the container refuses its calls that are waiting in the container. In the main
 thread StopSensor takes the place of that refusal; in any other thread, and in a fork, the call raises the refusal.
@@ -27,11 +27,11 @@ UNWINDING = 3.0
 """Seconds within which a sensor must unwind. An exception that exists for longer was swallowed and kept."""
 
 SWALLOWED = 3
-"""Number of times that a sensor may swallow the exception before it is ended where it is."""
+"""Number of times that a sensor may swallow the exception before the signal's handler ends it."""
 
 
 class StopSensor(SystemExit):
-    """Interrupts run() and poll(). It is a SystemExit because servers and event loops do not catch those."""
+    """Interrupts run() and poll(). It is a SystemExit, because servers and event loops do not catch that."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -51,7 +51,7 @@ class Stop:
         """Returns the exception that is unwinding the sensor, or None."""
         self._raised_at = 0.0
         self._swallowed = -1
-        """How many times the sensor has swallowed the exception; -1 before it is first raised."""
+        """Number of times that the sensor has swallowed the exception; -1 before it is first raised."""
         self.end_here: Callable[[], object] = lambda: None
         """Ends the process if raising the exception does not."""
         self._main = threading.get_ident()
@@ -98,7 +98,7 @@ class Stop:
     def over(self) -> None:
         """From now on, ignore stop signals, because cleanup() is running.
 
-        Raises StopSensor if a signal arrives at this very moment.
+        Raises StopSensor if a signal arrives at the same moment.
         """
         self._over = True
 

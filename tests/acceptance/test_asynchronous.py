@@ -84,7 +84,7 @@ def test_an_async_def_is_refused_with_file_line_and_remedy(embedded: Workspace, 
     done = embedded.reload()
     assert done.returncode == 1
     told = done.stdout + done.stderr
-    assert f"{file}:{line}: {method}() of Odd is an async def: a call of it runs none of its code; write def" in told
+    assert f"{file}:{line}: {method}() of Odd is an async def: calling it runs none of its code; write def" in told
     assert "asyncio.run()" in told
 
 

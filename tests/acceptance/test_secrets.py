@@ -1,4 +1,5 @@
-"""Secrets from elsewhere, seen from outside: starts, rotation, an outage of Vault, and that no value is ever shown."""
+"""Secrets that `secret()` names, seen from outside: starts, rotation, an outage of Vault, and that no value is ever
+shown."""
 
 from __future__ import annotations
 

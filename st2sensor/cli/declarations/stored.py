@@ -106,7 +106,7 @@ def test() -> None:
     ),
 )
 def dead_letters() -> None:
-    """Show, replay and delete triggers that could not be published.
+    """Show, replay and delete unpublished triggers.
 
     Their types were unknown, their payloads were invalid, the broker refused them, or no queue took them.
     """

@@ -42,7 +42,7 @@ class Assignments:
 
     :param blocking: runs a call that blocks on files in another thread.
     :param workers: processes that evaluate templates.
-    :param secrets: reads the secrets from elsewhere.
+    :param secrets: reads the secrets that `secret()` names.
     """
 
     def __init__(

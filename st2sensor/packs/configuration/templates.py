@@ -73,7 +73,7 @@ class SecretNotRead(Exception):
 
 def not_read(_arguments: Sequence[object]) -> str:
     """Raise SecretNotRead."""
-    raise SecretNotRead("only the container reads secrets from elsewhere")
+    raise SecretNotRead("only the container reads the secrets that secret() names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ class DatastoreMethods:
         try:
             await self._batches.finish_all(ref)
             self._submit(session, identifier, ref, method, params)
-        except Exception as exception:  # noqa: BLE001 (whatever it is, the sensor is waiting for an answer)
+        except Exception as exception:  # noqa: BLE001 (after any error, the sensor is waiting for an answer)
             _refuse(session, identifier, exception)
 
     async def _answer_batch(self, session: Session, identifier: int | None, ref: str, params: dict[str, Any]) -> None:
