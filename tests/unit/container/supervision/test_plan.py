@@ -88,6 +88,7 @@ def test_a_sensor_in_backoff_starts_when_it_is_due() -> None:
     assert plan({"p.S": "d"}, waiting, NOW + 4.9, MANY).actions == []
     assert plan({"p.S": "d"}, waiting, NOW + 5, MANY).actions == [Action(ActionKind.START, "p.S")]
     assert next_due(waiting) == NOW + 5
+    assert next_due({**waiting, "p.T": child(State.BACKOFF, due=NOW + 7)}) == NOW + 5
     assert next_due({"p.S": child(State.RUNNING)}) is None
 
 
