@@ -196,8 +196,11 @@ def report(workspace: Workspace) -> None:
     Console(width=140).print(table)
 
 
-def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
-    """Have sensors dispatch, and measure it from outside and inside."""
+def measure(workspace: Workspace, run: Run, folder: Path, extra: str = "") -> Measured:
+    """Have sensors dispatch, and measure it from outside and inside.
+
+    :param extra: further lines of the configuration.
+    """
     folder.mkdir()
     sensors = workspace.add_pack("bench") / "sensors"
     for path in [*sensors.glob("*.py"), *sensors.glob("*.yaml")]:
@@ -206,7 +209,7 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
         name = f"Bench{number}"
         code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads, many=run.many)
         workspace.add_sensor("bench", name, code, trigger_types=[{"name": "event", "payload_schema": SCHEMA}])
-    workspace.configure(f"[outbox]\ndurability = {run.durability}")
+    workspace.configure(f"[outbox]\ndurability = {run.durability}\n{extra}")
     workspace.reload_well()
     container = workspace.start()
     eventually("all sensors are up", lambda: len(list(folder.glob("*.up"))) == run.sensors, timeout=60)
