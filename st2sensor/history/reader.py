@@ -100,7 +100,8 @@ class History:
         before: tuple[int, int] | None = None
         while len(found) < limit:
             position = "1" if before is None else "(created, seq) < (?, ?)"
-            query = f"{SELECT} WHERE {position} AND {expression} ORDER BY created DESC, seq DESC LIMIT {PAGE}"
+            number = PAGE if filters.conditions else min(PAGE, limit - len(found))
+            query = f"{SELECT} WHERE {position} AND {expression} ORDER BY created DESC, seq DESC LIMIT {number}"
             rows = self._window(query, [*(before or ()), *wanted])
             found += [event for event in rows if filters.holds(event)]
             if not rows:

@@ -337,7 +337,7 @@ def test_the_page_is_used_by_keyboard_search_and_filters(embedded: Workspace, br
     browser.click("#kinds button", "Failures")
     browser.click("#failures a", "p.counted is a dead letter")
     browser.wait_for("#detail .life", "became a dead letter: the payload does not fit")
-    browser.wait_for("#detail pre", '"n"')
+    browser.wait_for("#detail pre", '"count": "no"')
     browser.click("#detail form button")
     eventually("closed", lambda: not browser.all("#detail[open]"))
 

@@ -22,6 +22,7 @@ from tests.bench import (
     datastore,
     delivery,
     exits,
+    history,
     latency,
     limits,
     neighbours,
@@ -55,6 +56,7 @@ BENCHES = {
     "datastore": Bench(rows=datastore.ROWS, repetitions=datastore.repetitions),
     "limits": Bench(rows=limits.ROWS, repetitions=limits.repetitions),
     "weight": Bench(rows=weight.ROWS, repetitions=weight.repetitions),
+    "history": Bench(rows=history.ROWS, repetitions=history.repetitions),
     "registering": Bench(rows=registering.ROWS, repetitions=registering.repetitions),
 }
 """To add a row, add a Row and its figure to a module's ROWS and `repetitions`; to add a bench, add both here."""

@@ -198,8 +198,11 @@ def report(workspace: Workspace) -> None:
     Console(width=140).print(table)
 
 
-def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
-    """Have sensors dispatch, and measure it from outside and inside."""
+def measure(workspace: Workspace, run: Run, folder: Path, extra: str = "") -> Measured:
+    """Have sensors dispatch, and measure it from outside and inside.
+
+    :param extra: further lines of the configuration.
+    """
     folder.mkdir()
     sensors = workspace.add_pack("bench") / "sensors"
     for path in [*sensors.glob("*.py"), *sensors.glob("*.yaml")]:
@@ -211,7 +214,7 @@ def measure(workspace: Workspace, run: Run, folder: Path) -> Measured:
     (workspace.folder / "overrides").mkdir(exist_ok=True)
     overrides = json.dumps({"st2sensor": {"defaults": {"limits": run.limits}}})
     (workspace.folder / "overrides" / "bench.yaml").write_text(overrides)
-    workspace.configure(f"[outbox]\ndurability = {run.durability}")
+    workspace.configure(f"[outbox]\ndurability = {run.durability}\n{extra}")
     workspace.reload_well()
     container = workspace.start()
     eventually("all sensors are up", lambda: len(list(folder.glob("*.up"))) == run.sensors, timeout=60)

@@ -274,7 +274,7 @@ def test_events_of_a_turn_that_fails_otherwise_leave_a_gap(
 ) -> None:
     opened = HistoryWriter(path, Options(), clock=lambda: 100.0)
     with monkeypatch.context() as broken:
-        broken.setattr(store, "row_of", lambda *_, **__: {}["nothing"])
+        broken.setattr(store, "row_of", lambda *_, **__: dict[str, None]()["nothing"])
         record(opened, [outcome(1), outcome(2)])
     record(opened, [outcome(3)])
     opened.close()
