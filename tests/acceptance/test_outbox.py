@@ -583,7 +583,7 @@ def test_what_no_queue_takes_is_kept_shown_and_replayed_once_a_queue_is_bound(
     (listed,) = json.loads(command("list", "--json").stdout)
     assert listed["unrouted"] == len(expected)
     assert "unrouted" in command("list").stdout
-    assert container.log.count("takes the routing key trigger_instance: these triggers") == 1
+    assert container.log.count("takes the routing key trigger_instance. These triggers") == 1
     assert command("dead-letters", "list", "--state", "dead").stdout.startswith("0 dead letters")
     refused = command("dead-letters", "replay", "--all", "--state", "unrouted")
     assert refused.returncode == 1

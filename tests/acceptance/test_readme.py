@@ -48,7 +48,7 @@ def test_the_first_sensor_is_written_as_described(folder: Path) -> None:
         sensors = home / "disk" / "sensors"
         (sensors / "usage_sensor.py").write_text(block("python", "UsageSensor"))
         (sensors / "usage_sensor.yaml").write_text(block("yaml", "UsageSensor"))
-        wait_for(printed("It runs within a second, and again at each save:"), output)
+        wait_for(printed("The new sensor starts within a second, and is restarted at each save:"), output)
         running.send_signal(signal.SIGINT)
         output.read()
         assert running.wait(SOON) == 0
