@@ -51,6 +51,11 @@ class Process:
         self._status_socket = status
         self.pid = int(self._status.readline())
 
+    def __del__(self) -> None:
+        # The test did not wait for the command.
+        self._status.close()
+        self._status_socket.close()
+
     def poll(self) -> int | None:
         return self._look(0)
 
