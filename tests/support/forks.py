@@ -77,13 +77,19 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status_socket], [], [], timeout)[0]:
+        if self.returncode is None and self._has_told(timeout):
             line = self._status.readline()
             self._status.close()
             self._status_socket.close()
             assert line, "the process that forks commands has died"
             self.returncode = int(line)
         return self.returncode
+
+    def _has_told(self, timeout: float | None) -> bool:
+        # select() takes no file descriptors above 1023, and some tests have more.
+        poll = select.poll()
+        poll.register(self._status_socket, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
 class Forks:
