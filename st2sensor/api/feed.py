@@ -12,6 +12,7 @@ from st2sensor.api.cloudevents import text_of
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import History, Page
+from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.threads import Threads
 
 CONSUMED = frozenset({State.CONFIRMED, State.UNROUTED})
@@ -79,9 +80,7 @@ class EventFeed:
     def _committed(self) -> None:
         """From the history's thread."""
         if self._waiting and self._loop is not None:
-            # The loop may have ended.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wake)
+            call_in_loop(self._loop, self._wake)
 
     def _wake(self) -> None:
         for changed in self._waiting:
