@@ -135,7 +135,7 @@ class Filters:
         """Return whether the filters accept an event that is not in the history."""
         return (
             self.message_id in ("", event.message_id)
-            and self.sensor in ("", event.sensor, event.sensor.partition(".")[2])
+            and self.accepts_sensor(event.sensor)
             and (not self.triggers or bool(self.triggers & {event.trigger, event.trigger_type}))
             and self.trace_tag in ("", event.trace_tag)
             and (self.since is None or event.created >= self.since)
@@ -143,6 +143,10 @@ class Filters:
             and (not self.states or event.state in self.states)
             and self.holds(event)
         )
+
+    def accepts_sensor(self, ref: str) -> bool:
+        """Return whether the filters accept events of a sensor."""
+        return self.sensor in ("", ref, ref.partition(".")[2])
 
     def holds(self, event: Recorded) -> bool:
         """Return whether the conditions hold, which SQLite does not check."""

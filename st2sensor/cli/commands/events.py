@@ -7,14 +7,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Unpack
 
 import click
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import history as shown
 from st2sensor.cli.events import nodes
-from st2sensor.cli.events.choosing import filters_of
+from st2sensor.cli.events.choosing import Options, filters_of
 from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
@@ -41,28 +41,14 @@ POLL_INTERVAL = 0.5
 def events(
     config_files: Sequence[str],
     *,
-    sensor: str | None,
-    triggers: tuple[str, ...],
-    trace: str | None,
-    since: str | None,
-    until: str | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
     limit: int,
     follow: bool,
     json_output: bool,
+    **options: Unpack[Options],
 ) -> int:
     """Print the newest events that the options accept; return the exit code. Raises ConfigError, HistoryError."""
     settings = configured(config_files)
-    filters = filters_of(
-        sensor=sensor,
-        triggers=triggers,
-        trace=trace,
-        since=since,
-        until=until,
-        where=where,
-        states=states,
-    )
+    filters = filters_of(**options)
     masks = Masks(settings)
     with closing(history_of(settings)) as history:
         if follow:
@@ -71,7 +57,7 @@ def events(
             _follow(history, filters, _printer(masks, json_output=json_output))
             return 0
         here = newest(history, settings.container.state_dir / "outbox.db", filters, limit)
-        answers = nodes.ask(settings, "/history", _parameters(filters, where, limit))
+        answers = nodes.ask(settings, "/history", _parameters(filters, options["where"], limit))
         elsewhere = [event for answer in answers for event in _events(answer)]
         everything = [*(fields(event, masks) for event in here), *elsewhere]
         found = sorted(everything, key=lambda event: str(event["dispatched"]))[-limit:]
@@ -82,7 +68,7 @@ def events(
             return 0
         _print(found, history.gaps(), limit)
         for item in dropped(settings.container.state_dir / "outbox.db"):
-            if sensor in (None, item.sensor):
+            if filters.accepts_sensor(item.sensor):
                 click.echo(
                     f"{item.sensor}, {item.trigger_type}: limits dropped {units.count(item.duplicates, 'duplicate')}, "
                     f"and left {item.sampled_out} out of the sample"

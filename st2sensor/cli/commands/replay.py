@@ -9,13 +9,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Unpack
 
 import click
 
 from st2sensor.cli.commands.events import history_of
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.events import recording
-from st2sensor.cli.events.choosing import filters_of
+from st2sensor.cli.events.choosing import Options, filters_of
 from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.events.replaying import Replay, wait_until
@@ -48,26 +49,21 @@ def replay(
     speed: float | None,
     at_once: bool,
     keep_ids: bool,
-    sensor: str | None,
-    triggers: tuple[str, ...],
-    trace: str | None,
-    since: str | None,
-    until: str | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
     to: str | None,
     rate: float | None,
     after: str | None,
     dry_run: bool,
     force: bool,
     json_output: bool,
+    **options: Unpack[Options],
 ) -> int:
     """Publish a recording or events of the history; return 1 if anything was skipped.
 
     Raises RecordingError, AccessDenied, TransportError, StorageError, HistoryError, OutboxError, ConfigError.
     """
-    of_history = (sensor, trace, since, until, rate, after, *where, *states)
-    is_of_history = dry_run or any(value is not None for value in of_history)
+    triggers, states = options["triggers"], options["states"]
+    of_history = (rate, after, *(value for name, value in options.items() if name != "triggers"))
+    is_of_history = dry_run or any(value not in (None, ()) for value in of_history)
     if file is not None and is_of_history:
         raise click.UsageError(
             "a FILE goes with --trigger, --to, --speed, --at-once, --keep-ids and --force: the other options choose "
@@ -89,15 +85,8 @@ def replay(
         raise click.UsageError(
             "--state waiting: these events are still in the outbox, and will be published from there"
         )
-    filters = filters_of(
-        sensor=sensor,
-        triggers=triggers,
-        trace=trace,
-        since=since,
-        until=until,
-        where=where,
-        states=states or PUBLISHED,
-    )
+    options["states"] = states or PUBLISHED
+    filters = filters_of(**options)
     with closing(history_of(settings)) as history:
         run = Replay(settings, history, target=target, rate=rate, force=force, publishes=not dry_run)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
