@@ -157,6 +157,11 @@ class Dispatcher:
 
     async def put(self, entries: Sequence[Entry]) -> None:
         """Put entries into the outbox, all or none. Return once they are on disk. Raises OutboxError and LeaseLost."""
+        # Awaited without a name: an error's traceback holds this frame, which must not hold the future of the error.
+        await self._submitted(entries)
+
+    def _submitted(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Submit entries, and return a future that is done once they are on disk."""
         loop = asyncio.get_running_loop()
         settled: asyncio.Future[None] = loop.create_future()
 
@@ -165,7 +170,7 @@ class Dispatcher:
                 settled.set_result(None) if error is None else settled.set_exception(error)
 
         self.submit(entries, lambda error: call_in_loop(loop, settle, error))
-        await settled
+        return settled
 
     async def entry(self, sensor: str, event: Event, known: TriggerType | None = None) -> Entry:
         """Return the outbox entry of an event, which may be a dead letter. Raises LeaseLost and UnicodeDecodeError.

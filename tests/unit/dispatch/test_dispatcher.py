@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import sqlite3
+import weakref
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, create_autospec
@@ -22,12 +25,14 @@ from st2sensor.dispatch.event import Event, event_of
 from st2sensor.dispatch.traffic import Traffic
 from st2sensor.errors import OutboxError
 from st2sensor.models import Refusal, Trigger, TriggerInstance, TriggerType
+from st2sensor.outbox.entry import Entry
 from st2sensor.outbox.outbox import Outbox
 from st2sensor.portable import rpc
 from st2sensor.portable.payload import pack
 from st2sensor.settings import Payloads
 from tests.plugins.patience import SOON
-from tests.unit.outbox.test_outbox import on_disk
+from tests.support.servers.waiting import eventually
+from tests.unit.outbox.test_outbox import entry, on_disk
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "required": True}}}
 TYPES = [
@@ -353,3 +358,27 @@ def test_the_type_of_an_event_that_a_wrapper_dispatches_is_looked_up_once(outbox
     assert catalogue.looked_up == ["p.strict"]
     assert len(on_disk(tmp_path / "outbox.db")) == 1
     session.answer.assert_called_once_with(1, None)
+
+
+class Entries(list[Entry]):
+    """A list that can be referred to weakly."""
+
+
+def test_entries_that_are_refused_are_not_kept_in_memory(
+    outbox: Outbox, catalogue: Catalogue, checker: Checker
+) -> None:
+    dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
+
+    async def put() -> None:
+        entries = Entries([replace(entry(1), trigger="\ud800")])
+        gone = weakref.ref(entries)
+        gc.disable()
+        try:
+            with pytest.raises(OutboxError, match="does not accept this trigger"):
+                await dispatcher.put(entries)
+            del entries
+            await asyncio.to_thread(eventually, "they are gone", lambda: gone() is None)
+        finally:
+            gc.enable()
+
+    run(put())

@@ -64,3 +64,5 @@ class CallThreads:
                 LOG.exception("%s: a datastore call cannot be made", call.owner)
             finally:
                 self._queue.done(call.owner)
+            # Do not keep the call in memory until the next one.
+            del call

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from st2sensor.container.sessions.datastore.call import Call, OnDone
@@ -94,13 +95,13 @@ class DatabaseCalls:
         patient: bool = True,
     ) -> R:
         """Make a call, and wait for its result. Raises the errors that `submit` passes to `done`."""
+        # Awaited without a name: an error's traceback holds this frame, which must not hold the future of the error.
+        return await self._submitted(owner, function, repeatable=repeatable, writes=writes, patient=patient)
+
+    def _submitted(self, owner: str, function: Callable[[], R], **how: bool) -> Future[R]:
         settled: Future[R] = self._loop.create_future()
-
-        def done(result: R, error: Exception | None) -> None:
-            call_in_loop(self._loop, _settle, settled, result, error)
-
-        self.submit(owner, function, done, repeatable=repeatable, writes=writes, patient=patient)
-        return await settled
+        self.submit(owner, function, partial(call_in_loop, self._loop, _settle, settled), **how)
+        return settled
 
     def give_up(self, owner: str | None = None) -> None:
         """Fail a sensor's held calls now, and hold no more of its calls until it makes one with `patient`.
@@ -165,6 +166,9 @@ class DatabaseCalls:
             self._answer(call, None, exception)
         else:
             self._answer(call, result, None)
+        finally:
+            # As in system.threads: an error's traceback must not hold the call, whose future holds the error.
+            del call
 
     def _failed(self, call: Call, reason: StorageUnavailable) -> None:
         if self._away is None and not self._closing:

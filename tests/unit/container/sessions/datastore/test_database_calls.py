@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -173,6 +176,30 @@ def test_a_call_that_is_never_answered_has_a_deadline_too(monkeypatch: pytest.Mo
         database.slow.set()
 
     run(test, timeout=0.1)
+
+
+class Large:
+    """Stands for a large value."""
+
+
+def test_a_call_that_fails_keeps_nothing_in_memory() -> None:
+    async def test(_: Database, storing: DatabaseCalls) -> None:
+        def refuse(value: Large) -> None:
+            raise LookupError(type(value).__name__)
+
+        value = Large()
+        gone = weakref.ref(value)
+        gc.disable()
+        try:
+            with pytest.raises(LookupError):
+                await storing.run("p.S", partial(refuse, value))
+            del value
+            # The thread drops a call before it takes the next one.
+            await until(lambda: gone() is None)
+        finally:
+            gc.enable()
+
+    run(test)
 
 
 def test_an_unforeseen_error_of_the_probe_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
