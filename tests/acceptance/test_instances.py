@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Workspace
 
 SENSOR = """
-import time
+import os, time
 
 class S(Sensor):
     def run(self):
@@ -25,6 +26,10 @@ class S(Sensor):
         service.set_value("place", self.config["place"])
         service.dispatch("p.here", {"place": self.config["place"], "depth": self.config["deep"]})
         time.sleep(1000)
+
+    def cleanup(self):
+        while os.path.exists(os.path.join(os.path.dirname(__file__), "..", "hold")):
+            time.sleep(0.05)
 
     def add_trigger(self, trigger):
         print("asked for", trigger["parameters"].get("path"))
@@ -202,9 +207,14 @@ def test_keys_move_to_an_instance(embedded: Workspace) -> None:
     done = embedded.run("st2sensor", *move)
     assert done.returncode != 0
     assert "p.S is running, and may use its keys; st2sensor disable p.S stops it" in done.stderr
+    hold = embedded.packs / "p" / "hold"
+    hold.touch()
     command(embedded, "disable", "p.S")
-    container.wait_for_log("p.S stopped")
-    assert "1 key of p.S is now p.S@one's" in command(embedded, *move[2:])
+    with ThreadPoolExecutor() as pool:
+        moved = pool.submit(command, embedded, *move[2:])
+        container.wait_for_log("p.S is stopping")
+        hold.unlink()
+        assert "1 key of p.S is now p.S@one's" in moved.result()
     assert keys() == {"p.S@one:place": "bare"}
 
 

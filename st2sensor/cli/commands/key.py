@@ -31,16 +31,11 @@ from st2sensor.models import USER_SCOPE, Change, KeyValue
 from st2sensor.packs.metadata import validated
 from st2sensor.portable import isotime, rpc
 from st2sensor.portable.keyspace import NAMESPACE, SCOPES, SEPARATOR
-from st2sensor.reports import DISABLED, DOWN, REFUSED, STATES
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 COMPARED = 10_000
 """Maximum number of keys among which the likely spelling of a missing key is searched."""
-
-
-BUSY = frozenset(STATES) - {DISABLED, REFUSED, DOWN}
-"""States in which a sensor may use its keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +129,9 @@ def move(config_files: Sequence[str], *, old: str, new: str, json_output: bool) 
             raise ValueRefused(f"{ref} is not a sensor's reference; write PACK.CLASS or PACK.CLASS@NAME")
     if old == new:
         raise ValueRefused(f"{old} is both the old and the new sensor: name two different sensors")
-    running = [report.ref for report in sensors.every(settings) if report.ref in (old, new) and report.state in BUSY]
-    if running:
-        raise ValueRefused(f"{running[0]} is running, and may use its keys; st2sensor disable {running[0]} stops it")
+    running = sensors.still_running(settings, (old, new))
+    if running is not None:
+        raise ValueRefused(f"{running} is running, and may use its keys; st2sensor disable {running} stops it")
     with closing(open_storage(settings.database)) as storage:
         storage.prepare()
         if any(batch.sensor == old for batch in storage.batches()):

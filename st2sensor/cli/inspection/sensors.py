@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from contextlib import closing, suppress
 
 from st2sensor.cli.inspection.control_client import ControlClient, all_reached, reached
 from st2sensor.cli.inspection.reports import node_of, sensor_of, sensors_of
 from st2sensor.errors import ContainerAway, ContainerGone, SensorNotFound
-from st2sensor.reports import Check, NodeReport, SensorReport
+from st2sensor.reports import DISABLED, DOWN, REFUSED, STATES, Check, NodeReport, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 
 OF_SENSORS = ("sensors",)
 """Names of checks whose results a list of sensors already shows."""
+
+BUSY = frozenset(STATES) - {DISABLED, REFUSED, DOWN}
+"""States in which a sensor may run."""
+
+CHECK_INTERVAL = 0.1
+"""Seconds between two looks at sensors that are stopping."""
+
+STOP_MARGIN = 5.0
+"""Seconds that a container may need, besides its stop_timeout, to learn that a sensor is disabled and to end it."""
 
 
 def every(settings: Settings) -> list[SensorReport]:
@@ -79,6 +90,22 @@ def one(settings: Settings, ref: str) -> tuple[SensorReport, NodeReport | None]:
             f"sensor {ref} is not registered: check the name with st2sensor list, or run st2ctl reload"
         )
     return report, node
+
+
+def still_running(settings: Settings, refs: Collection[str]) -> str | None:
+    """Return one of these sensors that runs; None if none does. Wait for those that are disabled: they are stopping.
+
+    Raises ContainerForbidden, StorageError.
+    """
+    until = time.monotonic() + settings.container.stop_timeout + STOP_MARGIN
+    while running := [report.ref for report in every(settings) if report.ref in refs and report.state in BUSY]:
+        for report in _registered(settings):
+            if report.ref in running and report.state != DISABLED:
+                return report.ref
+        if time.monotonic() >= until:
+            return running[0]
+        time.sleep(CHECK_INTERVAL)
+    return None
 
 
 def _registered(settings: Settings) -> list[SensorReport]:
