@@ -8,20 +8,16 @@ import marshal
 import os
 import struct
 import sys
-import time
 import traceback
 from contextlib import suppress
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Type
 
-from st2sensor.wrapper.loading import absent, remedy
+from st2sensor.wrapper.loading import absent, bytecode, remedy
 from st2sensor.wrapper.loading.absent import COMPAT
 from st2sensor.wrapper.stop import StopSensor
-
-RACY = 2.0
-"""Minimum number of seconds between two different modification times, at worst (on FAT)."""
 
 BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
 """The modules of BASES: ours, and StackStorm's own, which a pack's interpreter may have."""
@@ -50,8 +46,7 @@ class LoadError(Exception):
 def load_class(code: Dict[str, Any]) -> Type[Any]:
     """Load the class that the container's description `code` names. Raises LoadError."""
     extend_path(code)
-    if _saved_just_now(code["search_paths"]):
-        sys.dont_write_bytecode = True
+    bytecode.load_from(code["search_paths"])
     file, class_name = code["file"], code["class_name"]
     module = _load_module(file)
     found = getattr(module, class_name, None)
@@ -96,23 +91,6 @@ def extend_path(code: Dict[str, Any]) -> None:
     absent.install()
 
 
-def _saved_just_now(folders: List[str]) -> bool:
-    """Return whether any Python file in the folders is younger than RACY seconds.
-
-    Python considers compiled code current if the size of the source and the second of its last change are the same. If
-    a file is saved twice within a second, the first version would run.
-    """
-    since = time.time() - RACY
-    for top in folders:
-        for folder, _, names in os.walk(top):
-            for name in names:
-                if name.endswith(".py"):
-                    with suppress(OSError):
-                        if os.stat(os.path.join(folder, name)).st_mtime > since:
-                            return True
-    return False
-
-
 def preload(usual: Iterable[str]) -> None:
     """Import the module that every sensor imports, from the place where a sensor finds it, and others.
 
@@ -135,7 +113,7 @@ def _load_module(file: str) -> ModuleType:
             "there is no such Python file; correct entry_point", kind="entry-point", file=file, in_metadata=True
         )
     name = _module_name(file)
-    loader = SourceFileLoader(name, file)
+    loader = bytecode.PackLoader(name, file)
     module = ModuleType(name)
     module.__file__, module.__loader__ = file, loader
     module.__spec__ = ModuleSpec(name, loader, origin=file)
