@@ -29,6 +29,9 @@ SILENT, HEARD = "core.st2.sensor.silent", "core.st2.sensor.heard"
 LOOK_INTERVAL = 1.0
 """Seconds between two checks."""
 
+IDLE_INTERVAL = 5.0
+"""Seconds between two checks of a sensor of which nothing is expected; less than silence.LONGEST_SPAN."""
+
 STORAGE_RETRY = 5.0
 """Seconds between two attempts to use a database that does not answer."""
 
@@ -74,7 +77,8 @@ class Expectations:
         self._counts = counts
         self._emit = emit
         self._clock = clock
-        self._looked_at: float | None = None
+        self._advanced: dict[str, float] = {}
+        """When each sensor was last checked, on the clock."""
         self._known: dict[str, Silence] = {}
         """The sensors that should run here."""
         self._new: dict[str, set[str]] = {}
@@ -122,8 +126,6 @@ class Expectations:
     def look(self) -> None:
         """Add the time since the last check, and announce changes."""
         now = self._clock()
-        seconds = 0.0 if self._looked_at is None else now - self._looked_at
-        self._looked_at = now
         desired = self._desired()
         for ref in [ref for ref in self._known if ref not in desired]:
             self._leave(ref)
@@ -135,7 +137,10 @@ class Expectations:
                 self._stored.pop(ref, None)
         self._take_what_was_read()
         for ref in self._known:
-            self._advance(ref, seconds)
+            seconds = now - self._advanced.setdefault(ref, now)
+            if seconds >= IDLE_INTERVAL or ref in self._new or self._matters(ref):
+                self._advanced[ref] = now
+                self._advance(ref, seconds)
         self._use_storage(now)
 
     def _matters(self, ref: str) -> bool:
@@ -195,6 +200,7 @@ class Expectations:
 
     def _leave(self, ref: str) -> None:
         known = self._known.pop(ref)
+        del self._advanced[ref]
         if self._new.pop(ref, None) is None and self._matters(ref) and known != self._stored.get(ref):
             self._store(known)
 

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ LOG = logging.getLogger("st2sensor.storage")
 
 OWN = "own"
 """Key of this node's sensors in a saved snapshot, next to the collections."""
+
+NO_OVERRIDES = Overrides()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Snapshot:
     def overrides_of(self, ref: str) -> Overrides:
         """Return the overrides that an operator has set for a sensor."""
         registration = self.registrations.get(ref)
-        return Overrides() if registration is None else registration.overrides
+        return NO_OVERRIDES if registration is None else registration.overrides
 
     def needs_of(self, ref: str) -> tuple[str, ...]:
         """Return the labels that a node must have to run a sensor, where nodes share sensors."""
@@ -100,10 +102,9 @@ class Snapshot:
 
     def _digest(self, sensor: SensorType) -> str:
         """Return a digest of a sensor's document, which StackStorm's tools may change, and of its registered files."""
-        fields = {name: value for name, value in asdict(sensor).items() if name not in ("id", "enabled")}
         registration = self.registrations.get(sensor.ref)
         files = registration.digest if registration else None
-        return hashlib.sha256(repr((sorted(fields.items()), files)).encode()).hexdigest()
+        return hashlib.sha256(repr((replace(sensor, id=None, enabled=True), files)).encode()).hexdigest()
 
 
 def save(snapshot: Snapshot, path: Path) -> None:

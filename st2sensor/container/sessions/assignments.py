@@ -75,8 +75,9 @@ class Assignments:
 
         Raises ContentError, ConfigError, SecretError and DatastoreError.
         """
-        assignment, source = await self._blocking(lambda: assignment_of(sensor, self._settings))
-        token = await self._blocking(lambda: api_access.token_of(self._settings.container))
+        (assignment, source), token = await self._blocking(
+            lambda: (assignment_of(sensor, self._settings), api_access.token_of(self._settings.container))
+        )
         found = Config(values={}) if source.is_empty else await self._config(sensor, source)
         for warning in found.warnings:
             LOG.warning("%s: %s", sensor.ref, warning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -84,9 +85,11 @@ def _origin(file: Path, level: int, folders: Sequence[Path]) -> Sequence[Path]:
 def _modules(name: str, folders: Sequence[Path]) -> Iterator[Path]:
     """Yield the files that importing a dotted name may execute: its packages and the module."""
     for folder in folders:
-        path = folder
+        path = str(folder)
         for part in name.split("."):
-            path = path / part
+            path = os.path.join(path, part)
             yield from (
-                candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()
+                Path(file) for file in (f"{path}.py", os.path.join(path, "__init__.py")) if os.path.isfile(file)
             )
+            if not os.path.isdir(path):
+                break

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from st2sensor.container.expectations import HEARD, SILENT, Expectations
+from st2sensor.container.expectations import HEARD, IDLE_INTERVAL, SILENT, Expectations
 from st2sensor.errors import StorageUnavailable
 from st2sensor.models import Expectation, Silence
 from st2sensor.storage.sqlite.storage import SqliteStorage
@@ -47,6 +47,7 @@ class Node:
         self.desired = {REF}
         self.expected: Expectation | None = expected
         self.counts = [0, 0]
+        self.looks = 0
         self.emitted: list[tuple[str, dict[str, Any]]] = []
         self.start(storage)
 
@@ -56,10 +57,14 @@ class Node:
             storage,
             desired=lambda: self.desired,
             expected=lambda _: self.expected,
-            counts=lambda _: (self.counts[0], self.counts[1]),
+            counts=self.count,
             emit=lambda name, payload: self.emitted.append((name, payload)),
             clock=lambda: self.now,
         )
+
+    def count(self, _: str) -> tuple[int, int]:
+        self.looks += 1
+        return self.counts[0], self.counts[1]
 
     async def passes(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -233,4 +238,17 @@ async def test_polls_that_succeed_end_no_wait_for_an_event(storage: SqliteStorag
     silence = node.watched.silence_of(REF)
     assert silence is not None
     assert silence.missing == ("event", "poll")
+    assert node.told == [SILENT]
+
+
+@in_a_loop
+async def test_the_time_before_something_is_expected_counts(storage: SqliteStorage) -> None:
+    """A sensor of which nothing is expected is looked at less often."""
+    node = Node(storage, Expectation())
+    await node.passes(57)
+    assert node.looks <= 2 + 57 / IDLE_INTERVAL
+    node.expected = Expectation(event=60.0)
+    await node.passes(2)
+    assert node.told == []
+    await node.passes(2)
     assert node.told == [SILENT]
