@@ -61,6 +61,8 @@ def message_id_of(sensor: str, trigger_type: str, key: str, window: float, creat
 
 
 def _spread(key: str) -> float:
-    """Return a number from 0 to below 1 that depends on a key."""
-    tail = key[-8:]
-    return int(tail, 16) / 2**32 if all(letter in "0123456789abcdef" for letter in tail) else 0.0
+    """Return a number from -1 to 1 that depends on a key."""
+    try:
+        return int(key[-8:], 16) / 2**32
+    except ValueError:
+        return 0.0

@@ -48,7 +48,7 @@ class {name}(Sensor):
 
         def work():
             for n in range(0, {count} // {threads}, {many}):
-                payload = {{"n": n, "host": "web-1.example.net", "text": "x" * 150, "tags": ["a", "b"]}}
+                payload = {{"n": n // {repeats}, "host": "web-1.example.net", "text": "x" * 150, "tags": ["a", "b"]}}
                 events = [("bench.event", payload)] * {many}
                 began = time.perf_counter()
                 if {many} == 1:
@@ -103,6 +103,8 @@ class Run:
     :param sensors: number of sensors that dispatch at once, each from `threads` threads.
     :param count: messages of one sensor; `many`: messages of one call.
     :param limits: an operator's limits for all sensors.
+    :param repeats: number of events in a row that have the same payload. Limits, if there are any, must keep one of
+        them.
     """
 
     title: str
@@ -112,6 +114,7 @@ class Run:
     durability: str
     many: int = 1
     limits: Mapping[str, Any] = field(default_factory=dict)
+    repeats: int = 1
 
 
 RUNS = [
@@ -209,7 +212,14 @@ def measure(workspace: Workspace, run: Run, folder: Path, extra: str = "") -> Me
         path.unlink()
     for number in range(run.sensors):
         name = f"Bench{number}"
-        code = SENSOR.format(name=name, folder=str(folder), count=run.count, threads=run.threads, many=run.many)
+        code = SENSOR.format(
+            name=name,
+            folder=str(folder),
+            count=run.count,
+            threads=run.threads,
+            many=run.many,
+            repeats=run.repeats,
+        )
         workspace.add_sensor("bench", name, code, trigger_types=[{"name": "event", "payload_schema": SCHEMA}])
     (workspace.folder / "overrides").mkdir(exist_ok=True)
     overrides = json.dumps({"st2sensor": {"defaults": {"limits": run.limits}}})
@@ -228,7 +238,7 @@ def measure(workspace: Workspace, run: Run, folder: Path, extra: str = "") -> Me
         channel.queue_purge(queue)
         before = cpu(own), cpu(wrappers)
         (folder / "go").touch()
-        delivered = when_deep(channel, queue, total)
+        delivered = when_deep(channel, queue, total // run.repeats if run.limits else total)
     eventually("all sensors are done", lambda: len(list(folder.glob("*.done"))) == run.sensors)
     after = cpu(own), cpu(wrappers)
     container.stop()
