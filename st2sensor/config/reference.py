@@ -60,7 +60,13 @@ def _section(name: str) -> str:
 
 def _type(option: cfg.Opt) -> str:
     choices = getattr(option.type, "choices", None)
-    return " or ".join(f"`{choice}`" for choice in choices) if choices else TYPES[type(option)]
+    if choices:
+        return " or ".join(f"`{choice}`" for choice in choices)
+    low, high = getattr(option.type, "min", None), getattr(option.type, "max", None)
+    if isinstance(option, cfg.PortOpt) or low is high is None:
+        return TYPES[type(option)]
+    bounds = [f"{word} {bound}" for word, bound in (("at least", low), ("at most", high)) if bound is not None]
+    return f"{TYPES[type(option)]}, {' and '.join(bounds)}"
 
 
 def _default(option: cfg.Opt) -> str:

@@ -668,7 +668,7 @@ def test_the_configuration_reference_is_that_of_the_options() -> None:
 
 
 def test_every_metric_is_in_the_table_and_no_other(operator: Site) -> None:
-    table = (DOCS / "operations.md").read_text().partition("## Metrics\n")[2].partition("\n## ")[0]
+    table = (DOCS / "metrics.md").read_text()
     cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", table, re.MULTILINE)
     named = [name for cell in cells for name in re.findall(r"\w+", cell)]
 
@@ -695,8 +695,7 @@ def test_what_is_shown_is_compared_but_for_numbers_and_times() -> None:
 
 
 @pytest.mark.parametrize("guide", [guide for guide in GUIDES if guide != "configuration.md"])
-def test_a_guide_is_short_and_its_links_lead_somewhere(guide: str) -> None:
+def test_the_links_of_a_guide_lead_somewhere(guide: str) -> None:
     text = (DOCS / guide).read_text()
-    assert len(text.splitlines()) < 300
     for link in re.findall(r"\]\(([\w.-]+)\)", text):
         assert (DOCS / link).exists(), link

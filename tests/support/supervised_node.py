@@ -6,9 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
+from st2sensor import config
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.launch.handle import Handle
 from st2sensor.container.launch.spec import LaunchSpec
@@ -39,31 +43,15 @@ def sensor_type(ref: str = REF) -> SensorType:
 
 
 def container_settings(**changed: Any) -> Container:
-    usual: dict[str, Any] = {
-        "state_dir": Path("/nonexistent"),
-        "resync_interval": 60.0,
-        "start_timeout": 30.0,
-        "setup_timeout": None,
-        "poll_timeout": None,
-        "trigger_timeout": None,
-        "stop_timeout": 10.0,
-        "restarts": RESTARTS,
-        "changes_at_once": 100,
-        "output_rate": 0.0,
-        "private_environment": (),
-        "eventlet": "auto",
-        "sensor_ref": None,
-        "single_sensor_mode": False,
-        "node_name": "node",
-        "partition_provider": {},
-        "sharing": None,
-        "control_group": "",
-        "api_url": None,
-        "api_token_file": None,
-        "http": None,
-        "http_token": None,
-    }
-    return Container(**{**usual, **changed})
+    """Return the default settings, without delays that differ from run to run."""
+    usual: dict[str, Any] = {"state_dir": Path("/nonexistent"), "restarts": RESTARTS, "output_rate": 0.0}
+    return replace(_defaults(), **{**usual, **changed})
+
+
+@cache
+def _defaults() -> Container:
+    with NamedTemporaryFile(suffix=".conf") as empty:
+        return config.load([empty.name]).container
 
 
 class FakeHandle(Handle):
