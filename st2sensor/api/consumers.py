@@ -78,8 +78,8 @@ class Consumers:
         return web.Response(text=f'{{"events":[{events}],"cursor":"{found.cursor}"}}', content_type="application/json")
 
     async def _stream(self, request: web.Request, feed: EventFeed, asked: Query) -> web.StreamResponse:
-        """Send events as server-sent events until the consumer leaves. An error before the first event is answered as
-        an error."""
+        """Send events as server-sent events until the consumer leaves. If an error occurs before the stream begins, it
+        is raised, so that the answer has an error status."""
         found = await feed.next(asked.after, asked.filters, asked.limit, 0)
         response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
         await response.prepare(request)
@@ -87,7 +87,7 @@ class Consumers:
             while True:
                 await _write_page(response, found)
                 cursor = found.cursor
-                # Events may be large, and a stream may wait for long.
+                # Free the events: they may be large, and a stream may wait for a long time.
                 del found
                 found = await feed.next(cursor, asked.filters, asked.limit, HEARTBEAT)
         except HistoryError as error:

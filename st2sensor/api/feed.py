@@ -35,7 +35,7 @@ class EventFeed:
     """Reads a history. Nothing is opened before the first consumer.
 
     :param path: the history's file.
-    :param tell: has a function called from another thread after each commit of events.
+    :param tell: takes a function, which another thread then calls after each commit of events.
     """
 
     def __init__(self, path: Path, tell: Callable[[Callable[[], None]], None]) -> None:
@@ -64,7 +64,7 @@ class EventFeed:
         self._waiting.add(changed)
         try:
             while True:
-                # Cleared first: a commit during the look is another reason to look.
+                # Cleared before reading: if events are committed meanwhile, they must be read as well.
                 changed.clear()
                 page, texts = await loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
                 cursor = page.cursor

@@ -30,7 +30,7 @@ EMPTY = Counts()
 
 
 class Gate:
-    """Decides for each entry. After `judge` and `released` comes either `settle` or `undo`.
+    """Decides for each entry. After `judge` and `released`, call either `settle` or `undo`.
 
     :param table: the durable state.
     :param clock: the time in seconds since the epoch.

@@ -14,7 +14,7 @@ class Log:
     :param stream: `stderr` or `stdout`.
     :param format: `text` or `json`.
     :param level: the least severe level that is logged.
-    :param excludes: loggers to leave out, named by the start of their names.
+    :param excludes: loggers to leave out, together with the loggers below them.
     :param redirect_stderr: whether the container's output to stderr becomes log records.
     :param mask_secrets: whether secrets of the packs' configurations are masked in the log.
     :param secret_keys: keys of configurations whose values are secret regardless of the schema.

@@ -48,7 +48,7 @@ class HeldLeases:
 
     @property
     def end(self) -> Moment:
-        """The moment at which all leases are over unless they are extended, as soon as one clock reaches it."""
+        """The moment at which all leases end unless they are extended. It is enough that one clock reaches it."""
         return self._term.end
 
     @property
@@ -58,7 +58,7 @@ class HeldLeases:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the clocks agree about the term. If not, nothing is held until it is extended."""
+        """Whether the clocks agree about the term. If not, nothing is held until the term is extended."""
         return self._term.is_certain(self._clock())
 
     @property

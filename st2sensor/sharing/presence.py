@@ -76,7 +76,7 @@ class Presence:
     def stay(self, announcement: Announcement) -> str:
         """Join if this container is not a member, or renew if a renewal is due.
 
-        Returns why the membership was lost, in words, after joining again; empty if it was not lost.
+        If the membership was lost, joins again and returns the reason in words. Otherwise returns empty text.
         """
         if not self.id:
             self._join()
@@ -179,8 +179,8 @@ class Presence:
         if not self._has_warned_of_jump:
             jump = self._holdings.jump
             LOG.warning(
-                "the wall clock was changed, or this host was paused, by %+.1f s: the container renews its lease "
-                "before it does anything else",
+                "the wall clock has moved by %+.1f s: it was changed, or this host was paused; the container renews "
+                "its lease before it does anything else",
                 jump,
             )
         self._has_warned_of_jump = True

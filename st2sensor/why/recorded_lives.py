@@ -28,7 +28,7 @@ class RecordedLives:
             return []
         with closing(History(self._path)) as history:
             found = history.beginning(identifier)
-            # Several are an error, which `get` explains.
+            # If several events match, `get` raises an error that explains it.
             return [_life(history.get(identifier), history)] if found else []
 
     def traced(self, tag: str) -> list[EventLife]:

@@ -119,15 +119,15 @@ class SensorService:
         return {**event, "schema": schema, **({} if key is None else {"key": key})}, sent
 
     def dispatch_many(self, triggers: Sequence[Sequence[Any]]) -> None:
-        """Inject triggers in one step, such as the events of a poll. Returns once all are on disk. Beyond StackStorm.
+        """Inject triggers in one step, such as the events of a poll. Returns once all are on disk. Not in StackStorm.
 
-        All are on disk or none, even after a crash. An event that cannot be published becomes a dead letter in the same
-        step, as with `dispatch`. This is much faster than one dispatch() for each event.
+        Either all of them are on disk or none, even after a crash. An event that cannot be published becomes a dead
+        letter in the same step, as with `dispatch`. This is much faster than one dispatch() for each event.
 
         :param triggers: tuples `(trigger, payload)` or `(trigger, payload, trace_tag)`, as for `dispatch`.
 
         Raises the errors of `dispatch`, and ValueError for more than 10,000 triggers or 31 MiB of payloads: dispatch
-        them in parts. Then none is dispatched.
+        them in parts. If it raises an error, no trigger is dispatched.
         """
         events = [self._batched(*trigger) for trigger in triggers]
         if not events:
@@ -161,7 +161,7 @@ class SensorService:
     ) -> bool:
         """Dispatch triggers and store `str(value)`, such as a poll's events and its cursor.
 
-        Both happen or neither, even after a crash. Beyond StackStorm.
+        Either both happen or neither, even after a crash. Not in StackStorm.
 
         :param triggers: tuples `(trigger, payload)` or `(trigger, payload, trace_tag)`, as for `dispatch`.
         :param expected: the value that was read and is to be replaced; None if there was no key.
@@ -250,7 +250,7 @@ class SensorService:
     ) -> bool:
         """Store `str(value)` if the key has the value `expected`, in one step. Otherwise return False.
 
-        Beyond StackStorm. A secret cannot be compared.
+        Not in StackStorm. A secret cannot be compared.
 
         :param expected: the value that was read; None: there must be no such key.
 

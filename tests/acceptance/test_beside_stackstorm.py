@@ -349,7 +349,7 @@ def test_rules_that_stackstorm_has_registered_are_counted_once(workspace: Worksp
     # Nor does anybody take away by hand what its rules count.
     refused = workspace.run("st2sensor", "--config-file", str(workspace.config), "triggers", "remove", ref)
     assert refused.returncode == 65
-    assert f"{ref} is requested by 1 rule of StackStorm alone: st2 rule delete" in refused.stderr
+    assert f"{ref} is requested only by 1 rule of StackStorm: st2 rule delete" in refused.stderr
     stackstorm.deletes_rule("timer")
     assert stackstorm.asked() == {}
 

@@ -266,7 +266,7 @@ def test_a_save_restarts_the_sensor_with_its_new_code_and_a_broken_one_leaves_th
     assert len(re.findall(r"sample\.Ticker +started", development.output)) == 2
 
     development.edit("def poll(self:", "def poll(self):")
-    development.wait_for(r"saved +sample/sensors/ticker\.py +sample\.Ticker is fixed, and kept running$")
+    development.wait_for(r"saved +sample/sensors/ticker\.py +sample\.Ticker is fixed; it kept running$")
     development.edit('"second"', '"third"')
     development.wait_for(r'trigger .*"word": "third"')
     assert development.stop(signal.SIGTERM) == 0

@@ -38,7 +38,7 @@ SPAWN, EXIT = "core.st2.sensor.process_spawn", "core.st2.sensor.process_exit"
 URLS = "/api/v1/webhooks/"
 
 EVENT, FAILED, RUNNING = "event", "failed", "running"
-"""Kinds of what is shown: an event, a failure, and a start after one."""
+"""Kinds of lines: an event, a failure, and a start after a failure."""
 
 
 def demo(config_files: Sequence[str], *, json_output: bool) -> int:

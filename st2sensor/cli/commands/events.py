@@ -108,7 +108,7 @@ def _events(answer: nodes.Answer) -> list[Mapping[str, Any]]:
 
 
 def _cut(answers: Sequence[nodes.Answer], limit: int) -> Iterator[str]:
-    """Yield a line for each node that has more of the events than it could answer with."""
+    """Yield a line for each node that has more matching events than its answer holds."""
     for answer in answers:
         number = len(_events(answer))
         if answer.document and (answer.document.get("more") or LARGEST_LIMIT <= number < limit):

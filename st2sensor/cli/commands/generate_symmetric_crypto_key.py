@@ -27,7 +27,7 @@ def generate(_config_files: Sequence[str], *, key_path: Path, json_output: bool)
         # os.open obeys the umask.
         os.fchmod(key.fileno(), MODE)
         key.write(crypto.generate())
-    # In the folder of the service's user, as root: the service must be able to read it.
+    # If root creates the file in a folder of the service's user, the service must still be able to read it.
     hand_over(key_path)
     line = f"{key_path} holds a new key; keep a copy of it in a safe place"
     print_outcome(json_output, line, key_path=str(key_path))

@@ -53,7 +53,7 @@ def rules(config_files: Sequence[str], *, json_output: bool) -> None:
 
 
 def test(config_files: Sequence[str], *, file: Path, event: str, json_output: bool) -> int:
-    """Print whether the rule matches each event; return 1 if it does not match one.
+    """Print whether the rule matches each event; return 1 if it does not match all of them.
 
     Raises ContentError, RecordingError, OutboxError, and TriggerNotFound if there is no such event.
     """

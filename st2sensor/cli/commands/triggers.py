@@ -127,8 +127,8 @@ def _check_counts(trigger: Trigger, storage: Storage) -> None:
     theirs = storage.stackstorm_rules(trigger.ref)
     if theirs and trigger.ref_count <= theirs:
         raise TriggerRefused(
-            f"{trigger.ref} is requested by {units.count(theirs, 'rule')} of StackStorm alone: st2 rule delete "
-            "withdraws that",
+            f"{trigger.ref} is requested only by {units.count(theirs, 'rule')} of StackStorm: st2 rule delete "
+            "withdraws the request",
             key="trigger",
         )
 

@@ -193,7 +193,7 @@ def _spawn(config_files: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def _account(state_dir: Path) -> dict[str, Any]:
-    """Return arguments of Popen that make the process one of the directory's owner, if root starts it."""
+    """Return arguments of Popen that run the process as the owner of the directory, if root starts it."""
     owner = other_owner(state_dir)
     if owner is None:
         return {}

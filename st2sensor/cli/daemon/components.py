@@ -16,7 +16,7 @@ BOOTED = Path("/run/systemd/system")
 MAIN_ALONE = ("kill", "--signal=SIGUSR1", "--kill-who=main")
 """Arguments of systemctl that make a service reopen its log files.
 
-Only the main process gets the signal, because it could kill the child processes.
+Only the main process gets the signal, because the signal could kill child processes.
 """
 
 

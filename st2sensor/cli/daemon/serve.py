@@ -71,7 +71,7 @@ FLUSH = 1.0
 start."""
 
 EVERYWHERE = ("", "0.0.0.0", "::")
-"""Addresses that stand for all of this host."""
+"""Addresses that stand for all addresses of this host."""
 
 STORAGE_THREADS = 4
 """Threads that access the database."""
@@ -110,7 +110,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
     # Each sensor needs four file descriptors in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
     # No other user may read the outbox and the embedded database: they hold payloads and values.
-    # Variables with secrets for some configurations are not for every sensor.
+    # The variables in env_allowed may hold secrets for configurations, so sensors must not inherit them.
     private = (*settings.container.private_environment, *settings.secrets.env_allowed)
     sensors = Inherited(umask=os.umask(PRIVATE_UMASK), open_files=files, private=private)
     state_dir = settings.container.state_dir / only if only else settings.container.state_dir
@@ -197,7 +197,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
         stack.callback(delivery.close)
         LOG.info("configured by %s", settings.source)
         # Imported objects stay until the end. Unless they are frozen, the collector postpones a full collection until
-        # the number of new objects is a quarter of theirs.
+        # there are a quarter as many new objects as imported ones.
         gc.collect()
         gc.freeze()
         code = loop.run_until_complete(supervise())

@@ -29,7 +29,7 @@ from st2sensor.transport import open_transport
 SENSOR = "sensor"
 
 VERBS = {Result.CREATED: "starts", Result.CHANGED: "restarts", Result.REMOVED: "stops"}
-"""By the result of its registration, the word that describes what an enabled sensor does."""
+"""The words that describe what an enabled sensor does, by the result of its registration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class Content:
             changed = [item for item in outcomes if item.result in VERBS and item.kind != "virtualenv"]
             for outcome in changed:
                 is_same = outcome.kind == SENSOR and before.get(outcome.ref) == self._digests().get(outcome.ref)
-                consequence = f"{outcome.ref} is fixed, and kept running" if is_same else self._consequence(outcome)
+                consequence = f"{outcome.ref} is fixed; it kept running" if is_same else self._consequence(outcome)
                 self._screen.show("saved", shown, consequence)
             failed = failures(outcomes)
             was_shown = self._show_failures(failed, names)

@@ -24,7 +24,7 @@ URL = "hello"
 """The webhook that a rule of the pack asks for."""
 
 HTTP_PORT, WEBHOOK_PORT = 9105, 9101
-"""Ports of the status page and of webhooks, as in the documentation; others if a program uses these."""
+"""Ports of the status page and of webhooks, as in the documentation. If a port is in use, another one is chosen."""
 
 CONFIG = """\
 # Written by st2sensor demo at each start. Everything is embedded in this folder.
@@ -85,7 +85,7 @@ def opened() -> Iterator[Path]:
 
 
 def write_rules(pack: Path, watched: Path) -> None:
-    """Create a pack, unless it is there, and rules in it: for the lines of a file, and for posts to a URL."""
+    """Create a pack if it does not exist. Write two rules into it: one for lines of a file, one for posts to a URL."""
     rules = pack / "rules"
     rules.mkdir(parents=True, exist_ok=True)
     if not (pack / "pack.yaml").exists():

@@ -20,7 +20,7 @@ LOG = [
         choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         help="least severe level that is logged, unless a logging file is read",
     ),
-    cfg.ListOpt("excludes", default=[], help="loggers to leave out, named by the start of their names"),
+    cfg.ListOpt("excludes", default=[], help="loggers to leave out, together with the loggers below them"),
     cfg.BoolOpt("redirect_stderr", default=False, help="turn output to stderr into log records"),
     cfg.BoolOpt("mask_secrets", default=True, help="mask secrets of packs' configurations in the log"),
     cfg.ListOpt(

@@ -114,7 +114,7 @@ DATASTORE = [
 WEBHOOKS = [
     cfg.BoolOpt("enable", default=False, help="run core.WebhookSensor; not needed if StackStorm's API runs"),
     cfg.StrOpt(
-        "host", default="127.0.0.1", help="address to listen on; any but a loopback address makes API keys mandatory"
+        "host", default="127.0.0.1", help="address to listen on; any address except loopback makes API keys mandatory"
     ),
     cfg.PortOpt("port", default=9101, help="port to listen on"),
     cfg.IntOpt("max_size", default=1_048_576, min=1, max=8_388_608, help="maximum size of a request's body, in bytes"),

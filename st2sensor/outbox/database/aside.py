@@ -51,7 +51,7 @@ def finish(path: Path) -> None:
     if not marker.exists():
         return
     aside = path.with_name(marker.read_text())
-    # The database is moved first: while it is in its old place, so are its journals.
+    # The database is moved first. So if it is still in its old place, its journals are there too.
     for suffix in JOURNALS if aside.exists() else ():
         old, new = with_suffix(path, suffix), with_suffix(aside, suffix)
         if old.exists() and not new.exists():

@@ -85,8 +85,8 @@ def test_clocks_that_disagree_cause_a_renewal_at_once_and_one_warning(
     assert life.member().counter == 1
     assert life.holdings.is_certain
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "the wall clock was changed, or this host was paused, by +60.0 s: the container renews its lease before it "
-        "does anything else"
+        "the wall clock has moved by +60.0 s: it was changed, or this host was paused; the container renews its lease "
+        "before it does anything else"
     ]
 
 
