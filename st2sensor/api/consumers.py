@@ -84,7 +84,7 @@ class Consumers:
         response = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-store"})
         await response.prepare(request)
         try:
-            while True:
+            while not feed.is_closed():
                 await _write_page(response, found)
                 cursor = found.cursor
                 # Free the events: they may be large, and a stream may wait for a long time.

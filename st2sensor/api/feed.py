@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.api.cloudevents import text_of
+from st2sensor.errors import HistoryError
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import History, Page
@@ -45,13 +46,18 @@ class EventFeed:
         self._loop: asyncio.AbstractEventLoop | None = None
         tell(self._committed)
         self._threads: Threads | None = None
+        self._closed = False
+
+    def is_closed(self) -> bool:
+        return self._closed
 
     async def end(self) -> str:
         """Return the cursor after the newest event. Raises HistoryError."""
         return await asyncio.get_running_loop().run_in_executor(self._reading(), self._history.end)
 
     async def next(self, cursor: str | None, filters: Filters, limit: int, wait: float) -> Events:
-        """Return the events after a cursor, as soon as there is one that the filters accept.
+        """Return the events after a cursor, as soon as there is one that the filters accept. Once the feed is closed,
+        return without events.
 
         :param cursor: None: begin with the oldest event that is kept.
         :param wait: seconds after which the answer may be empty.
@@ -66,16 +72,28 @@ class EventFeed:
             while True:
                 # Cleared before reading: if events are committed meanwhile, they must be read as well.
                 changed.clear()
-                page, texts = await loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
+                page, texts = await self._page(cursor, filters, limit)
                 cursor = page.cursor
-                if texts or (not page.has_more and loop.time() >= until):
+                if texts or self.is_closed() or (not page.has_more and loop.time() >= until):
                     return Events(events=texts, cursor=page.cursor)
                 if not page.has_more:
                     with suppress(TimeoutError):
                         async with asyncio.timeout_at(until):
                             await changed.wait()
+                if self.is_closed():
+                    return Events(events=(), cursor=page.cursor)
         finally:
             self._waiting.discard(changed)
+
+    async def _page(self, cursor: str | None, filters: Filters, limit: int) -> tuple[Page, list[tuple[str, str]]]:
+        reading = None
+        if not self.is_closed():
+            loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(self._reading(), self._read, cursor, filters, limit)
+            await asyncio.wait([reading])
+        if reading is None or reading.cancelled():
+            raise HistoryError("the container is stopping; ask again once it runs")
+        return reading.result()
 
     def _committed(self) -> None:
         """From the history's thread."""
@@ -87,6 +105,9 @@ class EventFeed:
             changed.set()
 
     def close(self) -> None:
+        """Let waiting consumers go, and read no more."""
+        self._closed = True
+        self._wake()
         if self._threads is not None:
             self._threads.shutdown(wait=False)
         self._history.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 from st2sensor.api.feed import CONSUMED
@@ -78,10 +79,13 @@ class Pusher:
         self._since: float | None = None
         """When the oldest event that the target lacks left the outbox; None if it lacks none."""
         self._delivered = self._failures = self._in_a_row = self._gaps = self._missed = 0
+        self._failed_at: str | None = None
+        """The cursor before the event at which the last round failed."""
         self._problem = ""
         """Why the last round failed; empty if it did not."""
         self._is_refused = False
         self._failing_since: float | None = None
+        self._stopping = asyncio.Event()
 
     def begin(self) -> None:
         """Note where a new target begins, before events are recorded that it must get. Raises HistoryError."""
@@ -89,9 +93,13 @@ class Pusher:
             self._position.move(self._history.end())
             self._position.save()
 
+    def stop(self) -> None:
+        """Let `run` return once the requests in progress are answered."""
+        self._stopping.set()
+
     async def run(self) -> None:
-        """Send events until cancelled."""
-        while True:
+        """Send events until `stop`."""
+        while not self._stopping.is_set():
             try:
                 wait = await self.turn()
             except HistoryError as error:
@@ -99,7 +107,9 @@ class Pusher:
             except Exception:
                 LOG.exception("push to %s failed, and is tried again", self._target.name)
                 wait = self._failed(Answer(problem="an internal error, see the log"), HISTORY_RETRY)
-            await asyncio.sleep(wait)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
 
     async def turn(self) -> float:
         """Send the next events. Return the number of seconds until the next turn."""
@@ -118,7 +128,7 @@ class Pusher:
             await self._go_ahead(page, blocked)
         if failed is not None:
             self._failures += 1
-            self._in_a_row += 1
+            self._count_in_a_row()
             wait = delay(self._in_a_row, first=FIRST_RETRY, cap=self._retry_max)
             return self._failed(failed, max(wait, min(failed.retry_after, self._retry_max)))
         self._succeeded()
@@ -152,7 +162,7 @@ class Pusher:
         """Send the events after a page, except those of sensors for which an event was not taken: one event that the
         target refuses must not hold up other sensors. Raises HistoryError."""
         last = _number(self._position.cursor or "") + AHEAD
-        while page.has_more and _number(page.cursor) < last:
+        while page.has_more and _number(page.cursor) < last and not self._stopping.is_set():
             page = self._history.page(page.cursor, self._filters, PAGE)
             failed = await self._round(page, blocked, is_ahead=True)
             if failed is not None and failed.is_silence:
@@ -173,8 +183,8 @@ class Pusher:
         async def lane(events: Sequence[Recorded]) -> None:
             async with room:
                 for event in events:
-                    if any(answer.is_silence for answer in failed):
-                        # The receiver is away: requests for other sensors would only wait as long.
+                    if self._stopping.is_set() or any(answer.is_silence for answer in failed):
+                        # If the receiver is away, requests for other sensors would only wait as long.
                         return
                     answer = await self._send(self._target, event)
                     if answer.problem:
@@ -191,6 +201,13 @@ class Pusher:
             for _, events in groupby(by_sensor, key=lambda event: event.sensor):
                 group.create_task(lane(list(events)))
         return max(failed, key=lambda answer: (answer.is_refusal, answer.retry_after), default=None)
+
+    def _count_in_a_row(self) -> None:
+        """Count failures at the same event. A target that takes an event now and then gets on: begin again."""
+        if self._position.cursor != self._failed_at:
+            self._in_a_row, self._failing_since = 0, None
+        self._in_a_row += 1
+        self._failed_at = self._position.cursor
 
     def _advance(self, page: Page) -> None:
         """Move the cursor up to the first event that the target lacks."""
@@ -239,6 +256,7 @@ class Pusher:
         if self._problem:
             LOG.info("push to %s (%s) works again", self._target.name, self._target.shown)
         self._problem, self._is_refused, self._in_a_row, self._failing_since = "", False, 0, None
+        self._failed_at = None
 
 
 def _number(cursor: str) -> int:

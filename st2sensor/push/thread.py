@@ -18,8 +18,11 @@ from st2sensor.push.targets import Target
 from st2sensor.reports import PushReport
 from st2sensor.settings import Push
 
+ANSWER_TIMEOUT = 1.0
+"""Seconds that `close` gives targets to answer the requests in progress. Others are sent again after the next start."""
+
 STOP_TIMEOUT = 2.0
-"""Seconds that `close` waits until requests in progress are given up, and the cursors are saved."""
+"""Seconds that `close` waits in all, until the cursors are saved."""
 
 LOOK_INTERVAL = 1.0
 """Seconds between two checks of the end of the history, from which the lag of targets follows."""
@@ -63,13 +66,15 @@ class PushThread:
         return tuple(pusher.report() for pusher in self._pushers)
 
     def close(self) -> None:
-        """Give up requests in progress, and save the cursors."""
+        """Wait for the answers to requests in progress, but not for long, and save the cursors."""
         self._loop.call_soon_threadsafe(self._end)
         self._thread.join(STOP_TIMEOUT)
 
     def _end(self) -> None:
+        for pusher in self._pushers:
+            pusher.stop()
         if self._task is not None:
-            self._task.cancel()
+            self._loop.call_later(ANSWER_TIMEOUT, self._task.cancel)
 
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -81,10 +86,12 @@ class PushThread:
     async def _serve(self) -> None:
         sender = self._sender = Sender(self._timeout)
         try:
-            async with asyncio.TaskGroup() as group:
-                for pusher in self._pushers:
-                    group.create_task(pusher.run())
-                group.create_task(self._look())
+            async with asyncio.TaskGroup() as looking:
+                look = looking.create_task(self._look())
+                async with asyncio.TaskGroup() as group:
+                    for pusher in self._pushers:
+                        group.create_task(pusher.run())
+                look.cancel()
         finally:
             for pusher, history in zip(self._pushers, self._histories, strict=True):
                 pusher.save()

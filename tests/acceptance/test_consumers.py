@@ -8,7 +8,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tests.plugins.patience import LATER, SOON
 from tests.support.schemathesis import finds_nothing
 from tests.support.servers.ports import free_port
+from tests.support.servers.waiting import eventually
 from tests.support.workspace import Container, Workspace
 
 COUNTS = """
@@ -140,6 +142,27 @@ def test_a_consumer_gets_every_event_in_order(embedded: Workspace) -> None:
     status, types = api.get("/v1/trigger-types")
     assert status == 200
     assert [item["payload_schema"] for item in types["trigger_types"] if item["ref"] == "p.counted"] == [SCHEMA]
+
+
+def test_a_consumer_that_waits_is_answered_when_the_container_stops(embedded: Workspace) -> None:
+    api = Api(embedded)
+    container = started(embedded)
+    cursor = eventually("there is an event", lambda: api.get("/v1/events")[1]["cursor"])
+    path = api.url("/v1/events", after=cursor, trigger="p.never", wait=60).removeprefix(f"http://127.0.0.1:{api.port}")
+    with ExitStack() as stack:
+        waiting = [HTTPConnection("127.0.0.1", api.port, timeout=SOON) for _ in range(3)]
+        for connection in waiting:
+            stack.callback(connection.close)
+            connection.request("GET", path)
+        # Requests are read in turn: when this one is answered, the others wait.
+        assert api.get("/v1/events", after=cursor, trigger="p.never", wait=0)[0] == 200
+        container.stop()
+        for connection in waiting:
+            answer = connection.getresponse()
+            assert answer.status == 200
+            found = json.load(answer)
+            assert found["events"] == []
+            assert found["cursor"].partition(".")[0] == cursor.partition(".")[0]
 
 
 def test_mistakes_are_explained(embedded: Workspace) -> None:

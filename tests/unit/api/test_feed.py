@@ -76,3 +76,22 @@ def test_a_missing_history_is_an_error(path: Path) -> None:
             await feed.next(None, CONSUMER, 100, 0)
 
     asyncio.run(consume())
+
+
+def test_consumers_are_answered_when_the_feed_is_closed(path: Path) -> None:
+    write(path, [outcome(1)])
+
+    async def consume() -> None:
+        feed = EventFeed(path, NoHistory().tell)
+        end = await feed.end()
+        waiting = [asyncio.ensure_future(feed.next(end, CONSUMER, 100, AT_LAST)) for _ in range(3)]
+        await asyncio.sleep(0)
+        # They have asked the only thread that reads, which answers them before this.
+        await feed.end()
+        feed.close()
+        async with asyncio.timeout(SOON):
+            assert [(list(found.events), found.cursor) for found in await asyncio.gather(*waiting)] == [([], end)] * 3
+            with pytest.raises(HistoryError, match="is stopping"):
+                await feed.next(end, CONSUMER, 100, AT_LAST)
+
+    asyncio.run(consume())

@@ -17,6 +17,7 @@ from st2sensor.push.position import Position
 from st2sensor.push.pusher import PAGE, Pusher
 from st2sensor.push.sender import Answer
 from st2sensor.push.targets import Target
+from tests.plugins.patience import SOON
 from tests.unit.history.test_writer import of, outcome, write
 
 GONE = Answer(problem="cannot be reached", is_silence=True)
@@ -218,3 +219,38 @@ def test_more_than_a_page_is_sent_page_by_page(path: Path) -> None:
     receiver = Receiver()
     assert turns(pusher(path, receiver), 2)[0] == 0.0
     assert receiver.taken == list(range(1, PAGE + 11))
+
+
+def test_a_target_that_fails_now_and_then_is_not_in_trouble_and_is_soon_tried_again(path: Path) -> None:
+    write(path, [outcome(number) for number in range(1, 3 * PAGE)])
+    receiver = Receiver()
+    # Every seventh request fails.
+    receiver.answer = lambda _: Answer(problem="HTTP 503") if len(receiver.seen) % 7 == 0 else Answer()
+    made = pusher(path, receiver)
+    waits = turns(made, 20)
+    assert max(waits) <= 0.5 * 1.2
+    assert (made.report().trouble, made.report().failures) == ("", 20)
+    assert receiver.taken == list(range(1, 20 * 6 + 1))
+    # It stops to take events.
+    receiver.answer = lambda _: Answer(problem="HTTP 503")
+    assert turns(made, 5)[-1] > 2.0
+    assert "HTTP 503" in made.report().trouble
+
+
+def test_a_stop_waits_for_the_answer_to_the_request_in_progress_and_sends_no_more(path: Path) -> None:
+    write(path, [outcome(1), outcome(2)])
+    receiver = Receiver()
+    made = pusher(path, receiver)
+
+    async def run() -> None:
+        running = asyncio.ensure_future(made.run())
+        while not receiver.seen:
+            await asyncio.sleep(0)
+        made.stop()
+        async with asyncio.timeout(SOON):
+            await running
+
+    asyncio.run(run())
+    assert receiver.taken == [1]
+    turns(pusher(path, receiver))
+    assert receiver.taken == [1, 2]
