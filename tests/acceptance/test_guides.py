@@ -225,7 +225,9 @@ class Site:
     def start(self) -> Container:
         """With its log where a service's may be."""
         self.container = self.workspace.start()
-        (self.app_log.parent / "container.log").symlink_to(self.container.log_file)
+        log = self.app_log.parent / "st2sensor" / "container.log"
+        log.parent.mkdir(exist_ok=True)
+        log.symlink_to(self.container.log_file)
         return self.container
 
     def end(self) -> None:
