@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Optional, Tuple
+from typing import Optional
 
 from st2sensor.errors import DatastoreRefused
 
@@ -79,14 +79,6 @@ def expiry(now: datetime, ttl: Optional[float]) -> Optional[datetime]:
         raise ValueError("the ttl is too long; omit it for a key that never expires") from exception
     # Databases store milliseconds. Round up, so that no key expires early.
     return expires + timedelta(microseconds=-expires.microsecond % 1000)
-
-
-def page(limit: Optional[int], offset: Optional[int]) -> Tuple[Optional[int], int]:
-    """Return the limit and the offset of a list, given a sensor's arguments. None as a limit stands for no limit.
-
-    As in StackStorm, -1 and 0 are no limits, and no offset is 0.
-    """
-    return (None if limit in (0, -1) else limit), (0 if offset is None else offset)
 
 
 def start_of_page(asker: Asker, local: bool, prefix: Optional[str], limit: Optional[int], offset: int) -> str:

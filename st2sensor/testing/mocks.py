@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Union
 from unittest.mock import Mock
 
-from st2sensor.portable.keyspace import page
+from st2sensor.portable.sending import page
 from st2sensor.portable.trace import TraceContext
 from st2sensor.wrapper import audit
 

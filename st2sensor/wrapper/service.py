@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from st2sensor.portable.keyspace import page
 from st2sensor.portable.rpc import body
-from st2sensor.portable.sending import body_of, check_total, tagged, trace
+from st2sensor.portable.sending import body_of, check_total, page, tagged, trace
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 

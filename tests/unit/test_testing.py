@@ -301,7 +301,7 @@ def test_a_packs_modules_come_first_and_stackstorms_names_last(
     monkeypatch.setattr(sys, "path", ["elsewhere"])
     for _ in range(2):
         use_pack(tmp_path)
-    own = [str(tmp_path / "sensors"), *([str(tmp_path / "lib")] if lib else [])]
+    own = [*([str(tmp_path / "lib")] if lib else []), str(tmp_path / "sensors")]
     assert sys.path == [*own, "elsewhere", str(ROOT / "st2sensor" / "compat")]
 
 
