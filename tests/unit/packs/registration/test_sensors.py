@@ -122,6 +122,8 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
     host.write("s.yaml", "class_name: S\ntrigger_types: [{name: a}]\n")
     assert results(host.register()) == {"p.a": Result.CREATED, "p.S": Result.CREATED}
     assert host.events == {"type p.a": "create", "p.a": "create", "p.S": "create"}
+    # As StackStorm stores a type without one.
+    assert [item.description for item in host.storage.all(TriggerType)] == [""]
     assert host.checked == ["S"]
 
     assert results(host.register()) == {"p.a": Result.UNCHANGED, "p.S": Result.UNCHANGED}
@@ -130,7 +132,9 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
     assert host.checked == []
 
 
-@pytest.mark.parametrize("empty", [{}, {"tags": (), "payload_schema": {}, "parameters_schema": {}}])
+@pytest.mark.parametrize(
+    "empty", [{}, {"description": ""}, {"tags": (), "payload_schema": {}, "parameters_schema": {}}]
+)
 def test_a_type_that_stackstorm_has_stored_with_or_without_its_empty_fields_is_unchanged(
     host: Host, empty: dict[str, Any]
 ) -> None:
