@@ -20,7 +20,7 @@ STACKSTORM_NODE_NAME = "sensornode1"
 
 def container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callable[[str], Path]) -> Container:
     """Return the container's settings. Raises ValueError naming the key."""
-    provider = dict(group.partition_provider)
+    provider = _provider(group)
     if "partition_file" in provider:
         provider["partition_file"] = str(resolve(provider["partition_file"]))
     return section(
@@ -39,7 +39,7 @@ def container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callabl
         ),
         node_name=_node_name(group),
         partition_provider=provider,
-        sharing=section(Sharing, group) if provider.get("name") == SHARED else None,
+        sharing=section(Sharing, group) if provider["name"] == SHARED else None,
         api_url=api_url(group.api_url),
         api_token_file=resolve(group.api_token_file) if group.api_token_file else None,
         http=None if group.http is None else listening("[sensorcontainer] http", group.http, group.http_token),
@@ -47,8 +47,14 @@ def container(group: cfg.ConfigOpts.GroupAttr, state_dir: Path, resolve: Callabl
     )
 
 
+def _provider(group: cfg.ConfigOpts.GroupAttr) -> dict[str, str]:
+    """Return the partition provider's options. As in StackStorm, the name may have capital letters."""
+    options: dict[str, str] = dict(group.partition_provider)
+    return {**options, "name": options.get("name", "default").lower()}
+
+
 def _node_name(group: cfg.ConfigOpts.GroupAttr) -> str:
     """Return this node's name. If sensors are shared, StackStorm's default would name every node alike."""
     is_default = group.sensor_node_name == STACKSTORM_NODE_NAME
-    shares = group.partition_provider.get("name") == SHARED
+    shares = _provider(group)["name"] == SHARED
     return socket.gethostname() if shares and is_default else str(group.sensor_node_name)

@@ -25,17 +25,20 @@ from st2sensor.settings import Content, Datastore, History, KeyValues, Metrics, 
 
 DEFAULT_CONFIG_FILE = "/etc/st2/st2.conf"
 
+VARIABLES = ("ST2_CONF", "ST2_CONFIG_PATH")
+"""Variables that name the default file. StackStorm's st2ctl reads the first, and StackStorm's services the second."""
+
 
 def load(config_files: Sequence[str]) -> Settings:
     """Read configuration files, and `ST2_<SECTION>__<KEY>` variables.
 
     Later files override earlier ones, and variables override files.
 
-    A folder stands for its *.conf files, in order of their names. If no file is named, `$ST2_CONF` or
-    /etc/st2/st2.conf is read first.
+    A folder stands for its *.conf files, in order of their names. If no file is named, `$ST2_CONF`, `$ST2_CONFIG_PATH`
+    or /etc/st2/st2.conf is read first.
     Raises ConfigError, which names the file, the key and the remedy.
     """
-    default = os.environ.get("ST2_CONF", DEFAULT_CONFIG_FILE)
+    default = _named_by_variable() or DEFAULT_CONFIG_FILE
     given = [os.path.abspath(path) for path in config_files] or [default]
     files = [path for item in given for path in files_of(item)]
     if all(map(os.path.isdir, given)) and os.path.isfile(default):
@@ -50,9 +53,13 @@ def load(config_files: Sequence[str]) -> Settings:
 
 def load_if_any(config_files: Sequence[str]) -> Settings | None:
     """Like `load`, but return None if no file is named and this user cannot read the default file."""
-    if not config_files and "ST2_CONF" not in os.environ and not os.access(DEFAULT_CONFIG_FILE, os.R_OK):
+    if not config_files and _named_by_variable() is None and not os.access(DEFAULT_CONFIG_FILE, os.R_OK):
         return None
     return load(config_files)
+
+
+def _named_by_variable() -> str | None:
+    return next((os.environ[name] for name in VARIABLES if name in os.environ), None)
 
 
 def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Settings:

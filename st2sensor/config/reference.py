@@ -15,9 +15,9 @@ HEAD = """\
 This page lists every section and key of `st2.conf`. `make docs` generates it from the options; `conf/st2.conf` shows
 the same keys as a file. StackStorm's keys keep their names, defaults and meaning.
 
-- The file is `--config-file FILE`, or else `$ST2_CONF`, or else `/etc/st2/st2.conf`. The option may be repeated; later
-  files override earlier ones. `--config-dir FOLDER` reads the `*.conf` files of a folder in order of their names; they
-  override files named before.
+- The file is `--config-file FILE`, or else `$ST2_CONF`, or else `$ST2_CONFIG_PATH`, or else `/etc/st2/st2.conf`. The
+  option may be repeated; later files override earlier ones. `--config-dir FOLDER` reads the `*.conf` files of a folder
+  in order of their names; they override files named before.
 - An environment variable `ST2_<SECTION>__<KEY>`, such as `ST2_SENSORCONTAINER__STOP_TIMEOUT=30`, overrides all files.
   An empty variable counts as unset.
 - A relative path is relative to the folder of the last file that is named. In a value, `$section.key` stands for the

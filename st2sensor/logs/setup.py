@@ -32,13 +32,14 @@ GELF = "st2common.logging.formatters.GelfLogFormatter"
 
 STACKSTORMS = {
     "st2common.log.FormatNamedFileHandler": handlers.FormatNamedFileHandler,
+    "st2common.logging.handlers.FormatNamedFileHandler": handlers.FormatNamedFileHandler,
     "st2common.logging.formatters.ConsoleLogFormatter": handlers.ConsoleLogFormatter,
     GELF: handlers.GelfLogFormatter,
 }
 """Our classes, by the names that StackStorm's logging.conf files use."""
 
-SYSLOG_HANDLER = "st2common.log.ConfigurableSyslogHandler"
-"""A handler of StackStorm that sends to the address in `[syslog]`."""
+SYSLOG_HANDLERS = ("st2common.log.ConfigurableSyslogHandler", "st2common.logging.handlers.ConfigurableSyslogHandler")
+"""Both names of a handler of StackStorm that sends to the address in `[syslog]`."""
 
 LIBRARIES = ("amqp", "kombu", "pymongo", "asyncio")
 
@@ -132,7 +133,7 @@ def _read(file: Path, settings: Log) -> None:
             known = STACKSTORMS.get(parser[name].get("class", ""))
             if known is not None:
                 parser[name]["class"] = f"{known.__module__}.{known.__qualname__}"
-            elif parser[name].get("class") == SYSLOG_HANDLER:
+            elif parser[name].get("class") in SYSLOG_HANDLERS:
                 parser[name]["class"] = "handlers.SysLogHandler"
                 parser[name]["args"] = repr((settings.syslog_address, settings.syslog_facility, settings.syslog_socket))
         logging.config.fileConfig(parser, disable_existing_loggers=False)

@@ -1,4 +1,4 @@
-"""Turns payloads and traces into the form in which a sensor sends them."""
+"""Turns payloads, traces and pages into the form in which a sensor sends them."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def check_total(payloads: Sequence[bytes]) -> None:
             f"{len(payloads)} triggers with {size:,} bytes of payloads are too many for one call; the limits are "
             f"{MAX_BODIES:,} triggers and {LARGEST:,} bytes: dispatch them in parts"
         )
+
+
+def page(limit: Optional[int], offset: Optional[int]) -> Tuple[Optional[int], int]:
+    """Return the limit and the offset of a list, given a sensor's arguments. None as a limit stands for no limit.
+
+    As in StackStorm, -1 and 0 are no limits, and no offset is 0.
+    """
+    return (None if limit in (0, -1) else limit), (0 if offset is None else offset)
 
 
 def tagged(trace_tag: Optional[str]) -> Optional[Dict[str, Any]]:

@@ -65,11 +65,14 @@ def _range(text: str) -> range:
     """Return a half-open range of hashes; its end is excluded. Raises ConfigError."""
     start, _, end = (part.strip().upper() for part in text.partition(".."))
     try:
-        return range(_bound(start), _bound(end))
+        found = range(_bound(start), _bound(end))
     except ValueError as exception:
         raise ConfigError(
             f"{OPTION}: hash_ranges: {text!r} is not a range; write one such as MIN..1024 or 1024..MAX"
         ) from exception
+    if found.start > found.stop:
+        raise ConfigError(f"{OPTION}: hash_ranges: {text!r} ends before it starts; write the smaller hash first")
+    return found
 
 
 def _bound(text: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Union
 from unittest.mock import Mock
 
+from st2sensor.portable.sending import page
 from st2sensor.portable.trace import TraceContext
 from st2sensor.wrapper import audit
 
@@ -79,11 +80,16 @@ class MockSensorService:
             self.dispatch(*trigger)
 
     def list_values(
-        self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
+        self,
+        local: bool = True,
+        prefix: Optional[str] = None,
+        limit: Optional[int] = None,
+        offset: Optional[int] = None,
     ) -> List[Item]:
+        limit, first = page(limit, offset)
         start = self._stored("", local) + (prefix or "")
         found = [item for name, item in sorted(self._items.items()) if name.startswith(start)]
-        return found[offset:] if limit is None else found[offset : offset + limit]
+        return found[first:] if limit is None else found[first : first + limit]
 
     def get_value(self, name: str, local: bool = True, scope: str = "", decrypt: bool = False) -> Any:  # noqa: ARG002
         """Return a value, or None when there is no such key."""

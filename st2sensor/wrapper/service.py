@@ -9,7 +9,7 @@ import logging
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from st2sensor.portable.rpc import body
-from st2sensor.portable.sending import body_of, check_total, tagged, trace
+from st2sensor.portable.sending import body_of, check_total, page, tagged, trace
 from st2sensor.wrapper.connection import Caller
 from st2sensor.wrapper.schemas import Schemas
 
@@ -197,14 +197,19 @@ class SensorService:
         return self._connection.call(method, {**params, "texts": list(texts)}, [*bodies, *payloads])
 
     def list_values(
-        self, local: bool = True, prefix: Optional[str] = None, limit: Optional[int] = None, offset: int = 0
+        self,
+        local: bool = True,
+        prefix: Optional[str] = None,
+        limit: Optional[int] = None,
+        offset: Optional[int] = None,
     ) -> List[Value]:
         """Return the datastore's values, sorted by name. Secrets are ciphertext.
 
         :param local: only this sensor's own keys; otherwise all.
         :param prefix: only keys that start with it.
-        :param limit: maximum number of values; None for all. :param offset: number of values to skip first.
+        :param limit: maximum number of values; None, 0 and -1 for all. :param offset: number of values to skip first.
         """
+        limit, offset = page(limit, offset)
         params = {"local": local, "prefix": prefix, "limit": limit, "offset": offset}
         return [Value(entry) for entry in self._connection.call("datastore.list", params)]
 

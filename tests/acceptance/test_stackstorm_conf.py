@@ -190,7 +190,7 @@ formatter=plain
 args=("{folder}/container.log",)
 
 [handler_audit]
-class=st2common.log.FormatNamedFileHandler
+class=st2common.logging.handlers.FormatNamedFileHandler
 level=INFO
 formatter=gelf
 args=("{folder}/audit.{{pid}}.log",)

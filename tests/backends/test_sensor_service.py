@@ -384,7 +384,8 @@ def test_a_list_is_by_name_by_prefix_and_in_pages(a: SensorService, b: SensorSer
     assert names(a) == ordered
     assert names(a, prefix="a.") == ["p.A:a.10", "p.A:a.2"]
     assert names(a, limit=2, offset=1) == ["p.A:a.10", "p.A:a.2"]
-    assert names(a, limit=0) == []
+    # As in StackStorm.
+    assert names(a, limit=0) == names(a, limit=-1) == names(a, offset=None) == ordered
     assert names(a, offset=100) == []
     assert names(a, local=False) == ["a.0", *ordered, "p.B:a.1"]
     assert names(a, local=False, prefix="p.B") == ["p.B:a.1"]
@@ -395,8 +396,8 @@ def test_a_list_is_by_name_by_prefix_and_in_pages(a: SensorService, b: SensorSer
     [
         ({"prefix": 5}, "prefix must be a string, not 5"),
         ({"prefix": "\ud800"}, "a prefix must be text that UTF-8 can encode"),
-        ({"limit": -1}, "limit must be a whole number"),
-        ({"offset": None}, "offset must be a whole number"),
+        ({"limit": -2}, "limit must be a whole number"),
+        ({"offset": -1}, "offset must be a whole number"),
     ],
 )
 def test_what_cannot_be_a_page_is_refused(a: SensorService, options: dict[str, Any], message: str) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,6 +31,7 @@ from st2sensor.testing import (
     use_pack,
 )
 from st2sensor.testing.memory import MemoryConnection, MemoryContainer
+from st2sensor.testing.mocks import MockSensorService, MockSensorWrapper
 from tests.plugins.patience import AT_LAST, SOON
 from tests.support.interpreters import interpreter
 from tests.support.workspace import ROOT
@@ -263,6 +265,23 @@ def test_lines_of_the_sensor_are_in_the_log(service: MemorySensorService, caplog
     assert [(record.name, record.getMessage()) for record in caplog.records] == [("tests.Sensor.Mine", "hello there")]
 
 
+@pytest.mark.parametrize("kind", [MemorySensorService, lambda: MockSensorService(MockSensorWrapper("p", "S"))])
+def test_pages_of_values_are_asked_for_as_in_stackstorm(kind: Callable[[], Any]) -> None:
+    service = kind()
+    for name in "abc":
+        service.set_value(name, name)
+    asked: list[dict[str, Any]] = [
+        {},
+        {"offset": None},
+        {"limit": -1},
+        {"limit": 0},
+        {"limit": 2, "offset": 1},
+        {"offset": 2},
+    ]
+    found = ["".join(item.value for item in service.list_values(**page)) for page in asked]
+    assert found == ["abc", "abc", "abc", "abc", "bc", "c"]
+
+
 def test_a_method_that_there_is_not_is_refused_as_by_a_container() -> None:
     connection = MemoryConnection(MemoryContainer(), "p.S")
     with pytest.raises(RpcError, match=r"there is no method 'datastore\.swap'"):
@@ -282,7 +301,7 @@ def test_a_packs_modules_come_first_and_stackstorms_names_last(
     monkeypatch.setattr(sys, "path", ["elsewhere"])
     for _ in range(2):
         use_pack(tmp_path)
-    own = [str(tmp_path / "sensors"), *([str(tmp_path / "lib")] if lib else [])]
+    own = [*([str(tmp_path / "lib")] if lib else []), str(tmp_path / "sensors")]
     assert sys.path == [*own, "elsewhere", str(ROOT / "st2sensor" / "compat")]
 
 

@@ -116,9 +116,9 @@ class Chosen:
             return None
         if kind not in (SPAWN, EXIT):
             return EVENT
-        # Show starts only after failures, and exits only if nothing requested them.
+        # Show starts only after failures. Exits that were asked for are not dispatched.
         sensor = payload.get("id")
-        if kind == EXIT and payload.get("exit_code") != STOPPED:
+        if kind == EXIT:
             self._failed.add(sensor)
             return FAILED
         return RUNNING if kind == SPAWN and sensor in self._failed else None
@@ -133,10 +133,6 @@ class Chosen:
         if kind == FAILED:
             return follow.at_now().append(f"{payload.get('id')} failed; it starts again", "red")
         return None if kind is None else follow.at_now().append(f"{payload.get('id')} runs again", "green")
-
-
-STOPPED = 143
-"""The exit code of a sensor that was asked to stop."""
 
 
 def _print_json(kind: str, **fields: object) -> None:

@@ -100,7 +100,7 @@ def socket_of(state_dir: Path, user: list[Any] | None) -> Path:
 def _is_patched(code: Code, eventlet: str) -> bool:
     if eventlet != AUTO:
         return eventlet == ALWAYS
-    return any(name.partition(".")[0] == "eventlet" for name in imports(code.file, code.search_paths))
+    return any(name.partition(".")[0] == "eventlet" for name in imports(code.file, code.own_paths))
 
 
 def limits(overrides: Overrides) -> dict[str, Any]:

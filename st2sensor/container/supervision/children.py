@@ -278,7 +278,9 @@ class Children:
             run.cgroup.remove(self._loop)
         self._recorder.ended(child, code, child.reason if child.state is State.BACKOFF else how)
         self._launcher.forget(run.process.pid)
-        self._announce(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
+        if child.state is not State.STOPPED:
+            # As in StackStorm, an exit that was asked for, as by a reload, is not announced: rules watch for failures.
+            self._announce(EXITED, {"id": ref.partition(".")[2], "timestamp": int(time.time()), "exit_code": code})
         self._ended(child, code)
 
     def _excuse_lost_lease(self, ref: str) -> None:

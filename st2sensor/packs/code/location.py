@@ -28,12 +28,20 @@ class Code:
     file: Path
     class_name: str
     search_paths: tuple[Path, ...]
+    """Folders that come after all packages of the interpreter."""
     pack: Path
     """The pack's folder."""
+    library_paths: tuple[Path, ...] = ()
+    """Folders that come first, even before the standard library, as in StackStorm: the pack's lib/."""
     poll_interval: float | None = None
     """The argument for the class's constructor."""
     shadow_stackstorm: bool = False
     """Whether our versions of StackStorm's modules take precedence over those installed in the virtualenv."""
+
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """The folders with the pack's modules, in the order in which they are searched."""
+        return (*self.library_paths, *self.search_paths)
 
     @property
     def fallback_paths(self) -> tuple[str, ...]:
@@ -45,6 +53,7 @@ class Code:
         return {
             "file": str(self.file),
             "class_name": self.class_name,
+            "library_paths": [str(path) for path in self.library_paths],
             "search_paths": [str(path) for path in self.search_paths],
             "fallback_paths": list(self.fallback_paths),
             "fallback_version": list(sys.version_info[:2]),
@@ -69,16 +78,15 @@ def located(sensor: SensorType, content: Content) -> Code:
         file = _in_local_pack(sensor, content) or file
     sensors = [parent for parent in file.parents if parent.name == "sensors"]
     pack = sensors[0].parent if sensors else file.parent
-    folders = [file.parent, *sensors]
-    if content.enable_common_libs:
-        folders += [folder.parent / "lib" for folder in sensors]
+    libraries = [folder.parent / "lib" for folder in sensors] if content.enable_common_libs else []
     return Code(
         # StackStorm's own core pack, if installed, may have a virtualenv; the bundled one must not use it.
         interpreter=Path(sys.executable) if bundled else virtualenv.interpreter(content.virtualenvs_path, sensor.pack),
         file=file,
         class_name=sensor.class_name,
-        search_paths=tuple(dict.fromkeys(folders)),
+        search_paths=tuple(dict.fromkeys([file.parent, *sensors])),
         pack=pack,
+        library_paths=tuple(libraries),
         poll_interval=sensor.poll_interval,
         shadow_stackstorm=content.shadow_stackstorm,
     )

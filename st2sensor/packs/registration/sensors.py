@@ -170,6 +170,7 @@ class Sensors:
         if self._context.is_whole:
             elsewhere = [known for known in registered if known.ref not in self._declared and not is_gone(known)]
             self._context.warnings += vanished(elsewhere, self._context.content)
+            self._context.warnings += self._doubled(elsewhere)
         for registration in filter(is_gone, storage.all(Registration)):
             try:
                 with blaming(registration.metadata_file):
@@ -177,6 +178,19 @@ class Sensors:
                     storage.remove(Silence, registration.ref)
             except ContentError as error:
                 yield failed("sensor", registration.ref, error)
+
+    def _doubled(self, elsewhere: Iterable[SensorType]) -> Iterator[str]:
+        """Yield a warning for each pack of which StackStorm has registered sensors under the name of its folder."""
+        folders = {pack.path.name: pack for pack, _ in self._declared.values()}
+        for known in elsewhere:
+            pack = folders.get(known.pack)
+            ref = None if pack is None else f"{pack.ref}.{known.name}"
+            if pack is not None and known.enabled and ref in self._declared:
+                del folders[known.pack]
+                yield (
+                    f"{known.ref} and {ref} are one sensor, which runs twice: StackStorm names a pack by its folder, "
+                    f"{pack.path}; name the folder {pack.ref}, then run st2ctl reload --prune"
+                )
 
     def _gone(self, prune: bool) -> Callable[[SensorType | Registration], bool]:
         """Return a test of whether a registered sensor is to be unregistered."""

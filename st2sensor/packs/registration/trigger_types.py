@@ -76,7 +76,8 @@ class TriggerTypes:
         stored = storage.get(TriggerType, declared.ref)
         known = None if stored is None else _without_empty_fields(stored)
         if known != filled:
-            storage.put(declared)
+            # StackStorm stores an empty description for a type that has none.
+            storage.put(replace(declared, description=declared.description or ""))
             announcements.add_type(declared, CREATE if known is None else UPDATE, storage)
         if not declared.parameters_schema and storage.get(Trigger, declared.ref) is None:
             trigger = Trigger(pack=declared.pack, name=declared.name, type=declared.ref)
@@ -87,9 +88,11 @@ class TriggerTypes:
 
 def _without_empty_fields(trigger_type: TriggerType) -> TriggerType:
     """Return a type that compares equal to the same type in StackStorm's other form: it stores the empty tags and
-    schemas of a new type, and removes them when the type is registered again."""
+    schemas of a new type, and removes them when the type is registered again. It stores an empty description for none.
+    """
     return replace(
         trigger_type,
+        description=trigger_type.description or None,
         tags=trigger_type.tags or None,
         payload_schema=trigger_type.payload_schema or None,
         parameters_schema=trigger_type.parameters_schema or None,

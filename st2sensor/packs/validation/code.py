@@ -39,7 +39,7 @@ def check(sensor: SensorDeclaration, content: Content, *, is_certain: bool, is_c
     :param is_configured: whether `content` comes from an operator's configuration.
     """
     code = located(sensor.sensor, content)
-    own = [path for path in (*code.search_paths, code.pack / "lib") if path.is_relative_to(code.pack)]
+    own = [path for path in (*code.own_paths, code.pack / "lib") if path.is_relative_to(code.pack)]
     read = program.read(imports.modules(code.file, own))
     seen = dispatches.dispatches(read)
     shape = class_of(read, sensor.sensor.class_name)
@@ -59,7 +59,7 @@ def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_conf
         if problem is not None and problem.kind == "common-libs" and not is_configured:
             # The configuration of the host where the pack will run decides whether its lib/ is importable.
             yield found(pack, _error(sensor, problem), problem.kind, Severity.WARNING)
-            with_lib = replace(code, search_paths=(*code.search_paths, code.pack / "lib"))
+            with_lib = replace(code, library_paths=(code.pack / "lib",))
             problem = problem_of(with_lib, keep_compiled=False)
     except ContentError as error:
         yield found(pack, error, "not-importable")

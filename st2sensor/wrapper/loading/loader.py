@@ -25,6 +25,9 @@ BASE_MODULES = ("st2sensor.sensor", "st2reactor.sensor.base")
 BASES = ("BaseSensor", "Sensor", "PollingSensor")
 """The base classes of sensors. StackStorm's PollingSensor does not derive from its Sensor."""
 
+METHODS = ("setup", "run", "cleanup", "add_trigger", "update_trigger", "remove_trigger")
+"""A class that defines all of them is a sensor even if it derives from none of BASES, as in StackStorm."""
+
 
 class LoadError(Exception):
     """The class cannot be loaded.
@@ -46,7 +49,7 @@ class LoadError(Exception):
 def load_class(code: Dict[str, Any]) -> Type[Any]:
     """Load the class that the container's description `code` names. Raises LoadError."""
     extend_path(code)
-    bytecode.load_from(code["search_paths"])
+    bytecode.load_from([*code["library_paths"], *code["search_paths"]])
     file, class_name = code["file"], code["class_name"]
     module = _load_module(file)
     found = getattr(module, class_name, None)
@@ -59,6 +62,8 @@ def load_class(code: Dict[str, Any]) -> Type[Any]:
             in_metadata=True,
         )
     if not derives(found, *BASES):
+        if all(callable(getattr(found, name, None)) for name in METHODS):
+            return found
         message = f"class {class_name} does not derive from Sensor or PollingSensor of st2reactor.sensor.base"
         raise LoadError(f"{message}; derive it from one of them", kind="base-class", file=file, line=_line_of(found))
     without_run = () if hasattr(found, "run") else ("run",)
@@ -77,6 +82,7 @@ def derives(found: type, *bases: str) -> bool:
 def extend_path(code: Dict[str, Any]) -> None:
     """Make the pack's modules, StackStorm's names, and the container's libraries importable, in this order.
 
+    The pack's lib/ precedes even the standard library, because StackStorm names it in PYTHONPATH.
     If StackStorm is installed in the interpreter, it precedes our names for it, unless the container says otherwise.
     """
     if code["shadow_stackstorm"]:
@@ -84,6 +90,7 @@ def extend_path(code: Dict[str, Any]) -> None:
     elif PathFinder.find_spec("st2reactor", sys.path) is not None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "st2reactor"]:
             del sys.modules[name]
+    sys.path[:0] = [path for path in code["library_paths"] if path not in sys.path]
     same_version = list(sys.version_info[:2]) == code["fallback_version"]
     for path in [*code["search_paths"], COMPAT, *(code["fallback_paths"] if same_version else [])]:
         if path not in sys.path:

@@ -22,6 +22,7 @@ def container(tmp_path: Path, text: str) -> Container:
         ("sensor_node_name = other", "other"),
         ("partition_provider = name:hash, hash_ranges:0..MAX", "sensornode1"),
         ("partition_provider = name:shared", socket.gethostname()),
+        ("partition_provider = name:Shared", socket.gethostname()),
         ("partition_provider = name:shared\nsensor_node_name = other", "other"),
     ],
 )

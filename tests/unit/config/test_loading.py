@@ -202,13 +202,17 @@ def test_the_samples_in_conf_load(path: Path) -> None:
 
 
 def test_without_any_file_there_may_be_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ST2_CONF", raising=False)
+    for name in loading.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(loading, "DEFAULT_CONFIG_FILE", str(tmp_path / "st2.conf"))
     assert config.load_if_any([]) is None
     (tmp_path / "st2.conf").touch()
     found = config.load_if_any([])
     assert found is not None
     assert found.source == str(tmp_path / "st2.conf")
+    monkeypatch.setenv("ST2_CONFIG_PATH", str(tmp_path / "services.conf"))
+    with pytest.raises(ConfigError, match=r"no configuration file at .*services\.conf"):
+        config.load_if_any([])
     monkeypatch.setenv("ST2_CONF", str(tmp_path / "other.conf"))
     with pytest.raises(ConfigError, match=r"no configuration file at .*other\.conf"):
         config.load_if_any([])

@@ -62,6 +62,7 @@ def test_ranges_that_meet_give_each_sensor_to_one_node(storage: SqliteStorage) -
         ({"name": "hash"}, "hash_ranges is missing; add it, for example hash_ranges:"),
         ({"name": "hash", "hash_ranges": "5"}, "'5' is not a range"),
         ({"name": "hash", "hash_ranges": "a..b"}, "'a..b' is not a range"),
+        ({"name": "hash", "hash_ranges": "0..9|MAX..9"}, "'MAX..9' ends before it starts"),
         ({"name": "file"}, "partition_file is missing"),
     ],
 )

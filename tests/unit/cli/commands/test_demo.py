@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from st2sensor.cli.commands.demo import EXIT, SPAWN, STOPPED, Chosen
+from st2sensor.cli.commands.demo import EXIT, SPAWN, Chosen
 from st2sensor.cli.events.instance import Instance
 from st2sensor.datastore.change_triggers import CREATE
 
@@ -18,7 +18,6 @@ def shown(chosen: Chosen, kind: str, **payload: Any) -> str | None:
 def test_only_failures_and_the_starts_after_them_are_shown() -> None:
     chosen = Chosen()
     assert shown(chosen, SPAWN, id="A", pid=1) is None
-    assert shown(chosen, EXIT, id="A", exit_code=STOPPED) is None
     assert shown(chosen, SPAWN, id="A", pid=2) is None
     assert shown(chosen, EXIT, id="A", exit_code=1) == "A failed; it starts again"
     assert shown(chosen, SPAWN, id="B", pid=3) is None

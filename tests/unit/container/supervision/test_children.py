@@ -79,6 +79,8 @@ def test_a_stop_is_asked_for_each_second_and_ends_in_a_kill(caplog: pytest.LogCa
         assert process.asked == [(0.0, "terminate"), (1.0, "insist"), (2.0, "insist"), (2.5, "kill")]
         assert (child.state, child.reason) == (State.STOPPED, "a test stops it")
         assert node.ended == [(child, -signal.SIGKILL)]
+        # Rules about exits watch for failures, as in StackStorm.
+        assert node.announced == ["core.st2.sensor.process_spawn S"]
         # No timer runs on for a process that has ended: its id may soon belong to another process.
         await asyncio.sleep(100)
         assert process.asked[-1] == (2.5, "kill")

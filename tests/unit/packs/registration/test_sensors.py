@@ -122,6 +122,8 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
     host.write("s.yaml", "class_name: S\ntrigger_types: [{name: a}]\n")
     assert results(host.register()) == {"p.a": Result.CREATED, "p.S": Result.CREATED}
     assert host.events == {"type p.a": "create", "p.a": "create", "p.S": "create"}
+    # As StackStorm stores a type without one.
+    assert [item.description for item in host.storage.all(TriggerType)] == [""]
     assert host.checked == ["S"]
 
     assert results(host.register()) == {"p.a": Result.UNCHANGED, "p.S": Result.UNCHANGED}
@@ -130,7 +132,9 @@ def test_a_sensor_and_its_types_are_registered_once(host: Host) -> None:
     assert host.checked == []
 
 
-@pytest.mark.parametrize("empty", [{}, {"tags": (), "payload_schema": {}, "parameters_schema": {}}])
+@pytest.mark.parametrize(
+    "empty", [{}, {"description": ""}, {"tags": (), "payload_schema": {}, "parameters_schema": {}}]
+)
 def test_a_type_that_stackstorm_has_stored_with_or_without_its_empty_fields_is_unchanged(
     host: Host, empty: dict[str, Any]
 ) -> None:
@@ -193,6 +197,26 @@ def test_a_pack_on_another_host_is_unregistered_only_with_prune(host: Host) -> N
     assert host.register(packs=[]) == {}
     assert host.registered() == ["p.S"]
     assert results(host.register(packs=[], prune=True)) == {"p.S": Result.REMOVED}
+
+
+def test_a_sensor_that_stackstorm_has_registered_by_its_packs_folder_is_told_to_run_twice(host: Host) -> None:
+    host.write("s.yaml", "class_name: S\n")
+    host.write("t.yaml", "class_name: T\n")
+    packs = [Pack(ref="q", path=host.pack.path)]
+    host.register(packs=packs)
+    assert host.warnings == []
+    here = f"file://{host.pack.path}/sensors/s.py"
+    stackstorms = SensorType(pack="p", name="S", artifact_uri=here, entry_point="sensors.s.S")
+    host.storage.put(stackstorms)
+    host.storage.put(replace(stackstorms, name="T", entry_point="sensors.s.T"))
+    host.register(packs=packs)
+    (warning,) = host.warnings
+    assert warning.startswith("p.S and q.S are one sensor, which runs twice: ")
+    assert warning.endswith(f"{host.pack.path}; name the folder q, then run st2ctl reload --prune")
+    for name in "ST":
+        host.storage.put(replace(stackstorms, name=name, enabled=False))
+    host.register(packs=packs)
+    assert host.warnings == []
 
 
 def test_a_second_sensor_of_one_name_fails_alone(host: Host) -> None:
