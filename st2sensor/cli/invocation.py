@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from st2sensor.cli import interrupt
 from st2sensor.cli.text.printable import printable
 from st2sensor.errors import AccessDenied, St2SensorError
 from st2sensor.system.lazy import resolve
@@ -51,7 +52,13 @@ class Body:
             return None
         quiet = self._quiet and not context.meta.get(VERBOSE, False)
         resolve("st2sensor.logs.setup:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
-        return resolve(self.target)(context.obj or (), **params)
+        run = resolve(self.target)
+        is_ours = interrupt.handle()
+        try:
+            return run(context.obj or (), **params)
+        finally:
+            if is_ours:
+                interrupt.end()
 
 
 def runs(target: str, *, quiet: bool = True) -> Callable[[Callable[[], None]], Body]:

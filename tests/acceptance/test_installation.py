@@ -161,6 +161,56 @@ def test_packs_are_written_without_a_configuration(installed: Installed) -> None
     assert installed.run(python, "-m", "st2sensor", "--version").stdout.startswith("st2sensor ")
 
 
+INTERRUPTED = """
+import atexit, os, runpy, signal, sys
+
+moment, program = sys.argv[1:3]
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+if moment == "the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+del sys.argv[:2]
+runpy.run_path(program, run_name="__main__")
+"""
+"""Runs a program that gets SIGINT when it imports a module for the first time, or at its end."""
+
+
+@pytest.mark.parametrize(
+    ("program", "moment"),
+    [
+        ("st2sensor", "st2sensor"),
+        ("st2sensor", "st2sensor.cli.commands.config"),
+        ("st2ctl", "the end"),
+        *(
+            pytest.param(program, moment, marks=pytest.mark.soak)
+            for program, moment in (
+                ("st2sensor", "click"),
+                ("st2sensor", "st2sensor.logs.setup"),
+                ("st2sensor", "the end"),
+                ("st2ctl", "st2sensor.cli.st2ctl"),
+                ("st2ctl", "st2sensor.cli.daemon.background"),
+                ("st2sensorcontainer", "st2sensor"),
+                ("st2sensorcontainer", "st2sensor.cli.daemon.serve"),
+                ("st2-register-content", "st2sensor.cli"),
+                ("st2-generate-symmetric-crypto-key", "st2sensor.cli"),
+            )
+        ),
+    ],
+)
+def test_ctrl_c_is_silent_from_the_first_import_to_the_end(installed: Installed, program: str, moment: str) -> None:
+    words = {"st2sensor": ["config"], "st2ctl": ["--version"]}.get(program, [])
+    if moment == "st2sensor.cli.daemon.background":
+        words = ["status"]
+    python, path = installed.prefix / "bin" / "python", installed.prefix / "bin" / program
+    done = installed.run(str(python), "-c", INTERRUPTED, moment, str(path), *words)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
 def test_every_command_has_a_man_page(installed: Installed) -> None:
     folder = installed.prefix / "share" / "man" / "man1"
     expected = {"-".join([name, *words[1:]]) for name, root in PROGRAMS.items() for words, _ in commands(root, name)}
