@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,38 @@ def test_the_demonstration_runs_in_an_empty_folder_and_fits_the_terminal(install
     assert "process_spawn" not in shown
     assert max(map(len, shown.splitlines())) <= 80, shown
     assert shown.endswith("Everything has stopped.\n")
+
+
+def belong_to(home: Path) -> set[int]:
+    """Return the processes whose home is a folder."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"HOME={home}".encode() in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
+    return found
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["Starting some sensors", "Ctrl-C stops everything", "demo.listening"])
+def test_a_stop_ends_all_processes_of_the_demonstration_at_any_moment(
+    installed: Installed, number: signal.Signals, moment: str
+) -> None:
+    output = installed.home / "stopped.out"
+    variables = {**installed.variables, "PYTHONUNBUFFERED": "1"}
+    with output.open("w") as stream:
+        demo = subprocess.Popen(
+            ["st2sensor", "demo"], cwd=installed.home, env=variables, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        eventually(moment, lambda: moment in output.read_text(), LATER)
+        demo.send_signal(number)
+        assert demo.wait(LATER) == 0
+    finally:
+        demo.kill()
+    assert output.read_text().endswith("Everything has stopped.\n")
+    assert belong_to(installed.home) == set()
 
 
 @pytest.mark.soak
