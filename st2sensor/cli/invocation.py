@@ -9,7 +9,7 @@ import functools
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -76,8 +76,15 @@ def completed(target: str) -> Completion:
     return complete
 
 
-def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
+def invoke(
+    root: click.Command,
+    argv: Sequence[str] | None,
+    name: str,
+    elsewhere: Callable[[], Mapping[str, Collection[str]]] = dict,
+) -> int:
     """Run a command line; return the exit code.
+
+    :param elsewhere: returns the commands of other programs, which a user may have meant.
 
     An error is printed as a line on stderr; --debug adds its traceback. With --json, stdout also gets it, as an object
     with the single key `error`.
@@ -89,6 +96,7 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     try:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
+        _explain(error, elsewhere)
         error.show()
         _tell(arguments, error.exit_code, "UsageError", error.format_message())
         return error.exit_code
@@ -107,6 +115,18 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         told = f"internal error: {error!r}; run it again with --debug, and report the output"
         return _failed(arguments, name, INTERNAL_ERROR, "InternalError", told)
     return code if isinstance(code, int) else 0
+
+
+def _explain(error: click.ClickException, elsewhere: Callable[[], Mapping[str, Collection[str]]]) -> None:
+    """Make an error of click name what people know: an argument without brackets, and the program of a command."""
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.param_hint is None:
+        shown = error.param.metavar or error.param.human_readable_name
+        error.param_hint = f"'{shown.removesuffix('...').strip('[]')}'"
+    if isinstance(error, click.exceptions.NoSuchCommand) and error.ctx is not None and error.ctx.parent is None:
+        for program, commands in elsewhere().items():
+            if error.command_name in commands:
+                error.message += f" It is a command of {program}: {program} {error.command_name}"
+                error.possibilities = None
 
 
 def _place(error: OSError) -> str:

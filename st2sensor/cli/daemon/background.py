@@ -122,6 +122,8 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
     :param yes: do not ask for confirmation.
     """
     settings = configured(config_files)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("this would delete everything, and there is no terminal to confirm it at; add --yes")
     if not yes:
         click.confirm(
             f"Delete everything in {shown(settings.database.url)} (database {settings.database.name}, unless the URL "

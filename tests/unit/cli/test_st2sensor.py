@@ -23,7 +23,7 @@ from st2sensor.cli import declarations
 from st2sensor.cli.__main__ import PROGRAMS
 from st2sensor.cli.declarations.shared import examples
 from st2sensor.cli.invocation import Body
-from st2sensor.cli.st2sensor import SECTIONS
+from st2sensor.cli.st2sensor import OF_ST2CTL, SECTIONS
 from st2sensor.cli.st2sensor import root as st2sensor_root
 from st2sensor.cli.text import colours
 from st2sensor.reports import STATES
@@ -157,6 +157,11 @@ def test_every_command_prints_json_unless_a_reason_is_known() -> None:
 
 SHOWN = 78
 """The width of click's help in a terminal of 80 columns."""
+
+
+def test_the_commands_that_only_st2ctl_has_are_known() -> None:
+    ours = set(st2sensor_root.commands)
+    assert set(OF_ST2CTL) == set(ROOTS["st2ctl"].commands) - ours  # type: ignore[attr-defined]
 
 
 def test_no_section_is_left_out() -> None:
