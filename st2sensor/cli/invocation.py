@@ -96,7 +96,7 @@ def invoke(
     try:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        _explain(error, elsewhere)
+        error = _explained(error, elsewhere)
         error.show()
         _tell(arguments, error.exit_code, "UsageError", error.format_message())
         return error.exit_code
@@ -117,16 +117,19 @@ def invoke(
     return code if isinstance(code, int) else 0
 
 
-def _explain(error: click.ClickException, elsewhere: Callable[[], Mapping[str, Collection[str]]]) -> None:
-    """Make an error of click name what people know: an argument without brackets, and the program of a command."""
+def _explained(
+    error: click.ClickException, elsewhere: Callable[[], Mapping[str, Collection[str]]]
+) -> click.ClickException:
+    """Return an error that names what people know: an argument without brackets, and the program of a command."""
     if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.param_hint is None:
         shown = error.param.metavar or error.param.human_readable_name
         error.param_hint = f"'{shown.removesuffix('...').strip('[]')}'"
     if isinstance(error, click.exceptions.NoSuchCommand) and error.ctx is not None and error.ctx.parent is None:
         for program, commands in elsewhere().items():
             if error.command_name in commands:
-                error.message += f" It is a command of {program}: {program} {error.command_name}"
-                error.possibilities = None
+                told = f"{error.message} It is a command of {program}: {program} {error.command_name}"
+                return click.UsageError(told, error.ctx)
+    return error
 
 
 def _place(error: OSError) -> str:

@@ -55,8 +55,8 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
         options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
     except cfg.ConfigFileParseError as exception:
         # Its text names the file twice.
-        reason = str(exception).partition(": at ")[2].replace(", ", ": ", 1)
-        raise ConfigError(f"{reason or exception}; write [SECTION] above KEY = VALUE, as in conf/st2.conf") from None
+        told = str(exception).partition(": at ")[2].replace(", ", ": ", 1) or str(exception)
+        raise ConfigError(f"{told}; write [SECTION] above KEY = VALUE, as in conf/st2.conf") from None
     for group, registered in GROUPS.items():
         for option in registered:
             variable = f"ST2_{group}__{option.name}".upper()

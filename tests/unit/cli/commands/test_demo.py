@@ -38,7 +38,7 @@ def test_a_stop_before_the_container_starts_is_no_failure(
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    monkeypatch.setattr(module.registration, "register", interrupted)
+    monkeypatch.setattr("st2sensor.cli.registration.register", interrupted)
     assert module.demo((), json_output=is_json) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     if is_json:

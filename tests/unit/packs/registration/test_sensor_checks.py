@@ -50,7 +50,7 @@ def test_an_interruption_does_not_wait_for_checks_that_have_not_begun(monkeypatc
             super().shutdown(wait)
 
     monkeypatch.setattr(module, "ThreadPoolExecutor", Executor)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr(SensorChecks, "_check", check)
     checks = SensorChecks(cast(Any, Context())).run([(cast(Any, Path()), cast(Any, Declared()))] * MANY)
     assert next(checks).digest == ""
