@@ -8,6 +8,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
+try:
+    from setuptools.command.build_scripts import build_scripts
+except ImportError:
+    from distutils.command.build_scripts import build_scripts
+
 HERE = Path(__file__).parent
 
 SHARE = "share/st2sensor"
@@ -15,6 +20,31 @@ SHARE = "share/st2sensor"
 
 PAPERS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "requirements.txt"]
 """Files that the guides link to. All of them are then in the source distribution as well."""
+
+
+PROGRAMS = {
+    "st2sensorcontainer": "st2sensorcontainer",
+    "st2ctl": "st2ctl",
+    "st2-register-content": "st2_register_content",
+    "st2-generate-symmetric-crypto-key": "st2_generate_symmetric_crypto_key",
+    "st2sensor": "st2sensor",
+}
+"""Modules of the programs in st2sensor.cli, by the programs' names."""
+
+PROGRAM = """\
+#!python
+# Ctrl-C must end the program without a traceback, from its first moment on: importing the module signal takes too long.
+import _signal
+
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import sys
+
+from st2sensor.cli.{module} import main
+
+sys.exit(main())
+"""
 
 
 def shared():
@@ -38,6 +68,20 @@ class BuildPy(build_py):
         folder = Path(self.get_finalized_command("build").build_temp) / "man1"
         pages = [os.path.relpath(path) for path in manual.write(folder)]
         self.distribution.data_files.append(("share/man/man1", pages))
+
+
+class BuildScripts(build_scripts):
+    """Writes the programs. Those that pip makes from entry points import other modules before ours."""
+
+    def get_source_files(self):
+        return []
+
+    def run(self):
+        folder = Path(self.build_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, module in PROGRAMS.items():
+            (folder / name).write_text(PROGRAM.format(module=module))
+            (folder / name).chmod(0o755)
 
 
 setup(
@@ -85,16 +129,10 @@ setup(
         "st2sensor.packs": ["core_triggers.yaml", "schemas/*.json"],
     },
     data_files=shared(),
-    cmdclass={"build_py": BuildPy},
+    scripts=list(PROGRAMS),
+    cmdclass={"build_py": BuildPy, "build_scripts": BuildScripts},
     install_requires=(HERE / "requirements.txt").read_text().split(),
     entry_points={
-        "console_scripts": [
-            "st2sensorcontainer = st2sensor.cli.st2sensorcontainer:main",
-            "st2ctl = st2sensor.cli.st2ctl:main",
-            "st2-register-content = st2sensor.cli.st2_register_content:main",
-            "st2-generate-symmetric-crypto-key = st2sensor.cli.st2_generate_symmetric_crypto_key:main",
-            "st2sensor = st2sensor.cli.st2sensor:main",
-        ],
         # By the module's own name, so that `-p st2sensor.testing.plugin` does not register it a second time.
         "pytest11": ["st2sensor.testing.plugin = st2sensor.testing.plugin"],
     },

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from st2sensor.cli.st2sensor import main
+from st2sensor.cli import interrupt
+from st2sensor.system.lazy import resolve
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interrupt.end()
+    sys.exit(resolve("st2sensor.cli.st2sensor:main")())

@@ -111,7 +111,7 @@ ORDER = {
         __main__
         """,
     "cli": """
-        text
+        text interrupt
         invocation configuration
         inspection
         content_changes daemon events registration

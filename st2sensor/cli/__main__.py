@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from st2sensor.cli import interrupt
 from st2sensor.system.lazy import resolve
 
 PROGRAMS = {
@@ -15,6 +16,7 @@ PROGRAMS = {
 }
 
 if __name__ == "__main__":
+    interrupt.end()
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
         sys.exit(f"usage: python -m st2sensor.cli {{{'|'.join(PROGRAMS)}}} ...")
     sys.exit(resolve(PROGRAMS[sys.argv[1]])(sys.argv[2:]))

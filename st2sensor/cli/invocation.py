@@ -9,11 +9,12 @@ import functools
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
 
+from st2sensor.cli import interrupt
 from st2sensor.cli.text.printable import printable
 from st2sensor.errors import AccessDenied, St2SensorError
 from st2sensor.system.lazy import resolve
@@ -51,7 +52,13 @@ class Body:
             return None
         quiet = self._quiet and not context.meta.get(VERBOSE, False)
         resolve("st2sensor.logs.setup:configure")(debug=context.meta.get(DEBUG, False), quiet=quiet)
-        return resolve(self.target)(context.obj or (), **params)
+        run = resolve(self.target)
+        is_ours = interrupt.handle()
+        try:
+            return run(context.obj or (), **params)
+        finally:
+            if is_ours:
+                interrupt.end()
 
 
 def runs(target: str, *, quiet: bool = True) -> Callable[[Callable[[], None]], Body]:
@@ -69,8 +76,15 @@ def completed(target: str) -> Completion:
     return complete
 
 
-def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
+def invoke(
+    root: click.Command,
+    argv: Sequence[str] | None,
+    name: str,
+    elsewhere: Callable[[], Mapping[str, Collection[str]]] = dict,
+) -> int:
     """Run a command line; return the exit code.
+
+    :param elsewhere: returns the commands of other programs, which a user may have meant.
 
     An error is printed as a line on stderr; --debug adds its traceback. With --json, stdout also gets it, as an object
     with the single key `error`.
@@ -82,6 +96,7 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
     try:
         code = root.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
+        error = _explained(error, elsewhere)
         error.show()
         _tell(arguments, error.exit_code, "UsageError", error.format_message())
         return error.exit_code
@@ -100,6 +115,21 @@ def invoke(root: click.Command, argv: Sequence[str] | None, name: str) -> int:
         told = f"internal error: {error!r}; run it again with --debug, and report the output"
         return _failed(arguments, name, INTERNAL_ERROR, "InternalError", told)
     return code if isinstance(code, int) else 0
+
+
+def _explained(
+    error: click.ClickException, elsewhere: Callable[[], Mapping[str, Collection[str]]]
+) -> click.ClickException:
+    """Return an error that names what people know: an argument without brackets, and the program of a command."""
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.param_hint is None:
+        shown = error.param.metavar or error.param.human_readable_name
+        error.param_hint = f"'{shown.removesuffix('...').strip('[]')}'"
+    if isinstance(error, click.exceptions.NoSuchCommand) and error.ctx is not None and error.ctx.parent is None:
+        for program, commands in elsewhere().items():
+            if error.command_name in commands:
+                told = f"{error.message} It is a command of {program}: {program} {error.command_name}"
+                return click.UsageError(told, error.ctx)
+    return error
 
 
 def _place(error: OSError) -> str:

@@ -9,6 +9,7 @@ import click
 from st2sensor.cli.declarations.registering import flags
 from st2sensor.cli.declarations.shared import HELP, as_json, common, examples, version
 from st2sensor.cli.invocation import invoke, runs
+from st2sensor.system.lazy import resolve
 
 COMPONENTS = (
     *("st2actionrunner", "st2api", "st2stream", "st2auth", "st2garbagecollector", "st2notifier", "st2rulesengine"),
@@ -126,4 +127,4 @@ def clean() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return invoke(root, argv, "st2ctl")
+    return invoke(root, argv, "st2ctl", lambda: {"st2sensor": resolve("st2sensor.cli.st2sensor:root").commands})

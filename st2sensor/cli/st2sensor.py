@@ -40,6 +40,10 @@ def root() -> None:
     """Write, run and inspect StackStorm sensors."""
 
 
+OF_ST2CTL = ("start", "stop", "reload", "status", "clean", "restart-component", "reopen-log-files")
+"""Commands that only st2ctl has."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
-    return invoke(root, argv, "st2sensor")
+    return invoke(root, argv, "st2sensor", lambda: {"st2ctl": OF_ST2CTL})

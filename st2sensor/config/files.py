@@ -47,11 +47,16 @@ def _denied(path: str, exception: OSError | None) -> St2SensorError:
 
 
 def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
-    """Return the values of all options. Raises cfg.Error, and ValueError naming the key."""
+    """Return the values of all options. Raises cfg.Error, ConfigError, and ValueError naming the key."""
     options = cfg.ConfigOpts()
     for group, registered in GROUPS.items():
         options.register_opts(registered, group=group)
-    options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
+    try:
+        options(args=[], project="st2", default_config_files=list(files), default_config_dirs=[], use_env=False)
+    except cfg.ConfigFileParseError as exception:
+        # Its text names the file twice.
+        told = str(exception).partition(": at ")[2].replace(", ", ": ", 1) or str(exception)
+        raise ConfigError(f"{told}; write [SECTION] above KEY = VALUE, as in conf/st2.conf") from None
     for group, registered in GROUPS.items():
         for option in registered:
             variable = f"ST2_{group}__{option.name}".upper()

@@ -197,6 +197,7 @@ def assemble(
         desired=lambda: targets.desired,
         database=lambda: refresh.health if database_calls.health.ok else database_calls.health,
         membership=lambda: targets.membership,
+        page=lambda: interface.page_health,
         children=children,
         hangs=hangs,
         silence_of=expectations.silence_of,

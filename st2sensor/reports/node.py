@@ -16,7 +16,8 @@ PAGE = 1000
 class Check:
     """A condition that the node needs.
 
-    :param name: `broker`, `database`, `outbox`, `routing keys`, `leases`, or `sensors` (none keeps failing).
+    :param name: `broker`, `database`, `outbox`, `routing keys`, `status page`, `leases`, or `sensors` (none keeps
+        failing).
     :param reason: the problem and its consequence, in words; empty if there is none.
     """
 

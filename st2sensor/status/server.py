@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,12 +16,13 @@ from st2sensor.api.consumers import Consumers
 from st2sensor.container.operators.interface import PageSources
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
+from st2sensor.health import Health, changed
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
 from st2sensor.status.lives import Lives
 from st2sensor.system.connection_limits import ConnectionLimits, share_of_files
-from st2sensor.system.http_listener import HttpListener
+from st2sensor.system.http_listener import HttpListener, refusal
 
 LOG = logging.getLogger("st2sensor.http")
 
@@ -91,6 +91,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._doors: HttpListener | None = None
         self._listening: asyncio.Task[None] | None = None
+        self.health = Health(reason="it does not listen yet")
 
     async def open(self) -> None:
         """Listen now, or as soon as the address is free."""
@@ -128,7 +129,6 @@ class Server:
             await self._runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> None:
-        was_reported = False
         loop = asyncio.get_running_loop()
         visitors = ConnectionLimits(loop, "[sensorcontainer] http", share_of_files(8, CONNECTIONS_LIMIT))
         server = runner.server
@@ -138,19 +138,16 @@ class Server:
             try:
                 place = await self._doors.open()
             except OSError as exception:
-                if not was_reported:
-                    # asyncio's own text repeats the address.
-                    is_used = exception.errno == errno.EADDRINUSE
-                    LOG.error(
-                        "[sensorcontainer] http: cannot listen at %s:%d: %s; sensors keep running, and listening is "
-                        "retried",
-                        self._host,
-                        self._port,
-                        "another program uses this port" if is_used else exception.strerror,
-                    )
-                was_reported = True
+                reason = (
+                    f"[sensorcontainer] http: cannot listen at {self._host}:{self._port}: {refusal(exception)}; "
+                    "sensors keep running, and listening is retried"
+                )
+                if reason != self.health.reason:
+                    LOG.error("%s", reason)
+                self.health = changed(self.health, reason)
                 await asyncio.sleep(LISTEN_RETRY)
             else:
+                self.health = changed(self.health, "")
                 LOG.info("the status page is at %s/", place)
                 return
 

@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -38,6 +38,7 @@ class HttpListener:
     :param visitors: limits the connections.
     :param serve: makes the protocol of a connection.
     :param context: the TLS context; None for plain HTTP.
+    :param sockets: the result of `bound`; empty if `open` shall bind the address.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class HttpListener:
         host: str,
         port: int,
         context: ssl.SSLContext | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         self._visitors = visitors
         self._serve = serve
         self._context = context
         self._host, self._port = host, port
-        self._sockets: list[socket.socket] = []
+        self._sockets = list(sockets)
         self._welcoming: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guests: dict[Hashable, _Guest] = {}
@@ -76,10 +78,13 @@ class HttpListener:
     async def open(self) -> str:
         """Listen, and return the URL. Raises OSError."""
         self._loop = loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        if not self._sockets:
+            self._sockets = _bound(
+                await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            )
         try:
-            for family, kind, protocol, _, address in found:
-                self._sockets.append(_listening(family, kind, protocol, address))
+            for each in self._sockets:
+                each.listen(BACKLOG)
         except OSError:
             self.close()
             raise
@@ -199,17 +204,32 @@ class _Guest(asyncio.Protocol):
         self._served.resume_writing()
 
 
-def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
-    opened = socket.socket(family, kind, protocol)
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that hold an address and do not listen yet. Blocks. Raises OSError."""
+    return _bound(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+
+
+def refusal(error: OSError) -> str:
+    """Return why an address cannot be used, or a file that is needed for it."""
+    if error.errno == errno.EADDRINUSE:
+        return "another program uses this port"
+    return str(error if error.filename or not error.strerror else error.strerror)
+
+
+def _bound(found: Iterable[tuple[int, int, int, str, Any]]) -> list[socket.socket]:
+    """:param found: the result of getaddrinfo."""
+    sockets: list[socket.socket] = []
     try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind(address)
-        opened.listen(BACKLOG)
-        opened.setblocking(False)
-    except OSError as error:
-        opened.close()
-        reason = str(error.strerror).lower()
-        raise OSError(error.errno, f"error while attempting to bind on address {address}: {reason}") from error
-    return opened
+        for family, kind, protocol, _, address in found:
+            opened = socket.socket(family, kind, protocol)
+            sockets.append(opened)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            opened.bind(address)
+            opened.setblocking(False)
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets

@@ -45,8 +45,8 @@ def test_what_it_makes_registers_runs_and_passes_its_own_test(embedded: Workspac
     assert embedded.run("st2sensor", "init", "packs/spare").returncode == 0
     done = embedded.reload()
     assert done.returncode == 0, done.stderr
-    # A pack without a configuration runs on the defaults of its schema.
-    assert all("the pack has no configuration" in line for line in done.stderr.splitlines()), done.stderr
+    # A pack without a configuration runs on the defaults of its schema: that is no reason for a warning.
+    assert done.stderr == ""
     assert not re.search("warning|error", done.stdout, re.IGNORECASE)
 
     listener = embedded.listen()
@@ -56,8 +56,7 @@ def test_what_it_makes_registers_runs_and_passes_its_own_test(embedded: Workspac
         assert set(seen.payload) == keys
         assert f"{pack}.{class_name}" in container.log
     assert container.stop() == 0
-    log = [line for line in container.log.splitlines() if "the pack has no configuration" not in line]
-    assert not re.search("WARNING|ERROR|dead letter", "\n".join(log))
+    assert not re.search("WARNING|ERROR|dead letter", container.log)
 
     run(embedded.folder, "ruff", "check", "--isolated", "--no-cache", "packs")
     tests = ["packs/fresh/tests", "packs/1_0/tests", "packs/null/tests"]

@@ -12,6 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from st2sensor.cli.manual import PROGRAMS
 from tests.plugins.patience import AT_LAST, LATER
 from tests.support.command_lines import commands
 from tests.support.containerfile import PIP, installed_here
+from tests.support.interpreters import interpreter
 from tests.support.servers.waiting import eventually
 from tests.support.workspace import ROOT
 
@@ -31,16 +34,23 @@ class Installed:
     """A virtualenv with the wheel, and an empty home.
 
     :param folder: holds both.
+    :param python: the interpreter, whose packages are taken from the index; None for this one, with the packages here.
     """
 
-    def __init__(self, wheel: Path, folder: Path) -> None:
+    def __init__(self, wheel: Path, folder: Path, python: str | None = None) -> None:
         self.prefix = folder / "venv"
         self.home = folder / "home"
         self.share = self.prefix / "share" / "st2sensor"
         self.home.mkdir()
-        subprocess.run([sys.executable, "-m", "venv", self.prefix], check=True, timeout=AT_LAST)
-        pip = [f"{self.prefix}/bin/pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", str(wheel)]
-        subprocess.run(pip, check=True, env={**os.environ, **PIP}, timeout=AT_LAST)
+        subprocess.run([python or sys.executable, "-m", "venv", self.prefix], check=True, timeout=AT_LAST)
+        pip = [f"{self.prefix}/bin/pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+        if python is not None:
+            done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=AT_LAST)
+            if done.returncode and "NewConnectionError" in done.stderr:
+                pytest.skip(f"pip reaches no package index: {done.stderr.splitlines()[0]}")
+            assert done.returncode == 0, done.stderr
+            return
+        subprocess.run([*pip, "--no-deps"], check=True, env={**os.environ, **PIP}, timeout=AT_LAST)
         packages = installed_here(folder / "packages")
         (site,) = self.prefix.glob("lib/python*/site-packages")
         (site / "packages.pth").write_text(f"{packages}\n")
@@ -118,6 +128,38 @@ def test_the_demonstration_runs_in_an_empty_folder_and_fits_the_terminal(install
     assert shown.endswith("Everything has stopped.\n")
 
 
+def belong_to(home: Path) -> set[int]:
+    """Return the processes whose home is a folder."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"HOME={home}".encode() in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
+    return found
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["Starting some sensors", "Ctrl-C stops everything", "demo.listening"])
+def test_a_stop_ends_all_processes_of_the_demonstration_at_any_moment(
+    installed: Installed, number: signal.Signals, moment: str
+) -> None:
+    output = installed.home / "stopped.out"
+    variables = {**installed.variables, "PYTHONUNBUFFERED": "1"}
+    with output.open("w") as stream:
+        demo = subprocess.Popen(
+            ["st2sensor", "demo"], cwd=installed.home, env=variables, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        eventually(moment, lambda: moment in output.read_text(), LATER)
+        demo.send_signal(number)
+        assert demo.wait(LATER) == 0
+    finally:
+        demo.kill()
+    assert output.read_text().endswith("Everything has stopped.\n")
+    assert belong_to(installed.home) == set()
+
+
 @pytest.mark.soak
 def test_the_demonstration_tells_programs_what_to_try_and_what_happens(installed: Installed) -> None:
     command = ["st2sensor", "demo", "--json"]
@@ -159,6 +201,105 @@ def test_packs_are_written_without_a_configuration(installed: Installed) -> None
     assert installed.run(python, "-m", "st2sensor", "init", "astro").returncode == 0
     assert "nothing is wrong" in installed.run(python, "-m", "st2sensor", "validate", "astro").stdout
     assert installed.run(python, "-m", "st2sensor", "--version").stdout.startswith("st2sensor ")
+
+
+INTERRUPTED = """
+import atexit, os, runpy, signal, sys
+
+moment, program = sys.argv[1:3]
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+if moment == "the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+del sys.argv[:2]
+runpy.run_path(program, run_name="__main__")
+"""
+"""Runs a program that gets SIGINT when it imports a module for the first time, or at its end."""
+
+
+@pytest.mark.parametrize(
+    ("program", "moment"),
+    [
+        ("st2sensor", "st2sensor"),
+        ("st2sensor", "st2sensor.cli.commands.config"),
+        ("st2ctl", "the end"),
+        *(
+            pytest.param(program, moment, marks=pytest.mark.soak)
+            for program, moment in (
+                ("st2sensor", "click"),
+                ("st2sensor", "st2sensor.logs.setup"),
+                ("st2sensor", "the end"),
+                ("st2ctl", "st2sensor.cli.st2ctl"),
+                ("st2ctl", "st2sensor.cli.daemon.background"),
+                ("st2sensorcontainer", "st2sensor"),
+                ("st2sensorcontainer", "st2sensor.cli.daemon.serve"),
+                ("st2-register-content", "st2sensor.cli"),
+                ("st2-generate-symmetric-crypto-key", "st2sensor.cli"),
+            )
+        ),
+    ],
+)
+def test_ctrl_c_is_silent_from_the_first_import_to_the_end(installed: Installed, program: str, moment: str) -> None:
+    words = {"st2sensor": ["config"], "st2ctl": ["--version"]}.get(program, [])
+    if moment == "st2sensor.cli.daemon.background":
+        words = ["status"]
+    python, path = installed.prefix / "bin" / "python", installed.prefix / "bin" / program
+    done = installed.run(str(python), "-c", INTERRUPTED, moment, str(path), *words)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.soak(minutes=2)
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_another_python_runs_a_pack_from_its_first_file_to_its_events(wheel: Path, version: str) -> None:
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(
+            f"there is no CPython {version}: install the package python{version}-venv of your distribution, or run "
+            f"pyenv install {version}"
+        )
+    with tempfile.TemporaryDirectory(prefix="st2s-") as made:
+        # The path of a socket must be short.
+        one = Installed(wheel, Path(made), python)
+        assert f"Python {version}." in one.run("python", "--version").stdout
+
+        def told(*command: str) -> str:
+            done = one.run(*command, PYTHONWARNINGS="error::DeprecationWarning:st2sensor")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stderr == ""
+            return done.stdout
+
+        conf = one.home / "st2.conf"
+        conf.write_text(told("st2sensor", "config", "--dev"))
+        ours = ("--config-file", str(conf))
+        told("st2sensor", "init", "--polling", "var/packs/astro")
+        assert "nothing is wrong" in told("st2sensor", "validate", "var/packs/astro")
+        assert "astro.AstroSensor" in told("st2ctl", *ours, "reload", "--register-all")
+        told("st2ctl", *ours, "start")
+        try:
+            told(
+                "st2sensor",
+                *ours,
+                "dispatch",
+                "astro.file_changed",
+                '{"file_path": "/by-hand", "size": 1, "modified": "x"}',
+            )
+            seen = "[]"
+
+            def events() -> bool:
+                nonlocal seen
+                seen = told("st2sensor", *ours, "events", "--trigger", "astro.file_changed", "--json")
+                return "/by-hand" in seen and "astro.AstroSensor" in seen
+
+            eventually("both events have left", events, LATER)
+            shown = json.loads(told("st2sensor", *ours, "list", "--json"))
+            assert {item["state"] for item in shown if item["ref"].startswith("astro.")} == {"running"}
+        finally:
+            told("st2ctl", *ours, "stop")
 
 
 def test_every_command_has_a_man_page(installed: Installed) -> None:

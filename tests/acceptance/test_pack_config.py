@@ -116,7 +116,7 @@ def test_a_wrong_configuration_stops_its_own_sensors_alone_until_it_is_right(emb
     assert container.log.count("bad.B started") == 1
 
 
-def test_a_pack_without_a_configuration_runs_on_its_schemas_defaults_and_everyone_warns_of_it(
+def test_a_pack_without_a_configuration_runs_on_its_schemas_defaults_and_everyone_warns_of_what_it_lacks(
     embedded: Workspace,
 ) -> None:
     schema = (

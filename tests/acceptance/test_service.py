@@ -114,6 +114,29 @@ def number_in(text: str) -> int:
 
 
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs here, and starts what is installed")
+def test_st2ctl_start_warns_of_ports_in_use_while_the_container_runs(embedded: Workspace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as page, socket.create_server(("127.0.0.1", 0)) as webhooks:
+        places = [f"127.0.0.1:{server.getsockname()[1]}" for server in (page, webhooks)]
+        embedded.configure(f"http = {places[0]}\n[webhooks]\nenable = true\nport = {places[1].rpartition(':')[2]}")
+        embedded.reload_well()
+        warnings = [
+            f"[sensorcontainer] http: cannot listen at {places[0]}: another program uses this port; sensors keep "
+            "running, and listening is retried",
+            f"core.WebhookSensor: ended with exit code 1 (RuntimeError: [webhooks]: cannot listen at {places[1]}: "
+            "another program uses this port)",
+        ]
+        try:
+            number, *told = ctl(embedded, "start").splitlines()
+            assert told == [f"warning: {line}" for line in warnings]
+            # A container that runs already is asked as well. The sensor may be starting again.
+            again = json.loads(ctl(embedded, "start", "--json").splitlines()[0])
+            assert (again["pid"], again["running"]) == (number_in(f"{number}\n"), True)
+            assert again["warnings"][0] == warnings[0]
+        finally:
+            ctl(embedded, "stop")
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs here, and starts what is installed")
 def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace) -> None:
     embedded.configure(f"stop_timeout = {LATER:g}")
     embedded.add_sensor("p", "S", SLEEPS.format(name="S"))
@@ -128,6 +151,7 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
             "service": "st2sensorcontainer",
             "running": True,
             "pid": first,
+            "warnings": [],
         }
         refused = json.loads(ctl(embedded, "stop", "st2api", "--json", code=2).splitlines()[0])
         assert refused["error"]["type"] == "UsageError"
@@ -176,8 +200,8 @@ def test_st2ctl_clean_deletes_what_is_registered_and_stored_but_only_when_told(w
     container.stop()
     assert (workspace.state / "outbox.db").exists()
     asked = workspace.run("st2ctl", "--config-file", str(workspace.config), "clean")
-    assert asked.returncode != 0
-    assert "Delete everything in" in asked.stdout
+    assert asked.returncode == 2
+    assert "there is no terminal to confirm it at; add --yes" in asked.stderr
     assert workspace.documents("sensor_type_d_b")
     ctl(workspace, "clean", "--yes")
     assert not workspace.documents("sensor_type_d_b")

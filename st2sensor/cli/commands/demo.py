@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -42,15 +43,21 @@ EVENT, FAILED, RUNNING = "event", "failed", "running"
 
 
 def demo(config_files: Sequence[str], *, json_output: bool) -> int:
-    """Show triggers until SIGINT or SIGTERM; return the container's exit code."""
-    with ExitStack() as stack:
-        own = not config_files
-        if own:
-            # The configuration of this host's container must not apply to the demonstration.
-            for name in [name for name in os.environ if name.startswith("ST2_")]:
-                del os.environ[name]
-            config_files = [str(stack.enter_context(demonstration.opened()))]
-        return _run(config_files, own=own, json_output=json_output)
+    """Show triggers until SIGINT or SIGTERM; return the container's exit code, or 0 if it has not been started."""
+    # The checks of the packs' code run in other processes, which would outlive this one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            own = not config_files
+            if own:
+                # The configuration of this host's container must not apply to the demonstration.
+                for name in [name for name in os.environ if name.startswith("ST2_")]:
+                    del os.environ[name]
+                config_files = [str(stack.enter_context(demonstration.opened()))]
+            return _run(config_files, own=own, json_output=json_output)
+    except KeyboardInterrupt:
+        _tell_end(0, "", json_output=json_output)
+        return 0
 
 
 def _run(config_files: Sequence[str], *, own: bool, json_output: bool) -> int:
@@ -96,11 +103,16 @@ def _run(config_files: Sequence[str], *, own: bool, json_output: bool) -> int:
                     console.print(line, soft_wrap=True)
             follow.follow(subscription, show, lambda: container.poll() is not None)
     ended = code()
-    if json_output:
-        _print_json("stopped", exit_code=ended)
-        return ended
-    console.print(f"The container ended with exit code {ended}; see {log}" if ended else "Everything has stopped.")
+    _tell_end(ended, f"The container ended with exit code {ended}; see {log}", json_output=json_output)
     return ended
+
+
+def _tell_end(code: int, failure: str, *, json_output: bool) -> None:
+    """:param failure: tells people of an exit code that is not 0."""
+    if json_output:
+        _print_json("stopped", exit_code=code)
+    else:
+        click.echo(failure if code else "Everything has stopped.")
 
 
 class Chosen:

@@ -50,7 +50,8 @@ def _payload(text: str) -> dict[str, Any]:
             waiting_for("the payload on standard input, which Ctrl-D ends")
         content = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as exception:
-        raise click.BadParameter(f"not JSON: {exception}", param_hint="PAYLOAD") from exception
+        form = """write an object, like '{"line": "hello"}', or - to read it from standard input"""
+        raise click.BadParameter(f"not JSON: {exception}; {form}", param_hint="PAYLOAD") from exception
     if not isinstance(content, dict):
         raise click.BadParameter('a payload must be a JSON object, like \'{"line": "hello"}\'', param_hint="PAYLOAD")
     return content

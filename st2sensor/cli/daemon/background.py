@@ -19,9 +19,11 @@ import click
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon import components as services
 from st2sensor.cli.daemon.components import MAIN_ALONE, SERVICE, systemctl
+from st2sensor.cli.daemon.first_troubles import first_troubles
 from st2sensor.cli.daemon.state_dir import held, holder
 from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text.outcome import print_outcome
+from st2sensor.cli.text.printable import in_line
 from st2sensor.config.urls import shown
 from st2sensor.errors import ContainerAway, St2SensorError, StateDirectoryBusy
 from st2sensor.settings import Settings
@@ -45,7 +47,10 @@ NOT_RUNNING = 3
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
-    """Start the container unless it is running, or the named services. Return the exit code."""
+    """Start the container unless it is running, or the named services. Return the exit code.
+
+    A container that runs although something is wrong is a success; the troubles are printed as warnings.
+    """
     settings = configured(config_files)
     ours = partial(_start, settings, config_files, json_output=json_output)
     return _each(settings, components, "start", ours, json_output=json_output)
@@ -95,7 +100,9 @@ def _each(
     if not services.BOOTED.exists():
         return services.each(components, ours, action)
     code = services.each(components, lambda: systemctl(action, SERVICE), action)
-    if json_output:
+    if action != "stop" and not code and (not components or SERVICE in components):
+        _started(settings, json_output=json_output, tells_state=json_output)
+    elif json_output:
         _status(settings, json_output=True)
     return code
 
@@ -115,6 +122,8 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
     :param yes: do not ask for confirmation.
     """
     settings = configured(config_files)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("this would delete everything, and there is no terminal to confirm it at; add --yes")
     if not yes:
         click.confirm(
             f"Delete everything in {shown(settings.database.url)} (database {settings.database.name}, unless the URL "
@@ -147,7 +156,19 @@ def _start(settings: Settings, config_files: Sequence[str], *, json_output: bool
             raise St2SensorError(f"{SERVICE} did not start; {log} says why")
         # The container outlives this process, which must not wait for it.
         container.returncode = 0
-    return _status(settings, json_output=json_output)
+    return _started(settings, json_output=json_output)
+
+
+def _started(settings: Settings, *, json_output: bool, tells_state: bool = True) -> int:
+    """Print the state of a container that was asked to start, and warn of what is wrong with it. Return the exit code.
+
+    :param tells_state: whether to print the state; systemctl prints none.
+    """
+    warnings = [in_line(trouble) for trouble in first_troubles(settings)]
+    code = _status(settings, json_output=json_output, warnings=warnings) if tells_state else 0
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return code
 
 
 def _stop(settings: Settings, *, json_output: bool) -> int:
@@ -163,10 +184,11 @@ def _end(settings: Settings) -> None:
         raise St2SensorError(f"{SERVICE} has not ended yet; its log shows why")
 
 
-def _status(settings: Settings, *, json_output: bool) -> int:
+def _status(settings: Settings, *, json_output: bool, **more: object) -> int:
+    """:param more: further fields of the JSON."""
     process = holder(settings.container.state_dir)
     line = f"{SERVICE} is not running." if process is None else f"{SERVICE} PID: {process}"
-    print_outcome(json_output, line, service=SERVICE, running=process is not None, pid=process)
+    print_outcome(json_output, line, service=SERVICE, running=process is not None, pid=process, **more)
     return NOT_RUNNING if process is None else 0
 
 

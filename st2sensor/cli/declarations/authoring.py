@@ -196,7 +196,7 @@ def replay() -> None:
 @as_json
 @runs("st2sensor.cli.commands.demo:demo")
 def demo() -> None:
-    """Watch this machine with some sensors, and show each trigger. Ctrl-C stops everything.
+    """Watch this machine with some sensors, and show triggers. Ctrl-C stops everything.
 
     The command needs no servers, no configuration and no root. Everything is in ~/.cache/st2sensor/demo;
     /etc/st2/st2.conf is not read. With --config-file, it registers and runs the packs of that configuration instead.

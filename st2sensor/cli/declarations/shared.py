@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,24 @@ yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 named_node = click.argument("node", shell_complete=completed("st2sensor.cli.commands.completion:nodes"))
 
 
+EXAMPLE_WIDTH = 76
+"""Columns of an example: the help of click indents it by four, and a terminal has 80."""
+
+WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
+"""A word of a command line, with its quotes."""
+
+
 def examples(*lines: str) -> str:
-    """Return an epilog with commands to paste."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    """Return an epilog with commands to paste. A long one is continued on the next line, as a shell reads it."""
+    return "\b\nExamples:\n" + "\n".join(f"  {part}" for line in lines for part in _continued(line))
+
+
+def _continued(line: str) -> Iterator[str]:
+    shown = ""
+    for word in WORD.findall(line):
+        if shown and len(f"{shown} {word} \\") > EXAMPLE_WIDTH and len(line) > EXAMPLE_WIDTH:
+            yield f"{shown} \\"
+            shown = f"  {word}"
+        else:
+            shown = f"{shown} {word}" if shown else word
+    yield shown

@@ -13,7 +13,7 @@ from typing import Any
 from st2sensor.cli.development.folder import Folder
 from st2sensor.cli.development.output import Output
 from st2sensor.cli.registration import registry_of
-from st2sensor.errors import ConfigError, St2SensorError, TriggerRefused
+from st2sensor.errors import ConfigError, SensorNotFound, St2SensorError, TriggerRefused
 from st2sensor.models import Refusal, Registration, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs import yaml_files
 from st2sensor.packs.code import virtualenv
@@ -91,7 +91,7 @@ class Content:
 
         :param sensors: sensors that must exist, by class or reference.
 
-        Raises ConfigError for a sensor that does not exist, and TriggerRefused.
+        Raises SensorNotFound, and TriggerRefused.
         """
         with self._lock:
             for kind in (SensorType, Registration, TriggerType, Refusal, Rule, Trigger):
@@ -236,4 +236,4 @@ class Content:
 def _check(wanted: Sequence[str], known: Sequence[str]) -> None:
     for name in wanted:
         if not any(name in (ref, ref.partition(".")[2]) for ref in known):
-            raise ConfigError(f"--sensor {name}: no such sensor; the sensors are: {', '.join(known) or 'none'}")
+            raise SensorNotFound(f"--sensor {name}: no such sensor; the sensors are: {', '.join(known) or 'none'}")

@@ -46,6 +46,7 @@ state_dir = .
 http = 127.0.0.1:{http}
 restart_delay = 2
 restart_delay_max = 2
+stop_timeout = 3
 [webhooks]
 enable = true
 port = {webhooks}

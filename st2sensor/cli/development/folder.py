@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.cli.daemon.state_dir import holder
-from st2sensor.errors import ConfigError, StateDirectoryBusy
+from st2sensor.errors import ConfigError, ContentError, StateDirectoryBusy
 from st2sensor.logs import setup as logs
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.metadata import pack_ref
@@ -152,7 +152,8 @@ def _packs(folders: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         if not (folder / "pack.yaml").is_file():
-            raise ConfigError(f"{folder} is not a pack: it has no pack.yaml; name a pack's folder, or add that file")
+            problem = "this folder is not a pack: it has no pack.yaml; name a pack's folder, or add that file"
+            raise ContentError(problem, file=str(folder))
         ref = pack_ref(folder / "pack.yaml")
         if ref in found:
             raise ConfigError(f"{folder} and {found[ref]} are both pack {ref}; name only one")

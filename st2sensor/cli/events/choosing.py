@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
+import click
+
 from st2sensor.cli.text.moments import moment_of
+from st2sensor.errors import ConfigError
 from st2sensor.history.event import State
 from st2sensor.history.filters import Filters, condition
 
@@ -25,7 +28,11 @@ class Options(TypedDict):
 
 
 def filters_of(**options: Unpack[Options]) -> Filters:
-    """Return the filters that options describe. Raises click.BadParameter and ConfigError."""
+    """Return the filters that options describe. Raises click.BadParameter."""
+    try:
+        conditions = tuple(map(condition, options["where"]))
+    except ConfigError as exception:
+        raise click.BadParameter(str(exception), param_hint="--where") from exception
     return Filters(
         sensor=options["sensor"] or "",
         triggers=frozenset(options["triggers"]),
@@ -33,5 +40,5 @@ def filters_of(**options: Unpack[Options]) -> Filters:
         since=moment_of("--since", options["since"]),
         until=moment_of("--until", options["until"]),
         states=frozenset(map(State, options["states"])),
-        conditions=tuple(map(condition, options["where"])),
+        conditions=conditions,
     )

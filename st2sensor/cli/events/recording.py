@@ -97,7 +97,8 @@ def _read(place: str, line: str) -> Instance | None:
         if isinstance(exception, json.JSONDecodeError) and line.strip() in ("{", "["):
             # As jq prints without -c, and editors after formatting.
             remedy = "write each trigger on one line, as jq -c does. Nothing was published"
-        raise RecordingError(f"{place}: {exception}; {remedy}") from exception
+        reason = f"not JSON: {exception}" if isinstance(exception, json.JSONDecodeError) else exception
+        raise RecordingError(f"{place}: {reason}; {remedy}") from exception
 
 
 def _check_version(version: Any) -> None:

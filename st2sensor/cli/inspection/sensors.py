@@ -54,14 +54,16 @@ def troubles_of(settings: Settings) -> list[str]:
     found: dict[str, None] = {}
     for path in all_reached(settings.container.state_dir):
         with suppress(ContainerAway, ContainerGone), closing(ControlClient(path)) as container:
-            node = node_of(container)
-            for check in node.checks:
-                if not check.ok and check.name not in OF_SENSORS:
-                    found[f"{check.name}: {check.reason}"] = None
-            if node.history:
-                found[node.history] = None
-            found |= dict.fromkeys(report.trouble for report in node.push if report.trouble)
+            found |= dict.fromkeys(troubles_in(node_of(container)))
     return list(found)
+
+
+def troubles_in(node: NodeReport) -> list[str]:
+    """Return a line for each trouble of a container that is not one of its sensors."""
+    checks = [check for check in node.checks if not check.ok and check.name not in OF_SENSORS]
+    # The reason of this check begins with the setting's name.
+    lines = [check.reason if check.name == "status page" else f"{check.name}: {check.reason}" for check in checks]
+    return [*lines, *filter(None, [node.history, *(report.trouble for report in node.push)])]
 
 
 def checks_of(settings: Settings) -> list[Check] | None:

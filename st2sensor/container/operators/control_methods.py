@@ -50,6 +50,7 @@ class Control:
         self._tasks: dict[Session, Tasks] = {}
         self._methods: dict[str, Callable[..., Awaitable[Any]]] = {
             "node": self._report,
+            "settled": self._settled,
             "sensors": self._sensors,
             "sensor": self._sensor,
             "logs": self._logs,
@@ -123,6 +124,9 @@ class Control:
 
     async def _report(self) -> dict[str, Any]:
         return asdict(await self._reporter.node())
+
+    async def _settled(self) -> bool:
+        return self._operations.is_settled()
 
     async def _sensors(self, after: str = "") -> list[dict[str, Any]]:
         """Return a page of reports. The next page starts after the last reference of this one."""

@@ -17,11 +17,16 @@ from st2sensor.container.operators.reporter import Reporter
 from st2sensor.container.operators.usage import Blocking
 from st2sensor.container.sessions.endpoint import Endpoint
 from st2sensor.container.supervision.recorder import Recorder
+from st2sensor.health import Health
 from st2sensor.outbox.entry import Entry
 
 
 class Page(Protocol):
     """A server of the status page."""
+
+    @property
+    def health(self) -> Health:
+        """Whether it is listening."""
 
     async def open(self) -> None:
         """Begin to serve. Does not wait until the address is free."""
@@ -64,6 +69,11 @@ class OperatorInterface:
         self._control_group = control_group
         self._page = page
         self._endpoint: Endpoint | None = None
+
+    @property
+    def page_health(self) -> Health | None:
+        """Whether the status page is being served; None if there is no page."""
+        return None if self._page is None else self._page.health
 
     async def open(self, state_dir: Path) -> None:
         """Open all parts. Raises ConfigError and OSError if the control socket cannot be made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
 from st2sensor.container.operators.neighbours import Neighbours
@@ -14,6 +14,9 @@ from st2sensor.dispatch.event import Event
 from st2sensor.errors import SensorNotFound
 from st2sensor.logs import setup as logs
 from st2sensor.models import Overrides
+
+UNSETTLED = ("setup()", "cleanup()")
+"""Methods that run for a short time after a sensor's start, and before its end."""
 
 
 class Operations:
@@ -28,7 +31,7 @@ class Operations:
         self,
         children: Children,
         dispatcher: Dispatcher,
-        desired: Callable[[], Container[str]],
+        desired: Callable[[], Collection[str]],
         refresh: Callable[[], Awaitable[None]],
         tell_level: Callable[[str, int], None],
         neighbours: Neighbours,
@@ -45,6 +48,16 @@ class Operations:
     async def refresh(self) -> None:
         """Read storage now."""
         await self._refresh()
+
+    def is_settled(self) -> bool:
+        """Return whether each sensor that should run here has been set up, or has failed."""
+        states = self._children.states
+        return all(
+            ref in states
+            and states[ref].state not in (State.STARTING, State.STOPPING)
+            and self._children.method_of(ref) not in UNSETTLED
+            for ref in self._desired()
+        )
 
     def restart(self, ref: str) -> None:
         """Restart a sensor, or start it now if it is waiting for its next start. Raises SensorNotFound."""

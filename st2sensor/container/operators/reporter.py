@@ -52,6 +52,7 @@ class Sources:
     :param desired: returns the sensors that should run here.
     :param database: returns the health of the database.
     :param membership: returns the membership if sensors are shared; None if they are not.
+    :param page: returns the health of the status page; None if there is no page.
     :param silence_of: returns how long a sensor has been quiet; None if nothing is expected of it here.
     """
 
@@ -59,6 +60,7 @@ class Sources:
     desired: Callable[[], Mapping[str, str]]
     database: Callable[[], Health]
     membership: Callable[[], Membership | None]
+    page: Callable[[], Health | None]
     silence_of: Callable[[str], Silence | None]
     children: Children
     hangs: Hangs
@@ -148,12 +150,8 @@ class Reporter:
     def checks(self) -> tuple[Check, ...]:
         """Return whether the container has everything that it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
-        full = (
-            ""
-            if self._outbox.has_room
-            else f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
-        )
-        self._room = changed(self._room, self._outbox.problem or full)
+        full = f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
+        self._room = changed(self._room, self._outbox.problem or ("" if self._outbox.has_room else full))
         self._calm = changed(self._calm, crash_loops(child.ref for child in self._failing()))
         broker = self._pipeline.broker()
         later = f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
@@ -163,7 +161,7 @@ class Reporter:
             _check("outbox", self._room),
             _check("routing keys", self._pipeline.held_back()),
             _check("sensors", self._calm),
-            *self._leases(),
+            *self._of_optional_parts(),
         )
 
     def notes(self, sensors: Sequence[SensorReport] | None = None) -> tuple[str, ...]:
@@ -185,7 +183,9 @@ class Reporter:
         known = self._sources.known() or Snapshot()
         return sorted(self._children.states.keys() | known.listed)
 
-    def _leases(self) -> Iterable[Check]:
+    def _of_optional_parts(self) -> Iterable[Check]:
+        if (page := self._sources.page()) is not None:
+            yield _check("status page", page)
         membership = self._sources.membership()
         if membership is not None:
             health = membership.health

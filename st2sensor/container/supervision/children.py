@@ -132,6 +132,12 @@ class Children:
         """Return the process id of a sensor; None if it has no process."""
         return self._table.runs[ref].process.pid if ref in self._table.runs else None
 
+    def method_of(self, ref: str) -> str | None:
+        """Return the method of a sensor that has run longest, as in `setup()`; None if none is running."""
+        activity = self._table.activity_of(ref)
+        oldest = None if activity is None else activity.oldest
+        return None if oldest is None else oldest.what
+
     # The supervisor's decisions.
 
     def start(self, sensor: SensorType, overrides: Overrides, digest: str) -> None:

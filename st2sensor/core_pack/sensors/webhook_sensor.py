@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from st2sensor.core_pack.webhooks.hooks import Hooks
 from st2sensor.core_pack.webhooks.server import Options, Server
 from st2sensor.sensor import Sensor
 from st2sensor.system.event_loop import call_in_loop
+from st2sensor.system.http_listener import bound, refusal
 
 
 class WebhookSensor(Sensor):
@@ -21,6 +23,8 @@ class WebhookSensor(Sensor):
         self._logger = self.sensor_service.get_logger(name=self.__class__.__name__)
         self._hooks = Hooks()
         self._options = Options(**self.config["webhooks"])
+        # Before the rest, so that the start of this sensor fails, and says so, while the port is in use.
+        self._sockets = self._bound()
         self._known = threading.Event()
         # An event, because CPython 3.11 considers a thread ended if its join() was interrupted.
         self._ended = threading.Event()
@@ -57,12 +61,21 @@ class WebhookSensor(Sensor):
     def triggers_known(self) -> None:
         self._known.set()
 
+    def _bound(self) -> list[socket.socket]:
+        try:
+            return bound(self._options.host, self._options.port)
+        except OSError as error:
+            raise self._cannot_listen(error) from None
+
+    def _cannot_listen(self, error: OSError) -> RuntimeError:
+        place = f"{self._options.host}:{self._options.port}"
+        return RuntimeError(f"[webhooks]: cannot listen at {place}: {refusal(error)}")
+
     def _serve(self) -> None:
         try:
             asyncio.run(self._listen())
         except OSError as error:
-            place = f"{self._options.host}:{self._options.port}"
-            self._failure = RuntimeError(f"[webhooks]: cannot listen at {place}: {error}")
+            self._failure = self._cannot_listen(error)
         except BaseException as error:  # noqa: BLE001 (raised again, in the sensor's own thread)
             self._failure = error
         finally:
@@ -73,4 +86,5 @@ class WebhookSensor(Sensor):
         loop, closing = asyncio.get_running_loop(), asyncio.Event()
         self._closing = lambda: call_in_loop(loop, closing.set)
         signatures = self.config.get("signatures") or {}
-        await Server(self._options, self._hooks, self.sensor_service, signatures, self._logger).serve(closing)
+        server = Server(self._options, self._hooks, self.sensor_service, signatures, self._logger, self._sockets)
+        await server.serve(closing)

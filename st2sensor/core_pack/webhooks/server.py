@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +77,7 @@ class Server:
 
     :param service: the sensor's service.
     :param signatures: `signatures` of the pack's configuration.
+    :param sockets: hold the address, and do not listen yet.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Server:
         service: Any,
         signatures: Mapping[str, Mapping[str, Any]],
         logger: logging.Logger,
+        sockets: Sequence[socket.socket],
     ) -> None:
+        self._sockets = sockets
         self._options = options
         self._hooks = hooks
         self._service = service
@@ -122,7 +126,7 @@ class Server:
             visitors = ConnectionLimits(asyncio.get_running_loop(), "[webhooks]", limit, patience=patience)
             server = runner.server
             assert server is not None
-            self._doors = HttpListener(visitors, server, options.host, options.port, context)
+            self._doors = HttpListener(visitors, server, options.host, options.port, context, self._sockets)
             place = await self._doors.open()
             self._logger.info("listening at %s%s", place, PATHS[0])
             for url in sorted(self._access.signed_urls - self._hooks.urls()):

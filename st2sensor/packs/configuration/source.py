@@ -72,14 +72,18 @@ class Source:
 
     @property
     def absence(self) -> ContentError | None:
-        """A warning for operators when there is a schema and no configuration."""
-        if self.is_written or not self.schema or not self.schema["properties"] or self.is_optional:
+        """A warning for operators when there is no configuration, and the schema requires values without a default.
+
+        A pack whose schema has all the defaults is meant to run on them, as in StackStorm.
+        """
+        if self.is_written or not self.schema or self.is_optional:
             return None
         lacking = ", ".join(map(dotted, config_schema.undefaulted(self.schema)))
-        without = f" These required keys have no default: {lacking}." if lacking else ""
+        if not lacking:
+            return None
         return self.error(
-            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}.{without} Write a "
-            "configuration, then run st2ctl reload",
+            f"the pack has no configuration, and runs on the defaults of its {config_schema.FILE}. These required keys "
+            f"have no default: {lacking}. Write a configuration, then run st2ctl reload",
             (),
         )
 

@@ -42,7 +42,8 @@ class SensorChecks:
 
     def run(self, declared: Sequence[tuple[Pack, SensorDeclaration]]) -> Iterator[Checked]:
         """Check sensors, and yield the results in the given order."""
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        try:
             futures = [
                 pool.submit(self._check, pack, declaration, self._values(pack, declaration))
                 for pack, declaration in declared
@@ -50,6 +51,9 @@ class SensorChecks:
             for done, future in enumerate(futures, start=1):
                 yield future.result()
                 self._context.progress(SENSORS, done, len(declared))
+        finally:
+            # After an interruption, waiting checks are not started.
+            pool.shutdown(cancel_futures=True)
 
     def _values(self, pack: Pack, declaration: SensorDeclaration) -> str | ContentError | None:
         """Return the values that a sensor's configuration uses; None if only its instances have a configuration."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,7 +66,11 @@ def validate(
     types = triggers.known(whole)
     findings = [*_duplicates(whole)]
     sources = SecretSources(secrets)
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool, closing(Pool(FUNCTIONS)) as workers:
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    with ExitStack() as stack:
+        # After an interruption, waiting checks are not started.
+        stack.callback(pool.shutdown, cancel_futures=True)
+        workers = stack.enter_context(closing(Pool(FUNCTIONS)))
         for pack in whole:
             findings += [*pack.findings, *_overrides(pack, content)]
             findings += triggers.check_rules(pack, types, Checker(workers))

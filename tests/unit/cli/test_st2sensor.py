@@ -7,6 +7,7 @@ import json
 import os
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -20,8 +21,9 @@ from click.testing import CliRunner
 import st2sensor
 from st2sensor.cli import declarations
 from st2sensor.cli.__main__ import PROGRAMS
+from st2sensor.cli.declarations.shared import examples
 from st2sensor.cli.invocation import Body
-from st2sensor.cli.st2sensor import SECTIONS
+from st2sensor.cli.st2sensor import OF_ST2CTL, SECTIONS
 from st2sensor.cli.st2sensor import root as st2sensor_root
 from st2sensor.cli.text import colours
 from st2sensor.reports import STATES
@@ -153,6 +155,15 @@ def test_every_command_prints_json_unless_a_reason_is_known() -> None:
     assert found == set(WITHOUT_JSON)
 
 
+SHOWN = 78
+"""The width of click's help in a terminal of 80 columns."""
+
+
+def test_the_commands_that_only_st2ctl_has_are_known() -> None:
+    ours = set(st2sensor_root.commands)
+    assert set(OF_ST2CTL) == set(ROOTS["st2ctl"].commands) - ours  # type: ignore[attr-defined]
+
+
 def test_no_section_is_left_out() -> None:
     for module in pkgutil.iter_modules(declarations.__path__, f"{declarations.__name__}."):
         section = getattr(import_module(module.name), "section", None)
@@ -163,7 +174,7 @@ def test_no_section_is_left_out() -> None:
 def test_no_command_is_cut_short_where_it_is_listed(name: str) -> None:
     for words, command in commands(ROOTS[name], name):
         if isinstance(command, click.Group):
-            listed = CliRunner().invoke(command, ["--help"], terminal_width=80).output.partition("--help")[2]
+            listed = CliRunner().invoke(command, ["--help"], terminal_width=SHOWN).output.partition("--help")[2]
             assert "..." not in listed.partition("Examples:")[0], words
 
 
@@ -180,9 +191,25 @@ def test_the_help_shows_every_command_once() -> None:
 @pytest.mark.parametrize("name", ROOTS)
 def test_help_fits_a_terminal_of_80_columns(name: str) -> None:
     for words, command in commands(ROOTS[name], name):
-        shown = CliRunner().invoke(command, ["--help"], terminal_width=80).output
-        text = shown.partition("Examples:")[0]
-        assert max(map(len, text.splitlines())) <= 80, words
+        shown = CliRunner().invoke(command, ["--help"], terminal_width=SHOWN).output
+        assert max(map(len, shown.splitlines())) <= 80, words
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_an_example_is_pasted_as_it_was_written(name: str) -> None:
+    for words, command in commands(ROOTS[name], name):
+        shown = inspect.cleandoc(command.epilog or "").partition("Examples:\n")[2]
+        for line in shown.replace("\\\n", " ").splitlines():
+            assert shlex.split(line)[0] in ROOTS, words
+
+
+def test_a_long_example_is_continued_between_words() -> None:
+    text = examples('st2sensor dispatch a.b \'{"key": "it has spaces"}\' ' + "x" * 40 + " --json", "st2sensor list")
+    assert text.splitlines()[2:] == [
+        '  st2sensor dispatch a.b \'{"key": "it has spaces"}\' \\',
+        "    " + "x" * 40 + " --json",
+        "  st2sensor list",
+    ]
 
 
 def test_every_state_has_a_colour_and_can_be_asked_for() -> None:

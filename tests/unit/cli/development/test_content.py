@@ -14,7 +14,7 @@ from st2sensor import config
 from st2sensor.cli.development.content import Content, WantedTrigger, parse_trigger
 from st2sensor.cli.development.folder import opened
 from st2sensor.cli.development.screen import Screen
-from st2sensor.errors import ConfigError, TriggerRefused
+from st2sensor.errors import ConfigError, SensorNotFound, TriggerRefused
 from st2sensor.models import SensorType
 from st2sensor.storage import open_storage
 from tests.support.workspace import complete
@@ -49,7 +49,7 @@ def test_what_asks_for_no_trigger_is_refused_with_an_example(text: str) -> None:
 @pytest.mark.parametrize(
     ("sensors", "triggers", "error", "said"),
     [
-        (["Nobody"], [], ConfigError, r"--sensor Nobody: no such sensor; the sensors are: sample\.One"),
+        (["Nobody"], [], SensorNotFound, r"--sensor Nobody: no such sensor; the sensors are: sample\.One"),
         (["sample.One", "One"], ["sample.line path=5"], TriggerRefused, r"sample\.line: path: 5 is not of type"),
         ([], ["sample.none"], TriggerRefused, r"there is no trigger type sample\.none"),
     ],

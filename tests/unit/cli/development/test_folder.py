@@ -9,7 +9,7 @@ import pytest
 
 from st2sensor import config
 from st2sensor.cli.development.folder import SOCKET, SOCKET_LIMIT, Folder, opened
-from st2sensor.errors import ConfigError
+from st2sensor.errors import ConfigError, ContentError
 
 
 def pack(folder: Path, name: str = "sample") -> Path:
@@ -50,7 +50,7 @@ def test_a_folder_with_a_long_name_gets_a_short_one_for_sockets(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("packs", "configs", "said"),
     [
-        (["nothing"], [], "nothing is not a pack: it has no pack.yaml"),
+        (["nothing"], [], "nothing: this folder is not a pack: it has no pack.yaml"),
         (["one", "twin/one"], [], "are both pack one"),
         (
             ["one", "two"],
@@ -66,7 +66,7 @@ def test_what_cannot_be_developed_is_refused(tmp_path: Path, packs: list[str], c
     pack(tmp_path / "twin", "one")
     paths, files = [tmp_path / name for name in packs], [tmp_path / name for name in configs]
     with (
-        pytest.raises(ConfigError, match=said),
+        pytest.raises((ConfigError, ContentError), match=said),
         opened(paths, tmp_path / "state", files, [], fresh=False, common_libs=False),
     ):
         pass

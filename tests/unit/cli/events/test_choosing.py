@@ -9,7 +9,6 @@ import pytest
 
 from st2sensor.cli.events.choosing import Options, filters_of
 from st2sensor.delivery.dead_letters import DeadLetter
-from st2sensor.errors import ConfigError
 from st2sensor.history.filters import Filters
 from st2sensor.outbox.entry import Entry
 
@@ -87,5 +86,5 @@ def test_other_times_are_refused_with_the_option(text: str) -> None:
 
 
 def test_a_malformed_condition_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is not a condition: write PATH OPERATOR VALUE"):
+    with pytest.raises(click.BadParameter, match="is not a condition: write PATH OPERATOR VALUE"):
         chosen(where=("payload.n",))

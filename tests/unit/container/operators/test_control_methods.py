@@ -65,6 +65,9 @@ class Parts:
     async def dispatch(self, sensor: str, event: Event) -> None:
         self.done.append(("dispatch", sensor, event.trigger, event.payload, event.trace_context))
 
+    def is_settled(self) -> bool:
+        return True
+
     async def node(self) -> Report:
         return Report("node")
 
@@ -114,6 +117,7 @@ def in_loop(play: Callable[[Bench], Any]) -> None:
 def test_reports_are_answered_as_objects() -> None:
     async def play(bench: Bench) -> None:
         assert await bench.answer("node") == {"ref": "node"}
+        assert await bench.answer("settled") is True
         assert await bench.answer("sensor", ref="p.A") == {"ref": "p.A"}
         assert await bench.answer("sensor", ref="p.X") is None
         assert await bench.answer("sensors") == [{"ref": "p.A"}, {"ref": "p.B"}]

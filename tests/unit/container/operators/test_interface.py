@@ -13,6 +13,7 @@ from st2sensor.container import broadcast
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.interface import OperatorInterface, tell_dispatched
 from st2sensor.container.operators.recent_logs import RecentLogs
+from st2sensor.health import Health
 from st2sensor.outbox.entry import Entry
 
 
@@ -48,6 +49,8 @@ class Control:
 
 
 class Page:
+    health = Health(reason="the port is in use")
+
     def __init__(self, steps: list[object]) -> None:
         self.steps = steps
 
@@ -70,6 +73,7 @@ def test_all_of_it_is_opened_and_closed(folder: Path, has_page: bool) -> None:
             control_group="operators",
             page=Page(parts.steps) if has_page else None,
         )
+        assert interface.page_health == (Page.health if has_page else None)
         # An interface that was never opened can be closed.
         await interface.close()
         parts.steps.clear()

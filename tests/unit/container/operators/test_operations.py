@@ -32,6 +32,7 @@ class Node:
         }
         self.desired = set(self.states)
         self.done: list[tuple[object, ...]] = []
+        self.methods: dict[str, str] = {}
         self.known: set[str] = set()
         self.reason: str | None = None
         self.operations = Operations(
@@ -49,6 +50,9 @@ class Node:
 
     def stop(self, ref: str, reason: str) -> None:
         self.done.append(("stop", ref, reason))
+
+    def method_of(self, ref: str) -> str | None:
+        return self.methods.get(ref)
 
     def start_now(self, ref: str) -> None:
         self.done.append(("start", ref))
@@ -104,6 +108,34 @@ def test_a_sensor_that_does_not_run_here_or_should_not_is_not_found(folder: Path
     with pytest.raises(SensorNotFound, match="disabled, or assigned to another node"):
         node.operations.restart("p.A")
     assert node.done == []
+
+
+@pytest.mark.parametrize(
+    ("state", "method", "is_settled"),
+    [
+        (State.STARTING, None, False),
+        (State.RUNNING, "setup()", False),
+        # A failed setup() is followed by cleanup(), and only then by the exit.
+        (State.RUNNING, "cleanup()", False),
+        (State.STOPPING, None, False),
+        (State.RUNNING, "poll()", True),
+        (State.RUNNING, None, True),
+        (State.BACKOFF, None, True),
+        (State.FINISHED, None, True),
+    ],
+)
+def test_a_sensor_is_settled_once_it_is_set_up_or_has_failed(
+    folder: Path, state: State, method: str | None, is_settled: bool
+) -> None:
+    node = Node(folder, A=state, B=State.RUNNING)
+    if method is not None:
+        node.methods["p.A"] = method
+    assert node.operations.is_settled() is is_settled
+    node.desired.add("p.C")
+    assert not node.operations.is_settled()
+    # A sensor that should not run here does not matter.
+    node.desired = {"p.B"}
+    assert node.operations.is_settled()
 
 
 def test_a_log_level_that_an_operator_has_set_outlives_new_overrides(folder: Path) -> None:

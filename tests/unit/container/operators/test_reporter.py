@@ -50,6 +50,7 @@ class Parts:
         self.hangs: dict[str, Hang] = {}
         self.silences: dict[str, Silence] = {}
         self.broker = self.database = Health(reason="")
+        self.page: Health | None = None
         self.depth, self.size, self.has_room, self.problem = 0, 0, True, ""
         self.limited: dict[tuple[str, str], Any] = {}
         self.oldest_error: Exception | None = None
@@ -65,6 +66,7 @@ class Parts:
                 desired=lambda: self.desired,
                 database=lambda: self.database,
                 membership=lambda: None,
+                page=lambda: self.page,
                 children=cast(Any, self),
                 hangs=cast(Any, self),
                 silence_of=lambda ref: self.silences.get(ref),
@@ -280,6 +282,8 @@ def test_checks_say_what_is_wrong_and_what_that_means() -> None:
     assert "no room for more" in parts.check("outbox").reason
     parts.problem = "the disk is full"
     assert parts.check("outbox").reason == "the disk is full"
+    parts.page = Health(reason="the port is in use")
+    assert parts.check("status page").reason == "the port is in use"
 
 
 def test_remarks_are_no_checks() -> None:

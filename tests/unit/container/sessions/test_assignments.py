@@ -173,8 +173,12 @@ def test_a_configuration_that_takes_too_long_is_an_error_of_its_file(
     place.entries.go_on.set()
 
 
-def test_a_pack_on_its_defaults_is_warned_about(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pack_that_lacks_required_values_is_warned_about(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.configure("")
+    (place.folder / "configs" / "p.yaml").unlink()
+    assert place.assign()[0][0]["config"] == {"host": "here"}
+    assert caplog.text == ""
+    place.configure("", SCHEMA + "token: {type: string, required: true}\n")
     (place.folder / "configs" / "p.yaml").unlink()
     assert place.assign()[0][0]["config"] == {"host": "here"}
     assert "p.S: " in caplog.text

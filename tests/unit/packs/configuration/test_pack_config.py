@@ -96,6 +96,11 @@ def test_without_a_configuration_nothing_is_checked_and_the_warning_names_what_i
     assert pack.render().values["proxy"] == {"port": 80}
 
 
+def test_without_a_configuration_there_is_no_warning_if_nothing_required_is_lacking(pack: Pack) -> None:
+    pack.write(None, "port: {type: integer, default: 8099, required: true}\nname: {type: string}\n")
+    assert pack.render() == Config(values={"port": 8099})
+
+
 @pytest.mark.parametrize("values", [None, "{}", "labels:\ntargets:\nrows: []\n"])
 def test_missing_arrays_and_objects_are_empty_where_the_schema_says_what_is_in_them(
     pack: Pack, values: str | None
