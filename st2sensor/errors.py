@@ -6,6 +6,14 @@ wrapper.
 
 from __future__ import annotations
 
+import re
+
+STEERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or end a line."""
+
+LONGEST_MESSAGE = 4000
+"""Maximum number of characters of a message about a file: it may quote any value in the file."""
+
 
 class St2SensorError(Exception):
     """Root of the tree. The message names the thing that failed and the remedy."""
@@ -28,8 +36,8 @@ class ContentError(St2SensorError):
     exit_code = 65
 
     def __init__(self, message: str, *, file: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.message = _readable(message)
+        self.message = _shortened(_readable(message))
+        super().__init__(self.message)
         self.file = _readable(file)
         self.line = line
 
@@ -39,11 +47,18 @@ class ContentError(St2SensorError):
 
 
 def _readable(text: str) -> str:
-    """Return a text for terminals and databases: bytes of file names that are not UTF-8 are escaped."""
+    """Return one line for terminals and databases. Control characters and bytes that are not UTF-8 are escaped."""
     try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace").decode()
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _shortened(text: str) -> str:
+    """Return a text without its middle if it is too long: the remedy is at its end."""
+    half = LONGEST_MESSAGE // 2
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}"
 
 
 class TriggerRefused(St2SensorError):

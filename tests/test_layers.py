@@ -82,6 +82,7 @@ ORDER = {
         methods
         """,
     "packs": """
+        yaml_text
         yaml_files registrable storable bundled
         metadata
         discovery overrides

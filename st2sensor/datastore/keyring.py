@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import stat
 import threading
 from pathlib import Path
@@ -12,11 +11,15 @@ from st2sensor.errors import DatastoreError
 from st2sensor.portable import crypto
 from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 from st2sensor.settings import KeyValues
+from st2sensor.system import regular_file
 
 LOG = logging.getLogger("st2sensor.datastore")
 
 OPTION = "[keyvalue] encryption_key_path"
 PREVIOUS = "[keyvalue] previous_key_paths"
+
+LARGEST = 100_000
+"""Maximum number of bytes of a key file."""
 
 _Version = tuple[int, int, int]
 """Attributes of a file, at least one of which changes when the file is replaced or written."""
@@ -73,12 +76,12 @@ class Keyring:
 
     def _key(self, path: Path, option: str) -> Key:
         try:
-            with self._lock, path.open(encoding="utf-8") as file:
-                status = os.fstat(file.fileno())
+            with self._lock:
+                status = path.stat()
                 version = (status.st_mtime_ns, status.st_ino, status.st_size)
                 known = self._known.get(path)
                 if known is None or known[0] != version:
-                    known = self._known[path] = (version, crypto.parse(file.read()))
+                    known = self._known[path] = (version, crypto.parse(regular_file.read(path, LARGEST).decode()))
                     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                         LOG.warning("%s: others may read the key %s; run: chmod 600 %s", option, path, path)
                 return known[1]
@@ -88,7 +91,9 @@ class Keyring:
                 f"st2-generate-symmetric-crypto-key --key-path {path}"
             ) from exception
         except OSError as exception:
-            raise DatastoreError(f"{option}: the key {path} cannot be read: {exception.strerror}") from exception
+            raise DatastoreError(
+                f"{option}: the key {path} cannot be read: {regular_file.reason(exception)}"
+            ) from exception
         except (BadKey, UnicodeDecodeError) as exception:
             reason = exception if isinstance(exception, BadKey) else "it is not text"
             raise DatastoreError(

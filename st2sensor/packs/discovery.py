@@ -10,6 +10,7 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Pack
 from st2sensor.packs.metadata import pack_ref
 from st2sensor.packs.yaml_files import METADATA
+from st2sensor.system.regular_file import is_there
 
 
 def find_packs(folders: Sequence[Path]) -> tuple[list[Pack], list[ContentError]]:
@@ -63,11 +64,15 @@ def metadata_files(pack: Pack, kind: str) -> Iterable[Path]:
 def _sorted(folder: Path) -> list[Path]:
     """Return the content of a folder; nothing when it is missing. Raises ContentError."""
     try:
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+        if folder.is_dir():
+            return sorted(folder.iterdir())
     except OSError as exception:
         raise ContentError(
             f"this folder cannot be read: {exception}; make it readable", file=str(folder)
         ) from exception
+    if is_there(folder):
+        raise ContentError("this is not a folder; replace or remove it", file=str(folder))
+    return []
 
 
 def _ref(path: Path) -> str:

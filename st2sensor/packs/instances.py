@@ -23,6 +23,7 @@ from st2sensor.packs import metadata
 from st2sensor.packs.overrides import ENABLED, LIMITS, Values
 from st2sensor.packs.yaml_files import File, read
 from st2sensor.portable.keyspace import INSTANCE
+from st2sensor.system.regular_file import is_there
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 """The form of an instance's name."""
@@ -86,7 +87,7 @@ def file_of(folder: Path | None, pack: str) -> Path | None:
 def load(folder: Path | None, pack: str) -> PackInstances:
     """Read the instances of a pack. Mistakes are in the result."""
     path = file_of(folder, pack)
-    if path is None or not path.exists():
+    if path is None or not is_there(path):
         return NOTHING
     try:
         file = read(path)
@@ -213,10 +214,13 @@ def config_in(folder: Path | None, sensor: SensorType) -> tuple[Path, tuple[str,
     """
     path = file_of(folder, sensor.pack)
     of_class, at, name = sensor.name.partition(INSTANCE)
-    if path is None or not path.exists():
+    if path is None or not is_there(path):
         listed: Mapping[str, Any] = {}
     else:
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise ContentError(f"cannot be read: {error.strerror}; correct it", file=str(path)) from error
         listed = json.loads(_texts(path, status.st_mtime_ns, status.st_size, status.st_ino).get(sensor.ref, "{}"))
         if sensor.ref in _texts(path, status.st_mtime_ns, status.st_size, status.st_ino):
             return path, (f"{sensor.pack}.{of_class}", name or DEFAULT), listed
@@ -229,7 +233,10 @@ def config_in(folder: Path | None, sensor: SensorType) -> tuple[Path, tuple[str,
 def _texts(path: Path, _modified: int, _size: int, _inode: int) -> Mapping[str, str]:
     """Return the configurations in a file as JSON, by sensor. Raises ContentError."""
     found = {}
-    for ref, listed in (read(path).data or {}).items():
+    file = read(path)
+    if not isinstance(file.data or {}, dict):
+        raise file.error("must be a mapping of PACK.CLASS to instances; correct it")
+    for ref, listed in (file.data or {}).items():
         for name, values in (listed or {}).items() if isinstance(listed, dict) else ():
             config = values.get(CONFIG) if isinstance(values, dict) else None
             found[ref if name == DEFAULT else f"{ref}{INSTANCE}{name}"] = json.dumps(config or {})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jsonschema
 from referencing import Registry, Resource
@@ -23,12 +23,15 @@ from st2sensor.packs.registrable import TRIGGERS
 from st2sensor.packs.yaml_files import File, read
 from st2sensor.schemas import dialect
 
+T = TypeVar("T")
+
+Inputs = ParamSpec("Inputs")
+
 REF = re.compile(r"[a-z0-9_]+")
 """The form of a pack's reference."""
 
 STORED = ("sensor.json", "trigger.json", "rule.json")
 """The schemas of files whose whole content is stored."""
-
 
 SHARED = ("trigger.json", "overrides.json")
 """The schemas that others refer to."""
@@ -82,6 +85,22 @@ class RuleDeclaration:
     parameters: Mapping[str, Any]
 
 
+def _alone(read: Callable[Inputs, T]) -> Callable[Inputs, T]:
+    """Blame the file, which is the last argument, for every error that it causes, so that all others are read."""
+
+    @wraps(read)
+    def reading(*args: Inputs.args, **kwargs: Inputs.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except ContentError:
+            raise
+        except Exception as error:
+            raise ContentError(f"cannot be used: {error}; correct it", file=str(args[-1])) from error
+
+    return reading
+
+
+@_alone
 def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     """Read a sensor's metadata. Raises ContentError."""
     file = validated(path, "sensor.json")
@@ -127,6 +146,7 @@ def sensor(pack: Pack, path: Path) -> SensorDeclaration:
     )
 
 
+@_alone
 def trigger_type(pack: Pack, path: Path) -> TriggerDeclaration:
     """Read a file in triggers/. Raises ContentError."""
     file = validated(path, "trigger.json")
@@ -139,6 +159,7 @@ def trigger_type(pack: Pack, path: Path) -> TriggerDeclaration:
     )
 
 
+@_alone
 def rule(pack: Pack, path: Path) -> RuleDeclaration:
     """Read a rule. Raises ContentError."""
     file = validated(path, "rule.json")
@@ -154,6 +175,7 @@ def rule(pack: Pack, path: Path) -> RuleDeclaration:
     )
 
 
+@_alone
 def pack_ref(path: Path) -> str:
     """Return a pack's reference. Raises ContentError.
 

@@ -22,6 +22,7 @@ from st2sensor.models import Expectation, Overrides, SensorType
 from st2sensor.models.limits import TYPES, flaw_in
 from st2sensor.packs.metadata import validated, violations
 from st2sensor.packs.yaml_files import File, read
+from st2sensor.system.regular_file import is_there
 
 GLOBAL = "_global"
 
@@ -142,7 +143,7 @@ def load(folder: Path, pack: str) -> PackOverrides:
     sensors, rules, own, warnings = NOTHING, NOTHING, None, list[ContentError]()
     for name in (GLOBAL, pack):
         path = folder / f"{name}.yaml"
-        if not path.exists():
+        if not is_there(path):
             continue
         file = validated(path, "overrides.json")
         _check_limits(file)
@@ -158,7 +159,7 @@ def every_problem(folder: Path, pack: str) -> list[ContentError]:
     """Return all mistakes in the overrides for a pack. Raises ContentError for an unreadable file."""
     found: list[ContentError] = []
     for path in (folder / f"{name}.yaml" for name in (GLOBAL, pack)):
-        if path.exists():
+        if is_there(path):
             file = read(path)
             found += violations(file, "overrides.json") or _limit_problems(file)
     return found

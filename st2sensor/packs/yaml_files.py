@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from st2sensor.errors import ContentError
+from st2sensor.packs.yaml_text import LONGEST, composed, parsed
+from st2sensor.system import regular_file
 
 METADATA = (".yaml", ".yml")
 """Suffixes of metadata files, as in StackStorm. JSON files in the same folders belong to the pack."""
@@ -18,10 +21,7 @@ METADATA = (".yaml", ".yml")
 SUFFIXES = (*METADATA, ".json")
 
 LARGEST = 16_000_000
-"""Maximum number of characters of a file, counted with its aliases expanded."""
-
-FAST_LEVELS = 2000
-"""Maximum nesting that libyaml is trusted with. Each level takes about a kilobyte of a stack of 8 MB."""
+"""Maximum number of bytes of a JSON file. Only commands read these, and without their lines they take little memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +54,8 @@ class File:
 def repeated(path: Path) -> list[ContentError]:
     """Return an error for each key that occurs twice in one mapping; none for a file that cannot be parsed."""
     try:
-        text = _text(path)
-        root = _composed(text)
-        _bound(root)
-    except (ContentError, yaml.YAMLError, ValueError, RecursionError):
+        root = composed(_text(path))
+    except (ContentError, yaml.YAMLError):
         return []
     return [
         ContentError(
@@ -90,54 +88,6 @@ def _repeated(root: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
                 lines[key.value] = key.start_mark.line + 1
 
 
-class _Rules(yaml.constructor.SafeConstructor):
-    """Safe YAML, in which a timestamp stays text and a key is text: `on:` and `200:` are keys like any other."""
-
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        self.flatten_mapping(node)
-        mapping: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key_node.start_mark)
-            mapping[key_node.value] = self.construct_object(value_node, deep=deep)
-        return mapping
-
-
-class _Loader(_Rules, yaml.SafeLoader):
-    """Parses in Python."""
-
-
-_CSafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML may have been built without libyaml."""
-
-
-class _FastLoader(_Rules, _CSafeLoader):  # type: ignore[misc]  # chosen above
-    """Parses with libyaml, in a quarter of the time and with the same positions."""
-
-
-def _loader(text: str) -> Any:
-    """Return a loader of a text. libyaml composes recursively on the thread's stack, so it gets no deep nesting."""
-    # Each level needs a bracket, or a column further to the right; a mapping may begin in the same place as a list.
-    levels = 2 * (text.count("[") + text.count("{") + max(map(len, text.split("\n"))))
-    kind: Any = _FastLoader if levels <= FAST_LEVELS else _Loader
-    return kind(text)
-
-
-def _composed(text: str) -> yaml.Node | None:
-    """Return the nodes of a text, which have positions. Raises YAMLError."""
-    loader = _loader(text)
-    try:
-        root: yaml.Node | None = loader.get_single_node()
-        return root
-    finally:
-        loader.dispose()
-
-
 def read(path: Path) -> File:
     """Parse a file. Raises ContentError naming file and line."""
     shown = str(path)
@@ -147,87 +97,36 @@ def read(path: Path) -> File:
     if path.suffix == ".json":
         return _read_json(shown, text)
     try:
-        root, data = _parsed(text)
+        root, data = parsed(text)
     except yaml.YAMLError as exception:
         mark = getattr(exception, "problem_mark", None)
         problem = getattr(exception, "problem", None) or str(exception).splitlines()[0]
         line = None if mark is None else mark.line + 1
         raise ContentError(f"malformed YAML: {problem}; correct the file", file=shown, line=line) from exception
-    except (ValueError, RecursionError) as exception:
-        raise ContentError(f"malformed YAML: {exception}; correct the file", file=shown) from exception
     return _json_only(File(shown=shown, data=data, _root=root))
-
-
-def _parsed(text: str) -> tuple[yaml.Node | None, Any]:
-    """Return the nodes of a text, which have positions, and its content. Raises YAMLError, ValueError, RecursionError.
-
-    Mistakes are explained by the parser in Python, which also reads a few texts that libyaml refuses.
-    """
-    try:
-        return _parsed_by(_loader(text))
-    except yaml.YAMLError:
-        return _parsed_by(_Loader(text))
-
-
-def _parsed_by(loader: Any) -> tuple[yaml.Node | None, Any]:
-    try:
-        root: yaml.Node | None = loader.get_single_node()
-        _bound(root)
-        return root, None if root is None else loader.construct_document(root)
-    finally:
-        loader.dispose()
 
 
 def _text(path: Path) -> str:
     """Return the text of a file. Raises ContentError."""
     shown = str(path)
     try:
-        if not path.is_file():
-            # Reading a pipe would wait for its writer.
-            raise ContentError("cannot be read: it is not a regular file; replace or remove it", file=shown)
-        with path.open(encoding="utf-8") as file:
-            text = file.read(LARGEST + 1)
-    except (OSError, UnicodeDecodeError) as exception:
+        data = regular_file.read(path, LARGEST if path.suffix == ".json" else LONGEST)
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
+    except OSError as exception:
+        problem = regular_file.reason(exception)
+        raise ContentError(
+            f"cannot be read: {problem}; correct its type, size or permissions", file=shown
+        ) from exception
+    except UnicodeDecodeError as exception:
         raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=shown) from exception
-    if len(text) > LARGEST:
-        raise ContentError(f"is longer than {LARGEST:,} characters; make it smaller", file=shown)
-    return text
 
 
 def value(text: str) -> Any:
     """Parse a value in the notation of a file. Raises ValueError."""
     try:
-        return _parsed(text)[1]
-    except RecursionError as exception:
-        raise ValueError("it is nested too deeply") from exception
+        return parsed(text)[1]
     except yaml.YAMLError as exception:
         raise ValueError(str(getattr(exception, "problem", None) or exception)) from exception
-
-
-def _bound(root: yaml.Node | None) -> None:
-    """Refuse aliases that expand to more than memory can hold. Raises YAMLError."""
-    sizes: dict[int, int] = {}
-    """The size of each node, by id; 0 while a node is being measured. A node that is met again at that time contains
-    itself, which is refused later."""
-
-    def size(node: yaml.Node) -> int:
-        if id(node) not in sizes:
-            sizes[id(node)] = 0
-            if isinstance(node, yaml.ScalarNode):
-                parts = len(node.value)
-            elif isinstance(node, yaml.MappingNode):
-                parts = sum(size(key) + size(part) for key, part in node.value)
-            else:
-                parts = sum(map(size, node.value))
-            sizes[id(node)] = parts + 1
-        if sizes[id(node)] > LARGEST:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"its aliases expand to more than {LARGEST:,} characters", node.start_mark
-            )
-        return sizes[id(node)]
-
-    if root is not None:
-        size(root)
 
 
 def _json_only(file: File) -> File:
@@ -249,9 +148,9 @@ def _read_json(shown: str, text: str) -> File:
         problem = getattr(exception, "msg", str(exception))
         raise ContentError(f"malformed JSON: {problem}; correct the file", file=shown, line=line) from exception
     try:
-        root = _composed(text)
+        root = composed(text)
     except yaml.YAMLError:
-        # JSON may be indented with tabs, which YAML does not accept; the line numbers are then unknown.
+        # JSON may be indented with tabs, which YAML does not accept, or be larger; the line numbers are then unknown.
         root = None
     return _json_only(File(shown=shown, data=data, _root=root))
 

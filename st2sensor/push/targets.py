@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from st2sensor.errors import ConfigError, ContentError
 from st2sensor.packs import yaml_files
 from st2sensor.push.signature import secret_of
+from st2sensor.system import regular_file
 
 KEY = "[push] targets"
 
@@ -122,8 +123,7 @@ def _secrets(where: str, path: Path, value: Mapping[str, Any]) -> tuple[bytes, .
         raise ConfigError(f"{where}: secret_file: name a file whose only line is a secret, whsec_BASE64")
     file = path.parent / name
     try:
-        with file.open(encoding="ascii") as opened:
-            lines = opened.read(LARGEST_SECRETS).split()
+        lines = regular_file.read(file, LARGEST_SECRETS).decode("ascii").split()
         found = tuple(secret_of(line) for line in lines)
     except OSError as error:
         raise ConfigError(f"{where}: secret_file: {error}") from error

@@ -23,6 +23,9 @@ from st2sensor.schemas import objection
 CONSTRAINTS = frozenset({"enum", "anyOf", "oneOf", "allOf", "not", "$ref"})
 """Keywords that may forbid a null that the type allows."""
 
+MOST_PARTS = 20_000
+"""Maximum number of keys and values of a schema. Checking so many takes about ten seconds."""
+
 META = jsonschema.Draft4Validator(jsonschema.Draft4Validator.META_SCHEMA)
 """Validates schemas themselves."""
 
@@ -119,6 +122,8 @@ def violations(schema: Schema, instance: Any) -> list[Violation]:
 
 def check(schema: Schema) -> str | None:
     """Return the problem with a schema, or None."""
+    if not _is_small(schema):
+        return f"it has more than {MOST_PARTS:,} keys and values; describe less"
     try:
         problems = list(META.iter_errors(draft4(schema)))
         if problems:
@@ -134,6 +139,19 @@ def check(schema: Schema) -> str | None:
     except (TypeError, AttributeError, RecursionError) as error:
         return f"not a schema: {error}"
     return None
+
+
+def _is_small(schema: Any) -> bool:
+    todo, number = [schema], 0
+    while todo and number <= MOST_PARTS:
+        part = todo.pop()
+        number += 1
+        if isinstance(part, Mapping):
+            number += len(part)
+            todo += part.values()
+        elif isinstance(part, list):
+            todo += part
+    return number <= MOST_PARTS
 
 
 def _leads_somewhere(registry: Registry[Any], reference: str) -> bool:
@@ -206,11 +224,12 @@ def draft4(schema: Any) -> Any:
         for name, value in properties.items()
         if isinstance(value, Mapping) and value.get("required") is True and "default" not in value
     ]
+    needed = set(required)
     rewritten["properties"] = {
-        name: value if name in required else _nullable(value) for name, value in rewritten["properties"].items()
+        name: value if name in needed else _nullable(value) for name, value in rewritten["properties"].items()
     }
     if required:
-        rewritten["required"] = sorted(set(required))
+        rewritten["required"] = sorted(needed)
     return rewritten
 
 

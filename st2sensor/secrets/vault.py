@@ -18,6 +18,7 @@ from st2sensor.errors import SecretError, SecretUnavailable
 from st2sensor.secrets.https import HttpFailed, exchange, json_of
 from st2sensor.secrets.source import MAX_SIZE, text_of
 from st2sensor.settings import Secrets
+from st2sensor.system import regular_file
 
 DENIED = 403
 
@@ -172,10 +173,10 @@ def _field(values: Mapping[str, Any], field: str, where: str) -> str:
 def _word(path: Path, option: str) -> str:
     """Return the only word in a file. Raises SecretUnavailable."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE)
+        data = regular_file.read(path, MAX_SIZE)
     except OSError as error:
-        raise SecretUnavailable(f"[secrets] {option}: {path} cannot be read: {error.strerror}") from None
+        problem = regular_file.reason(error)
+        raise SecretUnavailable(f"[secrets] {option}: {path} cannot be read: {problem}") from None
     word = data.decode("ascii", errors="replace").strip()
     if not TOKEN.fullmatch(word):
         raise SecretUnavailable(f"[secrets] {option}: {path} must hold one word, and nothing else")

@@ -111,7 +111,13 @@ class Server:
         # The sender causes a malformed request, so no traceback is logged.
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_TIMEOUT, lingering_time=1.0
+            application,
+            access_log=None,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEPALIVE_TIMEOUT,
+            lingering_time=1.0,
+            # No request has a body that is used, and a few bytes may stand for gigabytes.
+            auto_decompress=False,
         )
         await self._runner.setup()
         self._feed.open()

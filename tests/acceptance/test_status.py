@@ -123,6 +123,10 @@ def test_health_sensors_and_metrics_are_told(embedded: Workspace) -> None:
     reports = {report["ref"]: report for report in page.json("/sensors")["sensors"]}
     assert reports.keys() == {"p.Counts", "p.Fails"}
     assert page.get("/sensors/p.Nobody")[0] == 404
+    # A few compressed bytes may stand for gigabytes, so no body is decompressed.
+    bodied = urllib.request.Request(page.url + "/live", b"x", {"Content-Encoding": "br"})
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(bodied, timeout=SOON)
     check("whole", page.json("/sensors"))
     check("sensor", page.json("/sensors/p.Fails"))
     check("ready", page.json("/ready"))

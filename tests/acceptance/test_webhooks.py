@@ -364,11 +364,15 @@ def test_clients_that_dawdle_or_babble_are_cut_off_and_harm_nobody(embedded: Wor
                 client.sendall(b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
             assert b" 400 " in client.recv(100)
     eventually("others are served", lambda: is_served(2))
+    with socket.create_connection(address, timeout=SOON) as client:
+        client.sendall(b"POST /api/v1/webhooks/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+    container.wait_for_log("400 the client hung up before the body had arrived")
     for client in slow:
         with client, suppress(ConnectionError):
             answer = client.recv(1000)
             assert answer == b"" or b" 408 " in answer, answer
     eventually("others are served", lambda: is_served(3))
+    assert "Traceback" not in container.log
     assert "core.WebhookSensor" in container.wrappers()
     assert container.log.count("core.WebhookSensor started") == 1
 

@@ -87,6 +87,27 @@ def vanish(workspace: Workspace, container: Container) -> None:  # noqa: ARG001
     shutil.rmtree(workspace.packs / "hostile")
 
 
+def restart(workspace: Workspace) -> None:
+    workspace.run("st2sensor", "--config-file", str(workspace.config), "restart", "hostile.Hostile")
+
+
+def pipe(workspace: Workspace, container: Container) -> None:  # noqa: ARG001
+    """Put a pipe in the place of the sensor's code, which is read at each start."""
+    code = workspace.packs / "hostile" / "sensors" / "hostile.py"
+    code.unlink()
+    os.mkfifo(code)
+    restart(workspace)
+
+
+def endless(workspace: Workspace, container: Container) -> None:  # noqa: ARG001
+    """Write a pattern for keys that takes forever, and a key for it."""
+    schema = "a: {type: object, patternProperties: {'^(a+)+$': {type: string}}}\n"
+    (workspace.packs / "hostile" / "config.schema.yaml").write_text(schema)
+    (workspace.folder / "configs").mkdir(exist_ok=True)
+    (workspace.folder / "configs" / "hostile.yaml").write_text(f"a: {{{'a' * 60}!: x}}\n")
+    restart(workspace)
+
+
 WAITING = running("time.sleep(1000)")
 
 FILES = [
@@ -100,4 +121,6 @@ FILES = [
     Case(name="the sockets are deleted", act=remove("*.sock")),
     Case(name="nobody may read the state directory's files", act=close_state),
     Case(name="its pack vanishes", code=WAITING, act=vanish),
+    Case(name="its code becomes a pipe", code=WAITING, act=pipe, said="there is no such Python file"),
+    Case(name="a pattern for keys that takes forever", code=WAITING, act=endless, said="the search for keys took more"),
 ]

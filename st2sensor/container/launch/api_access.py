@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from st2sensor.errors import ConfigError
 from st2sensor.settings import Container
+from st2sensor.system import regular_file
 
 LONGEST = 4096
 """Maximum number of characters of a token."""
@@ -27,18 +26,13 @@ def token_of(settings: Container) -> str | None:
         return None
     name = f"[sensorcontainer] api_token_file = {settings.api_token_file}"
     try:
-        text = _read(settings.api_token_file).strip()
+        text = regular_file.read(settings.api_token_file, 2 * LONGEST).decode("ascii").strip()
     except OSError as error:
-        raise ConfigError(f"{name}: it cannot be read: {error.strerror}; correct the path or its permissions") from None
+        raise ConfigError(
+            f"{name}: it cannot be read: {regular_file.reason(error)}; correct the path or its permissions"
+        ) from None
     except ValueError:
         text = ""
     if not text or len(text) > LONGEST or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigError(f"{name}: it does not hold a token; write the token into it, on one line, with nothing else")
     return text
-
-
-def _read(file: Path) -> str:
-    if file.exists() and not file.is_file():
-        raise OSError(0, "it is not a regular file")
-    with file.open(encoding="ascii") as opened:
-        return opened.read(2 * LONGEST)

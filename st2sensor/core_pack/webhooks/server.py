@@ -213,6 +213,8 @@ class Server:
         except TimeoutError:
             reason = f"the body did not arrive within {self._options.timeout:g} s"
             raise Refusal(408, reason, {"Connection": "close"}) from None
+        except ConnectionError:
+            raise Refusal(400, "the client hung up before the body had arrived") from None
         except web.RequestPayloadError as error:
             raise Refusal(400, f"the body cannot be read: {error}", {"Connection": "close"}) from None
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from st2sensor.system.environment import handed_on
 
 CHECK_TIMEOUT = 10.0
 """Seconds that importing a sensor's code may take."""
+
+LONGEST = 65_536
+"""Maximum number of bytes at the end of the output of that process that are read."""
 
 WRAPPER = Path(st2sensor.__file__).parent / "wrapper" / "__main__.py"
 
@@ -64,38 +69,60 @@ def problem_of(code: Code, *, deadline: float = CHECK_TIMEOUT, keep_compiled: bo
             file=str(code.file),
         ) from exception
     try:
-        verdict = json.loads(output.splitlines()[-1])
-    except (IndexError, ValueError):
+        return _problem_in(output)
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise ContentError(
             "the process that imported it ended without a result; an import must not end the process",
             file=str(code.file),
         ) from None
+
+
+def _problem_in(output: bytes) -> Problem | None:
+    """Return the problem in the last line, or None. Raises an error for what `wrapper/loading/check.py` never writes:
+    the code has written it."""
+    verdict = json.loads(output.splitlines()[-1])
     if verdict["problem"] is None:
         return None
+    line = verdict["line"]
     return Problem(
-        kind=verdict["kind"],
-        message=verdict["problem"],
-        file=verdict["file"],
-        line=verdict["line"],
-        in_metadata=verdict["in_metadata"],
+        kind=str(verdict["kind"]),
+        message=str(verdict["problem"]),
+        file=str(verdict["file"]),
+        line=line if line is None else int(line),
+        in_metadata=bool(verdict["in_metadata"]),
     )
 
 
-def _run(code: Code, deadline: float, keep_compiled: bool) -> str:
+def _run(code: Code, deadline: float, keep_compiled: bool) -> bytes:
     with subprocess.Popen(
         [code.interpreter, *([] if keep_compiled else ["-B"]), WRAPPER, "--check"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
         env=handed_on(os.environ),
         start_new_session=True,
     ) as process:
         try:
             description = {**code.for_wrapper(), "poll_interval": code.poll_interval}
-            output, _ = process.communicate(json.dumps(description), timeout=deadline)
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(json.dumps(description).encode())
+            return _last_output(process, deadline)
         finally:
             # This also ends the processes that the imported code has started.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    return output
+
+
+def _last_output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """Return the end of a process's output. Raises TimeoutExpired."""
+    assert process.stdout is not None
+    until, output = time.monotonic() + deadline, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while selector.select(max(0.0, until - time.monotonic())):
+            piece = os.read(process.stdout.fileno(), LONGEST)
+            if not piece:
+                return output
+            output = (output + piece)[-LONGEST:]
+    raise subprocess.TimeoutExpired(process.args, deadline)

@@ -8,6 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from st2sensor.system import regular_file
+
+LARGEST = 4_000_000
+"""Maximum number of bytes of code that is read. Larger files are treated as unreadable: they may take gigabytes."""
+
+UNREADABLE = (OSError, SyntaxError, ValueError, RecursionError, MemoryError)
+"""Errors of reading code and parsing it; the parser raises MemoryError for deep nesting."""
+
 IMPORTERS = ("import_module", "__import__")
 """Functions whose first argument names a module to import."""
 
@@ -55,8 +63,8 @@ def _imports_of(file: Path) -> tuple[tuple[int, str], ...]:
 @lru_cache(maxsize=4096)
 def _parsed(file: Path, modified: int, size: int) -> tuple[tuple[int, str], ...]:  # noqa: ARG001 (the cache's key)
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(regular_file.read(file, LARGEST))
+    except UNREADABLE:
         return ()
     return tuple(dict.fromkeys(_imports_in(tree)))
 

@@ -18,6 +18,13 @@ from st2sensor.packs.code import virtualenv
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.source import config_file
 from st2sensor.settings import Content
+from st2sensor.system import regular_file
+
+MOST_FILES = 100_000
+"""Maximum number of files and folders below a pack's folder of code; it may be a link to anywhere."""
+
+LARGEST = 16_000_000
+"""Maximum number of bytes of one of these files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +114,31 @@ def digest(sensor: SensorType, overrides: Overrides, pack: Path, content: Conten
     fields["virtualenv"] = virtualenv.mark(content.virtualenvs_path, sensor.pack)
     total = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
     folders = ["."] if pack == BUNDLED.path else ["sensors", "lib"]
-    code = [path for folder in folders for path in sorted((pack / folder).rglob("*.py"))]
+    code = [path for folder in folders for path in _code_below(pack / folder)]
     configuration = [] if values is None else [config_file(content.configs_path, sensor.pack)]
     for path in [*configuration, pack / config_schema.FILE, *code]:
         try:
             if path.is_file():
                 # The raw name, because it may have any encoding.
-                total.update(b"\0" + os.fsencode(path) + b"\0" + path.read_bytes())
+                total.update(b"\0" + os.fsencode(path) + b"\0" + regular_file.read(path, LARGEST))
         except OSError as exception:
-            raise ContentError(f"cannot be read: {exception}; make it readable", file=str(path)) from exception
+            problem = regular_file.reason(exception)
+            raise ContentError(
+                f"cannot be read: {problem}; correct its size or permissions", file=str(path)
+            ) from exception
     return total.hexdigest()
+
+
+def _code_below(folder: Path) -> list[Path]:
+    """Return the Python files below a folder, by name. Raises ContentError."""
+    found, number = list[Path](), 0
+    for place, folders, files in os.walk(folder):
+        number += len(folders) + len(files)
+        if number > MOST_FILES:
+            problem = f"holds more than {MOST_FILES:,} files; move everything that is not code to another place"
+            raise ContentError(problem, file=str(folder))
+        found += [Path(place, name) for name in files if name.endswith(".py")]
+    return sorted(found)
 
 
 def of_start(overrides: Overrides) -> dict[str, Any]:

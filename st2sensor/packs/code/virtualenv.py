@@ -17,12 +17,16 @@ from pathlib import Path
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
 from st2sensor.packs.yaml_files import read
+from st2sensor.system import regular_file
 from st2sensor.system.environment import handed_on
 
 REQUIREMENTS = "requirements.txt"
 
 MARK = "st2sensor-requirements"
 """File in a virtualenv that records the requirements installed into it."""
+
+LARGEST = 1_000_000
+"""Maximum number of bytes of the files that this module reads."""
 
 LAST_LINES = 8
 """Lines of pip's output that a message shows."""
@@ -64,7 +68,7 @@ def requirements(folder: Path) -> str:
     """Return the lines of a pack's requirements without comments. Raises ContentError."""
     path = folder / REQUIREMENTS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = regular_file.read(path, LARGEST).decode().splitlines() if regular_file.is_there(path) else []
     except (OSError, UnicodeDecodeError) as exception:
         raise ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path)) from exception
     return "\n".join(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
@@ -73,7 +77,7 @@ def requirements(folder: Path) -> str:
 def mark(virtualenvs: Path, pack: str) -> str:
     """Return a text that changes whenever `set_up` creates a pack's virtualenv or installs something into it."""
     path = virtualenvs / pack / MARK
-    return path.read_text() if path.exists() else ""
+    return regular_file.read(path, LARGEST).decode() if path.is_file() else ""
 
 
 def set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress) -> bool:
@@ -105,7 +109,7 @@ def failure_note(virtualenvs: Path, pack: str) -> Path:
 def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
     """Return why the last attempt to make a pack's virtualenv failed, or None."""
     try:
-        noted = json.loads(failure_note(virtualenvs, pack).read_text())
+        noted = json.loads(regular_file.read(failure_note(virtualenvs, pack), LARGEST))
         return ContentError(noted["message"], file=noted["file"], line=noted["line"])
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from st2sensor.schemas.dialect import Compiled
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration.schema import Matching
+from st2sensor.schemas.dialect import Compiled, Violation
 from st2sensor.schemas.program import program_of
 from st2sensor.workers.pool import Pool
 
-FUNCTION = {"the check": "st2sensor.packs.configuration.schema:violation"}
-"""The function that a pool for checkers must have. Errors use this name."""
+FUNCTION = {
+    "the check": "st2sensor.packs.configuration.schema:violation",
+    "the complete check": "st2sensor.packs.configuration.schema:violations",
+    "the search for keys": "st2sensor.packs.configuration.schema:matches",
+}
+"""The functions that a pool for checkers must have. Errors use these names."""
 
 CHECK_TIMEOUT = 5.0
 """Seconds that a worker process may take to apply one schema."""
@@ -38,6 +44,23 @@ class Checker:
             return compiled.first_violation(values)
         found = self._workers.run("the check", [values, schema], CHECK_TIMEOUT)
         return None if found is None else (found[0], found[1])
+
+    def violations(self, values: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Violation]:
+        """Return every way in which values break a schema. Raises WorkFailed if that takes too long."""
+        found = self._workers.run("the complete check", [values, schema], CHECK_TIMEOUT)
+        return [Violation(place=tuple(place), message=message, keyword=keyword) for place, message, keyword in found]
+
+    def matching(self, schema: Mapping[str, Any], values: Any) -> Matching:
+        """Return the pairs of a key in values, or in a schema's defaults, and a pattern that it matches.
+
+        Raises WorkFailed if that takes too long.
+        """
+        patterns = sorted(config_schema.patterns(schema))
+        if not patterns:
+            return ()
+        keys = sorted(config_schema.keys(values) | config_schema.keys(schema))
+        found = self._workers.run("the search for keys", [patterns, keys], CHECK_TIMEOUT)
+        return frozenset((pattern, key) for pattern, key in found)
 
     def _compiled(self, schema: Mapping[str, Any]) -> Compiled | None:
         known = self._known.get(id(schema))

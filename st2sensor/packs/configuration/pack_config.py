@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,14 +90,19 @@ class _Rendering:
     unread: set[Place] = field(default_factory=set)
     """Places of secrets that `secret()` names and that are not read in this process. Their values are null."""
 
+    matching: config_schema.Matching = ()
+
     def config(self) -> Config:
         whole = self.source.schema or {}
-        values = self._rendered(self.source.values, whole, ())
+        own = self.source.values
+        with self._blaming_the_schema():
+            self.matching = self.templates.checker.matching(whole, own)
+        values = self._rendered(own, whole, ())
         if self.source.schema is not None:
             if self.source.is_written:
                 # Without a file nothing is checked, as in StackStorm.
                 self._check(values)
-            values = config_schema.with_defaults(values, whole, (), self._as_written)
+            values = config_schema.with_defaults(values, whole, (), self._as_written, self.matching)
         warnings = tuple(
             f"{self.source.error(f'{dotted(place)}: {_no_key(missing)}; until then it is null', place)}"
             for place, missing in self.missing.items()
@@ -120,7 +126,11 @@ class _Rendering:
         if isinstance(value, dict):
             return {
                 key: self._rendered(
-                    part, config_schema.property_of(item, key), (*place, key), is_secret, is_default=is_default
+                    part,
+                    config_schema.property_of(item, key, self.matching),
+                    (*place, key),
+                    is_secret,
+                    is_default=is_default,
                 )
                 for key, part in value.items()
             }
@@ -171,16 +181,22 @@ class _Rendering:
                 f"{dotted(place)}: {shown} cannot be rendered: {reason}; correct it, or its source", place
             ) from None
 
-    def _check(self, values: dict[str, Any]) -> None:
-        assert self.source.schema is not None
+    @contextmanager
+    def _blaming_the_schema(self) -> Iterator[None]:
+        """Raise ContentError when a worker process cannot apply the schema."""
         try:
-            found = self.templates.checker.violation(values, self.source.schema)
+            yield
         except WorkFailed as failure:
             raise self.source.error(
                 f"the configuration cannot be checked against the pack's {config_schema.FILE}: {failure}; simplify "
                 "the schema",
                 (),
             ) from failure
+
+    def _check(self, values: dict[str, Any]) -> None:
+        assert self.source.schema is not None
+        with self._blaming_the_schema():
+            found = self.templates.checker.violation(values, self.source.schema)
         if found is None:
             return
         place, message = tuple(found[0]), found[1]

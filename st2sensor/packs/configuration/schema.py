@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from st2sensor.packs.yaml_files import read
 from st2sensor.schemas import dialect
 from st2sensor.schemas.dialect import Compiled
+from st2sensor.system.regular_file import is_there
 
 FILE = "config.schema.yaml"
 
@@ -19,11 +20,17 @@ Item = Mapping[str, Any]
 Place = tuple[str | int, ...]
 """The path of keys and indexes to a value."""
 
+Matching = Collection[tuple[str, str]]
+"""Pairs of a pattern in `patternProperties` and a key that it matches.
+
+A pattern may take forever, and no thread runs meanwhile, so a worker process finds them.
+"""
+
 
 def load(pack: Path) -> Item | None:
     """Return the schema of a pack's whole configuration, or None. Raises ContentError."""
     path = pack / FILE
-    if not path.exists():
+    if not is_there(path):
         return None
     file = read(path)
     properties = {} if file.data is None else file.data
@@ -66,13 +73,36 @@ def _bad_pattern(item: Item) -> str | None:
     return next(filter(None, map(_bad_pattern, _inner(item))), None)
 
 
-def property_of(item: Item, key: str) -> Item:
+def patterns(item: Item) -> set[str]:
+    """Return the patterns for keys in a schema, at every depth."""
+    return {*_mapping(item, "patternProperties")}.union(*map(patterns, _inner(item)))
+
+
+def keys(value: Any) -> set[str]:
+    """Return the keys in a value, at every depth."""
+    found, todo = set[str](), [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Mapping):
+            found |= part.keys()
+            todo += part.values()
+        elif isinstance(part, list):
+            todo += part
+    return found
+
+
+def matches(patterns: Collection[str], keys: Collection[str]) -> list[tuple[str, str]]:
+    """Return the pairs of a pattern and a key that it matches. May take forever."""
+    return [(pattern, key) for pattern in patterns for key in keys if re.search(pattern, key)]
+
+
+def property_of(item: Item, key: str, matching: Matching) -> Item:
     """Return the schema of an object's key: the property's, else a pattern's, else that of additional keys."""
     named = _mapping(item, "properties").get(key)
     if isinstance(named, Mapping):
         return named
     for pattern, found in _mapping(item, "patternProperties").items():
-        if isinstance(found, Mapping) and re.search(pattern, key):
+        if isinstance(found, Mapping) and (pattern, key) in matching:
             return found
     return _mapping(item, "additionalProperties")
 
@@ -92,7 +122,9 @@ def types_of(item: Item) -> list[str]:
     return [named] if isinstance(named, str) else list(named) if isinstance(named, list) else []
 
 
-def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any]) -> Any:
+def with_defaults(
+    value: Any, item: Item, place: Place, default: Callable[[Any, Item, Place], Any], matching: Matching
+) -> Any:
     """Return a value with the defaults of its missing parts.
 
     As in StackStorm, a missing object or array is empty if its schema describes its content.
@@ -106,16 +138,20 @@ def with_defaults(value: Any, item: Item, place: Place, default: Callable[[Any, 
     if isinstance(value, dict):
         properties = _mapping(item, "properties")
         filled = {
-            key: with_defaults(part, property_of(item, key), (*place, key), default) for key, part in value.items()
+            key: with_defaults(part, property_of(item, key, matching), (*place, key), default, matching)
+            for key, part in value.items()
         }
         missing = {
-            key: with_defaults(None, found, (*place, key), default)
+            key: with_defaults(None, found, (*place, key), default, matching)
             for key, found in properties.items()
             if key not in value and isinstance(found, Mapping)
         }
         return filled | {key: part for key, part in missing.items() if part is not None or "default" in properties[key]}
     if isinstance(value, list):
-        return [with_defaults(part, item_of(item, index), (*place, index), default) for index, part in enumerate(value)]
+        return [
+            with_defaults(part, item_of(item, index), (*place, index), default, matching)
+            for index, part in enumerate(value)
+        ]
     return value
 
 
@@ -144,6 +180,11 @@ def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
             yield (*place, key)
         if found.get("type") == "object":
             yield from undefaulted(found, (*place, key))
+
+
+def violations(values: Mapping[str, Any], whole: Item) -> list[tuple[list[str | int], str, str]]:
+    """Return every way in which values break their schema: where, how, and the keyword. May take forever."""
+    return [(list(item.place), item.message, item.keyword) for item in dialect.violations(whole, values)]
 
 
 def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:

@@ -13,6 +13,7 @@ from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration.schema import Item, Place
 from st2sensor.packs.configuration.templates import is_template
 from st2sensor.packs.yaml_files import File, read
+from st2sensor.system.regular_file import is_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ def source_of(path: Path, folder: Path) -> Source:
 
     :param folder: the pack's folder.
     """
-    file = read(path) if path.exists() else None
+    file = read(path) if is_there(path) else None
     if file is not None and file.data is not None and not isinstance(file.data, dict):
         raise file.error("must be a mapping of configuration keys to values")
     return Source(file=file, path=path, schema=config_schema.load(folder), is_optional=folder == BUNDLED.path)

@@ -7,18 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from st2sensor.errors import ContentError, SecretError, St2SensorError
+from st2sensor.errors import ContentError, SecretError, St2SensorError, WorkFailed
 from st2sensor.masking import MASK
 from st2sensor.models import Pack
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS
-from st2sensor.packs.configuration.schema import Item, Place
+from st2sensor.packs.configuration.schema import Item, Matching, Place
 from st2sensor.packs.configuration.source import Source, texts
 from st2sensor.packs.configuration.templates import MissingKey, NotRendered, SecretNotRead, Templates, is_template
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.schemas import dialect, objection
 from st2sensor.secrets.sources import SecretSources
+from st2sensor.system.regular_file import is_there
 from st2sensor.workers.pool import Pool
 
 DATASTORE = "st2kv."
@@ -52,7 +53,7 @@ def check(
     if not is_used:
         # It may lack values that every instance sets.
         pass
-    elif file is not None and file.exists():
+    elif file is not None and is_there(file):
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers, secrets))
     elif file is not None:
         absence = pack_source.source_of(file, pack.path).absence
@@ -89,11 +90,17 @@ def problems_of(
     yield from _bad_expressions(source, source.values, (), unknown)
     if source.schema is None:
         return
-    for violation in dialect.violations(source.schema, source.values):
+    try:
+        matching = unknown.checker.matching(source.schema, source.values)
+        violations = unknown.checker.violations(source.values, source.schema)
+    except WorkFailed as failure:
+        yield source.error(f"it cannot be checked against {config_schema.FILE}: {failure}; simplify the schema", ())
+        return
+    for violation in violations:
         value = _at(source.values, violation.place)
         is_known = violation.keyword in CERTAIN or not any(map(is_template, texts(value)))
         if is_known and not (has_blanks and value is None):
-            yield source.error(_message(violation, source.schema, value), violation.place)
+            yield source.error(_message(violation, source.schema, value, matching), violation.place)
 
 
 def _checked(secrets: SecretSources, arguments: Sequence[object]) -> str:
@@ -102,12 +109,12 @@ def _checked(secrets: SecretSources, arguments: Sequence[object]) -> str:
     raise SecretNotRead("secrets are not read here")
 
 
-def _message(violation: dialect.Violation, whole: Item, value: Any) -> str:
+def _message(violation: dialect.Violation, whole: Item, value: Any, matching: Matching) -> str:
     message = violation.message
     if isinstance(value, dict | list):
         # The value may hold secrets.
         message = message.replace(repr(value), "it")
-    elif value is not None and _is_secret(whole, violation.place):
+    elif value is not None and _is_secret(whole, violation.place, matching):
         message = message.replace(repr(value), MASK)
     where = ".".join(map(str, violation.place))
     return (
@@ -115,11 +122,14 @@ def _message(violation: dialect.Violation, whole: Item, value: Any) -> str:
     )
 
 
-def _is_secret(item: Item, place: Place) -> bool:
+def _is_secret(item: Item, place: Place, matching: Matching) -> bool:
     for part in place:
         if item.get("secret") is True or part in SECRET_KEYS:
             return True
-        item = config_schema.property_of(item, part) if isinstance(part, str) else config_schema.item_of(item, part)
+        if isinstance(part, str):
+            item = config_schema.property_of(item, part, matching)
+        else:
+            item = config_schema.item_of(item, part)
     return item.get("secret") is True
 
 

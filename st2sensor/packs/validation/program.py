@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from st2sensor.packs.code.imports import LARGEST, UNREADABLE
+from st2sensor.system import regular_file
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.Lambda | ast.ClassDef | ast.Module
 
@@ -74,8 +77,8 @@ def read(files: Sequence[Path]) -> Program:
     modules = []
     for file in files:
         try:
-            tree = ast.parse(file.read_bytes())
-        except (OSError, SyntaxError, ValueError, RecursionError):
+            tree = ast.parse(regular_file.read(file, LARGEST))
+        except UNREADABLE:
             continue
         parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
         modules.append(Module(file=file, tree=tree, parents=parents))

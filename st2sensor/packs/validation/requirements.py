@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from st2sensor.errors import ContentError
 from st2sensor.packs.code import virtualenv
 from st2sensor.packs.validation.finding import Finding, Severity, found
+from st2sensor.system import regular_file
 
 NOT_INSTALLED = "not-installed"
 """The rule of findings about missing packages."""
@@ -48,7 +49,8 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
     """
     path = folder / virtualenv.REQUIREMENTS
     try:
-        lines = list(_lines(path.read_text(encoding="utf-8"))) if path.exists() else []
+        is_there = regular_file.is_there(path)
+        lines = list(_lines(regular_file.read(path, virtualenv.LARGEST).decode())) if is_there else []
     except (OSError, UnicodeDecodeError) as exception:
         error = ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path))
         return Requirements(findings=(found(pack, error, "requirement"),), are_met=False)

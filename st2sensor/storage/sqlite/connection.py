@@ -31,6 +31,12 @@ TABLES = [*(collection.name for collection in COLLECTIONS.values()), KEY_VALUES,
 ROW = "space, name, document"
 """Columns of a table."""
 
+LARGEST = 16_777_216
+"""Maximum number of characters of a document that is read with all others of its table, as in MongoDB."""
+
+BOUND_ROW = f"space, name, CASE WHEN length(document) <= {LARGEST} THEN document END"
+"""Columns of a table, without documents that are too large: NULL takes their place."""
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
     space TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (space, name)
@@ -126,9 +132,12 @@ def find(connection: sqlite3.Connection, table: str, space: str, name: str) -> D
     return next(documents_of(connection.execute(query, (space, name))), None)
 
 
-def find_all(connection: sqlite3.Connection, table: str) -> list[Document]:
-    """Return all documents of a table, ordered by space and name."""
-    return list(documents_of(connection.execute(f"SELECT {ROW} FROM {table} ORDER BY space, name")))
+def find_all(connection: sqlite3.Connection, table: str, columns: str = ROW) -> list[Document]:
+    """Return all documents of a table, ordered by space and name.
+
+    :param columns: ROW or BOUND_ROW.
+    """
+    return list(documents_of(connection.execute(f"SELECT {columns} FROM {table} ORDER BY space, name")))
 
 
 def documents_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
@@ -139,7 +148,8 @@ def documents_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[Document]:
         except (ValueError, TypeError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            yield broken(f"{space}.{name}", "is not a JSON object")
+            problem = f"has more than {LARGEST:,} characters" if text is None else "is not a JSON object"
+            yield broken(f"{space}.{name}", problem)
             continue
         expires = document.get("expire_timestamp")
         if isinstance(expires, (int, float)) and not isinstance(expires, bool):

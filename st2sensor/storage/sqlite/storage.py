@@ -20,6 +20,7 @@ from st2sensor.storage.key_values import KEY_VALUES, end_of_prefix, key_value_do
 from st2sensor.storage.members import LEASES
 from st2sensor.storage.reader import Reader
 from st2sensor.storage.sqlite.connection import (
+    BOUND_ROW,
     ROW,
     SPACE,
     TABLES,
@@ -66,7 +67,7 @@ class SqliteStorage:
     def all(self, kind: type[T]) -> list[T]:
         collection = COLLECTIONS[kind]
         with self._locked() as connection:
-            found = find_all(connection, collection.name)
+            found = find_all(connection, collection.name, BOUND_ROW)
         return self._reader.read(kind, found)
 
     def size(self, kind: type[Entity]) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import logging
+import lzma
 import uuid
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import amqp
-from kombu.compression import decompress
+from backports import zstd
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.transport.amqp.connection import Broker
@@ -17,6 +21,14 @@ from st2sensor.transport.topology import Topology
 
 LONGEST_ANNOUNCEMENT = 1_048_576
 """The maximum size of an announcement, in bytes. After a larger one the listener reconnects and reads the storage."""
+
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "application/x-gzip": zlib.decompressobj,
+    "application/x-bz2": bz2.BZ2Decompressor,
+    "application/x-lzma": lzma.LZMADecompressor,
+    "application/zstd": zstd.ZstdDecompressor,
+}
+"""By kombu's names. kombu's own functions have no limit, and a few bytes may stand for gigabytes."""
 
 LOG = logging.getLogger("st2sensor.broker")
 
@@ -71,7 +83,7 @@ class AmqpSubscription:
         body = message.body.encode() if isinstance(message.body, str) else message.body
         if message.delivery_info["exchange"] == self._topology.dispatch:
             # The bodies of announcements are not used.
-            body = _decompressed(body, headers.get("compression"))
+            body = decompressed(body, headers.get("compression"))
         self._received.append(
             Message(
                 exchange=message.delivery_info["exchange"],
@@ -85,13 +97,19 @@ class AmqpSubscription:
         )
 
 
-def _decompressed(body: bytes, kind: str | None) -> bytes:
-    """Return the decompressed body, or the given body if that fails: other programs may publish anything."""
+def decompressed(body: bytes, kind: object) -> bytes:
+    """Return the decompressed body, or the given body if that fails: other programs may publish anything.
+
+    :param kind: a name of kombu's, as StackStorm's `[messaging] compression` writes it.
+    """
     if kind is None:
         return body
     try:
-        decompressed: bytes = decompress(body, kind)
+        found: bytes = DECOMPRESSORS[str(kind)]().decompress(body, LONGEST_BODY + 1)
     except Exception as exception:  # noqa: BLE001 (each library has its own errors)
-        LOG.warning("a message claims to be compressed with %s, but is not: %r", kind, exception)
+        LOG.warning("a message claims to be compressed with %.100r, but is not: %.200r", kind, exception)
         return body
-    return decompressed
+    if len(found) > LONGEST_BODY:
+        LOG.warning("a message has more than %d bytes, decompressed; it is shown as it is", LONGEST_BODY)
+        return body
+    return found

@@ -10,6 +10,9 @@ from typing import Any, Dict, Optional
 from st2sensor.wrapper.loading import constructor, methods
 from st2sensor.wrapper.loading.loader import LoadError, load_class
 
+LONGEST = 4000
+"""Maximum number of characters of a problem: it may be the message of any exception."""
+
 
 def main(code: Dict[str, Any]) -> int:
     """Print one line of JSON: the `problem` (null when there is none), its kind, and its place.
@@ -27,7 +30,7 @@ def main(code: Dict[str, Any]) -> int:
     except LoadError as error:
         problem = error
     verdict = {
-        "problem": None if problem is None else str(problem),
+        "problem": None if problem is None else str(problem)[:LONGEST],
         "kind": None if problem is None else problem.kind,
         "file": code["file"] if problem is None else problem.file,
         "line": None if problem is None else problem.line,

@@ -115,7 +115,7 @@ def preload(usual: Iterable[str]) -> None:
 
 
 def _load_module(file: str) -> ModuleType:
-    if not file.endswith(".py") or not os.access(file, os.F_OK):
+    if not file.endswith(".py") or not os.path.isfile(file):
         raise LoadError(
             "there is no such Python file; correct entry_point", kind="entry-point", file=file, in_metadata=True
         )

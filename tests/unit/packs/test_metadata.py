@@ -119,3 +119,30 @@ def test_commands_read_their_configuration_where_warnings_are_told() -> None:
     for path in (ROOT / "st2sensor" / "cli").rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert path.name in own or not {"config.load", "config.load_if_any"} & set(calls), path
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ('class_name: "S\\n"', "class_name"),
+        (f"class_name: {'S' * 201}", "class_name"),
+        (f"entry_point: {'s' * 300}.py", "cannot be used"),
+        ('trigger_types: [{name: "a\\nb"}]', "trigger_types.0.name"),
+        ('trigger_types: [{name: "a\\e[31m"}]', "trigger_types.0.name"),
+        ('trigger_types: [{name: "a\\0"}]', "trigger_types.0.name"),
+        (f"trigger_types: [{{name: {'a' * 256}}}]", "trigger_types.0.name"),
+        ("poll_interval: 1.0e+300", "poll_interval"),
+    ],
+)
+def test_names_that_no_one_could_read_again_are_refused(more: str, place: str, pack: Pack) -> None:
+    with pytest.raises(ContentError, match=place) as caught:
+        read(pack, more)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_long_message_keeps_its_remedy_and_no_message_steers_a_terminal() -> None:
+    error = ContentError("x" * 1_000_000 + "; correct it", file="a\nb\x1b[31m.yaml")
+    assert str(error).startswith("a\\nb\\x1b[31m.yaml: xxx")
+    assert str(error).endswith("; correct it")
+    assert len(str(error)) < 5000

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from st2sensor.errors import ContentError
-from st2sensor.models import Pack
-from st2sensor.packs import storable, yaml_files
+from st2sensor.models import Pack, SensorType
+from st2sensor.packs import instances, overrides, storable, yaml_files, yaml_text
+from st2sensor.packs.configuration import schema as config_schema
+from st2sensor.packs.configuration import source
 from st2sensor.packs.discovery import find_packs, metadata_files
 from st2sensor.packs.metadata import pack_ref
 from st2sensor.packs.yaml_files import File, read, value
@@ -209,7 +212,7 @@ def test_deep_nesting_is_an_error_and_not_the_end_of_the_process(tmp_path: Path,
 def test_a_long_line_changes_neither_the_data_nor_the_positions(tmp_path: Path, text: str) -> None:
     short, long = tmp_path / "short.yaml", tmp_path / "long.yaml"
     short.write_text(text)
-    long.write_text(f"{text}# {'x' * yaml_files.FAST_LEVELS}\n")
+    long.write_text(f"{text}# {'x' * yaml_text.DEEPEST}\n")
     one, other = yaml_files.read(short), yaml_files.read(long)
     assert one.data == other.data
     places: list[list[str | int]] = [["a"], ["c", "d"], [0, 1, "d", 1], ["200", "x"], [1]]
@@ -217,3 +220,39 @@ def test_a_long_line_changes_neither_the_data_nor_the_positions(tmp_path: Path, 
         assert one.line(place) == other.line(place)
     lines = [[error.line for error in yaml_files.repeated(file)] for file in (short, long)]
     assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link to itself", "a pipe"])
+def test_what_stands_in_the_place_of_a_folder_is_not_taken_for_nothing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "sensors"
+    if kind == "a link to itself":
+        path.symlink_to(path)
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+    with pytest.raises(ContentError, match="sensors: this is not a folder; replace or remove it"):
+        metadata_files(Pack(ref="p", path=tmp_path), "sensors")
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_nothing(tmp_path: Path) -> None:
+    for path in (tmp_path / "p.yaml", tmp_path / "config.schema.yaml"):
+        path.symlink_to(path)
+    link = "cannot be read: Too many levels of symbolic links"
+    assert link in str(instances.load(tmp_path, "p").problems)
+    sensor = SensorType(pack="p", name="A", artifact_uri="file:///a.py", entry_point="a.A")
+    for load in (
+        lambda: overrides.load(tmp_path, "p"),
+        lambda: source.load(tmp_path, "p", tmp_path),
+        lambda: config_schema.load(tmp_path),
+        lambda: instances.config_in(tmp_path, sensor),
+    ):
+        with pytest.raises(ContentError, match="Too many levels of symbolic links"):
+            load()
+
+
+def test_an_instances_file_that_became_a_list_is_an_error_when_a_sensor_starts(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("[p.A]")
+    sensor = SensorType(pack="p", name="A", artifact_uri="file:///a.py", entry_point="a.A")
+    with pytest.raises(ContentError, match="must be a mapping of"):
+        instances.config_in(tmp_path, sensor)

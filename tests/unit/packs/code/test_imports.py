@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_files_that_cannot_be_read_import_nothing(tmp_path: Path) -> None:
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
     assert imports(tmp_path / "binary.py", []) == set()
     assert imports(tmp_path / "missing.py", []) == set()
+    os.mkfifo(tmp_path / "pipe.py")
+    assert imports(tmp_path / "pipe.py", []) == set()
+    (tmp_path / "huge.py").write_text("import os")
+    os.truncate(tmp_path / "huge.py", 10**12)
+    assert imports(tmp_path / "huge.py", []) == set()
+    (tmp_path / "deep.py").write_text("x = " + "-" * 1_000_000 + "1")
+    assert imports(tmp_path / "deep.py", []) == set()
+
+
+def test_a_name_that_no_file_can_have_is_only_a_name(tmp_path: Path) -> None:
+    long = "x" * 300
+    (tmp_path / "sensor.py").write_text(f"import {long}\nimport_module('/')\nimport_module('a\\0b')\nimport_module('')")
+    assert imports(tmp_path / "sensor.py", [tmp_path]) == {long, "/", "a\0b", ""}
 
 
 def test_the_modules_of_a_sensor_are_its_file_and_what_it_imports_from_the_pack(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from st2sensor.packs.configuration import checker, pack_config
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import Config
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
+from st2sensor.packs.validation import configuration
 from st2sensor.portable import crypto
+from st2sensor.secrets.sources import SecretSources
 from st2sensor.workers.pool import Pool
 from tests.support.workspace import sample
 
@@ -392,3 +394,28 @@ def test_a_schema_that_takes_too_long_to_apply_is_told(pack: Pack, monkeypatch: 
     pack.write(f"s: {'a' * 60}!\n", "s: {type: string, pattern: ^(a+)+$}\n")
     with pytest.raises(ContentError, match=r"cannot be checked against the pack's config\.schema\.yaml"):
         pack.render()
+
+
+def test_patterns_for_keys_apply_to_configurations_and_defaults(pack: Pack) -> None:
+    pack.write(
+        "a: {x1: {}, y: {}}",
+        "a: {type: object, patternProperties: {'^x': {type: object, properties: {n: {type: integer, default: 1}}}}}\n"
+        "b: {type: object, default: {x2: s3cret}, patternProperties: {'^x': {type: string, secret: true}}}\n",
+    )
+    config = pack.render()
+    assert config.values == {"a": {"x1": {"n": 1}, "y": {}}, "b": {"x2": "s3cret"}}
+    assert config.secrets == {"s3cret"}
+
+
+def test_a_pattern_for_keys_that_takes_forever_fails_alone(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "CHECK_TIMEOUT", 0.3)
+    pack.write(f"a: {{{'a' * 60}!: x}}", "a: {type: object, patternProperties: {'^(a+)+$': {type: string}}}")
+    with pytest.raises(ContentError, match=r"the search for keys took more than 0.3 s; simplify the schema"):
+        pack.render()
+    file, sources = pack.folder / "p.yaml", SecretSources(None)
+    whole = pack_source.source_of(file, pack.folder)
+    (problem,) = configuration.problems_of(whole, pack.workers, sources)
+    assert "the search for keys took more than 0.3 s; simplify the schema" in str(problem)
+    pack.write(f"a: {'a' * 60}!", "a: {type: string, pattern: '^(a+)+$'}")
+    (problem,) = configuration.problems_of(pack_source.source_of(file, pack.folder), pack.workers, sources)
+    assert "the complete check took more than 0.3 s; simplify the schema" in str(problem)

@@ -8,7 +8,7 @@ import pytest
 
 from st2sensor.errors import StorageUnavailable
 from st2sensor.storage.sqlite import connection as sqlite_connection
-from st2sensor.storage.sqlite.connection import Connection
+from st2sensor.storage.sqlite.connection import BOUND_ROW, LARGEST, TABLES, Connection, find_all
 
 NORMAL, FULL = 1, 2
 
@@ -51,3 +51,17 @@ def test_a_durable_transaction_that_cannot_begin_leaves_later_ones_as_they_were(
     assert synchronous(connection) == NORMAL
     connection.close()
     other.close()
+
+
+def test_documents_beyond_their_bound_are_named_and_not_read(connection: Connection) -> None:
+    connection.prepare()
+    table = TABLES[0]
+    with connection.locked() as opened:
+        for name, size in (("small", 10), ("large", LARGEST)):
+            document = '{"text": "' + "x" * size + '"}'
+            opened.execute(f"INSERT INTO {table} VALUES ('', ?, ?)", (name, document))
+        large, small = find_all(opened, table, BOUND_ROW)
+        assert small["text"] == "x" * 10
+        assert "text" not in large
+        assert "has more than 16,777,216 characters" in large.values()
+        assert len(find_all(opened, table)[0]["text"]) == LARGEST
