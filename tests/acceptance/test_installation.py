@@ -38,9 +38,12 @@ class Installed:
         self.home = folder / "home"
         self.share = self.prefix / "share" / "st2sensor"
         self.home.mkdir()
-        subprocess.run([sys.executable, "-m", "venv", self.prefix], check=True, timeout=AT_LAST)
-        pip = [f"{self.prefix}/bin/pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", str(wheel)]
-        subprocess.run(pip, check=True, env={**os.environ, **PIP}, timeout=AT_LAST)
+        # Installing pip there would take longer than all else.
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.prefix], check=True, timeout=AT_LAST)
+        pip = [sys.executable, "-m", "pip", "--python", self.prefix, "--disable-pip-version-check"]
+        subprocess.run(
+            [*pip, "install", "--quiet", "--no-deps", wheel], check=True, env={**os.environ, **PIP}, timeout=AT_LAST
+        )
         packages = installed_here(folder / "packages")
         (site,) = self.prefix.glob("lib/python*/site-packages")
         (site / "packages.pth").write_text(f"{packages}\n")
