@@ -613,11 +613,12 @@ def shell(site: Site) -> dict[str, str]:
 COMMAND_LINES = [step for section in SECTIONS for step in section.steps if isinstance(step, Command)]
 
 
-@pytest.mark.parametrize("command", COMMAND_LINES, ids=lambda command: command.place)
-def test_every_command_can_be_parsed(command: Command) -> None:
-    assert subprocess.run(["bash", "-n", "-c", command.line], check=False).returncode == 0
-    for path in re.findall(r"(?<!\S)conf/\S+", command.line):
-        assert (ROOT / path).exists(), path
+def test_every_command_can_be_parsed() -> None:
+    for command in COMMAND_LINES:
+        code = subprocess.run(["bash", "-n", "-c", command.line], check=False).returncode
+        assert code == 0, f"{command.place}: {command.line}"
+        for path in re.findall(r"(?<!\S)conf/\S+", command.line):
+            assert (ROOT / path).exists(), f"{command.place}: {path}"
 
 
 def test_what_is_not_run_is_shown_somewhere() -> None:
@@ -637,13 +638,16 @@ def test_the_commands_that_a_text_names_exist(tmp_path: Path) -> None:
         named |= set(re.findall(r"^    (?:\.venv/bin/)?((?:st2sensor|st2ctl) [a-z-].*)$", text, re.MULTILINE))
         text = re.sub(r"\s+", " ", text)
         named |= set(re.findall(r"`((?:st2sensor|st2ctl) [a-z][^`]*)`", text))
+    helps: dict[tuple[str, ...], str] = {}
     for line in sorted(named):
         words = re.sub(r"--config-file \S+ ", "", line).split()
         inner = 3 if words[1] in ("key", "dead-letters", "triggers", "apikey") and len(words) > 2 else 2
-        code, printed = printed_by([*words[:inner], "--help"], cwd=tmp_path, env=variables)
-        assert code == 0, f"{line}: {printed}"
+        asked = (*words[:inner], "--help")
+        if asked not in helps:
+            code, helps[asked] = printed_by(asked, cwd=tmp_path, env=variables)
+            assert code == 0, f"{line}: {helps[asked]}"
         for option in re.findall(r"--[a-z-]+", " ".join(words)):
-            assert option in printed, line
+            assert option in helps[asked], line
 
 
 def test_the_commands_for_keys_are_run_as_they_stand(idle: Site) -> None:
