@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -371,17 +372,25 @@ def bad_pack(trouble: Site) -> Site:
 class CoreSite(Site):
     """Webhooks and timers are on, and a rule may ask for them, or does so.
 
+    :param database: an st2.db in which both sensors have been registered: their code is not checked again.
     :param rules: trigger types and parameters.
     """
 
-    def __init__(self, folder: Path, rules: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, database: Path | None = None, rules: Sequence[tuple[str, dict[str, Any]]] = ()
+    ) -> None:
         super().__init__(folder)
+        if database is not None:
+            self.workspace.state.mkdir()
+            shutil.copy(database, self.workspace.state)
         self.workspace.configure(f"[webhooks]\nenable = true\nport = {self.webhooks}\n[timers]\nenable = true")
         self.workspace.make_key()
         self.workspace.add_pack("default")
         for number, (trigger_type, parameters) in enumerate(rules):
             self.workspace.add_rule("default", f"rule{number}", trigger_type, **parameters)
         self.register()
+
+    def serve(self) -> None:
         self.start().wait_for_log("listening at")
 
     def stir(self) -> None:
@@ -392,25 +401,33 @@ class CoreSite(Site):
             requests.post(url, json={"ref": "main"}, headers=headers, timeout=SOON)
 
 
+@pytest.fixture(scope="module")
+def core_database(make_site: Callable[..., Site]) -> Path:
+    return make_site(CoreSite).workspace.state / "st2.db"
+
+
 @pytest.fixture
-def core(make_site: Callable[..., Site]) -> Iterator[Site]:
+def core(make_site: Callable[..., CoreSite], core_database: Path) -> Iterator[Site]:
     """Nobody has asked for anything yet. Each section has its own: it changes what another would show."""
-    site = make_site(CoreSite)
+    site = make_site(CoreSite, database=core_database)
+    site.serve()
     yield site
     site.end()
 
 
 @pytest.fixture
-def asked(make_site: Callable[..., Site]) -> Iterator[Site]:
+def asked(make_site: Callable[..., CoreSite], core_database: Path) -> Iterator[Site]:
     """There are rules for urls and a timer; each section has its own, too."""
     site = make_site(
         CoreSite,
+        database=core_database,
         rules=[
             ("core.st2.webhook", {"url": "deploy"}),
             ("core.st2.webhook", {"url": "github"}),
             ("core.st2.IntervalTimer", {"unit": "seconds", "delta": 1}),
         ],
     )
+    site.serve()
     yield site
     site.end()
 
