@@ -40,9 +40,12 @@ class Installed:
         self.home.mkdir()
         # Installing pip there would take longer than all else.
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.prefix], check=True, timeout=AT_LAST)
-        pip = [sys.executable, "-m", "pip", "--python", self.prefix, "--disable-pip-version-check"]
+        pip = [sys.executable, "-m", "pip", "--python", str(self.prefix), "--disable-pip-version-check"]
         subprocess.run(
-            [*pip, "install", "--quiet", "--no-deps", wheel], check=True, env={**os.environ, **PIP}, timeout=AT_LAST
+            [*pip, "install", "--quiet", "--no-deps", str(wheel)],
+            check=True,
+            env={**os.environ, **PIP},
+            timeout=AT_LAST,
         )
         packages = installed_here(folder / "packages")
         (site,) = self.prefix.glob("lib/python*/site-packages")
