@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -373,17 +374,25 @@ def bad_pack(trouble: Site) -> Site:
 class CoreSite(Site):
     """Webhooks and timers are on, and a rule may ask for them, or does so.
 
+    :param database: an st2.db in which both sensors have been registered: their code is not checked again.
     :param rules: trigger types and parameters.
     """
 
-    def __init__(self, folder: Path, rules: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, database: Path | None = None, rules: Sequence[tuple[str, dict[str, Any]]] = ()
+    ) -> None:
         super().__init__(folder)
+        if database is not None:
+            self.workspace.state.mkdir()
+            shutil.copy(database, self.workspace.state)
         self.workspace.configure(f"[webhooks]\nenable = true\nport = {self.webhooks}\n[timers]\nenable = true")
         self.workspace.make_key()
         self.workspace.add_pack("default")
         for number, (trigger_type, parameters) in enumerate(rules):
             self.workspace.add_rule("default", f"rule{number}", trigger_type, **parameters)
         self.register()
+
+    def serve(self) -> None:
         self.start().wait_for_log("listening at")
 
     def stir(self) -> None:
@@ -394,25 +403,33 @@ class CoreSite(Site):
             requests.post(url, json={"ref": "main"}, headers=headers, timeout=SOON)
 
 
+@pytest.fixture(scope="module")
+def core_database(make_site: Callable[..., Site]) -> Path:
+    return make_site(CoreSite).workspace.state / "st2.db"
+
+
 @pytest.fixture
-def core(make_site: Callable[..., Site]) -> Iterator[Site]:
+def core(make_site: Callable[..., CoreSite], core_database: Path) -> Iterator[Site]:
     """Nobody has asked for anything yet. Each section has its own: it changes what another would show."""
-    site = make_site(CoreSite)
+    site = make_site(CoreSite, database=core_database)
+    site.serve()
     yield site
     site.end()
 
 
 @pytest.fixture
-def asked(make_site: Callable[..., Site]) -> Iterator[Site]:
+def asked(make_site: Callable[..., CoreSite], core_database: Path) -> Iterator[Site]:
     """There are rules for urls and a timer; each section has its own, too."""
     site = make_site(
         CoreSite,
+        database=core_database,
         rules=[
             ("core.st2.webhook", {"url": "deploy"}),
             ("core.st2.webhook", {"url": "github"}),
             ("core.st2.IntervalTimer", {"unit": "seconds", "delta": 1}),
         ],
     )
+    site.serve()
     yield site
     site.end()
 
@@ -615,11 +632,12 @@ def shell(site: Site) -> dict[str, str]:
 COMMAND_LINES = [step for section in SECTIONS for step in section.steps if isinstance(step, Command)]
 
 
-@pytest.mark.parametrize("command", COMMAND_LINES, ids=lambda command: command.place)
-def test_every_command_can_be_parsed(command: Command) -> None:
-    assert subprocess.run(["bash", "-n", "-c", command.line], check=False).returncode == 0
-    for path in re.findall(r"(?<!\S)conf/\S+", command.line):
-        assert (ROOT / path).exists(), path
+def test_every_command_can_be_parsed() -> None:
+    for command in COMMAND_LINES:
+        code = subprocess.run(["bash", "-n", "-c", command.line], check=False).returncode
+        assert code == 0, f"{command.place}: {command.line}"
+        for path in re.findall(r"(?<!\S)conf/\S+", command.line):
+            assert (ROOT / path).exists(), f"{command.place}: {path}"
 
 
 def test_what_is_not_run_is_shown_somewhere() -> None:
@@ -639,13 +657,16 @@ def test_the_commands_that_a_text_names_exist(tmp_path: Path) -> None:
         named |= set(re.findall(r"^    (?:\.venv/bin/)?((?:st2sensor|st2ctl) [a-z-].*)$", text, re.MULTILINE))
         text = re.sub(r"\s+", " ", text)
         named |= set(re.findall(r"`((?:st2sensor|st2ctl) [a-z][^`]*)`", text))
+    helps: dict[tuple[str, ...], str] = {}
     for line in sorted(named):
         words = re.sub(r"--config-file \S+ ", "", line).split()
         inner = 3 if words[1] in ("key", "dead-letters", "triggers", "apikey") and len(words) > 2 else 2
-        code, printed = printed_by([*words[:inner], "--help"], cwd=tmp_path, env=variables)
-        assert code == 0, f"{line}: {printed}"
+        asked = (*words[:inner], "--help")
+        if asked not in helps:
+            code, helps[asked] = printed_by(asked, cwd=tmp_path, env=variables)
+            assert code == 0, f"{line}: {helps[asked]}"
         for option in re.findall(r"--[a-z-]+", " ".join(words)):
-            assert option in printed, line
+            assert option in helps[asked], line
 
 
 def test_the_commands_for_keys_are_run_as_they_stand(idle: Site) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,17 @@ class Installed:
         self.home = folder / "home"
         self.share = self.prefix / "share" / "st2sensor"
         self.home.mkdir()
-        subprocess.run([python or sys.executable, "-m", "venv", self.prefix], check=True, timeout=AT_LAST)
-        pip = [f"{self.prefix}/bin/pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+        # Installing pip there would take longer than all else.
+        run = partial(subprocess.run, timeout=AT_LAST)
+        run([python or sys.executable, "-m", "venv", "--without-pip", self.prefix], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", str(self.prefix), "--disable-pip-version-check", "install"]
         if python is not None:
-            done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=AT_LAST)
+            done = run([*pip, "--quiet", str(wheel)], capture_output=True, text=True, check=False)
             if done.returncode and "NewConnectionError" in done.stderr:
                 pytest.skip(f"pip reaches no package index: {done.stderr.splitlines()[0]}")
             assert done.returncode == 0, done.stderr
             return
-        subprocess.run([*pip, "--no-deps"], check=True, env={**os.environ, **PIP}, timeout=AT_LAST)
+        run([*pip, "--quiet", "--no-deps", str(wheel)], check=True, env={**os.environ, **PIP})
         packages = installed_here(folder / "packages")
         (site,) = self.prefix.glob("lib/python*/site-packages")
         (site / "packages.pth").write_text(f"{packages}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from st2sensor.packs.code import check
+from st2sensor.packs.code.location import Code
 from tests.plugins import patience, soak
 from tests.plugins.patience import LATER, SOON
+from tests.support.check_client import CheckClient
 from tests.support.forks import Forks
-from tests.support.workspace import ROOT, environment
+from tests.support.servers.process import alive
+from tests.support.workspace import COMMANDS, ROOT, environment
 
 
 def test_patience_that_is_asked_for_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +112,7 @@ def pytest_prints(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def forks() -> Iterator[Forks]:
-    with closing(Forks(environment())) as started:
+    with closing(Forks(COMMANDS, environment())) as started:
         yield started
 
 
@@ -131,3 +136,55 @@ def test_a_fork_can_be_killed(forks: Forks, tmp_path: Path) -> None:
         process.kill()
         assert process.wait(SOON) == -signal.SIGKILL
     process.kill()
+
+
+SURROUNDINGS = """
+import json, os, signal, sys, warnings
+
+told = {
+    "modules": sorted(sys.modules),
+    "path": sys.path,
+    "arguments": sys.argv,
+    "variables": dict(os.environ),
+    "folder": os.getcwd(),
+    "session": os.getsid(0) == os.getpid(),
+    "signals": [str(signal.getsignal(number)) for number in signal.valid_signals()],
+    "streams": [sys.stdout.errors, sys.stderr.errors, sys.stdout.encoding],
+    "output": [os.readlink(f"/proc/self/fd/{number}") for number in (1, 2)],
+    "compiles": not sys.dont_write_bytecode,
+    "limit": sys.getrecursionlimit(),
+    "parent": os.getppid(),
+}
+with open(__file__ + ".json", "w") as file:
+    json.dump(told, file)
+
+class S:
+    pass
+"""
+
+
+@pytest.mark.parametrize("keep_compiled", [True, False])
+def test_a_check_in_a_fork_is_like_one_that_is_executed(tmp_path: Path, keep_compiled: bool) -> None:
+    file = tmp_path / "s.py"
+    file.write_text(SURROUNDINGS)
+    code = Code(interpreter=Path(sys.executable), file=file, class_name="S", search_paths=(tmp_path,), pack=tmp_path)
+    verdicts, told, parents = [], [], []
+    with closing(CheckClient()) as checks:
+        for run in (check._run, checks.run):
+            verdicts.append(json.loads(run(code, SOON, keep_compiled)))
+            told.append(json.loads((tmp_path / "s.py.json").read_text()))
+            parents.append(told[-1].pop("parent"))
+    assert told[0] == told[1]
+    assert verdicts[0] == verdicts[1]
+    assert "does not derive from Sensor" in verdicts[0]["problem"]
+    assert parents[0] == os.getpid() != parents[1]
+
+
+def test_a_check_in_a_fork_has_a_deadline_and_leaves_no_process(tmp_path: Path) -> None:
+    file = tmp_path / "s.py"
+    file.write_text("import time, os\nopen(__file__ + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(1000)\n")
+    code = Code(interpreter=Path(sys.executable), file=file, class_name="S", search_paths=(), pack=tmp_path)
+    with closing(CheckClient()) as checks, pytest.raises(subprocess.TimeoutExpired):
+        checks.run(code, 0.5, True)
+    pid = tmp_path / "s.py.pid"
+    assert not pid.exists() or not alive(int(pid.read_text()))

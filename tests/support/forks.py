@@ -1,19 +1,16 @@
-"""Runs the product's commands as forks of a process that has already imported them: a start costs milliseconds.
+"""Runs programs as forks of a process that has already imported them: a start costs milliseconds.
 
-`python -m tests.support.forks FD` is that process. It has a single thread. An order arrives as one message on the
-socket FD: JSON, with four file descriptors for stdin, stdout, stderr and the status. The status socket reports the
-fork's pid, and later its exit code. When the other end closes, every fork is killed.
+Such a process has a single thread. It is started with a file descriptor as its last argument, that of a socket. An
+order arrives as one message on the socket: JSON, with four file descriptors for stdin, stdout, stderr and the status.
+The status socket reports the fork's pid, and later its exit code. When the other end closes, every fork is killed.
+
+Only the standard library is imported here: what the forks import must not be there beforehand.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import select
 import selectors
 import signal
@@ -22,27 +19,17 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-import st2sensor
-from st2sensor.cli.__main__ import PROGRAMS
-from st2sensor.system.lazy import resolve
-
-ROOT = Path(__file__).parent.parent.parent
+from typing import Any
 
 LARGEST = 200_000
 """Maximum size of an order, in bytes."""
 
-NOT_IMPORTED = ("st2sensor.compat", "st2sensor.testing", "st2sensor.cli.templates", "st2sensor.core_pack.sensors")
-"""Modules that are not part of any command."""
-
 
 class Process:
-    """A running command, with the interface of subprocess.Popen."""
+    """A running program, with the interface of subprocess.Popen."""
 
     def __init__(self, args: Sequence[str], status: socket.socket) -> None:
         self.args = args
@@ -93,15 +80,17 @@ class Process:
 
 
 class Forks:
-    """The client of the process that forks; any thread may use it."""
+    """The client of the process that forks; any thread may use it, and any fork of this process.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    :param command: the process, without its last argument.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.forks", str(theirs.fileno())],
-                cwd=ROOT,
+                [*command, str(theirs.fileno())],
                 env=environment,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -115,20 +104,23 @@ class Forks:
         env: Mapping[str, str],
         stdout: int,
         stderr: int,
+        stdin: int | None = None,
         start_new_session: bool = False,
     ) -> Process:
-        """Start a command with an empty input.
+        """Start a program.
 
-        :param args: a name from `st2sensor.cli.__main__` and its arguments; :param stdout: a file descriptor.
+        :param args: its arguments; :param stdin: a file descriptor, or None for an empty input.
         """
         order = {"args": list(args), "cwd": str(cwd), "env": dict(env), "new_session": start_new_session}
         ours, theirs = socket.socketpair()
         with theirs, open(os.devnull) as nothing, self._lock:
-            files = [nothing.fileno(), stdout, stderr, theirs.fileno()]
+            files = [nothing.fileno() if stdin is None else stdin, stdout, stderr, theirs.fileno()]
             socket.send_fds(self._orders, [json.dumps(order).encode()], files)
         return Process(args, ours)
 
     def close(self) -> None:
+        # Forks of this process may still have the socket.
+        self._orders.shutdown(socket.SHUT_RDWR)
         self._orders.close()
         self._process.wait()
 
@@ -183,7 +175,7 @@ def _tell_end(pidfd: int, pid: int, status: socket.socket) -> None:
 
 
 def become(order: Mapping[str, Any]) -> None:
-    """Turn the fork into the process that the command would have been."""
+    """Turn the fork into the process that the program would have been."""
     if order["new_session"]:
         os.setsid()
     os.chdir(order["cwd"])
@@ -195,44 +187,7 @@ def become(order: Mapping[str, Any]) -> None:
     sys.argv = list(order["args"])
     time.tzset()
     # The parent's own streams may be of another kind: a file has a position, a pipe has none.
-    sys.stdout = os.fdopen(1, "w", 1 if os.isatty(1) else -1, closefd=False)
+    sys.stdin = os.fdopen(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)
+    buffering = 1 if os.isatty(1) else -1
+    sys.stdout = os.fdopen(1, "w", buffering, encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
-
-
-def end_interpreter(code: int) -> NoReturn:
-    """End as an interpreter does, but do not tear down the modules that the parent had imported."""
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
-
-
-def import_all() -> None:
-    for module in pkgutil.walk_packages(st2sensor.__path__, "st2sensor."):
-        if not module.name.startswith(NOT_IMPORTED) and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
-
-def main() -> None:
-    orders = socket.socket(fileno=int(sys.argv[1]))
-    import_all()
-    gc.collect()
-    gc.freeze()
-    order = serve(orders)
-    code = 1
-    try:
-        become(order)
-        program, *arguments = order["args"]
-        code = resolve(PROGRAMS[program])(arguments)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 (as an interpreter would end)
-        traceback.print_exc()
-    finally:
-        end_interpreter(code)
-
-
-if __name__ == "__main__":
-    main()

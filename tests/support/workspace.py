@@ -59,6 +59,9 @@ state_dir = {state}
 {extra}
 """
 
+COMMANDS = (sys.executable, "-m", "tests.support.forked_commands")
+"""The process whose forks are the product's commands."""
+
 METHODS = ("setup", "run", "cleanup", "add_trigger", "update_trigger", "remove_trigger")
 
 
@@ -446,7 +449,7 @@ class _LocalListener(Listener):
 @functools.cache
 def forks() -> Forks:
     """Return the process that runs commands for this one; it is started at the first call."""
-    started = Forks(environment())
+    started = Forks(COMMANDS, environment())
     atexit.register(started.close)
     return started
 
