@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from select import POLLIN, poll
 
 from st2sensor.packs.code import check
 from st2sensor.packs.code.location import Code
@@ -27,9 +24,6 @@ SERVER = Path(__file__).with_name("forked_checks.py")
 AT_START = ("PYTHON", "LC_", "LD_", "LANG")
 """How the names of variables begin that an interpreter reads when it starts."""
 
-PART = 65536
-"""Number of bytes to read at once."""
-
 
 class CheckClient:
     """The client of the process that forks checks, with the function of `packs.code.check` that it replaces."""
@@ -40,7 +34,7 @@ class CheckClient:
         self._read_at_start = _read_at_start(variables)
         self._execute = check._run
 
-    def run(self, code: Code, deadline: float, keep_compiled: bool) -> str:
+    def run(self, code: Code, deadline: float, keep_compiled: bool) -> bytes:
         """Return what a check prints. Raises OSError and subprocess.TimeoutExpired."""
         variables = handed_on(os.environ)
         if code.interpreter != Path(sys.executable) or _read_at_start(variables) != self._read_at_start:
@@ -64,7 +58,7 @@ class CheckClient:
             finally:
                 os.close(writing)
             try:
-                return _until_end(output.fileno(), deadline).decode()
+                return check.last_output(output.fileno(), deadline)
             finally:
                 # The processes that the imported code has started end, too.
                 with suppress(ProcessLookupError):
@@ -78,18 +72,3 @@ class CheckClient:
 def _read_at_start(variables: Mapping[str, str]) -> dict[str, str]:
     # A fork changes the filters of warnings itself.
     return {name: value for name, value in variables.items() if name.startswith(AT_START) and name != "PYTHONWARNINGS"}
-
-
-def _until_end(output: int, deadline: float) -> bytes:
-    """Read all of a pipe. Raises subprocess.TimeoutExpired."""
-    end = time.monotonic() + deadline
-    waiting = poll()
-    waiting.register(output, POLLIN)
-    parts: list[bytes] = []
-    while True:
-        if not waiting.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise subprocess.TimeoutExpired("--check", deadline)
-        part = os.read(output, PART)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)

@@ -35,7 +35,7 @@ def main() -> NoReturn:
     order = serve(orders)
     become(order)
     sys.argv = [WRAPPER, "--check"]
-    sys.dont_write_bytecode = "-B" in order["args"]
+    sys.dont_write_bytecode = "-B" in order["args"] or bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     for name in set(sys.modules) - USUAL:
         del sys.modules[name]
     sys.exit(wrapper.main(sys.argv[1:]))

@@ -107,22 +107,22 @@ def _run(code: Code, deadline: float, keep_compiled: bool) -> bytes:
             assert process.stdin is not None
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps(description).encode())
-            return _last_output(process, deadline)
+            assert process.stdout is not None
+            return last_output(process.stdout.fileno(), deadline)
         finally:
             # This also ends the processes that the imported code has started.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Return the end of a process's output. Raises TimeoutExpired."""
-    assert process.stdout is not None
+def last_output(pipe: int, deadline: float) -> bytes:
+    """Return the end of a process's output. Raises subprocess.TimeoutExpired."""
     until, output = time.monotonic() + deadline, b""
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(pipe, selectors.EVENT_READ)
         while selector.select(max(0.0, until - time.monotonic())):
-            piece = os.read(process.stdout.fileno(), LONGEST)
+            piece = os.read(pipe, LONGEST)
             if not piece:
                 return output
             output = (output + piece)[-LONGEST:]
-    raise subprocess.TimeoutExpired(process.args, deadline)
+    raise subprocess.TimeoutExpired(WRAPPER, deadline)
