@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.cli.daemon.state_dir import holder
+from st2sensor.cli.development import remedies
 from st2sensor.errors import ConfigError, StateDirectoryBusy
 from st2sensor.logs import setup as logs
 from st2sensor.packs.configuration import schema as config_schema
@@ -87,19 +88,23 @@ class Folder:
     :param home: the folder itself.
     :param packs: folders of the packs, by reference.
     :param configs: configuration files, by reference of the pack.
+    :param virtualenvs: whether the packs' requirements are installed.
     """
 
     path: Path
     home: Path
     packs: Mapping[str, Path]
     configs: Mapping[str, Path]
+    virtualenvs: bool = True
 
     @property
     def config_file(self) -> Path:
         return self.path / "st2.conf"
 
     def as_given(self, text: str) -> str:
-        """Return a message with the paths that the user gave, instead of the links in this folder."""
+        """Return a message with the paths that the user gave, instead of the links in this folder, and with remedies
+        that work here."""
+        text = remedies.here(text, self.home, virtualenvs=self.virtualenvs)
         for ref, given in self.packs.items():
             text = text.replace(f"{self.path}/packs/{ref}/", "" if given == Path() else f"{given}/")
             config = self.configs.get(ref)
@@ -118,6 +123,7 @@ def opened(
     *,
     fresh: bool,
     common_libs: bool,
+    virtualenvs: bool = True,
 ) -> Iterator[Folder]:
     """Prepare the folder for a container.
 
@@ -125,6 +131,7 @@ def opened(
     :param sensors: the only sensors to run, by class or reference; empty for all.
     :param fresh: start with an empty datastore.
     :param common_libs: let sensors import from the pack's lib/.
+    :param virtualenvs: whether the packs' requirements are installed.
 
     Raises ContentError for a malformed pack, ConfigError, and StateDirectoryBusy if another run uses the folder.
     """
@@ -143,7 +150,7 @@ def opened(
             (home / "overrides" / f"{ref}.yaml").write_text(json.dumps(_only(ref, sensors)))
     try:
         with short(home) as path:
-            yield Folder(path=path, home=home, packs=found, configs=given)
+            yield Folder(path=path, home=home, packs=found, configs=given, virtualenvs=virtualenvs)
     finally:
         (home / SOCKET).unlink(missing_ok=True)
 
