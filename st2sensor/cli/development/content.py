@@ -175,8 +175,8 @@ class Content:
             text = self._folder.as_given(message)
             if message not in self._failing or any(name in text for name in names):
                 place, _, problem = text.partition(": ")
-                running = [item.ref for item in failed if item.message == message and self._goes_on(item)]
-                after = f"; {', '.join(running)} keeps running unchanged" if running else ""
+                enabled = [item.ref for item in failed if item.message == message and self._goes_on(item)]
+                after = f"; {', '.join(enabled)} stays as it was" if enabled else ""
                 self._screen.show("error", place, f"{problem}{after}")
                 was_shown = True
         self._failing = frozenset(messages)
