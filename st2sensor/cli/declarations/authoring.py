@@ -146,7 +146,7 @@ def run() -> None:
 
     breakpoint() works in it. The sensor uses the configured database and broker, and runs even if it is disabled. A
     container that runs the same sensor is not affected. There are no time limits and no restarts: this command exits
-    with the sensor's exit code. Ctrl-C stops it.
+    with the sensor's exit code. Ctrl-C stops it; at the (Pdb) prompt, q ends it.
     """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ LEFT = ("outbox.db*", "known.json")
 
 DATA = ("st2.db*",)
 """Files that --fresh deletes as well."""
+
+COMMANDS = ("key set ", "run ")
+"""Commands that messages advise, and that need the configuration in this folder."""
 
 LINKS = ("packs", "configs", "overrides")
 """Folders that each start creates again."""
@@ -111,7 +115,11 @@ class Folder:
             text = text.replace(f"{self.path}/configs/{ref}.yaml", str(config or given / config_schema.FILE))
             advice = "" if config else " in a file, and pass it with --config"
             text = text.replace(", then run st2ctl reload", advice)
-        return text.replace("st2sensor key set", f"st2sensor --config-file {self.home / 'st2.conf'} key set")
+        for command in COMMANDS:
+            text = text.replace(
+                f"st2sensor {command}", f"st2sensor --config-file {shlex.quote(str(self.home / 'st2.conf'))} {command}"
+            )
+        return text
 
 
 @contextmanager
