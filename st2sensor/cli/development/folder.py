@@ -112,7 +112,11 @@ class Folder:
         for ref, given in self.packs.items():
             text = text.replace(f"{self.path}/packs/{ref}/", "" if given == Path() else f"{given}/")
             config = self.configs.get(ref)
-            text = text.replace(f"{self.path}/configs/{ref}.yaml", str(config or given / config_schema.FILE))
+            linked = f"{self.path}/configs/{ref}.yaml"
+            if config and linked in text:
+                # A key of the datastore takes effect once a file is saved.
+                text = text.replace("VALUE, then run st2ctl reload", f"VALUE, then save {config} again")
+            text = text.replace(linked, str(config or given / config_schema.FILE))
             advice = "" if config else " in a file, and pass it with --config"
             text = text.replace(", then run st2ctl reload", advice)
         for command in COMMANDS:

@@ -32,6 +32,9 @@ from st2sensor.schemas import objection
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are always secret, as in StackStorm."""
 
+DECRYPT = "decrypt_kv"
+"""The filter that decrypts a value."""
+
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
@@ -75,6 +78,17 @@ def fingerprint(source: Source, templates: Templates) -> str:
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """A key that the datastore lacks.
+
+    :param is_secret: whether its value must be encrypted.
+    """
+
+    key: MissingKey
+    is_secret: bool
+
+
 @dataclass(slots=True)
 class _Rendering:
     """The rendering of one configuration."""
@@ -85,7 +99,7 @@ class _Rendering:
     secrets: set[str] = field(default_factory=set)
     """Secret texts found so far."""
     secret_places: set[Place] = field(default_factory=set)
-    missing: dict[Place, MissingKey] = field(default_factory=dict)
+    missing: dict[Place, _Lacking] = field(default_factory=dict)
     unread: set[Place] = field(default_factory=set)
     """Places of secrets that `secret()` names and that are not read in this process. Their values are null."""
 
@@ -153,7 +167,7 @@ class _Rendering:
         try:
             return self.templates.render(text, secret=item.get("secret") is True)
         except MissingKey as exception:
-            self.missing[place] = exception
+            self.missing[place] = _Lacking(exception, item.get("secret") is True or DECRYPT in text)
             return None
         except SecretNotRead:
             self.unread.add(place)
@@ -191,11 +205,9 @@ class _Rendering:
             message = message.replace(repr(_at(values, place)), MASK)
         message = masked(message, forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
-        problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
         where = f"{dotted(place)}: " if place else ""
-        raise self.source.error(
-            f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
-        )
+        remedy = f"; set it as the pack's {config_schema.FILE} says" if lacking is None else f": {_no_key(lacking)}"
+        raise self.source.error(f"{where}{message}{remedy}, then run st2ctl reload", place)
 
 
 def _at(values: Any, place: Place) -> Any:
@@ -204,12 +216,14 @@ def _at(values: Any, place: Place) -> Any:
     return values
 
 
-def _no_key(missing: MissingKey) -> str:
-    options, name = "", missing.name
-    if missing.scope == USER_SCOPE:
+def _no_key(lacking: _Lacking) -> str:
+    options, name = "", lacking.key.name
+    if lacking.key.scope == USER_SCOPE:
         user, _, name = name.partition(":")
         options = f"--scope user --user {user} "
-    return f"{missing}; set it with: st2sensor key set {options}{name} VALUE"
+    if lacking.is_secret:
+        options += "--encrypt "
+    return f"{lacking.key}; set it with: st2sensor key set {options}{name} VALUE"
 
 
 def _typed(text: str, item: Item) -> Any:

@@ -319,7 +319,17 @@ def test_a_missing_key_takes_the_default(pack: Pack) -> None:
             "key: '{{ st2kv.system.gone }}'\n",
             "key: {type: string, required: true}",
             "p.yaml:1: key: None is not of type 'string': the datastore has no key gone in scope st2kv.system; set it "
-            "with: st2sensor key set gone VALUE; set it as the pack's config.schema.yaml says",
+            "with: st2sensor key set gone VALUE, then run st2ctl reload",
+        ),
+        (
+            "key: '{{ st2kv.system.gone }}'\n",
+            "key: {type: string, required: true, secret: true}",
+            "in scope st2kv.system; set it with: st2sensor key set --encrypt gone VALUE, then run st2ctl reload",
+        ),
+        (
+            "key: '{{ st2kv.user.gone | decrypt_kv }}'\n",
+            "key: {type: string, required: true}",
+            "set it with: st2sensor key set --scope user --user stanley --encrypt gone VALUE, then run st2ctl reload",
         ),
         ("- a\n", None, "p.yaml:1: must be a mapping of configuration keys to values"),
         ("a: '{{ st2kv.system.x | no_such }}'", None, "p.yaml:1: a: {{ st2kv.system.x | no_such }} cannot be rendered"),
