@@ -172,7 +172,9 @@ def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
     """Check the requirements and the code of a pack's sensors."""
     used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
-    required = requirements.check(pack.pack.ref, pack.pack.path, used.virtualenvs_path)
+    required = requirements.check(
+        pack.pack.ref, pack.pack.path, used.virtualenvs_path, is_configured=content is not None
+    )
     refusal = None if content is None else _refusal(pack, content)
     if refusal is None:
         yield from required.findings
@@ -184,7 +186,13 @@ def _code(pack: Declarations, content: Content | None, types: Known, pool: Threa
     is_certain = required.are_met if content is None else refusal is None
     readings = list(
         pool.map(
-            lambda sensor: code.check(sensor, used, is_certain=is_certain, is_configured=content is not None),
+            lambda sensor: code.check(
+                sensor,
+                used,
+                is_certain=is_certain,
+                is_configured=content is not None,
+                lacking=required.lacking if refusal is None else frozenset(),
+            ),
             pack.sensors,
         )
     )
