@@ -15,11 +15,11 @@ from pathlib import Path
 
 from st2sensor.cli.daemon.state_dir import holder
 from st2sensor.cli.development import remedies
+from st2sensor.datastore.keyring import make_key
 from st2sensor.errors import ConfigError, StateDirectoryBusy
 from st2sensor.logs import setup as logs
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.metadata import pack_ref
-from st2sensor.portable import crypto
 
 SOCKET = "wrapper.sock"
 SOCKET_LIMIT = 107
@@ -239,13 +239,6 @@ def _make(home: Path, fresh: bool) -> None:
         raise ConfigError(
             f"cannot use {home}: {exception.strerror}; name another folder with --state-dir"
         ) from exception
-
-
-def make_key(path: Path) -> None:
-    """Create an encryption key unless there is one."""
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as key:
-            key.write(crypto.generate())
 
 
 @contextmanager
