@@ -153,6 +153,7 @@ def run() -> None:
 @section.command(
     epilog=examples(
         "st2sensor dev packs/linux --record seen.jsonl",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --dry-run",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --trigger linux.file_watch.line",
         "st2sensor replay --since 14:00 --until 15:00 --to new_consumer --rate 100/s",
