@@ -313,6 +313,17 @@ def test_a_package_that_is_not_installed_is_told_once(pack: Path, lines: Lines) 
     assert [line.rpartition("[")[2] for line in lines(code=0)] == ["not-installed]"]
 
 
+def test_a_key_that_the_schema_does_not_mention_is_a_doubt(pack: Path, lines: Lines) -> None:
+    (pack / "config.schema.yaml").write_text("token: {type: string}\n")
+    (pack / "p.yaml.example").write_text("tokne: x\n")
+    Path("mine.yaml").write_text("token: x\ntokn: x\n")
+    found = [line for line in lines("--config", "mine.yaml", "p", code=0) if "config-key" in line]
+    assert sorted(found) == [
+        f"{place}: warning: {key} is not in the pack's config.schema.yaml; did you mean token? [config-key]"
+        for place, key in (("mine.yaml:2", "tokn"), ("p/p.yaml.example:1", "tokne"))
+    ]
+
+
 def test_missing_methods_are_told_once(pack: Path, lines: Lines) -> None:
     (pack / "sensors" / "s.py").write_text("from st2reactor.sensor.base import Sensor\n\nclass S(Sensor): pass\n")
     found = [line for line in lines() if "[abstract-methods]" in line]

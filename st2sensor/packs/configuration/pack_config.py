@@ -7,13 +7,22 @@ rendered value takes the type that its schema names, and a configuration that br
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from st2sensor.errors import DatastoreError, DatastoreUnavailable, SecretError, SecretUnavailable, WorkFailed
+from st2sensor.errors import (
+    ContentError,
+    DatastoreError,
+    DatastoreUnavailable,
+    SecretError,
+    SecretUnavailable,
+    WorkFailed,
+)
 from st2sensor.masking import MASK, forms, lines, masked
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs.configuration import schema as config_schema
@@ -66,6 +75,14 @@ def render(source: Source, templates: Templates, secret_keys: frozenset[str] = S
     :param secret_keys: keys whose values are secret, in addition to those that the schema marks.
     """
     return _Rendering(source, templates.afresh(), secret_keys).config()
+
+
+def unknown_keys(source: Source) -> Iterator[ContentError]:
+    """Yield a warning for each key of a configuration that its schema does not mention. Sensors get such keys, too."""
+    for place, known in config_schema.unknown(source.values, source.schema or {}):
+        meant = difflib.get_close_matches(str(place[-1]), known, n=1)
+        remedy = f"did you mean {meant[0]}?" if meant else "correct it, or add it there"
+        yield source.error(f"{dotted(place)} is not in the pack's {config_schema.FILE}; {remedy}", place)
 
 
 def fingerprint(source: Source, templates: Templates) -> str:

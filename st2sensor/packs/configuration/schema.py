@@ -146,6 +146,23 @@ def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
             yield from undefaulted(found, (*place, key))
 
 
+def unknown(values: Any, item: Item, place: Place = ()) -> Iterator[tuple[Place, list[str]]]:
+    """Yield the keys in values that their schema does not mention, each with the keys that it mentions next to it.
+
+    A schema that says which other keys there may be, or names none, mentions all keys.
+    """
+    if isinstance(values, Mapping):
+        named = _mapping(item, "properties")
+        is_open = not named or any(keyword in item for keyword in ("patternProperties", "additionalProperties"))
+        for key, part in values.items():
+            if not is_open and key not in named:
+                yield (*place, key), [str(name) for name in named]
+            yield from unknown(part, property_of(item, str(key)), (*place, key))
+    elif isinstance(values, list):
+        for index, part in enumerate(values):
+            yield from unknown(part, item_of(item, index), (*place, index))
+
+
 def violation(values: Mapping[str, Any], whole: Item) -> tuple[list[str | int], str] | None:
     """Return where and how values break their schema, or None."""
     return Compiled(whole).first_violation(values)

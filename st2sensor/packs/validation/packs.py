@@ -12,6 +12,7 @@ from pathlib import Path
 from st2sensor.errors import ContentError
 from st2sensor.packs import instances, overrides
 from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.source import Layer, config_file
@@ -159,6 +160,8 @@ def _instances(
             )
             problems = configuration.problems_of(replace(source, layer=layer), workers, secrets)
             yield from (found(ref, error, INSTANCES) for error in problems)
+            unknown = pack_config.unknown_keys(replace(source, layer=layer))
+            yield from (found(ref, error, "config-key", Severity.WARNING) for error in unknown)
 
 
 def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
