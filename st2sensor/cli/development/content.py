@@ -84,6 +84,8 @@ class Content:
         self._checker = Checker()
         self._failing: frozenset[str] = frozenset()
         """Messages of failures that have been shown and are not fixed yet."""
+        self._warned: frozenset[str] = frozenset()
+        """The warnings of the last registration."""
         self._lock = threading.Lock()
 
     def start(self, sensors: Sequence[str]) -> None:
@@ -143,9 +145,9 @@ class Content:
         for warning in registry.warnings:
             # Skip warnings about the overrides: this command wrote them, and a class named by --sensor need not be in
             # every pack.
-            if warning not in self._failing and not warning.startswith(own):
+            if warning not in self._warned and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
-        self._failing |= set(registry.warnings)
+        self._warned = frozenset(registry.warnings)
         return outcomes
 
     def _set_up(self) -> list[Outcome]:

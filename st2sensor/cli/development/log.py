@@ -82,12 +82,12 @@ class Log:
             if kind == "info" and name.startswith(OF_NO_USE):
                 return
             kind, name, text = self._of_container(kind, text)
-            if self._waits(name, text):
-                return
         else:
             # Many loggers are named after the class, below the sensor's own logger.
             ref, _, rest = name.rpartition(".")
             name = ref if ref.endswith(f".{rest}") else name
+        if self._waits(name, text):
+            return
         self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
 
     def _waits(self, name: str, text: str) -> bool:
