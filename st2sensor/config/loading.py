@@ -72,6 +72,7 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
     chosen = database(options.database, resolve, state_dir)
     embedded = chosen.url.removeprefix("sqlite://") if chosen.url.startswith("sqlite:") else state_dir / "st2.db"
     messaging = brokers.messaging(options.messaging, Path(embedded), resolve)
+    key_path = resolve(options.keyvalue.encryption_key_path)
     return Settings(
         source=", ".join(files),
         database=chosen,
@@ -83,8 +84,9 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
         container=container(options.sensorcontainer, state_dir, resolve),
         key_values=KeyValues(
             enable_encryption=options.keyvalue.enable_encryption,
-            encryption_key_path=resolve(options.keyvalue.encryption_key_path),
+            encryption_key_path=key_path,
             previous_key_paths=tuple(map(resolve, options.keyvalue.previous_key_paths)),
+            makes_key=chosen.url.startswith("sqlite:") and key_path.parent == Path(embedded).parent,
         ),
         datastore=section(Datastore, options.datastore),
         secrets=secrets(options.secrets, resolve),

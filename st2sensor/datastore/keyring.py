@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
+import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from st2sensor.errors import DatastoreError
@@ -12,6 +15,7 @@ from st2sensor.portable import crypto
 from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 from st2sensor.settings import KeyValues
 from st2sensor.system import regular_file
+from st2sensor.system.ownership import hand_over
 
 LOG = logging.getLogger("st2sensor.datastore")
 
@@ -23,6 +27,17 @@ LARGEST = 100_000
 
 _Version = tuple[int, int, int]
 """Attributes of a file, at least one of which changes when the file is replaced or written."""
+
+
+def make_key(path: Path) -> None:
+    """Create an encryption key that only its owner can read, unless there is one. Raises OSError."""
+    # Another process that reads it must not find an incomplete key.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as file:
+        file.write(crypto.generate())
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
+            hand_over(path)
 
 
 class Keyring:
@@ -37,7 +52,10 @@ class Keyring:
         """Return ciphertext. Raises DatastoreError if there is no usable key."""
         if not self._settings.enable_encryption:
             raise DatastoreError("secrets cannot be stored: [keyvalue] enable_encryption is false")
-        return self._key(self._settings.encryption_key_path, OPTION).encrypt(text)
+        path = self._settings.encryption_key_path
+        if self._settings.makes_key and not path.exists():
+            self._make(path)
+        return self._key(path, OPTION).encrypt(text)
 
     def decrypt(self, name: str, ciphertext: str) -> str:
         """Return the text of a secret.
@@ -73,6 +91,13 @@ class Keyring:
         except (NotCiphertext, OtherKey):
             return False
         return True
+
+    def _make(self, path: Path) -> None:
+        try:
+            make_key(path)
+        except OSError as exception:
+            raise DatastoreError(f"{OPTION}: the key {path} cannot be made: {exception.strerror}") from exception
+        LOG.info("%s: made a key at %s; keep a copy of it in a safe place", OPTION, path)
 
     def _key(self, path: Path, option: str) -> Key:
         try:

@@ -13,11 +13,14 @@ class KeyValues:
     :param enable_encryption: whether secrets can be stored.
     :param encryption_key_path: file of the key that encrypts secrets.
     :param previous_key_paths: files of earlier keys, which still decrypt secrets.
+    :param makes_key: whether a missing key is made when a secret is first stored, because the key belongs next to an
+        embedded database, which nobody else uses.
     """
 
     enable_encryption: bool
     encryption_key_path: Path
     previous_key_paths: tuple[Path, ...] = ()
+    makes_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

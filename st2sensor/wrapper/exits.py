@@ -1,4 +1,4 @@
-"""The exit code and the log line of a sensor that calls exit()."""
+"""The exit code and the log line of a sensor that calls exit(), or whose debugger ends."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ def code_of(exit_: SystemExit, log: logging.Logger, file: str) -> int:
         place = "" if frame is None else f" at {frame.filename}:{frame.lineno}"
         log.error("the sensor failed: it called exit()%s%s", place, _reason(exit_, code))
     return code
+
+
+def is_end_of_debugger(error: BaseException) -> bool:
+    """Return whether the debugger that breakpoint() starts has ended. Its module is not imported here."""
+    return type(error).__module__ == "bdb" and type(error).__name__ == "BdbQuit"
+
+
+def debugger_needs_terminal(ref: str) -> str:
+    """Return what to do if breakpoint() was called without a terminal, where the debugger ends at once."""
+    return f"breakpoint() needs a terminal; run the sensor in one with: st2sensor run {ref}"
 
 
 def _reason(exit_: SystemExit, code: int) -> str:

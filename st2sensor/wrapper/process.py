@@ -138,7 +138,13 @@ class Life:
                 logging.getLogger(self._ref).error("the sensor failed", exc_info=_from_its_code_on(error))
             return INTERRUPTED
         except BaseException as error:
-            logging.getLogger(self._ref).error("the sensor failed", exc_info=_from_its_code_on(error))
+            message = "the sensor failed"
+            if exits.is_end_of_debugger(error):
+                if os.isatty(0):
+                    # The user has quit the debugger.
+                    return 0
+                message = f"{message}: {exits.debugger_needs_terminal(self._ref)}"
+            logging.getLogger(self._ref).error("%s", message, exc_info=_from_its_code_on(error))
             return FAILED
         return 0
 

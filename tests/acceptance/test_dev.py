@@ -260,7 +260,7 @@ def test_a_save_restarts_the_sensor_with_its_new_code_and_a_broken_one_leaves_th
 
     development.edit("def poll(self):", "def poll(self:")
     line = development.wait_for(r"error +sample/sensors/ticker\.py:\d+ +syntax error")
-    assert line.endswith("; sample.Ticker keeps running unchanged")
+    assert line.endswith("; sample.Ticker stays as it was")
     seen = development.output.count('"second"')
     eventually("the old one goes on", lambda: development.output.count('"second"') > seen + 1)
     assert len(re.findall(r"sample\.Ticker +started", development.output)) == 2

@@ -233,7 +233,7 @@ def test_a_pack_is_developed_and_what_was_recorded_replayed_as_described(embedde
         assert any("hello" in line for line in running.stdout)
         running.terminate()
         assert running.wait(SOON) == 0
-    (key,) = lines("development.md", "st2sensor --config-file ~/.cache")
+    (key,) = lines("development.md", "st2sensor --config-file ~/.cache/st2sensor/dev/PACK-.../st2.conf key")
     key = key.replace("~/.cache/st2sensor/dev/PACK-...", f"{cache}/st2sensor/dev/linux-*")
     assert "linux.FileWatchSensor:" in shell(key, embedded.folder)
 

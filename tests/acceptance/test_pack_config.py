@@ -97,7 +97,8 @@ def test_a_wrong_configuration_stops_its_own_sensors_alone_until_it_is_right(emb
         f"{embedded.folder}/configs/bad.yaml:2: size: 'large' is not of type 'integer'; set it as the pack's "
         "config.schema.yaml says, then run st2ctl reload"
     )
-    assert done.stderr.splitlines() == [f"error: {problem}"]
+    unknown = f"{embedded.folder}/configs/bad.yaml:1: colour is not in the pack's config.schema.yaml"
+    assert done.stderr.splitlines() == [f"warning: {unknown}; correct it, or add it there", f"error: {problem}"]
     container = embedded.start()
     assert shown(embedded, "G") == {"size": 1}
     assert list(container.wrappers()) == ["good.G"]

@@ -108,6 +108,21 @@ def test_nothing_is_published_of_a_file_with_a_malformed_line(embedded: Workspac
     assert not (embedded.state / "st2.db").exists()
 
 
+def test_a_dry_run_of_a_recording_publishes_nothing_and_says_what_would_be(
+    embedded: Workspace, listener: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(embedded.folder, line(1), line("two", 30), line(3, 59))
+    assert run(embedded, str(path), "--dry-run") == 1
+    told = capsys.readouterr()
+    assert told.out == "2 would be published, 1 skipped\n"
+    assert told.err.startswith(f"{path}:2 is skipped: ")
+    assert run(embedded, str(path), "--dry-run", "--force", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["published"] == 3
+    # The first trigger that arrives is one of this replay.
+    assert run(embedded, str(write(embedded.folder, line(4))), "--at-once") == 0
+    assert listener.wait_for("sample.tick")[0].payload == {"count": 4}
+
+
 def test_tail_records_what_it_shows(embedded: Workspace, listener: Listener) -> None:
     record, output = embedded.folder / "tail.jsonl", embedded.folder / "output"
     published = write(embedded.folder, line(1))

@@ -297,14 +297,31 @@ def test_what_missing_requirements_hide_is_a_doubt_and_the_class_is_read_all_the
         "unused-method]",
         "poll-interval]",
     ]
-    assert found[0].endswith(
-        "make the pack's virtualenv with: st2ctl reload --register-setup-virtualenvs [not-installed]"
-    )
+    assert found[0].endswith("install them with: python -m pip install -r p/requirements.txt [not-installed]")
     assert found[2].startswith(
         "p/sensors/s.py:4: error: class S lacks add_trigger, cleanup, remove_trigger, run, update_trigger; define every"
     )
     assert found[3].startswith("p/sensors/s.py:6: warning: poll() is never called: S derives from Sensor")
     assert found[4].startswith("p/sensors/s.yaml:5: warning: poll_interval has no effect: S derives from Sensor")
+
+
+def test_a_package_that_is_not_installed_is_told_once(pack: Path, lines: Lines) -> None:
+    (pack / "requirements.txt").write_text("no-such-thing\n")
+    dispatch = "        self.sensor_service.dispatch('p.a')\n"
+    code = "import no_such_thing.deep\n" + SENSOR.format(base="Sensor", work="run") + dispatch
+    (pack / "sensors" / "s.py").write_text(code)
+    assert [line.rpartition("[")[2] for line in lines(code=0)] == ["not-installed]"]
+
+
+def test_a_key_that_the_schema_does_not_mention_is_a_doubt(pack: Path, lines: Lines) -> None:
+    (pack / "config.schema.yaml").write_text("token: {type: string}\n")
+    (pack / "p.yaml.example").write_text("tokne: x\n")
+    Path("mine.yaml").write_text("token: x\ntokn: x\n")
+    found = [line for line in lines("--config", "mine.yaml", "p", code=0) if "config-key" in line]
+    assert sorted(found) == [
+        f"{place}: warning: {key} is not in the pack's config.schema.yaml; did you mean token? [config-key]"
+        for place, key in (("mine.yaml:2", "tokn"), ("p/p.yaml.example:1", "tokne"))
+    ]
 
 
 def test_missing_methods_are_told_once(pack: Path, lines: Lines) -> None:

@@ -24,6 +24,9 @@ module of the sensor."""
 
 SUFFIX = ".tmpl"
 
+ROW = re.compile(r"^    (\S+) +(.+)$", re.MULTILINE)
+"""A line with two columns: a file's name, and what it holds."""
+
 DESCRIPTIONS = {
     "polling": "Reports new and changed files in a folder.",
     "passive": "Ticks at an interval.",
@@ -47,7 +50,8 @@ def init(
     out.print(_tree(folder, made))
     shown = shlex.quote(folder)
     tests = shlex.quote(os.path.join(folder, "tests"))
-    out.print(f"\nNow try:\n  st2sensor dev {shown}\n  pytest {tests}\n  st2sensor validate {shown}", soft_wrap=True)
+    commands = (f"st2sensor dev {shown}", f"pip install pytest && pytest {tests}", f"st2sensor validate {shown}")
+    out.print("\n  ".join(("\nNow try:", *commands)), soft_wrap=True)
 
 
 def _names(path: Path, class_name: str | None, kind: str) -> dict[str, str]:
@@ -89,8 +93,15 @@ def _write(pack: Path, file: Path, template: Path, names: dict[str, str]) -> Pat
     target = pack / file
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("x", encoding="utf-8") as stream:
-        stream.write(Template(template.read_text(encoding="utf-8")).substitute(names))
+        text = Template(template.read_text(encoding="utf-8")).substitute(names)
+        stream.write(_aligned(text) if file.suffix == ".md" else text)
     return file
+
+
+def _aligned(text: str) -> str:
+    """Return a text in which the columns of indented lines are aligned, for names of any length."""
+    width = max(len(name) for name, _ in ROW.findall(text))
+    return ROW.sub(lambda row: f"    {row[1]:{width}}  {row[2]}", text)
 
 
 def _tree(folder: str, files: list[Path]) -> Tree:

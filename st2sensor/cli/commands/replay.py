@@ -63,21 +63,26 @@ def replay(
     """
     triggers, states = options["triggers"], options["states"]
     of_history = (rate, after, *(value for name, value in options.items() if name != "triggers"))
-    is_of_history = dry_run or any(value not in (None, ()) for value in of_history)
+    is_of_history = any(value not in (None, ()) for value in of_history)
     if file is not None and is_of_history:
         raise click.UsageError(
-            "a FILE goes with --trigger, --to, --speed, --at-once, --keep-ids and --force: the other options choose "
-            "events of the history, which needs no FILE"
+            "a FILE goes with --trigger, --to, --speed, --at-once, --keep-ids, --force and --dry-run: the other "
+            "options choose events of the history, which needs no FILE"
         )
     settings = configured(config_files)
     target = None if to is None else target_of(to, settings.messaging)
+    did = "would be published" if dry_run else "published"
     if file is not None:
-        published, skipped = _recording(
-            settings, file, 1.0 if speed is None else speed, at_once, triggers, keep_ids, force, target
-        )
-        print_outcome(json_output, f"{published} published, {skipped} skipped", published=published, skipped=skipped)
+        chosen, accepted = _accepted(settings, file, triggers, force)
+        if dry_run:
+            published = _count(settings, file, accepted, keep_ids)
+        else:
+            pace = None if at_once else 1.0 if speed is None else speed
+            published = _publish(settings, file, accepted, pace, keep_ids, target)
+        skipped = chosen - published
+        print_outcome(json_output, f"{published} {did}, {skipped} skipped", published=published, skipped=skipped)
         return 0 if not skipped else 1
-    if not is_of_history and not triggers:
+    if not is_of_history and not dry_run and not triggers:
         raise click.UsageError("name a FILE, or choose events of the history, for example with --since 1h")
     if speed is not None or at_once or keep_ids:
         raise click.UsageError("--speed, --at-once and --keep-ids go with a FILE")
@@ -98,7 +103,6 @@ def replay(
     for reason, number in run.tally.skipped.items():
         click.echo(f"{units.count(number, 'event')} skipped: {printable(reason)}", err=True)
     published, skipped = run.tally.published, run.tally.skipped.total()
-    did = "would be published" if dry_run else "published"
     cursor = run.tally.cursor or after
     print_outcome(
         json_output, f"{published} {did}, {skipped} skipped", published=published, skipped=skipped, cursor=cursor
@@ -106,38 +110,61 @@ def replay(
     return 0 if not skipped else 1
 
 
-def _recording(
-    settings: Settings,
-    file: Path,
-    speed: float,
-    at_once: bool,
-    types: Sequence[str],
-    keep_ids: bool,
-    force: bool,
-    target: Target | None,
-) -> tuple[int, int]:
-    """Publish a recording; return how many triggers were published, and how many skipped."""
+def _accepted(
+    settings: Settings, file: Path, types: Sequence[str], force: bool
+) -> tuple[int, list[tuple[int, Instance]]]:
+    """Read a recording; return how many of its triggers were chosen, and those that may be published, by line."""
     chosen = [
         (line, instance) for line, instance in recording.read(file) if not types or instance.trigger_type in types
     ]
     refused = {} if force else _objections(settings, chosen)
     for line, problem in refused.items():
-        click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
-    accepted = [(line, instance) for line, instance in chosen if line not in refused]
+        _skip(file, line, problem)
+    return len(chosen), [(line, instance) for line, instance in chosen if line not in refused]
+
+
+def _skip(file: Path, line: int, problem: object) -> None:
+    click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
+
+
+def _count(settings: Settings, file: Path, accepted: Sequence[tuple[int, Instance]], keep_ids: bool) -> int:
+    """Return how many triggers would be published."""
+    count = 0
+    for line, instance in accepted:
+        try:
+            message_of(_entry(instance, keep_ids), settings.messaging)
+            count += 1
+        except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
+            _skip(file, line, problem)
+    return count
+
+
+def _publish(
+    settings: Settings,
+    file: Path,
+    accepted: Sequence[tuple[int, Instance]],
+    speed: float | None,
+    keep_ids: bool,
+    target: Target | None,
+) -> int:
+    """Publish a recording; return how many triggers were published.
+
+    :param speed: factor by which the recording is sped up; None for no pauses.
+    """
     published = 0
     with closing(open_transport(settings.messaging).publisher(COMMAND)) as publisher:
         publisher.connect()
-        for line, instance in _paced(accepted, publisher, None if at_once else speed):
+        for line, instance in _paced(accepted, publisher, speed):
             try:
                 message = message_of(_entry(instance, keep_ids), settings.messaging)
                 if publisher.publish([message if target is None else target.addressed(message)]):
                     raise MessageNotTaken(f"{file}:{line}: no queue takes it; {REMEDY}")
                 published += 1
             except (MessageRefused, TypeError, ValueError, RecursionError) as problem:
-                click.echo(f"{file}:{line} is skipped: {printable(str(problem))}", err=True)
+                _skip(file, line, problem)
                 # The broker closes the channel when it refuses a message.
                 publisher.connect()
-    return published, len(chosen) - published
+    return published
 
 
 def _objections(settings: Settings, chosen: Sequence[tuple[int, Instance]]) -> dict[int, str]:

@@ -50,7 +50,7 @@ def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: b
     settings = configured(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()
-    with recorder(record) as note:
+    with recorder(record, wanted) as note:
 
         def handle(instance: Instance) -> None:
             if wanted and instance.trigger_type not in wanted:

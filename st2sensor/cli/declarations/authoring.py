@@ -146,13 +146,14 @@ def run() -> None:
 
     breakpoint() works in it. The sensor uses the configured database and broker, and runs even if it is disabled. A
     container that runs the same sensor is not affected. There are no time limits and no restarts: this command exits
-    with the sensor's exit code. Ctrl-C stops it.
+    with the sensor's exit code. Ctrl-C stops it; at the (Pdb) prompt, q ends it.
     """
 
 
 @section.command(
     epilog=examples(
         "st2sensor dev packs/linux --record seen.jsonl",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --dry-run",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --trigger linux.file_watch.line",
         "st2sensor replay --since 14:00 --until 15:00 --to new_consumer --rate 100/s",

@@ -84,6 +84,8 @@ class Content:
         self._checker = Checker()
         self._failing: frozenset[str] = frozenset()
         """Messages of failures that have been shown and are not fixed yet."""
+        self._warned: frozenset[str] = frozenset()
+        """The warnings of the last registration."""
         self._lock = threading.Lock()
 
     def start(self, sensors: Sequence[str]) -> None:
@@ -143,9 +145,9 @@ class Content:
         for warning in registry.warnings:
             # Skip warnings about the overrides: this command wrote them, and a class named by --sensor need not be in
             # every pack.
-            if warning not in self._failing and not warning.startswith(own):
+            if warning not in self._warned and not warning.startswith(own):
                 self._screen.show("warning", "registration", self._folder.as_given(warning))
-        self._failing |= set(registry.warnings)
+        self._warned = frozenset(registry.warnings)
         return outcomes
 
     def _set_up(self) -> list[Outcome]:
@@ -175,8 +177,8 @@ class Content:
             text = self._folder.as_given(message)
             if message not in self._failing or any(name in text for name in names):
                 place, _, problem = text.partition(": ")
-                running = [item.ref for item in failed if item.message == message and self._goes_on(item)]
-                after = f"; {', '.join(running)} keeps running unchanged" if running else ""
+                enabled = [item.ref for item in failed if item.message == message and self._goes_on(item)]
+                after = f"; {', '.join(enabled)} stays as it was" if enabled else ""
                 self._screen.show("error", place, f"{problem}{after}")
                 was_shown = True
         self._failing = frozenset(messages)

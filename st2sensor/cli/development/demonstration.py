@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from st2sensor.cli.daemon.state_dir import holder
-from st2sensor.cli.development.folder import cache, make_key, short
+from st2sensor.cli.development.folder import cache, short
+from st2sensor.datastore.keyring import make_key
 from st2sensor.errors import ConfigError, StateDirectoryBusy
 from st2sensor.system.share import share
 

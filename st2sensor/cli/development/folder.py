@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from st2sensor.cli.daemon.state_dir import holder
+from st2sensor.cli.development import remedies
+from st2sensor.datastore.keyring import make_key
 from st2sensor.errors import ConfigError, ContentError, StateDirectoryBusy
 from st2sensor.logs import setup as logs
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.metadata import pack_ref
-from st2sensor.portable import crypto
 
 SOCKET = "wrapper.sock"
 SOCKET_LIMIT = 107
@@ -28,6 +30,9 @@ LEFT = ("outbox.db*", "known.json")
 
 DATA = ("st2.db*",)
 """Files that --fresh deletes as well."""
+
+COMMANDS = ("key set ", "run ")
+"""Commands that messages advise, and that need the configuration in this folder."""
 
 LINKS = ("packs", "configs", "overrides")
 """Folders that each start creates again."""
@@ -87,26 +92,38 @@ class Folder:
     :param home: the folder itself.
     :param packs: folders of the packs, by reference.
     :param configs: configuration files, by reference of the pack.
+    :param virtualenvs: whether the packs' requirements are installed.
     """
 
     path: Path
     home: Path
     packs: Mapping[str, Path]
     configs: Mapping[str, Path]
+    virtualenvs: bool = True
 
     @property
     def config_file(self) -> Path:
         return self.path / "st2.conf"
 
     def as_given(self, text: str) -> str:
-        """Return a message with the paths that the user gave, instead of the links in this folder."""
+        """Return a message with the paths that the user gave, instead of the links in this folder, and with remedies
+        that work here."""
+        text = remedies.here(text, self.home, virtualenvs=self.virtualenvs)
         for ref, given in self.packs.items():
             text = text.replace(f"{self.path}/packs/{ref}/", "" if given == Path() else f"{given}/")
             config = self.configs.get(ref)
-            text = text.replace(f"{self.path}/configs/{ref}.yaml", str(config or given / config_schema.FILE))
+            linked = f"{self.path}/configs/{ref}.yaml"
+            if config and linked in text:
+                # A key of the datastore takes effect once a file is saved.
+                text = text.replace("VALUE, then run st2ctl reload", f"VALUE, then save {config} again")
+            text = text.replace(linked, str(config or given / config_schema.FILE))
             advice = "" if config else " in a file, and pass it with --config"
             text = text.replace(", then run st2ctl reload", advice)
-        return text.replace("st2sensor key set", f"st2sensor --config-file {self.home / 'st2.conf'} key set")
+        for command in COMMANDS:
+            text = text.replace(
+                f"st2sensor {command}", f"st2sensor --config-file {shlex.quote(str(self.home / 'st2.conf'))} {command}"
+            )
+        return text
 
 
 @contextmanager
@@ -118,6 +135,7 @@ def opened(
     *,
     fresh: bool,
     common_libs: bool,
+    virtualenvs: bool = True,
 ) -> Iterator[Folder]:
     """Prepare the folder for a container.
 
@@ -125,6 +143,7 @@ def opened(
     :param sensors: the only sensors to run, by class or reference; empty for all.
     :param fresh: start with an empty datastore.
     :param common_libs: let sensors import from the pack's lib/.
+    :param virtualenvs: whether the packs' requirements are installed.
 
     Raises ContentError for a malformed pack, ConfigError, and StateDirectoryBusy if another run uses the folder.
     """
@@ -143,7 +162,7 @@ def opened(
             (home / "overrides" / f"{ref}.yaml").write_text(json.dumps(_only(ref, sensors)))
     try:
         with short(home) as path:
-            yield Folder(path=path, home=home, packs=found, configs=given)
+            yield Folder(path=path, home=home, packs=found, configs=given, virtualenvs=virtualenvs)
     finally:
         (home / SOCKET).unlink(missing_ok=True)
 
@@ -221,13 +240,6 @@ def _make(home: Path, fresh: bool) -> None:
         raise ConfigError(
             f"cannot use {home}: {exception.strerror}; name another folder with --state-dir"
         ) from exception
-
-
-def make_key(path: Path) -> None:
-    """Create an encryption key unless there is one."""
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as key:
-            key.write(crypto.generate())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import IO
 
 from st2sensor.cli.development.folder import Folder
 from st2sensor.cli.development.output import Output
+from st2sensor.packs.code.virtualenv import IN_PROGRESS
 
 LEVELS = {7: "debug", 6: "info", 4: "warning", 3: "error"}
 """Kinds of lines by GELF severity. Others are critical."""
@@ -23,6 +24,12 @@ OF_NO_USE = (f"{OWN}cli", f"{OWN}delivery")
 
 SHOWN_OTHERWISE = " is kept as a dead letter: "
 """Text in log lines about invalid triggers, which are shown separately with their payload."""
+
+KEEPS_FAILING = "keeps failing: "
+"""Beginning of the warning about a sensor that cannot start."""
+
+STARTED = "started, pid "
+"""Beginning of the line about a sensor that has started."""
 
 TRACEBACK = "Traceback (most recent call last):"
 
@@ -56,6 +63,8 @@ class Log:
         self._sensor = re.compile(rf"((?:{'|'.join(map(re.escape, folder.packs))})\.\w+(?:@[\w-]+)?):? (.*)", re.DOTALL)
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         """The last lines of the container itself."""
+        self._waiting: set[str] = set()
+        """Sensors that cannot start yet because requirements are being installed. Lines about pip say so."""
 
     def follow(self, stream: IO[bytes]) -> None:
         """Show each record until the stream ends, and close it."""
@@ -77,7 +86,18 @@ class Log:
             # Many loggers are named after the class, below the sensor's own logger.
             ref, _, rest = name.rpartition(".")
             name = ref if ref.endswith(f".{rest}") else name
+        if self._waits(name, text):
+            return
         self._screen.show(kind, name, text, below=self._folder.as_given(record.below), moment=record.moment)
+
+    def _waits(self, name: str, text: str) -> bool:
+        """Return whether a line only says that a sensor waits until its requirements are installed."""
+        if IN_PROGRESS in text:
+            self._waiting.add(name)
+            return True
+        if text.startswith(STARTED):
+            self._waiting.discard(name)
+        return name in self._waiting and text.startswith(KEEPS_FAILING)
 
     def _of_container(self, kind: str, text: str) -> tuple[str, str, str]:
         """Return kind, name and text of a record of the container. It may be about a sensor."""

@@ -62,6 +62,7 @@ def run(options: Options) -> int:
             options.sensors,
             fresh=options.fresh,
             common_libs=options.common_libs,
+            virtualenvs=options.virtualenvs,
         ) as folder:
             return _run(options, folder, screen)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from textwrap import indent
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.table import Table
@@ -36,6 +37,9 @@ LOUD = {"warning": "yellow", "error": "red", "critical": "red", "invalid": "red"
 """Style of the text, for kinds where it differs from the style of the word."""
 
 KIND_WIDTH = max(map(len, STYLES))
+GAP = "  "
+"""Space between two columns."""
+
 WIDEST_NAME = 32
 BELOW = 10
 """Indentation of text below a line."""
@@ -86,17 +90,25 @@ class Screen:
     def _print(self, kind: str, body: Text, below: str = "", moment: float | None = None) -> None:
         stamp = time.strftime("%H:%M:%S", time.localtime(moment))
         with self._lock:
-            if self._console.is_terminal:
-                self._console.print(_columns(stamp, kind, body))
-            else:
+            if not self._console.is_terminal:
                 self._console.print(Text(f"{stamp}  {kind:{KIND_WIDTH}}  {body.plain}".rstrip()), soft_wrap=True)
+            elif _has_long_path(body, self._console.width - len(stamp) - KIND_WIDTH - 2 * len(GAP)):
+                # The terminal wraps the line, so that the path can still be copied in one piece.
+                parts = ((stamp, "dim"), GAP, (f"{kind:{KIND_WIDTH}}", STYLES[kind]), GAP, body)
+                self._console.print(Text.assemble(*parts), soft_wrap=True)
+            else:
+                self._console.print(_columns(stamp, kind, body))
             if below:
                 self._console.print(_traceback(indent(below.rstrip(), " " * BELOW), kind), soft_wrap=True)
 
 
+def _has_long_path(body: Text, width: int) -> bool:
+    return any("/" in word and cell_len(word) > width for word in body.plain.split())
+
+
 def _columns(stamp: str, kind: str, body: Text) -> Table:
     """Return a table with one row, so that a long body wraps within its column."""
-    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table.grid(padding=(0, len(GAP), 0, 0), pad_edge=False)
     table.add_column(width=len(stamp), no_wrap=True)
     table.add_column(width=KIND_WIDTH, no_wrap=True)
     table.add_column(overflow="fold")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO
 from st2sensor.cli.events.instance import Instance
 from st2sensor.dispatch.catalogue import name_of
 from st2sensor.errors import AccessDenied, ConfigError, RecordingError
+from st2sensor.packs.bundled import core_trigger_types
 from st2sensor.portable import isotime, rpc
 
 Record = Callable[[Instance], None]
@@ -32,8 +33,12 @@ LONGEST = 64 * 1024 * 1024
 
 
 @contextmanager
-def recorder(path: Path | None) -> Iterator[Record]:
+def recorder(path: Path | None, wanted: Collection[str] = ()) -> Iterator[Record]:
     """Append each instance to a file and flush it. If there is no path, do nothing.
+
+    Internal triggers are left out, because a replay would publish them where they are not true.
+
+    :param wanted: internal trigger types to record all the same.
 
     Raises ConfigError when the file cannot be opened.
     """
@@ -45,12 +50,21 @@ def recorder(path: Path | None) -> Iterator[Record]:
     except OSError as exception:
         raise ConfigError(f"cannot record to {path}: {exception.strerror}; name another file") from exception
 
+    left_out = _internal().difference(wanted)
+
     def record(instance: Instance) -> None:
+        if instance.trigger_type in left_out:
+            return
         file.write(json.dumps(asdict(instance)) + "\n")
         file.flush()
 
     with file:
         yield record
+
+
+def _internal() -> frozenset[str]:
+    """Return the trigger types that a container or StackStorm itself emits. Timers and webhooks have parameters."""
+    return frozenset(item.ref for item in core_trigger_types() if not item.parameters_schema)
 
 
 def read(path: Path) -> list[tuple[int, Instance]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -9,9 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from st2sensor.errors import ContentError
@@ -37,6 +39,12 @@ LONGEST_LINE = 500
 PRIVATE = ("PYTHON*",)
 """Variables that pip does not get, because it runs the code of requirements."""
 
+LOCK_ATTEMPTS, LOCK_DELAY = 20, 0.01
+"""Maximum number of attempts to lock a virtualenv, and seconds between two."""
+
+IN_PROGRESS = "are being installed"
+"""Words in the reason why a sensor does not start while its pack's requirements are installed."""
+
 Progress = Callable[[str], None]
 """Receives one line of progress at a time."""
 
@@ -48,10 +56,15 @@ def interpreter(virtualenvs: Path, pack: str) -> Path:
 
 
 def check(virtualenvs: Path, pack: str, folder: Path) -> None:
-    """Raise ContentError if a pack has requirements and no virtualenv.
+    """Raise ContentError if a pack has requirements and no virtualenv, or one into which they are just being installed.
 
     :param folder: the pack's folder.
     """
+    if _is_being_made(virtualenvs, pack):
+        raise ContentError(
+            f"the requirements of pack {pack} {IN_PROGRESS}; its sensors can start once that is done",
+            file=str(folder / REQUIREMENTS),
+        )
     # The virtualenv comes first, because this runs at every start, and most packs have one.
     if not (virtualenvs / pack / "bin" / "python").exists() and requirements(folder):
         failure = _failure(virtualenvs, pack)
@@ -106,6 +119,48 @@ def failure_note(virtualenvs: Path, pack: str) -> Path:
     return virtualenvs / f".{pack}.failure"
 
 
+@contextmanager
+def _making(virtualenvs: Path, pack: str) -> Iterator[None]:
+    """Keep sensors of a pack from starting while its virtualenv is made. The lock ends with this process."""
+    path = _lock_of(virtualenvs, pack)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError:
+        # Making the virtualenv fails as well, if it is necessary, and says why.
+        yield
+        return
+    try:
+        # A start holds the lock for a moment only. Another process that makes the same virtualenv also keeps sensors
+        # from starting.
+        for _ in range(LOCK_ATTEMPTS):
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(LOCK_DELAY)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _is_being_made(virtualenvs: Path, pack: str) -> bool:
+    try:
+        lock = os.open(_lock_of(virtualenvs, pack), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _lock_of(virtualenvs: Path, pack: str) -> Path:
+    return virtualenvs / f".{pack}.lock"
+
+
 def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
     """Return why the last attempt to make a pack's virtualenv failed, or None."""
     try:
@@ -125,32 +180,34 @@ def _set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress
     exists = interpreter(virtualenvs, pack.ref).is_relative_to(home)
     if exists and not recreate and mark(virtualenvs, pack.ref).startswith(stamp):
         return False
-    previous = virtualenvs / f".{pack.ref}.previous"
-    is_aside = recreate and home.exists()
-    try:
+    with _making(virtualenvs, pack.ref):
+        previous = virtualenvs / f".{pack.ref}.previous"
+        is_aside = recreate and home.exists()
+        try:
+            shutil.rmtree(previous, ignore_errors=True)
+            if is_aside:
+                home.rename(previous)
+                exists = False
+            if not exists:
+                progress(f"{pack.ref}: making a virtualenv with {python}")
+                _run([python, "-m", "venv", str(home)], pack, progress)
+            if wanted:
+                pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+                _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
+            (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
+        except (ContentError, OSError) as exception:
+            if not exists:
+                shutil.rmtree(home, ignore_errors=True)
+            if is_aside and previous.exists():
+                previous.rename(home)
+            if isinstance(exception, OSError):
+                raise ContentError(
+                    f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user with that "
+                    "permission",
+                    file=str(pack.path / REQUIREMENTS),
+                ) from exception
+            raise
         shutil.rmtree(previous, ignore_errors=True)
-        if is_aside:
-            home.rename(previous)
-            exists = False
-        if not exists:
-            progress(f"{pack.ref}: making a virtualenv with {python}")
-            _run([python, "-m", "venv", str(home)], pack, progress)
-        if wanted:
-            pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-            _run([*pip, "-r", str(pack.path / REQUIREMENTS)], pack, progress)
-        (home / MARK).write_text(f"{stamp} {os.urandom(4).hex()}")
-    except (ContentError, OSError) as exception:
-        if not exists:
-            shutil.rmtree(home, ignore_errors=True)
-        if is_aside and previous.exists():
-            previous.rename(home)
-        if isinstance(exception, OSError):
-            raise ContentError(
-                f"the virtualenv of pack {pack.ref} cannot be made: {exception}; run it as a user with that permission",
-                file=str(pack.path / REQUIREMENTS),
-            ) from exception
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
     return True
 
 

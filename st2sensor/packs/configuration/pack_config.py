@@ -7,6 +7,7 @@ rendered value takes the type that its schema names, and a configuration that br
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,7 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from st2sensor.errors import DatastoreError, DatastoreUnavailable, SecretError, SecretUnavailable, WorkFailed
+from st2sensor.errors import (
+    ContentError,
+    DatastoreError,
+    DatastoreUnavailable,
+    SecretError,
+    SecretUnavailable,
+    WorkFailed,
+)
 from st2sensor.masking import MASK, forms, lines, masked
 from st2sensor.models import USER_SCOPE
 from st2sensor.packs.configuration import schema as config_schema
@@ -32,6 +40,9 @@ from st2sensor.schemas import objection
 
 SECRET_KEYS = frozenset({"password", "auth_token", "token", "secret", "credentials", "st2_auth_token"})
 """Keys whose values are always secret, as in StackStorm."""
+
+DECRYPT = "decrypt_kv"
+"""The filter that decrypts a value."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -66,6 +77,14 @@ def render(source: Source, templates: Templates, secret_keys: frozenset[str] = S
     return _Rendering(source, templates.afresh(), secret_keys).config()
 
 
+def unknown_keys(source: Source) -> Iterator[ContentError]:
+    """Yield a warning for each key of a configuration that its schema does not mention. Sensors get such keys, too."""
+    for place, known in config_schema.unknown(source.values, source.schema or {}):
+        meant = difflib.get_close_matches(str(place[-1]), known, n=1)
+        remedy = f"did you mean {meant[0]}?" if meant else "correct it, or add it there"
+        yield source.error(f"{dotted(place)} is not in the pack's {config_schema.FILE}; {remedy}", place)
+
+
 def fingerprint(source: Source, templates: Templates) -> str:
     """Return a digest of the datastore entries that a configuration uses. Secrets stay encrypted."""
     used: dict[str, str | None] = {}
@@ -74,6 +93,17 @@ def fingerprint(source: Source, templates: Templates) -> str:
         with suppress(MissingKey, NotRendered, SecretNotRead, SecretError, DatastoreError):
             noting.render(text)
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """A key that the datastore lacks.
+
+    :param is_secret: whether its value must be encrypted.
+    """
+
+    key: MissingKey
+    is_secret: bool
 
 
 @dataclass(slots=True)
@@ -86,7 +116,7 @@ class _Rendering:
     secrets: set[str] = field(default_factory=set)
     """Secret texts found so far."""
     secret_places: set[Place] = field(default_factory=set)
-    missing: dict[Place, MissingKey] = field(default_factory=dict)
+    missing: dict[Place, _Lacking] = field(default_factory=dict)
     unread: set[Place] = field(default_factory=set)
     """Places of secrets that `secret()` names and that are not read in this process. Their values are null."""
 
@@ -163,7 +193,7 @@ class _Rendering:
         try:
             return self.templates.render(text, secret=item.get("secret") is True)
         except MissingKey as exception:
-            self.missing[place] = exception
+            self.missing[place] = _Lacking(exception, item.get("secret") is True or DECRYPT in text)
             return None
         except SecretNotRead:
             self.unread.add(place)
@@ -207,11 +237,9 @@ class _Rendering:
             message = message.replace(repr(_at(values, place)), MASK)
         message = masked(message, forms(self.secrets))
         lacking = next((missing for where, missing in self.missing.items() if where[: len(place)] == place), None)
-        problem = message if lacking is None else f"{message}: {_no_key(lacking)}"
         where = f"{dotted(place)}: " if place else ""
-        raise self.source.error(
-            f"{where}{problem}; set it as the pack's {config_schema.FILE} says, then run st2ctl reload", place
-        )
+        remedy = f"; set it as the pack's {config_schema.FILE} says" if lacking is None else f": {_no_key(lacking)}"
+        raise self.source.error(f"{where}{message}{remedy}, then run st2ctl reload", place)
 
 
 def _at(values: Any, place: Place) -> Any:
@@ -220,12 +248,14 @@ def _at(values: Any, place: Place) -> Any:
     return values
 
 
-def _no_key(missing: MissingKey) -> str:
-    options, name = "", missing.name
-    if missing.scope == USER_SCOPE:
+def _no_key(lacking: _Lacking) -> str:
+    options, name = "", lacking.key.name
+    if lacking.key.scope == USER_SCOPE:
         user, _, name = name.partition(":")
         options = f"--scope user --user {user} "
-    return f"{missing}; set it with: st2sensor key set {options}{name} VALUE"
+    if lacking.is_secret:
+        options += "--encrypt "
+    return f"{lacking.key}; set it with: st2sensor key set {options}{name} VALUE"
 
 
 def _typed(text: str, item: Item) -> Any:

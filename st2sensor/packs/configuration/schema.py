@@ -182,6 +182,24 @@ def undefaulted(item: Item, place: Place = ()) -> Iterator[Place]:
             yield from undefaulted(found, (*place, key))
 
 
+def unknown(values: Any, item: Item, place: Place = ()) -> Iterator[tuple[Place, list[str]]]:
+    """Yield the keys in values that their schema does not mention, each with the keys that it mentions next to it.
+
+    A schema that says which other keys there may be, or names none, mentions all keys. Values whose keys are described
+    by patterns are skipped: matching may take forever.
+    """
+    if isinstance(values, Mapping):
+        named = _mapping(item, "properties")
+        is_open = not named or any(keyword in item for keyword in ("patternProperties", "additionalProperties"))
+        for key, part in values.items():
+            if not is_open and key not in named:
+                yield (*place, key), [str(name) for name in named]
+            yield from unknown(part, property_of(item, str(key), frozenset()), (*place, key))
+    elif isinstance(values, list):
+        for index, part in enumerate(values):
+            yield from unknown(part, item_of(item, index), (*place, index))
+
+
 def violations(values: Mapping[str, Any], whole: Item) -> list[tuple[list[str | int], str, str]]:
     """Return every way in which values break their schema: where, how, and the keyword. May take forever."""
     return [(list(item.place), item.message, item.keyword) for item in dialect.violations(whole, values)]

@@ -64,6 +64,7 @@ class SensorChecks:
             templates = self._context.templates
             try:
                 source = pack_source.load(self._context.content.configs_path, pack.ref, pack.path)
+                self._context.warnings += map(str, pack_config.unknown_keys(source))
                 rendered = pack_config.render(source, templates)
                 self._configurations[pack.path] = pack_config.fingerprint(source, templates)
                 self._context.warnings += rendered.warnings

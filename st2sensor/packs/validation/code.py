@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+from packaging.utils import canonicalize_name
 
 from st2sensor.errors import ContentError
 from st2sensor.packs.code import imports
@@ -15,6 +18,8 @@ from st2sensor.packs.validation.classes import BASES, Class, Method, class_of
 from st2sensor.packs.validation.dispatches import Dispatch
 from st2sensor.packs.validation.finding import Finding, Severity, found
 from st2sensor.settings import Content
+
+MISSING = re.compile(r"No module named '(\w+)")
 
 UNCERTAIN = frozenset({"missing-module", "import"})
 """Kinds of problems that a missing requirement may cause."""
@@ -32,18 +37,26 @@ class Reading:
     is_complete: bool
 
 
-def check(sensor: SensorDeclaration, content: Content, *, is_certain: bool, is_configured: bool) -> Reading:
+def check(
+    sensor: SensorDeclaration,
+    content: Content,
+    *,
+    is_certain: bool,
+    is_configured: bool,
+    lacking: frozenset[str] = frozenset(),
+) -> Reading:
     """Load a sensor's code in a separate process, and read it.
 
     :param is_certain: whether a module that cannot be imported is missing for the container as well.
     :param is_configured: whether `content` comes from an operator's configuration.
+    :param lacking: the canonical names of packages that are already reported as not installed.
     """
     code = located(sensor.sensor, content)
     own = [path for path in (*code.own_paths, code.pack / "lib") if path.is_relative_to(code.pack)]
     read = program.read(imports.modules(code.file, own))
     seen = dispatches.dispatches(read)
     shape = class_of(read, sensor.sensor.class_name)
-    findings = list(_loading(sensor, code, is_certain=is_certain, is_configured=is_configured))
+    findings = list(_loading(sensor, code, lacking, is_certain=is_certain, is_configured=is_configured))
     if shape is not None:
         findings += _class(sensor, shape, {(finding.rule, finding.line) for finding in findings})
     is_complete = (
@@ -52,7 +65,9 @@ def check(sensor: SensorDeclaration, content: Content, *, is_certain: bool, is_c
     return Reading(findings=tuple(findings), dispatches=tuple(seen), is_complete=is_complete)
 
 
-def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_configured: bool) -> Iterator[Finding]:
+def _loading(
+    sensor: SensorDeclaration, code: Code, lacking: frozenset[str], *, is_certain: bool, is_configured: bool
+) -> Iterator[Finding]:
     pack = sensor.sensor.pack
     try:
         problem = problem_of(code, keep_compiled=False)
@@ -65,6 +80,9 @@ def _loading(sensor: SensorDeclaration, code: Code, *, is_certain: bool, is_conf
         yield found(pack, error, "not-importable")
         return
     if problem is not None and problem.kind in UNCERTAIN and not is_certain:
+        module = MISSING.search(problem.message)
+        if module is not None and canonicalize_name(module[1]) in lacking:
+            return
         reason = problem.message.rpartition("; ")[0]
         message = f"{reason}; this may change once the pack's requirements are installed"
         doubt = ContentError(message, file=problem.file, line=problem.line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from st2sensor.errors import ContentError, SecretError, St2SensorError, WorkFailed
 from st2sensor.masking import MASK
 from st2sensor.models import Pack
+from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration import schema as config_schema
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.pack_config import SECRET_KEYS
@@ -55,6 +57,7 @@ def check(
         pass
     elif file is not None and is_there(file):
         yield from (found(pack.ref, problem, "config") for problem in _problems(file, pack.path, workers, secrets))
+        yield from _unknown_keys(pack, file)
     elif file is not None:
         absence = pack_source.source_of(file, pack.path).absence
         if absence is not None:
@@ -62,6 +65,14 @@ def check(
     if example.is_file():
         for problem in _problems(example, pack.path, workers, SecretSources(None), has_blanks=True):
             yield found(pack.ref, problem, "config-example", Severity.WARNING)
+        yield from _unknown_keys(pack, example)
+
+
+def _unknown_keys(pack: Pack, file: Path) -> Iterator[Finding]:
+    with suppress(ContentError):
+        # Another check reports a file that cannot be read.
+        for warning in pack_config.unknown_keys(pack_source.source_of(file, pack.path)):
+            yield found(pack.ref, warning, "config-key", Severity.WARNING)
 
 
 def _problems(

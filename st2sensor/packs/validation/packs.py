@@ -12,6 +12,7 @@ from pathlib import Path
 from st2sensor.errors import ContentError
 from st2sensor.packs import instances, overrides
 from st2sensor.packs.code import virtualenv
+from st2sensor.packs.configuration import pack_config
 from st2sensor.packs.configuration import source as pack_source
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.configuration.source import Layer, config_file
@@ -163,6 +164,8 @@ def _instances(
             )
             problems = configuration.problems_of(replace(source, layer=layer), workers, secrets)
             yield from (found(ref, error, INSTANCES) for error in problems)
+            unknown = pack_config.unknown_keys(replace(source, layer=layer))
+            yield from (found(ref, error, "config-key", Severity.WARNING) for error in unknown)
 
 
 def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[Path]:
@@ -176,7 +179,9 @@ def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
     """Check the requirements and the code of a pack's sensors."""
     used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
-    required = requirements.check(pack.pack.ref, pack.pack.path, used.virtualenvs_path)
+    required = requirements.check(
+        pack.pack.ref, pack.pack.path, used.virtualenvs_path, is_configured=content is not None
+    )
     refusal = None if content is None else _refusal(pack, content)
     if refusal is None:
         yield from required.findings
@@ -188,7 +193,13 @@ def _code(pack: Declarations, content: Content | None, types: Known, pool: Threa
     is_certain = required.are_met if content is None else refusal is None
     readings = list(
         pool.map(
-            lambda sensor: code.check(sensor, used, is_certain=is_certain, is_configured=content is not None),
+            lambda sensor: code.check(
+                sensor,
+                used,
+                is_certain=is_certain,
+                is_configured=content is not None,
+                lacking=required.lacking if refusal is None else frozenset(),
+            ),
             pack.sensors,
         )
     )

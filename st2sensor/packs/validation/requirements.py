@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from st2sensor.errors import ContentError
 from st2sensor.packs.code import virtualenv
@@ -20,6 +23,7 @@ NOT_INSTALLED = "not-installed"
 
 COMMENT = re.compile(r"(^|\s+)#.*$")
 OPTION = re.compile(r"\s--\w.*$")
+INSTALL = "python -m pip install -r"
 NESTED = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]*(\S+)")
 PLACE = re.compile(r"://|^\.{0,2}/|^[\w.-]+\s*@|\.(whl|zip|tar\.gz|tgz)$|\$\{")
 """Requirements that name a package by its location. They are not checked."""
@@ -30,10 +34,12 @@ class Requirements:
     """The result of checking requirements.
 
     :param are_met: whether all of them are known to be installed for the pack.
+    :param lacking: the canonical names of the packages that are not installed.
     """
 
     findings: tuple[Finding, ...]
     are_met: bool
+    lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +48,11 @@ class _Line:
     text: str
 
 
-def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
+def check(pack: str, folder: Path, virtualenvs: Path, *, is_configured: bool = True) -> Requirements:
     """Read a pack's requirements.
 
     :param folder: the pack's folder.
+    :param is_configured: whether there is a configuration, as `st2ctl reload` needs it.
     """
     path = folder / virtualenv.REQUIREMENTS
     try:
@@ -55,11 +62,15 @@ def check(pack: str, folder: Path, virtualenvs: Path) -> Requirements:
         error = ContentError(f"cannot be read: {exception}; make it a readable UTF-8 file", file=str(path))
         return Requirements(findings=(found(pack, error, "requirement"),), are_met=False)
     findings, wanted, is_known = _read(pack, path, lines)
-    installed = _Installed(virtualenvs / pack)
+    installed = _Installed(virtualenvs / pack, None if is_configured else path)
     lacking = [(line, requirement) for line, requirement in wanted if not installed.has(requirement)]
     if lacking:
         findings.append(_not_installed(pack, path, lacking, installed))
-    return Requirements(findings=tuple(findings), are_met=is_known and not lacking)
+    return Requirements(
+        findings=tuple(findings),
+        are_met=is_known and not lacking,
+        lacking=frozenset(canonicalize_name(requirement.name) for _, requirement in lacking),
+    )
 
 
 def _read(pack: str, path: Path, lines: Sequence[_Line]) -> tuple[list[Finding], list[tuple[_Line, Requirement]], bool]:
@@ -124,13 +135,20 @@ def _parsed(line: _Line, path: Path) -> Requirement | None:
         ) from exception
 
 
+def _shown(path: Path) -> str:
+    """Return a path, relative to the working directory if it is inside it."""
+    here = os.getcwd()
+    return os.path.relpath(path) if path.is_relative_to(here) else str(path)
+
+
 class _Installed:
     """The packages that the interpreter of a pack's code can import.
 
     :param home: the pack's virtualenv, if it has one.
+    :param unconfigured: the file of requirements, if there is no configuration with which a virtualenv could be made.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, unconfigured: Path | None) -> None:
         libraries = sorted(home.glob("lib/python3*/site-packages"))
         self._folders = [str(folder) for folder in libraries] or None
         self._version = {"python_version": libraries[0].parent.name.removeprefix("python")} if libraries else None
@@ -140,6 +158,8 @@ class _Installed:
             "reinstall all requirements with: st2ctl reload --register-recreate-virtualenvs"
             if libraries
             else "make the pack's virtualenv with: st2ctl reload --register-setup-virtualenvs"
+            if unconfigured is None
+            else f"install them with: {INSTALL} {shlex.quote(_shown(unconfigured))}"
         )
 
     def has(self, requirement: Requirement) -> bool:

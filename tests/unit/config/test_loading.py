@@ -251,3 +251,22 @@ def test_a_folder_alone_goes_over_the_file_at_the_usual_place(tmp_path: Path, mo
 def test_debug_is_as_in_stackstorm(tmp_path: Path) -> None:
     assert load(tmp_path, "[system]\ndebug = True\n").log.debug
     assert not load(tmp_path, "").log.debug
+
+
+@pytest.mark.parametrize(
+    ("text", "makes_key"),
+    [
+        ("[database]\nconnection = sqlite:///x/st2.db\n[keyvalue]\nencryption_key_path = x/key.json\n", True),
+        ("[database]\nconnection = sqlite:///x/st2.db\n[keyvalue]\nencryption_key_path = key.json\n", False),
+        ("[database]\nconnection = sqlite:///x/st2.db\n", False),
+        ("[keyvalue]\nencryption_key_path = /var/lib/st2sensor/key.json\n", False),
+    ],
+)
+def test_only_the_key_of_an_embedded_database_is_made(tmp_path: Path, text: str, makes_key: bool) -> None:
+    assert load(tmp_path, text).key_values.makes_key == makes_key
+
+
+def test_the_sample_to_try_keeps_its_key_in_its_folder_and_makes_it() -> None:
+    settings = config.load([str(ROOT / "conf" / "st2.dev.conf")])
+    assert settings.key_values.makes_key
+    assert settings.key_values.encryption_key_path.parent == settings.container.state_dir

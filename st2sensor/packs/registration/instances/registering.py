@@ -170,7 +170,8 @@ class Instances:
         )
         layered = replace(source, layer=layer)
         rendered = pack_config.render(layered, self._context.templates)
-        self._context.warnings += [text for text in rendered.warnings if text not in self._context.warnings]
+        warnings = (*map(str, pack_config.unknown_keys(layered)), *rendered.warnings)
+        self._context.warnings += [text for text in warnings if text not in self._context.warnings]
         return layered.values, pack_config.fingerprint(layered, self._context.templates)
 
     def _source(self, pack: Pack) -> Source:

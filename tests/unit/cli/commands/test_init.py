@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,19 @@ def test_it_says_what_it_has_made_and_what_to_do_next(here: Path, capsys: pytest
     assert tree.startswith("more packs/fresh\n├── rules/\n│   └── on_file_changed.yaml\n")
     assert next_.splitlines() == [
         "  st2sensor dev 'more packs/fresh'",
-        "  pytest 'more packs/fresh/tests'",
+        "  pip install pytest && pytest 'more packs/fresh/tests'",
         "  st2sensor validate 'more packs/fresh'",
     ]
+
+
+@pytest.mark.parametrize("name", ["a", "a_pack_whose_name_is_longer"])
+def test_the_columns_of_its_readme_are_aligned_for_any_name(here: Path, name: str) -> None:
+    assert invoke(init, [name], "init") == 0
+    rows = [line for line in (here / name / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert len(rows) == 6
+    gaps = [re.search(r"\S {2,}\S", row) for row in rows]
+    assert len({gap and gap.end() for gap in gaps}) == 1
+    assert f"    {name}.yaml.example  " in "\n".join(rows)
 
 
 def test_with_json_it_says_the_same_to_programs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,3 +98,24 @@ def test_a_sensor_that_is_asked_for_is_not_missed_in_other_packs(tmp_path: Path)
             enabled = {sensor.ref: sensor.enabled for sensor in storage.all(SensorType)}
     assert (enabled["one.One"], enabled["two.Two"]) == (True, False)
     assert "warning" not in stream.getvalue()
+
+
+def test_a_warning_is_shown_once_until_it_is_gone(tmp_path: Path) -> None:
+    path, config_file = pack(tmp_path), tmp_path / "mine.yaml"
+    (path / "sensors" / "one.yaml").write_text(yaml.safe_dump({"class_name": "One", "entry_point": "one.py"}))
+    (path / "sensors" / "one.py").write_text(complete("class One(Sensor):\n    pass\n"))
+    (path / "config.schema.yaml").write_text("token: {type: string}\n")
+    config_file.write_text("tokn: x\n")
+    screen, stream = plain_screen()
+    shown: list[int] = []
+    with opened([path], tmp_path / "state", [config_file], [], fresh=False, common_libs=False) as folder:
+        settings = config.load([str(folder.config_file)])
+        with closing(open_storage(settings.database)) as storage:
+            storage.prepare()
+            content = Content(folder, settings, storage, screen, triggers=[], virtualenvs=False)
+            content.start([])
+            for text in ("tokn: y\n", "token: y\n", "tokn: z\n"):
+                shown.append(stream.getvalue().count("did you mean token?"))
+                config_file.write_text(text)
+                content.saved(["mine.yaml"])
+    assert [*shown, stream.getvalue().count("did you mean token?")] == [1, 1, 1, 2]

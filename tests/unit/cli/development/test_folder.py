@@ -80,3 +80,7 @@ def test_messages_name_files_as_the_user_gave_them() -> None:
     assert folder.as_given("/s/packs/b/sensors/x.py:3: no") == "sensors/x.py:3: no"
     assert folder.as_given("/s/configs/a.yaml:1: no") == "mine.yaml:1: no"
     assert folder.as_given("/s/configs/b.yaml: no") == "config.schema.yaml: no"
+    assert folder.as_given("with: st2sensor run a.S") == "with: st2sensor --config-file /s/st2.conf run a.S"
+    assert folder.as_given("with: st2sensor key set k VALUE").endswith("--config-file /s/st2.conf key set k VALUE")
+    missing = "/s/configs/a.yaml:1: key set k VALUE, then run st2ctl reload"
+    assert folder.as_given(missing) == "mine.yaml:1: key set k VALUE, then save mine.yaml again"

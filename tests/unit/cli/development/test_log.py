@@ -73,3 +73,21 @@ def test_tracebacks_are_kept_together_logged_or_printed() -> None:
         "        KeyError: 5",
         "info       sample.One    after",
     ]
+
+
+def test_a_sensor_that_waits_for_its_requirements_is_not_shown_as_failing() -> None:
+    waits = "sample.One cannot be started: /s/packs/sample/requirements.txt: the requirements of pack sample are being"
+    again = [
+        line("st2sensor.supervision", f"{waits} installed; its sensors can start once that is done, starts again"),
+        line("st2sensor.supervision", "sample.One keeps failing: 3 times in a row; restarts go on forever", 4),
+        # The installation may begin while the sensor starts.
+        line(
+            "sample.One",
+            "/s/packs/sample/requirements.txt: the requirements of pack sample are being installed; its",
+            3,
+        ),
+    ]
+    assert shown(*again, line("st2sensor.supervision", "sample.One started, pid 5"), again[1]) == [
+        "sensor     sample.One    started, pid 5",
+        "warning    sample.One    keeps failing: 3 times in a row; restarts go on forever",
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from st2sensor.cli.events import recording
+from st2sensor.cli.events.instance import Instance
 from st2sensor.cli.events.recording import UNTIMED
 from st2sensor.errors import RecordingError
 
@@ -23,6 +24,23 @@ LINE: dict[str, Any] = {
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "seen.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "recorded"),
+    [
+        ((), ["p.t", "core.st2.webhook"]),
+        (("core.st2.sensor.process_exit",), ["p.t", "core.st2.sensor.process_exit", "core.st2.webhook"]),
+    ],
+)
+def test_internal_triggers_are_recorded_only_if_they_are_asked_for(
+    file: Path, wanted: tuple[str, ...], recorded: list[str]
+) -> None:
+    types = ["p.t", "core.st2.sensor.process_exit", "core.st2.key_value_pair.update", "core.st2.webhook"]
+    with recording.recorder(file, wanted) as record:
+        for trigger_type in types:
+            record(Instance(**{**LINE, "trigger": trigger_type, "trigger_type": trigger_type}))
+    assert [instance.trigger_type for _, instance in recording.read(file)] == recorded
 
 
 def test_line_separators_inside_of_texts_do_not_end_a_line(file: Path) -> None:

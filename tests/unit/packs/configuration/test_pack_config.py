@@ -309,6 +309,37 @@ def test_a_missing_key_is_null_with_a_warning_where_the_value_may_be_missing(pac
     ]
 
 
+@pytest.mark.parametrize(
+    ("values", "schema", "warnings"),
+    [
+        (
+            "token: x\ntokn: x\n",
+            "token: {type: string}",
+            [":2: tokn is not in the pack's config.schema.yaml; did you mean"],
+        ),
+        ("zzz: 1", "token: {type: string}", [":1: zzz is not in the pack's config.schema.yaml; correct it, or add it"]),
+        (
+            "hosts:\n- {nme: a}\n- {name: b}\n",
+            "hosts: {type: array, items: {type: object, properties: {name: {type: string}}}}",
+            [":2: hosts.0.nme is not in the pack's config.schema.yaml; did you mean name?"],
+        ),
+        ("a: {b: 1}", "a: {type: object}", []),
+        ("a: {b: 1}", "a: {type: object, properties: {c: {}}, additionalProperties: true}", []),
+        ("a: {b: 1}", "a: {type: object, properties: {c: {}}, patternProperties: {b: {}}}", []),
+        ("a: 1", None, []),
+        ("1: x", "token: {type: string}", [":1: 1 is not in the pack's config.schema.yaml; correct it, or add it"]),
+    ],
+)
+def test_a_key_that_the_schema_does_not_mention_is_told(
+    pack: Pack, values: str, schema: str | None, warnings: list[str]
+) -> None:
+    pack.write(values, schema)
+    found = list(pack_config.unknown_keys(pack_source.load(pack.folder, "p", pack.folder)))
+    assert [str(error).partition("p.yaml")[2][: len(start)] for error, start in zip(found, warnings, strict=True)] == (
+        warnings
+    )
+
+
 def test_a_missing_key_takes_the_default(pack: Pack) -> None:
     pack.write("b: '{{ st2kv.system.gone }}'\n", "b: {type: string, default: x, required: true}\n")
     assert pack.render().values == {"b": "x"}
@@ -326,7 +357,17 @@ def test_a_missing_key_takes_the_default(pack: Pack) -> None:
             "key: '{{ st2kv.system.gone }}'\n",
             "key: {type: string, required: true}",
             "p.yaml:1: key: None is not of type 'string': the datastore has no key gone in scope st2kv.system; set it "
-            "with: st2sensor key set gone VALUE; set it as the pack's config.schema.yaml says",
+            "with: st2sensor key set gone VALUE, then run st2ctl reload",
+        ),
+        (
+            "key: '{{ st2kv.system.gone }}'\n",
+            "key: {type: string, required: true, secret: true}",
+            "in scope st2kv.system; set it with: st2sensor key set --encrypt gone VALUE, then run st2ctl reload",
+        ),
+        (
+            "key: '{{ st2kv.user.gone | decrypt_kv }}'\n",
+            "key: {type: string, required: true}",
+            "set it with: st2sensor key set --scope user --user stanley --encrypt gone VALUE, then run st2ctl reload",
         ),
         ("- a\n", None, "p.yaml:1: must be a mapping of configuration keys to values"),
         ("a: '{{ st2kv.system.x | no_such }}'", None, "p.yaml:1: a: {{ st2kv.system.x | no_such }} cannot be rendered"),

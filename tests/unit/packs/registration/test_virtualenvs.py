@@ -65,6 +65,31 @@ def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path:
     assert not list(home.iterdir())
 
 
+def test_no_sensor_starts_while_its_requirements_are_being_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, home = pack(tmp_path, "p"), tmp_path / "virtualenvs"
+    refusals: list[str] = []
+
+    def run(*_: Any) -> None:
+        (home / "p" / "bin").mkdir(parents=True, exist_ok=True)
+        (home / "p" / "bin" / "python").touch()
+        with pytest.raises(ContentError) as refused:
+            virtualenv.check(home, "p", wanted.path)
+        refusals.append(refused.value.message)
+        if len(refusals) > 2:
+            raise ContentError("no index", file="requirements.txt")
+
+    monkeypatch.setattr(virtualenv, "_run", run)
+    assert virtualenv.set_up(wanted, home, recreate=False, progress=lambda _: None)
+    virtualenv.check(home, "p", wanted.path)
+    with pytest.raises(ContentError, match="no index"):
+        virtualenv.set_up(wanted, home, recreate=True, progress=lambda _: None)
+    # The earlier virtualenv is there again.
+    virtualenv.check(home, "p", wanted.path)
+    assert refusals == ["the requirements of pack p are being installed; its sensors can start once that is done"] * 3
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"message": "x"}'])
 def test_a_damaged_note_of_a_failure_is_passed_over(tmp_path: Path, text: str) -> None:
     wanted = pack(tmp_path, "p")

@@ -43,6 +43,14 @@ def test_what_this_python_has_is_met_and_what_it_lacks_is_reported_with_its_line
     )
 
 
+def test_without_a_configuration_pip_is_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checked(tmp_path, "No_Such.Package>1\n")
+    found = check("p", tmp_path / "pack", tmp_path / "virtualenvs", is_configured=False)
+    assert found.findings[0].message.endswith("; install them with: python -m pip install -r pack/requirements.txt")
+    assert found.lacking == {"no-such-package"}
+
+
 def test_the_virtualenv_of_the_pack_counts_and_its_python(tmp_path: Path) -> None:
     install(tmp_path, "colour", "1.2")
     assert checked(tmp_path, "colour==1.2\n").are_met
