@@ -17,6 +17,7 @@ from st2sensor.transport import local
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import CREATED, Message, Subscription, Transport
+from st2sensor.transport.codec import introduction
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
 from tests.plugins.patience import SOON
@@ -135,6 +136,17 @@ def test_a_page_of_other_exchanges_hides_no_message(transport: Transport) -> Non
         publisher.publish([message(number) for number in range(1000)])
         publisher.publish([message(1000, TOPOLOGY.sensors, "create")])
         assert [item.id for item in received(subscription, 1)] == ["m1000"]
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
+def test_introductions_of_containers_arrive_with_long_headers(transport: Transport, serializer: str) -> None:
+    sent = introduction(TOPOLOGY, serializer, {"h": "x" * 32_000})
+    with closing(transport.subscription([TOPOLOGY.sensors])) as subscription:
+        subscription.connect()
+        with closing(transport.publisher()) as publisher:
+            publisher.connect()
+            publisher.publish([sent])
+        assert received(subscription, 1) == [sent]
 
 
 def test_publishing_before_connecting_is_refused(transport: Transport) -> None:

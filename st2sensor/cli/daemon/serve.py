@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from st2sensor.api.feed import EventFeed
 from st2sensor.cli.daemon.state_dir import held
 from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
+from st2sensor.container.duplicates import Duplicates, me
 from st2sensor.container.launch.spec import Inherited
 from st2sensor.container.operators.interface import MakePage
 from st2sensor.container.operators.pipeline import Pipeline
@@ -57,6 +59,7 @@ from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.lazy import resolve
 from st2sensor.system.threads import Threads
 from st2sensor.transport import open_transport
+from st2sensor.transport.codec import introduction
 from st2sensor.transport.topology import Topology
 
 if TYPE_CHECKING:
@@ -185,7 +188,18 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
                 transport,
                 [topology.sensors, topology.triggers],
                 changed=lambda: call_in_loop(loop, supervisor.mark_stale),
+                heard=lambda message: call_in_loop(loop, duplicates.hear, message),
                 retry_wait=settings.messaging.retry_wait,
+            )
+            written = partial(introduction, topology, settings.messaging.serializer)
+            duplicates = Duplicates(
+                me(settings.container.node_name, state_dir),
+                parts.targets,
+                parts.lifetime,
+                introduces=participant is None,
+                refresh=parts.refresh.now,
+                introduce=lambda headers: watch.say(written(headers), lasting=True),
+                answer=lambda headers: watch.say(written(headers), lasting=False),
             )
             watch.start()
             stack.callback(watch.close)
