@@ -187,12 +187,13 @@ def test_a_sensor_whose_file_is_gone_is_unregistered(host: Host) -> None:
     assert host.storage.get(Registration, "p.S") is None
 
 
-def test_a_pack_on_another_host_is_unregistered_only_with_prune(host: Host) -> None:
-    host.write("s.yaml", "class_name: S\n")
+def test_a_pack_on_another_host_is_unregistered_only_with_prune_and_its_trigger_types_stay(host: Host) -> None:
+    host.write("s.yaml", "class_name: S\ntrigger_types:\n  - name: a\n")
     host.register()
     assert host.register(packs=[]) == {}
     assert host.registered() == ["p.S"]
     assert results(host.register(packs=[], prune=True)) == {"p.S": Result.REMOVED}
+    assert host.storage.get(TriggerType, "p.a") is not None
 
 
 def test_a_second_sensor_of_one_name_fails_alone(host: Host) -> None:
