@@ -189,7 +189,7 @@ def _read(header: object) -> Introduction | None:
         return None
     if not isinstance(fields, dict):
         return None
-    texts = {name: fields.get(name) for name in ("container", "node", "host", "state_dir", "answers")}
+    texts: dict[str, Any] = {name: fields.get(name) for name in ("container", "node", "host", "state_dir", "answers")}
     marks, process = fields.get("marks"), fields.get("process")
     if not all(isinstance(text, str) and len(text) <= MAX_LENGTH for text in texts.values()):
         return None
