@@ -30,6 +30,17 @@ class Keyring:
         self._known: dict[Path, tuple[_Version, Key]] = {}
         self._lock = threading.Lock()
 
+    def tell_unusable(self) -> None:
+        """Log why secrets can be neither stored nor read, if that is so. Reads the key's file."""
+        if not self._settings.enable_encryption:
+            return
+        try:
+            self._key(self._settings.encryption_key_path, OPTION)
+        except DatastoreError as exception:
+            # Many hosts store no secrets, and need no key.
+            level = logging.INFO if isinstance(exception.__cause__, FileNotFoundError) else logging.WARNING
+            LOG.log(level, "%s; until then, secrets can be neither stored nor read", exception)
+
     def encrypt(self, text: str) -> str:
         """Return ciphertext. Raises DatastoreError if there is no usable key."""
         if not self._settings.enable_encryption:
