@@ -251,6 +251,16 @@ class DatastoreUnavailable(DatastoreError):
         self.uncertain = uncertain
 
 
+class KeyFileWrong(DatastoreError):
+    """The file of the key for secrets is missing, or holds no key."""
+
+    exit_code = 78
+
+
+class KeyFileForbidden(KeyFileWrong):
+    exit_code = 77
+
+
 class DatastoreRefused(DatastoreError, PermissionError):
     pass
 

@@ -8,7 +8,7 @@ import stat
 import threading
 from pathlib import Path
 
-from st2sensor.errors import DatastoreError
+from st2sensor.errors import DatastoreError, KeyFileForbidden, KeyFileWrong
 from st2sensor.portable import crypto
 from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 from st2sensor.settings import KeyValues
@@ -94,14 +94,15 @@ class Keyring:
                         LOG.warning("%s: others may read the key %s; run: chmod 600 %s", option, path, path)
                 return known[1]
         except FileNotFoundError as exception:
-            raise DatastoreError(
+            raise KeyFileWrong(
                 f"{option}: there is no key at {path}; make one with "
                 f"st2-generate-symmetric-crypto-key --key-path {path}"
             ) from exception
         except OSError as exception:
-            raise DatastoreError(f"{option}: the key {path} cannot be read: {exception.strerror}") from exception
+            kind = KeyFileForbidden if isinstance(exception, PermissionError) else KeyFileWrong
+            raise kind(f"{option}: the key {path} cannot be read: {exception.strerror}") from exception
         except (BadKey, UnicodeDecodeError) as exception:
             reason = exception if isinstance(exception, BadKey) else "it is not text"
-            raise DatastoreError(
+            raise KeyFileWrong(
                 f"{option}: {path} is not a key: {reason}; make one with st2-generate-symmetric-crypto-key"
             ) from exception
