@@ -196,6 +196,14 @@ def test_a_pack_on_another_host_is_unregistered_only_with_prune_and_its_trigger_
     assert host.storage.get(TriggerType, "p.a") is not None
 
 
+def test_a_python_that_the_pack_does_not_list_is_warned_of(host: Host) -> None:
+    host.write("s.yaml", "class_name: S\n")
+    (host.pack.path / "pack.yaml").write_text("name: p\npython_versions: ['2']\n")
+    assert results(host.register()) == {"p.S": Result.CREATED}
+    (warning,) = host.warnings
+    assert "pack.yaml:2: python_versions: the pack runs on Python 2" in warning
+
+
 def test_a_second_sensor_of_one_name_fails_alone(host: Host) -> None:
     host.write("a.yaml", "class_name: S\n")
     host.write("b.yaml", "class_name: S\n")

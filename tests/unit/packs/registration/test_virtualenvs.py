@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -63,6 +64,34 @@ def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path:
     (wanted.path / "pack.yaml").write_text("name: p\n")
     assert not virtualenv.set_up(wanted, home, recreate=False, progress=lambda _: None)
     assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("versions", "told"),
+    [
+        ("['2']", "pack.yaml:2: python_versions: the pack runs on Python 2, and this is {own}; install one"),
+        ("['3.99']", "make one with python3.99: st2ctl reload --register-setup-virtualenvs"),
+        ("['2', '3']", None),
+        ("['{own}']", None),
+        ("[]", None),
+        ("5", None),
+    ],
+)
+def test_sensors_that_run_on_another_python_than_listed_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: str, told: str | None
+) -> None:
+    monkeypatch.setattr(virtualenv.shutil, "which", lambda name: f"/usr/bin/{name}")
+    own = "{}.{}".format(*sys.version_info)
+    made = pack(tmp_path, "p", None)
+    (made.path / "pack.yaml").write_text(f"name: p\npython_versions: {versions.format(own=own)}\n")
+    warning = virtualenv.unsupported(made, tmp_path / "virtualenvs")
+    if told is None:
+        assert warning is None
+    else:
+        assert told.format(own=own) in str(warning)
+    (tmp_path / "virtualenvs" / "p" / "bin").mkdir(parents=True)
+    (tmp_path / "virtualenvs" / "p" / "bin" / "python").touch()
+    assert virtualenv.unsupported(made, tmp_path / "virtualenvs") is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"message": "x"}'])
