@@ -16,6 +16,7 @@ from st2sensor.cli.events import history as shown
 from st2sensor.cli.events import nodes
 from st2sensor.cli.events.choosing import Options, filters_of
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.references import unknown_names
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
@@ -61,7 +62,8 @@ def events(
         elsewhere = [event for answer in answers for event in _events(answer)]
         everything = [*(fields(event, masks) for event in here), *elsewhere]
         found = sorted(everything, key=lambda event: str(event["dispatched"]))[-limit:]
-        for line in [*nodes.not_asked(answers), *_cut(answers, limit)]:
+        strange = () if found else unknown_names(settings, filters.sensor, sorted(filters.triggers))
+        for line in [*nodes.not_asked(answers), *_cut(answers, limit), *strange]:
             click.echo(line, err=True)
         if json_output:
             click.echo(json.dumps(found))
