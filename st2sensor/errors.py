@@ -127,6 +127,10 @@ class HistoryError(St2SensorError):
     exit_code = 74
 
 
+class HistoryForbidden(HistoryError):
+    exit_code = 77
+
+
 class BadCursor(HistoryError):
     exit_code = 65
 

@@ -206,6 +206,11 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("nobody: st2sensor enable mine.S", 77, "st2.db"),
     ("nobody: st2sensor init packs/new", 77, "packs/new"),
     ("nobody: st2sensor key set a b", 77, "st2.db"),
+    (
+        "nobody: st2sensor events",
+        77,
+        "this user may not read and write it; run this as the container's user, or as root",
+    ),
 ]
 
 

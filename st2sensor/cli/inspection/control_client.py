@@ -132,10 +132,18 @@ def _answer(message: rpc.Message) -> Any:
 
 def _away(path: Path, exception: OSError) -> St2SensorError:
     if isinstance(exception, PermissionError):
-        return ContainerForbidden(
-            f"{path}: {exception.strerror}; become a member of the group that owns it, or run this as the "
-            "container's user"
-        )
+        group, user = _owners(path)
+        return ContainerForbidden(f"{path}: {exception.strerror}; become a member of {group}, or run this as {user}")
     return ContainerAway(
         f"no container is listening at {path}; st2ctl start starts one, and the log of the last one says why it ended"
     )
+
+
+def _owners(path: Path) -> tuple[str, str]:
+    """Return the group and the user that may use a control socket, in words."""
+    group, user = "the group that owns it", "the container's user"
+    # This user may not look into the folder, and an id may have no name.
+    with suppress(OSError, KeyError):
+        group = f"the group {path.group()}"
+        user = f"its user {path.owner()}"
+    return group, user
