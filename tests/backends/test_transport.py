@@ -199,6 +199,20 @@ LIMITED = Topology(f"t{uuid.uuid4().hex[:8]}")
 CLOSED = Topology(f"closed{uuid.uuid4().hex[:8]}")
 
 
+@pytest.mark.parametrize(
+    ("login", "vhost", "remedy"),
+    [("guest:wrong", "/", "check user and password"), ("guest:guest", "nowhere", "check the virtual host")],
+)
+def test_a_wrong_password_and_a_wrong_virtual_host_are_told_with_the_remedy(
+    rabbit_server: RabbitMQ, login: str, vhost: str, remedy: str
+) -> None:
+    url = f"amqp://{login}@{rabbit_server.address}:{rabbit_server.port}/{vhost}"
+    with closing(AmqpTransport(Broker(urls=(url,)), TOPOLOGY).publisher()) as publisher:
+        with pytest.raises(BrokerUnavailable, match=f"answers but refuses: .*; {remedy}") as told:
+            publisher.connect()
+        assert "wrong" not in str(told.value)
+
+
 @pytest.fixture(scope="module")
 def limited_url(rabbit_server: RabbitMQ) -> Iterator[str]:
     """The broker's address for a user who may not publish to CLOSED, and to LIMITED only routing keys `good...`.
