@@ -99,14 +99,17 @@ def open_existing(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def unreadable(path: Path, exception: Exception) -> HistoryError:
-    """Return the error for a history that cannot be read, which says whether this user may read it."""
+def unreadable(path: Path, exception: Exception, kind: str = "history") -> HistoryError:
+    """Return the error for a file that cannot be read, which says whether this user may read it.
+
+    :param kind: `history` or `outbox`.
+    """
     # SQLite says only that it is unable to open the file. Even readers write to the file's journal.
     may_use = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
     if not isinstance(exception, PermissionError) and (may_use or not os.path.exists(path)):
-        return HistoryError(f"cannot read the history {path}: {exception}")
+        return HistoryError(f"cannot read the {kind} {path}: {exception}")
     return HistoryForbidden(
-        f"cannot read the history {path}: this user may not read and write it; run this as the container's user, or "
+        f"cannot read the {kind} {path}: this user may not read and write it; run this as the container's user, or "
         "as root"
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from st2sensor.errors import HistoryError, HistoryForbidden
-from st2sensor.history import file as module
 from st2sensor.history.file import unreadable
 
 
@@ -31,7 +31,7 @@ def test_only_a_user_without_access_is_told_to_become_another(
 ) -> None:
     if is_there:
         (tmp_path / "history.db").touch()
-    monkeypatch.setattr(module.os, "access", lambda *_, **__: may_use)
+    monkeypatch.setattr(os, "access", lambda *_, **__: may_use)
     told = unreadable(tmp_path / "history.db", error)
     assert type(told) is kind
     assert ("run this as the container's user, or as root" in str(told)) is (kind is HistoryForbidden)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from threading import Barrier
@@ -80,7 +81,7 @@ def test_why_a_virtualenv_could_not_be_made_is_told_where_it_is_missed(tmp_path:
 def test_sensors_that_run_on_another_python_than_listed_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: str, told: str | None
 ) -> None:
-    monkeypatch.setattr(virtualenv.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     own = "{}.{}".format(*sys.version_info)
     made = pack(tmp_path, "p", None)
     (made.path / "pack.yaml").write_text(f"name: p\npython_versions: {versions.format(own=own)}\n")
