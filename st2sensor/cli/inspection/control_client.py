@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import itertools
+import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -144,6 +146,7 @@ def _owners(path: Path) -> tuple[str, str]:
     group, user = "the group that owns it", "the container's user"
     # This user may not look into the folder, and an id may have no name.
     with suppress(OSError, KeyError):
-        group = f"the group {path.group()}"
-        user = f"its user {path.owner()}"
+        status = path.stat()
+        group = f"the group {grp.getgrgid(status.st_gid).gr_name}"
+        user = f"its user {pwd.getpwuid(status.st_uid).pw_name}"
     return group, user

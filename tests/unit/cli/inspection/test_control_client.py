@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 import socket
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,11 +39,11 @@ def test_a_user_who_may_not_connect_is_told_the_group_and_the_user(
     peer({})
     path = config_file.parent / "state" / CONTROL_SOCKET
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(Path, "group", lambda _: "st2")
-    monkeypatch.setattr(Path, "owner", lambda _: "st2daemon")
+    monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name="st2"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name="st2daemon"))
     with pytest.raises(ContainerForbidden, match="become a member of the group st2, or run this as its user st2daemon"):
         ControlClient(path)
-    monkeypatch.setattr(Path, "group", refuse)
+    monkeypatch.setattr(grp, "getgrgid", refuse)
     with pytest.raises(ContainerForbidden, match="the group that owns it, or run this as the container's user"):
         ControlClient(path)
 
