@@ -9,7 +9,6 @@ from typing import Any
 from st2sensor.cli.inspection import sensors
 from st2sensor.cli.text.suggestions import MOST, did_you_mean
 from st2sensor.errors import SensorNotFound, St2SensorError
-from st2sensor.models import CORE_PACK
 from st2sensor.portable.keyspace import INSTANCE
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
@@ -61,7 +60,8 @@ def unknown_names(settings: Settings, sensor: str, triggers: Iterable[str]) -> I
     :param sensor: PACK.CLASS or the class alone; empty for none.
     :param triggers: references of triggers or trigger types.
     """
-    known = [CORE_PACK, *_known(settings)] if sensor else []
+    # The container's own events are of `core`.
+    known = [resolve("st2sensor.models:CORE_PACK"), *_known(settings)] if sensor else []
     if known and not any(sensor in (ref, ref.partition(".")[2]) for ref in known):
         yield f"no sensor is called {sensor}{did_you_mean(sensor, known)}"
     with suppress(St2SensorError):
