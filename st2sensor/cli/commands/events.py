@@ -27,6 +27,7 @@ from st2sensor.history.file import NAME
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import Gap, History
 from st2sensor.history.waiting import dropped
+from st2sensor.models import CORE_PACK
 from st2sensor.settings import Settings
 from st2sensor.shown.fields import fields
 from st2sensor.shown.found import newest
@@ -62,7 +63,9 @@ def events(
         elsewhere = [event for answer in answers for event in _events(answer)]
         everything = [*(fields(event, masks) for event in here), *elsewhere]
         found = sorted(everything, key=lambda event: str(event["dispatched"]))[-limit:]
-        strange = () if found else unknown_names(settings, filters.sensor, sorted(filters.triggers))
+        # The container's own events are of `core`.
+        sensor = "" if filters.sensor == CORE_PACK else filters.sensor
+        strange = () if found else unknown_names(settings, sensor, sorted(filters.triggers))
         for line in [*nodes.not_asked(answers), *_cut(answers, limit), *strange]:
             click.echo(line, err=True)
         if json_output:

@@ -60,8 +60,7 @@ def unknown_names(settings: Settings, sensor: str, triggers: Iterable[str]) -> I
     :param sensor: PACK.CLASS or the class alone; empty for none.
     :param triggers: references of triggers or trigger types.
     """
-    # The container's own events are of `core`.
-    known = [resolve("st2sensor.models:CORE_PACK"), *_known(settings)] if sensor else []
+    known = _known(settings) if sensor else []
     if known and not any(sensor in (ref, ref.partition(".")[2]) for ref in known):
         yield f"no sensor is called {sensor}{did_you_mean(sensor, known)}"
     with suppress(St2SensorError):
