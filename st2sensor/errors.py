@@ -142,6 +142,10 @@ class HistoryError(St2SensorError):
     exit_code = 74
 
 
+class HistoryForbidden(HistoryError):
+    exit_code = 77
+
+
 class BadCursor(HistoryError):
     exit_code = 65
 
@@ -264,6 +268,16 @@ class DatastoreUnavailable(DatastoreError):
     def __init__(self, *message: object, uncertain: bool = False) -> None:
         super().__init__(*message)
         self.uncertain = uncertain
+
+
+class KeyFileWrong(DatastoreError):
+    """The file of the key for secrets is missing, or holds no key."""
+
+    exit_code = 78
+
+
+class KeyFileForbidden(KeyFileWrong):
+    exit_code = 77
 
 
 class DatastoreRefused(DatastoreError, PermissionError):

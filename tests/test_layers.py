@@ -53,7 +53,7 @@ ORDER = {
         sessions
         supervision
         lifetime targets
-        node operators
+        node operators duplicates
         parts
         assembly supervisor
         """,

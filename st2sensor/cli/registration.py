@@ -20,6 +20,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.content_changes import announce
 from st2sensor.cli.text.printable import in_line
 from st2sensor.datastore.keyring import Keyring
+from st2sensor.models import CORE_PACK, SensorType
 from st2sensor.packs.configuration.templates import FUNCTIONS, Templates
 from st2sensor.packs.discovery import find_packs
 from st2sensor.packs.registrable import KINDS, RECREATE
@@ -30,6 +31,9 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.storage.base import Storage
 from st2sensor.workers.pool import Pool
+
+NAMED_PACKS = 5
+"""Maximum number of packs that a warning names."""
 
 QUIET = (Result.UNCHANGED, Result.LEFT)
 """Results that are counted, but not listed row by row."""
@@ -119,8 +123,9 @@ def register(
             registry.only = only
             made = [] if virtualenvs is None else _set_up_virtualenvs(registry, virtualenvs)
             outcomes = made + _registered(registry, chosen, prune=prune)
-    if only is None and not find_packs(settings.content.pack_paths)[0]:
-        registry.warnings.append(_no_packs(settings.content.pack_paths))
+        if only is None and not find_packs(settings.content.pack_paths)[0]:
+            left = {sensor.pack for sensor in storage.all(SensorType)} - {CORE_PACK}
+            registry.warnings.append(_no_packs(settings.content.pack_paths, sorted(left)))
     for warning in registry.warnings:
         click.echo(f"warning: {warning}", err=True)
     if quiet:
@@ -214,9 +219,18 @@ def _rows(outcomes: Sequence[Outcome]) -> Text:
     return listed
 
 
-def _no_packs(folders: Sequence[Path]) -> str:
-    """Return a warning that nothing was there to register."""
+def _no_packs(folders: Sequence[Path], left: Sequence[str]) -> str:
+    """Return a warning that nothing was there to register.
+
+    :param left: the packs that are registered nevertheless.
+    """
     places = ", ".join(map(str, folders))
+    if left:
+        more = f" and {len(left) - NAMED_PACKS} more" if len(left) > NAMED_PACKS else ""
+        return (
+            f"no packs in {places}, but the sensors of {', '.join(left[:NAMED_PACKS])}{more} are still registered: "
+            "check [system] base_path and [content] packs_base_paths"
+        )
     return f"no packs in {places}: copy a pack there, or set [content] packs_base_paths; st2sensor init makes a pack"
 
 

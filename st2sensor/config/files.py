@@ -6,7 +6,6 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from oslo_config import cfg
 
@@ -76,7 +75,7 @@ def parse(files: Sequence[str], variables: Mapping[str, str]) -> cfg.ConfigOpts:
 
 def misspelt(files: Sequence[str]) -> Iterator[str]:
     """Yield a warning for each unknown section and key that resembles one of ours, unless StackStorm knows it."""
-    for path in files:
+    for path in map(os.path.normpath, files):
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(path, sections).parse()
         for section, keys in sections.items():
@@ -91,6 +90,15 @@ def misspelt(files: Sequence[str]) -> Iterator[str]:
                     yield from _warnings(path, f"[{section}] {key}", key, ours)
 
 
+def misspelt_variables(variables: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each unknown variable that resembles one of ours, unless StackStorm knows its section."""
+    ours = [f"ST2_{group}__{option.name}".upper() for group, options in GROUPS.items() for option in options]
+    known = {f"ST2_{section}".upper() for section in STACKSTORMS_SECTIONS}
+    for name in sorted(variables):
+        if name.startswith("ST2_") and "__" in name and name not in ours and name.partition("__")[0] not in known:
+            yield from _warnings("the environment", name, name, ours)
+
+
 def _warnings(path: str, place: str, word: str, known: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
     for meant in difflib.get_close_matches(word, list(known), n=1, cutoff=CLOSE):
-        yield f"{Path(path)}: {place} is not known and has no effect; did you mean {meant}?"
+        yield f"{path}: {place} is not known and has no effect; did you mean {meant}?"

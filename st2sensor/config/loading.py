@@ -16,7 +16,7 @@ from st2sensor.config import brokers
 from st2sensor.config.container import container
 from st2sensor.config.core_sensors import enabled_sensors, timers, webhooks
 from st2sensor.config.database import database, ignored_certificate
-from st2sensor.config.files import files_of, misspelt, parse
+from st2sensor.config.files import files_of, misspelt, misspelt_variables, parse
 from st2sensor.config.log import log
 from st2sensor.config.secrets import secrets
 from st2sensor.config.sections import section
@@ -47,6 +47,10 @@ def load(config_files: Sequence[str]) -> Settings:
         raise ConfigError(f"no *.conf in {', '.join(given)}: add one, or name a file with --config-file or $ST2_CONF")
     try:
         return _settings(parse(files, os.environ), files, Path(given[-1]).parent)
+    except cfg.ConfigFileParseError as exception:
+        # It names the file and the line itself.
+        place, _, reason = exception.msg.removeprefix("at ").partition(", ")
+        raise ConfigError(f"{place}: {reason}; correct the line") from exception
     except (cfg.Error, ValueError) as exception:
         raise ConfigError(f"{', '.join(files)}: {exception}") from exception
 
@@ -101,7 +105,12 @@ def _settings(options: cfg.ConfigOpts, files: Sequence[str], folder: Path) -> Se
             validate=options.system.validate_trigger_payload,
             max_size=options.system.max_payload,
         ),
-        warnings=(*misspelt(files), *ignored_certificate(options.database), *brokers.warnings(messaging)),
+        warnings=(
+            *misspelt(files),
+            *misspelt_variables(os.environ),
+            *ignored_certificate(options.database),
+            *brokers.warnings(messaging),
+        ),
     )
 
 

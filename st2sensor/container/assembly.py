@@ -103,6 +103,7 @@ def assemble(
     reports = WrapperReports(table, settings.container, recorder, wake, clock)
 
     keyring = Keyring(settings.key_values)
+    keyring.tell_unusable()
     workers = Pool(FUNCTIONS)
 
     def start_waiting(ref: str) -> None:

@@ -49,6 +49,7 @@ class Supervisor:
         """Whether some actions are postponed because too many sensors are changing, or because a turn has failed."""
         self._last_failure = ""
         """The unexpected error of the last turn."""
+        self._has_learned = False
         parts.targets.listen(self._learned)
 
     async def run(self) -> int:
@@ -189,6 +190,9 @@ class Supervisor:
 
     def _learned(self, snapshot: Snapshot) -> None:
         """Pass changes in storage on to the other parts and to the running sensors."""
+        if not self._has_learned and not snapshot.listed:
+            LOG.info("no sensor is registered; st2ctl reload --register-all registers the packs")
+        self._has_learned = True
         self._parts.catalogue.learn(
             snapshot.trigger_types.values(), snapshot.triggers.values(), snapshot.refusals.values()
         )

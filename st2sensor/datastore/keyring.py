@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from st2sensor.errors import DatastoreError
+from st2sensor.errors import DatastoreError, KeyFileForbidden, KeyFileWrong
 from st2sensor.portable import crypto
 from st2sensor.portable.crypto import BadKey, Key, NotCiphertext, OtherKey
 from st2sensor.settings import KeyValues
@@ -47,6 +47,17 @@ class Keyring:
         self._settings = settings
         self._known: dict[Path, tuple[_Version, Key]] = {}
         self._lock = threading.Lock()
+
+    def tell_unusable(self) -> None:
+        """Log why secrets can be neither stored nor read, if that is so. Reads the key's file."""
+        if not self._settings.enable_encryption:
+            return
+        try:
+            self._key(self._settings.encryption_key_path, OPTION)
+        except DatastoreError as exception:
+            # Many hosts store no secrets, and need no key.
+            level = logging.INFO if isinstance(exception.__cause__, FileNotFoundError) else logging.WARNING
+            LOG.log(level, "%s; until then, secrets can be neither stored nor read", exception)
 
     def encrypt(self, text: str) -> str:
         """Return ciphertext. Raises DatastoreError if there is no usable key."""
@@ -111,16 +122,15 @@ class Keyring:
                         LOG.warning("%s: others may read the key %s; run: chmod 600 %s", option, path, path)
                 return known[1]
         except FileNotFoundError as exception:
-            raise DatastoreError(
+            raise KeyFileWrong(
                 f"{option}: there is no key at {path}; make one with "
                 f"st2-generate-symmetric-crypto-key --key-path {path}"
             ) from exception
         except OSError as exception:
-            raise DatastoreError(
-                f"{option}: the key {path} cannot be read: {regular_file.reason(exception)}"
-            ) from exception
+            kind = KeyFileForbidden if isinstance(exception, PermissionError) else KeyFileWrong
+            raise kind(f"{option}: the key {path} cannot be read: {regular_file.reason(exception)}") from exception
         except (BadKey, UnicodeDecodeError) as exception:
             reason = exception if isinstance(exception, BadKey) else "it is not text"
-            raise DatastoreError(
+            raise KeyFileWrong(
                 f"{option}: {path} is not a key: {reason}; make one with st2-generate-symmetric-crypto-key"
             ) from exception

@@ -277,8 +277,7 @@ class Dispatcher:
         name = _shown_name(event)
         if reason is not None:
             reason = self.readable(sensor, reason)
-            extra = of_sensor(sensor)
-            LOG.warning("%s dispatched %s, which is kept as a dead letter: %s", sensor, name, reason, extra=extra)
+            LOG.warning("%s: %s", event.refusal(sensor, name), reason, extra=of_sensor(sensor))
         ref = name if trigger_type is None else trigger_type.ref
         return Entry(
             message_id=self._limiting.message_id(sensor, ref, key if reason is None else None, arrived.at),

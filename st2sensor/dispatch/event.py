@@ -22,6 +22,7 @@ class Event:
     :param schema: digest of the payload_schema that the sender found the payload to fit; None if it was not checked.
     :param withheld: why the payload was not sent, in words that follow "the payload"; None if it was sent.
     :param key: the key by which its repeats are recognised, as `event_key.key_of` makes it; None if it was not made.
+    :param by_hand: whether an operator dispatches it, and is told if it is refused.
     """
 
     trigger: str | Mapping[str, Any]
@@ -31,10 +32,20 @@ class Event:
     schema: str | None = None
     withheld: str | None = None
     key: str | None = None
+    by_hand: bool = False
 
     def is_keyed(self, paths: Sequence[str]) -> bool:
         """Return whether the event has the key that these paths make, or needs none."""
         return not paths or is_key(self.key, paths)
+
+    def refusal(self, sensor: str, name: str) -> str:
+        """Return the consequence of its refusal for the log.
+
+        :param name: the trigger's name as it is shown.
+        """
+        if self.by_hand:
+            return f"refused to dispatch {name} by hand"
+        return f"{sensor} dispatched {name}, which is kept as a dead letter"
 
     def body(self) -> str:
         """Return the event as JSON for the outbox. Raises UnicodeDecodeError for a payload that is not UTF-8."""

@@ -5,11 +5,12 @@ Identifiers are stored as bytes, and repeated names as numbers, so that an event
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 from pathlib import Path
 
-from st2sensor.errors import HistoryError
+from st2sensor.errors import HistoryError, HistoryForbidden
 from st2sensor.system import private_file
 
 NAME = "history.db"
@@ -81,17 +82,36 @@ def open_file(path: Path, durability: str) -> sqlite3.Connection:
 
 def open_existing(path: Path) -> sqlite3.Connection:
     """Open the file for reading. Raises HistoryError if there is none, or if it cannot be used."""
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as exception:
+        raise unreadable(path, exception) from exception
+    if not is_there:
         raise HistoryError(
             f"there is no history at {path}: no container has run with this state_dir and [history] enable = true"
         )
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT)
     except sqlite3.Error as exception:
-        raise HistoryError(f"cannot read the history {path}: {exception}") from exception
+        raise unreadable(path, exception) from exception
     # A repaired file may hold anything.
     connection.text_factory = lambda raw: raw.decode(errors="replace")
     return connection
+
+
+def unreadable(path: Path, exception: Exception, kind: str = "history") -> HistoryError:
+    """Return the error for a file that cannot be read, which says whether this user may read it.
+
+    :param kind: `history` or `outbox`.
+    """
+    # SQLite says only that it is unable to open the file. Even readers write to the file's journal.
+    may_use = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+    if not isinstance(exception, PermissionError) and (may_use or not os.path.exists(path)):
+        return HistoryError(f"cannot read the {kind} {path}: {exception}")
+    return HistoryForbidden(
+        f"cannot read the {kind} {path}: this user may not read and write it; run this as the container's user, or "
+        "as root"
+    )
 
 
 def stored_id(message_id: str) -> bytes | str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from st2sensor.errors import BadCursor, EventNotFound, HistoryCut, HistoryError
+from st2sensor.errors import BadCursor, EventNotFound, HistoryCut
 from st2sensor.history.event import Recorded, State
-from st2sensor.history.file import open_existing, stored_id
+from st2sensor.history.file import open_existing, stored_id, unreadable
 from st2sensor.history.filters import Filters
 from st2sensor.history.rows import MICROSECONDS, SELECT, STATES, recorded_of
 
@@ -282,7 +282,7 @@ class History:
                 yield self._connection
             except (sqlite3.Error, OSError) as exception:
                 self._close()
-                raise HistoryError(f"cannot read the history {self._path}: {exception}") from exception
+                raise unreadable(self._path, exception) from exception
 
     def _close(self) -> None:
         if self._connection is not None:

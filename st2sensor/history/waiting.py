@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State, recorded
+from st2sensor.history.file import unreadable
 from st2sensor.outbox.database.rows import COLUMNS, committed_column, entry_of
 
 BUSY_TIMEOUT = 5.0
@@ -38,16 +38,16 @@ def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
 
     :param outbox: the outbox's database; without it, nothing waits.
     """
-    if not outbox.is_file():
-        return []
     try:
+        if not outbox.is_file():
+            return []
         with closing(sqlite3.connect(outbox, timeout=BUSY_TIMEOUT)) as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
             held = "held" if _has_limits(connection) else "NULL"
             query = f"SELECT {held}, {committed_column(connection)}, {COLUMNS} FROM outbox ORDER BY id DESC LIMIT ?"
             rows = connection.execute(query, (limit,)).fetchall()
-    except sqlite3.Error as exception:
-        raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
+    except (sqlite3.Error, OSError) as exception:
+        raise unreadable(outbox, exception, "outbox") from exception
     return [
         recorded(entry_of(row[2:]), State.WAITING if row[0] is None else State.HELD, row[1]) for row in reversed(rows)
     ]
@@ -55,15 +55,15 @@ def waiting(outbox: Path, limit: int = LIMIT) -> list[Recorded]:
 
 def dropped(outbox: Path) -> list[Dropped]:
     """Return how many events limits have dropped, by sensor and trigger type. Raises HistoryError."""
-    if not outbox.is_file():
-        return []
     try:
+        if not outbox.is_file():
+            return []
         with closing(sqlite3.connect(outbox, timeout=BUSY_TIMEOUT)) as connection:
             if not _has_limits(connection):
                 return []
             return [Dropped(*row) for row in connection.execute(DROPPED)]
-    except sqlite3.Error as exception:
-        raise HistoryError(f"cannot read the outbox {outbox}: {exception}") from exception
+    except (sqlite3.Error, OSError) as exception:
+        raise unreadable(outbox, exception, "outbox") from exception
 
 
 def _has_limits(connection: sqlite3.Connection) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from st2sensor.errors import ConfigError
 from st2sensor.logs import background, handlers, names
+from st2sensor.logs.stream_file import STANDARD, StreamFile, descriptor_of
 from st2sensor.settings import Log
 
 LOG = logging.getLogger("st2sensor.logs")
@@ -50,6 +51,9 @@ FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
     "json": lambda: handlers.JsonFormatter(SENSOR),
 }
 
+_STREAM_FILES: dict[int | None, StreamFile] = {}
+"""The files behind the standard streams, by descriptor."""
+
 
 def of_sensor(ref: str) -> dict[str, str]:
     """Return the `extra` of a log record that concerns one sensor."""
@@ -68,6 +72,8 @@ def configure_as(settings: Log, *, debug: bool) -> None:
 
     :param debug: whether to log everything, regardless of the levels in the file.
     """
+    _STREAM_FILES.clear()
+    _STREAM_FILES.update({number: file for number in STANDARD if (file := StreamFile.of(number))})
     if settings.file is None:
         stream = logging.StreamHandler(STREAMS[settings.stream]())
         stream.setFormatter(FORMATTERS[settings.format]())
@@ -103,17 +109,25 @@ def write_in_background() -> None:
 
 
 def reopen() -> None:
-    """Reopen all log files by name, because logrotate may have renamed them."""
+    """Reopen all log files by name, because logrotate may have renamed them.
+
+    They include a file to which stderr or stdout was redirected when the log was set up.
+    """
     for handler in _handlers():
         if isinstance(handler, logging.FileHandler):
-            background.soon(handler, partial(_reopen, handler))
+            again = partial(handlers.reopen, handler)
+            background.soon(handler, partial(_reopen, handler.baseFilename, again))
+        elif isinstance(handler, logging.StreamHandler):
+            file = _STREAM_FILES.get(descriptor_of(handler.stream))
+            if file is not None:
+                background.soon(handler, partial(_reopen, str(file.path), file.reopen))
 
 
-def _reopen(handler: logging.FileHandler) -> None:
+def _reopen(name: str, again: Callable[[], None]) -> None:
     try:
-        handlers.reopen(handler)
+        again()
     except OSError as exception:
-        LOG.warning("%s cannot be opened again: %s; logging continues in the old file", handler.baseFilename, exception)
+        LOG.warning("%s cannot be opened again: %s; logging continues in the old file", name, exception)
 
 
 def _handlers() -> list[logging.Handler]:

@@ -11,7 +11,7 @@ import json
 import signal
 from typing import Any, Dict, List, Optional, Sequence
 
-from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError
+from st2sensor.errors import SENSOR_FACING, ProtocolError, RpcError, St2SensorError
 
 PROTOCOL_VERSION = 1
 """Sent in `hello`. A container refuses a wrapper that has another version."""
@@ -91,8 +91,14 @@ def result(identifier: Optional[int], value: Any) -> bytes:
 
 def error(identifier: Optional[int], exception: Exception, code: int = APPLICATION_ERROR) -> bytes:
     """Encode a refusal. The receiver raises the same type of exception if it is one that sensors know."""
-    body = {"code": code, "message": str(exception), "data": {"type": type(exception).__name__}}
+    body = {"code": code, "message": str(exception), "data": {"type": _kind_of(exception)}}
     return encode({"jsonrpc": "2.0", "id": identifier, "error": body})
+
+
+def _kind_of(exception: Exception) -> str:
+    """Return the name of an exception's type, or of the base that sensors know if they do not know the type."""
+    ours = (kind.__name__ for kind in type(exception).__mro__ if issubclass(kind, St2SensorError))
+    return next((name for name in ours if name in SENSOR_FACING), type(exception).__name__)
 
 
 def encode(message: Message) -> bytes:

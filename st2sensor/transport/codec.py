@@ -20,7 +20,7 @@ from st2sensor.errors import Undeliverable
 from st2sensor.portable.payload import for_stackstorm, plain
 from st2sensor.transport import rules_engine
 from st2sensor.transport.base import Message
-from st2sensor.transport.topology import Topology
+from st2sensor.transport.topology import CONTAINERS, Topology
 
 PICKLE_PROTOCOL = 4
 JSON_TYPE = "application/json"
@@ -110,6 +110,25 @@ def database_announcement(
     data = Instance(module="bson.son", name="SON", state={"_SON__keys": list(items)}, items=items)
     body = _pickled(Instance(module=module, name=name, state={"_data": data}))
     return Message(exchange=exchange, routing_key=event, body=body, content_type=PICKLE_TYPE, content_encoding="binary")
+
+
+def introduction(topology: Topology, serializer: str, headers: Mapping[str, str]) -> Message:
+    """Return a message from a container to other containers.
+
+    :param serializer: `pickle` or `json`, which StackStorm's watchers must be able to decode.
+    :param headers: the content. The body is empty, because bodies are never decoded here.
+    """
+    encode, content_type, content_encoding = (
+        (pickle.dumps, PICKLE_TYPE, "binary") if serializer == "pickle" else (orjson.dumps, JSON_TYPE, "utf-8")
+    )
+    return Message(
+        exchange=topology.sensors,
+        routing_key=CONTAINERS,
+        body=encode({}),
+        content_type=content_type,
+        content_encoding=content_encoding,
+        headers=dict(headers),
+    )
 
 
 def encoded(serializer: str, body: str, tagged: bool) -> bytes:

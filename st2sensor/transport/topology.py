@@ -7,6 +7,10 @@ from dataclasses import dataclass
 TRIGGER_INSTANCE = "trigger_instance"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
 
+CONTAINERS = "st2sensor.container"
+"""Routing key under which containers introduce themselves, on the exchange of sensors. StackStorm skips it: its
+watchers handle the three keys above alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:

@@ -334,6 +334,7 @@ def test_a_sensor_that_is_not_registered_is_told(workspace: Workspace) -> None:
     assert done.returncode == 66
     assert "error: sensor no.Such is not registered: check the name, or run st2ctl reload" in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (workspace.state / "no.Such").exists()
 
 
 def test_two_containers_cannot_share_a_state_directory(embedded: Workspace) -> None:

@@ -433,7 +433,7 @@ def test_keys_are_rotated_as_the_document_says(embedded: Workspace) -> None:
     [
         (["get", "nothing"], 66, "there is no key nothing in scope st2kv.system"),
         (["delete", "nothing"], 66, "there is no key nothing"),
-        (["set", "k", "v", "--encrypt"], 69, "there is no key at"),
+        (["set", "k", "v", "--encrypt"], 78, "there is no key at"),
         (["set", "k", "v", "--ttl", "-1"], 65, "ttl must be more than 0 seconds"),
         (["set", "", "v"], 65, "non-empty string"),
         (["load", "missing.yaml"], 65, "missing.yaml"),

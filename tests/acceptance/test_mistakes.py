@@ -180,7 +180,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("st2sensor triggers add linux.file_watch.line path=/x", 65, "parameters do not fit trigger type"),
     ("st2sensor key set a b --ttl soon", 2, "'soon' is not a valid float"),
     ("st2sensor key set a b --ttl -5", 65, "ttl"),
-    ("st2sensor key set a b --encrypt", 69, "encryption_key_path"),
+    ("st2sensor key set a b --encrypt", 78, "encryption_key_path"),
     ("st2sensor key load keys.yaml", 65, "the value of a is not text: quote it, or add --convert"),
     ("st2sensor key load nokeys.yaml", 65, "nokeys.yaml"),
     (
@@ -230,6 +230,11 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("nobody: st2sensor enable mine.S", 77, "st2.db"),
     ("nobody: st2sensor init packs/new", 77, "packs/new"),
     ("nobody: st2sensor key set a b", 77, "st2.db"),
+    (
+        "nobody: st2sensor events",
+        77,
+        "this user may not read and write it; run this as the container's user, or as root",
+    ),
 ]
 
 

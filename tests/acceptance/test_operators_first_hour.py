@@ -117,3 +117,18 @@ def test_every_command_tells_of_misspelt_sections(embedded: Workspace) -> None:
         assert done.stderr.splitlines()[0] == warning
         assert "dispatcher" not in done.stderr
     assert warning in embedded.reload().stderr
+
+
+def test_two_containers_with_the_same_sensors_warn_of_each_other(served: Workspace) -> None:
+    served.add_sensor("p", "Waits", WAITS)
+    served.reload_well()
+    first = served.start()
+    first.wait_for_log("p.Waits started")
+    other = served.folder / "other.conf"
+    other.write_text(served.configuration("", state="other"))
+    second = served.start("--config-file", str(other))
+    for container, rival, state in ((first, second, "other"), (second, first, "state")):
+        container.wait_for_log("another container runs the same sensors of the same database")
+        assert f"process {rival.process.pid} on " in container.log
+        assert f"with state_dir {served.folder / state};" in container.log
+        assert "everything happens twice: p.Waits;" in container.log

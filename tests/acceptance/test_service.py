@@ -160,6 +160,7 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
             embedded, "clean", "--yes", code=75
         )
         assert ctl(embedded, "reopen-log-files") == ""
+        eventually("the log is open again", log.exists)
         last = ctl(embedded, "restart").splitlines()
         assert last[0] == "st2sensorcontainer is not running."
         second = number_in(last[1] + "\n")
@@ -171,7 +172,8 @@ def test_st2ctl_starts_and_stops_a_container_without_systemd(embedded: Workspace
         assert third != second
         assert "warning: st2api belongs to StackStorm" in ctl(embedded, "restart-component", "st2api")
         assert number_in(ctl(embedded, "status")) == third
-        assert "stopped" in moved.read_text()
+        assert "stopped" in log.read_text()
+        assert "stopped" not in moved.read_text()
     finally:
         assert ctl(embedded, "stop") == "st2sensorcontainer is not running.\n"
     assert not alive(third)

@@ -207,6 +207,11 @@ def test_payloads_are_held_against_their_schema_where_they_are_certain(pack: Pat
             METADATA + "    payload_schema: {type: text}\n",
             ["p/sensors/s.yaml:5: error: payload_schema of trigger p.a is not a valid JSON schema"],
         ),
+        (
+            "pack.yaml",
+            "name: p\npython_versions: ['2']\n",
+            ["p/pack.yaml:2: warning: python_versions: the pack runs on"],
+        ),
         ("sensors/t.yaml", METADATA, ["p/sensors/t.yaml:1: error: sensor p.S is already declared in"]),
         (
             "triggers/a.yaml",

@@ -17,6 +17,7 @@ from st2sensor.transport import local
 from st2sensor.transport.amqp.connection import Broker
 from st2sensor.transport.amqp.transport import AmqpTransport
 from st2sensor.transport.base import CREATED, Message, Subscription, Transport
+from st2sensor.transport.codec import introduction
 from st2sensor.transport.local import LocalTransport
 from st2sensor.transport.topology import Topology
 from tests.plugins.patience import SOON
@@ -137,6 +138,17 @@ def test_a_page_of_other_exchanges_hides_no_message(transport: Transport) -> Non
         assert [item.id for item in received(subscription, 1)] == ["m1000"]
 
 
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
+def test_introductions_of_containers_arrive_with_long_headers(transport: Transport, serializer: str) -> None:
+    sent = introduction(TOPOLOGY, serializer, {"h": "x" * 32_000})
+    with closing(transport.subscription([TOPOLOGY.sensors])) as subscription:
+        subscription.connect()
+        with closing(transport.publisher()) as publisher:
+            publisher.connect()
+            publisher.publish([sent])
+        assert received(subscription, 1) == [sent]
+
+
 def test_publishing_before_connecting_is_refused(transport: Transport) -> None:
     with pytest.raises(BrokerUnavailable):
         transport.publisher().publish([message(1)])
@@ -185,6 +197,20 @@ def test_a_broker_that_is_not_there_is_unavailable_and_no_password_is_told() -> 
 LIMITED = Topology(f"t{uuid.uuid4().hex[:8]}")
 
 CLOSED = Topology(f"closed{uuid.uuid4().hex[:8]}")
+
+
+@pytest.mark.parametrize(
+    ("login", "vhost", "remedy"),
+    [("guest:wrong", "/", "check user and password"), ("guest:guest", "nowhere", "check the virtual host")],
+)
+def test_a_wrong_password_and_a_wrong_virtual_host_are_told_with_the_remedy(
+    rabbit_server: RabbitMQ, login: str, vhost: str, remedy: str
+) -> None:
+    url = f"amqp://{login}@{rabbit_server.address}:{rabbit_server.port}/{vhost}"
+    with closing(AmqpTransport(Broker(urls=(url,)), TOPOLOGY).publisher()) as publisher:
+        with pytest.raises(BrokerUnavailable, match=f"answers but refuses: .*; {remedy}") as told:
+            publisher.connect()
+        assert "wrong" not in str(told.value)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.daemon.serve import serve
 from st2sensor.errors import ConfigError
 from st2sensor.logs import setup as logs
+from st2sensor.system.lazy import resolve
 
 LOG = logging.getLogger("st2sensor.container")
 
@@ -31,4 +32,8 @@ def container(
     only = sensor_ref or settings.container.sensor_ref
     if only is None and (single_sensor_mode or settings.container.single_sensor_mode):
         raise ConfigError("single-sensor mode needs --sensor-ref=PACK.CLASS, or [sensorcontainer] sensor_ref")
-    return serve(settings, only, set_aside_damaged=set_aside_damaged_outbox)
+    if only is None:
+        return serve(settings, None, set_aside_damaged=set_aside_damaged_outbox)
+    # The daemon needs none of the modules that find sensors by name.
+    with resolve("st2sensor.cli.inspection.references:sensor_named")(settings, only) as ref:
+        return serve(settings, ref, set_aside_damaged=set_aside_damaged_outbox)

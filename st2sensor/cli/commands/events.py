@@ -16,6 +16,7 @@ from st2sensor.cli.events import history as shown
 from st2sensor.cli.events import nodes
 from st2sensor.cli.events.choosing import Options, filters_of
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.references import unknown_names
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
@@ -26,6 +27,7 @@ from st2sensor.history.file import NAME
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import Gap, History
 from st2sensor.history.waiting import dropped
+from st2sensor.models import CORE_PACK
 from st2sensor.settings import Settings
 from st2sensor.shown.fields import fields
 from st2sensor.shown.found import newest
@@ -61,7 +63,10 @@ def events(
         elsewhere = [event for answer in answers for event in _events(answer)]
         everything = [*(fields(event, masks) for event in here), *elsewhere]
         found = sorted(everything, key=lambda event: str(event["dispatched"]))[-limit:]
-        for line in [*nodes.not_asked(answers), *_cut(answers, limit)]:
+        # The container's own events are of `core`.
+        sensor = "" if filters.sensor == CORE_PACK else filters.sensor
+        strange = () if found else unknown_names(settings, sensor, sorted(filters.triggers))
+        for line in [*nodes.not_asked(answers), *_cut(answers, limit), *strange]:
             click.echo(line, err=True)
         if json_output:
             click.echo(json.dumps(found))

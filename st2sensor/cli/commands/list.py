@@ -15,6 +15,9 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 
+REGISTER = "st2ctl reload --register-all registers the packs"
+"""Remedy for an empty list."""
+
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:
     """Print the sensors. Raises ContainerForbidden, StorageError."""
@@ -31,6 +34,7 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
     if found:
         out.print(table(found, out.width))
     troubled = sum(bool(sensor.troubles) for sensor in found)
-    out.print(units.count(len(found), "sensor") + (f", {troubled} in trouble" if troubled else ""))
+    hint = "" if found or states or failing else f"; {REGISTER}"
+    out.print(units.count(len(found), "sensor") + (f", {troubled} in trouble" if troubled else hint))
     for trouble in sensors.troubles_of(settings):
         click.echo(in_line(trouble), err=True)

@@ -16,6 +16,7 @@ from st2sensor.cli.events.follow import follow, line, subscribe
 from st2sensor.cli.events.instance import Instance, instance_in, not_shown
 from st2sensor.cli.events.recording import recorder
 from st2sensor.cli.inspection.control_client import reached
+from st2sensor.cli.inspection.references import unknown_names
 from st2sensor.cli.inspection.reports import parsed
 from st2sensor.cli.text.console import console
 from st2sensor.errors import ContainerAway
@@ -50,6 +51,8 @@ def tail(config_files: Sequence[str], *, wanted: tuple[str, ...], json_output: b
     settings = configured(config_files)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = console()
+    for strange in unknown_names(settings, "", wanted):
+        click.echo(strange, err=True)
     with recorder(record, wanted) as note:
 
         def handle(instance: Instance) -> None:

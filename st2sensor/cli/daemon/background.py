@@ -25,7 +25,7 @@ from st2sensor.cli.inspection.control_client import reached
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
 from st2sensor.config.urls import shown
-from st2sensor.errors import ContainerAway, St2SensorError, StateDirectoryBusy
+from st2sensor.errors import AccessDenied, ConfigError, ContainerAway, St2SensorError, StateDirectoryBusy
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 from st2sensor.system.ownership import hand_over, other_owner
@@ -149,8 +149,11 @@ def clean(config_files: Sequence[str], *, yes: bool) -> int:
 def _start(settings: Settings, config_files: Sequence[str], *, json_output: bool) -> int:
     if holder(settings.container.state_dir) is None:
         log = settings.container.state_dir / f"{SERVICE}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        container = _spawn(config_files, log)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            container = _spawn(config_files, log)
+        except OSError as exception:
+            raise _unusable(log.parent, exception) from exception
         _wait(lambda: container.poll() is not None or _listens(settings), START_TIMEOUT)
         if not _listens(settings):
             raise St2SensorError(f"{SERVICE} did not start; {log} says why")
@@ -169,6 +172,14 @@ def _started(settings: Settings, *, json_output: bool, tells_state: bool = True)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     return code
+
+
+def _unusable(state_dir: Path, exception: OSError) -> St2SensorError:
+    kind = AccessDenied if isinstance(exception, PermissionError) else ConfigError
+    return kind(
+        f"[sensorcontainer] state_dir: cannot write to {state_dir}: {exception.strerror}; run this as the container's "
+        "user or as root, or name another folder"
+    )
 
 
 def _stop(settings: Settings, *, json_output: bool) -> int:

@@ -6,13 +6,13 @@ import ctypes
 import gc
 import logging
 import os
-import re
 import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,11 @@ import uvloop
 
 import st2sensor
 from st2sensor.api.feed import EventFeed
+from st2sensor.cli.daemon.single import check_reference, is_beside_daemon
 from st2sensor.cli.daemon.state_dir import held
 from st2sensor.container.assembly import assemble
 from st2sensor.container.desired.watch import Watch
+from st2sensor.container.duplicates import Duplicates, me
 from st2sensor.container.launch.spec import Inherited
 from st2sensor.container.operators.interface import MakePage
 from st2sensor.container.operators.pipeline import Pipeline
@@ -39,7 +41,7 @@ from st2sensor.dispatch.checker import Checker
 from st2sensor.dispatch.dispatcher import Dispatcher
 from st2sensor.dispatch.encoder import Encoder
 from st2sensor.dispatch.traffic import Traffic
-from st2sensor.errors import ConfigError, SensorNotFound
+from st2sensor.errors import ConfigError
 from st2sensor.history.file import NAME
 from st2sensor.history.writer import HistoryWriter, NoHistory, Record
 from st2sensor.models import Member
@@ -57,6 +59,7 @@ from st2sensor.system.event_loop import call_in_loop
 from st2sensor.system.lazy import resolve
 from st2sensor.system.threads import Threads
 from st2sensor.transport import open_transport
+from st2sensor.transport.codec import introduction
 from st2sensor.transport.topology import Topology
 
 if TYPE_CHECKING:
@@ -82,8 +85,6 @@ SWITCH_INTERVAL = 0.001
 PRIVATE_UMASK = 0o027
 """Umask of the container; sensors keep the one that it was started with."""
 
-SENSOR_REF = re.compile(r"\w+\.\w+(@[A-Za-z0-9_-]{1,64})?")
-
 
 def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = False, foreground: bool = False) -> int:
     """Run the container until it is stopped; return the exit code.
@@ -94,9 +95,8 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
 
     Raises SensorNotFound, ConfigError, StateDirectoryBusy, OutboxError.
     """
-    if only is not None and not SENSOR_REF.fullmatch(only):
-        form = "PACK.CLASS, as in linux.FileWatchSensor, or PACK.CLASS@NAME"
-        raise SensorNotFound(f"{only} is not a sensor's reference; write {form}")
+    if only is not None:
+        check_reference(settings, only)
     # Signals that arrive before the loop is running wait for it, so that every stop is orderly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
     # Nobody may read the passwords and the key in memory, not even a sensor that runs as the same user.
@@ -175,7 +175,7 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
             push.start()
             stack.callback(push.close)
         setup = Setup(settings=settings, state_dir=state_dir, sensors=sensors, only=only, foreground=foreground)
-        make_page = _page(settings, catalogue, state_dir, history)
+        make_page = None if only and is_beside_daemon(settings) else _page(settings, catalogue, state_dir, history)
         participant = _participant(settings, sharing, holdings, outbox, state_dir) if sharing else None
 
         async def supervise() -> int:
@@ -185,7 +185,18 @@ def serve(settings: Settings, only: str | None, *, set_aside_damaged: bool = Fal
                 transport,
                 [topology.sensors, topology.triggers],
                 changed=lambda: call_in_loop(loop, supervisor.mark_stale),
+                heard=lambda message: call_in_loop(loop, duplicates.hear, message),
                 retry_wait=settings.messaging.retry_wait,
+            )
+            written = partial(introduction, topology, settings.messaging.serializer)
+            duplicates = Duplicates(
+                me(settings.container.node_name, state_dir),
+                parts.targets,
+                parts.lifetime,
+                introduces=participant is None,
+                refresh=parts.refresh.now,
+                introduce=lambda headers: watch.say(written(headers), lasting=True),
+                answer=lambda headers: watch.say(written(headers), lasting=False),
             )
             watch.start()
             stack.callback(watch.close)

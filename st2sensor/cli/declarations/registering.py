@@ -61,7 +61,9 @@ def flags(function: Callable[..., Any]) -> Callable[..., Any]:
             help="First build virtualenvs that are missing, or whose requirements have changed.",
         ),
         click.option("--register-configs", "kinds", flag_value=SENSORS, multiple=True, hidden=True),
-        click.option("--prune", is_flag=True, help="Also unregister the content of packs that are not on this host."),
+        click.option(
+            "--prune", is_flag=True, help="Also unregister sensors and rules of packs that are not on this host."
+        ),
         click.option("--register-rules", "kinds", flag_value=RULES, multiple=True, help="Register rules."),
         click.option(
             "--register-triggers",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import itertools
+import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -132,10 +134,19 @@ def _answer(message: rpc.Message) -> Any:
 
 def _away(path: Path, exception: OSError) -> St2SensorError:
     if isinstance(exception, PermissionError):
-        return ContainerForbidden(
-            f"{path}: {exception.strerror}; become a member of the group that owns it, or run this as the "
-            "container's user"
-        )
+        group, user = _owners(path)
+        return ContainerForbidden(f"{path}: {exception.strerror}; become a member of {group}, or run this as {user}")
     return ContainerAway(
         f"no container is listening at {path}; st2ctl start starts one, and the log of the last one says why it ended"
     )
+
+
+def _owners(path: Path) -> tuple[str, str]:
+    """Return the group and the user that may use a control socket, in words."""
+    group, user = "the group that owns it", "the container's user"
+    # This user may not look into the folder, and an id may have no name.
+    with suppress(OSError, KeyError):
+        status = path.stat()
+        group = f"the group {grp.getgrgid(status.st_gid).gr_name}"
+        user = f"its user {pwd.getpwuid(status.st_uid).pw_name}"
+    return group, user

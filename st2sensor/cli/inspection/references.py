@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from st2sensor.cli.inspection import sensors
@@ -52,6 +52,22 @@ def _known(settings: Settings) -> list[str]:
         return [report.ref for report in sensors.every(settings)]
     except St2SensorError:
         return []
+
+
+def unknown_names(settings: Settings, sensor: str, triggers: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each name that a filter looks for and nothing has; none if the names cannot be read.
+
+    :param sensor: PACK.CLASS or the class alone; empty for none.
+    :param triggers: references of triggers or trigger types.
+    """
+    known = _known(settings) if sensor else []
+    if known and not any(sensor in (ref, ref.partition(".")[2]) for ref in known):
+        yield f"no sensor is called {sensor}{did_you_mean(sensor, known)}"
+    with suppress(St2SensorError):
+        types = [ref for kind in ("TriggerType", "Trigger") for ref in stored(settings, kind)] if triggers else []
+        for name in triggers:
+            if types and name not in types:
+                yield f"trigger {name} is not registered{did_you_mean(name, types)}"
 
 
 def suggested_trigger(settings: Settings, name: str, *kinds: str) -> str:

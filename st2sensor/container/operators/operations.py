@@ -106,7 +106,7 @@ class Operations:
         trigger_type = self._dispatcher.type_of(event.trigger)
         if trigger_type is None:
             await self._refresh()
-        entry = await self._dispatcher.entry(sensor, event, trigger_type)
+        entry = await self._dispatcher.entry(sensor, replace(event, by_hand=True), trigger_type)
         if entry.reason is not None:
             raise ValueError(entry.reason)
         await self._dispatcher.put([entry])

@@ -24,6 +24,9 @@ from st2sensor.system.environment import handed_on
 
 REQUIREMENTS = "requirements.txt"
 
+VERSIONS = "python_versions"
+"""Key of pack.yaml that lists the versions of Python that the pack runs on."""
+
 MARK = "st2sensor-requirements"
 """File in a virtualenv that records the requirements installed into it."""
 
@@ -211,11 +214,38 @@ def _set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress
     return True
 
 
+def unsupported(pack: Pack, virtualenvs: Path) -> ContentError | None:
+    """Return a warning if a pack's sensors run on a Python that `python_versions` does not list; None if not.
+
+    A virtualenv has an interpreter that was chosen when it was made. Without one, the container's own is used.
+    """
+    if interpreter(virtualenvs, pack.ref).is_relative_to(virtualenvs / pack.ref):
+        return None
+    try:
+        file = read(pack.path / "pack.yaml")
+        python = _python(pack)
+    except ContentError as error:
+        # An unreadable pack.yaml is reported elsewhere.
+        return error if VERSIONS in error.message else None
+    if python == sys.executable:
+        return None
+    return file.error(
+        f"{VERSIONS}: without a virtualenv, the pack's sensors run on {_own()}; make one with "
+        f"{Path(python).name}: st2ctl reload --register-setup-virtualenvs",
+        [VERSIONS],
+    )
+
+
+def _own() -> str:
+    return "{}.{}".format(*sys.version_info)
+
+
 def _python(pack: Pack) -> str:
     """Return an interpreter that the pack supports, preferably this process's own. Raises ContentError."""
     file = read(pack.path / "pack.yaml")
-    wanted = [str(version) for version in file.data.get("python_versions") or []]
-    own = "{}.{}".format(*sys.version_info)
+    listed = file.data.get(VERSIONS)
+    wanted = [str(version) for version in listed] if isinstance(listed, list) else []
+    own = _own()
     if not wanted or own in wanted or "3" in wanted:
         return sys.executable
     for version in wanted:
@@ -223,9 +253,9 @@ def _python(pack: Pack) -> str:
         if found is not None:
             return found
     raise file.error(
-        f"python_versions: the pack runs on Python {', '.join(wanted)}, and this is {own}; install one of them, or add "
+        f"{VERSIONS}: the pack runs on Python {', '.join(wanted)}, and this is {own}; install one of them, or add "
         f"{own} if the pack also runs on it",
-        ["python_versions"],
+        [VERSIONS],
     )
 
 

@@ -12,6 +12,7 @@ from st2sensor.errors import ContentError
 from st2sensor.models import Overrides, Pack, Registration, SensorType, Silence
 from st2sensor.packs import metadata
 from st2sensor.packs.bundled import BUNDLED, is_bundled
+from st2sensor.packs.code import virtualenv
 from st2sensor.packs.code.location import located
 from st2sensor.packs.metadata import SensorDeclaration
 from st2sensor.packs.registrable import SENSORS
@@ -46,6 +47,7 @@ class Sensors:
         :param prune: also unregister the sensors of packs that are not on this host.
         """
         yield from self._read()
+        self._warn_of_other_pythons()
         self._warn_of_unknown_names({pack for pack, _ in self._kept})
         incomplete, failing = {pack for pack, _ in self._kept}, set[str]()
         for checked in SensorChecks(self._context).run(list(self._declared.values())):
@@ -58,6 +60,14 @@ class Sensors:
             yield outcome
         yield from self._unregister_gone(prune)
         yield from Instances(self._context).register(self._plain, failing=failing, incomplete=incomplete)
+
+    def _warn_of_other_pythons(self) -> None:
+        """Warn of packs whose sensors run on a Python that they do not support."""
+        used = {ref.partition(".")[0] for ref in self._declared}
+        for pack in self._context.packs:
+            if pack is not BUNDLED and pack.ref in used:
+                warning = virtualenv.unsupported(pack, self._context.content.virtualenvs_path)
+                self._context.warnings += [] if warning is None else [str(warning)]
 
     def _read(self) -> Iterator[Outcome]:
         """Read all metadata files, and register the trigger types in them."""

@@ -179,6 +179,9 @@ def _elsewhere(pack: str, config: Path | None, content: Content | None) -> list[
 def _code(pack: Declarations, content: Content | None, types: Known, pool: ThreadPoolExecutor) -> Iterator[Finding]:
     """Check the requirements and the code of a pack's sensors."""
     used = content or Content(pack_paths=(), configs_path=NOWHERE, virtualenvs_path=NOWHERE, overrides_path=NOWHERE)
+    python = virtualenv.unsupported(pack.pack, used.virtualenvs_path) if pack.sensors else None
+    if python is not None:
+        yield found(pack.pack.ref, python, "python-version", Severity.WARNING)
     required = requirements.check(
         pack.pack.ref, pack.pack.path, used.virtualenvs_path, is_configured=content is not None
     )

@@ -86,7 +86,10 @@ class Broker:
 
     def said(self, exception: BaseException) -> str:
         """Return an exception's text for people: short, printable, and without passwords."""
-        text = without_secrets(str(exception) or type(exception).__name__, self._urls)
+        return self._readable(str(exception) or type(exception).__name__)
+
+    def _readable(self, words: str) -> str:
+        text = without_secrets(words, self._urls)
         cut = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
         return "".join(character if character.isprintable() else " " for character in cut)
 
@@ -97,8 +100,8 @@ class Broker:
             yield
         except St2SensorError:
             raise
-        except amqp.exceptions.ChannelError as exception:
-            reason = self.said(exception)
+        except (amqp.exceptions.ChannelError, amqp.exceptions.NotAllowed) as exception:
+            reason = self._readable(str(exception.reply_text or exception)) + _remedy(exception)
             raise BrokerUnavailable(f"the broker at {self.address} answers but refuses: {reason}") from exception
         except Exception as exception:
             raise BrokerUnavailable(
@@ -113,6 +116,18 @@ class Broker:
             yield
         except REFUSALS as exception:
             raise MessageRefused(f"the broker at {self.address} refused it: {self.said(exception)}") from exception
+
+
+def _remedy(exception: amqp.exceptions.AMQPError) -> str:
+    """Return the end of a message about a refusal; empty if only the broker's words say what to do."""
+    text = str(exception.reply_text or "").lower()
+    if isinstance(exception, amqp.exceptions.NotAllowed) and "vhost" in text:
+        return "; check the virtual host in [messaging] url: does it exist, and may this user use it?"
+    if not isinstance(exception, amqp.exceptions.AccessRefused) or "access to topic" in text:
+        return ""
+    if "login" in text:
+        return "; check user and password in [messaging] url"
+    return "; give this user the permission, with rabbitmqctl set_permissions"
 
 
 def _connected(broker: BrokerUrl, topology: Topology | None, seconds: float | None, options: dict[str, Any]) -> Wire:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from st2sensor import config
 from st2sensor.cli.registration import show
 from st2sensor.cli.st2ctl import main
 from st2sensor.packs.registration.outcome import Outcome, Result
+from st2sensor.storage import open_storage
+from tests.support.supervised_node import sensor_type
 
 
 def reloaded(config_file: Path, capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -35,6 +39,18 @@ def test_results_are_printed_as_json(config_file: Path, capsys: pytest.CaptureFi
     assert "p.a" not in {item["ref"] for item in told["items"]}
     told = reloaded(config_file, capsys, "--register-pack", str(pack), "--verbose")
     assert {"kind": "trigger type", "ref": "p.a", "result": "unchanged", "message": None} in told["items"]
+
+
+def test_without_packs_the_registered_ones_are_named(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = config.load([str(config_file)])
+    assert main(["--config-file", str(config_file), "reload"]) == 0
+    assert "copy a pack there, or set [content] packs_base_paths" in capsys.readouterr().err
+    with closing(open_storage(settings.database)) as storage:
+        for number in range(7):
+            storage.put(sensor_type(f"p{number}.S"))
+    assert main(["--config-file", str(config_file), "reload"]) == 0
+    told = capsys.readouterr().err
+    assert "but the sensors of p0, p1, p2, p3, p4 and 2 more are still registered: check [system] base_path" in told
 
 
 def test_an_error_is_json_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,23 @@ def test_what_looks_misspelt_is_warned_of(tmp_path: Path) -> None:
     )
 
 
+def test_a_variable_that_looks_misspelt_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ST2_MESSAGNG__URL", "ST2_SENSORCONTAINER__STATEDIR", "ST2_AUTH__HOST", "ST2_ACTION_PARAM__X__Y"):
+        monkeypatch.setenv(name, "x")
+    assert load(tmp_path, "").warnings == (
+        "the environment: ST2_MESSAGNG__URL is not known and has no effect; did you mean ST2_MESSAGING__URL?",
+        "the environment: ST2_SENSORCONTAINER__STATEDIR is not known and has no effect; "
+        "did you mean ST2_SENSORCONTAINER__STATE_DIR?",
+    )
+
+
+def test_a_line_that_cannot_be_parsed_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, "state_dir = x\n")
+    assert str(raised.value).startswith(f"{tmp_path}/st2.conf:1: Section must be started before assignment")
+    assert str(raised.value).count("st2.conf") == 1
+
+
 def test_variables_go_over_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ST2_DATABASE__PASSWORD", "hidden")
     monkeypatch.setenv("ST2_DATABASE__USERNAME", "me")

@@ -167,6 +167,18 @@ def test_what_is_learned_is_started_and_what_is_gone_is_stopped_and_forgotten() 
     run_in_virtual_time(main())
 
 
+def test_a_start_without_sensors_says_once_how_to_register_them(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        world = World()
+        world.learn()
+        world.learn()
+
+    caplog.set_level(logging.INFO)
+    run_in_virtual_time(main())
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["no sensor is registered; st2ctl reload --register-all registers the packs"]
+
+
 def test_a_changed_sensor_restarts() -> None:
     async def main() -> None:
         world = World()

@@ -382,3 +382,14 @@ def test_entries_that_are_refused_are_not_kept_in_memory(
             gc.enable()
 
     run(put())
+
+
+def test_a_refused_dispatch_by_hand_is_not_logged_as_a_dead_letter(
+    outbox: Outbox, catalogue: Catalogue, checker: Checker, caplog: pytest.LogCaptureFixture
+) -> None:
+    dispatcher = Dispatcher(outbox, catalogue, Traffic(), checker, validate=True)
+    refused = run(dispatcher.entry("core", replace(event("p.none", {}), by_hand=True)))
+    assert refused.reason == "trigger p.none is not registered"
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused to dispatch p.none by hand: trigger p.none is not registered"
+    ]

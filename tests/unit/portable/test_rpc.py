@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st2sensor.errors import DatastoreUnavailable, ProtocolError, RpcError
+from st2sensor.errors import DatastoreError, DatastoreUnavailable, KeyFileForbidden, ProtocolError, RpcError
 from st2sensor.portable import rpc
 
 JSON = st.recursive(
@@ -92,3 +92,9 @@ def test_bodies_are_bounded_in_bytes_together() -> None:
         rpc.request(1, "m", {}, [line] * 11)
     with pytest.raises(ValueError, match="too many"):
         rpc.request(1, "m", {}, [b"1"] * (rpc.MAX_BODIES + 1))
+
+
+def test_an_error_that_sensors_do_not_know_reaches_them_as_the_nearest_that_they_know() -> None:
+    with pytest.raises(DatastoreError, match="not for you") as raised:
+        rpc.answer_of(rpc.decode(rpc.error(1, KeyFileForbidden("not for you"))))
+    assert type(raised.value) is DatastoreError

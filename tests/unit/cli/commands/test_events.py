@@ -17,6 +17,7 @@ from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.rows import COLUMNS, columns_of
 from st2sensor.storage import open_storage
 from tests.support.control_peer import run, said
+from tests.support.supervised_node import sensor_type
 from tests.unit.history.test_writer import of, outcome, write
 
 BODY = json.dumps({"trigger": "linux.file", "payload": {"line": "one", "password": "hush"}, "trace_context": None})
@@ -123,3 +124,17 @@ def test_without_a_history_the_command_says_what_it_needs(config_file: Path) -> 
     with config_file.open("a") as file:
         file.write("[history]\nenable = false\n")
     assert "set [history] enable = true" in str(run(config_file, "events").exception)
+
+
+def test_no_events_of_an_unknown_sensor_or_trigger_get_a_suggestion(config_file: Path) -> None:
+    record(config_file, outcome(1))
+    with closing(open_storage(config.load([str(config_file)]).database)) as storage:
+        storage.prepare()
+        storage.put(sensor_type("ops.CountSensor"))
+        storage.put(TriggerType(pack="ops", name="count"))
+    told = run(config_file, "events", "--sensor", "ops.Cont", "--trigger", "ops.cont")
+    assert told.exit_code == 0
+    assert "no sensor is called ops.Cont; did you mean ops.CountSensor?" in told.stderr
+    assert "trigger ops.cont is not registered; did you mean ops.count?" in told.stderr
+    for known in ("ops.CountSensor", "CountSensor", "core"):
+        assert run(config_file, "events", "--sensor", known, "--trigger", "ops.count").stderr == ""

@@ -43,3 +43,9 @@ def test_json_has_the_troubles(config_file: Path, peer: Callable[..., Peer]) -> 
             "since": "1970-01-01T00:00:01.000000Z",
         }
     ]
+
+
+def test_an_empty_list_says_how_to_fill_it_unless_it_was_filtered(config_file: Path, peer: Callable[..., Peer]) -> None:
+    peer({"node": node, "sensors": list})
+    assert said(run(config_file, "list")) == "0 sensors; st2ctl reload --register-all registers the packs\n"
+    assert said(run(config_file, "list", "--failing")) == "0 sensors\n"

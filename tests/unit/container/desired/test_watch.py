@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -11,9 +12,27 @@ from st2sensor import backoff
 from st2sensor.container.desired import watch as module
 from st2sensor.container.desired.watch import Watch
 from st2sensor.errors import BrokerUnavailable
-from st2sensor.transport.base import Message, Transport
+from st2sensor.transport.base import COMMAND, Message, Transport
+from st2sensor.transport.topology import CONTAINERS
 
 MESSAGE = Message(exchange="e", routing_key="r", body=b"never read", content_type="t", content_encoding="c")
+
+
+class BusPublisher:
+    """A connection for publishing, which keeps the messages, or fails if the test says so."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    def connect(self) -> None:
+        if self.bus.refuses:
+            raise BrokerUnavailable("refused")
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        self.bus.published += messages
+
+    def close(self) -> None:
+        self.bus.told.append("published")
 
 
 class Bus:
@@ -27,8 +46,19 @@ class Bus:
         self.connections = [list(each) for each in connections]
         self.exchanges: Sequence[str] = ()
         self.told: list[str] = []
-        self.waits: list[float] = []
-        self.watch = Watch(cast(Transport, self), ["sensors"], lambda: self.told.append("changed"), retry_wait=30.0)
+        self.published: list[Message] = []
+        self.refuses = False
+        self.watch = Watch(
+            cast(Transport, self),
+            ["sensors"],
+            lambda: self.told.append("changed"),
+            heard=lambda message: self.told.append(f"heard {message.headers['h']}"),
+            retry_wait=30.0,
+        )
+
+    def publisher(self, patience: float) -> BusPublisher:
+        assert patience == COMMAND
+        return BusPublisher(self)
 
     def subscription(self, exchanges: Sequence[str]) -> Bus:
         self.exchanges = exchanges
@@ -101,3 +131,36 @@ def test_a_watch_that_is_closed_before_it_starts_connects_to_nothing() -> None:
     bus.watch.start()
     bus.watch._thread.join()
     assert bus.told == ["close"]
+
+
+def from_container(text: str) -> Message:
+    return replace(MESSAGE, routing_key=CONTAINERS, headers={"h": text})
+
+
+def test_messages_of_containers_are_heard_and_are_no_hint_to_read_storage() -> None:
+    bus = Bus([[from_container("1")], [from_container("2"), MESSAGE], None])
+    bus.watch._run()
+    assert bus.told == ["connect", "changed", "heard 1", "heard 2", "changed", "close"]
+
+
+def test_an_introduction_is_published_once_it_listens_and_after_each_reconnect_and_an_answer_once(
+    waits: list[int],
+) -> None:
+    bus = Bus([[], BrokerUnavailable("lost")], [None])
+    introduced, answer = from_container("me"), from_container("answer")
+    bus.watch.say(from_container("earlier"), lasting=True)
+    bus.watch.say(introduced, lasting=True)
+    bus.watch.say(answer, lasting=False)
+    bus.watch._run()
+    assert bus.published == [from_container("earlier"), introduced, answer, introduced]
+    assert bus.told == ["connect", "changed", "published", "connect", "changed", "published", "close"]
+    assert waits == [1]
+
+
+def test_a_broker_that_refuses_an_introduction_is_still_listened_to() -> None:
+    bus = Bus([[MESSAGE], None])
+    bus.refuses = True
+    bus.watch.say(from_container("me"), lasting=True)
+    bus.watch._run()
+    assert bus.published == []
+    assert bus.told == ["connect", "changed", "published", "changed", "close"]

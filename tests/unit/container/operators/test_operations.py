@@ -69,6 +69,7 @@ class Node:
         return TriggerType(pack=pack, name=name) if trigger in self.known else None
 
     async def entry(self, sensor: str, event: Event, known: TriggerType | None) -> Any:  # noqa: ARG002
+        assert event.by_hand
         return self
 
     async def put(self, entries: object) -> None:

@@ -191,12 +191,21 @@ def test_a_sensor_whose_file_is_gone_is_unregistered(host: Host) -> None:
     assert host.storage.get(Registration, "p.S") is None
 
 
-def test_a_pack_on_another_host_is_unregistered_only_with_prune(host: Host) -> None:
-    host.write("s.yaml", "class_name: S\n")
+def test_a_pack_on_another_host_is_unregistered_only_with_prune_and_its_trigger_types_stay(host: Host) -> None:
+    host.write("s.yaml", "class_name: S\ntrigger_types:\n  - name: a\n")
     host.register()
     assert host.register(packs=[]) == {}
     assert host.registered() == ["p.S"]
     assert results(host.register(packs=[], prune=True)) == {"p.S": Result.REMOVED}
+    assert host.storage.get(TriggerType, "p.a") is not None
+
+
+def test_a_python_that_the_pack_does_not_list_is_warned_of(host: Host) -> None:
+    host.write("s.yaml", "class_name: S\n")
+    (host.pack.path / "pack.yaml").write_text("name: p\npython_versions: ['2']\n")
+    assert results(host.register()) == {"p.S": Result.CREATED}
+    (warning,) = host.warnings
+    assert "pack.yaml:2: python_versions: the pack runs on Python 2" in warning
 
 
 def test_a_sensor_that_stackstorm_has_registered_by_its_packs_folder_is_told_to_run_twice(host: Host) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -88,6 +90,34 @@ def test_no_sensor_starts_while_its_requirements_are_being_installed(
     # The earlier virtualenv is there again.
     virtualenv.check(home, "p", wanted.path)
     assert refusals == ["the requirements of pack p are being installed; its sensors can start once that is done"] * 3
+
+
+@pytest.mark.parametrize(
+    ("versions", "told"),
+    [
+        ("['2']", "pack.yaml:2: python_versions: the pack runs on Python 2, and this is {own}; install one"),
+        ("['3.99']", "make one with python3.99: st2ctl reload --register-setup-virtualenvs"),
+        ("['2', '3']", None),
+        ("['{own}']", None),
+        ("[]", None),
+        ("5", None),
+    ],
+)
+def test_sensors_that_run_on_another_python_than_listed_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versions: str, told: str | None
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    own = "{}.{}".format(*sys.version_info)
+    made = pack(tmp_path, "p", None)
+    (made.path / "pack.yaml").write_text(f"name: p\npython_versions: {versions.format(own=own)}\n")
+    warning = virtualenv.unsupported(made, tmp_path / "virtualenvs")
+    if told is None:
+        assert warning is None
+    else:
+        assert told.format(own=own) in str(warning)
+    (tmp_path / "virtualenvs" / "p" / "bin").mkdir(parents=True)
+    (tmp_path / "virtualenvs" / "p" / "bin" / "python").touch()
+    assert virtualenv.unsupported(made, tmp_path / "virtualenvs") is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"message": "x"}'])

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from amqp import exceptions
 
 from st2sensor.errors import BrokerUnavailable
 from st2sensor.settings import Tls
@@ -72,3 +73,30 @@ def test_a_broker_that_is_silent_in_tls_is_given_up(monkeypatch: pytest.MonkeyPa
         publisher = AmqpTransport(Broker(urls=(broker.url,), tls=tls), Topology("st2")).publisher()
         with pytest.raises(BrokerUnavailable, match="in time"):
             publisher.connect()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            exceptions.AccessRefused("ACCESS_REFUSED - Login was refused using mechanism AMQPLAIN", (0, 0), None, 403),
+            "ACCESS_REFUSED - Login was refused using mechanism AMQPLAIN; check user and password in [messaging] url",
+        ),
+        (
+            exceptions.NotAllowed("NOT_ALLOWED - vhost nowhere not found", (10, 40), None, 530),
+            "NOT_ALLOWED - vhost nowhere not found; check the virtual host in [messaging] url: does it exist, and may "
+            "this user use it?",
+        ),
+        (
+            exceptions.AccessRefused("ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused", (60, 40)),
+            "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused; give this user the permission, with "
+            "rabbitmqctl set_permissions",
+        ),
+        (exceptions.NotFound("NOT_FOUND - no queue 'q'", (50, 10)), "NOT_FOUND - no queue 'q'"),
+    ],
+)
+def test_a_refusal_of_the_broker_comes_with_a_remedy(error: Exception, told: str) -> None:
+    with pytest.raises(BrokerUnavailable) as raised, Broker(urls=("amqp://me:hush@h//",)).failures():
+        raise error
+    assert str(raised.value).endswith(f" answers but refuses: {told}")
+    assert "hush" not in str(raised.value)
