@@ -13,6 +13,7 @@ LOOKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     here.of_life,
     here.of_type,
     broker.of_route,
+    broker.of_serializer,
     rules.of_instance,
     rules.of_rules,
 )

@@ -122,7 +122,10 @@ def of_life(facts: Facts) -> Iterator[Finding]:
         yield cause(
             "unrouted",
             "the broker had no queue for it",
-            "bind a queue to the exchange, or start StackStorm's rules engine once, which declares its own",
+            # The rules engine drops JSON.
+            "bind a queue to the exchange"
+            if facts.publishing.serializer == "json"
+            else "bind a queue to the exchange, or start StackStorm's rules engine once, which declares its own",
         )
     published = life.confirmed
     if published is not None and published - life.created > LONG:
