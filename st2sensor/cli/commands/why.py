@@ -32,6 +32,7 @@ from st2sensor.why.facts import Facts
 from st2sensor.why.finding import CAUSE, Finding
 from st2sensor.why.gathering import Gathering, Sources
 from st2sensor.why.life import EventLife
+from st2sensor.why.local_lives import PAGE
 from st2sensor.workers.pool import Pool
 
 
@@ -83,6 +84,7 @@ def _fields(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
     life = facts.life
     return {
         "asked": facts.asked,
+        "rule": facts.rule,
         "event": None if life is None else {k: v for k, v in asdict(life).items() if k != "payload"},
         "events": len(facts.lives),
         "findings": [asdict(finding) for finding in found],
@@ -99,9 +101,10 @@ def _instance(facts: Facts) -> str | None:
 def _print(facts: Facts, found: Sequence[Finding]) -> None:
     out = console()
     life = facts.life
-    out.print(Text(in_line(f"{facts.asked}: no event" if life is None else _title(life)), "bold"))
+    out.print(Text(in_line(_untitled(facts) if life is None else _title(life)), "bold"))
     if len(facts.lives) > 1:
-        out.print(Text(f"the newest of {units.count(len(facts.lives), 'event')}", "dim"))
+        least = "at least " if len(facts.lives) >= PAGE else ""
+        out.print(Text(f"the newest of {least}{units.count(len(facts.lives), 'event')}", "dim"))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -117,6 +120,10 @@ def _print(facts: Facts, found: Sequence[Finding]) -> None:
         out.print(table)
     causes = sum(finding.level == CAUSE for finding in found)
     out.print(units.count(causes, "cause"))
+
+
+def _untitled(facts: Facts) -> str:
+    return f"{facts.asked}: {'no event' if facts.are_events_known else 'its events could not be read'}"
 
 
 def _title(life: EventLife) -> str:
