@@ -1,0 +1,27 @@
+"""`st2sensor triggers`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+from st2sensor import config
+from st2sensor.models import Rule, Trigger, TriggerType
+from st2sensor.storage import open_storage
+from tests.support.control_peer import run, said
+
+
+def test_rules_without_parameters_are_counted(config_file: Path) -> None:
+    with closing(open_storage(config.load([str(config_file)]).database)) as storage:
+        storage.prepare()
+        for name in ("count", "idle"):
+            storage.put(TriggerType(pack="ops", name=name))
+            storage.put(Trigger(pack="ops", name=name, type=f"ops.{name}"))
+        asked = {"trigger": "ops.count", "trigger_type": "ops.count", "parameters": {}, "metadata_file": ""}
+        storage.put(Rule(pack="ops", name="big", **asked))
+    lines = [line.split() for line in said(run(config_file, "triggers")).splitlines()]
+    assert ["ops.count", "1", "ops.count"] in lines
+    assert ["ops.idle"] in lines
+    rows = json.loads(said(run(config_file, "triggers", "--json")))
+    assert {row["ref"]: row["asked_by"] for row in rows} == {"ops.count": 1, "ops.idle": 0}
