@@ -148,15 +148,12 @@ class Reporter:
     def checks(self) -> tuple[Check, ...]:
         """Return whether the container has everything that it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
-        full = (
-            ""
-            if self._outbox.has_room
-            else f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
-        )
+        waiting = "1 trigger is waiting" if depth == 1 else f"{depth} triggers are waiting"
+        full = "" if self._outbox.has_room else f"{waiting} and there is no room for more: dispatch() waits"
         self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, crash_loops(child.ref for child in self._failing()))
         broker = self._pipeline.broker()
-        later = f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
+        later = f"; {waiting} in the outbox and will be sent when the broker is back" if depth else ""
         return (
             _check("broker", broker, "" if broker.ok else later),
             _check("database", self._sources.database()),
