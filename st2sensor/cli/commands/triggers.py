@@ -20,6 +20,7 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
 from st2sensor.cli.text.suggestions import did_you_mean
+from st2sensor.cli.text.tables import print_table
 from st2sensor.cli.text.units import assignments
 from st2sensor.core_pack.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
@@ -60,7 +61,7 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
         table.add_row(*map(in_line, cells))
     out = console()
     if rows:
-        out.print(table)
+        print_table(out, table, names=("type", "trigger", "sensor"))
     out.print(units.count(len(rows), "trigger"))
 
 

@@ -43,3 +43,13 @@ def test_json_has_the_troubles(config_file: Path, peer: Callable[..., Peer]) -> 
             "since": "1970-01-01T00:00:01.000000Z",
         }
     ]
+
+
+def test_in_80_columns_the_last_line_names_the_columns_that_are_left_out(
+    config_file: Path, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    busy = report("p" * 36 + ".B", memory=2**25, triggered_at=1.0, recent=(1,) * 18, restarts=3, since=1.0)
+    peer({"node": node, "sensors": lambda: [busy]})
+    for command in (["list"], ["top", "--once"]):
+        assert "\nleft out: last trigger, memory, last 3 min; " in said(run(config_file, *command))
