@@ -13,8 +13,8 @@ from st2sensor.cli.inspection import sensors
 from st2sensor.cli.inspection.sensor_table import omissions, table
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
+from st2sensor.reports.json_form import fields_of
 
 
 def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, json_output: bool) -> None:

@@ -21,10 +21,10 @@ from st2sensor.cli.inspection.sorting import ordered
 from st2sensor.cli.inspection.window import Window
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import ContainerAway, ContainerGone
 from st2sensor.reports import NodeReport
+from st2sensor.reports.json_form import fields_of
 from st2sensor.sharing.overview import UP
 
 AROUND = 2

@@ -1,4 +1,4 @@
-"""The JSON that commands print: times are ISO 8601 text in UTC, which ends with Z."""
+"""The JSON of reports, for people and tools: times are ISO 8601 text in UTC, which ends with Z."""
 
 from __future__ import annotations
 
