@@ -9,7 +9,8 @@ from typing import Any
 from st2sensor.portable import isotime
 
 TIMES = frozenset(
-    {"at", "failing_since", "heard", "next_start", "seen", "silent_since", "since", "started", "triggered_at"}
+    {"at", "failing_since", "heard", "next_start", "outbox_oldest", "seen", "silent_since", "since", "started"}
+    | {"triggered_at"}
 )
 """Names of the fields of reports that are seconds since the epoch."""
 

@@ -34,6 +34,7 @@ from st2sensor.outbox.database.dead_table import BURY
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.rows import COLUMNS, columns_of
 from st2sensor.outbox.entry import Entry
+from st2sensor.portable import isotime
 from st2sensor.reports import CONTROL_SOCKET, Check, Hang, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -596,6 +597,7 @@ def test_the_command_prints_causes_and_answers_soon(embedded: Workspace) -> None
     told = json.loads(embedded.run("st2sensor", *arguments, "--json").stdout)
     assert {"waiting-no-container", "criterion"} <= {item["code"] for item in told["findings"]}
     assert told["event"]["sensor"] == "net.DiskSensor"
+    assert isotime.parse(told["event"]["created"]).timestamp() == pytest.approx(world.now - 7)
     assert "hunter22" not in json.dumps(told)
 
 

@@ -21,6 +21,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
 from st2sensor.matching.rules import RuleContent
+from st2sensor.reports.json_form import moment
 from st2sensor.settings import Settings
 from st2sensor.storage import open_rules_engine, open_storage
 from st2sensor.storage.base import Storage
@@ -34,6 +35,9 @@ from st2sensor.why.gathering import Gathering, Sources
 from st2sensor.why.life import EventLife
 from st2sensor.why.local_lives import PAGE
 from st2sensor.workers.pool import Pool
+
+MOMENTS = ("created", "committed", "confirmed", "unrouted", "dead", "replayed")
+"""Names of an event's fields that are times."""
 
 
 def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
@@ -85,13 +89,21 @@ def _fields(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
     return {
         "asked": facts.asked,
         "rule": facts.rule,
-        "event": None if life is None else {k: v for k, v in asdict(life).items() if k != "payload"},
+        "event": None if life is None else _event(life),
         "events": len(facts.lives),
         "findings": [asdict(finding) for finding in found],
         "route": None if facts.route is None else asdict(facts.route),
         "instance": _instance(facts),
         "unread": list(facts.unread),
     }
+
+
+def _event(life: EventLife) -> dict[str, Any]:
+    """Return an event without its payload, with its times as text."""
+    fields = {name: value for name, value in asdict(life).items() if name != "payload"}
+    fields |= {name: None if fields[name] is None else moment(fields[name]) for name in MOMENTS}
+    attempts = [{**item, "at": None if item["at"] is None else moment(item["at"])} for item in fields["attempts"]]
+    return {**fields, "attempts": attempts}
 
 
 def _instance(facts: Facts) -> str | None:
