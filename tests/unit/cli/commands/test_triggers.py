@@ -20,8 +20,10 @@ def test_rules_without_parameters_are_counted(config_file: Path) -> None:
         for name in ("count", "idle"):
             storage.put(TriggerType(pack="ops", name=name))
             storage.put(Trigger(pack="ops", name=name, type=f"ops.{name}"))
-        asked = {"trigger": "ops.count", "trigger_type": "ops.count", "parameters": {}, "metadata_file": ""}
-        storage.put(Rule(pack="ops", name="big", **asked))
+        rule = Rule(
+            pack="ops", name="big", trigger="ops.count", trigger_type="ops.count", parameters={}, metadata_file=""
+        )
+        storage.put(rule)
     lines = [line.split() for line in said(run(config_file, "triggers")).splitlines()]
     assert ["ops.count", "1", "ops.count"] in lines
     assert ["ops.idle"] in lines
