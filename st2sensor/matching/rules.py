@@ -12,7 +12,7 @@ STANDARD, BACKSTOP = "standard", "backstop"
 """The types of rules. A backstop rule is only evaluated for events that no other rule matches."""
 
 MATCHES, DISABLED, OTHER_TYPE, OTHER_PARAMETERS = "matches", "disabled", "other type", "other parameters"
-EMPTY, CRITERIA, UNCLEAR, NOT_NEEDED = "empty payload", "criteria", "unclear", "backstop"
+EMPTY, CRITERIA, UNCLEAR, NOT_NEEDED, UNREAD = "empty payload", "criteria", "unclear", "backstop", "unread"
 """Outcomes of an evaluation."""
 
 
@@ -26,6 +26,7 @@ class RuleContent:
     :param trigger: reference of the trigger in the database; None for a rule in a file.
     :param kind: `standard` or `backstop`.
     :param created: seconds since the epoch; None if it is not known.
+    :param problem: why the rest of the rule cannot be read; empty if it can.
     """
 
     ref: str
@@ -37,6 +38,7 @@ class RuleContent:
     kind: str = STANDARD
     created: float | None = None
     action: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ def first_obstacle(rule: RuleContent, subject: Subject) -> Verdict | None:
         return verdict(OTHER_TYPE, f"it asks for {asked}, not {subject.trigger_type}")
     if not _is_same_trigger(rule, subject):
         return verdict(OTHER_PARAMETERS, "its trigger has other parameters")
+    if rule.problem:
+        return verdict(UNREAD, f"its criteria are unknown: {rule.problem}")
     if not rule.enabled:
         return verdict(DISABLED, "it is disabled")
     if rule.criteria and not subject.payload:

@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from importlib import resources
 from ipaddress import ip_address
 
@@ -17,6 +16,7 @@ from st2sensor.container.operators.interface import PageSources
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
 from st2sensor.health import Health, changed
+from st2sensor.reports.json_form import fields_of, moment, with_times
 from st2sensor.settings import Container
 from st2sensor.status.exposition import CONTENT_TYPE, exposed
 from st2sensor.status.feed import Feed
@@ -209,7 +209,7 @@ class Server:
         is_ready = all(check.ok for check in checks)
         body: dict[str, object] = {"ready": is_ready}
         if self._may_read(request):
-            body["checks"] = [asdict(check) for check in checks]
+            body["checks"] = [fields_of(check) for check in checks]
             body["notes"] = self._reporter.notes()
         return web.json_response(body, status=200 if is_ready else 503)
 
@@ -225,11 +225,11 @@ class Server:
         report = await self._reporter.sensor(request.match_info["ref"])
         if report is None:
             raise web.HTTPNotFound(text=f"sensor {request.match_info['ref']} is not registered\n")
-        return web.json_response(asdict(report))
+        return web.json_response(fields_of(report))
 
     async def _logs(self, request: web.Request) -> web.Response:
         """Answer with the newest lines of a sensor's log, oldest first."""
-        return web.json_response({"lines": self._recent_logs.lines(request.match_info["ref"])})
+        return web.json_response(with_times({"lines": self._recent_logs.lines(request.match_info["ref"])}))
 
     async def _dead_letters(self, request: web.Request) -> web.Response:
         """Answer with the newest dead letters, of all sensors or of one, without their payloads."""
@@ -242,7 +242,7 @@ class Server:
         letters = [
             {
                 "id": letter.id,
-                "at": letter.entry.created,
+                "at": moment(letter.entry.created),
                 "sensor": letter.entry.sensor,
                 "trigger": letter.entry.trigger,
                 "reason": (letter.entry.reason or "")[:REASON_LIMIT],

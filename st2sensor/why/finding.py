@@ -26,8 +26,8 @@ class Finding:
 
 
 def cause(code: str, text: str, remedy: str = "", rule: str | None = None) -> Finding:
-    """Return something that keeps a rule from firing."""
-    return Finding(code=code, level=CAUSE, text=text, remedy=remedy, rule=rule)
+    """Return something that keeps a rule from firing. Where the text ends with the remedy, it is not said twice."""
+    return Finding(code=code, level=CAUSE, text=text.removesuffix(f"; {remedy}"), remedy=remedy, rule=rule)
 
 
 def note(code: str, text: str, remedy: str = "", rule: str | None = None) -> Finding:

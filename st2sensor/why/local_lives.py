@@ -62,7 +62,7 @@ class LocalLives:
     def _found(
         self, condition: str, values: tuple[str | int, ...], fits: Callable[[EventLife], bool]
     ) -> list[EventLife]:
-        if not self._path.is_file():
+        if not self._is_there():
             return []
         found: list[EventLife] = []
         with self._open() as connection:
@@ -71,6 +71,12 @@ class LocalLives:
                 rows = connection.execute(query.format(where=condition, committed=committed), values)
                 found += [life_of(entry_of(row[2:], reason=row[0]), source, row[1]) for row in rows]
         return sorted(filter(fits, found), key=lambda life: -life.created)[:PAGE]
+
+    def _is_there(self) -> bool:
+        try:
+            return self._path.is_file()
+        except OSError as error:
+            raise OutboxError(f"cannot read the outbox {self._path}: {error.strerror}") from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded, State
 from st2sensor.history.filters import Filters
 from st2sensor.history.reader import History
@@ -24,7 +25,7 @@ class RecordedLives:
 
     def named(self, identifier: str) -> list[EventLife]:
         """Return the event with a message_id, or with its beginning. Raises EventNotFound if several begin with it."""
-        if not self._path.is_file():
+        if not self._is_there():
             return []
         with closing(History(self._path)) as history:
             found = history.beginning(identifier)
@@ -37,8 +38,14 @@ class RecordedLives:
     def of_trigger(self, ref: str) -> list[EventLife]:
         return self._newest(Filters(triggers=frozenset({ref})))
 
+    def _is_there(self) -> bool:
+        try:
+            return self._path.is_file()
+        except OSError as error:
+            raise HistoryError(f"cannot read the history {self._path}: {error.strerror}") from error
+
     def _newest(self, filters: Filters) -> list[EventLife]:
-        if not self._path.is_file():
+        if not self._is_there():
             return []
         with closing(History(self._path)) as history:
             return [_life(event, history) for event in reversed(history.newest(filters, PAGE))]

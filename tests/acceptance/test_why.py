@@ -34,6 +34,7 @@ from st2sensor.outbox.database.dead_table import BURY
 from st2sensor.outbox.database.file import open_file
 from st2sensor.outbox.database.rows import COLUMNS, columns_of
 from st2sensor.outbox.entry import Entry
+from st2sensor.portable import isotime
 from st2sensor.reports import CONTROL_SOCKET, Check, Hang, SensorReport
 from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
@@ -235,6 +236,9 @@ HERE: list[tuple[str, str, Seed]] = [
     ("no-sensor", TYPE, lambda world: world.has_type()),
     ("sensor-disabled", TYPE, lambda world: world.has_sensor(enabled=False)),
     ("no-container", TYPE, lambda world: world.has_sensor()),
+    ("sensor-disabled", TYPE, both(lambda w: w.keeps(), lambda w: w.has_sensor(enabled=False))),
+    ("no-container", TYPE, both(lambda world: world.keeps(), lambda world: world.has_sensor())),
+    ("no-sensor", TYPE, lambda world: world.keeps()),
     ("sensor-failing", TYPE, lambda world: world.runs("backoff", reason="ended with exit code 1")),
     ("sensor-failing", TYPE, lambda world: world.runs("running", failing=True)),
     ("sensor-elsewhere", TYPE, lambda world: world.runs("elsewhere", node="b", reason="node b holds it")),
@@ -278,6 +282,10 @@ HERE: list[tuple[str, str, Seed]] = [
     ("duplicate", "m1", both(lambda world: world.waits(), lambda world: world.waits())),
     ("schema", "m1", both(lambda world: world.has_type(), lambda world: world.waits(payload={"disk": "full"}))),
     ("no-rule", "m1", both(lambda world: world.has_type(), lambda world: world.waits())),
+    ("rule-named", "net.full", lambda world: world.waits_for_rule({"trigger.disk": {"type": "exists"}}, name="full")),
+    ("criterion", "full", lambda w: w.waits_for_rule({"trigger.disk": {"type": "gt", "pattern": 90}}, name="full")),
+    ("rule-disabled", "net.full", both(lambda w: w.has_type(), lambda w: w.rule(name="full", enabled=False))),
+    ("type-unknown", "net.full", lambda world: world.rule(name="full")),
     ("rule-asks", TYPE, both(lambda world: world.has_sensor(), lambda world: world.rule())),
     ("rule-matches", "m1", lambda world: world.waits_for_rule({"trigger.disk": {"type": "gt", "pattern": 80}})),
     ("rule-other-type", "m1", lambda world: world.waits_for_rule(trigger="net.events")),
@@ -485,6 +493,11 @@ def serialized(form: str, *, consumed: bool) -> Callable[[StackStorm], str]:
     return seed
 
 
+def pickled(world: StackStorm) -> None:
+    world.workspace.serializer = "pickle"
+    world.workspace.configure()
+
+
 def backstop(world: StackStorm) -> str:
     world.has_rule("last", type={"ref": "backstop", "parameters": {}}, criteria={})
     return enforced()(world)
@@ -507,7 +520,8 @@ def other_host(world: StackStorm) -> str:
 
 ENGINE: list[tuple[str, Callable[[StackStorm], str]]] = [
     ("no-exchange", published()),
-    ("no-queue", published(lambda world: world.exchange())),
+    ("no-queue", published(pickled, lambda world: world.exchange())),
+    ("not-evaluated", published(lambda world: world.exchange())),
     ("wrong-serializer", serialized("json", consumed=True)),
     ("no-rules-engine", serialized("pickle", consumed=False)),
     ("not-received", published(lambda world: world.received(1))),
@@ -583,6 +597,7 @@ def test_the_command_prints_causes_and_answers_soon(embedded: Workspace) -> None
     told = json.loads(embedded.run("st2sensor", *arguments, "--json").stdout)
     assert {"waiting-no-container", "criterion"} <= {item["code"] for item in told["findings"]}
     assert told["event"]["sensor"] == "net.DiskSensor"
+    assert isotime.parse(told["event"]["created"]).timestamp() == pytest.approx(world.now - 7)
     assert "hunter22" not in json.dumps(told)
 
 

@@ -17,9 +17,9 @@ from st2sensor.cli.events.confirming import confirmed, require_one_kind
 from st2sensor.cli.events.publishing import REMEDY, objections
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import moment
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line, printable
+from st2sensor.cli.text.tables import print_table
 from st2sensor.delivery.dead_letters import DeadLetter, DeadLetters
 from st2sensor.delivery.messages import message_of
 from st2sensor.dispatch.event import Event
@@ -27,6 +27,7 @@ from st2sensor.errors import BrokerUnavailable, MessageRefused
 from st2sensor.history.filters import Filters
 from st2sensor.portable import rpc
 from st2sensor.portable.payload import plain
+from st2sensor.reports.json_form import moment
 from st2sensor.settings import Settings
 from st2sensor.transport import open_transport
 from st2sensor.transport.base import COMMAND, Publisher
@@ -46,7 +47,7 @@ def list_(config_files: Sequence[str], *, json_output: bool, **options: Unpack[O
         table.add_row(str(letter.id), _clock(entry.created), *outside)
     out = console()
     if table.row_count:
-        out.print(table)
+        print_table(out, table, names=("sensor", "trigger"))
     out.print(units.count(table.row_count, "dead letter"))
 
 

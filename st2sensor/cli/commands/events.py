@@ -21,6 +21,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
+from st2sensor.cli.text.tables import print_table
 from st2sensor.errors import HistoryError
 from st2sensor.history.event import Recorded
 from st2sensor.history.file import NAME
@@ -126,7 +127,7 @@ def _print(found: Sequence[Mapping[str, Any]], gaps: Sequence[Gap], limit: int) 
         table = shown.table()
         for event in found:
             table.add_row(*shown.row(event))
-        out.print(table)
+        print_table(out, table, names=("trigger",))
     first = shown.at(found[0]["dispatched"]) or 0.0 if len(found) == limit else 0.0
     for gap in gaps:
         if gap.at >= first:

@@ -21,6 +21,7 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import printable
 from st2sensor.cli.text.suggestions import did_you_mean
+from st2sensor.cli.text.tables import print_table
 from st2sensor.datastore.change_triggers import triggers_of
 from st2sensor.datastore.keyring import Keyring
 from st2sensor.datastore.operator_keys import OperatorKeys
@@ -74,7 +75,7 @@ def list_(
         )
     out = console()
     if shown:
-        out.print(table)
+        print_table(out, table, names=("name",))
     out.print(units.count(len(shown), "key"))
 
 

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 
 import click
+from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import sensors
-from st2sensor.cli.inspection.sensor_table import table
+from st2sensor.cli.inspection.sensor_table import omissions, table
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
+from st2sensor.reports.json_form import fields_of
 
 REGISTER = "st2ctl reload --register-all registers the packs"
 """Remedy for an empty list."""
@@ -36,5 +37,7 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
     troubled = sum(bool(sensor.troubles) for sensor in found)
     hint = "" if found or states or failing else f"; {REGISTER}"
     out.print(units.count(len(found), "sensor") + (f", {troubled} in trouble" if troubled else hint))
+    if found and (omitted := omissions(found, out.width)):
+        out.print(Text(omitted, "dim"))
     for trouble in sensors.troubles_of(settings):
         click.echo(in_line(trouble), err=True)

@@ -17,10 +17,10 @@ from st2sensor.cli.inspection.references import sensor_named
 from st2sensor.cli.inspection.reports import parsed, sensor_of
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import printable
 from st2sensor.cli.text.progress import waiting_for
 from st2sensor.errors import SensorNotFound
+from st2sensor.reports.json_form import fields_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

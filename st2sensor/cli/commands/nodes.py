@@ -18,8 +18,8 @@ from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import leases
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
+from st2sensor.reports.json_form import fields_of
 from st2sensor.sharing.overview import DEAD, DRAINED, LEAVING, SILENT, UP, Overview
 
 UNSHARED = (

@@ -18,6 +18,7 @@ from st2sensor.cli.events.stored import Datastore, lives, schema_of
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
+from st2sensor.cli.text.tables import print_table
 from st2sensor.cli.text.units import assignments
 from st2sensor.dispatch.catalogue import name_of
 from st2sensor.errors import TriggerNotFound
@@ -46,7 +47,7 @@ def rules(config_files: Sequence[str], *, json_output: bool) -> None:
         table.add_row(*map(in_line, (rule.ref, rule.trigger_type, assignments(rule.parameters), rule.trigger)))
     out = console()
     if found:
-        out.print(table)
+        print_table(out, table, names=("rule", "trigger type", "trigger"))
     out.print(units.count(len(found), "rule"))
     if theirs:
         click.echo(f"StackStorm has registered {units.count(theirs, 'rule')}: st2 rule list shows them")

@@ -16,12 +16,12 @@ from st2sensor.cli.inspection import sensors
 from st2sensor.cli.inspection.references import sensor_named
 from st2sensor.cli.text import colours, units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line, printable
 from st2sensor.delivery.dead_letters import DeadLetters
 from st2sensor.errors import OutboxError
 from st2sensor.expectations.duration import duration
 from st2sensor.reports import NodeReport, Notice, SensorReport
+from st2sensor.reports.json_form import fields_of
 from st2sensor.settings import Settings
 from st2sensor.system.lazy import resolve
 

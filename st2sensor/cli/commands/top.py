@@ -16,15 +16,15 @@ from st2sensor.cli.inspection.control_client import ControlClient, reached
 from st2sensor.cli.inspection.cpu_shares import CpuShares
 from st2sensor.cli.inspection.keys import pressed
 from st2sensor.cli.inspection.reports import node_of, sensors_of
-from st2sensor.cli.inspection.sensor_table import table
+from st2sensor.cli.inspection.sensor_table import omissions, table
 from st2sensor.cli.inspection.sorting import ordered
 from st2sensor.cli.inspection.window import Window
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.cli.text.printable import in_line
 from st2sensor.errors import ContainerAway, ContainerGone
 from st2sensor.reports import NodeReport
+from st2sensor.reports.json_form import fields_of
 from st2sensor.sharing.overview import UP
 
 AROUND = 2
@@ -47,7 +47,10 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
                 click.echo(json.dumps({"node": fields_of(node), "sensors": shown}))
             elif once or not out.is_terminal:
                 node, sensors = node_of(container), sensors_of(container)
-                out.print(Group(_head(node), table(ordered(sensors, sort, {}), out.width, {})))
+                shown_now = ordered(sensors, sort, {})
+                out.print(Group(_head(node), table(shown_now, out.width, {})))
+                if omitted := omissions(shown_now, out.width, {}):
+                    out.print(Text(omitted, "dim"))
             else:
                 _watch(container, out, sort, interval)
         except KeyboardInterrupt:
@@ -70,8 +73,9 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
                 head = _head(node)
                 room = out.size.height - len(out.render_lines(head, pad=False)) - AROUND
                 window = window.fitted(len(sensors), room)
-                hint = Text(window.hint(len(sensors), keys.can_be_pressed), "dim", no_wrap=True, overflow="ellipsis")
                 shown = ordered(sensors, sort, shares)[window.first : window.first + window.room]
+                hints = (window.hint(len(sensors), keys.can_be_pressed), omissions(shown, out.width, shares))
+                hint = Text("; ".join(filter(None, hints)), "dim", no_wrap=True, overflow="ellipsis")
                 live.update(Group(head, table(shown, out.width, shares), hint), refresh=True)
                 pressed_now = keys.wait(due - time.monotonic())
                 if "quit" in pressed_now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -19,10 +20,11 @@ from st2sensor.cli.text.console import console
 from st2sensor.cli.text.outcome import print_outcome
 from st2sensor.cli.text.printable import in_line
 from st2sensor.cli.text.suggestions import did_you_mean
+from st2sensor.cli.text.tables import print_table
 from st2sensor.cli.text.units import assignments
 from st2sensor.core_pack.timers import schedule
 from st2sensor.errors import TriggerNotFound, TriggerRefused
-from st2sensor.models import Refusal, SensorType, Trigger, TriggerType
+from st2sensor.models import Refusal, Rule, SensorType, Trigger, TriggerType
 from st2sensor.packs.configuration.checker import Checker
 from st2sensor.packs.registration import asking
 from st2sensor.packs.yaml_files import value
@@ -35,7 +37,7 @@ from st2sensor.storage.base import Storage
 class Row:
     """A trigger as it is listed.
 
-    :param asked_by: number of rules and others that need it.
+    :param asked_by: number of rules and others that need it. For a trigger without parameters, only rules are counted.
     :param sensor: reference of the sensor that dispatches it; None if no sensor does.
     """
 
@@ -54,12 +56,12 @@ def list_(config_files: Sequence[str], *, json_output: bool) -> None:
         return
     table = Table("type", "parameters", "asked by", "trigger", "sensor", box=None, pad_edge=False)
     for row in rows:
-        ref = row.ref if row.ref != row.type else ""
+        ref = row.ref if row.ref != row.type or row.asked_by else ""
         cells = (row.type, assignments(row.parameters), str(row.asked_by or ""), ref, row.sensor or "")
         table.add_row(*map(in_line, cells))
     out = console()
     if rows:
-        out.print(table)
+        print_table(out, table, names=("type", "trigger", "sensor"))
     out.print(units.count(len(rows), "trigger"))
 
 
@@ -103,6 +105,7 @@ def _rows(settings: Settings) -> list[Row]:
         storage.prepare()
         found, types = storage.all(Trigger), storage.all(TriggerType)
         sensors = {ref: sensor.ref for sensor in storage.all(SensorType) for ref in sensor.trigger_types}
+        rules = _rules(storage, [trigger.ref for trigger in found if not trigger.parameters])
     # A type with parameters exists before anyone asks for a trigger of that type.
     in_use = {trigger.type for trigger in found}
     found += [Trigger(pack=item.pack, name=item.name, type=item.ref) for item in types if item.ref not in in_use]
@@ -111,11 +114,21 @@ def _rows(settings: Settings) -> list[Row]:
             ref=trigger.ref,
             type=trigger.type,
             parameters=dict(trigger.parameters),
-            asked_by=trigger.ref_count,
+            asked_by=trigger.ref_count or rules.get(trigger.ref, 0),
             sensor=sensors.get(trigger.type),
         )
         for trigger in sorted(found, key=lambda trigger: (trigger.type, trigger.ref))
     ]
+
+
+def _rules(storage: Storage, refs: Sequence[str]) -> Mapping[str, int]:
+    """Return the number of rules that ask for each of these triggers, which have no parameters and so no `ref_count`.
+
+    Where StackStorm has rules, it manages all of them.
+    """
+    if storage.stackstorm_rules():
+        return {ref: storage.stackstorm_rules(ref) for ref in refs}
+    return Counter(rule.trigger for rule in storage.all(Rule) if not rule.parameters)
 
 
 def _others(number: int) -> str:

@@ -21,6 +21,7 @@ from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
 from st2sensor.matching.rules import RuleContent
+from st2sensor.reports.json_form import moment
 from st2sensor.settings import Settings
 from st2sensor.storage import open_rules_engine, open_storage
 from st2sensor.storage.base import Storage
@@ -32,7 +33,11 @@ from st2sensor.why.facts import Facts
 from st2sensor.why.finding import CAUSE, Finding
 from st2sensor.why.gathering import Gathering, Sources
 from st2sensor.why.life import EventLife
+from st2sensor.why.local_lives import PAGE
 from st2sensor.workers.pool import Pool
+
+MOMENTS = ("created", "committed", "confirmed", "unrouted", "dead", "replayed")
+"""Names of an event's fields that are times."""
 
 
 def why(config_files: Sequence[str], *, asked: str, json_output: bool) -> None:
@@ -83,13 +88,22 @@ def _fields(facts: Facts, found: Sequence[Finding]) -> dict[str, Any]:
     life = facts.life
     return {
         "asked": facts.asked,
-        "event": None if life is None else {k: v for k, v in asdict(life).items() if k != "payload"},
+        "rule": facts.rule,
+        "event": None if life is None else _event(life),
         "events": len(facts.lives),
         "findings": [asdict(finding) for finding in found],
         "route": None if facts.route is None else asdict(facts.route),
         "instance": _instance(facts),
         "unread": list(facts.unread),
     }
+
+
+def _event(life: EventLife) -> dict[str, Any]:
+    """Return an event without its payload, with its times as text."""
+    fields = {name: value for name, value in asdict(life).items() if name != "payload"}
+    fields |= {name: None if fields[name] is None else moment(fields[name]) for name in MOMENTS}
+    attempts = [{**item, "at": None if item["at"] is None else moment(item["at"])} for item in fields["attempts"]]
+    return {**fields, "attempts": attempts}
 
 
 def _instance(facts: Facts) -> str | None:
@@ -99,9 +113,10 @@ def _instance(facts: Facts) -> str | None:
 def _print(facts: Facts, found: Sequence[Finding]) -> None:
     out = console()
     life = facts.life
-    out.print(Text(in_line(f"{facts.asked}: no event" if life is None else _title(life)), "bold"))
+    out.print(Text(in_line(_untitled(facts) if life is None else _title(life)), "bold"))
     if len(facts.lives) > 1:
-        out.print(Text(f"the newest of {units.count(len(facts.lives), 'event')}", "dim"))
+        least = "at least " if len(facts.lives) >= PAGE else ""
+        out.print(Text(f"the newest of {least}{units.count(len(facts.lives), 'event')}", "dim"))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -117,6 +132,10 @@ def _print(facts: Facts, found: Sequence[Finding]) -> None:
         out.print(table)
     causes = sum(finding.level == CAUSE for finding in found)
     out.print(units.count(causes, "cause"))
+
+
+def _untitled(facts: Facts) -> str:
+    return f"{facts.asked}: {'no event' if facts.are_events_known else 'its events could not be read'}"
 
 
 def _title(life: EventLife) -> str:

@@ -102,7 +102,7 @@ def logs() -> None:
         "st2sensor why deploy-4711 --json",
     )
 )
-@click.argument("asked", metavar="ID|TRACE|TRIGGER")
+@click.argument("asked", metavar="ID|TRACE|TRIGGER|RULE")
 @as_json
 @runs("st2sensor.cli.commands.why:why")
 def why() -> None:
@@ -111,15 +111,15 @@ def why() -> None:
     This follows the event from its sensor to the broker, to StackStorm's rules and their actions.
 
     ID is a message_id, the number of a dead letter, or the id of a trigger instance in StackStorm. TRACE is a trace
-    tag. For a TRIGGER or trigger type, this explains its newest event, or why there is none. The command changes
-    nothing.
+    tag. For a TRIGGER or trigger type, this explains its newest event, or why there is none; for a RULE, that of
+    its trigger. The command changes nothing.
     """
 
 
 @section.command(
     epilog=examples(
         "st2sensor --config-file conf/st2.dev.conf tail",
-        "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
+        "st2sensor tail --trigger linux.file_watch.line --json",
         "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",
     )
 )

@@ -11,8 +11,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from st2sensor.cli.text.json_form import moment as time_text
 from st2sensor.portable import isotime
+from st2sensor.reports.json_form import moment as time_text
 
 
 class Lines:

@@ -14,7 +14,7 @@ from st2sensor.storage import open_storage
 from st2sensor.storage import sensors as stored
 from st2sensor.trouble import judged
 
-NOBODY = "no container is running on this host; st2ctl start starts one"
+NOBODY = "no container is running; st2ctl start starts one"
 
 
 def every(settings: Settings) -> list[SensorReport]:

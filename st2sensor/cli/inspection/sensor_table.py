@@ -27,6 +27,9 @@ WHY = "why"
 ENOUGH = 26
 """Minimum width of the reasons: other columns are dropped if necessary."""
 
+AWAY = "cannot reach "
+"""Beginning of a message that is more useful than the details behind it: it names the server."""
+
 ENCLOSED = re.compile(r"[^(]*\((.*)\)")
 """A text that ends with a message in brackets."""
 
@@ -54,6 +57,18 @@ def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, flo
         row[WHY] = Text(fitting([in_line(line) for line in why(report)], room))
         made.add_row(*[row[name] for name in names])
     return made
+
+
+def omissions(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> str:
+    """Return a line about what the table lacks because of its width; empty if it lacks nothing."""
+    rows = [_row(report, processor) for report in found]
+    names = _fitting(rows, width)
+    left = [name for name in (rows[0] if rows else []) if name not in names and any(row[name].plain for row in rows)]
+    room = max(0, width - _taken(rows, [name for name in names if name != WHY])) if rows else 0
+    parts = [", ".join(left)] if left else []
+    if any(row[WHY].cell_len > room for row in rows):
+        parts.append("parts of why")
+    return f"left out: {', '.join(parts)}; st2sensor show has them" if parts else ""
 
 
 def why(report: SensorReport) -> list[str]:
@@ -88,6 +103,8 @@ def fitting(lines: Sequence[str], room: int) -> str:
 
 def _without_first_words(text: str) -> str:
     """Return a text without its least important words; the text itself if all of it is the message."""
+    if AWAY in text:
+        return text[text.index(AWAY) :].partition(": ")[0]
     enclosed = ENCLOSED.fullmatch(text)
     return enclosed[1] if enclosed else text.partition(": ")[2].strip() or text
 
@@ -129,6 +146,11 @@ def _fitting(rows: Sequence[Mapping[str, Text]], width: int) -> list[str]:
     """Return the columns that fit next to each other."""
     names = [name for name in (rows[0] if rows else []) if name != NODE or any(row[NODE] for row in rows)]
     longest = max((row[WHY].cell_len for row in rows), default=0)
+    # An empty column is of no use, if without it the reasons need not be cut.
+    for name in [name for name in SPARED if name in names and not any(row[name].plain for row in rows)]:
+        if _taken(rows, [kept for kept in names if kept != WHY]) + max(len(WHY), longest) <= width:
+            break
+        names.remove(name)
     for name in SPARED:
         rest = [kept for kept in names if kept != WHY]
         if _taken(rows, rest) + max(len(WHY), min(longest, ENOUGH)) <= width:

@@ -30,6 +30,9 @@ class Place:
     reason: str
 
 
+BY_PARTITION = Place(state=ELSEWHERE, reason="another node runs it, according to partition_provider")
+
+
 class Locations:
     """A view of the current membership. For the loop's thread.
 

@@ -13,7 +13,7 @@ from st2sensor.container.desired.membership import Membership
 from st2sensor.container.desired.snapshot import Snapshot
 from st2sensor.container.operators.clipping import ALONE, clipped
 from st2sensor.container.operators.hangs import Hangs
-from st2sensor.container.operators.locations import Locations, Place
+from st2sensor.container.operators.locations import BY_PARTITION, Locations, Place
 from st2sensor.container.operators.pipeline import Pipeline
 from st2sensor.container.operators.usage import Blocking, Sampler
 from st2sensor.container.supervision.child import Child, State, is_healthy, summary
@@ -27,7 +27,6 @@ from st2sensor.health import Health, changed
 from st2sensor.models import Expectation, SensorType, Silence
 from st2sensor.reports import (
     DISABLED,
-    ELSEWHERE,
     REFUSED,
     TURN,
     WAITING,
@@ -40,8 +39,6 @@ from st2sensor.settings import Settings
 from st2sensor.trouble import crash_loops, judged, summaries
 
 LOG = logging.getLogger("st2sensor.operators")
-
-BY_PARTITION = "another node runs it, according to partition_provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +147,12 @@ class Reporter:
     def checks(self) -> tuple[Check, ...]:
         """Return whether the container has everything that it needs, and whether its sensors stay alive."""
         depth = self._outbox.depth
-        full = f"{depth} triggers are waiting and there is no room for more: dispatch() waits"
-        self._room = changed(self._room, self._outbox.problem or ("" if self._outbox.has_room else full))
+        waiting = "1 trigger is waiting" if depth == 1 else f"{depth} triggers are waiting"
+        full = "" if self._outbox.has_room else f"{waiting} and there is no room for more: dispatch() waits"
+        self._room = changed(self._room, self._outbox.problem or full)
         self._calm = changed(self._calm, crash_loops(child.ref for child in self._failing()))
         broker = self._pipeline.broker()
-        later = f"; {depth} triggers are waiting in the outbox and will be sent when the broker is back"
+        later = f"; {waiting} in the outbox and will be sent when the broker is back" if depth else ""
         return (
             _check("broker", broker, "" if broker.ok else later),
             _check("database", self._sources.database()),
@@ -230,7 +228,7 @@ class Reporter:
         pid = self._children.process_id(ref)
         usage = self._sources.sampler.of(pid)
         refused = registration.error if registration else None
-        place = locations.of(ref, known.needs_of(ref)) if locations else Place(state=ELSEWHERE, reason=BY_PARTITION)
+        place = locations.of(ref, known.needs_of(ref)) if locations else BY_PARTITION
         state, reason = (child.state.value, child.reason) if child else self._without_child(ref, sensor, refused, place)
         is_failing, is_back = child is not None and self._is_failing(child), child is not None and self._is_back(child)
         expected, silence = known.overrides_of(ref).expect or Expectation(), self._sources.silence_of(ref)

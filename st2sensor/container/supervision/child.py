@@ -115,6 +115,16 @@ def is_healthy(child: Child, now: float, restarts: Restarts) -> bool:
     return child.state is State.RUNNING and now - child.since >= restarts.healthy_after
 
 
+def describe_end(code: int, *, is_asked: bool) -> str:
+    """Return the end of a process in words.
+
+    :param is_asked: whether it was asked to stop. A wrapper then ends with 143, as a shell shows SIGTERM.
+    """
+    if is_asked and code in (0, 128 + signal.SIGTERM, -signal.SIGTERM):
+        return "stopped, as asked"
+    return f"ended with {describe_exit(code)}"
+
+
 def describe_exit(code: int) -> str:
     """Return an exit in words.
 

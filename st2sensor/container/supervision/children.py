@@ -17,8 +17,7 @@ from st2sensor.container.launch.launcher import Launcher
 from st2sensor.container.launch.spec import LaunchSpec
 from st2sensor.container.sessions.release import patience_of
 from st2sensor.container.supervision import child as transitions
-from st2sensor.container.supervision import memory
-from st2sensor.container.supervision.child import Child, State, describe_exit
+from st2sensor.container.supervision.child import Child, State
 from st2sensor.container.supervision.child_table import ChildTable
 from st2sensor.container.supervision.output import Output
 from st2sensor.container.supervision.recorder import Recorder
@@ -272,12 +271,7 @@ class Children:
         code = run.reap()
         del self._table.refs[run.token]
         self._excuse_lost_lease(ref)
-        how = f"ended with {describe_exit(code)}"
-        if run.was_out_of_memory:
-            limit = memory.shown(self._table.overrides[ref].memory or 0)
-            how = f"was killed because it used more memory than its {limit}"
-        elif code != 0 and not self._table.is_stopping(ref) and run.output.last_error:
-            how = f"{how} ({run.output.last_error})"
+        how = run.end(code, self._table.overrides[ref].memory, is_asked=self._table.is_stopping(ref))
         child = transitions.exited(self.states[ref], how, self._clock(), self._settings.restarts, success=code == 0)
         self._table.move(child)
         if run.cgroup is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from st2sensor.container.launch.cgroup import Cgroup
 from st2sensor.container.launch.handle import Handle
 from st2sensor.container.sessions.activity import Activity
+from st2sensor.container.supervision import memory
+from st2sensor.container.supervision.child import describe_end
 from st2sensor.container.supervision.output import Output
 from st2sensor.container.supervision.watchdog import Watchdog
 
@@ -35,7 +37,15 @@ class Run:
         self.output.close()
         return code
 
-    @property
-    def was_out_of_memory(self) -> bool:
-        """Whether the kernel killed the sensor for exceeding its memory limit."""
-        return self.cgroup is not None and self.cgroup.was_out_of_memory
+    def end(self, code: int, memory_limit: int | None, *, is_asked: bool) -> str:
+        """Return the end of the process in words.
+
+        :param code: the exit code, negative for a signal.
+        :param memory_limit: bytes.
+        :param is_asked: whether it was asked to stop.
+        """
+        if self.cgroup is not None and self.cgroup.was_out_of_memory:
+            return f"was killed because it used more memory than its {memory.shown(memory_limit or 0)}"
+        how = describe_end(code, is_asked=is_asked)
+        error = self.output.last_error if code != 0 and not is_asked else ""
+        return f"{how} ({error})" if error else how

@@ -34,9 +34,12 @@ export function span(seconds) {
   return `${Math.round(seconds)} s`;
 }
 
+// The seconds since the epoch of a time: the feed has numbers, and all other answers have text.
+export const secondsOf = (at) => (typeof at === "string" ? Date.parse(at) / SECOND : at);
+
 export function ago(at) {
   if (!at) return "";
-  const seconds = Date.now() / SECOND - at;
+  const seconds = Date.now() / SECOND - secondsOf(at);
   if (seconds < 1) return "now";
   const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => seconds >= size);
   return `${Math.floor(seconds / size)} ${unit} ago`;
@@ -44,7 +47,7 @@ export function ago(at) {
 
 export function clock(at) {
   if (!at) return "";
-  const date = new Date(at * SECOND);
+  const date = new Date(secondsOf(at) * SECOND);
   const time = date.toLocaleTimeString([], { hour12: false });
   return date.toDateString() === new Date().toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
 }
@@ -55,7 +58,7 @@ export const stateOf = (report) => (report.failing ? "failing" : report.state);
 
 // A sensor's trouble in words. Only here does the time that has passed come in: the container leaves it out.
 export function told(trouble) {
-  return trouble.kind === "hang" ? `${trouble.text} for ${span(Date.now() / SECOND - trouble.since)}` : trouble.text;
+  return trouble.kind === "hang" ? `${trouble.text} for ${span(Date.now() / SECOND - secondsOf(trouble.since))}` : trouble.text;
 }
 
 // The lines that say why a sensor is as it is: its troubles, and the reason for its state unless they tell it.

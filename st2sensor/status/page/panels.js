@@ -116,7 +116,7 @@ function eventPanel(life) {
   const steps = element("ol", "life");
   for (const { time, text } of life.timeline) {
     const step = element("li");
-    step.append(element("time", "", time ? clock(Date.parse(time) / SECOND) : ""), " ", element("span", "", text));
+    step.append(element("time", "", clock(time)), " ", element("span", "", text));
     steps.append(step);
   }
   const payload = life.kept ? block(JSON.stringify(life.payload, null, 2)) : element("p", "faint", "The payload was not kept.");

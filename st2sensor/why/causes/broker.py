@@ -36,7 +36,8 @@ def of_route(facts: Facts) -> Iterator[Finding]:
         yield note("bindings-unknown", route.note)
     getting = [queue for queue in route.queues if queue.gets(publishing.routing_key)]
     if not route.queues:
-        yield _no_queue(route)
+        if route.is_complete or publishing.serializer != "json":
+            yield _no_queue(route)
     elif not getting:
         bound = ", ".join(f"{queue.name} ({' '.join(queue.bindings or ())})" for queue in route.queues)
         yield cause(
@@ -66,6 +67,19 @@ def of_route(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def of_serializer(facts: Facts) -> Iterator[Finding]:
+    """Yield that no rules engine evaluates JSON. Where one has the queue, `of_route` says so."""
+    queues = () if facts.route is None else facts.route.queues
+    if facts.publishing.serializer != "json" or any(queue.consumers and _is_engines(queue.name) for queue in queues):
+        return
+    uses = facts.engine is not None and facts.engine.is_there
+    yield note(
+        "not-evaluated",
+        "nothing here evaluates rules (serializer = json); your consumer must",
+        "StackStorm uses this database: if its rules engine should, set serializer = pickle first" if uses else "",
+    )
+
+
 def _no_queue(route: Route) -> Finding:
     if route.is_complete:
         return cause(
@@ -83,7 +97,7 @@ def _no_queue(route: Route) -> Finding:
 def _misfits(facts: Facts, queue: str, consumers: int | None) -> Iterator[Finding]:
     """Yield the problems with the consumers of a queue."""
     publishing = facts.publishing
-    if not queue.endswith(".rules_engine"):
+    if not _is_engines(queue):
         if consumers == 0:
             yield cause("no-consumer", f"nothing consumes {queue}", "start its consumer")
         return
@@ -96,3 +110,8 @@ def _misfits(facts: Facts, queue: str, consumers: int | None) -> Iterator[Findin
             f"nothing consumes {queue}, although StackStorm's rules engine should",
             "start the rules engine; if it is running, its virtual host or prefix differs from this container's",
         )
+
+
+def _is_engines(queue: str) -> bool:
+    """Return whether a queue is that of StackStorm's rules engine."""
+    return queue.endswith(".rules_engine")

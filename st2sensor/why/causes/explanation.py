@@ -13,6 +13,7 @@ LOOKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     here.of_life,
     here.of_type,
     broker.of_route,
+    broker.of_serializer,
     rules.of_instance,
     rules.of_rules,
 )
@@ -21,6 +22,7 @@ LOOKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
 
 def findings(facts: Facts) -> list[Finding]:
     """Return everything that was found out: causes before notes, each in the order of an event's route."""
-    looks = (*LOOKS[:1], here.of_sensors, *LOOKS[1:]) if facts.life is None and facts.is_trigger else LOOKS
+    # Someone who asks about a trigger, and not about an event, also needs to know why no new events come.
+    looks = (*LOOKS[:1], here.of_sensors, *LOOKS[1:]) if facts.is_trigger else LOOKS
     found = [finding for look in looks for finding in look(facts)]
     return sorted(found, key=lambda finding: finding.level != CAUSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from st2sensor.models import CORE_PACK
 from st2sensor.reports import DISABLED, DOWN, ELSEWHERE, REFUSED
 from st2sensor.why.facts import Facts
 from st2sensor.why.finding import Finding, cause, note
@@ -38,7 +39,7 @@ STATES = {
 def of_type(facts: Facts) -> Iterator[Finding]:
     """Yield the problems with the trigger type."""
     life = facts.life
-    ref = life.trigger_type if life is not None else facts.asked
+    ref = life.trigger_type if life is not None else facts.subject
     if facts.refusal is not None:
         yield cause(
             "type-refused",
@@ -56,8 +57,12 @@ def of_type(facts: Facts) -> Iterator[Finding]:
 
 
 def of_sensors(facts: Facts) -> Iterator[Finding]:
-    """Yield the reasons why sensors do not dispatch. For a trigger without events."""
-    if not facts.sensors and facts.trigger_type is not None:
+    """Yield the reasons why sensors dispatch nothing now. For a question about a trigger."""
+    if not facts.are_sensors_known:
+        return
+    life = facts.life
+    is_from_sensor = life is None or life.sensor not in ("", CORE_PACK)
+    if not facts.sensors and facts.trigger_type is not None and is_from_sensor:
         yield cause(
             "no-sensor",
             f"no registered sensor emits {facts.trigger_type.ref}",
@@ -70,9 +75,13 @@ def of_sensors(facts: Facts) -> Iterator[Finding]:
                 f"{sensor.ref} runs on another node: {sensor.reason}",
                 f"ask there: st2sensor why {facts.asked} on node {sensor.node or 'that holds it'}",
             )
+        elif sensor.state == DISABLED:
+            code, remedy = STATES[DISABLED]
+            yield cause(code, f"{sensor.ref} is disabled", remedy.format(sensor.ref))
         elif sensor.state in STATES:
             code, remedy = STATES[sensor.state]
-            yield cause(code, f"{sensor.ref} is {sensor.state}: {sensor.reason}", remedy.format(sensor.ref))
+            if sensor.state != DOWN or not _is_said(facts):
+                yield cause(code, f"{sensor.ref} is {sensor.state}: {sensor.reason}", remedy.format(sensor.ref))
         elif sensor.failing:
             yield cause(
                 "sensor-failing",
@@ -85,7 +94,7 @@ def of_sensors(facts: Facts) -> Iterator[Finding]:
                 f"{sensor.ref} is in {sensor.hang.what}",
                 f"st2sensor logs {sensor.ref} has its stack, once a limit is set",
             )
-        elif sensor.triggered_at is None:
+        elif sensor.triggered_at is None and life is None:
             yield cause(
                 "nothing-dispatched",
                 f"{sensor.ref} runs, and has dispatched nothing since its container started",
@@ -94,15 +103,22 @@ def of_sensors(facts: Facts) -> Iterator[Finding]:
 
 
 def of_search(facts: Facts) -> Iterator[Finding]:
-    """Yield that there is no event."""
-    if facts.life is None and not facts.is_trigger:
+    """Yield that there is no event, and which rule the question names."""
+    if facts.rule is not None:
+        yield note("rule-named", f"{facts.rule} is a rule; its trigger type is {facts.subject}")
+    if facts.namesakes:
+        names = ", ".join(facts.namesakes)
+        yield cause("rule-ambiguous", f"{facts.asked} is the name of several rules: {names}", "name one with its pack")
+    elif facts.life is not None or not facts.are_events_known:
+        return
+    elif not facts.is_trigger:
         yield cause(
             "event-unknown",
             f"no event with the message_id or trace tag {facts.asked} is known here",
             "check it, and ask on the node whose sensor dispatched it; name the trigger instead to see its rules",
         )
-    elif facts.life is None and facts.trigger_type is not None:
-        yield note("no-event", f"no event of {facts.asked} is kept here")
+    elif facts.trigger_type is not None:
+        yield note("no-event", f"no event of {facts.subject} is kept here")
 
 
 def of_life(facts: Facts) -> Iterator[Finding]:
@@ -122,7 +138,10 @@ def of_life(facts: Facts) -> Iterator[Finding]:
         yield cause(
             "unrouted",
             "the broker had no queue for it",
-            "bind a queue to the exchange, or start StackStorm's rules engine once, which declares its own",
+            # The rules engine drops JSON.
+            "bind a queue to the exchange"
+            if facts.publishing.serializer == "json"
+            else "bind a queue to the exchange, or start StackStorm's rules engine once, which declares its own",
         )
     published = life.confirmed
     if published is not None and published - life.created > LONG:
@@ -147,6 +166,11 @@ def of_life(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _is_said(facts: Facts) -> bool:
+    """Return whether `of_life` says that no container is running."""
+    return facts.life is not None and facts.life.is_waiting and facts.checks is None and facts.are_checks_known
+
+
 def _dead(life: EventLife) -> Finding:
     code, remedy = next(
         ((code, remedy) for words, code, remedy in DEAD if words in life.reason),
@@ -160,6 +184,9 @@ def _dead(life: EventLife) -> Finding:
 def _waiting(facts: Facts, life: EventLife) -> Iterator[Finding]:
     """Yield why an event is still in the outbox."""
     waited = f"it has been waiting in the outbox for {max(0.0, facts.now - life.created):.0f} s"
+    if not facts.are_checks_known:
+        yield cause("waiting", waited, "ask as a user who may ask the container")
+        return
     if facts.checks is None:
         yield cause("waiting-no-container", f"{waited}, and no container is running here", "st2ctl start starts one")
         return

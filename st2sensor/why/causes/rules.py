@@ -24,6 +24,7 @@ REMEDIES = {
     rules.OTHER_PARAMETERS: ("rule-other-parameters", "correct trigger.parameters in the rule"),
     rules.EMPTY: ("rule-empty-payload", "dispatch a payload, or remove the rule's criteria"),
     rules.NOT_NEEDED: ("rule-backstop", "a backstop rule is for events that no other rule matches"),
+    rules.UNREAD: ("rule-unread", "ask where its file can be read, or correct the file"),
     rules.UNCLEAR: ("rule-unclear", "test the rule in StackStorm: st2-rule-tester"),
 }
 """Codes and remedies by the outcome of a rule's evaluation."""
@@ -76,12 +77,14 @@ def of_instance(facts: Facts) -> Iterator[Finding]:
 
 def of_rules(facts: Facts) -> Iterator[Finding]:
     """Yield for each rule why it did not fire, or that it did."""
-    enforced = {item.rule: item for item in facts.engine.enforcements} if facts.engine is not None else {}
+    records = () if facts.engine is None else facts.engine.enforcements
+    enforced = {item.rule: item for item in records if facts.rule in (None, item.rule)}
     for item in enforced.values():
         yield _enforced(item, facts.engine)
     asking = [found for found in facts.verdicts if found.outcome != rules.OTHER_TYPE]
-    if facts.are_rules_known and not asking and not enforced and (facts.life is not None or facts.is_trigger):
-        ref = facts.life.trigger_type if facts.life is not None else facts.asked
+    has_subject = facts.rule is None and (facts.life is not None or facts.is_trigger)
+    if facts.are_rules_known and not asking and not enforced and has_subject:
+        ref = facts.life.trigger_type if facts.life is not None else facts.subject
         yield cause("no-rule", f"no rule asks for {ref}", "write one, and register it; st2sensor rules lists them")
     # A rule of a similar type matters, because the type may be misspelt.
     for verdict in asking or facts.verdicts:
@@ -116,7 +119,7 @@ def _not_enforced(facts: Facts, verdict: Verdict) -> Iterator[Finding]:
     rule = verdict.rule
     if verdict.outcome in REMEDIES and not verdict.comparisons:
         code, remedy = REMEDIES[verdict.outcome]
-        kind = note if verdict.outcome == rules.NOT_NEEDED else cause
+        kind = note if verdict.outcome in (rules.NOT_NEEDED, rules.UNREAD) else cause
         yield kind(code, verdict.detail, remedy.format(rule.ref), rule.ref)
         return
     for found in verdict.failed:
@@ -139,7 +142,8 @@ def _matches(facts: Facts, verdict: Verdict) -> Finding:
             "send the event again, if the rule should see it",
             rule.ref,
         )
-    if found is None or found.status in UNFINISHED:
+    engine = facts.engine
+    if found is None or found.status in UNFINISHED or (engine is not None and not engine.are_enforcements_known):
         return note("rule-matches", "it matches", rule=rule.ref)
     return cause(
         "rule-changed",

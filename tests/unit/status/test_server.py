@@ -19,7 +19,8 @@ from st2sensor.api.consumers import Consumers
 from st2sensor.container.broadcast import Broadcast
 from st2sensor.container.operators.interface import PageSources
 from st2sensor.dispatch.catalogue import Catalogue
-from st2sensor.reports import Check, SensorReport
+from st2sensor.reports import Check, Notice, SensorReport, Trouble
+from st2sensor.reports.json_form import fields_of
 from st2sensor.status import server
 from st2sensor.status.lives import Lives
 from st2sensor.status.server import Server
@@ -36,6 +37,11 @@ Answer = tuple[int, str]
 Get = Callable[..., Answer]
 
 
+SENSOR = report(
+    since=1.0, last_exit=Notice(at=2.0, text="x"), troubles=(Trouble(kind="t", level="error", text="x", since=3.0),)
+)
+
+
 class Sensors:
     """Stands for the Reporter, and for RecentLogs."""
 
@@ -46,10 +52,10 @@ class Sensors:
         return node(checks=self._checks)
 
     async def sensors(self) -> list[SensorReport]:
-        return [report()]
+        return [SENSOR]
 
     async def sensor(self, ref: str) -> SensorReport | None:
-        return report() if ref == "p.S" else None
+        return SENSOR if ref == "p.S" else None
 
     def throughput(self) -> tuple[int, int]:
         return 0, 0
@@ -129,6 +135,8 @@ def test_json_matches_the_schema(config_file: Path) -> None:
         event, data = get("/events")[1].splitlines()
         assert event == "event: whole"
         check("opening", json.loads(data.removeprefix("data: ")))
+        assert json.loads(get("/sensors/p.S")[1]) == fields_of(SENSOR), "as in show --json"
+        assert json.loads(get("/sensors")[1])["sensors"] == [fields_of(SENSOR)]
         assert get("/sensors/p.Other") == (404, "sensor p.Other is not registered\n")
 
     served(config_file, ask, GOOD)

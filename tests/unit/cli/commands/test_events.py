@@ -42,7 +42,8 @@ def test_events_are_listed_in_a_table(config_file: Path, monkeypatch: pytest.Mon
     dead = of(outcome(2, state=State.DEAD, reason="a reason of many words " * 20), trigger_type="a.very.long.name" * 5)
     record(config_file, outcome(1), dead)
     lines = said(run(config_file, "events")).splitlines()
-    assert max(map(len, lines)) <= width
+    assert max(map(len, lines)) <= width + len(dead.entry.trigger_type)
+    assert dead.entry.trigger_type in lines[2], "it can be copied"
     assert lines[0].split() == ["time", "state", "id", "trigger", "payload"]
     assert lines[1].split()[2:] == ["confirmed", "0000000000", "linux.file", "line=one"]
     assert "a reason" in lines[2]

@@ -49,3 +49,13 @@ def test_an_empty_list_says_how_to_fill_it_unless_it_was_filtered(config_file: P
     peer({"node": node, "sensors": list})
     assert said(run(config_file, "list")) == "0 sensors; st2ctl reload --register-all registers the packs\n"
     assert said(run(config_file, "list", "--failing")) == "0 sensors\n"
+
+
+def test_in_80_columns_the_last_line_names_the_columns_that_are_left_out(
+    config_file: Path, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    busy = report("p" * 36 + ".B", memory=2**25, triggered_at=1.0, recent=(1,) * 18, restarts=3, since=1.0)
+    peer({"node": node, "sensors": lambda: [busy]})
+    for command in (["list"], ["top", "--once"]):
+        assert "\nleft out: last trigger, memory, last 3 min; " in said(run(config_file, *command))

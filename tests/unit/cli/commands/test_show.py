@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from st2sensor.cli.text.json_form import fields_of
 from st2sensor.reports import Check, Hang, NodeReport, Notice, Poll, SensorReport
+from st2sensor.reports.json_form import fields_of
 from tests.support.control_peer import Peer, node, report, run, said
 from tests.unit.cli.commands.test_dead_letters import bury
 

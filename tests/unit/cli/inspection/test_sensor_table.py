@@ -8,7 +8,8 @@ import time
 import pytest
 from rich.console import Console
 
-from st2sensor.cli.inspection.sensor_table import fitting, table, why
+from st2sensor.cli.inspection.registered import NOBODY
+from st2sensor.cli.inspection.sensor_table import fitting, omissions, table, why
 from st2sensor.reports import Hang, Notice
 from st2sensor.trouble import judged
 from tests.support.control_peer import report
@@ -74,9 +75,30 @@ def test_why_tells_every_trouble_and_else_the_reason_for_the_state() -> None:
         (["all of this is the message"], 12, "all of this…"),
         (["ended with exit code 1 (KeyError: 'x')", "3 wait"], 20, "KeyError: 'x' +1"),
         (["one", "two"], 20, "one; two"),
+        (["cannot reach MongoDB at h: [Errno 111] Connection refused; start it"], 26, "cannot reach MongoDB at h"),
+        (["Gone: cannot reach MongoDB at host: [Errno 111] (x)"], 22, "cannot reach MongoDB…"),
         ([], 20, ""),
         (["abc"], 0, "…"),
     ],
 )
 def test_a_reason_that_does_not_fit_keeps_its_message(lines: list[str], room: int, shown: str) -> None:
     assert fitting(lines, room) == shown
+
+
+def test_a_narrow_table_says_what_it_lacks() -> None:
+    at = time.time() - 720
+    rows = [
+        report("pack.SensorOfThirtyCharacters_", since=at, recent=(1,) * 18, memory=2**25, triggered_at=at),
+        report("p.B", state="backoff", since=at, restarts=17, reason="no luck " * 40),
+    ]
+    assert omissions(rows, 1000) == omissions([], 80) == ""
+    left = "restarts, last trigger, memory, last 3 min, parts of why"
+    assert omissions(rows, 80) == f"left out: {left}; st2sensor show has them"
+
+
+def test_without_a_container_the_remedy_is_shown_in_80_columns() -> None:
+    rows = [report("linux.FileWatchSensor", state="down", reason=NOBODY)]
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table(rows, 80))
+    assert "st2ctl start starts one" in stream.getvalue()
+    assert omissions(rows, 80) == ""

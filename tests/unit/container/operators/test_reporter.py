@@ -278,6 +278,10 @@ def test_checks_say_what_is_wrong_and_what_that_means() -> None:
         parts.check("broker").reason
         == "it is away; 10 triggers are waiting in the outbox and will be sent when the broker is back"
     )
+    parts.depth = 1
+    assert parts.check("broker").reason.startswith("it is away; 1 trigger is waiting in the outbox")
+    parts.depth = 0
+    assert parts.check("broker").reason == "it is away"
     assert parts.check("database").reason == "no majority"
     assert "no room for more" in parts.check("outbox").reason
     parts.problem = "the disk is full"

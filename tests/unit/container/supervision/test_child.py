@@ -11,6 +11,7 @@ from st2sensor.container.supervision.child import (
     Child,
     State,
     backing_off,
+    describe_end,
     describe_exit,
     exited,
     is_healthy,
@@ -119,3 +120,18 @@ def test_a_summary_counts_each_state_in_order() -> None:
 )
 def test_an_exit_is_put_into_words(code: int, words: str) -> None:
     assert describe_exit(code) == words
+
+
+@pytest.mark.parametrize(
+    ("code", "is_asked", "words"),
+    [
+        (143, True, "stopped, as asked"),
+        (0, True, "stopped, as asked"),
+        (-15, True, "stopped, as asked"),
+        (143, False, "ended with exit code 143"),
+        (1, True, "ended with exit code 1"),
+        (-9, True, "ended with signal SIGKILL"),
+    ],
+)
+def test_a_normal_stop_is_told_from_a_failure(code: int, is_asked: bool, words: str) -> None:
+    assert describe_end(code, is_asked=is_asked) == words

@@ -49,6 +49,21 @@ def test_failures_are_counted_only_while_a_sensor_stays_the_same() -> None:
     run_in_virtual_time(main())
 
 
+@pytest.mark.parametrize(("code", "words"), [(143, "stopped, as asked"), (3, "ended with exit code 3")])
+def test_the_last_exit_of_a_sensor_that_was_stopped_says_so(code: int, words: str) -> None:
+    async def main() -> None:
+        node = Node()
+        process = await node.running()
+        node.children.stop(REF, "for a test")
+        process.exit(code)
+        assert (await node.gone()).state is State.STOPPED
+        last = node.recorder.of(REF).last_exit
+        assert last is not None
+        assert last.text == words
+
+    run_in_virtual_time(main())
+
+
 def test_a_sensor_that_ends_by_itself_with_0_is_finished() -> None:
     async def main() -> None:
         node = Node()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from st2sensor.transport.route import QueueState, Route
-from st2sensor.why.causes.broker import of_route
-from st2sensor.why.facts import Facts, Publishing
+from st2sensor.why.causes.broker import of_route, of_serializer
+from st2sensor.why.facts import EngineFacts, Facts, Publishing
 
 ENGINE = "st2.x.rules_engine"
 
@@ -19,17 +20,22 @@ def queue(
     return QueueState(name=name, bindings=bindings, messages=messages, consumers=consumers)
 
 
-def codes(*queues: QueueState, serializer: str = "pickle", key: str = "trigger_instance", **changes: Any) -> list[str]:
+def facts(*queues: QueueState, serializer: str = "pickle", key: str = "trigger_instance", **changes: Any) -> Facts:
     usual: dict[str, Any] = {"address": "amqp://h", "virtual_host": "/", "exchange": "st2.x", "exists": True}
     route = Route(**(usual | {"queues": queues, "is_complete": True} | changes))
     publishing = Publishing(serializer=serializer, routing_key=key, prefix="st2")
-    return [finding.code for finding in of_route(Facts(asked="x", now=1.0, publishing=publishing, route=route))]
+    return Facts(asked="x", now=1.0, publishing=publishing, route=route)
+
+
+def codes(*queues: QueueState, **changes: Any) -> list[str]:
+    found = facts(*queues, **changes)
+    return [finding.code for look in (of_route, of_serializer) for finding in look(found)]
 
 
 def test_a_broker_that_is_not_reached_is_a_cause() -> None:
     publishing = Publishing(serializer="json", routing_key="x", prefix="st2")
-    facts = Facts(asked="x", now=1.0, publishing=publishing, broker_problem="cannot reach the broker")
-    assert [finding.code for finding in of_route(facts)] == ["broker-unreachable"]
+    found = Facts(asked="x", now=1.0, publishing=publishing, broker_problem="cannot reach the broker")
+    assert [finding.code for finding in of_route(found)] == ["broker-unreachable"]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +45,14 @@ def test_a_broker_that_is_not_reached_is_a_cause() -> None:
         (codes(exists=False, others=("st2.x in b",)), ["no-exchange"]),
         (codes(), ["no-queue"]),
         (codes(is_complete=False), ["no-queue"]),
+        (codes(is_complete=False, serializer="json"), ["not-evaluated"]),
+        (codes(serializer="json"), ["no-queue", "not-evaluated"]),
         (codes(queue(bindings=("trigger_instance",)), key="net.event"), ["not-bound"]),
         (codes(queue(), serializer="json"), ["wrong-serializer"]),
         (codes(queue(consumers=0)), ["no-rules-engine"]),
         (codes(queue(consumers=0), others=("st2.x in b",)), ["no-rules-engine", "other-exchange"]),
-        (codes(queue(consumers=0), serializer="json"), []),
-        (codes(queue("mine", consumers=0), serializer="json"), ["no-consumer"]),
+        (codes(queue(consumers=0), serializer="json"), ["not-evaluated"]),
+        (codes(queue("mine", consumers=0), serializer="json"), ["no-consumer", "not-evaluated"]),
         (codes(queue(messages=5000)), ["backlog"]),
         (codes(queue(), is_complete=False), ["bindings-partly-known"]),
         (codes(queue(), note="only 50 of 60"), ["bindings-unknown"]),
@@ -52,3 +60,17 @@ def test_a_broker_that_is_not_reached_is_a_cause() -> None:
 )
 def test_a_route_is_judged(found: list[str], expected: list[str]) -> None:
     assert found == expected
+
+
+@pytest.mark.parametrize("broker", [{}, {"route": None}, {"broker_problem": "cannot reach the broker", "route": None}])
+def test_nothing_recommends_a_rules_engine_that_would_drop_json(broker: dict[str, Any]) -> None:
+    found = replace(facts(is_complete=False, serializer="json"), **broker)
+    said = [finding for look in (of_route, of_serializer) for finding in look(found)]
+    assert "rules engine" not in repr(said)
+    assert said[-1].text == "nothing here evaluates rules (serializer = json); your consumer must"
+
+
+def test_stackstorm_with_json_hears_which_serializer_its_rules_engine_reads() -> None:
+    found = replace(facts(is_complete=False, serializer="json"), engine=EngineFacts(is_there=True))
+    (finding,) = of_serializer(found)
+    assert "serializer = pickle" in finding.remedy

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from st2sensor import reports
-from st2sensor.cli.text.json_form import TIMES, fields_of, moment
 from st2sensor.reports import Hang, Notice
+from st2sensor.reports.json_form import TIMES, fields_of, moment
 from tests.support.control_peer import node, report
 
-DURATIONS = {"seconds", "poll_seconds", "cpu", "poll_interval", "lag", "lease_left", "latency_sum", "outbox_oldest"} | {
+DURATIONS = {"seconds", "poll_seconds", "cpu", "poll_interval", "lag", "lease_left", "latency_sum"} | {
     "lag_seconds",
     "expect_event",
     "expect_poll",

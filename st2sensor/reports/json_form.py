@@ -1,4 +1,4 @@
-"""The JSON that commands print: times are ISO 8601 text in UTC, which ends with Z."""
+"""The JSON of reports, for people and tools: times are ISO 8601 text in UTC, which ends with Z."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 from st2sensor.portable import isotime
 
 TIMES = frozenset(
-    {"at", "failing_since", "heard", "next_start", "seen", "silent_since", "since", "started", "triggered_at"}
+    {"at", "failing_since", "heard", "next_start", "outbox_oldest", "seen", "silent_since", "since", "started"}
+    | {"triggered_at"}
 )
 """Names of the fields of reports that are seconds since the epoch."""
 
 
 def fields_of(report: Any) -> dict[str, Any]:
     """Return the fields of a dataclass for JSON, with every time as text."""
-    found: dict[str, Any] = _shown(asdict(report))
+    found: dict[str, Any] = with_times(asdict(report))
     return found
 
 
@@ -31,11 +32,15 @@ def moment(seconds: float) -> str | None:
         return None
 
 
-def _shown(value: Any, name: str = "") -> Any:
+def with_times(value: Any, name: str = "") -> Any:
+    """Return a JSON value of reports with every time as text.
+
+    :param name: the key of the value, which says whether it is a time.
+    """
     if isinstance(value, Mapping):
-        return {key: _shown(item, key) for key, item in value.items()}
+        return {key: with_times(item, key) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_shown(item) for item in value]
+        return [with_times(item) for item in value]
     if name in TIMES and isinstance(value, int | float):
         return moment(value)
     return value
