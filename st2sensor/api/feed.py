@@ -36,13 +36,13 @@ class EventFeed:
     """Reads a history. Nothing is opened before the first consumer.
 
     :param path: the history's file.
-    :param tell: takes a function, which another thread then calls after each commit of events.
+    :param tell: registers a function. The history's thread then calls this function after each commit of events.
     """
 
     def __init__(self, path: Path, tell: Callable[[Callable[[], None]], None]) -> None:
         self._history = History(path)
         self._waiting: set[asyncio.Event] = set()
-        """One for each consumer that waits, or is about to."""
+        """An asyncio event for each consumer that is waiting or about to wait."""
         self._loop: asyncio.AbstractEventLoop | None = None
         tell(self._committed)
         self._threads: Threads | None = None
@@ -105,7 +105,7 @@ class EventFeed:
             changed.set()
 
     def close(self) -> None:
-        """Let waiting consumers go, and read no more."""
+        """End the waits of all consumers, and stop reading."""
         self._closed = True
         self._wake()
         if self._threads is not None:

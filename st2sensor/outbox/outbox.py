@@ -33,8 +33,8 @@ LOG = logging.getLogger("st2sensor.outbox")
 
 
 First = Callable[[Callable[[], None]], None]
-"""A step before settled rows may be deleted, such as recording them in the history. Calls its argument when it is done,
-perhaps in another thread."""
+"""A step that must be done before settled rows may be deleted, such as recording them in the history. The step calls
+its argument when it is done, perhaps in another thread."""
 
 
 def at_once(then: Callable[[], None]) -> None:
@@ -136,7 +136,7 @@ class Outbox:
     def submit(self, entry: Entry, done: OnDone, still: StillWanted | None = None) -> None:
         """Submit an entry. From any thread.
 
-        :param done: called once the entry is on disk, or never will be.
+        :param done: called once the entry is on disk, or once it is certain that it never will be.
         :param still: returns whether the entry may be accepted; otherwise `done` gets LeaseLost. None: always accept.
         """
         self._writer.incoming.put(Submitted((entry,), done, still))
@@ -153,8 +153,8 @@ class Outbox:
     def put(self, entries: Sequence[Entry], *, is_left: bool = False) -> None:
         """Submit entries, and return once all are on disk. Raises OutboxError if one of them is refused.
 
-        :param is_left: whether they come from an abandoned outbox, and precede entries that wait for them: see
-            `expect`.
+        :param is_left: whether the entries come from an abandoned outbox. If so, they come before the entries that wait
+            for them: see `expect`.
         """
         answers: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         for entry in entries:
@@ -238,13 +238,14 @@ class Outbox:
         self._backlog.hold_back(rows)
 
     def wait_empty(self, timeout: float) -> bool:
-        """Wait until every submitted entry is committed, and the broker has all of them. Return whether it has."""
+        """Wait until every submitted entry is committed, and the broker has all of them. Return whether this happened
+        in time."""
         until = time.monotonic() + timeout
         return self.wait_committed(timeout) and self._backlog.wait_empty(until)
 
     def wait_committed(self, timeout: float) -> bool:
-        """Wait until every submitted entry is committed, except entries that wait for space. Return whether they
-        are."""
+        """Wait until every submitted entry is committed, except entries that wait for space. Return whether this
+        happened in time."""
         committed = threading.Event()
         self._writer.incoming.put(committed)
         return committed.wait(timeout)

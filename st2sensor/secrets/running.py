@@ -1,4 +1,4 @@
-"""Runs a program in a worker process, which becomes its parent: the container itself collects every child that ends."""
+"""Runs a program as the child of a worker process, because the container collects every child of its own that ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PIECE = 65_536
 def run(command: Sequence[str], environment: Mapping[str, str], timeout: float, most: int) -> dict[str, Any]:
     """Run a program without a shell, and return its `output` in hexadecimal, with its exit `code`.
 
-    Return `error` in place of both: `time` or `size` when it exceeds a limit, or else why it cannot be started.
+    Return `error` instead of both: `time` or `size` if the program exceeds a limit, otherwise why it cannot be started.
 
     :param timeout: seconds that it may take.
     :param most: maximum number of bytes of its output.

@@ -72,7 +72,7 @@ class Reader:
         return KeyValue(scope=scope, name=name, value="")
 
     def page(self, fetch: Fetch, now: datetime, limit: int | None, offset: int) -> list[KeyValue]:
-        """Return entries that are neither malformed nor expired: at most `limit`, after the first `offset`."""
+        """Return entries, except malformed and expired ones: at most `limit`, after the first `offset`."""
         if not self._odd_keys:
             documents = list(fetch(offset, limit))
             found = list(self._live(documents, now))

@@ -96,7 +96,7 @@ def _run_sensor(assignment: Dict[str, Any], connection: Caller, notifications: C
         life.clean_up()
 
     def end_here() -> NoReturn:
-        # Before the log line: the connection's shield would raise the stop again.
+        # Call this before logging: otherwise the connection's shield would raise the stop again.
         stop.over()
         LOG.warning(
             "the sensor is still running although it was asked to stop: calling cleanup() in the middle of its work"

@@ -17,7 +17,7 @@ SYSTEM_SCOPE = "st2kv.system"
 """The scope of keys that all users share."""
 
 _ANY: Any = object()
-"""Stands for no expectation, because None is an expectation."""
+"""Means that no value is expected. None cannot mean this: it means that the key is expected to be missing."""
 
 
 class Value(str):

@@ -39,7 +39,7 @@ def create(config_files: Sequence[str], *, note: str, json_output: bool) -> None
         _put(keys, made)
         _put_mark(keys)
     if is_first:
-        # From now on every request needs a key: the sensor checks for the first key at least this often.
+        # After this wait every request needs a key, because the sensor checks for a first key at least this often.
         time.sleep(api_keys.MIN_REFRESH_INTERVAL)
     print_outcome(json_output, text, id=made.id, key=text)
 

@@ -108,7 +108,7 @@ def _run(config_files: Sequence[str], *, own: bool, json_output: bool) -> int:
 
 
 def _tell_end(code: int, failure: str, *, json_output: bool) -> None:
-    """:param failure: tells people of an exit code that is not 0."""
+    """:param failure: message that is printed if the exit code is not 0."""
     if json_output:
         _print_json("stopped", exit_code=code)
     else:

@@ -36,7 +36,7 @@ from st2sensor.settings import Settings
 from st2sensor.storage import open_storage
 
 COMPARED = 10_000
-"""Maximum number of keys among which the likely spelling of a missing key is searched."""
+"""Maximum number of keys that are searched for a name similar to that of a missing key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

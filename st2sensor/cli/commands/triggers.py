@@ -91,7 +91,7 @@ def remove(config_files: Sequence[str], *, ref: str, json_output: bool) -> None:
             raise TriggerNotFound(f"there is no trigger {ref}; st2sensor triggers lists them{meant}")
         if not known.parameters:
             raise TriggerRefused(
-                f"{ref} has no parameters: it belongs to its type, and exists as long as the type", key="parameters"
+                f"{ref} has no parameters: it belongs to its type, and exists while its type exists", key="parameters"
             )
         _check_counts(known, storage)
         asking.withdraw(ref, storage, announcements)

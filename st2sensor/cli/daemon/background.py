@@ -47,7 +47,7 @@ NOT_RUNNING = 3
 
 
 def start(config_files: Sequence[str], *, components: Sequence[str], json_output: bool) -> int:
-    """Start the container unless it is running, or the named services. Return the exit code.
+    """Start the container unless it is running. If services are named, start those instead. Return the exit code.
 
     A container that runs although something is wrong is a success; the troubles are printed as warnings.
     """

@@ -102,7 +102,8 @@ def dev() -> None:
     """Run the sensors of packs; restart them when you save. Ctrl-C stops them.
 
     The command needs no servers, no configuration and no root. It shows the log, valid and invalid triggers, and
-    changes in the datastore. It writes nothing into the folders of the packs. --json prints one line of JSON for each.
+    changes in the datastore. It writes nothing into the folders of the packs. --json prints one line of JSON for each
+    of these.
     """
 
 
@@ -172,7 +173,7 @@ def run() -> None:
 @click.option("--to", metavar="TARGET", help="Publish to this queue, or to EXCHANGE:KEY, instead of to all consumers.")
 @click.option("--rate", callback=_rate, metavar="N/s", help="Publish at most N events in a second.")
 @click.option("--after", metavar="CURSOR", help="Continue where an earlier replay stopped; that replay printed CURSOR.")
-@click.option("--dry-run", is_flag=True, help="Publish nothing, and say how many events would be.")
+@click.option("--dry-run", is_flag=True, help="Publish nothing; say how many events would be published.")
 @click.option(
     "--keep-ids",
     is_flag=True,
@@ -188,8 +189,8 @@ def replay() -> None:
     message_id and the header st2sensor-replayed. Only events that were published before are chosen, unless --state says
     otherwise. Dead letters are published if they fit the current schemas. If the command is stopped, --after continues.
 
-    With FILE, which --record wrote, it publishes in order and at the recorded pace. If any line of the file is
-    malformed, nothing is published. Triggers that are unknown here, or do not match their schema, are skipped.
+    With FILE, which --record wrote, the events are published in order and at the recorded pace. If any line of the file
+    is malformed, nothing is published. Triggers that are unknown here, or do not match their schema, are skipped.
     """
 
 

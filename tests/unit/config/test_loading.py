@@ -186,7 +186,7 @@ def test_a_line_that_cannot_be_parsed_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, "state_dir = x\n")
     assert str(raised.value).startswith(f"{tmp_path}/st2.conf:1: Section must be started before assignment")
-    assert str(raised.value).count("st2.conf") == 1
+    assert str(raised.value).count(str(tmp_path)) == 1
 
 
 def test_variables_go_over_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
