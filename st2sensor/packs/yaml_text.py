@@ -70,7 +70,8 @@ def _placed(kind: str) -> Callable[[Any, yaml.Node], Any]:
                 return construct(loader, node)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
             pass
-        problem = f"this is not a valid {kind}; if it is text, put quotes around it"
+        flaw = "is too long for a number" if length > LONGEST_NUMBER else f"is not a valid {kind}"
+        problem = f"this {flaw}; if it is text, put quotes around it"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
     return constructed

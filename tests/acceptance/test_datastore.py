@@ -462,7 +462,7 @@ def test_a_mistake_is_one_line_and_stores_nothing(
         ("{name: b, value: hush, secret: true}", "there is no key at"),
         ("{name: b, value: '3030', encrypted: true}", "there is no key at"),
         (f"{{name: {'x' * 1020}, value: v, scope: user}}", "bytes is too long"),
-        (f"{{name: b, value: v, ttl: 1{'0' * 400}}}", "ttl is too long"),
+        (f"{{name: b, value: v, ttl: 1{'0' * 350}}}", "ttl is too long"),
     ],
     ids=lambda text: text[:20],
 )

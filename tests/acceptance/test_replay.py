@@ -91,7 +91,7 @@ def test_what_is_unknown_or_does_not_fit_is_left_out_unless_forced(
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ("{", "seen.jsonl:2: Expecting property name"),
+        ("{", "seen.jsonl:2: not JSON: Expecting property name"),
         ("[]", "seen.jsonl:2: the line is not a JSON object"),
         ('{"time": "now"}', "seen.jsonl:2: the line lacks payload and trigger"),
         (json.dumps(line(1, time="now")), "seen.jsonl:2: 'now' is not a time"),

@@ -217,9 +217,14 @@ def _set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress
 def unsupported(pack: Pack, virtualenvs: Path) -> ContentError | None:
     """Return a warning if a pack's sensors run on a Python that `python_versions` does not list; None if not.
 
-    A virtualenv has an interpreter that was chosen when it was made. Without one, the container's own is used.
+    A virtualenv has an interpreter that was chosen when it was made. Without one, the container's own is used, unless
+    the pack needs a virtualenv: then its sensors do not run.
     """
     if interpreter(virtualenvs, pack.ref).is_relative_to(virtualenvs / pack.ref):
+        return None
+    try:
+        check(virtualenvs, pack.ref, pack.path)
+    except ContentError:
         return None
     try:
         file = read(pack.path / "pack.yaml")
