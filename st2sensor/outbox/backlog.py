@@ -25,17 +25,13 @@ class Settled(NamedTuple):
 class Backlog:
     """Counts and remembers waiting rows.
 
-    :param cursor: where delivery starts: the id before the first waiting row.
     :param last_id: the last id ever used; only the writer changes it.
     :param depth: the number of waiting rows.
     :param size: the number of bytes of the waiting rows.
     :param limited: the number of rows that an operator's limits hold; `limited_size`: their bytes.
     """
 
-    def __init__(
-        self, *, cursor: int, last_id: int, depth: int, size: int, limited: int = 0, limited_size: int = 0
-    ) -> None:
-        self.cursor = cursor
+    def __init__(self, *, last_id: int, depth: int, size: int, limited: int = 0, limited_size: int = 0) -> None:
         self.last_id = last_id
         self.depth = depth
         self.size = size

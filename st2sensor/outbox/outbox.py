@@ -54,16 +54,14 @@ class Outbox:
     def __init__(self, path: Path, options: Options | None = None, buried: Buried = nobody) -> None:
         self._options = options or Options()
         self._store = Store(path, self._options, buried)
+        self.cursor: int
+        """Where delivery starts: the id before the first waiting entry."""
         try:
-            cursor, last_id, depth, size, limited, limited_size = self._store.contents()
-            self._backlog = Backlog(
-                cursor=cursor, last_id=last_id, depth=depth, size=size, limited=limited, limited_size=limited_size
-            )
+            self.cursor, last_id, depth, size, limited, limited_size = self._store.contents()
+            self._backlog = Backlog(last_id=last_id, depth=depth, size=size, limited=limited, limited_size=limited_size)
             self._writer = Writer(self._store, self._backlog, self._options)
         except sqlite3.Error as exception:
             raise OutboxError(f"cannot read the outbox {path}: {exception}") from exception
-        self.cursor = cursor
-        """Where delivery starts: the id before the first waiting entry."""
         self._report_dead_letters()
         self._writer.start()
 

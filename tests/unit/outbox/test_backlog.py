@@ -12,7 +12,7 @@ def row(number: int, held: str | None = None) -> Row:
 
 
 def backlog_of(*rows: Row) -> Backlog:
-    made = Backlog(cursor=0, last_id=0, depth=0, size=0)
+    made = Backlog(last_id=0, depth=0, size=0)
     made.accept(rows)
     return made
 
@@ -70,7 +70,7 @@ def test_nothing_is_waiting_after_the_newest_row_or_once_all_are_settled() -> No
 
 
 def test_rows_that_an_earlier_container_left_are_read_from_disk() -> None:
-    backlog = Backlog(cursor=2, last_id=5, depth=3, size=30)
+    backlog = Backlog(last_id=5, depth=3, size=30)
     assert backlog.next(2, 10, 0.0) is None
     assert backlog.oldest_in_memory() is None
     backlog.accept([row(6)])

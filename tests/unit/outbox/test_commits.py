@@ -101,7 +101,7 @@ class Bench:
     def __init__(self, settled: int = 0, max_size: int = Options().max_size) -> None:
         self.disk = Disk()
         self.now = 50.0
-        self.backlog = Backlog(cursor=0, last_id=settled, depth=settled, size=0)
+        self.backlog = Backlog(last_id=settled, depth=settled, size=0)
         if settled:
             rows = [Row(id=number, entry=entry(number), size=0) for number in range(1, settled + 1)]
             self.backlog.may_delete(self.backlog.settle(self.backlog.give(rows), None, were_held=False))

@@ -31,7 +31,7 @@ def taken(waiting: Waiting, room: Room) -> tuple[list[Submitted], bool]:
     ("held", "limited", "depth"), [(0, 0, 60), (50, 0, 60), (30, 20, 80), (50, 10, 70 - 10), (0, 80, 140 - 30)]
 )
 def test_rows_that_are_held_count_as_half_of_the_outbox_at_the_most(held: int, limited: int, depth: int) -> None:
-    backlog = Backlog(cursor=0, last_id=0, depth=60, size=600, limited=limited, limited_size=limited * 10)
+    backlog = Backlog(last_id=0, depth=60, size=600, limited=limited, limited_size=limited * 10)
     backlog.held, backlog.held_size = held, held * 10
     room = room_of(backlog, Options(max_size=100, max_bytes=1000), 7)
     assert room == Room(depth=depth, size=depth * 10, max_depth=100, max_size=1000, commit=7)
