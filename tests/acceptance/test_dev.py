@@ -245,8 +245,8 @@ def test_with_json_all_that_happens_is_lines_of_json(development: Development) -
     assert {line["name"] for line in lines if line["kind"] == "datastore"} >= {"sample.Ticker:count"}
     assert lines[-1]["text"] == "Everything has stopped."
     # A mistake is JSON, too.
-    assert development.start("--json", "--sensor", "Nothing").wait(SOON) == 78
-    assert json.loads(development.output.splitlines()[-1])["error"]["code"] == 78
+    assert development.start("--json", "--sensor", "Nothing").wait(SOON) == 66
+    assert json.loads(development.output.splitlines()[-1])["error"]["code"] == 66
 
 
 def test_a_save_restarts_the_sensor_with_its_new_code_and_a_broken_one_leaves_the_old_running(
