@@ -13,7 +13,7 @@ from st2sensor.cli.invocation import invoke, runs
 
 @click.command(
     context_settings=HELP,
-    epilog=examples("st2-generate-symmetric-crypto-key \\", "    --key-path /etc/st2/keys/datastore_key.json"),
+    epilog=examples("st2-generate-symmetric-crypto-key --key-path /etc/st2/keys/datastore_key.json"),
 )
 @click.option(
     "--key-path",

@@ -31,7 +31,7 @@ def root() -> None:
 @root.command(
     epilog=examples(
         "st2ctl reload --register-all",
-        "st2ctl reload --register-sensors --register-rules",
+        "st2ctl --config-file conf/st2.dev.conf reload --register-sensors --register-rules",
     )
 )
 @flags

@@ -18,7 +18,7 @@ from st2sensor.system.lazy import resolve
     context_settings=HELP,
     epilog=examples(
         "st2sensorcontainer --config-file=/etc/st2/st2.conf",
-        "st2sensorcontainer --sensor-ref=linux.FileWatchSensor",
+        "st2sensorcontainer --config-file=/etc/st2/st2.conf --sensor-ref=linux.FileWatchSensor",
     ),
 )
 @partial(common, tells_debug=True)

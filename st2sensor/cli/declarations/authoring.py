@@ -50,7 +50,7 @@ def init() -> None:
 @section.command(
     epilog=examples(
         "st2sensor dev packs/examples",
-        "st2sensor dev . --trigger 'linux.file_watch.line file_path=/tmp/app.log'",
+        "st2sensor dev packs/linux --trigger 'linux.file_watch.line file_path=/tmp/app.log'",
         "st2sensor dev packs/examples --sensor SampleSensor --record seen.jsonl",
         "st2sensor dev ~/packs/github --config github.yaml --fresh",
     )
@@ -112,7 +112,7 @@ def dev() -> None:
         "st2sensor validate .",
         "st2sensor validate --strict --json packs/*",
         "st2sensor validate --config my_pack.yaml packs/my_pack",
-        "st2sensor validate /opt/stackstorm/packs/my_pack",
+        "st2sensor --config-file /etc/st2/st2.conf validate /opt/stackstorm/packs/my_pack",
     ),
 )
 @click.argument(
@@ -156,7 +156,7 @@ def run() -> None:
         "st2sensor dev packs/linux --record seen.jsonl",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --dry-run",
         "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl",
-        "st2sensor replay seen.jsonl --at-once --trigger linux.file_watch.line",
+        "st2sensor --config-file conf/st2.dev.conf replay seen.jsonl --at-once --trigger linux.file_watch.line",
         "st2sensor replay --since 14:00 --until 15:00 --to new_consumer --rate 100/s",
         "st2sensor replay --since 1d --state dead --dry-run",
     )

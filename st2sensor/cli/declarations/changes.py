@@ -90,7 +90,7 @@ def log_level() -> None:
 
 @section.command(
     epilog=examples(
-        """st2sensor dispatch linux.file_watch.line '{"file_path": "/x", "line": "hi"}'""",
+        """st2sensor dispatch linux.file_watch.line '{"file_path": "/var/log/syslog", "line": "hello"}'""",
         "st2sensor dispatch examples.event - < payload.json",
     )
 )

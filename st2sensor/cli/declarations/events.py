@@ -66,7 +66,7 @@ def filters(states: Sequence[str] = ALL_STATES) -> Callable[[Function], Function
     invoke_without_command=True,
     epilog=examples(
         "st2sensor events --since 1h --state dead",
-        "st2sensor events --trigger linux.file_watch.line --where payload.line~error",
+        "st2sensor events --trigger linux.file_watch.line --where 'payload.line~error'",
         "st2sensor events -f --sensor linux.FileWatchSensor",
         "st2sensor events release --sensor linux.FileWatchSensor",
     ),

@@ -119,7 +119,7 @@ def why() -> None:
 @section.command(
     epilog=examples(
         "st2sensor --config-file conf/st2.dev.conf tail",
-        "st2sensor tail --trigger linux.file_watch.line --json",
+        "st2sensor --config-file conf/st2.dev.conf tail --trigger linux.file_watch.line --json",
         "st2sensor --config-file conf/st2.dev.conf tail --record seen.jsonl",
     )
 )

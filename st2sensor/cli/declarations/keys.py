@@ -87,7 +87,7 @@ def delete() -> None:
     """Delete a key."""
 
 
-@key.command(epilog=examples("st2sensor key move linux.FileWatchSensor linux.FileWatchSensor@prod"))
+@key.command(epilog=examples("st2sensor key move github.GithubRepositorySensor github.GithubRepositorySensor@prod"))
 @click.argument("old", shell_complete=completed("st2sensor.cli.commands.completion:sensors"))
 @click.argument("new", shell_complete=completed("st2sensor.cli.commands.completion:sensors"))
 @as_json

@@ -76,7 +76,7 @@ def rules() -> None:
 @rules.command(
     epilog=examples(
         "st2sensor rules test rules/full.yaml --event seen.jsonl",
-        "st2sensor rules test full.yaml --event a0f2e5c332024c34b2dc0fbf30024ea5",
+        "st2sensor rules test rules/full.yaml --event a0f2e5c332024c34b2dc0fbf30024ea5",
     )
 )
 @click.argument("file", metavar="RULE.yaml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
