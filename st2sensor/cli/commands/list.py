@@ -10,7 +10,7 @@ from rich.text import Text
 
 from st2sensor.cli.configuration import configured
 from st2sensor.cli.inspection import sensors
-from st2sensor.cli.inspection.sensor_table import omissions, table
+from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.text import units
 from st2sensor.cli.text.console import console
 from st2sensor.cli.text.printable import in_line
@@ -32,12 +32,13 @@ def list_(config_files: Sequence[str], *, states: Sequence[str], failing: bool, 
         click.echo(json.dumps([fields_of(sensor) for sensor in found]))
         return
     out = console()
+    shown, omitted = table(found, out.width)
     if found:
-        out.print(table(found, out.width))
+        out.print(shown)
     troubled = sum(bool(sensor.troubles) for sensor in found)
     hint = "" if found or states or failing else f"; {REGISTER}"
     out.print(units.count(len(found), "sensor") + (f", {troubled} in trouble" if troubled else hint))
-    if found and (omitted := omissions(found, out.width)):
+    if omitted:
         out.print(Text(omitted, "dim"))
     for trouble in sensors.troubles_of(settings):
         click.echo(in_line(trouble), err=True)

@@ -16,7 +16,7 @@ from st2sensor.cli.inspection.control_client import ControlClient, reached
 from st2sensor.cli.inspection.cpu_shares import CpuShares
 from st2sensor.cli.inspection.keys import pressed
 from st2sensor.cli.inspection.reports import node_of, sensors_of
-from st2sensor.cli.inspection.sensor_table import omissions, table
+from st2sensor.cli.inspection.sensor_table import table
 from st2sensor.cli.inspection.sorting import ordered
 from st2sensor.cli.inspection.window import Window
 from st2sensor.cli.text import units
@@ -47,9 +47,9 @@ def top(config_files: Sequence[str], *, sort: str, interval: float, once: bool, 
                 click.echo(json.dumps({"node": fields_of(node), "sensors": shown}))
             elif once or not out.is_terminal:
                 node, sensors = node_of(container), sensors_of(container)
-                shown_now = ordered(sensors, sort, {})
-                out.print(Group(_head(node), table(shown_now, out.width, {})))
-                if omitted := omissions(shown_now, out.width, {}):
+                rows, omitted = table(ordered(sensors, sort, {}), out.width, {})
+                out.print(Group(_head(node), rows))
+                if omitted:
                     out.print(Text(omitted, "dim"))
             else:
                 _watch(container, out, sort, interval)
@@ -74,9 +74,10 @@ def _watch(container: ControlClient, out: Console, sort: str, interval: float) -
                 room = out.size.height - len(out.render_lines(head, pad=False)) - AROUND
                 window = window.fitted(len(sensors), room)
                 shown = ordered(sensors, sort, shares)[window.first : window.first + window.room]
-                hints = (window.hint(len(sensors), keys.can_be_pressed), omissions(shown, out.width, shares))
+                rows, omitted = table(shown, out.width, shares)
+                hints = (window.hint(len(sensors), keys.can_be_pressed), omitted)
                 hint = Text("; ".join(filter(None, hints)), "dim", no_wrap=True, overflow="ellipsis")
-                live.update(Group(head, table(shown, out.width, shares), hint), refresh=True)
+                live.update(Group(head, rows, hint), refresh=True)
                 pressed_now = keys.wait(due - time.monotonic())
                 if "quit" in pressed_now:
                     return

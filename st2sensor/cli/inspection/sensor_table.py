@@ -42,33 +42,29 @@ BARS = 18
 """Bars of a sparkline: three minutes."""
 
 
-def table(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> Table:
-    """Return the table. If it is too wide, the least important columns are dropped and reasons are cut.
+def table(
+    found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None
+) -> tuple[Table, str]:
+    """Return the table, and a line about what it lacks because of its width; empty if it lacks nothing.
+
+    If the table is too wide, the least important columns are dropped and reasons are cut.
 
     :param processor: percentage of a processor that each sensor uses, for a separate column; None for no column.
     """
     rows = [_row(report, processor) for report in found]
     names = _fitting(rows, width)
+    left = [name for name in (rows[0] if rows else []) if name not in names and any(row[name].plain for row in rows)]
+    parts = [", ".join(left)] if left else []
     made = Table(box=None, pad_edge=False)
     for name in names:
         made.add_column(name, no_wrap=True, justify="right" if name in NUMBERS else "left")
     room = max(0, width - _taken(rows, [name for name in names if name != WHY]))
+    if any(row[WHY].cell_len > room for row in rows):
+        parts.append("parts of why")
     for row, report in zip(rows, found, strict=True):
         row[WHY] = Text(fitting([in_line(line) for line in why(report)], room))
         made.add_row(*[row[name] for name in names])
-    return made
-
-
-def omissions(found: Sequence[SensorReport], width: int, processor: Mapping[str, float | None] | None = None) -> str:
-    """Return a line about what the table lacks because of its width; empty if it lacks nothing."""
-    rows = [_row(report, processor) for report in found]
-    names = _fitting(rows, width)
-    left = [name for name in (rows[0] if rows else []) if name not in names and any(row[name].plain for row in rows)]
-    room = max(0, width - _taken(rows, [name for name in names if name != WHY])) if rows else 0
-    parts = [", ".join(left)] if left else []
-    if any(row[WHY].cell_len > room for row in rows):
-        parts.append("parts of why")
-    return f"left out: {', '.join(parts)}; st2sensor show has them" if parts else ""
+    return made, f"left out: {', '.join(parts)}; st2sensor show has them" if parts else ""
 
 
 def why(report: SensorReport) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from st2sensor.cli.inspection.registered import NOBODY
-from st2sensor.cli.inspection.sensor_table import fitting, omissions, table, why
+from st2sensor.cli.inspection.sensor_table import fitting, table, why
 from st2sensor.reports import Hang, Notice
 from st2sensor.trouble import judged
 from tests.support.control_peer import report
@@ -32,7 +32,7 @@ def test_a_long_reason_shows_its_message_and_costs_few_columns(
         report("p.B", since=at, recent=(1,) * 18, triggers_per_minute=7, memory=2**25, triggered_at=at),
     ]
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table(rows, width, shares))
+    Console(file=stream, width=width).print(table(rows, width, shares)[0])
     head, first, second = stream.getvalue().splitlines()
     assert max(map(len, (head, first, second))) <= width
     assert ref in first
@@ -91,14 +91,14 @@ def test_a_narrow_table_says_what_it_lacks() -> None:
         report("pack.SensorOfThirtyCharacters_", since=at, recent=(1,) * 18, memory=2**25, triggered_at=at),
         report("p.B", state="backoff", since=at, restarts=17, reason="no luck " * 40),
     ]
-    assert omissions(rows, 1000) == omissions([], 80) == ""
+    assert table(rows, 1000)[1] == table([], 80)[1] == ""
     left = "restarts, last trigger, memory, last 3 min, parts of why"
-    assert omissions(rows, 80) == f"left out: {left}; st2sensor show has them"
+    assert table(rows, 80)[1] == f"left out: {left}; st2sensor show has them"
 
 
 def test_without_a_container_the_remedy_is_shown_in_80_columns() -> None:
     rows = [report("linux.FileWatchSensor", state="down", reason=NOBODY)]
     stream = io.StringIO()
-    Console(file=stream, width=80).print(table(rows, 80))
+    Console(file=stream, width=80).print(table(rows, 80)[0])
     assert "st2ctl start starts one" in stream.getvalue()
-    assert omissions(rows, 80) == ""
+    assert table(rows, 80)[1] == ""
