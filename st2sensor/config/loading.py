@@ -47,10 +47,6 @@ def load(config_files: Sequence[str]) -> Settings:
         raise ConfigError(f"no *.conf in {', '.join(given)}: add one, or name a file with --config-file or $ST2_CONF")
     try:
         return _settings(parse(files, os.environ), files, Path(given[-1]).parent)
-    except cfg.ConfigFileParseError as exception:
-        # It names the file and the line itself.
-        place, _, reason = exception.msg.removeprefix("at ").partition(", ")
-        raise ConfigError(f"{place}: {reason}; correct the line") from exception
     except (cfg.Error, ValueError) as exception:
         raise ConfigError(f"{', '.join(files)}: {exception}") from exception
 
