@@ -118,13 +118,11 @@ def introduction(topology: Topology, serializer: str, headers: Mapping[str, str]
     :param serializer: `pickle` or `json`, which StackStorm's watchers must be able to decode.
     :param headers: the content. The body is empty, because bodies are never decoded here.
     """
-    encode, content_type, content_encoding = (
-        (pickle.dumps, PICKLE_TYPE, "binary") if serializer == "pickle" else (orjson.dumps, JSON_TYPE, "utf-8")
-    )
+    _, content_type, content_encoding = SERIALIZERS[serializer]
     return Message(
         exchange=topology.sensors,
         routing_key=CONTAINERS,
-        body=encode({}),
+        body=b"{}" if serializer == "json" else pickle.dumps({}, protocol=PICKLE_PROTOCOL),
         content_type=content_type,
         content_encoding=content_encoding,
         headers=dict(headers),
