@@ -18,7 +18,7 @@ from pathlib import Path
 
 from st2sensor.errors import ContentError
 from st2sensor.models import Pack
-from st2sensor.packs.yaml_files import read
+from st2sensor.packs.yaml_files import File, read
 from st2sensor.system import regular_file
 from st2sensor.system.environment import handed_on
 
@@ -175,7 +175,7 @@ def _failure(virtualenvs: Path, pack: str) -> ContentError | None:
 
 def _set_up(pack: Pack, virtualenvs: Path, *, recreate: bool, progress: Progress) -> bool:
     wanted = requirements(pack.path)
-    python = _python(pack)
+    python = _python(read(pack.path / "pack.yaml"))
     if not wanted and python == sys.executable:
         return False
     home = virtualenvs / pack.ref
@@ -228,7 +228,7 @@ def unsupported(pack: Pack, virtualenvs: Path) -> ContentError | None:
         return None
     try:
         file = read(pack.path / "pack.yaml")
-        python = _python(pack)
+        python = _python(file)
     except ContentError as error:
         # An unreadable pack.yaml is reported elsewhere.
         return error if VERSIONS in error.message else None
@@ -245,9 +245,11 @@ def _own() -> str:
     return "{}.{}".format(*sys.version_info)
 
 
-def _python(pack: Pack) -> str:
-    """Return an interpreter that the pack supports, preferably this process's own. Raises ContentError."""
-    file = read(pack.path / "pack.yaml")
+def _python(file: File) -> str:
+    """Return an interpreter that a pack supports, preferably this process's own. Raises ContentError.
+
+    :param file: its pack.yaml.
+    """
     listed = file.data.get(VERSIONS)
     wanted = [str(version) for version in listed] if isinstance(listed, list) else []
     own = _own()
